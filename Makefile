@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target does the set-up it needs, and only what of it is missing or out of date.
+#   make demo [STAGE=depth_pose] [DATA=folder of images] [SECONDS=20]
+#   make test [TESTS=tests/hand]
+#   make build | benchmark | clean
+
+SHELL := /bin/bash
+STAGE = depth_pose
+DATA =
+SECONDS = 20
+TESTS = tests
+
+.PHONY: demo test build benchmark clean
+
+demo:
+	@scripts/setup.sh runtime demo
+	@. ./env.sh && exec python -m hoi_ros.demo --stage $(STAGE) --seconds $(SECONDS) \
+	    $(if $(DATA),--data '$(DATA)')
+
+test:
+	@scripts/setup.sh runtime demo training test
+	@. ./env.sh && exec python -m pytest $(TESTS)
+
+build:
+	@scripts/setup.sh runtime
+
+benchmark:
+	@scripts/setup.sh runtime demo
+	@. ./env.sh && exec python -m benchmarks
+
+clean:
+	rm -rf build install log out

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lens distortion taken out of points and images, by OpenCV's models.
+
+The undistorted camera keeps the focal lengths, principal point and size of the distorted one, so that the optical
+frame and the scale at the image's centre stay as they are.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.pinhole import Pinhole
+
+_STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
+
+
+class Rectifier:
+    """Undistorts the images of one camera. Its maps are made once; without distortion images pass unchanged.
+
+    Attributes:
+        camera: the pinhole camera of the undistorted images.
+        calibration: what it was made from.
+    """
+
+    def __init__(self, calibration: CameraCalibration) -> None:
+        self.calibration = calibration
+        self.camera: Pinhole = calibration.camera
+        self._nearest = self._linear = None
+        if calibration.distorted:
+            matrix, size = self.camera.matrix, (self.camera.width, self.camera.height)
+            maker = cv2.fisheye if _is_fisheye(calibration) else cv2
+            x, y = maker.initUndistortRectifyMap(matrix, _coefficients(calibration), np.eye(3), matrix, size,
+                                                 cv2.CV_32FC1)
+            self._nearest = cv2.convertMaps(x, y, cv2.CV_16SC2, nninterpolation=True)
+            self._linear = cv2.convertMaps(x, y, cv2.CV_16SC2)
+
+    def depth(self, image: np.ndarray) -> np.ndarray:
+        """(H, W) depth → undistorted (H, W), 0 outside; the nearest pixel, as blending would invent surfaces.
+
+        Raises:
+            ValueError: the image is not of the camera's size.
+        """
+        return self._remap(image, self._nearest, cv2.INTER_NEAREST)
+
+    def colour(self, image: np.ndarray) -> np.ndarray:
+        """(H, W, 3) colours → undistorted (H, W, 3), black outside; linear interpolation.
+
+        Raises:
+            ValueError: the image is not of the camera's size.
+        """
+        return self._remap(image, self._linear, cv2.INTER_LINEAR)
+
+    def _remap(self, image: np.ndarray, maps: tuple[np.ndarray, np.ndarray] | None, flags: int) -> np.ndarray:
+        if image.shape[:2] != (self.camera.height, self.camera.width):
+            raise ValueError(f'the image is {image.shape[1]}x{image.shape[0]} pixels, expected '
+                             f'{self.camera.width}x{self.camera.height}: make the Rectifier of '
+                             'calibration.for_image(width, height)')
+        if maps is None:
+            return image
+        return cv2.remap(image, *maps, flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+
+
+def undistort_points(calibration: CameraCalibration, pixels: np.ndarray) -> np.ndarray:
+    """Pixels (..., 2) of the distorted image → pixels (..., 2) of the undistorted one, float64."""
+    pixels = np.asarray(pixels, np.float64)
+    if not calibration.distorted or not pixels.size:
+        return pixels.copy()
+    matrix, flat = calibration.camera.matrix, np.ascontiguousarray(pixels.reshape(-1, 1, 2))
+    if _is_fisheye(calibration):
+        undistorted = cv2.fisheye.undistortPoints(flat, matrix, _coefficients(calibration), P=matrix)
+    else:
+        undistorted = cv2.undistortImagePoints(flat, matrix, _coefficients(calibration), None, _STOP)
+    return undistorted.reshape(pixels.shape)
+
+
+def distort_points(calibration: CameraCalibration, pixels: np.ndarray) -> np.ndarray:
+    """Pixels (..., 2) of the undistorted image → pixels (..., 2) of the distorted one, float64."""
+    pixels = np.asarray(pixels, np.float64)
+    if not calibration.distorted or not pixels.size:
+        return pixels.copy()
+    rays = np.ascontiguousarray(calibration.camera.unproject(pixels, np.ones(pixels.shape[:-1])).reshape(-1, 1, 3))
+    projector = cv2.fisheye if _is_fisheye(calibration) else cv2
+    distorted, _ = projector.projectPoints(rays, np.zeros(3), np.zeros(3), calibration.camera.matrix,
+                                           _coefficients(calibration))
+    return distorted.reshape(pixels.shape)
+
+
+def _is_fisheye(calibration: CameraCalibration) -> bool:
+    return calibration.distortion_model == 'equidistant'
+
+
+def _coefficients(calibration: CameraCalibration) -> np.ndarray:
+    return np.array(calibration.distortion, np.float64)

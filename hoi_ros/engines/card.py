@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`card.yaml`: what a network takes and gives, where it comes from and how good it is."""
+
+import hashlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import asdict
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hoi_ros.engines.errors import CardError
+from hoi_ros.engines.errors import HashMismatchError
+from hoi_ros.engines.errors import ModelFileError
+
+CARD_FILE = 'card.yaml'
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output: its static shape (batch first), NumPy dtype, unit and meaning."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = 'float32'
+    unit: str = ''
+    meaning: str = ''
+
+    def __str__(self) -> str:
+        return f'{self.name} {self.dtype}{list(self.shape)}'
+
+
+@dataclass(frozen=True)
+class Card:
+    """The description of one network, kept beside its ONNX file."""
+
+    name: str
+    model: str
+    """File name of the ONNX model, in the card's own folder."""
+    sha256: str
+    precision: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    licence: str
+    data: str
+    """What it was trained on."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """The command, the seed and whatever else repeats the training."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What the stage around the network has to know, such as the size of its crop."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """What was measured on held-out data."""
+
+    @classmethod
+    def load(cls, directory: str | Path) -> 'Card':
+        """Reads `directory`/card.yaml.
+
+        Raises:
+            CardError: the file is missing, is not YAML, or lacks or misspells a field.
+        """
+        path = Path(directory) / CARD_FILE
+        try:
+            content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        except OSError as error:
+            raise CardError(f'{path} cannot be read ({error.strerror}): a model folder holds an ONNX file and its '
+                            f'{CARD_FILE}; name such a folder, or restore the file') from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise CardError(f'{path} is not a YAML file ({error}): restore it, or export the model again') from error
+        if not isinstance(content, dict):
+            raise CardError(f'{path} holds {type(content).__name__}, expected a mapping: restore it')
+        known = {item.name for item in fields(cls)}
+        required = {'name', 'model', 'sha256', 'precision', 'inputs', 'outputs', 'licence', 'data'}
+        if wrong := sorted((required - content.keys()) | (content.keys() - known)):
+            raise CardError(f'{path}: missing or unknown fields {wrong}, expected {sorted(known)}: correct it')
+        content |= {key: _specs(path, key, content[key]) for key in ('inputs', 'outputs')}
+        if Path(content['model']).name != content['model']:
+            raise CardError(f'{path}: model is {content["model"]!r}, expected a file name in the same folder')
+        return cls(**content)
+
+    def save(self, directory: str | Path) -> Path:
+        """Writes `directory`/card.yaml and returns its path."""
+        content = asdict(self)
+        for key in ('inputs', 'outputs'):
+            content[key] = [spec | {'shape': list(spec['shape'])} for spec in content[key]]
+        path = Path(directory) / CARD_FILE
+        path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110), encoding='utf-8')
+        return path
+
+    def verified_model(self, directory: str | Path) -> Path:
+        """The path of the ONNX file in `directory`, its SHA-256 checked.
+
+        Raises:
+            ModelFileError: there is no such file.
+            HashMismatchError: it is not the file that this card describes.
+        """
+        path = Path(directory) / self.model
+        if not path.is_file():
+            raise ModelFileError(f'{path} is missing, and {CARD_FILE} beside it names it: restore it (git checkout), '
+                                 'or export the model again')
+        if (found := file_sha256(path)) != self.sha256:
+            raise HashMismatchError(f'{path} ({path.stat().st_size} bytes) has SHA-256 {found}, {CARD_FILE} says '
+                                    f'{self.sha256}: the file is damaged or of another training; restore both together')
+        return path
+
+    def check_network(self, path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+        """Compares names, shapes and types found in the network at `path` with the card's; raises CardError."""
+        for kind, ours, theirs in (('inputs', self.inputs, inputs), ('outputs', self.outputs, outputs)):
+            expected, found = sorted(map(str, ours)), sorted(map(str, theirs))
+            if expected != found:
+                raise CardError(f'{path}: the network has the {kind} {found}, {path.with_name(CARD_FILE)} says '
+                                f'{expected}: correct the card, or export the model again')
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def _specs(path: Path, key: str, entries: Any) -> tuple[TensorSpec, ...]:
+    try:
+        specs = tuple(TensorSpec(**{**entry, 'shape': tuple(int(size) for size in entry['shape'])}) for entry in entries)
+    except (TypeError, KeyError, ValueError) as error:
+        raise CardError(f'{path}: {key} must be a list of {{name, shape, dtype, unit, meaning}} ({error})') from error
+    if not specs:
+        raise CardError(f'{path}: {key} is empty, expected at least one tensor')
+    return specs

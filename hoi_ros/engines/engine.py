@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every engine does: take named arrays, check them, run the network, give named arrays."""
+
+from abc import ABC
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar
+from typing import Literal
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hoi_ros.engines.card import Card
+from hoi_ros.engines.card import TensorSpec
+from hoi_ros.engines.errors import EngineError
+from hoi_ros.engines.errors import InputError
+from hoi_ros.engines.errors import PrecisionError
+
+Precision = Literal['fp32', 'tf32', 'fp16', 'bf16']
+"""What the arithmetic is done in; inputs, outputs and sums stay float32."""
+
+
+class Engine(ABC):
+    """One network, loaded and ready; used by one thread at a time.
+
+    Attributes:
+        card: what the network takes, gives and needs around it.
+        backend: "tensorrt", "openvino" or "pytorch".
+        device: "cpu" or the GPU's name.
+        precision: what it computes in.
+    """
+
+    backend: ClassVar[str]
+    precisions: ClassVar[tuple[Precision, ...]]
+
+    def __init__(self, card: Card, model: Path, device: str, precision: Precision) -> None:
+        if precision not in self.precisions:
+            raise PrecisionError(f'{model}: {self.backend} was asked for precision {precision!r}; it computes in '
+                                 f'{", ".join(self.precisions)}')
+        self.card = card
+        self.device = device
+        self.precision = precision
+        self._model = model
+        self._closed = False
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What a call takes, in the card's order."""
+        return self.card.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What a call gives, in the card's order."""
+        return self.card.outputs
+
+    def __call__(self, **inputs: NDArray) -> dict[str, NDArray]:
+        """Runs the network once.
+
+        Args:
+            inputs: one array an input, of the card's name, shape and dtype; it need not be contiguous.
+
+        Returns:
+            One new array an output, by name.
+
+        Raises:
+            InputError: a name, a shape or a type is wrong.
+            EngineError: the engine is closed.
+        """
+        if self._closed:
+            raise EngineError(f'{self._model}: the engine is closed; load it again')
+        names = [spec.name for spec in self.inputs]
+        if inputs.keys() != set(names):
+            raise InputError(f'{self._model} takes the inputs {names}, got {list(inputs)}')
+        arrays = [_checked(self._model, spec, inputs[spec.name]) for spec in self.inputs]
+        return dict(zip((spec.name for spec in self.outputs), self._run(arrays), strict=True))
+
+    @abstractmethod
+    def _run(self, arrays: Sequence[NDArray]) -> Sequence[NDArray]:
+        """Contiguous arrays in the card's order in, newly made ones out."""
+
+    def close(self) -> None:
+        """Gives the network's memory back; a later call raises EngineError."""
+        if not self._closed:
+            self._closed = True
+            self._release()
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Lets go of the network and its buffers."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _checked(model: Path, spec: TensorSpec, array: NDArray) -> NDArray:
+    if not isinstance(array, np.ndarray):
+        raise InputError(f'{model}: input {spec.name} is a {type(array).__name__}, expected a NumPy array')
+    if array.shape != spec.shape:
+        raise InputError(f'{model}: input {spec.name} has shape {list(array.shape)}, expected {list(spec.shape)}')
+    if array.dtype != spec.dtype:
+        raise InputError(f'{model}: input {spec.name} is {array.dtype}, expected {spec.dtype}: use '
+                         f'.astype(np.{spec.dtype})')
+    return np.ascontiguousarray(array)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Built TensorRT engines on disk: each beside a JSON file that says for what it was built, checked before use."""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from dataclasses import asdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from hoi_ros.engines.errors import EngineError
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """Everything that a built engine depends on."""
+
+    model: str
+    model_sha256: str
+    tensorrt: str
+    gpu: str
+    compute_capability: str
+    precision: str
+    recipe: int
+    """Revision of how this package turns the ONNX file into a TensorRT network."""
+
+    @property
+    def file_name(self) -> str:
+        """Name of the engine's file: readable, and different for engines that may live side by side."""
+        parts = (self.model, self.model_sha256[:12], self.precision, f'trt{self.tensorrt}', self.gpu)
+        return re.sub(r'[^\w.+-]+', '_', '-'.join(parts)) + '.engine'
+
+    @property
+    def timing_file_name(self) -> str:
+        """Name of the file of kernel timings, which all models of one GPU and one TensorRT share."""
+        return re.sub(r'[^\w.+-]+', '_', f'timing-trt{self.tensorrt}-{self.gpu}') + '.cache'
+
+
+class StaleEngineError(EngineError):
+    """A cached engine is absent or cannot be used; the message says why, and it is to be built again."""
+
+
+def default_cache_dir() -> Path:
+    """$XDG_CACHE_HOME/hoi_ros/engines, or the same under ~/.cache."""
+    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'hoi_ros' / 'engines'
+
+
+def store_engine(directory: Path, key: EngineKey, engine: bytes) -> Path:
+    """Writes the engine and its JSON file, each in one step, the engine first.
+
+    Raises:
+        EngineError: the folder cannot be written.
+    """
+    path = directory / key.file_name
+    facts = asdict(key) | {'engine_sha256': hashlib.sha256(engine).hexdigest(), 'engine_bytes': len(engine)}
+    write_whole(path, engine)
+    write_whole(_sidecar(path), json.dumps(facts, indent=2).encode())
+    return path
+
+
+def cached_engine(directory: Path, key: EngineKey) -> bytes:
+    """The engine stored for `key`.
+
+    Raises:
+        StaleEngineError: there is none, it was built for something else, or it is damaged.
+    """
+    path = directory / key.file_name
+    try:
+        facts = json.loads(_sidecar(path).read_text(encoding='utf-8'))
+        engine = path.read_bytes()
+    except FileNotFoundError as error:
+        raise StaleEngineError(f'{error.filename} is not there') from error
+    except (OSError, ValueError) as error:
+        raise StaleEngineError(f'{_sidecar(path)} cannot be read ({error})') from error
+    found = facts if isinstance(facts, dict) else {}
+    for name, expected in asdict(key).items():
+        if found.get(name) != expected:
+            raise StaleEngineError(f'{path} was built for {name} {found.get(name)!r}, here it is {expected!r}')
+    if hashlib.sha256(engine).hexdigest() != found.get('engine_sha256'):
+        raise StaleEngineError(f'{path} is damaged ({len(engine)} bytes, {found.get("engine_bytes")} when built)')
+    return engine
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file so that no reader ever sees a part of it; raises EngineError where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(content)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise EngineError(f'{path} cannot be written ({error.strerror}): make room or choose another cache_dir') from error
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_suffix('.json')

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Picks a backend and loads a model folder with it."""
+
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+from typing import get_args
+
+from hoi_ros.engines import cuda_driver
+from hoi_ros.engines.card import Card
+from hoi_ros.engines.engine import Engine
+from hoi_ros.engines.engine import Precision
+from hoi_ros.engines.errors import EngineError
+from hoi_ros.engines.errors import MissingBackendError
+
+Backend = Literal['auto', 'tensorrt', 'openvino', 'pytorch']
+
+PACKAGES = {'tensorrt': ('tensorrt', 'onnx'), 'openvino': ('openvino',), 'pytorch': ('torch', 'onnx')}
+"""What each backend imports; the first that is whole wins under "auto"."""
+
+
+def load_engine(
+    model_dir: str | Path,
+    backend: Backend = 'auto',
+    *,
+    precision: Precision | None = None,
+    threads: int | None = None,
+    cache_dir: str | Path | None = None,
+    build_only: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Engine:
+    """Loads the network of a model folder.
+
+    Args:
+        model_dir: folder with card.yaml and the ONNX file it names.
+        backend: "auto" takes TensorRT where an NVIDIA GPU and `tensorrt` are present, else OpenVINO, else PyTorch.
+        precision: None is fp16 on a GPU and fp32 on a CPU.
+        threads: CPU threads; None leaves it to the backend.
+        cache_dir: where compiled networks are kept. TensorRT always keeps them, by default in
+            $XDG_CACHE_HOME/hoi_ros/engines (~/.cache); OpenVINO only when this is given.
+        build_only: build, check and cache, then close: the engine comes back closed.
+        progress: receives the lines said during a long build; None prints them to stderr.
+
+    Raises:
+        EngineError: one subclass a cause, see `hoi_ros.engines.errors`.
+    """
+    if backend not in get_args(Backend):
+        raise EngineError(f'backend is {backend!r}, expected one of {", ".join(get_args(Backend))}')
+    if threads is not None and threads < 1:
+        raise EngineError(f'threads is {threads}, expected at least 1')
+    directory = Path(model_dir)
+    card = Card.load(directory)
+    model = card.verified_model(directory)
+    chosen = _preferred(model) if backend == 'auto' else backend
+    if missing := _missing(chosen):
+        raise MissingBackendError(f'{model}: the backend {chosen} needs {" and ".join(missing)}: '
+                                  f'pip install {" ".join(missing)}, or choose another backend')
+    cache = None if cache_dir is None else Path(cache_dir)
+    engine: Engine
+    if chosen == 'tensorrt':
+        from hoi_ros.engines.tensorrt_engine import TensorRTEngine
+        engine = TensorRTEngine(card, model, precision, cache, progress or _say)
+    elif chosen == 'openvino':
+        from hoi_ros.engines.openvino_engine import OpenVINOEngine
+        engine = OpenVINOEngine(card, model, precision, threads, cache)
+    else:
+        from hoi_ros.engines.pytorch_engine import PyTorchEngine
+        engine = PyTorchEngine(card, model, precision, threads)
+    if build_only:
+        engine.close()
+    return engine
+
+
+def _preferred(model: Path) -> str:
+    for backend in PACKAGES:
+        if not _missing(backend) and (backend != 'tensorrt' or cuda_driver.first_gpu()):
+            return backend
+    raise MissingBackendError(f'{model}: no backend is installed: pip install openvino (CPU), tensorrt onnx (NVIDIA '
+                              'GPU) or torch onnx')
+
+
+def _missing(backend: str) -> list[str]:
+    return [package for package in PACKAGES[backend] if find_spec(package) is None]
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth image → hands: where they are, which side, 21 joints, pose, shape and mesh.
+
+The networks are LSPS' (Abdi et al., BMVC 2018), G_y(P(crop)), or the stronger one trained beside it. The hand's
+place comes from a region that is given, else from the frame before, else from the hand finder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hoi_ros.camera.crop import CubeCrop
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.engines import load_engine
+from hoi_ros.hand.fitting import HandFit
+from hoi_ros.hand.fitting import HandFitter
+from hoi_ros.hand.model import HandModel
+from hoi_ros.resources import models_dir
+from hoi_ros.stages.hand_finder import HandFinder
+from hoi_ros.stages.one_euro import OneEuroConfig
+from hoi_ros.stages.one_euro import OneEuroFilter
+
+VARIANTS = ('depth_pose', 'depth_pose_lsps')
+"""The network that ships, and the paper's."""
+
+_RECENTRE = 0.012
+"""A crop whose hand's centre lies further off than this is cut again around it, metres."""
+_SAME_HAND = 0.07
+"""Two hands whose centres are nearer than this are one, metres."""
+_ALIGNMENT_REACH = 0.025
+"""Observed depth further than this from the mesh belongs to something else, metres."""
+_GOOD_JOINT = 0.02
+"""A joint's score is the probability that it is nearer to the truth than this, metres."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Region:
+    """Where a hand is, in pixels; `side` 'left' or 'right' where it is known."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    side: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class HandEstimate:
+    """One hand in the camera's optical frame, metres.
+
+    pose (48,), shape (10,), translation (3,) and vertices (V, 3) belong to the hand model of `side`; joints is
+    (21, 3), joint_scores (21,) the probability that a joint is within 2 cm; score the probability that this is a
+    hand; track_id stays while the hand is followed.
+    """
+
+    side: str
+    track_id: int
+    score: float
+    joints: np.ndarray
+    joint_scores: np.ndarray
+    pose: np.ndarray
+    shape: np.ndarray
+    translation: np.ndarray
+    vertices: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class CropReading:
+    """What the network says of one crop: joints (21, 3) metres, the expected error of each (21,) metres, the
+    probability of a hand and that its side is the one it was cut for."""
+
+    joints: np.ndarray
+    spread: np.ndarray
+    score: float
+    side_fits: float
+    right: bool
+
+    @property
+    def centre(self) -> np.ndarray:
+        return self.joints.mean(0)
+
+
+@dataclasses.dataclass
+class _Track:
+    identity: int
+    side_evidence: float
+    centre: np.ndarray
+    velocity: np.ndarray
+    stamp: float
+    smoothing: OneEuroFilter | None
+    fit: HandFit | None = None
+
+    @property
+    def right(self) -> bool:
+        return self.side_evidence >= 0
+
+
+class DepthPoseStage:
+    """Follows up to two hands through depth images.
+
+    Args:
+        models: folder of the trained networks and of the hand model; the package's own by default.
+        backend, threads: of the engines.
+        max_hands: hands at the most.
+        min_score: what is less surely a hand is not reported.
+        smoothing: filter of the joints over time, or None.
+        variant: which network, one of `VARIANTS`.
+
+    Raises:
+        EngineError, HandModelError: a model is missing or damaged.
+    """
+
+    def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None,
+                 max_hands: int = 2, min_score: float = 0.5, smoothing: OneEuroConfig | None = None,
+                 variant: str = 'depth_pose') -> None:
+        if variant not in VARIANTS:
+            raise ValueError(f'variant is {variant!r}, expected one of {", ".join(VARIANTS)}')
+        models = Path(models) if models is not None else models_dir()
+        self.max_hands, self.min_score, self.smoothing = max_hands, min_score, smoothing
+        self.timings: dict[str, float] = {}
+        self._engine = load_engine(models / variant, backend, threads=threads)
+        self._cube = float(self._engine.card.parameters['cube_m'])
+        self._size = self._engine.inputs[0].shape[-1]
+        self._finder = HandFinder(models, backend, threads)
+        right = HandModel.load(models / 'hand_model' / 'hand.npz')
+        self._hands = {'right': right, 'left': right.mirrored()}
+        self._fitters = {side: HandFitter(model) for side, model in self._hands.items()}
+        self._tracks: list[_Track] = []
+        self._next_identity = 0
+        self._frame = 0
+        self._stamp = -math.inf
+
+    def hand_model(self, side: str) -> HandModel:
+        """The hand model of 'left' or 'right', whose faces belong to the vertices of the estimates."""
+        return self._hands[side]
+
+    def reset(self) -> None:
+        """Forgets the hands that were followed."""
+        self._tracks = []
+        self._stamp = -math.inf
+
+    def warm_up(self) -> None:
+        """Runs everything once, so that the first frame is as fast as the others."""
+        camera = Pinhole(640, 480, 600.0, 600.0, 319.5, 239.5)
+        rows, columns = np.mgrid[:480, :640]
+        ball = (0.5 + ((columns - 320) ** 2 + (rows - 240) ** 2) * 1e-5).astype(np.float32)
+        for _ in range(2):
+            self._finder(ball, camera)
+            reading = self._read(ball, camera, np.array([0, 0, 0.5]), True)
+            self._estimate(self._start(reading, 0.0), reading, ball, camera, 0.0)
+        self.reset()
+        self._next_identity = 0
+
+    def __call__(self, depth: np.ndarray, camera: Pinhole, stamp: float,
+                 regions: Sequence[Region] | None = None) -> list[HandEstimate]:
+        """Reads one image.
+
+        Args:
+            depth: (H, W) metres, 0 or NaN invalid.
+            camera: of that image, undistorted.
+            stamp: seconds; one before the last starts tracking anew.
+            regions: where the hands are; None to track and find them.
+
+        Returns:
+            The hands, those followed longest first. Empty where no hand is seen.
+        """
+        begun = time.perf_counter()
+        if stamp < self._stamp or stamp - self._stamp > 1.0:
+            self._tracks = []
+        self._stamp = stamp
+        self._frame += 1
+        followed = self._follow(depth, camera, stamp)
+        tracked = time.perf_counter()
+        for reading in self._discover(depth, camera, followed, regions):
+            followed.append((self._start(reading, stamp), reading))
+        found = time.perf_counter()
+        self._tracks = [track for track, _ in followed]
+        estimates = [self._estimate(track, reading, depth, camera, stamp) for track, reading in followed]
+        done = time.perf_counter()
+        self.timings = {'track': tracked - begun, 'find': found - tracked, 'fit': done - found, 'total': done - begun}
+        return estimates
+
+    def _follow(self, depth: np.ndarray, camera: Pinhole, stamp: float) -> list[tuple[_Track, CropReading]]:
+        followed: list[tuple[_Track, CropReading]] = []
+        for track in self._tracks[:self.max_hands]:
+            step = np.clip(track.velocity * (stamp - track.stamp), -0.06, 0.06)
+            reading = self._read(depth, camera, track.centre + step, track.right)
+            if reading.score < self.min_score or _near(reading, [other for _, other in followed]):
+                continue
+            evidence = _log_odds(reading.side_fits) * (1 if reading.right else -1)
+            track.side_evidence = float(np.clip(0.9 * track.side_evidence + evidence, -12, 12))
+            if track.right != reading.right:
+                # The side that the whole track speaks for, not this frame's, is reported.
+                reading = self._network(depth, CubeCrop(camera, reading.centre, self._cube, not track.right))
+            followed.append((track, reading))
+        return followed
+
+    def _discover(self, depth: np.ndarray, camera: Pinhole, followed: list[tuple[_Track, CropReading]],
+                  regions: Sequence[Region] | None) -> list[CropReading]:
+        wanted = self.max_hands - len(followed)
+        known = [reading for _, reading in followed]
+        if wanted <= 0 or (followed and regions is None and self._frame % 5):
+            return []
+        if regions is not None:
+            candidates = [self._read_region(depth, camera, region) for region in regions]
+        else:
+            candidates = [self._read(depth, camera, hand.centre, hand.right >= 0.5, hand.right)
+                          for hand in self._finder(depth, camera, self.max_hands + 1)]
+        fresh: list[CropReading] = []
+        for reading in candidates:
+            if reading is not None and reading.score >= self.min_score and not _near(reading, known + fresh):
+                fresh.append(reading)
+        return fresh[:wanted]
+
+    def _read_region(self, depth: np.ndarray, camera: Pinhole, region: Region) -> CropReading | None:
+        """Tries a hand at the depths that the region holds: its nearest surface need not be the hand."""
+        left, top = max(int(region.x), 0), max(int(region.y), 0)
+        window = depth[top:top + max(int(region.height), 1), left:left + max(int(region.width), 1)]
+        seen = window[window > 0]
+        if not seen.size:
+            return None
+        pixel = np.array([region.x + region.width / 2, region.y + region.height / 2])
+        depths = np.unique(np.percentile(seen, [15, 50, 80]).round(2))
+        sides = [region.side == 'right'] if region.side else [True]
+        readings = [self._read(depth, camera, camera.unproject(pixel, z), side) for z in depths for side in sides]
+        return max(readings, key=lambda reading: reading.score)
+
+    def _read(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool,
+              prior_right: float | None = None) -> CropReading:
+        """Reads the hand near a centre: cuts again around what was read, and the other side where that fits better."""
+        reading = self._network(depth, CubeCrop(camera, _before_camera(centre), self._cube, not right))
+        if reading.score > 0.05 and np.linalg.norm(reading.centre - centre) > _RECENTRE:
+            centre = _before_camera(reading.centre)
+            reading = self._network(depth, CubeCrop(camera, centre, self._cube, not right))
+        if reading.side_fits < 0.5:
+            other = self._network(depth, CubeCrop(camera, centre, self._cube, right))
+            evidence = _log_odds(other.side_fits) - _log_odds(reading.side_fits)
+            if prior_right is not None:
+                evidence += _log_odds(1 - prior_right if right else prior_right)
+            if evidence > 0:
+                reading = other
+        return reading
+
+    def _network(self, depth: np.ndarray, crop: CubeCrop) -> CropReading:
+        outputs = self._engine(crop=crop.cut(depth, self._size)[None, None])
+        joints = crop.to_camera(outputs['joints'][0].astype(float))
+        if 'spread' not in outputs:
+            return CropReading(joints, np.full(21, _GOOD_JOINT), 1.0, 1.0, not crop.mirrored)
+        return CropReading(joints, outputs['spread'][0] * self._cube / 2, float(outputs['hand'][0, 0]),
+                           float(outputs['right'][0, 0]), not crop.mirrored)
+
+    def _start(self, reading: CropReading, stamp: float) -> _Track:
+        self._next_identity += 1
+        evidence = _log_odds(reading.side_fits) * (1 if reading.right else -1)
+        return _Track(self._next_identity, evidence, reading.centre, np.zeros(3), stamp,
+                      OneEuroFilter(self.smoothing) if self.smoothing else None)
+
+    def _estimate(self, track: _Track, reading: CropReading, depth: np.ndarray, camera: Pinhole,
+                  stamp: float) -> HandEstimate:
+        if stamp > track.stamp:
+            track.velocity = (reading.centre - track.centre) / (stamp - track.stamp)
+        track.centre, track.stamp = reading.centre, stamp
+        joints = track.smoothing(reading.joints, stamp) if track.smoothing else reading.joints
+        side = 'right' if reading.right else 'left'
+        weights = np.clip(0.01 / np.maximum(reading.spread, 1e-3), 0.05, 1.0) ** 2
+        fit = self._fitters[side].fit(joints, weights, track.fit)
+        track.fit = fit
+        vertices = self._hands[side].forward(fit.pose, fit.shape, fit.translation).vertices
+        shift = surface_shift(vertices, self._hands[side].faces, depth, camera)
+        return HandEstimate(
+            side=side, track_id=track.identity, score=reading.score,
+            joints=(fit.keypoints + shift).astype(np.float32),
+            joint_scores=(1 - np.exp(-_GOOD_JOINT / np.maximum(reading.spread, 1e-4))).astype(np.float32),
+            pose=fit.pose, shape=fit.shape, translation=(fit.translation + shift).astype(np.float32),
+            vertices=(vertices + shift).astype(np.float32))
+
+
+def surface_shift(vertices: np.ndarray, faces: np.ndarray, depth: np.ndarray, camera: Pinhole) -> np.ndarray:
+    """How far to move a mesh along the camera's ray so that its visible side lies on the observed depth.
+
+    Args:
+        vertices: (V, 3) metres; faces: (F, 3), counter-clockwise from outside.
+        depth: (H, W) metres, 0 or NaN invalid.
+        camera: of that image.
+
+    Returns:
+        (3,) metres: the median over the triangles that face the camera and meet a surface within 25 mm; zero
+        where fewer than a fifth of them do.
+    """
+    corners = vertices[faces]
+    middles = corners.mean(1)
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    facing = (normals * middles).sum(1) < -0.3 * np.linalg.norm(normals, axis=1) * np.linalg.norm(middles, axis=1)
+    points = middles[facing]
+    points = points[points[:, 2] > 0.05]
+    pixels = np.rint(camera.project(points)).astype(int)
+    inside = ((pixels >= 0) & (pixels < [camera.width, camera.height])).all(1)
+    observed = depth[pixels[inside, 1], pixels[inside, 0]]
+    gaps = observed - points[inside, 2]
+    gaps = gaps[(observed > 0) & (np.abs(gaps) < _ALIGNMENT_REACH)]
+    if len(gaps) < max(20, 0.2 * len(points)):
+        return np.zeros(3)
+    centre = vertices.mean(0)
+    return centre / centre[2] * float(np.median(gaps))
+
+
+def _near(reading: CropReading, others: list[CropReading]) -> bool:
+    return any(np.linalg.norm(reading.centre - other.centre) < _SAME_HAND for other in others)
+
+
+def _log_odds(probability: float) -> float:
+    probability = min(max(probability, 0.01), 0.99)
+    return math.log(probability / (1 - probability))
+
+
+def _before_camera(centre: np.ndarray) -> np.ndarray:
+    """A centre is never behind or in the camera, whatever a network says."""
+    return np.array([centre[0], centre[1], max(float(centre[2]), 0.1)])

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One exported model folder for all tests of the engines."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from .every_operator import OUTPUTS
+from .every_operator import EveryOperator
+from hoi_ros.engines import TensorSpec
+from numpy.typing import NDArray
+from training.export import export_onnx
+
+
+@pytest.fixture(scope='session')
+def module() -> EveryOperator:
+    """The network in PyTorch, the same in every run."""
+    torch.manual_seed(7)
+    return EveryOperator().eval()
+
+
+@pytest.fixture(scope='session')
+def example() -> dict[str, NDArray]:
+    """One input of the network."""
+    draw = np.random.default_rng(3)
+    return {'crop': draw.uniform(-1, 1, (1, 1, 32, 32)).astype(np.float32),
+            'code': draw.normal(size=(1, 8)).astype(np.float32)}
+
+
+@pytest.fixture(scope='session')
+def model_dir(tmp_path_factory: pytest.TempPathFactory, module: EveryOperator, example: dict[str, NDArray]) -> Path:
+    """The model folder; tests that damage it copy it first."""
+    folder = tmp_path_factory.mktemp('models') / 'every_operator'
+    export_onnx(module, {name: torch.from_numpy(array) for name, array in example.items()}, OUTPUTS, folder, {
+        'name': 'every_operator', 'licence': 'Apache-2.0', 'data': 'none', 'parameters': {'cube_m': 0.25},
+        'inputs': (TensorSpec('crop', (1, 1, 32, 32), unit='half cubes'),)})
+    return folder
+
+
+@pytest.fixture
+def damaged(model_dir: Path, tmp_path: Path) -> Path:
+    """A copy of the model folder, to be damaged."""
+    return Path(shutil.copytree(model_dir, tmp_path / 'model'))

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every backend gives what ONNX Runtime gives, takes what the card says and nothing else."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from .every_operator import TOLERANCES
+from .every_operator import largest_error
+from .every_operator import reference
+from .every_operator import require
+from hoi_ros.engines import Engine
+from hoi_ros.engines import EngineError
+from hoi_ros.engines import InputError
+from hoi_ros.engines import load_engine
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray]
+
+
+@pytest.fixture(params=['openvino', 'pytorch', 'tensorrt'])
+def engine(request: pytest.FixtureRequest, model_dir: Path) -> Iterator[Engine]:
+    require(request.param)
+    with load_engine(model_dir, request.param, threads=1) as loaded:
+        yield loaded
+
+
+@pytest.mark.parametrize(('backend', 'precision'), TOLERANCES)
+def test_backends_agree(model_dir: Path, example: Arrays, backend: str, precision: str) -> None:
+    require(backend)
+    wanted = reference(model_dir, example)
+    with load_engine(model_dir, backend, precision=precision) as engine:
+        found = engine(**example)
+    assert {name: array.shape for name, array in found.items()} == {spec.name: spec.shape for spec in engine.outputs}
+    assert all(array.dtype == np.float32 for array in found.values())
+    for name in wanted:
+        assert largest_error(found[name], wanted[name]) <= TOLERANCES[backend, precision], name
+
+
+def test_a_call_leaves_earlier_results_alone(engine: Engine, example: Arrays) -> None:
+    first = engine(**example)
+    kept = {name: array.copy() for name, array in first.items()}
+    second = engine(**{name: -array for name, array in example.items()})
+    assert all(np.array_equal(first[name], kept[name]) for name in kept)
+    assert not np.array_equal(second['heat'], kept['heat'])
+
+
+def test_inputs_need_not_be_contiguous_nor_writable(engine: Engine, example: Arrays) -> None:
+    wanted = engine(**example)
+    strided = np.zeros((1, 1, 32, 64), np.float32)
+    strided[..., ::2] = example['crop']
+    code = example['code'].copy()
+    code.flags.writeable = False
+    found = engine(crop=strided[..., ::2], code=code)
+    assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
+
+
+def test_it_runs_in_another_thread_than_it_was_loaded_in(engine: Engine, example: Arrays) -> None:
+    wanted = engine(**example)
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(lambda: engine(**example)).result()
+    assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    ({'code': None}, r"takes the inputs \['crop', 'code'\], got \['crop'\]"),
+    ({'depth': np.zeros(1)}, "got .*'depth'"),
+    ({'crop': np.zeros((1, 1, 32, 31), np.float32)}, r'crop has shape \[1, 1, 32, 31\], expected \[1, 1, 32, 32\]'),
+    ({'crop': np.zeros((1, 1, 32, 32))}, r'crop is float64, expected float32: use .astype\(np.float32\)'),
+    ({'crop': [[0.0]]}, 'crop is a list, expected a NumPy array'),
+])
+def test_a_wrong_input_is_named(engine: Engine, example: Arrays, change: Arrays, message: str) -> None:
+    inputs = {name: array for name, array in (example | change).items() if array is not None}
+    with pytest.raises(InputError, match=f'model.onnx.*{message}'):
+        engine(**inputs)
+
+
+def test_a_closed_engine_says_so(engine: Engine, example: Arrays) -> None:
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineError, match='engine is closed; load it again'):
+        engine(**example)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each way that loading can fail is one clear error."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+from .every_operator import require
+from hoi_ros.engines import Card
+from hoi_ros.engines import CardError
+from hoi_ros.engines import EngineError
+from hoi_ros.engines import HashMismatchError
+from hoi_ros.engines import MissingBackendError
+from hoi_ros.engines import ModelFileError
+from hoi_ros.engines import PrecisionError
+from hoi_ros.engines import load_engine
+from hoi_ros.engines import loading
+from hoi_ros.engines.card import file_sha256
+from hoi_ros.engines.cuda_driver import Gpu
+
+BACKENDS = pytest.mark.parametrize('backend', ['openvino', 'pytorch'])
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
+    monkeypatch.setattr(loading, 'find_spec', lambda name: name if name in packages else None)
+
+
+def rehash(folder: Path) -> None:
+    """Makes the card agree with the file that is there."""
+    card = Card.load(folder)
+    replace(card, sha256=file_sha256(folder / card.model)).save(folder)
+
+
+def test_auto_takes_tensorrt_then_openvino_then_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda: Gpu(0, 'GPU', '8.7'))
+    for packages, expected in ((('torch', 'onnx', 'openvino', 'tensorrt'), 'tensorrt'),
+                               (('torch', 'onnx', 'openvino'), 'openvino'), (('torch', 'onnx'), 'pytorch')):
+        installed(monkeypatch, *packages)
+        assert loading._preferred(Path('model.onnx')) == expected
+    monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda: None)
+    installed(monkeypatch, 'torch', 'onnx', 'openvino', 'tensorrt')
+    assert loading._preferred(Path('model.onnx')) == 'openvino'
+
+
+def test_auto_loads_what_is_here(model_dir: Path) -> None:
+    with load_engine(model_dir) as engine:
+        assert engine.backend in ('tensorrt', 'openvino', 'pytorch')
+        assert [spec.name for spec in engine.inputs] == ['crop', 'code']
+
+
+@pytest.mark.parametrize(('backend', 'message'), [
+    ('tensorrt', 'tensorrt needs tensorrt and onnx: pip install tensorrt onnx'),
+    ('openvino', 'openvino needs openvino: pip install openvino'),
+    ('pytorch', 'pytorch needs torch and onnx'),
+    ('auto', 'no backend is installed: pip install openvino'),
+])
+def test_a_missing_backend(monkeypatch: pytest.MonkeyPatch, model_dir: Path, backend: str, message: str) -> None:
+    installed(monkeypatch)
+    with pytest.raises(MissingBackendError, match=message):
+        load_engine(model_dir, backend)
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    ({'backend': 'tvm'}, "backend is 'tvm', expected one of auto, tensorrt, openvino, pytorch"),
+    ({'threads': 0}, 'threads is 0, expected at least 1'),
+])
+def test_a_wrong_option(model_dir: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(EngineError, match=message):
+        load_engine(model_dir, **options)
+
+
+@pytest.mark.parametrize(('backend', 'precision'), [('openvino', 'tf32'), ('pytorch', 'bf16'), ('pytorch', 'int8')])
+def test_a_precision_that_the_backend_lacks(model_dir: Path, backend: str, precision: str) -> None:
+    require(backend)
+    with pytest.raises(PrecisionError, match=f"{backend} was asked for precision '{precision}'; it computes in"):
+        load_engine(model_dir, backend, precision=precision)
+
+
+def test_a_missing_model_file(damaged: Path) -> None:
+    (damaged / 'model.onnx').unlink()
+    with pytest.raises(ModelFileError, match=r'model\.onnx is missing.*restore it'):
+        load_engine(damaged)
+
+
+def test_a_truncated_model_file(damaged: Path) -> None:
+    path = damaged / 'model.onnx'
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(HashMismatchError, match=r'model\.onnx .* has SHA-256 .* says .*: the file is damaged'):
+        load_engine(damaged)
+
+
+@BACKENDS
+@pytest.mark.parametrize('content', ['truncated', 'noise', 'empty'])
+def test_a_file_that_is_no_network_though_its_hash_is_right(damaged: Path, backend: str, content: str) -> None:
+    require(backend)
+    path = damaged / 'model.onnx'
+    path.write_bytes({'truncated': path.read_bytes()[:2000], 'noise': bytes(range(256)) * 40, 'empty': b''}[content])
+    rehash(damaged)
+    with pytest.raises(ModelFileError, match=r'model\.onnx.*restore it'):
+        load_engine(damaged, backend)
+
+
+@BACKENDS
+def test_a_card_of_other_shapes(damaged: Path, backend: str) -> None:
+    require(backend)
+    card = Card.load(damaged)
+    crop, code = card.inputs
+    replace(card, inputs=(replace(crop, shape=(1, 1, 64, 64)), code)).save(damaged)
+    with pytest.raises(CardError, match=r'inputs .*crop float32\[1, 1, 32, 32\].*says .*\[1, 1, 64, 64\].*correct the card'):
+        load_engine(damaged, backend)
+
+
+@BACKENDS
+def test_a_network_of_dynamic_shapes(damaged: Path, backend: str) -> None:
+    require(backend)
+    model = onnx.load(damaged / 'model.onnx')
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = 'batch'
+    del model.graph.value_info[:]
+    onnx.save(model, damaged / 'model.onnx')
+    rehash(damaged)
+    with pytest.raises(CardError, match=r'crop float32\[-1, 1, 32, 32\]'):
+        load_engine(damaged, backend)
+
+
+@BACKENDS
+def test_build_only_checks_the_model_and_closes_it(model_dir: Path, tmp_path: Path, backend: str) -> None:
+    require(backend)
+    engine = load_engine(model_dir, backend, cache_dir=tmp_path, build_only=True)
+    assert engine.card.name == 'every_operator'
+    with pytest.raises(EngineError, match='closed'):
+        engine()
+    assert any(tmp_path.iterdir()) == (backend == 'openvino')

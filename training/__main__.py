@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m training train|export|evaluate SYSTEM`."""
+
+from __future__ import annotations
+
+import sys
+
+import tyro
+
+from training.export import depth_pose as depth_pose_export
+from training.recipes import depth_pose
+from training.recipes import hand_finder
+
+_TRAIN = {'depth_pose': (depth_pose.DepthPoseRecipe, depth_pose.train),
+          'hand_finder': (hand_finder.HandFinderRecipe, hand_finder.train)}
+
+_EXPORT = {'depth_pose': (depth_pose_export.DepthPoseExport, depth_pose_export.export),
+           'hand_finder': (depth_pose_export.DepthPoseExport, depth_pose_export.export_finder)}
+
+
+def main() -> None:
+    commands = {'train': _TRAIN, 'export': _EXPORT}
+    if len(sys.argv) < 3 or sys.argv[1] not in commands or sys.argv[2] not in commands[sys.argv[1]]:
+        choices = '\n'.join(f'  python -m training {command} {system}' for command, systems in commands.items()
+                            for system in systems)
+        raise SystemExit(f'One of these, each with --help:\n{choices}')
+    config, run = commands[sys.argv[1]][sys.argv[2]]
+    run(tyro.cli(config, args=sys.argv[3:], prog=f'python -m training {sys.argv[1]} {sys.argv[2]}'))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a model folder: an ONNX file of static shapes with float16 weights, checked against PyTorch, and its card."""
+
+import copy
+import hashlib
+import tempfile
+import warnings
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto
+from onnx import numpy_helper
+from torch import Tensor
+from torch import nn
+
+from hoi_ros.engines import Card
+from hoi_ros.engines import TensorSpec
+from hoi_ros.engines.onnx_graph import HALF_OPERATORS
+
+OPSET = 17
+MODEL_FILE = 'model.onnx'
+GRAPH_TOLERANCE = 1e-4
+"""Largest error of the float32 graph, as a share of the output's largest magnitude."""
+WEIGHT_TOLERANCE = 1e-2
+"""The same after the weights were rounded to float16."""
+
+
+class ExportError(RuntimeError):
+    """The exported network does not give what the PyTorch module gives."""
+
+
+def export_onnx(
+    module: nn.Module,
+    example: Mapping[str, Tensor],
+    outputs: Sequence[TensorSpec],
+    directory: str | Path,
+    card_fields: Mapping[str, Any],
+    tolerance: float = WEIGHT_TOLERANCE,
+) -> Card:
+    """Exports `module` to `directory`/model.onnx and card.yaml.
+
+    The weights of convolutions and matrix products are stored in float16 behind a Cast, so that the arithmetic, the inputs
+    and the outputs stay float32.
+
+    Args:
+        module: called with the example's tensors in their order; gives a tensor, a sequence or a mapping of them.
+        example: realistic inputs by name, batch 1; their shapes become the network's.
+        outputs: what the module gives, in its order (or by its names, for a mapping).
+        directory: the model folder, made if need be.
+        card_fields: `name`, `licence`, `data` and, as far as they are known, `training`, `parameters`, `figures` of the
+            Card; `inputs` may hold TensorSpecs that give the example's tensors a unit and a meaning.
+        tolerance: largest error that rounding the weights may cause, as a share of each output's largest magnitude.
+
+    Raises:
+        ExportError: ONNX Runtime and PyTorch disagree.
+        CardError: the specs do not describe the network.
+    """
+    folder = Path(directory)
+    named = _Named(copy.deepcopy(module).cpu().float().eval(), [spec.name for spec in outputs])
+    tensors = {name: tensor.detach().cpu() for name, tensor in example.items()}
+    with torch.inference_mode():
+        expected = [result.numpy() for result in named(*tensors.values())]
+    feeds = {name: tensor.numpy() for name, tensor in tensors.items()}
+
+    model = _simplified(_traced(named, tensors, outputs))
+    _check(model, feeds, outputs, expected, GRAPH_TOLERANCE, 'the float32 graph')
+    store_weights_in_half(model)
+    error = _check(model, feeds, outputs, expected, tolerance, 'the graph with float16 weights')
+    onnx.helper.set_model_props(model, {'name': str(card_fields['name']), 'licence': str(card_fields['licence'])})
+    model.producer_name = 'hoi_ros'
+    content = model.SerializeToString(deterministic=True)
+    found = [TensorSpec(name, array.shape, array.dtype.name) for name, array in feeds.items()]
+    described = {spec.name: spec for spec in card_fields.get('inputs', ())}
+    card = Card(**{
+        **card_fields,
+        'inputs': tuple(described.get(spec.name, spec) for spec in found),
+        'outputs': tuple(outputs),
+        'model': MODEL_FILE,
+        'sha256': hashlib.sha256(content).hexdigest(),
+        'precision': 'float16 weights, float32 arithmetic',
+        'figures': {**card_fields.get('figures', {}), 'export_error': error},
+    })
+    card.check_network(folder / MODEL_FILE, found, [TensorSpec(spec.name, array.shape, array.dtype.name)
+                                     for spec, array in zip(outputs, expected, strict=True)])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MODEL_FILE).write_bytes(content)
+    card.save(folder)
+    return card
+
+
+def store_weights_in_half(model: onnx.ModelProto) -> None:
+    """Rounds the weights of convolutions and matrix products to float16, a Cast to float32 behind each, in place."""
+    graph = model.graph
+    weights = {name for node in graph.node if node.op_type in HALF_OPERATORS for name in node.input[:2]}
+    for item in [item for item in graph.initializer if item.name in weights and item.data_type == TensorProto.FLOAT]:
+        array = numpy_helper.to_array(item)
+        with np.errstate(over='ignore'):
+            half = array.astype(np.float16)
+        if not np.isfinite(half).all():
+            raise ExportError(f'the weight {item.name} reaches {np.abs(array).max():.3g}, float16 ends at 65504: scale it')
+        name = item.name
+        item.CopyFrom(numpy_helper.from_array(half, f'{name}_float16'))
+        graph.node.insert(0, onnx.helper.make_node('Cast', [item.name], [name], to=TensorProto.FLOAT, name=f'{name}_cast'))
+
+
+class _Named(nn.Module):
+    """A module whose result is always a tuple, in the order of the output names."""
+
+    def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.module = module
+        self.names = names
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        result = self.module(*inputs)
+        if isinstance(result, Mapping):
+            return tuple(result[name] for name in self.names)
+        return (result,) if isinstance(result, Tensor) else tuple(result)
+
+
+def _traced(named: _Named, tensors: Mapping[str, Tensor], outputs: Sequence[TensorSpec]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        path = Path(folder) / MODEL_FILE
+        # The tracing exporter needs no further package, and everything here has static shapes.
+        torch.onnx.export(named, tuple(tensors.values()), str(path), input_names=list(tensors),
+                          output_names=[spec.name for spec in outputs], opset_version=OPSET, dynamo=False)
+        return path.read_bytes()
+
+
+def _simplified(model: bytes) -> onnx.ModelProto:
+    """Constants and shapes folded by ONNX Runtime's basic optimisations, which keep to standard operators."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(Path(folder) / MODEL_FILE)
+        onnxruntime.InferenceSession(model, options, providers=['CPUExecutionProvider'])
+        simplified = onnx.load(options.optimized_model_filepath)
+    standard = [item for item in simplified.opset_import if item.domain in ('', 'ai.onnx')]
+    del simplified.opset_import[:]
+    simplified.opset_import.extend(standard)
+    onnx.checker.check_model(simplified)
+    return simplified
+
+
+def _check(model: onnx.ModelProto, feeds: Mapping[str, NDArray], outputs: Sequence[TensorSpec],
+           expected: Sequence[NDArray], tolerance: float, what: str) -> dict[str, float]:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider'])
+    errors = {}
+    for spec, found, wanted in zip(outputs, session.run(None, dict(feeds)), expected, strict=True):
+        error = float(np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-6))
+        if not error <= tolerance:
+            raise ExportError(f'{what}: the output {spec.name} differs from PyTorch by {error:.2g} of its largest '
+                              f'magnitude, at most {tolerance:.2g} is allowed')
+        errors[spec.name] = float(f'{error:.2g}')
+    return errors

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network that finds hands in a whole image."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+from torch import nn
+
+from training.networks.blocks import ConvNormAct
+from training.networks.blocks import Residual
+
+
+@dataclasses.dataclass(frozen=True)
+class FinderConfig:
+    """Size of `HandFinderNet`."""
+
+    height: int = 120
+    width: int = 160
+    inputs: int = 2
+    """Channels: scaled depth and validity; three more take a colour image."""
+    widths: tuple[int, int, int, int] = (16, 40, 80, 128)
+    head: int = 56
+
+
+class HandFinderNet(nn.Module):
+    """Maps at a quarter of the image: is a right or a left hand centred here, where exactly, how far away.
+
+    An hourglass of residual blocks with the output maps of Zhou et al., "Objects as Points" (2019).
+    """
+
+    def __init__(self, config: FinderConfig | None = None) -> None:
+        super().__init__()
+        config = config or FinderConfig()
+        a, b, c, d = config.widths
+        self.quarter = nn.Sequential(ConvNormAct(config.inputs, a, 5, 2), ConvNormAct(a, b, 3, 2), Residual(b))
+        self.eighth = nn.Sequential(ConvNormAct(b, c, 3, 2), Residual(c), Residual(c))
+        self.sixteenth = nn.Sequential(ConvNormAct(c, d, 3, 2), Residual(d), Residual(d), Residual(d))
+        self.lift_deep = ConvNormAct(d, c, 1)
+        self.merge_deep = ConvNormAct(c, c)
+        self.lift = ConvNormAct(c, config.head, 1)
+        self.lateral = ConvNormAct(b, config.head, 1)
+        self.merge = ConvNormAct(config.head, config.head)
+        self.output = nn.Conv2d(config.head, 5, 1)
+        nn.init.constant_(self.output.bias[:2], -4.0)
+
+    def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) → heat (B, 2, H/4, W/4), probabilities of a right and a left hand's centre; place
+        (B, 3, H/4, W/4), offset from the cell's centre in cells and depth as (z − 0.7 m) · 2."""
+        quarter = self.quarter(frame)
+        eighth = self.eighth(quarter)
+        sixteenth = self.sixteenth(eighth)
+        deep = nn.functional.interpolate(self.lift_deep(sixteenth), size=eighth.shape[-2:], mode='nearest')
+        eighth = self.merge_deep(eighth + deep)
+        lifted = nn.functional.interpolate(self.lift(eighth), size=quarter.shape[-2:], mode='nearest')
+        maps = self.output(self.merge(self.lateral(quarter) + lifted)).float()
+        return torch.sigmoid(maps[:, :2]), maps[:, 2:]

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop that the recipes share: budget, schedule, averaged weights, checkpoints, logs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopConfig:
+    """Budget and schedule of one training."""
+
+    out: Path
+    """Folder of checkpoints and logs; a run that finds a checkpoint here goes on from it."""
+    steps: int = 20_000
+    """Optimiser steps at the most."""
+    minutes: float = 60.0
+    """Wall-clock minutes at the most; the schedule follows whichever of the two budgets runs out first."""
+    batch: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    warm_up: float = 0.02
+    """Share of the budget over which the learning rate rises."""
+    decay: bool = True
+    """Cosine decay to zero over the budget; without it the learning rate stays."""
+    averaging: float = 0.999
+    """Decay of the exponential moving average of the weights, which is what is kept."""
+    seed: int = 0
+    accelerator: str = 'auto'
+    devices: int = 1
+    precision: str = 'bf16-mixed'
+    threads: int = 0
+    """CPU threads; 0 keeps PyTorch's choice."""
+    every: int = 500
+    """Steps between two validations."""
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a training is."""
+
+    step: int = 0
+    seconds: float = 0.0
+    samples: int = 0
+
+
+def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Tensor, ...]],
+        loss: Callable[..., dict[str, Tensor]], validate: Callable[[nn.Module], dict[str, float]]) -> Progress:
+    """Trains a network and leaves it with its averaged weights.
+
+    Args:
+        network: in place.
+        config: budget and schedule.
+        batch: step → the tensors of one batch, on the CPU.
+        loss: (forward, *batch) → named terms; their sum is minimised. `forward` runs the network in the
+            configured precision.
+        validate: network in evaluation mode → named figures.
+
+    Returns:
+        What it took, over all resumed runs.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    fabric = Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)
+    fabric.launch()
+    fabric.seed_everything(config.seed, verbose=False)
+    config.out.mkdir(parents=True, exist_ok=True)
+    optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    # Few steps make a short memory: the average must not remember the start.
+    average = torch.optim.swa_utils.AveragedModel(
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.averaging), use_buffers=True)
+    average.to(fabric.device)
+    wrapped, optimizer = fabric.setup(network, optimizer)
+    progress = Progress()
+    checkpoint = config.out / 'checkpoint.pt'
+    if checkpoint.is_file():
+        state = torch.load(checkpoint, map_location=fabric.device, weights_only=True)
+        network.load_state_dict(state['network'])
+        average.load_state_dict(state['average'])
+        optimizer.load_state_dict(state['optimizer'])
+        progress = Progress(**state['progress'])
+    log = SummaryWriter(config.out) if fabric.is_global_zero else None
+
+    started = time.monotonic() - progress.seconds
+    bar = tqdm(total=config.steps, initial=progress.step, unit='step', mininterval=10,
+               disable=not fabric.is_global_zero)
+    shown: dict[str, float] = {}
+    while True:
+        progress.seconds = time.monotonic() - started
+        done = max(progress.step / config.steps, progress.seconds / 60 / config.minutes)
+        if done >= 1:
+            break
+        rise = min(1.0, done / config.warm_up) if config.warm_up else 1.0
+        fall = 0.5 + 0.5 * math.cos(math.pi * done) if config.decay else 1.0
+        for group in optimizer.param_groups:
+            group['lr'] = config.learning_rate * max(rise, 0.01) * fall
+        wrapped.train()
+        terms = loss(wrapped, *(tensor.to(fabric.device) for tensor in batch(progress.step)))
+        total = sum(terms.values())
+        optimizer.zero_grad()
+        fabric.backward(total)
+        fabric.clip_gradients(wrapped, optimizer, max_norm=5.0)
+        optimizer.step()
+        average.update_parameters(network)
+        progress.step += 1
+        progress.samples += config.batch * fabric.world_size
+        bar.update()
+        for name, value in terms.items():
+            shown[name] = 0.98 * shown.get(name, value.item()) + 0.02 * value.item()
+        if progress.step % config.every == 0 and log:
+            figures = validate(average.module.eval())
+            for name, value in {**shown, **figures}.items():
+                log.add_scalar(name, value, progress.step)
+            bar.set_postfix({name: f'{value:.4g}' for name, value in {**shown, **figures}.items()})
+            _save(checkpoint, network, average, optimizer, progress)
+    bar.close()
+    if log:
+        _save(checkpoint, network, average, optimizer, progress)
+        log.close()
+    network.load_state_dict(average.module.state_dict())
+    network.eval()
+    return progress
+
+
+def _save(path: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer,
+          progress: Progress) -> None:
+    """Writes beside the old checkpoint and then takes its place, so that a killed run never leaves half a file."""
+    fresh = path.with_suffix('.new')
+    torch.save({'network': network.state_dict(), 'average': average.state_dict(),
+                'optimizer': optimizer.state_dict(), 'progress': dataclasses.asdict(progress)}, fresh)
+    os.replace(fresh, path)
