@@ -216,13 +216,15 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 where at least one frame could be read."""
+    """Command line; 0 where at least one frame could be read. With --ros, what follows --ros-args is for ROS."""
     import tyro
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    end = arguments.index('--ros-args') if {'--ros', '--ros-args'} <= set(arguments) else len(arguments)
     try:
-        config = tyro.cli(ReplayConfig, args=arguments, prog='python -m hoi_ros.replay')
+        config = tyro.cli(ReplayConfig, args=arguments[:end], prog='python -m hoi_ros.replay')
         if config.ros:
             from hoi_ros.nodes.replay_node import publish_folder
-            return publish_folder(config)
+            return publish_folder(config, arguments[end:])
         summary = replay(config, STAGES[config.stage].load(config.backend))
     except (ImageFolderError, CalibrationError, EngineError, HandModelError, ResourceError) as error:
         print(f'replay: {error}', file=sys.stderr)

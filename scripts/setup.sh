@@ -69,6 +69,8 @@ PYTHON
 
 install_packages() {
   local -a missing
+  [ -z "${PYTHON:-}" ] || [ -n "$(find_python)" ] \
+    || fail "PYTHON=$PYTHON is no Python 3.11 or 3.12 that starts"
   mapfile -t missing < <(missing_packages "$(find_python)")
   [ ${#missing[@]} -gt 0 ] || return 0
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
@@ -83,7 +85,7 @@ create_environment() {
   local python
   python=$(find_python)
   [ -n "$python" ] \
-    || fail "no Python 3.11 or 3.12 that starts (tried ${PYTHON:-python3.11, python3.12, python3});" \
+    || fail "no Python 3.11 or 3.12 that starts was found (tried python3.11, python3.12, python3):" \
     "install one with its headers and venv, and name it: make PYTHON=/path/to/python3.12"
   say "virtual environment with $("$python" --version)"
   rm -rf "$venv" build install

@@ -47,7 +47,6 @@ OFFLINE_MODULES = (
     'open3d',
     'trimesh',
     'matplotlib',
-    'rich',
     'imageio',
 )
 

@@ -7,6 +7,7 @@ import sys
 
 import tyro
 
+from training.evaluation import depth_pose as depth_pose_evaluation
 from training.export import depth_pose as depth_pose_export
 from training.recipes import depth_pose
 from training.recipes import hand_finder
@@ -16,10 +17,11 @@ _TRAIN = {'depth_pose': (depth_pose.DepthPoseRecipe, depth_pose.train),
 
 _EXPORT = {'depth_pose': (depth_pose_export.DepthPoseExport, depth_pose_export.export),
            'hand_finder': (depth_pose_export.DepthPoseExport, depth_pose_export.export_finder)}
+_EVALUATE = {'depth_pose': (depth_pose_evaluation.DepthPoseEvaluation, depth_pose_evaluation.evaluate)}
 
 
 def main() -> None:
-    commands = {'train': _TRAIN, 'export': _EXPORT}
+    commands = {'train': _TRAIN, 'export': _EXPORT, 'evaluate': _EVALUATE}
     if len(sys.argv) < 3 or sys.argv[1] not in commands or sys.argv[2] not in commands[sys.argv[1]]:
         choices = '\n'.join(f'  python -m training {command} {system}' for command, systems in commands.items()
                             for system in systems)

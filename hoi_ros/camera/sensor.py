@@ -84,7 +84,7 @@ class SensorModel:
             lost |= self._shadow(disparity)
         smallest, largest = cv2.erode(safe, _CROSS), cv2.dilate(safe, _CROSS)
         edge = largest - smallest > 0.012 + 0.02 * safe
-        fate = _grain(rng, shape, self.edge_grain / pitch)
+        fate = grain(rng, shape, self.edge_grain / pitch)
 
         slope_x = cv2.Sobel(safe, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
         slope_y = cv2.Sobel(safe, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
@@ -104,10 +104,10 @@ class SensorModel:
         lost |= edge & (fate > _quantile(1 - self.edge_loss / pitch ** 0.5))
 
         # Disparity counts in pixels of the full sensor, whose focal length is pitch times this image's.
-        seen = seen * pitch + self.disparity_noise * _grain(rng, shape, self.noise_grain / pitch)
+        seen = seen * pitch + self.disparity_noise * grain(rng, shape, self.noise_grain / pitch)
         seen = np.round(seen / self.disparity_step) * self.disparity_step
         if self.speckle_loss > 0:
-            lost |= _grain(rng, shape, 3 / pitch) > _quantile(1 - self.speckle_loss)
+            lost |= grain(rng, shape, 3 / pitch) > _quantile(1 - self.speckle_loss)
         result = focal * pitch * self.baseline / np.maximum(seen, self.disparity_step)
         return np.where(lost | (result > self.farthest), 0, result).astype(np.float32)
 
@@ -130,7 +130,7 @@ def _quantile(share: float) -> float:
     return NormalDist().inv_cdf(min(max(share, 1e-6), 1 - 1e-6))
 
 
-def _grain(rng: np.random.Generator, shape: tuple[int, int], width: float) -> np.ndarray:
+def grain(rng: np.random.Generator, shape: tuple[int, int], width: float) -> np.ndarray:
     """Unit-variance noise (H, W), alike over about `width` pixels."""
     if width <= 1:
         return rng.standard_normal(shape, np.float32)

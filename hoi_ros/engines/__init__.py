@@ -18,7 +18,19 @@ from hoi_ros.engines.loading import Backend
 from hoi_ros.engines.loading import load_engine
 
 __all__ = [
-    'Backend', 'Card', 'CardError', 'Engine', 'EngineBuildError', 'EngineError', 'HashMismatchError', 'InputError',
-    'MissingBackendError', 'ModelFileError', 'Precision', 'PrecisionError', 'TensorSpec', 'UnsupportedOperatorError',
+    'Backend',
+    'Card',
+    'CardError',
+    'Engine',
+    'EngineBuildError',
+    'EngineError',
+    'HashMismatchError',
+    'InputError',
+    'MissingBackendError',
+    'ModelFileError',
+    'Precision',
+    'PrecisionError',
+    'TensorSpec',
+    'UnsupportedOperatorError',
     'load_engine',
 ]

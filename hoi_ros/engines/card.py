@@ -2,6 +2,7 @@
 """`card.yaml`: what a network takes and gives, where it comes from and how good it is."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from hoi_ros.engines.errors import CardError
@@ -29,6 +31,11 @@ class TensorSpec:
     dtype: str = 'float32'
     unit: str = ''
     meaning: str = ''
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the tensor takes."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def __str__(self) -> str:
         return f'{self.name} {self.dtype}{list(self.shape)}'
@@ -66,16 +73,22 @@ class Card:
         try:
             content = yaml.safe_load(path.read_text(encoding='utf-8'))
         except OSError as error:
-            raise CardError(f'{path} cannot be read ({error.strerror}): a model folder holds an ONNX file and its '
-                            f'{CARD_FILE}; name such a folder, or restore the file') from error
+            raise CardError(
+                f'{path} cannot be read ({error.strerror}): a model folder holds an ONNX file and its '
+                f'{CARD_FILE}; name such a folder, or restore the file'
+            ) from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise CardError(f'{path} is not a YAML file ({error}): restore it, or export the model again') from error
+            raise CardError(
+                f'{path} is not a YAML file ({error}): restore it, or export the model again'
+            ) from error
         if not isinstance(content, dict):
             raise CardError(f'{path} holds {type(content).__name__}, expected a mapping: restore it')
         known = {item.name for item in fields(cls)}
         required = {'name', 'model', 'sha256', 'precision', 'inputs', 'outputs', 'licence', 'data'}
         if wrong := sorted((required - content.keys()) | (content.keys() - known)):
-            raise CardError(f'{path}: missing or unknown fields {wrong}, expected {sorted(known)}: correct it')
+            raise CardError(
+                f'{path}: missing or unknown fields {wrong}, expected {sorted(known)}: correct it'
+            )
         content |= {key: _specs(path, key, content[key]) for key in ('inputs', 'outputs')}
         if Path(content['model']).name != content['model']:
             raise CardError(f'{path}: model is {content["model"]!r}, expected a file name in the same folder')
@@ -87,7 +100,9 @@ class Card:
         for key in ('inputs', 'outputs'):
             content[key] = [spec | {'shape': list(spec['shape'])} for spec in content[key]]
         path = Path(directory) / CARD_FILE
-        path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110), encoding='utf-8')
+        path.write_text(
+            yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110), encoding='utf-8'
+        )
         return path
 
     def verified_model(self, directory: str | Path) -> Path:
@@ -99,20 +114,30 @@ class Card:
         """
         path = Path(directory) / self.model
         if not path.is_file():
-            raise ModelFileError(f'{path} is missing, and {CARD_FILE} beside it names it: restore it (git checkout), '
-                                 'or export the model again')
+            raise ModelFileError(
+                f'{path} is missing, and {CARD_FILE} beside it names it: restore it (git checkout), '
+                'or export the model again'
+            )
         if (found := file_sha256(path)) != self.sha256:
-            raise HashMismatchError(f'{path} ({path.stat().st_size} bytes) has SHA-256 {found}, {CARD_FILE} says '
-                                    f'{self.sha256}: the file is damaged or of another training; restore both together')
+            raise HashMismatchError(
+                f'{path} ({path.stat().st_size} bytes) has SHA-256 {found}, {CARD_FILE} says '
+                f'{self.sha256}: the file is damaged or of another training; restore both together'
+            )
         return path
 
     def check_network(self, path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-        """Compares names, shapes and types found in the network at `path` with the card's; raises CardError."""
+        """Compares names, shapes and types found in the network at `path` with the card's.
+
+        Raises:
+            CardError: they differ.
+        """
         for kind, ours, theirs in (('inputs', self.inputs, inputs), ('outputs', self.outputs, outputs)):
             expected, found = sorted(map(str, ours)), sorted(map(str, theirs))
             if expected != found:
-                raise CardError(f'{path}: the network has the {kind} {found}, {path.with_name(CARD_FILE)} says '
-                                f'{expected}: correct the card, or export the model again')
+                raise CardError(
+                    f'{path}: the network has the {kind} {found}, {path.with_name(CARD_FILE)} says '
+                    f'{expected}: correct the card, or export the model again'
+                )
 
 
 def file_sha256(path: Path) -> str:
@@ -123,9 +148,13 @@ def file_sha256(path: Path) -> str:
 
 def _specs(path: Path, key: str, entries: Any) -> tuple[TensorSpec, ...]:
     try:
-        specs = tuple(TensorSpec(**{**entry, 'shape': tuple(int(size) for size in entry['shape'])}) for entry in entries)
+        specs = tuple(
+            TensorSpec(**{**entry, 'shape': tuple(int(size) for size in entry['shape'])}) for entry in entries
+        )
     except (TypeError, KeyError, ValueError) as error:
-        raise CardError(f'{path}: {key} must be a list of {{name, shape, dtype, unit, meaning}} ({error})') from error
+        raise CardError(
+            f'{path}: {key} must be a list of {{name, shape, dtype, unit, meaning}} ({error})'
+        ) from error
     if not specs:
         raise CardError(f'{path}: {key} is empty, expected at least one tensor')
     return specs

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few calls of NVIDIA's driver library (libcuda, which comes with every driver) that TensorRT's buffers need.
+"""The few calls of NVIDIA's driver library (libcuda) that TensorRT's buffers need.
 
-Through ctypes, so that TensorRT asks for neither PyTorch nor cuda-python. Names and types are those of cuda.h; device
-addresses and handles pass as integers.
+Every driver brings it: through ctypes TensorRT asks for neither PyTorch nor cuda-python. Names and types are
+those of cuda.h; device addresses and handles pass as integers.
 """
 
 import ctypes
@@ -70,7 +70,10 @@ def first_gpu() -> Gpu | None:
     name = ctypes.create_string_buffer(256)
     _call('cuDeviceGetName', name, len(name), device)
     version = []
-    for attribute in (CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR):
+    for attribute in (
+        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+    ):
         value = c_int()
         _call('cuDeviceGetAttribute', ctypes.byref(value), attribute, device)
         version.append(str(value.value))

@@ -38,8 +38,10 @@ class Engine(ABC):
 
     def __init__(self, card: Card, model: Path, device: str, precision: Precision) -> None:
         if precision not in self.precisions:
-            raise PrecisionError(f'{model}: {self.backend} was asked for precision {precision!r}; it computes in '
-                                 f'{", ".join(self.precisions)}')
+            raise PrecisionError(
+                f'{model}: {self.backend} was asked for precision {precision!r}; it computes in '
+                f'{", ".join(self.precisions)}'
+            )
         self.card = card
         self.device = device
         self.precision = precision
@@ -94,7 +96,9 @@ class Engine(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -102,8 +106,12 @@ def _checked(model: Path, spec: TensorSpec, array: NDArray) -> NDArray:
     if not isinstance(array, np.ndarray):
         raise InputError(f'{model}: input {spec.name} is a {type(array).__name__}, expected a NumPy array')
     if array.shape != spec.shape:
-        raise InputError(f'{model}: input {spec.name} has shape {list(array.shape)}, expected {list(spec.shape)}')
+        raise InputError(
+            f'{model}: input {spec.name} has shape {list(array.shape)}, expected {list(spec.shape)}'
+        )
     if array.dtype != spec.dtype:
-        raise InputError(f'{model}: input {spec.name} is {array.dtype}, expected {spec.dtype}: use '
-                         f'.astype(np.{spec.dtype})')
+        raise InputError(
+            f'{model}: input {spec.name} is {array.dtype}, expected {spec.dtype}: use '
+            f'.astype(np.{spec.dtype})'
+        )
     return np.ascontiguousarray(array)

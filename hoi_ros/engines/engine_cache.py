@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Built TensorRT engines on disk: each beside a JSON file that says for what it was built, checked before use."""
+"""Built TensorRT engines on disk: each beside a JSON file that says what it was built for."""
 
 import hashlib
 import json
@@ -77,21 +77,31 @@ def cached_engine(directory: Path, key: EngineKey) -> bytes:
     found = facts if isinstance(facts, dict) else {}
     for name, expected in asdict(key).items():
         if found.get(name) != expected:
-            raise StaleEngineError(f'{path} was built for {name} {found.get(name)!r}, here it is {expected!r}')
+            raise StaleEngineError(
+                f'{path} was built for {name} {found.get(name)!r}, here it is {expected!r}'
+            )
     if hashlib.sha256(engine).hexdigest() != found.get('engine_sha256'):
-        raise StaleEngineError(f'{path} is damaged ({len(engine)} bytes, {found.get("engine_bytes")} when built)')
+        raise StaleEngineError(
+            f'{path} is damaged ({len(engine)} bytes, {found.get("engine_bytes")} when built)'
+        )
     return engine
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that no reader ever sees a part of it; raises EngineError where it cannot be written."""
+    """Writes a file so that no reader ever sees a part of it.
+
+    Raises:
+        EngineError: it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(content)
         os.replace(file.name, path)
     except OSError as error:
-        raise EngineError(f'{path} cannot be written ({error.strerror}): make room or choose another cache_dir') from error
+        raise EngineError(
+            f'{path} cannot be written ({error.strerror}): make room or choose another cache_dir'
+        ) from error
 
 
 def _sidecar(path: Path) -> Path:

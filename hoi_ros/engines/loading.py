@@ -35,7 +35,8 @@ def load_engine(
 
     Args:
         model_dir: folder with card.yaml and the ONNX file it names.
-        backend: "auto" takes TensorRT where an NVIDIA GPU and `tensorrt` are present, else OpenVINO, else PyTorch.
+        backend: "auto" takes TensorRT where an NVIDIA GPU and `tensorrt` are present, else OpenVINO, else
+            PyTorch.
         precision: None is fp16 on a GPU and fp32 on a CPU.
         threads: CPU threads; None leaves it to the backend.
         cache_dir: where compiled networks are kept. TensorRT always keeps them, by default in
@@ -55,18 +56,23 @@ def load_engine(
     model = card.verified_model(directory)
     chosen = _preferred(model) if backend == 'auto' else backend
     if missing := _missing(chosen):
-        raise MissingBackendError(f'{model}: the backend {chosen} needs {" and ".join(missing)}: '
-                                  f'pip install {" ".join(missing)}, or choose another backend')
+        raise MissingBackendError(
+            f'{model}: the backend {chosen} needs {" and ".join(missing)}: '
+            f'pip install {" ".join(missing)}, or choose another backend'
+        )
     cache = None if cache_dir is None else Path(cache_dir)
     engine: Engine
     if chosen == 'tensorrt':
         from hoi_ros.engines.tensorrt_engine import TensorRTEngine
+
         engine = TensorRTEngine(card, model, precision, cache, progress or _say)
     elif chosen == 'openvino':
         from hoi_ros.engines.openvino_engine import OpenVINOEngine
+
         engine = OpenVINOEngine(card, model, precision, threads, cache)
     else:
         from hoi_ros.engines.pytorch_engine import PyTorchEngine
+
         engine = PyTorchEngine(card, model, precision, threads)
     if build_only:
         engine.close()
@@ -77,8 +83,10 @@ def _preferred(model: Path) -> str:
     for backend in PACKAGES:
         if not _missing(backend) and (backend != 'tensorrt' or cuda_driver.first_gpu()):
             return backend
-    raise MissingBackendError(f'{model}: no backend is installed: pip install openvino (CPU), tensorrt onnx (NVIDIA '
-                              'GPU) or torch onnx')
+    raise MissingBackendError(
+        f'{model}: no backend is installed: pip install openvino (CPU), tensorrt onnx (NVIDIA '
+        'GPU) or torch onnx'
+    )
 
 
 def _missing(backend: str) -> list[str]:

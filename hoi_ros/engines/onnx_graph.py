@@ -17,9 +17,9 @@ HALF_OPERATORS = {'Conv', 'ConvTranspose', 'Gemm', 'MatMul'}
 """Where the time goes and where float16 is safe: sums are kept in float32 inside."""
 
 SINGLE_OPERATORS = {
-    'AveragePool', 'BatchNormalization', 'Div', 'Einsum', 'Erf', 'Exp', 'GlobalAveragePool', 'InstanceNormalization',
-    'LayerNormalization', 'Log', 'LogSoftmax', 'Pow', 'Reciprocal', 'ReduceL2', 'ReduceMean', 'ReduceSum', 'Softmax',
-    'Softplus', 'Sqrt',
+    *('AveragePool', 'BatchNormalization', 'Div', 'Einsum', 'Erf', 'Exp', 'GlobalAveragePool'),
+    *('InstanceNormalization', 'LayerNormalization', 'Log', 'LogSoftmax', 'Pow', 'Reciprocal'),
+    *('ReduceL2', 'ReduceMean', 'ReduceSum', 'Softmax', 'Softplus', 'Sqrt'),
 }
 """Where float16 overflows or loses the small differences; every other operator follows its inputs."""
 
@@ -37,16 +37,21 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         model = onnx.load(path)
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError) as error:
-        raise ModelFileError(f'{path} is damaged or not an ONNX model; restore it, or export it again: {error}') from error
+        raise ModelFileError(
+            f'{path} is damaged or not an ONNX model; restore it, or export it again: {error}'
+        ) from error
     return fold_weight_casts(model)
 
 
 def tensor_specs(values: list[onnx.ValueInfoProto]) -> list[TensorSpec]:
     """Name, shape (-1 where dynamic) and dtype of graph inputs or outputs."""
-    return [TensorSpec(value.name, tuple(dimension.dim_value if dimension.HasField('dim_value') else -1
-                                         for dimension in value.type.tensor_type.shape.dim),
-                       onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name)
-            for value in values]
+    specs = []
+    for value in values:
+        tensor = value.type.tensor_type
+        shape = tuple(axis.dim_value if axis.HasField('dim_value') else -1 for axis in tensor.shape.dim)
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        specs.append(TensorSpec(value.name, shape, dtype.name))
+    return specs
 
 
 def fold_weight_casts(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -66,7 +71,7 @@ def fold_weight_casts(model: onnx.ModelProto) -> onnx.ModelProto:
 def half_precision(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy whose convolutions and matrix products, and what lies between them, compute in float16.
 
-    Inputs and outputs stay float32. TensorRT 11 takes its precision from the graph alone, and so do we in every version.
+    Inputs and outputs stay float32. TensorRT 11 takes its precision from the graph alone.
     """
     typed = onnx.shape_inference.infer_shapes(model)
     result = onnx.ModelProto()
@@ -86,7 +91,8 @@ def half_precision(model: onnx.ModelProto) -> onnx.ModelProto:
         if (name, to) not in made:
             made[name, to] = renamed = f'{name}_{TensorProto.DataType.Name(to).lower()}'
             if name in constants:
-                array = numpy_helper.to_array(constants[name]).astype(onnx.helper.tensor_dtype_to_np_dtype(to))
+                dtype = onnx.helper.tensor_dtype_to_np_dtype(to)
+                array = numpy_helper.to_array(constants[name]).astype(dtype)
                 graph.initializer.append(numpy_helper.from_array(array, renamed))
             else:
                 nodes.append(onnx.helper.make_node('Cast', [name], [renamed], to=to, name=f'{renamed}_cast'))
@@ -94,20 +100,21 @@ def half_precision(model: onnx.ModelProto) -> onnx.ModelProto:
 
     for node in graph.node:
         typed_inputs = node.input[:1] if node.op_type in TYPED_BY_FIRST_INPUT else node.input
-        floating = [name for name in typed_inputs if name and element[name] in FLOATS]
+        floating = [name for name in typed_inputs if name and element.get(name) in FLOATS]
         if floating and node.op_type != 'Cast':
             computed = {element[name] for name in floating if name not in constants}
             half = node.op_type in HALF_OPERATORS or (
-                node.op_type not in SINGLE_OPERATORS and computed == {TensorProto.FLOAT16})
+                node.op_type not in SINGLE_OPERATORS and computed == {TensorProto.FLOAT16}
+            )
             to = TensorProto.FLOAT16 if half else TensorProto.FLOAT
             renamed = {name: cast(name, to) for name in floating}
-            for index, name in enumerate(node.input[:len(typed_inputs)]):
+            for index, name in enumerate(node.input[: len(typed_inputs)]):
                 node.input[index] = renamed.get(name, name)
             if half:
                 element |= {name: to for name in node.output if element.get(name) == TensorProto.FLOAT}
         nodes.append(node)
         for index, name in enumerate(node.output):
-            if name in outputs and element[name] == TensorProto.FLOAT16:
+            if name in outputs and element.get(name) == TensorProto.FLOAT16:
                 node.output[index] = f'{name}_inner'
                 nodes.append(onnx.helper.make_node('Cast', [f'{name}_inner'], [name], to=TensorProto.FLOAT))
                 element |= {name: TensorProto.FLOAT}

@@ -16,11 +16,12 @@ from torch import Tensor
 from hoi_ros.engines.errors import UnsupportedOperatorError
 
 Function = Callable[..., Any]
+Numbers = Sequence[int] | None
 
 
 @dataclass(frozen=True)
 class Operator:
-    """An ONNX operator: the function that does it and which of its inputs are plain numbers (shapes, axes, scales)."""
+    """The function that does an ONNX operator, and which of its inputs are numbers (shapes, axes, scales)."""
 
     function: Function
     numbers: tuple[int, ...] = ()
@@ -50,16 +51,20 @@ class OnnxNetwork:
         self._path = path
         self._inputs = [value.name for value in model.graph.input]
         self._outputs = [value.name for value in model.graph.output]
-        constants = {item.name: torch.from_numpy(numpy_helper.to_array(item).copy()) for item in model.graph.initializer}
-        constants |= {node.output[0]: _constant(node) for node in model.graph.node if node.op_type == 'Constant'}
-        nodes = [node for node in model.graph.node if node.op_type != 'Constant']
+        graph = model.graph
+        constants = {item.name: torch.tensor(numpy_helper.to_array(item)) for item in graph.initializer}
+        constants |= {node.output[0]: _constant(node) for node in graph.node if node.op_type == 'Constant'}
+        nodes = [node for node in graph.node if node.op_type != 'Constant']
         last_use = {name: index for index, node in enumerate(nodes) for name in (*node.output, *node.input)}
         kept = {*constants, *self._outputs, ''}
-        self._steps = [self._bind(node, constants, tuple(name for name in {*node.input, *node.output} - kept
-                                                         if last_use[name] == index))
-                       for index, node in enumerate(nodes)]
-        used = {name for step in self._steps for name in step.inputs if isinstance(name, str)} | set(self._outputs)
-        self._constants = {name: _laid_out(tensor.to(device)) for name, tensor in constants.items() if name in used}
+        self._steps: list[Step] = []
+        for index, node in enumerate(nodes):
+            touched = {*node.input, *node.output} - kept
+            dead = tuple(name for name in touched if last_use[name] == index)
+            self._steps.append(self._bind(node, constants, dead))
+        used = {item for step in self._steps for item in step.inputs if isinstance(item, str)}
+        held = (used | {*self._outputs}) & constants.keys()
+        self._constants = {name: _laid_out(constants[name].to(device)) for name in held}
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Runs the graph; inputs and outputs in the graph's order."""
@@ -69,8 +74,7 @@ class OnnxNetwork:
             try:
                 result = step.function(*arguments, **step.attributes)
             except (TypeError, NotImplementedError) as error:
-                raise UnsupportedOperatorError(f'{self._path}: PyTorch cannot run {step.label}: {error}; choose '
-                                               'another backend') from error
+                raise self._unsupported(step.label, f'{error}; choose another backend') from error
             results = (result,) if isinstance(result, Tensor) else result
             values.update(zip(step.outputs, results, strict=False))
             for name in step.dead:
@@ -80,20 +84,24 @@ class OnnxNetwork:
     def _bind(self, node: onnx.NodeProto, constants: dict[str, Tensor], dead: tuple[str, ...]) -> Step:
         label = f'the node {node.name or node.output[0]} ({node.op_type})'
         if node.domain not in ('', 'ai.onnx') or node.op_type not in OPERATORS:
-            raise UnsupportedOperatorError(f'{self._path}: PyTorch cannot run {label}: {node.op_type} is not in the '
-                                           "operator table of onnx_to_torch; choose another backend")
+            why = f'{node.op_type} is not in the operator table of onnx_to_torch; choose another backend'
+            raise self._unsupported(label, why)
         operator = OPERATORS[node.op_type]
         inputs: list[str | list[float] | None] = []
         for index, name in enumerate(node.input):
             if index in operator.numbers and name:
                 if name not in constants:
-                    raise UnsupportedOperatorError(f'{self._path}: PyTorch cannot run {label}: its input {name} is '
-                                                   'computed, expected a constant; export with static shapes')
+                    why = f'its input {name} is computed, expected a constant; export with static shapes'
+                    raise self._unsupported(label, why)
                 inputs.append(constants[name].tolist())
             else:
                 inputs.append(name or None)
         attributes = {item.name: _attribute(item) for item in node.attribute}
         return Step(label, operator.function, tuple(inputs), attributes, tuple(node.output), dead)
+
+
+    def _unsupported(self, label: str, why: str) -> UnsupportedOperatorError:
+        return UnsupportedOperatorError(f'{self._path}: PyTorch cannot run {label}: {why}')
 
 
 def _attribute(item: onnx.AttributeProto) -> Any:
@@ -110,8 +118,8 @@ def _laid_out(tensor: Tensor) -> Tensor:
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 
-def _padded(x: Tensor, pads: Sequence[int] | None, value: float = 0.0) -> tuple[Tensor, list[int]]:
-    """PyTorch's one pad an axis; where ONNX's begin and end differ, the padding is done here and none is left."""
+def _padded(x: Tensor, pads: Numbers, value: float = 0.0) -> tuple[Tensor, list[int]]:
+    """PyTorch's one pad an axis; where ONNX's begin and end differ, the padding is done here."""
     rank = x.ndim - 2
     begin, end = list(pads or [0] * rank)[:rank], list(pads or [0] * rank)[-rank:]
     if begin == end:
@@ -119,7 +127,7 @@ def _padded(x: Tensor, pads: Sequence[int] | None, value: float = 0.0) -> tuple[
     return _pad(x, [0, 0, *begin, 0, 0, *end], value), [0] * rank
 
 
-def _cropped(pads: Sequence[int] | None, rank: int) -> list[int]:
+def _cropped(pads: Numbers, rank: int) -> list[int]:
     """As `_padded`, where no padding can be done beforehand."""
     begin, end = list(pads or [0] * rank)[:rank], list(pads or [0] * rank)[-rank:]
     if begin != end:
@@ -132,9 +140,11 @@ def _explicit(auto_pad: str) -> None:
         raise NotImplementedError(f'auto_pad is {auto_pad}')
 
 
-def _conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_shape: Sequence[int] = (),
-          strides: Sequence[int] | None = None, pads: Sequence[int] | None = None,
-          dilations: Sequence[int] | None = None, group: int = 1, auto_pad: str = 'NOTSET') -> Tensor:
+def _conv(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_shape: Numbers = None,
+    strides: Numbers = None, pads: Numbers = None, dilations: Numbers = None, group: int = 1,
+    auto_pad: str = 'NOTSET',
+) -> Tensor:
     _explicit(auto_pad)
     rank = x.ndim - 2
     x, padding = _padded(x, pads)
@@ -142,21 +152,23 @@ def _conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_shape
     return convolution(x, weight, bias, strides or [1] * rank, padding, dilations or [1] * rank, group)
 
 
-def _conv_transpose(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_shape: Sequence[int] = (),
-                    strides: Sequence[int] | None = None, pads: Sequence[int] | None = None,
-                    output_padding: Sequence[int] | None = None, dilations: Sequence[int] | None = None,
-                    group: int = 1, auto_pad: str = 'NOTSET') -> Tensor:
+def _conv_transpose(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_shape: Numbers = None,
+    strides: Numbers = None, pads: Numbers = None, output_padding: Numbers = None, dilations: Numbers = None,
+    group: int = 1, auto_pad: str = 'NOTSET',
+) -> Tensor:
     _explicit(auto_pad)
     rank = x.ndim - 2
     padding = _cropped(pads, rank)
     convolution = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[rank - 1]
-    return convolution(x, weight, bias, strides or [1] * rank, padding, output_padding or [0] * rank, group,
-                       dilations or [1] * rank)
+    ones, extra = [1] * rank, output_padding or [0] * rank
+    return convolution(x, weight, bias, strides or ones, padding, extra, group, dilations or ones)
 
 
-def _max_pool(x: Tensor, *, kernel_shape: Sequence[int], strides: Sequence[int] | None = None,
-              pads: Sequence[int] | None = None, dilations: Sequence[int] | None = None, ceil_mode: int = 0,
-              storage_order: int = 0, auto_pad: str = 'NOTSET') -> Tensor:
+def _max_pool(
+    x: Tensor, *, kernel_shape: Sequence[int], strides: Numbers = None, pads: Numbers = None,
+    dilations: Numbers = None, ceil_mode: int = 0, storage_order: int = 0, auto_pad: str = 'NOTSET',
+) -> Tensor:
     _explicit(auto_pad)
     rank = x.ndim - 2
     x, padding = _padded(x, pads, float('-inf'))
@@ -164,9 +176,10 @@ def _max_pool(x: Tensor, *, kernel_shape: Sequence[int], strides: Sequence[int] 
     return pool(x, kernel_shape, strides or [1] * rank, padding, dilations or [1] * rank, bool(ceil_mode))
 
 
-def _average_pool(x: Tensor, *, kernel_shape: Sequence[int], strides: Sequence[int] | None = None,
-                  pads: Sequence[int] | None = None, count_include_pad: int = 0, ceil_mode: int = 0,
-                  auto_pad: str = 'NOTSET') -> Tensor:
+def _average_pool(
+    x: Tensor, *, kernel_shape: Sequence[int], strides: Numbers = None, pads: Numbers = None,
+    count_include_pad: int = 0, ceil_mode: int = 0, auto_pad: str = 'NOTSET',
+) -> Tensor:
     _explicit(auto_pad)
     rank = x.ndim - 2
     padding = _cropped(pads, rank)
@@ -174,25 +187,28 @@ def _average_pool(x: Tensor, *, kernel_shape: Sequence[int], strides: Sequence[i
     return pool(x, kernel_shape, strides or [1] * rank, padding, bool(ceil_mode), bool(count_include_pad))
 
 
-def _resize(x: Tensor, roi: Sequence[float] | None = None, scales: Sequence[float] | None = None,
-            sizes: Sequence[int] | None = None, *, mode: str = 'nearest', nearest_mode: str = 'round_prefer_floor',
-            coordinate_transformation_mode: str = 'half_pixel', cubic_coeff_a: float = -0.75,
-            **unused: Any) -> Tensor:
-    size = list(sizes[2:]) if sizes else [int(n * scale) for n, scale in zip(x.shape[2:], (scales or ())[2:], strict=True)]
-    ways = {('nearest', 'asymmetric'): 'nearest', ('nearest', 'half_pixel'): 'nearest-exact',
-            ('linear', 'half_pixel'): 'bilinear', ('linear', 'pytorch_half_pixel'): 'bilinear',
-            ('linear', 'align_corners'): 'bilinear', ('cubic', 'half_pixel'): 'bicubic',
-            ('cubic', 'pytorch_half_pixel'): 'bicubic', ('cubic', 'align_corners'): 'bicubic'}
-    way = ways.get((mode, coordinate_transformation_mode))
-    wrong_rounding = mode == 'nearest' and nearest_mode != {'nearest': 'floor'}.get(way or '', 'round_prefer_ceil')
-    if way is None or wrong_rounding or unused.get('antialias') or x.ndim != 4:
-        raise NotImplementedError(f'mode {mode}, {coordinate_transformation_mode}, {nearest_mode}, rank {x.ndim}')
-    corners = coordinate_transformation_mode == 'align_corners' if mode != 'nearest' else None
-    return F.interpolate(x, size=size, mode=way, align_corners=corners)
+def _resize(
+    x: Tensor, roi: Sequence[float] | None = None, scales: Sequence[float] | None = None,
+    sizes: Numbers = None, *, mode: str = 'nearest', coordinate_transformation_mode: str = 'half_pixel',
+    nearest_mode: str = 'round_prefer_floor', cubic_coeff_a: float = -0.75, exclude_outside: int = 0,
+    antialias: int = 0, extrapolation_value: float = 0.0, keep_aspect_ratio_policy: str = 'stretch',
+) -> Tensor:
+    if scales:
+        sizes = [int(size * scale) for size, scale in zip(x.shape, scales, strict=True)]
+    place = coordinate_transformation_mode
+    if mode == 'nearest' and (place, nearest_mode) == ('asymmetric', 'floor') and sizes:
+        return F.interpolate(x, size=list(sizes[2:]), mode='nearest')
+    smooth = mode != 'nearest' and place in ('half_pixel', 'pytorch_half_pixel', 'align_corners')
+    if not smooth or not sizes or x.ndim != 4 or exclude_outside or antialias:
+        raise NotImplementedError(f'mode {mode}, {place}, {nearest_mode}, sizes {sizes}')
+    way = {'linear': 'bilinear', 'cubic': 'bicubic'}[mode]
+    return F.interpolate(x, size=list(sizes[2:]), mode=way, align_corners=place == 'align_corners')
 
 
-def _pad(x: Tensor, pads: Sequence[int], value: float | None = None, axes: Sequence[int] | None = None, *,
-         mode: str = 'constant') -> Tensor:
+def _pad(
+    x: Tensor, pads: Sequence[int], value: float | None = None, axes: Numbers = None, *,
+    mode: str = 'constant',
+) -> Tensor:
     begin, end = [0] * x.ndim, [0] * x.ndim
     for index, axis in enumerate(axes if axes is not None else range(x.ndim)):
         begin[axis], end[axis] = pads[index], pads[index + len(pads) // 2]
@@ -204,37 +220,40 @@ def _pad(x: Tensor, pads: Sequence[int], value: float | None = None, axes: Seque
     return F.pad(x, pairs, {'reflect': 'reflect', 'edge': 'replicate'}[mode])
 
 
-def _gemm(a: Tensor, b: Tensor, c: Tensor | None = None, *, alpha: float = 1.0, beta: float = 1.0,
-          transA: int = 0, transB: int = 0) -> Tensor:
+def _gemm(
+    a: Tensor, b: Tensor, c: Tensor | None = None, *, alpha: float = 1.0, beta: float = 1.0, transA: int = 0,
+    transB: int = 0,
+) -> Tensor:
     a, b = a.mT if transA else a, b.mT if transB else b
     return torch.addmm(c, a, b, beta=beta, alpha=alpha) if c is not None else alpha * (a @ b)
 
 
 def _reshape(x: Tensor, shape: Sequence[int], *, allowzero: int = 0) -> Tensor:
-    return x.reshape([x.shape[axis] if size == 0 and not allowzero else size for axis, size in enumerate(shape)])
+    return x.reshape([size or (0 if allowzero else x.shape[axis]) for axis, size in enumerate(shape)])
 
 
-def _slice(x: Tensor, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int] | None = None,
-           steps: Sequence[int] | None = None) -> Tensor:
+def _slice(
+    x: Tensor, starts: Sequence[int], ends: Sequence[int], axes: Numbers = None, steps: Numbers = None
+) -> Tensor:
     for index, axis in enumerate(axes if axes is not None else range(len(starts))):
-        step = steps[index] if steps else 1
+        step, size = (steps[index] if steps else 1), x.shape[axis]
+        end = None if ends[index] < -size else ends[index]
         if step > 0:
             window = [slice(None)] * x.ndim
-            window[axis] = slice(starts[index], ends[index], step)
+            window[axis] = slice(starts[index], end, step)
             x = x[tuple(window)]
-        else:
-            positions = range(x.shape[axis])[slice(starts[index], None if ends[index] < -x.shape[axis] else ends[index], step)]
-            if step != -1 or len(positions) != x.shape[axis]:
-                raise NotImplementedError(f'step {step} over a part of an axis')
+        elif range(size)[starts[index]:end:step] == range(size - 1, -1, -1):
             x = x.flip(axis)
+        else:
+            raise NotImplementedError(f'step {step} over a part of an axis')
     return x
 
 
-def _split(x: Tensor, sizes: Sequence[int] | None = None, *, axis: int = 0, num_outputs: int = 0) -> Sequence[Tensor]:
-    return torch.split(x, list(sizes), axis) if sizes else torch.split(x, -(-x.shape[axis] // num_outputs), axis)
+def _split(x: Tensor, sizes: Numbers = None, *, axis: int = 0, num_outputs: int = 1) -> Sequence[Tensor]:
+    return x.split(list(sizes) if sizes else -(-x.shape[axis] // num_outputs), axis)
 
 
-def _squeeze(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
+def _squeeze(x: Tensor, axes: Numbers = None) -> Tensor:
     return x.squeeze(tuple(axes)) if axes else x.squeeze()
 
 
@@ -271,8 +290,10 @@ def _divide(a: Tensor, b: Tensor) -> Tensor:
     return torch.div(a, b, rounding_mode=None if a.is_floating_point() else 'trunc')
 
 
-def _batch_norm(x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, *, epsilon: float = 1e-5,
-                momentum: float = 0.9, training_mode: int = 0) -> Tensor:
+def _batch_norm(
+    x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, *, epsilon: float = 1e-5,
+    momentum: float = 0.9, training_mode: int = 0,
+) -> Tensor:
     return F.batch_norm(x, mean, variance, scale, bias, eps=epsilon)
 
 
@@ -280,8 +301,10 @@ def _instance_norm(x: Tensor, scale: Tensor, bias: Tensor, *, epsilon: float = 1
     return F.instance_norm(x, weight=scale, bias=bias, eps=epsilon)
 
 
-def _layer_norm(x: Tensor, scale: Tensor, bias: Tensor | None = None, *, axis: int = -1, epsilon: float = 1e-5,
-                stash_type: int = 1) -> Tensor:
+def _layer_norm(
+    x: Tensor, scale: Tensor, bias: Tensor | None = None, *, axis: int = -1, epsilon: float = 1e-5,
+    stash_type: int = 1,
+) -> Tensor:
     return F.layer_norm(x, x.shape[axis:], scale, bias, epsilon)
 
 
@@ -291,8 +314,10 @@ def _prelu(x: Tensor, slope: Tensor) -> Tensor:
 
 def _reduction(reduce: Callable[[Tensor, tuple[int, ...], bool], Tensor]) -> Operator:
     """A reduction whose axes come as an attribute (older operator sets) or as a constant input."""
-    def run(x: Tensor, given: Sequence[int] | None = None, *, axes: Sequence[int] | None = None, keepdims: int = 1,
-            noop_with_empty_axes: int = 0) -> Tensor:
+    def run(
+        x: Tensor, given: Numbers = None, *, axes: Numbers = None, keepdims: int = 1,
+        noop_with_empty_axes: int = 0,
+    ) -> Tensor:
         chosen = tuple(given or axes or ())
         if not chosen and noop_with_empty_axes:
             return x

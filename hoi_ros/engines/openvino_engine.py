@@ -22,7 +22,12 @@ class OpenVINOEngine(Engine):
     precisions = ('fp32', 'bf16', 'fp16')
 
     def __init__(
-        self, card: Card, model: Path, precision: Precision | None, threads: int | None, cache_dir: Path | None
+        self,
+        card: Card,
+        model: Path,
+        precision: Precision | None,
+        threads: int | None,
+        cache_dir: Path | None,
     ) -> None:
         super().__init__(card, model, 'cpu', precision or 'fp32')
         options: dict[str, Any] = {
@@ -39,9 +44,12 @@ class OpenVINOEngine(Engine):
             network = core.read_model(model)
             compiled = core.compile_model(network, 'CPU', options)
         except RuntimeError as error:
-            raise ModelFileError(f'{model}: OpenVINO cannot read it; restore it, or export the model again: '
-                                 f'{error}') from error
-        card.check_network(model, [_spec(port) for port in network.inputs], [_spec(port) for port in network.outputs])
+            raise ModelFileError(
+                f'{model}: OpenVINO cannot read it; restore it, or export the model again: {error}'
+            ) from error
+        card.check_network(
+            model, [_spec(port) for port in network.inputs], [_spec(port) for port in network.outputs]
+        )
         self._request = compiled.create_infer_request()
 
     def _run(self, arrays: Sequence[NDArray]) -> Sequence[NDArray]:

@@ -37,12 +37,21 @@ class PyTorchEngine(Engine):
         self._threads = threads
         self._names_in = [value.name for value in graph.graph.input]
         self._names_out = [value.name for value in graph.graph.output]
-        self._network = OnnxNetwork(half_precision(graph) if self.precision == 'fp16' else graph, model,
-                                    torch.device('cuda', 0) if cuda else torch.device('cpu'))
+        self._network = OnnxNetwork(
+            half_precision(graph) if self.precision == 'fp16' else graph,
+            model,
+            torch.device('cuda', 0) if cuda else torch.device('cpu'),
+        )
         specs = {spec.name: spec for spec in card.inputs}
-        self._host = [torch.zeros(specs[name].shape, dtype=getattr(torch, specs[name].dtype), pin_memory=cuda)
-                      for name in self._names_in]
+        self._host = [
+            torch.zeros(specs[name].shape, dtype=getattr(torch, specs[name].dtype), pin_memory=cuda)
+            for name in self._names_in
+        ]
         self._cuda_graph = self._capture() if cuda else None
+        if not cuda:
+            self._set_process()
+            with torch.inference_mode():
+                self._network(self._host)
 
     def _capture(self) -> torch.cuda.CUDAGraph:
         self._static_in = [host.to('cuda:0') for host in self._host]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """TensorRT 10 and 11: an engine built from the ONNX file on first use, kept on disk, run on the first GPU.
 
-Networks are strongly typed: the graph alone says what is computed in float16 (TensorRT 11 knows no other way). Written
-against the documented API; the README says on which GPUs it has been run.
+Networks are strongly typed: the graph alone says what is computed in float16 (TensorRT 11 has no other way).
+Written against the documented API; the README says on which GPUs it has been run.
 """
 
 import threading
@@ -46,34 +46,44 @@ class TensorRTEngine(Engine):
     precisions = ('fp16', 'tf32', 'fp32')
 
     def __init__(
-        self, card: Card, model: Path, precision: Precision | None, cache_dir: Path | None, say: Callable[[str], None]
+        self,
+        card: Card,
+        model: Path,
+        precision: Precision | None,
+        cache_dir: Path | None,
+        say: Callable[[str], None],
     ) -> None:
         gpu = first_gpu()
         if gpu is None:
-            raise MissingBackendError(f'{model}: TensorRT needs an NVIDIA GPU and its driver, found none; choose another '
-                                      'backend, or look at nvidia-smi and CUDA_VISIBLE_DEVICES')
+            raise MissingBackendError(
+                f'{model}: TensorRT needs an NVIDIA GPU and its driver, found none; choose another '
+                'backend, or look at nvidia-smi and CUDA_VISIBLE_DEVICES'
+            )
         super().__init__(card, model, gpu.name, precision or 'fp16')
         trt = _tensorrt(model)
         cache = cache_dir or default_cache_dir()
-        key = EngineKey(card.name, card.sha256, trt.__version__, gpu.name, gpu.compute_capability, self.precision, RECIPE)
+        key = EngineKey(
+            card.name, card.sha256, trt.__version__, gpu.name, gpu.compute_capability, self.precision, RECIPE
+        )
         self._logger = _logger(trt)
         try:
             self._runtime = trt.Runtime(self._logger)
         except TypeError as error:
-            raise MissingBackendError(f'{model}: TensorRT {trt.__version__} does not start on {gpu.name}: '
-                                      f'{self._logger.text()}; install the tensorrt that fits the driver') from error
+            raise MissingBackendError(
+                f'{model}: TensorRT {trt.__version__} does not start on {gpu.name}: '
+                f'{self._logger.text()}; install the tensorrt that fits the driver'
+            ) from error
         self._engine = self._load_or_build(trt, cache, key, say)
-        network = [(name, self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT,
-                    TensorSpec(name, tuple(self._engine.get_tensor_shape(name)),
-                               np.dtype(trt.nptype(self._engine.get_tensor_dtype(name))).name))
-                   for name in map(self._engine.get_tensor_name, range(self._engine.num_io_tensors))]
-        card.check_network(model, [spec for _, is_input, spec in network if is_input],
-                           [spec for _, is_input, spec in network if not is_input])
+        card.check_network(
+            model,
+            _specs(trt, self._engine, trt.TensorIOMode.INPUT),
+            _specs(trt, self._engine, trt.TensorIOMode.OUTPUT),
+        )
         self._context = self._engine.create_execution_context()
         if self._context is None:
             raise EngineError(f'{model}: TensorRT cannot make an execution context: {self._logger.text()}')
-        self._memory = DeviceMemory(gpu, {spec.name: int(np.prod(spec.shape)) * np.dtype(spec.dtype).itemsize
-                                          for spec in (*card.inputs, *card.outputs)})
+        specs = (*card.inputs, *card.outputs)
+        self._memory = DeviceMemory(gpu, {spec.name: spec.nbytes for spec in specs})
         for name, address in self._memory.addresses.items():
             self._context.set_tensor_address(name, address)
 
@@ -88,8 +98,9 @@ class TensorRTEngine(Engine):
             path = store_engine(cache, key, plan)
             engine = self._runtime.deserialize_cuda_engine(plan)
             if engine is None:
-                raise EngineBuildError(f'{path}: TensorRT refuses the engine it has just built: '
-                                       f'{self._logger.text()}') from None
+                raise EngineBuildError(
+                    f'{path}: TensorRT refuses the engine it has just built: {self._logger.text()}'
+                ) from None
         return engine
 
     def _run(self, arrays: Sequence[NDArray]) -> Sequence[NDArray]:
@@ -127,7 +138,9 @@ def build_plan(
     if not parser.parse(graph.SerializeToString()):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         said = '; '.join(f'{error.node_name()} ({error.node_operator()}): {error.desc()}' for error in errors)
-        raise EngineBuildError(f'{model}: TensorRT {trt.__version__} cannot parse it: {said}; choose another backend')
+        raise EngineBuildError(
+            f'{model}: TensorRT {trt.__version__} cannot parse it: {said}; choose another backend'
+        )
     config = builder.create_builder_config()
     if key.precision == 'fp32':
         config.clear_flag(trt.BuilderFlag.TF32)
@@ -138,13 +151,17 @@ def build_plan(
     with progress_lines(f'TensorRT: building {model}', say):
         plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise EngineBuildError(f'{model}: TensorRT {trt.__version__} cannot build it for {key.gpu}: {logger.text()}')
+        raise EngineBuildError(
+            f'{model}: TensorRT {trt.__version__} cannot build it for {key.gpu}: {logger.text()}'
+        )
     write_whole(timing_path, bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
 
 
 @contextmanager
-def progress_lines(what: str, say: Callable[[str], None], period_s: float = PROGRESS_PERIOD_S) -> Iterator[None]:
+def progress_lines(
+    what: str, say: Callable[[str], None], period_s: float = PROGRESS_PERIOD_S
+) -> Iterator[None]:
     """Says every `period_s` for how long the block has been running, and at its end how long it took."""
     start = time.monotonic()
     done = threading.Event()
@@ -163,12 +180,23 @@ def progress_lines(what: str, say: Callable[[str], None], period_s: float = PROG
         say(f'{what}: took {time.monotonic() - start:.0f} s')
 
 
+def _specs(trt: Any, engine: Any, mode: Any) -> list[TensorSpec]:
+    specs = []
+    for name in map(engine.get_tensor_name, range(engine.num_io_tensors)):
+        if engine.get_tensor_mode(name) == mode:
+            dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name))).name
+            specs.append(TensorSpec(name, tuple(engine.get_tensor_shape(name)), dtype))
+    return specs
+
+
 def _tensorrt(model: Path) -> Any:
     try:
         import tensorrt
     except (ImportError, OSError) as error:
-        raise MissingBackendError(f'{model}: tensorrt is installed but does not load ({error}): install the tensorrt '
-                                  'that fits the CUDA driver') from error
+        raise MissingBackendError(
+            f'{model}: tensorrt is installed but does not load ({error}): install the tensorrt '
+            'that fits the CUDA driver'
+        ) from error
     return tensorrt
 
 

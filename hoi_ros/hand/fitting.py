@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""21 keypoints → pose and shape of the hand model: closed form, then damped least squares under the limits."""
+"""21 keypoints → pose and shape of the hand model: closed form, then least squares under the limits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PALM = np.array([0, 1, 5, 9, 13, 17])
 _BONES = np.array([(row - 1, row) for row in range(1, 21) if row not in _PALM])
 _LENGTHS = np.concatenate([_BONES, _PALM[np.stack(np.triu_indices(6, 1), 1)]])
 
-# The unknowns: turn of the wrist (3), place of the wrist (3), angles (5 fingers, 3 joints, 3 axes), shape (10).
+# The unknowns: turn and place of the wrist (3 each), angles (5 fingers, 3 joints, 3 axes), shape (10).
 _TURN, _PLACE, _ANGLES, _SHAPE = slice(0, 3), slice(3, 6), slice(6, 51), slice(51, 61)
 _UNKNOWNS = 61
 
@@ -72,15 +72,15 @@ class _State:
 class HandFitter:
     """Fits one side of a hand model to 21 keypoints.
 
-    The wrist's rotation comes from the palm (Kabsch 1976), the finger joints from the directions of their bones,
-    the first shape from the lengths of the bones. Levenberg-Marquardt then minimises the weighted distances plus a
-    Gaussian prior on shape and joint angles that counts as much as the noise seen in the residual; joint limits
-    are held by projection (Bertsekas, "Projected Newton methods", SIAM J. Control 20, 1982).
+    The wrist's rotation comes from the palm (Kabsch 1976), the finger joints from the directions of their
+    bones, the first shape from the lengths of the bones. Levenberg-Marquardt then minimises the weighted
+    squared distances plus a Gaussian prior on shape and joint angles, which counts as much as the noise in
+    the residual; joint limits are held by projection (Bertsekas, "Projected Newton methods for optimization
+    problems with simple constraints", SIAM J. Control 20, 1982).
     """
 
     def __init__(self, model: HandModel) -> None:
         """Takes a HandModel held in NumPy arrays, right or left."""
-        self._model = model
         joints = np.concatenate([model.joints, model.tips]).astype(float)
         basis = np.concatenate([model.joint_shape_basis, model.tip_shape_basis]).astype(float)
         self._rest, self._rest_basis = joints[list(KEYPOINT_SOURCES)], basis[list(KEYPOINT_SOURCES)]
@@ -120,7 +120,8 @@ class HandFitter:
 
         Args:
             keypoints: (21, 3) metres, in the order of KEYPOINT_NAMES, any frame of the hand's own handedness.
-            weights: (21,) at least 0; the square root scales a keypoint's residual, 0 leaves the keypoint out.
+            weights: (21,) at least 0, the inverse of a keypoint's variance up to a common factor; 0 leaves
+                the keypoint out.
             initial: the fit of the frame before. Its angles are the start where they explain the keypoints
                 better than the closed form.
 
@@ -128,8 +129,8 @@ class HandFitter:
             The fit, float32, in the frame of the keypoints.
 
         Raises:
-            ValueError: a shape is wrong, a number that counts is not finite, a weight is negative, or the palm's
-                keypoints that count are fewer than three or lie on one point or line.
+            ValueError: a shape is wrong, a number that counts is not finite, a weight is negative, or the
+                palm's keypoints that count are fewer than three or lie on one point or line.
         """
         target, weights = _checked(keypoints, weights)
         shape = self._shape_of_lengths(target, weights) if initial is None else initial.shape.astype(float)
@@ -159,9 +160,11 @@ class HandFitter:
         spans = target[second] - target[first]
         longer = np.sqrt((spans * spans).sum(1)) - self._lengths
         weighted = self._lengths_basis.T * (weights[first] * weights[second])
-        return np.linalg.solve(weighted @ self._lengths_basis + _LENGTH_NOISE ** 2 * np.eye(10), weighted @ longer)
+        normal = weighted @ self._lengths_basis + _LENGTH_NOISE ** 2 * np.eye(10)
+        return np.linalg.solve(normal, weighted @ longer)
 
-    def _palm(self, target: np.ndarray, weights: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _palm(self, target: np.ndarray, weights: np.ndarray,
+              shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         share = weights[_PALM] / max(weights[_PALM].sum(), 1e-12)
         rest = self._rest[_PALM] + self._rest_basis[_PALM] @ shape
         rest_centre, centre = share @ rest, share @ target[_PALM]
@@ -169,8 +172,8 @@ class HandFitter:
         left, spread, right = np.linalg.svd(covariance)
         if spread[1] < 1e-5:
             names = ', '.join(KEYPOINT_NAMES[row] for row in _PALM)
-            raise ValueError(f'the palm has no direction: of {names}, at least three must have a weight above 0 and '
-                             'not lie on one point or line; leave this frame out')
+            raise ValueError(f'the palm has no direction: at least three of {names} must have a weight above '
+                             '0 and not lie on one point or line; leave this frame out')
         left[:, 2] *= np.sign(np.linalg.det(left @ right))
         turn = left @ right
         return turn, centre + turn @ (self._rest[0] + self._rest_basis[0] @ shape - rest_centre)
@@ -197,8 +200,8 @@ class HandFitter:
             turned = axis * (angle / np.maximum(sine, 1e-9))
             # A joint bent back further than halfway is nearer to its limit the other way round.
             over = turned[:, :1] < turned_over[:, level]
-            turned = np.where(over, turned * (1 - 2 * np.pi / np.maximum(angle, 1e-9)), turned) * seen[:, level]
-            angles[:, level] = np.clip(turned, self._low[:, level], self._high[:, level])
+            turned = np.where(over, turned * (1 - 2 * np.pi / np.maximum(angle, 1e-9)), turned)
+            angles[:, level] = np.clip(turned * seen[:, level], self._low[:, level], self._high[:, level])
             frame = frame @ _exponential(angles[:, level])[0]
         return self._posed(turn, place, angles, shape)
 
@@ -216,7 +219,7 @@ class HandFitter:
         return _State(turn, place, angles, shape, keypoints, before, after, left)
 
     def _jacobian(self, state: _State) -> np.ndarray:
-        """(63, 61): the keypoints by the unknowns; a turn of the wrist is a small rotation in the world's frame."""
+        """(63, 61): the keypoints by the unknowns; the wrist turns by a small rotation in the world."""
         jacobian = self._jacobian_of_place.copy()
         beyond = jacobian[3:].reshape(5, 4, 3, _UNKNOWNS)
         points = state.keypoints[1:].reshape(5, 4, 3)
@@ -243,7 +246,7 @@ class HandFitter:
                 unknowns[_ANGLES], unknowns[_SHAPE] = state.angles.ravel(), state.shape
                 prior = max(error / (_FREE_NUMBERS * counted), _LEAST_NOISE ** 2) * self._precision
                 off_mean = unknowns - self._mean
-                cost = error + prior @ (off_mean * off_mean)
+                cost = error + float(prior @ (off_mean * off_mean))
                 jacobian = self._jacobian(state)
                 weighted = jacobian.T * rows
                 normal = weighted @ jacobian
@@ -261,7 +264,7 @@ class HandFitter:
                                 state.shape + step[_SHAPE])
             off_mean[_ANGLES], off_mean[_SHAPE] = angles.ravel() - self._mean[_ANGLES], trial.shape
             trial_error = _error(trial, target, weights)
-            trial_cost = trial_error + prior @ (off_mean * off_mean)
+            trial_cost = trial_error + float(prior @ (off_mean * off_mean))
             accepted = trial_cost < cost
             if accepted:
                 state, error, damping = trial, trial_error, damping / 10
@@ -285,7 +288,8 @@ def _checked(keypoints: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndar
     keypoints[unseen] = 0
     if not np.isfinite(keypoints).all():
         names = [KEYPOINT_NAMES[row] for row in np.flatnonzero(~np.isfinite(keypoints).all(1))]
-        raise ValueError(f'keypoints {", ".join(names)} are not finite: give them weight 0 or leave this frame out')
+        raise ValueError(f'keypoints {", ".join(names)} are not finite: give them weight 0 or leave this '
+                         'frame out')
     return keypoints, weights / weights.max()
 
 

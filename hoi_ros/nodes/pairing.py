@@ -44,6 +44,7 @@ class Pairing:
         self._leader = leader
         self._constants: dict[str, Any] = dict.fromkeys(constants)
         self._kept: dict[str, dict[int, Any]] = {name: {} for name in (leader, *partners)}
+        self._last: dict[str, int] = {}
         self._tolerance = tolerance
         self._depth = depth
         self._restarted = False
@@ -53,12 +54,13 @@ class Pairing:
         if topic in self._constants:
             self._constants[topic] = message
             return None
-        kept = self._kept[topic]
-        if kept and stamp < max(kept):
+        if stamp < self._last.get(topic, stamp):
             # Every topic starts over; what is left of the old time would pair with nothing, or wrongly.
-            for messages in self._kept.values():
-                messages.clear()
+            self.clear()
+            self._last.clear()
             self._restarted = True
+        self._last[topic] = stamp
+        kept = self._kept[topic]
         kept[stamp] = message
         while len(kept) > self._depth:
             del kept[min(kept)]

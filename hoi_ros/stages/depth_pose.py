@@ -29,6 +29,8 @@ from hoi_ros.stages.one_euro import OneEuroFilter
 VARIANTS = ('depth_pose', 'depth_pose_lsps')
 """The network that ships, and the paper's."""
 
+_CANDIDATE = 0.12
+"""Lowest score of the finder that is worth a look: the pose network says whether it is a hand."""
 _RECENTRE = 0.012
 """A crop whose hand's centre lies further off than this is cut again around it, metres."""
 _SAME_HAND = 0.07
@@ -180,8 +182,15 @@ class DepthPoseStage:
         for reading in self._discover(depth, camera, followed, regions):
             followed.append((self._start(reading, stamp), reading))
         found = time.perf_counter()
-        self._tracks = [track for track, _ in followed]
-        estimates = [self._estimate(track, reading, depth, camera, stamp) for track, reading in followed]
+        self._tracks = []
+        estimates = []
+        for track, reading in followed:
+            try:
+                estimates.append(self._estimate(track, reading, depth, camera, stamp))
+                self._tracks.append(track)
+            except ValueError:
+                # Joints on one line are no hand, however sure the network is: the track ends.
+                continue
         done = time.perf_counter()
         self.timings = {'track': tracked - begun, 'find': found - tracked, 'fit': done - found, 'total': done - begun}
         return estimates
@@ -211,7 +220,7 @@ class DepthPoseStage:
             candidates = [self._read_region(depth, camera, region) for region in regions]
         else:
             candidates = [self._read(depth, camera, hand.centre, hand.right >= 0.5, hand.right)
-                          for hand in self._finder(depth, camera, self.max_hands + 1)]
+                          for hand in self._finder(depth, camera, self.max_hands + 2, _CANDIDATE)]
         fresh: list[CropReading] = []
         for reading in candidates:
             if reading is not None and reading.score >= self.min_score and not _near(reading, known + fresh):
@@ -227,25 +236,28 @@ class DepthPoseStage:
             return None
         pixel = np.array([region.x + region.width / 2, region.y + region.height / 2])
         depths = np.unique(np.percentile(seen, [15, 50, 80]).round(2))
-        sides = [region.side == 'right'] if region.side else [True]
-        readings = [self._read(depth, camera, camera.unproject(pixel, z), side) for z in depths for side in sides]
+        right, prior = region.side != 'left', {'right': 0.99, 'left': 0.01}.get(region.side, 0.5)
+        readings = [self._read(depth, camera, camera.unproject(pixel, z), right, prior) for z in depths]
         return max(readings, key=lambda reading: reading.score)
 
     def _read(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool,
               prior_right: float | None = None) -> CropReading:
-        """Reads the hand near a centre: cuts again around what was read, and the other side where that fits better."""
+        """Reads the hand near a centre, cutting again around what was read.
+
+        A hand that is followed is cut for the other side too where its own does not fit. One that is not (its side
+        has a prior) is always read as both, and the surer side is taken.
+        """
         reading = self._network(depth, CubeCrop(camera, _before_camera(centre), self._cube, not right))
         if reading.score > 0.05 and np.linalg.norm(reading.centre - centre) > _RECENTRE:
             centre = _before_camera(reading.centre)
             reading = self._network(depth, CubeCrop(camera, centre, self._cube, not right))
-        if reading.side_fits < 0.5:
-            other = self._network(depth, CubeCrop(camera, centre, self._cube, right))
-            evidence = _log_odds(other.side_fits) - _log_odds(reading.side_fits)
-            if prior_right is not None:
-                evidence += _log_odds(1 - prior_right if right else prior_right)
-            if evidence > 0:
-                reading = other
-        return reading
+        if reading.score < self.min_score or (prior_right is None and reading.side_fits >= 0.5):
+            return reading
+        other = self._network(depth, CubeCrop(camera, _before_camera(centre), self._cube, right))
+        evidence = _log_odds(other.side_fits) - _log_odds(reading.side_fits)
+        if prior_right is not None:
+            evidence += _log_odds(1 - prior_right if right else prior_right)
+        return other if evidence > 0 else reading
 
     def _network(self, depth: np.ndarray, crop: CubeCrop) -> CropReading:
         outputs = self._engine(crop=crop.cut(depth, self._size)[None, None])

@@ -73,11 +73,11 @@ def decode(heat: np.ndarray, place: np.ndarray, camera: Pinhole, most: int, thre
     """Peaks of the maps → hands.
 
     Args:
-        heat: (2, h, w) probability that a right (0) or left (1) hand is centred in a cell.
+        heat: (2, h, w) probability that a hand is centred in a cell, and that it is a right one.
         place: (3, h, w) offset from the cell's centre (cells) and scaled depth of the hand's centre.
         camera: of the network's image.
     """
-    total = np.maximum(heat[0], heat[1])
+    total, right = heat
     peaks = (total >= cv2.dilate(total, np.ones((3, 3), np.uint8))) & (total >= threshold)
     found: list[FoundHand] = []
     for row, column in sorted(zip(*np.nonzero(peaks)), key=lambda cell: -total[cell]):
@@ -87,8 +87,7 @@ def decode(heat: np.ndarray, place: np.ndarray, camera: Pinhole, most: int, thre
         centre = camera.unproject(pixel, z)
         if any(np.linalg.norm(centre - other.centre) < 0.08 for other in found):
             continue
-        right, left = float(heat[0, row, column]), float(heat[1, row, column])
-        found.append(FoundHand(centre, float(total[row, column]), right / (right + left + 1e-6)))
+        found.append(FoundHand(centre, float(total[row, column]), float(right[row, column])))
         if len(found) == most:
             break
     return found

@@ -25,17 +25,31 @@ def module() -> EveryOperator:
 def example() -> dict[str, NDArray]:
     """One input of the network."""
     draw = np.random.default_rng(3)
-    return {'crop': draw.uniform(-1, 1, (1, 1, 32, 32)).astype(np.float32),
-            'code': draw.normal(size=(1, 8)).astype(np.float32)}
+    return {
+        'crop': draw.uniform(-1, 1, (1, 1, 32, 32)).astype(np.float32),
+        'code': draw.normal(size=(1, 8)).astype(np.float32),
+    }
 
 
 @pytest.fixture(scope='session')
-def model_dir(tmp_path_factory: pytest.TempPathFactory, module: EveryOperator, example: dict[str, NDArray]) -> Path:
+def model_dir(
+    tmp_path_factory: pytest.TempPathFactory, module: EveryOperator, example: dict[str, NDArray]
+) -> Path:
     """The model folder; tests that damage it copy it first."""
     folder = tmp_path_factory.mktemp('models') / 'every_operator'
-    export_onnx(module, {name: torch.from_numpy(array) for name, array in example.items()}, OUTPUTS, folder, {
-        'name': 'every_operator', 'licence': 'Apache-2.0', 'data': 'none', 'parameters': {'cube_m': 0.25},
-        'inputs': (TensorSpec('crop', (1, 1, 32, 32), unit='half cubes'),)})
+    export_onnx(
+        module,
+        {name: torch.from_numpy(array) for name, array in example.items()},
+        OUTPUTS,
+        folder,
+        {
+            'name': 'every_operator',
+            'licence': 'Apache-2.0',
+            'data': 'none',
+            'parameters': {'cube_m': 0.25},
+            'inputs': (TensorSpec('crop', (1, 1, 32, 32), unit='half cubes'),),
+        },
+    )
     return folder
 
 

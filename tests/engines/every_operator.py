@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small network that uses every operator the project's networks use, and how far backends may differ on it."""
+"""A small network with every operator that the project's networks use, and how far backends may differ."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,14 +34,22 @@ class EveryOperator(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.down = nn.Sequential(
-            nn.Conv2d(1, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(16, 16, 3, padding=1, groups=4), nn.InstanceNorm2d(16, affine=True), nn.LeakyReLU(0.2))
+            nn.Conv2d(1, 16, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 16, 3, padding=1, groups=4),
+            nn.InstanceNorm2d(16, affine=True),
+            nn.LeakyReLU(0.2),
+        )
         self.before = nn.BatchNorm2d(16)
         self.up = nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)
         self.code = nn.Linear(8, 16)
         self.norm = nn.LayerNorm(16)
         self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
-        self.activations = nn.ModuleList([nn.SiLU(), nn.GELU(), nn.Hardswish(), nn.ELU(), nn.PReLU(8), nn.Softplus()])
+        self.activations = nn.ModuleList(
+            [nn.SiLU(), nn.GELU(), nn.Hardswish(), nn.ELU(), nn.PReLU(8), nn.Softplus()]
+        )
         self.pose = nn.Linear(16, 12)
         for bn in (self.down[1], self.before):
             nn.init.uniform_(bn.running_mean, -0.2, 0.2)
@@ -62,7 +70,7 @@ class EveryOperator(nn.Module):
 
         pooled = F.adaptive_avg_pool2d(features, 1).flatten(1)
         low, high = pooled.chunk(2, 1)
-        scale = torch.exp(0.5 * low).clamp(max=3.0) * torch.sqrt(high.abs() + 0.1) + high ** 2
+        scale = torch.exp(0.5 * low).clamp(max=3.0) * torch.sqrt(high.abs() + 0.1) + high**2
         tokens = self.norm(features.flatten(2).transpose(1, 2)[:, ::4])
         tokens = tokens + self.attention(tokens, tokens, tokens, need_weights=False)[0]
         best = torch.maximum(tokens.max(1).values, tokens.mean(1))
@@ -71,7 +79,9 @@ class EveryOperator(nn.Module):
         pose = torch.where(pose > 0, pose, -0.5 * pose)[:, [2, 0, 3, 1]]
         turned = torch.einsum('bij,bkj->bik', pose, pose) @ pose
 
-        mask = F.interpolate(F.pad(heat, (1, 1, 0, 2), mode='reflect')[..., :16, :16], scale_factor=2, mode='nearest')
+        mask = F.interpolate(
+            F.pad(heat, (1, 1, 0, 2), mode='reflect')[..., :16, :16], scale_factor=2, mode='nearest'
+        )
         mask = F.avg_pool2d(F.pad(mask, (1, 1, 1, 1)), 3, 1)
         return {'heat': heat, 'points': points, 'pose': turned, 'mask': mask}
 

@@ -22,26 +22,32 @@ def test_a_missing_card_is_named(tmp_path: Path) -> None:
         Card.load(tmp_path / 'nowhere')
 
 
-@pytest.mark.parametrize(('text', 'message'), [
-    ('name: [', 'not a YAML file'),
-    ('\udcff', 'not a YAML file'),
-    ('[1, 2]', 'holds list, expected a mapping'),
-    ('{name: x}', 'missing or unknown fields'),
-])
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('name: [', 'not a YAML file'),
+        ('\udcff', 'not a YAML file'),
+        ('[1, 2]', 'holds list, expected a mapping'),
+        ('{name: x}', 'missing or unknown fields'),
+    ],
+)
 def test_what_is_no_card_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / CARD_FILE).write_bytes(text.encode(errors='surrogateescape'))
     with pytest.raises(CardError, match=message):
         Card.load(tmp_path)
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    ({'colour': 'red'}, "unknown fields.*'colour'"),
-    ({'inputs': []}, 'inputs is empty'),
-    ({'inputs': [{'name': 'x'}]}, 'inputs must be a list'),
-    ({'outputs': 3}, 'outputs must be a list'),
-    ({'outputs': [{'name': 'x', 'shape': [1], 'units': 'm'}]}, 'outputs must be a list'),
-    ({'model': '../model.onnx'}, 'expected a file name'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'colour': 'red'}, "unknown fields.*'colour'"),
+        ({'inputs': []}, 'inputs is empty'),
+        ({'inputs': [{'name': 'x'}]}, 'inputs must be a list'),
+        ({'outputs': 3}, 'outputs must be a list'),
+        ({'outputs': [{'name': 'x', 'shape': [1], 'units': 'm'}]}, 'outputs must be a list'),
+        ({'model': '../model.onnx'}, 'expected a file name'),
+    ],
+)
 def test_a_wrong_field_is_named(damaged: Path, change: dict[str, object], message: str) -> None:
     path = damaged / CARD_FILE
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | change))

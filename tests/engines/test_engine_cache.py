@@ -22,20 +22,33 @@ def test_an_engine_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     assert path.name == 'depth_pose-abababababab-fp16-trt10.13.3.9-NVIDIA_Orin_nvgpu_8.engine'
 
 
-@pytest.mark.parametrize('change', [
-    {'model_sha256': 'cd' * 32}, {'tensorrt': '11.0'}, {'gpu': 'other'}, {'precision': 'fp32'}, {'model': 'contact'}])
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'model_sha256': 'cd' * 32},
+        {'tensorrt': '11.0'},
+        {'gpu': 'other'},
+        {'precision': 'fp32'},
+        {'model': 'contact'},
+    ],
+)
 def test_engines_for_different_things_lie_side_by_side(tmp_path: Path, change: dict[str, str]) -> None:
     store_engine(tmp_path, KEY, PLAN)
     with pytest.raises(StaleEngineError, match='is not there'):
         cached_engine(tmp_path, replace(KEY, **change))
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    ({'compute_capability': '9.0'}, "was built for compute_capability '8.7', here it is '9.0'"),
-    ({'model_sha256': 'ab' * 31 + 'cd'}, 'was built for model_sha256'),
-    ({'recipe': 2}, 'was built for recipe 1, here it is 2'),
-])
-def test_an_engine_for_something_else_is_refused(tmp_path: Path, change: dict[str, str], message: str) -> None:
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'compute_capability': '9.0'}, "was built for compute_capability '8.7', here it is '9.0'"),
+        ({'model_sha256': 'ab' * 31 + 'cd'}, 'was built for model_sha256'),
+        ({'recipe': 2}, 'was built for recipe 1, here it is 2'),
+    ],
+)
+def test_an_engine_for_something_else_is_refused(
+    tmp_path: Path, change: dict[str, str], message: str
+) -> None:
     store_engine(tmp_path, KEY, PLAN)
     with pytest.raises(StaleEngineError, match=message):
         cached_engine(tmp_path, replace(KEY, **change))
@@ -67,7 +80,7 @@ def test_the_description_can_be_read_by_a_person(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / 'file').touch()
-    with pytest.raises(EngineError, match='file.* cannot be written .*another cache_dir'):
+    with pytest.raises(EngineError, match=r'file.* cannot be written .*another cache_dir'):
         store_engine(tmp_path / 'file', KEY, PLAN)
 
 

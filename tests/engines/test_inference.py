@@ -33,7 +33,9 @@ def test_backends_agree(model_dir: Path, example: Arrays, backend: str, precisio
     wanted = reference(model_dir, example)
     with load_engine(model_dir, backend, precision=precision) as engine:
         found = engine(**example)
-    assert {name: array.shape for name, array in found.items()} == {spec.name: spec.shape for spec in engine.outputs}
+    assert {name: array.shape for name, array in found.items()} == {
+        spec.name: spec.shape for spec in engine.outputs
+    }
     assert all(array.dtype == np.float32 for array in found.values())
     for name in wanted:
         assert largest_error(found[name], wanted[name]) <= TOLERANCES[backend, precision], name
@@ -64,13 +66,19 @@ def test_it_runs_in_another_thread_than_it_was_loaded_in(engine: Engine, example
     assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    ({'code': None}, r"takes the inputs \['crop', 'code'\], got \['crop'\]"),
-    ({'depth': np.zeros(1)}, "got .*'depth'"),
-    ({'crop': np.zeros((1, 1, 32, 31), np.float32)}, r'crop has shape \[1, 1, 32, 31\], expected \[1, 1, 32, 32\]'),
-    ({'crop': np.zeros((1, 1, 32, 32))}, r'crop is float64, expected float32: use .astype\(np.float32\)'),
-    ({'crop': [[0.0]]}, 'crop is a list, expected a NumPy array'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'code': None}, r"takes the inputs \['crop', 'code'\], got \['crop'\]"),
+        ({'depth': np.zeros(1)}, "got .*'depth'"),
+        (
+            {'crop': np.zeros((1, 1, 32, 31), np.float32)},
+            r'crop has shape \[1, 1, 32, 31\], expected \[1, 1, 32, 32\]',
+        ),
+        ({'crop': np.zeros((1, 1, 32, 32))}, r'crop is float64, expected float32: use .astype\(np.float32\)'),
+        ({'crop': [[0.0]]}, 'crop is a list, expected a NumPy array'),
+    ],
+)
 def test_a_wrong_input_is_named(engine: Engine, example: Arrays, change: Arrays, message: str) -> None:
     inputs = {name: array for name, array in (example | change).items() if array is not None}
     with pytest.raises(InputError, match=f'model.onnx.*{message}'):

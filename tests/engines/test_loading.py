@@ -34,8 +34,11 @@ def rehash(folder: Path) -> None:
 
 def test_auto_takes_tensorrt_then_openvino_then_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda: Gpu(0, 'GPU', '8.7'))
-    for packages, expected in ((('torch', 'onnx', 'openvino', 'tensorrt'), 'tensorrt'),
-                               (('torch', 'onnx', 'openvino'), 'openvino'), (('torch', 'onnx'), 'pytorch')):
+    for packages, expected in (
+        (('torch', 'onnx', 'openvino', 'tensorrt'), 'tensorrt'),
+        (('torch', 'onnx', 'openvino'), 'openvino'),
+        (('torch', 'onnx'), 'pytorch'),
+    ):
         installed(monkeypatch, *packages)
         assert loading._preferred(Path('model.onnx')) == expected
     monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda: None)
@@ -49,31 +52,43 @@ def test_auto_loads_what_is_here(model_dir: Path) -> None:
         assert [spec.name for spec in engine.inputs] == ['crop', 'code']
 
 
-@pytest.mark.parametrize(('backend', 'message'), [
-    ('tensorrt', 'tensorrt needs tensorrt and onnx: pip install tensorrt onnx'),
-    ('openvino', 'openvino needs openvino: pip install openvino'),
-    ('pytorch', 'pytorch needs torch and onnx'),
-    ('auto', 'no backend is installed: pip install openvino'),
-])
-def test_a_missing_backend(monkeypatch: pytest.MonkeyPatch, model_dir: Path, backend: str, message: str) -> None:
+@pytest.mark.parametrize(
+    ('backend', 'message'),
+    [
+        ('tensorrt', 'tensorrt needs tensorrt and onnx: pip install tensorrt onnx'),
+        ('openvino', 'openvino needs openvino: pip install openvino'),
+        ('pytorch', 'pytorch needs torch and onnx'),
+        ('auto', 'no backend is installed: pip install openvino'),
+    ],
+)
+def test_a_missing_backend(
+    monkeypatch: pytest.MonkeyPatch, model_dir: Path, backend: str, message: str
+) -> None:
     installed(monkeypatch)
     with pytest.raises(MissingBackendError, match=message):
         load_engine(model_dir, backend)
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    ({'backend': 'tvm'}, "backend is 'tvm', expected one of auto, tensorrt, openvino, pytorch"),
-    ({'threads': 0}, 'threads is 0, expected at least 1'),
-])
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'backend': 'tvm'}, "backend is 'tvm', expected one of auto, tensorrt, openvino, pytorch"),
+        ({'threads': 0}, 'threads is 0, expected at least 1'),
+    ],
+)
 def test_a_wrong_option(model_dir: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(EngineError, match=message):
         load_engine(model_dir, **options)
 
 
-@pytest.mark.parametrize(('backend', 'precision'), [('openvino', 'tf32'), ('pytorch', 'bf16'), ('pytorch', 'int8')])
+@pytest.mark.parametrize(
+    ('backend', 'precision'), [('openvino', 'tf32'), ('pytorch', 'bf16'), ('pytorch', 'int8')]
+)
 def test_a_precision_that_the_backend_lacks(model_dir: Path, backend: str, precision: str) -> None:
     require(backend)
-    with pytest.raises(PrecisionError, match=f"{backend} was asked for precision '{precision}'; it computes in"):
+    with pytest.raises(
+        PrecisionError, match=f"{backend} was asked for precision '{precision}'; it computes in"
+    ):
         load_engine(model_dir, backend, precision=precision)
 
 
@@ -86,16 +101,22 @@ def test_a_missing_model_file(damaged: Path) -> None:
 def test_a_truncated_model_file(damaged: Path) -> None:
     path = damaged / 'model.onnx'
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(HashMismatchError, match=r'model\.onnx .* has SHA-256 .* says .*: the file is damaged'):
+    with pytest.raises(
+        HashMismatchError, match=r'model\.onnx .* has SHA-256 .* says .*: the file is damaged'
+    ):
         load_engine(damaged)
 
 
 @BACKENDS
 @pytest.mark.parametrize('content', ['truncated', 'noise', 'empty'])
-def test_a_file_that_is_no_network_though_its_hash_is_right(damaged: Path, backend: str, content: str) -> None:
+def test_a_file_that_is_no_network_though_its_hash_is_right(
+    damaged: Path, backend: str, content: str
+) -> None:
     require(backend)
     path = damaged / 'model.onnx'
-    path.write_bytes({'truncated': path.read_bytes()[:2000], 'noise': bytes(range(256)) * 40, 'empty': b''}[content])
+    path.write_bytes(
+        {'truncated': path.read_bytes()[:2000], 'noise': bytes(range(256)) * 40, 'empty': b''}[content]
+    )
     rehash(damaged)
     with pytest.raises(ModelFileError, match=r'model\.onnx.*restore it'):
         load_engine(damaged, backend)
@@ -107,7 +128,9 @@ def test_a_card_of_other_shapes(damaged: Path, backend: str) -> None:
     card = Card.load(damaged)
     crop, code = card.inputs
     replace(card, inputs=(replace(crop, shape=(1, 1, 64, 64)), code)).save(damaged)
-    with pytest.raises(CardError, match=r'inputs .*crop float32\[1, 1, 32, 32\].*says .*\[1, 1, 64, 64\].*correct the card'):
+    with pytest.raises(
+        CardError, match=r'inputs .*crop float32\[1, 1, 32, 32\].*says .*\[1, 1, 64, 64\].*correct the card'
+    ):
         load_engine(damaged, backend)
 
 

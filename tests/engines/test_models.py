@@ -18,8 +18,11 @@ FOLDERS = sorted(card.parent for card in MODELS.glob(f'*/{CARD_FILE}'))
 LARGEST_FILE_MIB = 25
 TOLERANCES = {('openvino', 'fp32'): 1e-3, ('pytorch', 'fp32'): 1e-3, ('tensorrt', 'fp16'): 2e-2}
 
-ALL = pytest.mark.parametrize('folder', FOLDERS or [pytest.param(None, marks=pytest.mark.skip(
-    f'no folder of {MODELS} holds a {CARD_FILE}'))], ids=lambda folder: folder.name if folder else 'none')
+ALL = pytest.mark.parametrize(
+    'folder',
+    FOLDERS or [pytest.param(None, marks=pytest.mark.skip(f'no folder of {MODELS} holds a {CARD_FILE}'))],
+    ids=lambda folder: folder.name if folder else 'none',
+)
 
 
 @ALL
@@ -30,7 +33,7 @@ def test_a_model_is_small_and_described(folder: Path) -> None:
     assert card.name == folder.name
     assert card.licence and card.data and card.training.get('command')
     assert all(spec.unit and spec.meaning for spec in (*card.inputs, *card.outputs))
-    opset, = (item.version for item in onnx.load(path).opset_import if item.domain in ('', 'ai.onnx'))
+    (opset,) = (item.version for item in onnx.load(path).opset_import if item.domain in ('', 'ai.onnx'))
     assert opset >= 17
 
 
@@ -39,7 +42,9 @@ def test_a_model_is_small_and_described(folder: Path) -> None:
 def test_backends_agree_on_a_model(folder: Path, backend: str, precision: str) -> None:
     require(backend)
     draw = np.random.default_rng(0)
-    inputs = {spec.name: draw.uniform(-1, 1, spec.shape).astype(spec.dtype) for spec in Card.load(folder).inputs}
+    inputs = {
+        spec.name: draw.uniform(-1, 1, spec.shape).astype(spec.dtype) for spec in Card.load(folder).inputs
+    }
     wanted = reference(folder, inputs)
     with load_engine(folder, backend, precision=precision) as engine:
         found = engine(**inputs)

@@ -26,8 +26,8 @@ def one_node(operator: str, shape: tuple[int, ...], constants: dict[str, Any], a
     initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
                     if value is not None]
     names = [f'y{index}' for index in range(outputs)]
-    node = helper.make_node(operator, ['x', *('' if value is None else name for name, value in constants.items())], names,
-                            **attributes)
+    inputs = ['x', *('' if value is None else name for name, value in constants.items())]
+    node = helper.make_node(operator, inputs, names, **attributes)
     graph = helper.make_graph([node], 'one', [helper.make_tensor_value_info('x', TensorProto.FLOAT, shape)],
                               [onnx.ValueInfoProto(name=name) for name in names], initializers)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)
@@ -36,7 +36,7 @@ def one_node(operator: str, shape: tuple[int, ...], constants: dict[str, Any], a
 @pytest.mark.parametrize(('operator', 'shape', 'constants', 'attributes'), [
     ('Conv', IMAGE, {'w': WEIGHT}, {'pads': [0, 1, 2, 1], 'strides': [2, 1]}),
     ('Conv', (1, 4, 9), {'w': WEIGHT[..., 0], 'b': WEIGHT[:, 0, 0, 0]}, {'dilations': [2]}),
-    ('ConvTranspose', IMAGE, {'w': WEIGHT}, {'pads': [1, 1, 1, 1], 'strides': [2, 2], 'output_padding': [1, 1]}),
+    ('ConvTranspose', IMAGE, {'w': WEIGHT}, {'pads': [1] * 4, 'strides': [2, 2], 'output_padding': [1, 1]}),
     ('MaxPool', IMAGE, {}, {'kernel_shape': [3, 3], 'pads': [0, 0, 1, 1], 'strides': [2, 2]}),
     ('MaxPool', IMAGE, {}, {'kernel_shape': [3, 3], 'strides': [2, 2], 'ceil_mode': 1}),
     ('AveragePool', IMAGE, {}, {'kernel_shape': [2, 2], 'pads': [1, 1, 1, 1], 'count_include_pad': 1}),
@@ -67,11 +67,13 @@ def one_node(operator: str, shape: tuple[int, ...], constants: dict[str, Any], a
     ('ArgMax', IMAGE, {}, {'axis': 1, 'keepdims': 0}),
     ('LogSoftmax', IMAGE, {}, {'axis': 1}),
 ])
-def test_an_operator(operator: str, shape: tuple[int, ...], constants: dict[str, Any], attributes: dict[str, Any]) -> None:
-    model = one_node(operator, shape, {name: np.int64(value) if isinstance(value, list) else value
-                                       for name, value in constants.items()}, attributes)
+def test_an_operator(
+    operator: str, shape: tuple[int, ...], constants: dict[str, Any], attributes: dict[str, Any]
+) -> None:
+    model = one_node(operator, shape, constants, attributes)
     x = DRAW.normal(size=shape).astype(np.float32)
-    wanted, = onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider']).run(None, {'x': x})
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider'])
+    wanted, = session.run(None, {'x': x})
     found, = OnnxNetwork(model, Path('one.onnx'), torch.device('cpu'))([torch.from_numpy(x)])
     assert found.shape == wanted.shape
     np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-4, atol=1e-5)
@@ -80,12 +82,13 @@ def test_an_operator(operator: str, shape: tuple[int, ...], constants: dict[str,
 @pytest.mark.parametrize(('operator', 'constants', 'attributes', 'message'), [
     ('Det', {}, {}, r'\(Det\): Det is not in the operator table.*choose another backend'),
     ('Resize', {'roi': None, 's': np.float32([1, 1, 2, 2])},
-     {'mode': 'nearest', 'coordinate_transformation_mode': 'tf_crop_and_resize'}, r'\(Resize\): mode nearest, tf_crop'),
+     {'mode': 'nearest', 'coordinate_transformation_mode': 'tf_crop_and_resize'}, r'\(Resize\): mode near'),
     ('Conv', {'w': WEIGHT}, {'auto_pad': 'SAME_UPPER'}, r'\(Conv\): auto_pad is SAME_UPPER'),
     ('Softmax', {}, {'novelty': 1}, r'\(Softmax\): .*novelty'),
 ])
-def test_what_it_cannot_run_is_named(operator: str, constants: dict[str, Any], attributes: dict[str, Any],
-                                     message: str) -> None:
+def test_what_it_cannot_run_is_named(
+    operator: str, constants: dict[str, Any], attributes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UnsupportedOperatorError, match=f'one.onnx: PyTorch cannot run the node y0 {message}'):
         OnnxNetwork(one_node(operator, IMAGE, constants, attributes), Path('one.onnx'), torch.device('cpu'))(
             [torch.zeros(IMAGE)])
@@ -94,5 +97,5 @@ def test_what_it_cannot_run_is_named(operator: str, constants: dict[str, Any], a
 def test_a_computed_shape_is_refused() -> None:
     model = one_node('Reshape', IMAGE, {}, {})
     model.graph.node[0].input.append('x')
-    with pytest.raises(UnsupportedOperatorError, match=r'\(Reshape\): its input x is computed.*static shapes'):
+    with pytest.raises(UnsupportedOperatorError, match=r'\(Reshape\): its input x is computed.*static'):
         OnnxNetwork(model, Path('one.onnx'), torch.device('cpu'))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """When the engine is built and when the cached one is taken, with a stand-in for TensorRT and the GPU.
 
-The stand-in has no more than the calls that the documented API has; running on a GPU is tested by `test_inference`.
+The stand-in has the calls of the documented API and no others; `test_inference` runs on a GPU that is here.
 """
 
 import re
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 
 class StandIn:
-    """TensorRT and device memory: a plan is the graph's text, an engine gives zeros, its memory is a dictionary."""
+    """TensorRT and device memory: the last graph built is the engine, results are filled with their size."""
 
     def __init__(self) -> None:
         self.__version__ = '10.13'
@@ -46,12 +46,17 @@ class StandIn:
     def Builder(self, logger: Any) -> Any:
         config = SimpleNamespace(
             clear_flag=self.flags_cleared.append,
-            create_timing_cache=lambda known: self.timings_seen.append(known) or SimpleNamespace(serialize=lambda: b't'),
+            create_timing_cache=lambda known: (
+                self.timings_seen.append(known) or SimpleNamespace(serialize=lambda: b't')
+            ),
             set_timing_cache=lambda cache, ignore_mismatch: setattr(config, 'timing', cache),
-            get_timing_cache=lambda: config.timing)
-        return SimpleNamespace(create_network=lambda flags: SimpleNamespace(flags=flags),
-                               create_builder_config=lambda: config,
-                               build_serialized_network=lambda network, config: self._plan(logger, network))
+            get_timing_cache=lambda: config.timing,
+        )
+        return SimpleNamespace(
+            create_network=lambda flags: SimpleNamespace(flags=flags),
+            create_builder_config=lambda: config,
+            build_serialized_network=lambda network, config: self._plan(logger, network),
+        )
 
     def _plan(self, logger: Any, network: Any) -> bytes | None:
         if self.fails == 'build':
@@ -65,6 +70,7 @@ class StandIn:
         def parse(model: bytes) -> bool:
             network.graph = onnx.load_from_string(model)
             return self.fails != 'parse'
+
         error = SimpleNamespace(node_name=lambda: 'n7', node_operator=lambda: 'Det', desc=lambda: 'unknown')
         return SimpleNamespace(parse=parse, num_errors=1, get_error=lambda index: error)
 
@@ -72,19 +78,33 @@ class StandIn:
         def deserialize(plan: bytes) -> Any:
             values = (*self.built[-1].graph.input, *self.built[-1].graph.output)
             names = [value.name for value in values]
-            shapes = {value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in values}
+            shapes = {
+                value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in values
+            }
             return SimpleNamespace(
-                num_io_tensors=len(names), get_tensor_name=names.__getitem__, get_tensor_shape=shapes.__getitem__,
-                get_tensor_mode=lambda name: 'in' if name in names[:2] else 'out', get_tensor_dtype=lambda name: np.float32,
+                num_io_tensors=len(names),
+                get_tensor_name=names.__getitem__,
+                get_tensor_shape=shapes.__getitem__,
+                get_tensor_mode=lambda name: 'in' if name in names[:2] else 'out',
+                get_tensor_dtype=lambda name: np.float32,
                 create_execution_context=lambda: SimpleNamespace(
-                    set_tensor_address=lambda name, address: True, execute_async_v3=lambda stream: True))
+                    set_tensor_address=lambda name, address: True, execute_async_v3=lambda stream: True
+                ),
+            )
+
         return SimpleNamespace(deserialize_cuda_engine=deserialize)
 
     def DeviceMemory(self, gpu: Gpu, sizes: dict[str, int]) -> Any:
         held: dict[str, NDArray] = {}
         return SimpleNamespace(
-            addresses=dict.fromkeys(sizes, 1), stream=1, make_current=lambda: None, synchronize=lambda: None,
-            free=lambda: None, upload=held.__setitem__, download=lambda name, array: array.fill(sizes[name]))
+            addresses=dict.fromkeys(sizes, 1),
+            stream=1,
+            make_current=lambda: None,
+            synchronize=lambda: None,
+            free=lambda: None,
+            upload=held.__setitem__,
+            download=lambda name, array: array.fill(sizes[name]),
+        )
 
 
 @pytest.fixture
@@ -97,21 +117,28 @@ def trt(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     return stand_in
 
 
-def test_an_engine_is_built_once(trt: StandIn, model_dir: Path, tmp_path: Path, example: dict[str, NDArray]) -> None:
+def test_an_engine_is_built_once(
+    trt: StandIn, model_dir: Path, tmp_path: Path, example: dict[str, NDArray]
+) -> None:
     said: list[str] = []
     for _ in range(2):
         with load_engine(model_dir, 'tensorrt', cache_dir=tmp_path, progress=said.append) as engine:
             found = engine(**example)
     assert len(trt.built) == 1
-    assert [re.search(r'once, because .* is not there$|took \d+ s$', line) is not None for line in said] == [True, True]
-    assert {name: array.shape for name, array in found.items()} == {spec.name: spec.shape for spec in engine.outputs}
+    assert [re.search(r'once, because .* is not there$|took \d+ s$', line) is not None for line in said] == [
+        True,
+        True,
+    ]
+    assert {name: array.shape for name, array in found.items()} == {
+        spec.name: spec.shape for spec in engine.outputs
+    }
     assert np.all(found['points'] == found['points'].nbytes)
 
 
 def test_a_damaged_engine_is_built_again(trt: StandIn, model_dir: Path, tmp_path: Path) -> None:
     said: list[str] = []
     load_engine(model_dir, 'tensorrt', cache_dir=tmp_path, build_only=True, progress=said.append)
-    engine, = tmp_path.glob('*.engine')
+    (engine,) = tmp_path.glob('*.engine')
     engine.write_bytes(b'pl')
     load_engine(model_dir, 'tensorrt', cache_dir=tmp_path, build_only=True, progress=said.append)
     assert len(trt.built) == 2
@@ -121,17 +148,29 @@ def test_a_damaged_engine_is_built_again(trt: StandIn, model_dir: Path, tmp_path
 
 @pytest.mark.parametrize('precision', ['fp16', 'fp32'])
 def test_the_precision_is_in_the_graph(trt: StandIn, model_dir: Path, tmp_path: Path, precision: str) -> None:
-    load_engine(model_dir, 'tensorrt', precision=precision, cache_dir=tmp_path, build_only=True, progress=lambda line: None)
+    load_engine(
+        model_dir,
+        'tensorrt',
+        precision=precision,
+        cache_dir=tmp_path,
+        build_only=True,
+        progress=lambda line: None,
+    )
     halves = [item for item in trt.built[0].graph.initializer if item.data_type == onnx.TensorProto.FLOAT16]
     assert bool(halves) == (precision == 'fp16')
     assert trt.flags_cleared == ([] if precision == 'fp16' else ['TF32'])
 
 
-@pytest.mark.parametrize(('fails', 'message'), [
-    ('parse', r'model.onnx: TensorRT 10.13 cannot parse it: n7 \(Det\): unknown'),
-    ('build', r'model.onnx: TensorRT 10.13 cannot build it for Orin: out of memory'),
-])
-def test_a_failed_build_says_why(trt: StandIn, model_dir: Path, tmp_path: Path, fails: str, message: str) -> None:
+@pytest.mark.parametrize(
+    ('fails', 'message'),
+    [
+        ('parse', r'model.onnx: TensorRT 10.13 cannot parse it: n7 \(Det\): unknown'),
+        ('build', r'model.onnx: TensorRT 10.13 cannot build it for Orin: out of memory'),
+    ],
+)
+def test_a_failed_build_says_why(
+    trt: StandIn, model_dir: Path, tmp_path: Path, fails: str, message: str
+) -> None:
     trt.fails = fails
     with pytest.raises(EngineBuildError, match=message):
         load_engine(model_dir, 'tensorrt', cache_dir=tmp_path, progress=lambda line: None)
@@ -147,20 +186,27 @@ def test_a_card_of_other_outputs_is_refused(trt: StandIn, damaged: Path, tmp_pat
 
 def test_without_a_gpu_it_says_so(trt: StandIn, monkeypatch: pytest.MonkeyPatch, model_dir: Path) -> None:
     monkeypatch.setattr(tensorrt_engine, 'first_gpu', lambda: None)
-    with pytest.raises(MissingBackendError, match='needs an NVIDIA GPU and its driver, found none.*nvidia-smi'):
+    with pytest.raises(
+        MissingBackendError, match=r'needs an NVIDIA GPU and its driver, found none.*nvidia-smi'
+    ):
         load_engine(model_dir, 'tensorrt')
 
 
-def test_a_tensorrt_that_does_not_start_says_so(trt: StandIn, monkeypatch: pytest.MonkeyPatch, model_dir: Path) -> None:
+def test_a_tensorrt_that_does_not_start_says_so(
+    trt: StandIn, monkeypatch: pytest.MonkeyPatch, model_dir: Path
+) -> None:
     def refuse(logger: Any) -> None:
         logger.log(trt.ILogger.ERROR, 'the driver is too old')
         raise TypeError('factory function returned nullptr')
+
     monkeypatch.setattr(trt, 'Runtime', refuse)
     with pytest.raises(MissingBackendError, match='does not start on Orin: the driver is too old'):
         load_engine(model_dir, 'tensorrt')
 
 
-def test_a_tensorrt_that_does_not_load_says_so(trt: StandIn, monkeypatch: pytest.MonkeyPatch, model_dir: Path) -> None:
+def test_a_tensorrt_that_does_not_load_says_so(
+    trt: StandIn, monkeypatch: pytest.MonkeyPatch, model_dir: Path
+) -> None:
     monkeypatch.setitem(sys.modules, 'tensorrt', None)
     with pytest.raises(MissingBackendError, match='tensorrt is installed but does not load'):
         load_engine(model_dir, 'tensorrt')

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from hoi_ros.engines import CardError
@@ -16,7 +15,12 @@ from training.export import ExportError
 from training.export import export_onnx
 from training.export import tensorrt as tensorrt_build
 
-FIELDS = {'name': 'small', 'licence': 'Apache-2.0', 'data': 'none', 'training': {'command': 'none', 'seed': 1}}
+FIELDS = {
+    'name': 'small',
+    'licence': 'Apache-2.0',
+    'data': 'none',
+    'training': {'command': 'none', 'seed': 1},
+}
 OUTPUTS = (TensorSpec('joints', (1, 6), unit='m'),)
 EXAMPLE = {'crop': torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8)}
 
@@ -38,10 +42,17 @@ def test_the_folder_loads_and_gives_what_the_module_gives(tmp_path: Path) -> Non
 def test_weights_are_half_and_the_rest_is_single(tmp_path: Path) -> None:
     card = export_onnx(small(), EXAMPLE, OUTPUTS, tmp_path, FIELDS)
     model = onnx.load(tmp_path / card.model)
-    kinds = {len(item.dims): item.data_type for item in model.graph.initializer if item.data_type != TensorProto.INT64}
+    kinds = {
+        len(item.dims): item.data_type
+        for item in model.graph.initializer
+        if item.data_type != TensorProto.INT64
+    }
     assert kinds == {4: TensorProto.FLOAT16, 2: TensorProto.FLOAT16, 1: TensorProto.FLOAT}
     assert [node.op_type for node in model.graph.node] == ['Cast', 'Cast', 'Conv', 'Relu', 'Flatten', 'Gemm']
-    assert {item.key: item.value for item in model.metadata_props} == {'name': 'small', 'licence': 'Apache-2.0'}
+    assert {item.key: item.value for item in model.metadata_props} == {
+        'name': 'small',
+        'licence': 'Apache-2.0',
+    }
     assert [(item.domain, item.version) for item in model.opset_import] == [('', 17)]
 
 
@@ -59,7 +70,9 @@ def test_outputs_of_other_shapes_are_refused(tmp_path: Path) -> None:
 def test_a_weight_beyond_half_precision_is_named(tmp_path: Path) -> None:
     module = small()
     module[4].weight.data[0, 0] = 1e5
-    with pytest.raises(ExportError, match=r'the weight module.4.weight reaches 1e\+05, float16 ends at 65504'):
+    with pytest.raises(
+        ExportError, match=r'the weight module.4.weight reaches 1e\+05, float16 ends at 65504'
+    ):
         export_onnx(module, EXAMPLE, OUTPUTS, tmp_path, FIELDS)
 
 
@@ -78,6 +91,8 @@ def test_a_graph_that_differs_from_the_module_is_refused(tmp_path: Path) -> None
         export_onnx(Branching(), EXAMPLE, OUTPUTS, tmp_path, FIELDS)
 
 
-def test_the_command_counts_the_engines_it_could_not_build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_counts_the_engines_it_could_not_build(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert tensorrt_build.main(tensorrt_build.Build((tmp_path / 'a', tmp_path / 'b'))) == 2
     assert 'card.yaml cannot be read' in capsys.readouterr().err

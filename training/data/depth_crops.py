@@ -12,6 +12,7 @@ from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.camera.crop import normalise_depth
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.sensor import SensorModel
+from hoi_ros.camera.sensor import grain
 from hoi_ros.hand.model import HandModel
 from training.data.scenes import Scene
 from training.data.scenes import SceneConfig
@@ -123,6 +124,8 @@ class CropAugmentation:
     centre_jitter: float = 0.010
     rotation: float = np.pi
     scale: float = 0.06
+    fragments: tuple[float, float] = (0.15, 0.5)
+    """Share of the hands and of the other things that lose patches, as what a camera sees poorly does."""
 
 
 def augment(patch: np.ndarray, config: CropAugmentation,
@@ -158,6 +161,10 @@ def augment(patch: np.ndarray, config: CropAugmentation,
     warp = np.concatenate([linear * step, offset[:, None]], 1)
     cut = cv2.warpAffine(patch['depth'], warp, (config.size, config.size),
                          flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=0)
+    if rng is not None and rng.random() < config.fragments[0 if patch['hand'] else 1]:
+        lost = rng.uniform(0, 0.12) if patch['hand'] else rng.uniform(0, 0.7)
+        field = grain(rng, cut.shape, config.size * rng.uniform(0.03, 0.2))
+        cut[field < np.quantile(field, lost)] = 0
     normalised = normalise_depth(cut.astype(np.float32) * np.float32(1e-4), float(centre[2]), crop.side)
     if not patch['hand']:
         return normalised, np.zeros((21, 3), np.float32)

@@ -212,8 +212,10 @@ class SceneGenerator:
         else:
             return
         parts.add(*_capsule(elbow, shoulder, rng.uniform(0.04, 0.06)), -1)
-        sign = 1 if rng.random() < 0.5 else -1
-        right = _unit(np.cross(up, [0, 0, 1]) + 1e-3) * sign
+        # Most people face the camera: their right shoulder is to the left of their chest in the image.
+        faces_camera = rng.random() < 0.85
+        inwards = 1 if (hand.side == 'right') == faces_camera else -1
+        right = _unit(np.cross([0, 0, 1], up) + 1e-3) * inwards
         chest = shoulder + right * rng.uniform(0.14, 0.22) - up * rng.uniform(0.1, 0.25) + np.array([0, 0, 0.04])
         if chest[2] < hand.centre[2] - 0.02:
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a model folder: an ONNX file of static shapes with float16 weights, checked against PyTorch, and its card."""
+"""Writes a model folder: an ONNX file with float16 weights, checked against PyTorch, and its card."""
 
 import copy
 import hashlib
@@ -46,17 +46,17 @@ def export_onnx(
 ) -> Card:
     """Exports `module` to `directory`/model.onnx and card.yaml.
 
-    The weights of convolutions and matrix products are stored in float16 behind a Cast, so that the arithmetic, the inputs
-    and the outputs stay float32.
+    Shapes are static. The weights of convolutions and matrix products are stored in float16 behind a Cast, so
+    that the arithmetic, the inputs and the outputs stay float32.
 
     Args:
-        module: called with the example's tensors in their order; gives a tensor, a sequence or a mapping of them.
+        module: called with the example's tensors in their order; gives a tensor, a sequence or a mapping.
         example: realistic inputs by name, batch 1; their shapes become the network's.
         outputs: what the module gives, in its order (or by its names, for a mapping).
         directory: the model folder, made if need be.
-        card_fields: `name`, `licence`, `data` and, as far as they are known, `training`, `parameters`, `figures` of the
-            Card; `inputs` may hold TensorSpecs that give the example's tensors a unit and a meaning.
-        tolerance: largest error that rounding the weights may cause, as a share of each output's largest magnitude.
+        card_fields: `name`, `licence`, `data` and, as far as they are known, `training`, `parameters` and
+            `figures` of the Card; `inputs` may hold TensorSpecs with the units and meanings of the example's tensors.
+        tolerance: largest error that rounding the weights may cause, as a share of the output's magnitude.
 
     Raises:
         ExportError: ONNX Runtime and PyTorch disagree.
@@ -73,22 +73,32 @@ def export_onnx(
     _check(model, feeds, outputs, expected, GRAPH_TOLERANCE, 'the float32 graph')
     store_weights_in_half(model)
     error = _check(model, feeds, outputs, expected, tolerance, 'the graph with float16 weights')
-    onnx.helper.set_model_props(model, {'name': str(card_fields['name']), 'licence': str(card_fields['licence'])})
+    onnx.helper.set_model_props(
+        model, {'name': str(card_fields['name']), 'licence': str(card_fields['licence'])}
+    )
     model.producer_name = 'hoi_ros'
     content = model.SerializeToString(deterministic=True)
     found = [TensorSpec(name, array.shape, array.dtype.name) for name, array in feeds.items()]
     described = {spec.name: spec for spec in card_fields.get('inputs', ())}
-    card = Card(**{
-        **card_fields,
-        'inputs': tuple(described.get(spec.name, spec) for spec in found),
-        'outputs': tuple(outputs),
-        'model': MODEL_FILE,
-        'sha256': hashlib.sha256(content).hexdigest(),
-        'precision': 'float16 weights, float32 arithmetic',
-        'figures': {**card_fields.get('figures', {}), 'export_error': error},
-    })
-    card.check_network(folder / MODEL_FILE, found, [TensorSpec(spec.name, array.shape, array.dtype.name)
-                                     for spec, array in zip(outputs, expected, strict=True)])
+    card = Card(
+        **{
+            **card_fields,
+            'inputs': tuple(described.get(spec.name, spec) for spec in found),
+            'outputs': tuple(outputs),
+            'model': MODEL_FILE,
+            'sha256': hashlib.sha256(content).hexdigest(),
+            'precision': 'float16 weights, float32 arithmetic',
+            'figures': {**card_fields.get('figures', {}), 'export_error': error},
+        }
+    )
+    card.check_network(
+        folder / MODEL_FILE,
+        found,
+        [
+            TensorSpec(spec.name, array.shape, array.dtype.name)
+            for spec, array in zip(outputs, expected, strict=True)
+        ],
+    )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MODEL_FILE).write_bytes(content)
     card.save(folder)
@@ -96,18 +106,24 @@ def export_onnx(
 
 
 def store_weights_in_half(model: onnx.ModelProto) -> None:
-    """Rounds the weights of convolutions and matrix products to float16, a Cast to float32 behind each, in place."""
+    """Rounds the weights of convolutions and matrix products in place to float16, a Cast behind each."""
     graph = model.graph
     weights = {name for node in graph.node if node.op_type in HALF_OPERATORS for name in node.input[:2]}
-    for item in [item for item in graph.initializer if item.name in weights and item.data_type == TensorProto.FLOAT]:
+    for item in [
+        item for item in graph.initializer if item.name in weights and item.data_type == TensorProto.FLOAT
+    ]:
         array = numpy_helper.to_array(item)
         with np.errstate(over='ignore'):
             half = array.astype(np.float16)
         if not np.isfinite(half).all():
-            raise ExportError(f'the weight {item.name} reaches {np.abs(array).max():.3g}, float16 ends at 65504: scale it')
+            raise ExportError(
+                f'the weight {item.name} reaches {np.abs(array).max():.3g}, float16 ends at 65504: scale it'
+            )
         name = item.name
         item.CopyFrom(numpy_helper.from_array(half, f'{name}_float16'))
-        graph.node.insert(0, onnx.helper.make_node('Cast', [item.name], [name], to=TensorProto.FLOAT, name=f'{name}_cast'))
+        graph.node.insert(
+            0, onnx.helper.make_node('Cast', [item.name], [name], to=TensorProto.FLOAT, name=f'{name}_cast')
+        )
 
 
 class _Named(nn.Module):
@@ -130,8 +146,15 @@ def _traced(named: _Named, tensors: Mapping[str, Tensor], outputs: Sequence[Tens
         warnings.simplefilter('ignore')
         path = Path(folder) / MODEL_FILE
         # The tracing exporter needs no further package, and everything here has static shapes.
-        torch.onnx.export(named, tuple(tensors.values()), str(path), input_names=list(tensors),
-                          output_names=[spec.name for spec in outputs], opset_version=OPSET, dynamo=False)
+        torch.onnx.export(
+            named,
+            tuple(tensors.values()),
+            str(path),
+            input_names=list(tensors),
+            output_names=[spec.name for spec in outputs],
+            opset_version=OPSET,
+            dynamo=False,
+        )
         return path.read_bytes()
 
 
@@ -150,14 +173,22 @@ def _simplified(model: bytes) -> onnx.ModelProto:
     return simplified
 
 
-def _check(model: onnx.ModelProto, feeds: Mapping[str, NDArray], outputs: Sequence[TensorSpec],
-           expected: Sequence[NDArray], tolerance: float, what: str) -> dict[str, float]:
+def _check(
+    model: onnx.ModelProto,
+    feeds: Mapping[str, NDArray],
+    outputs: Sequence[TensorSpec],
+    expected: Sequence[NDArray],
+    tolerance: float,
+    what: str,
+) -> dict[str, float]:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider'])
     errors = {}
     for spec, found, wanted in zip(outputs, session.run(None, dict(feeds)), expected, strict=True):
         error = float(np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-6))
         if not error <= tolerance:
-            raise ExportError(f'{what}: the output {spec.name} differs from PyTorch by {error:.2g} of its largest '
-                              f'magnitude, at most {tolerance:.2g} is allowed')
+            raise ExportError(
+                f'{what}: the output {spec.name} differs from PyTorch by {error:.2g} of its largest '
+                f'magnitude, at most {tolerance:.2g} is allowed'
+            )
         errors[spec.name] = float(f'{error:.2g}')
     return errors

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Converts a user's own MANO_RIGHT.pkl (https://mano.is.tue.mpg.de, under its licence) to a hand model.
 
-`python -m training.hand.mano --pickle MANO_RIGHT.pkl --out hand.npz` needs neither chumpy nor Python 2 and calls
-nothing that the pickle names: arrays are rebuilt from the bytes the file holds.
+`python -m training.hand.mano --pickle MANO_RIGHT.pkl --out hand.npz` needs neither chumpy nor Python 2 and
+calls nothing that the pickle names: arrays are rebuilt from the bytes the file holds.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pickle
 import re
 from pathlib import Path
 from typing import Any
+from typing import Self
 
 import numpy as np
 import scipy.sparse
@@ -23,11 +24,10 @@ from hoi_ros.hand.skeleton import JOINT_PARENTS
 from hoi_ros.hand.skeleton import TIP_JOINTS
 from training.hand.build import LIMITS_DEGREES
 
-# The vertices manopth and most of the literature on MANO's right hand take for the fingertips, thumb to little.
+# The fingertips of the right hand as manopth and most of the literature take them, thumb to little.
 _MANO_VERTICES = 778
 _MANO_TIPS = (745, 317, 444, 556, 673)
 _NEEDED = ('v_template', 'shapedirs', 'posedirs', 'J_regressor', 'weights', 'f', 'kintree_table')
-
 
 # Far above any hand's joint regressor: a damaged size must not fill the memory.
 _MOST_NUMBERS = 10_000_000
@@ -41,8 +41,10 @@ class _Record:
     """Stands for an object of the pickle: keeps what the file says of it, runs nothing."""
 
     kind = ''
+    arguments: tuple[Any, ...]
+    state: Any
 
-    def __new__(cls, *arguments: Any) -> _Record:
+    def __new__(cls, *arguments: Any) -> Self:
         record = super().__new__(cls)
         record.arguments = arguments
         record.state = None
@@ -74,7 +76,8 @@ _ADMITTED: dict[tuple[str, str], type[_Record]] = {
     ('chumpy.reordering', 'Select'): _SELECT,
     ('_codecs', 'encode'): _BYTES,
     **{(module, '_reconstructor'): _REBUILT for module in ('copy_reg', 'copyreg')},
-    **{(module, name): _OTHER for module in ('__builtin__', 'builtins') for name in ('object', 'set', 'frozenset')},
+    **{(module, name): _OTHER
+       for module in ('__builtin__', 'builtins') for name in ('object', 'set', 'frozenset')},
 }
 
 
@@ -82,8 +85,8 @@ class _InertUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> type[_Record]:
         admitted = _ADMITTED.get((module, name))
         if admitted is None:
-            raise ManoFileError(f'refused, and nothing run: it asks for {module}.{name}, which has no place in a '
-                                'MANO model; take the file of the MANO download')
+            raise ManoFileError(f'refused, and nothing run: it asks for {module}.{name}, which has no place '
+                                'in a MANO model; take the file of the MANO download')
         return admitted
 
 
@@ -106,8 +109,8 @@ def read_pickle(path: str | Path) -> dict[str, np.ndarray]:
         The arrays that make a hand model, by MANO's names.
 
     Raises:
-        ManoFileError: the file is missing or damaged, holds no dictionary, lacks an array, or names a class or
-            function that is not one of NumPy's and SciPy's array classes or chumpy's Ch and Select.
+        ManoFileError: the file is missing or damaged, holds no dictionary, lacks an array, or names a class
+            or function that is not one of NumPy's and SciPy's array classes or chumpy's Ch and Select.
     """
     path = Path(path)
     if not path.is_file():
@@ -127,8 +130,8 @@ def read_pickle(path: str | Path) -> dict[str, np.ndarray]:
     arrays = {}
     for name in _NEEDED:
         try:
-            arrays[name] = _array(content[name])
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+            arrays[name] = np.atleast_1d(_array(content[name]))
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
             raise ManoFileError(f'{name} cannot be rebuilt ({error}); download the file again') from error
     return arrays
 
@@ -137,8 +140,8 @@ def hand_model(arrays: dict[str, np.ndarray]) -> HandModel:
     """Makes the HandModel of MANO's right hand.
 
     The frame, the shape space and the pose correctives stay MANO's; the pose is its full axis-angle about the
-    flat hand (`use_pca=False, flat_hand_mean=True` elsewhere: hands_mean is not added). The fingertips, vertices
-    in MANO, here turn rigidly with the last joint of their finger.
+    flat hand (`use_pca=False, flat_hand_mean=True` elsewhere: hands_mean is not added). The fingertips,
+    vertices in MANO, here turn rigidly with the last joint of their finger.
 
     Args:
         arrays: as `read_pickle` gives them.
@@ -149,7 +152,8 @@ def hand_model(arrays: dict[str, np.ndarray]) -> HandModel:
     template, faces = arrays['v_template'].astype(float), arrays['f'].astype(np.int64)
     count = len(template)
     expected = {'v_template': (count, 3), 'shapedirs': (count, 3, 10), 'posedirs': (count, 3, 135),
-                'J_regressor': (16, count), 'weights': (count, 16), 'f': (len(faces), 3), 'kintree_table': (2, 16)}
+                'J_regressor': (16, count), 'weights': (count, 16), 'f': (len(faces), 3),
+                'kintree_table': (2, 16)}
     for name, shape in expected.items():
         if arrays[name].shape != shape:
             raise ManoFileError(f'{name} has shape {arrays[name].shape}, expected {shape}')
@@ -159,7 +163,8 @@ def hand_model(arrays: dict[str, np.ndarray]) -> HandModel:
         raise ManoFileError(f'f names vertices {faces.min()} to {faces.max()}, expected 0 to {count - 1}')
     parents = arrays['kintree_table'][0].astype(np.int64)
     if parents[1:].tolist() != list(JOINT_PARENTS[1:]):
-        raise ManoFileError(f'kintree_table has the parents {parents[1:].tolist()}, expected {JOINT_PARENTS[1:]}')
+        raise ManoFileError(f'kintree_table has the parents {parents[1:].tolist()}, '
+                            f'expected {list(JOINT_PARENTS[1:])}')
 
     shape_basis, weights = arrays['shapedirs'].astype(float), arrays['weights'].astype(float)
     regressor = arrays['J_regressor'].astype(float)
@@ -169,23 +174,25 @@ def hand_model(arrays: dict[str, np.ndarray]) -> HandModel:
     across, along = joints[1] - joints[7], joints[4] - joints[0]
     thumb = joints[13:].mean(0) - joints[[1, 4, 7, 10]].mean(0)
     if thumb @ np.cross(across, along) <= 0:
-        raise ManoFileError('this is a left hand: convert MANO_RIGHT.pkl; HandModel.mirrored() makes the left one')
+        raise ManoFileError('this is a left hand: convert MANO_RIGHT.pkl, whose mirror image '
+                            '(HandModel.mirrored) is the left hand')
 
-    limits = np.radians([LIMITS_DEGREES.get(name, LIMITS_DEGREES.get(name.split('_')[-1])) for name in JOINT_NAMES])
-    basis_of_joints = np.einsum('jv,vxs->jxs', regressor, shape_basis)
-    floats = {name: np.ascontiguousarray(value, np.float32) for name, value in {
-        'template': template, 'shape_basis': shape_basis, 'joints': joints, 'joint_shape_basis': basis_of_joints,
-        'tips': tips, 'tip_shape_basis': shape_basis[tip_rows], 'weights': weights,
-        'axes': anatomical_axes(joints, tips), 'limits': limits, 'pose_basis': arrays['posedirs']}.items()}
-    return HandModel(faces=faces.astype(np.int32), **floats)
+    limits = [LIMITS_DEGREES.get(name) or LIMITS_DEGREES[name.split('_')[-1]] for name in JOINT_NAMES]
+    return HandModel(
+        template=_single(template), shape_basis=_single(shape_basis), joints=_single(joints),
+        joint_shape_basis=_single(np.einsum('jv,vxs->jxs', regressor, shape_basis)), tips=_single(tips),
+        tip_shape_basis=_single(shape_basis[tip_rows]), weights=_single(weights),
+        faces=faces.astype(np.int32), axes=_single(anatomical_axes(joints, tips)),
+        limits=_single(np.radians(limits)), pose_basis=_single(arrays['posedirs']))
 
 
 def anatomical_axes(joints: np.ndarray, tips: np.ndarray) -> np.ndarray:
     """Anatomical frames of any right hand from its joints at rest.
 
-    Twist runs along the bone. A finger's flexion turns it about the axis across bone and palm, towards the palm;
-    abduction is positive towards the thumb. The thumb flexes towards a point before the little finger's knuckle,
-    a quarter of the palm's width out of the palm, where it opposes the finger; its abduction leaves the palm.
+    Twist runs along the bone. A finger's flexion turns it about the axis across bone and palm, towards the
+    palm; abduction is positive towards the thumb. The thumb flexes towards a point before the little finger's
+    knuckle, a quarter of the palm's width out of the palm, where it opposes the finger; its abduction leaves
+    the palm.
 
     Args:
         joints: (16, 3) in MANO's order.
@@ -207,6 +214,10 @@ def anatomical_axes(joints: np.ndarray, tips: np.ndarray) -> np.ndarray:
         flexion = flexion / np.linalg.norm(flexion)
         axes[joint] = np.stack([flexion, np.cross(twist, flexion), twist], 1)
     return axes
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, np.float32)
 
 
 def _furthest(template: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> list[int]:
@@ -243,11 +254,13 @@ def _array(value: Any) -> np.ndarray:
         if rows * columns > _MOST_NUMBERS:
             raise ValueError(f'a matrix of {rows} × {columns} is too large for a hand')
         matrix = scipy.sparse.csc_matrix if record.kind == 'csc' else scipy.sparse.csr_matrix
-        return matrix(tuple(_array(state[name]) for name in ('data', 'indices', 'indptr')), (rows, columns)).toarray()
-    raise ValueError(f'it is a {record.kind}, expected an array')
+        parts = tuple(_array(state[name]) for name in ('data', 'indices', 'indptr'))
+        return matrix(parts, (rows, columns)).toarray()
+    raise ValueError('it is no array')
 
 
-def _rebuilt_array(_version: int, shape: tuple[int, ...], dtype: _Record, by_column: bool, data: Any) -> np.ndarray:
+def _rebuilt_array(_version: int, shape: tuple[int, ...], dtype: _Record, by_column: bool,
+                   data: Any) -> np.ndarray:
     code, order = str(dtype.arguments[0]), str(dtype.state[1])
     if not re.fullmatch('[biuf][1248]', code) or order not in ('<', '>', '|', '='):
         raise ValueError(f'an array of dtype {order}{code}, expected plain numbers')
@@ -255,7 +268,7 @@ def _rebuilt_array(_version: int, shape: tuple[int, ...], dtype: _Record, by_col
         data = data.arguments[0]
     if isinstance(data, str):
         data = data.encode('latin1')
-    flat = np.frombuffer(data, np.dtype(code).newbyteorder(order))
+    flat = np.frombuffer(data, np.dtype(order + code))
     return flat.reshape(shape, order='F' if by_column else 'C').astype(flat.dtype.newbyteorder('='))
 
 

@@ -26,7 +26,7 @@ class FinderConfig:
 
 
 class HandFinderNet(nn.Module):
-    """Maps at a quarter of the image: is a right or a left hand centred here, where exactly, how far away.
+    """Maps at a quarter of the image: is a hand centred here, is it a right one, where exactly, how far away.
 
     An hourglass of residual blocks with the output maps of Zhou et al., "Objects as Points" (2019).
     """
@@ -44,11 +44,11 @@ class HandFinderNet(nn.Module):
         self.lateral = ConvNormAct(b, config.head, 1)
         self.merge = ConvNormAct(config.head, config.head)
         self.output = nn.Conv2d(config.head, 5, 1)
-        nn.init.constant_(self.output.bias[:2], -4.0)
+        nn.init.constant_(self.output.bias[:1], -4.0)
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) → heat (B, 2, H/4, W/4), probabilities of a right and a left hand's centre; place
-        (B, 3, H/4, W/4), offset from the cell's centre in cells and depth as (z − 0.7 m) · 2."""
+        """(B, C, H, W) → heat (B, 2, H/4, W/4), probabilities that a hand is centred here and that it is a right
+        one; place (B, 3, H/4, W/4), offset from the cell's centre in cells and depth as (z − 0.7 m) · 2."""
         quarter = self.quarter(frame)
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)

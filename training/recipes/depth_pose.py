@@ -48,8 +48,8 @@ class DepthPoseRecipe:
     """Processes that render."""
     refresh: bool = True
     """Whether they go on once the pool is full, replacing the oldest patches by new ones."""
-    left_share: float = 0.15
-    """Share of the hands shown unmirrored, from which the network learns to tell right from left."""
+    left_share: float = 0.35
+    """Share of the hands shown as left ones, from which the network learns to tell right from left."""
     vae_steps: int = 60_000
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/depth_pose')))
 
@@ -79,9 +79,13 @@ class Batches:
 
 
 def voting_loss(network: nn.Module, crops: Tensor, keypoints: Tensor, hand: Tensor, right: Tensor) -> dict[str, Tensor]:
-    """Smooth L1 on the joints of right hands; the likelihood of their error under a Laplace spread; two verdicts."""
+    """Smooth L1 on the joints; the likelihood of their error under a Laplace spread; two verdicts.
+
+    Hands shown as left ones count as well: a network that must label their fingers learns what tells the sides
+    apart, and a crop cut for the wrong side is still read well enough to be cut again.
+    """
     joints, spread, hand_probability, right_probability = network(crops)
-    counted = (hand * right)[:, None]
+    counted = hand[:, None]
     share = counted.sum().clamp(min=1) * joints.shape[1]
     difference = nn.functional.smooth_l1_loss(joints, keypoints, beta=0.02, reduction='none').sum(-1)
     error = (joints - keypoints).detach().norm(dim=-1)
@@ -91,7 +95,7 @@ def voting_loss(network: nn.Module, crops: Tensor, keypoints: Tensor, hand: Tens
     return {'joints': 10 * (difference * counted).sum() / share,
             'spread': 0.05 * (likelihood * counted).sum() / share,
             'hand': 0.3 * nn.functional.binary_cross_entropy(hand_probability[:, 0].clamp(1e-6, 1 - 1e-6), hand),
-            'right': 0.3 * (verdict_right * hand).mean()}
+            'right': (verdict_right * hand).mean()}
 
 
 def vae_loss(vae: nn.Module, keypoints: Tensor, noise: Tensor) -> dict[str, Tensor]:
@@ -147,10 +151,12 @@ def train(recipe: DepthPoseRecipe) -> None:
             figures = {'mean_joint_error_mm': float(error.mean()),
                        'within_40_mm': float((error.max(1) <= 40).mean())}
             if isinstance(outputs[0], tuple):
+                with torch.inference_mode():
+                    mirrored = torch.cat([network(part.flip(-1))[3] for part in crops.split(128)])[:, 0].numpy()
                 said = torch.cat([o[2] for o in outputs])[:, 0].numpy()
                 sides = torch.cat([o[3] for o in outputs])[:, 0].numpy()
                 figures['hand_told'] = float(((said > 0.5) == hands).mean())
-                figures['right_told'] = float((sides[hands] > 0.5).mean())
+                figures['side_told'] = float((sides[hands] > mirrored[hands]).mean())
             return figures
 
         if recipe.network == 'voting':

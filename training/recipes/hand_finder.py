@@ -52,7 +52,7 @@ class Batches:
         self._pool, self._batch, self._seed = pool, batch, seed
 
     def __call__(self, step: int) -> tuple[Tensor, ...]:
-        """frames (B, 2, H, W), target heat (B, 2, h, w), weight (B, 1, h, w), place (B, 3, h, w), near (B, 1, h, w)."""
+        """frames (B, 2, H, W), target heat (B, 1, h, w), right (B, 1, h, w), weight (B, 1, h, w), place (B, 3, h, w), near (B, 1, h, w)."""
         rng = np.random.default_rng([self._seed, 17, step])
         chosen = np.sort(rng.integers(self._pool.ready, size=self._batch))
         samples = [_sample(record, rng) for record in self._pool.records[chosen]]
@@ -62,7 +62,8 @@ class Batches:
 def _sample(record: np.ndarray, rng: np.random.Generator | None) -> tuple[np.ndarray, ...]:
     depth, pixels, depths, right = augment_frame(record, FrameAugmentation(), rng)
     height, width = FRAME_HEIGHT // STRIDE, FRAME_WIDTH // STRIDE
-    heat, weight = np.zeros((2, height, width)), np.ones((1, height, width))
+    heat, weight = np.zeros((1, height, width)), np.ones((1, height, width))
+    sides = np.zeros((1, height, width))
     place, near = np.zeros((3, height, width)), np.zeros((1, height, width))
     rows, columns = np.mgrid[:height, :width]
     for number in np.argsort(-depths[:int(record['count'])]):
@@ -74,29 +75,30 @@ def _sample(record: np.ndarray, rng: np.random.Generator | None) -> tuple[np.nda
             peak = np.exp(-squared / (2 * _SPREAD ** 2))
             nearest = np.round(cell).astype(int)
             peak[nearest[1], nearest[0]] = 1
-            channel = 0 if right[number] else 1
-            heat[channel] = np.maximum(heat[channel], peak)
+            heat[0] = np.maximum(heat[0], peak)
             close = squared < 2.6 ** 2
             near[0][close] = 1
+            sides[0][close] = right[number]
             place[:, close] = np.stack([cell[0] - columns, cell[1] - rows,
                                         np.full_like(peak, (depths[number] - 0.7) * 2)])[:, close]
         elif visible >= _IGNORED:
             weight[0][squared < 4 ** 2] = 0
-    return finder_input(depth), heat, weight, place, near
+    return finder_input(depth), heat, sides, weight, place, near
 
 
-def finder_loss(network: nn.Module, frames: Tensor, heat: Tensor, weight: Tensor, place: Tensor, near: Tensor
+def finder_loss(network: nn.Module, frames: Tensor, heat: Tensor, sides: Tensor, weight: Tensor, place: Tensor, near: Tensor
                 ) -> dict[str, Tensor]:
-    """Penalty-reduced focal loss on the heat (Law & Deng, "CornerNet", 2018) and L1 on the place."""
+    """Penalty-reduced focal loss on the heat (Law & Deng, "CornerNet", 2018), side and L1 on the place near hands."""
     said, placed = network(frames)
-    said = said.clamp(1e-5, 1 - 1e-5)
+    said, right = said.clamp(1e-5, 1 - 1e-5).split(1, 1)
     at_peak = (heat >= 1).float()
     peak = -((1 - said) ** 2) * said.log() * at_peak
     rest = -(said ** 2) * (1 - said).log() * (1 - heat) ** 4 * (1 - at_peak) * weight
     count = at_peak.sum().clamp(min=1)
     cells = near.sum().clamp(min=1)
     difference = (placed - place).abs() * near
-    return {'heat': (peak + rest).sum() / count, 'offset': 0.3 * difference[:, :2].sum() / cells,
+    side = nn.functional.binary_cross_entropy(right, sides, reduction='none') * near
+    return {'heat': (peak + rest).sum() / count, 'side': side.sum() / cells, 'offset': 0.3 * difference[:, :2].sum() / cells,
             'depth': 2.0 * difference[:, 2].sum() / cells}
 
 

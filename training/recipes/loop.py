@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 import time
@@ -78,9 +79,9 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
     fabric.seed_everything(config.seed, verbose=False)
     config.out.mkdir(parents=True, exist_ok=True)
     optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-    # Few steps make a short memory: the average must not remember the start.
-    average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.averaging), use_buffers=True)
+    network.to(memory_format=torch.channels_last)
+    average = torch.optim.swa_utils.AveragedModel(network, avg_fn=functools.partial(_average, config.averaging),
+                                                  use_buffers=True)
     average.to(fabric.device)
     wrapped, optimizer = fabric.setup(network, optimizer)
     progress = Progress()
@@ -132,6 +133,12 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
     network.load_state_dict(average.module.state_dict())
     network.eval()
     return progress
+
+
+def _average(decay: float, kept: Tensor, current: Tensor, count: Tensor) -> Tensor:
+    # Few steps make a short memory: the average must not remember the start.
+    share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+    return kept + share * (current - kept) if kept.is_floating_point() else current
 
 
 def _save(path: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer,

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts and times of the frames that a node receives and processes. Knows no ROS."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """Why the last frame was refused, and when, in monotonic seconds."""
+
+    reason: str
+    at: float
+
+
+class FrameStatistics:
+    """Safe for several threads.
+
+    Args:
+        window: seconds over which rates and times are taken.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, window: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._window = window
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._begun = clock()
+        self._counts = collections.Counter({'received': 0, 'processed': 0, 'dropped': 0, 'rejected': 0, 'failed': 0})
+        self._arrivals: collections.deque[float] = collections.deque()
+        self._results: collections.deque[tuple[float, float, float]] = collections.deque()
+        self._rejection = self._failure = None
+
+    def received(self) -> None:
+        """A frame came in."""
+        with self._lock:
+            self._counts['received'] += 1
+            self._arrivals.append(self._clock())
+
+    def dropped(self) -> None:
+        """A frame was replaced by a newer one before its turn."""
+        with self._lock:
+            self._counts['dropped'] += 1
+
+    def processed(self, processing: float, latency: float) -> None:
+        """A result went out: the seconds it took, and those since the image's stamp (NaN where unknown)."""
+        with self._lock:
+            self._counts['processed'] += 1
+            self._results.append((self._clock(), processing, latency))
+
+    def rejected(self, reason: str) -> None:
+        """A frame could not be used."""
+        with self._lock:
+            self._counts['rejected'] += 1
+            self._rejection = Refusal(reason, self._clock())
+
+    def failed(self, reason: str) -> None:
+        """The processing of a good frame failed."""
+        with self._lock:
+            self._counts['failed'] += 1
+            self._failure = Refusal(reason, self._clock())
+
+    def recent_rejection(self, within: float) -> str:
+        """The reason of the last rejection if it is at most so many seconds old, else an empty text."""
+        with self._lock:
+            return self._recent(self._rejection, within)
+
+    def recent_failure(self, within: float) -> str:
+        """The reason of the last failure if it is at most so many seconds old, else an empty text."""
+        with self._lock:
+            return self._recent(self._failure, within)
+
+    def values(self) -> dict[str, object]:
+        """The figures by name, times in milliseconds."""
+        with self._lock:
+            now = self._clock()
+            self._forget(now)
+            values: dict[str, object] = {f'frames_{name}': count for name, count in self._counts.items()}
+            # The first seconds of a node are shorter than the window.
+            span = max(min(self._window, now - self._begun), 1e-3)
+            values['input_rate_hz'] = len(self._arrivals) / span
+            values['output_rate_hz'] = len(self._results) / span
+            columns = np.array([result[1:] for result in self._results]).reshape(-1, 2).T * 1e3
+            values.update(_percentiles('processing_time_ms', columns[0]))
+            values.update(_percentiles('pipeline_latency_ms', columns[1]))
+            values['last_rejection'] = self._rejection.reason if self._rejection else ''
+            values['last_failure'] = self._failure.reason if self._failure else ''
+        return values
+
+    def _recent(self, refusal: Refusal | None, within: float) -> str:
+        return refusal.reason if refusal and self._clock() - refusal.at <= within else ''
+
+    def _forget(self, now: float) -> None:
+        while self._arrivals and now - self._arrivals[0] > self._window:
+            self._arrivals.popleft()
+        while self._results and now - self._results[0][0] > self._window:
+            self._results.popleft()
+
+
+def _percentiles(name: str, values: np.ndarray) -> dict[str, float]:
+    known = values[np.isfinite(values)]
+    p50, p99 = np.percentile(known, [50, 99]) if known.size else (np.nan, np.nan)
+    return {f'{name}_p50': float(p50), f'{name}_p99': float(p99)}

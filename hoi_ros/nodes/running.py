@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a node's process: until SIGINT or SIGTERM, with exit code 0."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
+
+from hoi_ros.nodes.managed_node import ManagedNode
+
+_PATIENCE = 1.0  # seconds for threads that are still busy with a network when the process is told to end
+
+
+def run(create: Callable[[], ManagedNode]) -> int:
+    """Creates the node, serves it until the process is told to end, and cleans up; returns the exit code."""
+    node, code = None, 1
+    try:
+        rclpy.init()
+        node = create()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        code = 0
+    finally:
+        # A second Ctrl-C must not cut the cleaning up short.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        if node is not None:
+            node.close()
+        ended = _threads_end()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+        if not ended:
+            # A native library is at work in that thread, and would be torn down under its feet.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    return code
+
+
+def _threads_end() -> bool:
+    """Waits for the other threads; whether they ended."""
+    until = time.monotonic() + _PATIENCE
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    for thread in others:
+        thread.join(max(until - time.monotonic(), 0))
+    return not any(thread.is_alive() for thread in others)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sim_camera node: a simulated RealSense before which hands move, with the truth beside it."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from rclpy.clock import Clock
+from rclpy.clock import ClockType
+from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import Image
+
+from hoi_ros.camera import Pinhole
+from hoi_ros.camera.sensor import SensorModel
+from hoi_ros.camera.simulated import SimulatedCamera
+from hoi_ros.camera.simulated import SimulatedView
+from hoi_ros.camera.simulated_hand import HandMotion
+from hoi_ros.hand import HandModel
+from hoi_ros.msg import HandArray
+from hoi_ros.nodes.diagnostics import Finding
+from hoi_ros.nodes.diagnostics import Level
+from hoi_ros.nodes.frame_statistics import FrameStatistics
+from hoi_ros.nodes.hand_messages import hand_array
+from hoi_ros.nodes.managed_node import ManagedNode
+from hoi_ros.nodes.qos import qos_profile
+from hoi_ros.nodes.qos import qos_settings
+from hoi_ros.nodes.running import run
+from hoi_ros.nodes.settings import Setting
+
+_FOCAL = 610 / 640  # of a RealSense D435's colour camera, as a share of the width
+_PICTURES_PER_SECOND = 30.0
+_IMAGE = '/camera/camera/color/image_raw'
+_DEPTH = '/camera/camera/aligned_depth_to_color/image_raw'
+_CAMERA_INFO = '/camera/camera/color/camera_info'
+
+_SETTINGS = (
+    Setting('rate', 30.0, 'Images a second. Above 30 each picture is sent several times.', 1.0, 120.0, live=True),
+    Setting('side', 'right', 'The hands that are seen.', choices=('right', 'left', 'both')),
+    Setting('seed', 0, 'Of the movements, the shape of the hands and the noise.', 0, 2 ** 31 - 1),
+    Setting('loop', 8.0, 'Seconds after which the movements repeat; they are rendered before the camera starts.', 1.0,
+            60.0),
+    Setting('noise', True, 'Whether the depth has the noise, the holes and the shadows of a real camera.'),
+    Setting('width', 640, 'Pixels.', 64, 1920),
+    Setting('height', 480, 'Pixels.', 48, 1080),
+    Setting('frame_id', 'camera_color_optical_frame', 'Frame of the images.'),
+    *qos_settings('output_qos', 'the images', 'reliable'),
+)
+
+
+class SimCameraNode(ManagedNode):
+    """Renders a loop of pictures when it is configured and publishes them while it is active."""
+
+    def __init__(self) -> None:
+        self._statistics = FrameStatistics()
+        self._timer = None
+        self._period = 0.0
+        self._views: list[SimulatedView] = []
+        super().__init__('sim_camera', _SETTINGS)
+
+    def load(self) -> None:
+        width, height = self.settings['width'], self.settings['height']
+        focal = _FOCAL * width
+        self._camera = Pinhole(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
+        self._render()
+        self._depth, self._depth_pixels = self._image('16UC1', np.dtype(np.uint16), ())
+        self._colour, self._colour_pixels = self._image('rgb8', np.dtype(np.uint8), (3,))
+        self._info = CameraInfo(
+            width=width, height=height, distortion_model='plumb_bob', d=[0.0] * 5,
+            k=self._camera.matrix.ravel(), r=np.eye(3).ravel(), p=np.eye(3, 4).ravel())
+        self._info.p.reshape(3, 4)[:, :3] = self._camera.matrix
+        qos = qos_profile(self.settings, 'output_qos')
+        self._depth_output = self.create_output(Image, _DEPTH, qos)
+        self._colour_output = self.create_output(Image, _IMAGE, qos)
+        self._info_output = self.create_output(CameraInfo, _CAMERA_INFO, qos)
+        self._truth_output = self.create_output(HandArray, '~/ground_truth', qos)
+
+    def unload(self) -> None:
+        self._views = []
+
+    def start(self) -> None:
+        self._statistics = FrameStatistics()
+        self._sent, self._painted = 0, -1
+        self._run_timer()
+
+    def stop(self) -> None:
+        if self._timer:
+            self.destroy_timer(self._timer)
+        self._timer = None
+
+    def settings_changed(self) -> None:
+        if self._timer and self.settings['rate'] * self._period != 1.0:
+            self.stop()
+            self._statistics = FrameStatistics()
+            self._run_timer()
+
+    def findings(self) -> list[Finding]:
+        rate, wanted = self._statistics.values()['output_rate_hz'], self.settings['rate']
+        if rate < 0.9 * wanted:
+            return [Finding(Level.WARN, f'sends {rate:.1f} images a second of {wanted:.1f}: the machine is too busy')]
+        return []
+
+    def values(self) -> dict[str, object]:
+        figures = self._statistics.values()
+        return {'images_sent': figures['frames_processed'], 'output_rate_hz': figures['output_rate_hz']}
+
+    def _render(self) -> None:
+        loop = self.settings['loop']
+        model = HandModel.load()
+        sides = ('right', 'left') if self.settings['side'] == 'both' else (self.settings['side'],)
+        places = {'right': -0.2, 'left': 0.2} if len(sides) > 1 else {}
+        motions = [HandMotion(model, side, self.settings['seed'], loop, places.get(side, 0.0)) for side in sides]
+        sensor = SensorModel() if self.settings['noise'] else None
+        simulated = SimulatedCamera(self._camera, motions, sensor, self.settings['seed'])
+        count, said = math.ceil(loop * _PICTURES_PER_SECOND), time.monotonic()
+        views = []
+        for index in range(count):
+            if self.closing:
+                raise InterruptedError('the node ends')
+            views.append(simulated.look(index * loop / count))
+            if time.monotonic() - said > 1:
+                said = time.monotonic()
+                self.get_logger().info(f'rendered {index + 1} of {count} pictures')
+        self._simulated, self._views = simulated, views
+
+    def _image(self, encoding: str, dtype: np.dtype, channels: Sequence[int]) -> tuple[Image, np.ndarray]:
+        """A message, and its pixels as an array that shares their memory."""
+        width, height = self._camera.width, self._camera.height
+        step = width * dtype.itemsize * math.prod(channels)
+        message = Image(width=width, height=height, encoding=encoding, step=step, data=bytes(step * height))
+        return message, np.frombuffer(message.data, dtype).reshape(height, width, *channels)
+
+    def _run_timer(self) -> None:
+        self._period = 1 / self.settings['rate']
+        self._timer = self.create_timer(self._period, self._send, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _send(self) -> None:
+        views = self._views
+        if not views:
+            return
+        begun = time.perf_counter()
+        moment = self._sent * self._period % self.settings['loop']
+        shown = int(moment / self.settings['loop'] * len(views) + 1e-6) % len(views)
+        if shown != self._painted:
+            self._simulated.paint(views[shown], self._depth_pixels, self._colour_pixels)
+            self._painted = shown
+        stamp = self.get_clock().now().to_msg()
+        for message in (self._info, self._depth, self._colour):
+            message.header.stamp, message.header.frame_id = stamp, self.settings['frame_id']
+        self._info_output.publish(self._info)
+        self._depth_output.publish(self._depth)
+        self._colour_output.publish(self._colour)
+        if self._truth_output.get_subscription_count():
+            self._truth_output.publish(hand_array(self._depth.header, views[shown].hands, True))
+        self._sent += 1
+        self._statistics.processed(time.perf_counter() - begun, 0.0)
+
+
+def main() -> int:
+    """Runs the node until the process is told to end."""
+    return run(SimCameraNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lifecycle transitions on a thread of their own, so that loading a network never stops the node's services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from concurrent.futures import ThreadPoolExecutor
+
+from lifecycle_msgs.srv import ChangeState
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNodeMixin
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.task import Future
+
+
+class Transitions:
+    """Runs the transitions of a node one after the other, whoever asks for them.
+
+    Args:
+        node: a lifecycle node whose services are in a reentrant callback group.
+    """
+
+    def __init__(self, node: LifecycleNodeMixin) -> None:
+        self._node = node
+        self._pool = ThreadPoolExecutor(1, 'transitions')
+        service = node._service_change_state  # rclpy has no public way to answer it later
+        self._change_state = service.callback
+        service.callback = self._answer
+
+    def run(self, trigger: Callable[[], TransitionCallbackReturn]) -> bool:
+        """Runs node.trigger_configure or another trigger and waits for it; whether it succeeded."""
+        try:
+            return self._pool.submit(trigger).result() == TransitionCallbackReturn.SUCCESS
+        except (RuntimeError, CancelledError):
+            return False  # the node's state has no such transition (an RCLError), or this is closed
+
+    def close(self) -> None:
+        """Takes no more; a transition under way goes on."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _answer(self, request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+        done: Future = Future()
+
+        def change_state() -> None:
+            try:
+                done.set_result(self._change_state(request, response))
+            except rclpy_implementation.RCLError as error:
+                # Unanswered, a transition that the state does not have would end the node.
+                self._node.get_logger().warning(f'transition refused: {error}')
+                response.success = False
+                done.set_result(response)
+            if self._node.executor:
+                self._node.executor.wake()
+
+        self._pool.submit(change_state)
+        return await done

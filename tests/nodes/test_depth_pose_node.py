@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The depth_pose node against everything that a camera may send, over DDS, in one process that must outlive it all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from hoi_ros.msg import MeshTopology
+from hoi_ros.nodes.images import image_message
+from hoi_ros.nodes.qos import LATCHED
+from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import Image
+from sensor_msgs.msg import RegionOfInterest
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
+
+from .bench import DEPTH_POSE
+from .bench import FRAME
+from .bench import HEIGHT
+from .bench import STAND_IN
+from .bench import WIDTH
+from .bench import Bench
+from .bench import NodeProcess
+from .bench import good_depth
+from .bench import good_info
+from .bench import stamp_of
+
+
+@pytest.fixture(scope='module')
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
+    process = NodeProcess(DEPTH_POSE, tmp_path_factory.mktemp('node') / 'log.txt', {'min_score': 0.25})
+    yield process
+    assert process.end() == 0, process.log
+    assert 'Traceback' not in process.log
+
+
+@pytest.fixture(scope='module')
+def shared_bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def bench(shared_bench: Bench, node: NodeProcess) -> Iterator[Bench]:
+    """The node starts active, and is alive and at work after each test."""
+    shared_bench.until_state('active')
+    yield shared_bench
+    assert node.alive, node.log
+    shared_bench.until_hands()
+
+
+def test_hands_come_with_the_header_of_the_depth_image(bench: Bench) -> None:
+    hands = bench.until_hands()
+    assert hands.header.frame_id == FRAME
+    bench.until_says('missing_inputs: \n', bench.send_good)
+    bench.until_well()
+    assert float(bench.value('image_skew_ms')) == 0
+    assert int(bench.value('frames_processed')) > 0
+    assert math.isfinite(float(bench.value('processing_time_ms_p50')))
+    assert math.isfinite(float(bench.value('pipeline_latency_ms_p99')))
+
+
+def without_pixels(image: Image) -> Image:
+    image.width = image.height = 0
+    return image
+
+
+def with_fields(image: Image, **fields: object) -> Image:
+    for name, value in fields.items():
+        setattr(image, name, value)
+    return image
+
+
+def colour(header: Header) -> Image:
+    return image_message(np.zeros((HEIGHT, WIDTH, 3), np.uint8), header)
+
+
+BAD_DEPTH: dict[str, tuple[Callable[[Header], Image], str]] = {
+    'a colour image': (colour, "'rgb8' has 8 bits a channel"),
+    '8-bit depth': (lambda header: image_message(np.full((HEIGHT, WIDTH), 60, np.uint8), header), "'mono8' has 8 bits"),
+    'an unknown encoding': (lambda header: with_fields(good_depth(header), encoding='32SC1'), "'32SC1' is no depth"),
+    'a step shorter than a row': (lambda header: with_fields(good_depth(header), step=WIDTH), f'step is {WIDTH} bytes'),
+    'more rows than data': (lambda header: with_fields(good_depth(header), height=HEIGHT * 2), 'truncated'),
+    'truncated data': (lambda header: with_fields(good_depth(header), data=good_depth(header).data[:1000]),
+                       'the image holds 1000 bytes'),
+    'no data': (lambda header: with_fields(good_depth(header), data=b''), 'the image holds 0 bytes'),
+    'no pixels': (lambda header: without_pixels(good_depth(header)), 'the image is 0x0 pixels'),
+    'depth of 0 everywhere': (lambda header: image_message(np.zeros((HEIGHT, WIDTH), np.uint16), header),
+                              'the depth is unknown everywhere'),
+    'depth of NaN everywhere': (lambda header: image_message(np.full((HEIGHT, WIDTH), np.nan, np.float32), header),
+                                'the depth is unknown everywhere'),
+    'an image of another shape than the camera': (
+        lambda header: image_message(np.full((HEIGHT, HEIGHT), 600, np.uint16), header), 'which is of another shape'),
+}
+
+
+@pytest.mark.parametrize('what', BAD_DEPTH)
+def test_bad_depth_is_refused_and_said(bench: Bench, node: NodeProcess, what: str) -> None:
+    make, reason = BAD_DEPTH[what]
+    bench.until_hands()
+    stamps: set[int] = set()
+
+    def send() -> None:
+        header = bench.next_header()
+        bench.send(make(header), good_info(header))
+        stamps.add(stamp_of(header))
+
+    bench.until_says(reason, send)
+    assert bench.diagnosis.level == DiagnosticStatus.ERROR
+    assert reason in node.log
+    assert not stamps & {stamp_of(hands.header) for hands in bench.hands}
+
+
+def bad_info(header: Header, **fields: object) -> CameraInfo:
+    return with_fields(good_info(header), **fields)
+
+
+BAD_INFO: dict[str, tuple[Callable[[Header], CameraInfo], str]] = {
+    'uncalibrated': (lambda header: bad_info(header, k=[0.0] * 9), 'is not calibrated (k[0] is 0)'),
+    'of another shape': (lambda header: good_info(header, 512, 512), 'which is of another shape'),
+    'not finite': (lambda header: bad_info(header, k=[math.nan, 0, 1, 0, 300, 1, 0, 0, 1]), 'expected finite numbers'),
+    'of an unknown lens': (lambda header: bad_info(header, distortion_model='kannala', d=[0.1]), "model 'kannala'"),
+    'short of coefficients': (lambda header: bad_info(header, d=[0.1]), '1 coefficients'),
+}
+
+
+@pytest.mark.parametrize('what', BAD_INFO)
+def test_bad_camera_info_is_refused_and_said(bench: Bench, node: NodeProcess, what: str) -> None:
+    make, reason = BAD_INFO[what]
+    bench.until_hands()
+    stamps: set[int] = set()
+
+    def send() -> None:
+        header = bench.next_header()
+        bench.send(info=make(header))
+        stamps.add(stamp_of(header))
+        bench.send(good_depth(header))
+
+    bench.until_says(reason, send)
+    assert bench.diagnosis.level == DiagnosticStatus.ERROR
+    assert 'camera_info on /camera/camera_info' in bench.says
+    assert reason in node.log
+    # The first depth images may have overtaken the first bad camera_info.
+    answered = stamps & {stamp_of(hands.header) for hands in bench.hands}
+    assert answered <= set(sorted(stamps)[:2])
+
+
+def test_a_camera_info_of_the_resized_image_is_used(bench: Bench) -> None:
+    stamps: set[int] = set()
+
+    def send() -> None:
+        header = bench.next_header()
+        bench.send(good_depth(header), good_info(header, 2 * WIDTH, 2 * HEIGHT))
+        stamps.add(stamp_of(header))
+
+    bench.until(lambda: stamps & {stamp_of(hands.header) for hands in bench.hands}, send, 'hands')
+
+
+def test_a_distorted_camera_is_rectified(bench: Bench) -> None:
+    stamps: set[int] = set()
+
+    def send() -> None:
+        header = bench.next_header()
+        bench.send(good_depth(header), bad_info(header, d=[0.1, -0.05, 0.001, 0.0, 0.0]))
+        stamps.add(stamp_of(header))
+
+    bench.until(lambda: stamps & {stamp_of(hands.header) for hands in bench.hands}, send, 'hands')
+
+
+def restart(bench: Bench) -> None:
+    """The node forgets what it received."""
+    assert bench.change_state('deactivate')
+    assert bench.change_state('activate')
+    bench.hands.clear()
+
+
+def test_depth_without_camera_info_publishes_nothing_and_says_what_is_missing(bench: Bench) -> None:
+    restart(bench)
+    bench.until_says('no camera_info on /camera/camera_info', lambda: bench.send(good_depth(bench.next_header())))
+    assert bench.diagnosis.level == DiagnosticStatus.STALE
+    assert bench.value('missing_inputs') == 'camera_info'
+    assert 'depth on /camera/depth arrives' in bench.says
+    assert not bench.hands
+
+
+def test_rgb_without_depth_publishes_nothing_and_says_what_is_missing(bench: Bench, node: NodeProcess) -> None:
+    restart(bench)
+
+    def send() -> None:
+        header = bench.next_header()
+        bench.send(info=good_info(header), image=colour(header))
+
+    bench.until_says('no depth on /camera/depth', send)
+    assert bench.diagnosis.level == DiagnosticStatus.STALE
+    assert 'image on /camera/image' in bench.diagnosis.message
+    assert 'no depth on /camera/depth' in node.log
+    assert not bench.hands
+
+
+def test_a_camera_that_is_unplugged_is_missed_and_welcomed_back(bench: Bench, node: NodeProcess) -> None:
+    bench.until_well()
+    bench.until_says('no depth on /camera/depth')
+    assert bench.diagnosis.level == DiagnosticStatus.STALE
+    bench.until_hands()
+    assert 'depth on /camera/depth is back' in node.log
+    bench.until_well()
+
+
+def test_stamps_that_go_backwards_start_over(bench: Bench, node: NodeProcess) -> None:
+    bench.until_hands()
+    bench.turn_back()
+    hands = bench.until_hands()
+    assert hands.header.stamp.sec < 60
+    assert 'the stamps of depth on /camera/depth went backwards' in node.log
+
+
+@pytest.mark.parametrize(('name', 'value', 'reason'), [
+    ('min_score', math.nan, 'min_score'),
+    ('min_score', math.inf, 'min_score'),
+    ('min_score', 1.5, 'out of range'),
+    ('min_score', 'high', 'type'),
+    ('max_hands', 0, 'out of range'),
+    ('smoothing.min_cutoff', -1.0, 'out of range'),
+    ('marker_rate', -math.inf, 'out of range'),
+    ('variant', 'best', 'expected one of depth_pose, depth_pose_lsps'),
+    ('backend', 'openvino', 'clean the node up before'),
+])
+def test_a_bad_parameter_is_refused_with_a_reason(bench: Bench, name: str, value: object, reason: str) -> None:
+    before = bench.get_parameter(name)
+    result = bench.set_parameter(name, value)
+    assert not result.successful
+    assert reason in result.reason
+    assert bench.get_parameter(name) == before
+
+
+def test_live_parameters_take_effect_while_active(bench: Bench) -> None:
+    assert bench.set_parameter('publish_mesh', False).successful
+    assert bench.set_parameter('smoothing.enabled', True).successful
+    bench.until_hands()
+    bench.until(lambda: not any(len(hand.vertices) for hand in bench.hands[-1].hands), bench.send_good)
+    assert bench.set_parameter('publish_mesh', True).successful
+    assert bench.set_parameter('smoothing.enabled', False).successful
+
+
+def test_the_mesh_topology_is_there_for_those_who_come_late(bench: Bench) -> None:
+    bench.listen(MeshTopology, '/depth_pose/mesh_topology', LATCHED)
+    bench.until(lambda: bench.received['/depth_pose/mesh_topology'], what='mesh_topology')
+    topology = bench.received['/depth_pose/mesh_topology'][0]
+    assert len(topology.right_faces) == len(topology.left_faces) > 1000
+    assert max(topology.right_faces) == topology.vertex_count - 1
+    assert topology.joint_names[0] == 'wrist'
+
+
+def test_a_region_outside_the_image_is_ignored_and_said(bench: Bench, node: NodeProcess) -> None:
+    region = RegionOfInterest(x_offset=WIDTH + 5, y_offset=0, width=10, height=10)
+    publisher = bench._node.create_publisher(RegionOfInterest, '/region', 1)
+
+    def send() -> None:
+        publisher.publish(region)
+        bench.send_good()
+
+    bench.until(lambda: 'lies outside the image' in node.log, send, 'the warning')
+    bench.until_hands()
+
+
+def test_transitions_that_the_state_does_not_have_are_refused(bench: Bench) -> None:
+    assert not bench.change_state('configure')
+    assert not bench.change_state('cleanup')
+    assert bench.state == 'active'
+
+
+@pytest.mark.skipif(DEPTH_POSE != STAND_IN, reason='an empty surface has no hand; test_simulated_camera has the other')
+def test_markers_and_transforms_are_published(bench: Bench) -> None:
+    bench.listen(MarkerArray, '/depth_pose/markers')
+    bench.listen(TFMessage, '/tf')
+    bench.until(lambda: bench.received['/depth_pose/markers'] and bench.received['/tf'], bench.send_good)
+    markers = bench.received['/depth_pose/markers'][-1].markers
+    assert {marker.ns for marker in markers} == {'right_mesh', 'right_joints', 'right_bones'}
+    names = [transform.child_frame_id for transform in bench.received['/tf'][-1].transforms]
+    assert names == ['right_wrist', *(f'right_{finger}_tip' for finger in ('thumb', 'index', 'middle', 'ring', 'little'))]

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole `depth_pose` stage on unseen synthetic frames: find the hand, tell its side, read its joints."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import multiprocessing
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.camera.sensor import SensorModel
+from hoi_ros.engines import Card
+from hoi_ros.hand.model import HandModel
+from hoi_ros.stages.depth_pose import DepthPoseStage
+from training.data.scenes import SceneConfig
+from training.data.scenes import SceneGenerator
+from training.evaluation.metrics import evaluate_joints
+
+TEST_SCENES = SceneConfig(hands=(0.08, 0.67, 0.25), person=0.55)
+"""Frames with no, one and two hands; other seeds, so other shapes, poses, viewpoints and scenes than in training."""
+
+COUNTED = 0.6
+"""A hand counts where at least this share of it is inside the image and unhidden by other things, and where the
+sensor returned at least half of its pixels."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TestFrame:
+    """One frame at the sensor's own size, and the hands in it."""
+
+    depth: np.ndarray
+    """(480, 640) float32 metres, 0 invalid."""
+    camera: Pinhole
+    sides: tuple[str, ...]
+    keypoints: np.ndarray
+    """(N, 21, 3) metres."""
+    counted: np.ndarray
+    """(N,) bool."""
+
+
+class TestFrames:
+    """Streams the test frames; index → the same frame on every machine."""
+
+    def __init__(self, split: str = 'test', seed: int = 1000) -> None:
+        self._scenes = SceneGenerator(HandModel.load(), TEST_SCENES, seed, split)
+
+    def __getitem__(self, index: int) -> TestFrame:
+        scene = self._scenes[index]
+        rng = self._scenes.rng(index, purpose=3)
+        view = scene.look(scene.camera)
+        observed = SensorModel.sample(rng).observe(view.depth, scene.camera.fx, rng)
+        counted = [scene.visible_share(number, view) >= COUNTED
+                   and (observed[view.owners == number] > 0).mean() >= 0.5 if (view.owners == number).any() else False
+                   for number in range(len(scene.hands))]
+        return TestFrame(np.round(observed, 4), scene.camera, tuple(hand.side for hand in scene.hands),
+                         np.array([hand.keypoints for hand in scene.hands]).reshape(-1, 21, 3), np.array(counted, bool))
+
+    def cached(self, index: int, folder: Path) -> TestFrame:
+        """The frame from a folder, where it was put by an earlier run; made and put there otherwise."""
+        image, notes = folder / f'{index:05d}.png', folder / f'{index:05d}.json'
+        if not notes.is_file():
+            frame = self[index]
+            cv2.imwrite(str(image), (np.minimum(frame.depth, 6.5) * 1e4 + 0.5).astype(np.uint16))
+            notes.write_text(json.dumps({'camera': dataclasses.asdict(frame.camera), 'sides': frame.sides,
+                                         'keypoints': frame.keypoints.tolist(), 'counted': frame.counted.tolist()}))
+        kept = json.loads(notes.read_text())
+        depth = cv2.imread(str(image), cv2.IMREAD_UNCHANGED).astype(np.float32) * np.float32(1e-4)
+        return TestFrame(depth, Pinhole(**kept['camera']), tuple(kept['sides']),
+                         np.array(kept['keypoints'], float).reshape(-1, 21, 3), np.array(kept['counted'], bool))
+
+
+@dataclasses.dataclass(frozen=True)
+class DepthPoseEvaluation:
+    """Runs the stage on the synthetic test set, each frame as if it were the first."""
+
+    frames: int = 5000
+    models: Path = Path('models')
+    variant: str = 'depth_pose'
+    split: str = 'test'
+    """'validation' for every choice that is made by looking at figures; 'test' for the figures that are quoted."""
+    cache: Path = Path('runs/test_frames')
+    """Folder that, in one folder a split, keeps the rendered frames for the next run (about 100 kB a frame)."""
+    workers: int = 2
+    """Processes that render."""
+    out: Path | None = None
+    """JSON file for the figures."""
+    card: bool = False
+    """Whether to write the figures into the model's card."""
+
+
+def evaluate(config: DepthPoseEvaluation) -> dict:
+    """Prints and returns the figures of the whole stage."""
+    prepare(config)
+    stage = DepthPoseStage(config.models, variant=config.variant)
+    frames = TestFrames(config.split)
+    folder = config.cache / config.split
+    predicted, truth, sided = [], [], []
+    counted = found = false = empty = silent = 0
+    for index in tqdm(range(config.frames), unit='frame', mininterval=5):
+        frame = frames.cached(index, folder)
+        stage.reset()
+        hands = stage(frame.depth, frame.camera, float(index))
+        gaps = np.array([[np.linalg.norm(hand.joints.mean(0) - joints.mean(0)) for hand in hands]
+                         for joints in frame.keypoints]).reshape(len(frame.keypoints), len(hands))
+        matched: set[int] = set()
+        for number in range(len(frame.keypoints)):
+            best = int(gaps[number].argmin()) if hands else -1
+            # A hand is found where the nearest estimate lies within the reach of a crop.
+            hit = best >= 0 and gaps[number, best] < 0.1 and best not in matched
+            if hit:
+                matched.add(best)
+            if frame.counted[number]:
+                counted += 1
+                found += hit
+                if hit:
+                    predicted.append(hands[best].joints)
+                    truth.append(frame.keypoints[number])
+                    sided.append(hands[best].side == frame.sides[number])
+        false += len(hands) - len(matched)
+        if not frame.sides:
+            empty += 1
+            silent += not hands
+    sided_array = np.array(sided)
+    metrics = evaluate_joints(np.array(predicted), np.array(truth))
+    figures = {
+        'variant': config.variant, 'split': config.split, 'frames': config.frames, 'hands': counted, 'found': found / counted,
+        'found_and_side_right': float(sided_array.sum() / counted), 'side_right_of_found': float(sided_array.mean()),
+        'false_hands_per_frame': false / config.frames, 'empty_frames_silent': silent / max(empty, 1),
+        'joints': {name: value for name, value in dataclasses.asdict(metrics).items() if name != 'frames'}}
+    joints = figures['joints']
+    for name, value in {**figures, **joints}.items():
+        if isinstance(value, float):
+            print(f'{name:24} {value:.4g}')
+    print('mean_per_joint_mm       ', ' '.join(f'{value:.1f}' for value in joints['per_joint_mm']))
+    if config.out:
+        config.out.write_text(json.dumps(figures, indent=1) + '\n')
+    if config.card:
+        card = Card.load(config.models / config.variant)
+        kept = {name: _rounded(value) for name, value in {**figures, **joints}.items() if name not in ('variant', 'joints')}
+        dataclasses.replace(card, figures={**card.figures, f'whole_stage_{config.split}': kept}).save(
+            config.models / config.variant)
+    return figures
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, tuple | list):
+        return [_rounded(part) for part in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def prepare(config: DepthPoseEvaluation) -> None:
+    """Renders what the cache lacks."""
+    folder = config.cache / config.split
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [index for index in range(config.frames) if not (folder / f'{index:05d}.json').is_file()]
+    if not missing:
+        return
+    with multiprocessing.get_context('spawn').Pool(config.workers) as pool:
+        for _ in tqdm(pool.imap_unordered(functools.partial(_render, config.split, folder), missing, chunksize=16),
+                      total=len(missing), unit='frame', mininterval=5, desc='rendering'):
+            pass
+
+
+_frames = functools.cache(TestFrames)
+
+
+def _render(split: str, folder: Path, index: int) -> None:
+    _frames(split).cached(index, folder)
