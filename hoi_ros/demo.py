@@ -56,7 +56,7 @@ class DemoError(ValueError):
 class DemoConfig:
     """Show a stage at work: on a simulated camera, or on a folder of depth images."""
 
-    stage: Literal[tuple(STAGES)] = 'depth_pose'
+    stage: str = 'depth_pose'
     """What to show."""
     seconds: float = 20.0
     """How long to measure."""
@@ -72,6 +72,8 @@ class DemoConfig:
     """Folder for the picture, the video and what the nodes say."""
 
     def __post_init__(self) -> None:
+        if self.stage not in STAGES:
+            raise DemoError(f'--stage is {self.stage!r}, expected {" or ".join(STAGES)}')
         if not 1 <= self.seconds <= 3600:
             raise DemoError(f'--seconds is {self.seconds}, expected 1 to 3600')
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
+from typing import Self
 
 import cv2
 import numpy as np
@@ -21,8 +22,8 @@ Colour = tuple[int, int, int]
 FINGER_COLOURS: tuple[Colour, ...] = ((230, 75, 60), (240, 175, 50), (90, 200, 90), (70, 160, 235), (180, 110, 220))
 # The 21 joints: darker at the knuckle, brighter at the tip.
 JOINT_COLOURS: tuple[Colour, ...] = ((255, 255, 255), *(
-    tuple(min(round(channel * (0.7 + 0.1 * along)), 255) for channel in colour)
-    for colour in FINGER_COLOURS for along in range(1, 5)))
+    (min(round(red * light), 255), min(round(green * light), 255), min(round(blue * light), 255))
+    for red, green, blue in FINGER_COLOURS for light in (0.8, 0.9, 1.0, 1.1)))
 SIDE_COLOURS: dict[str, Colour] = {'right': (235, 190, 160), 'left': (160, 205, 235)}
 _MESH_OPACITY = 0.6
 _NEAREST = 0.01  # metres: nothing nearer to the camera's centre is drawn
@@ -181,7 +182,7 @@ class VideoWriter:
         """Finishes the file."""
         self._writer.close()
 
-    def __enter__(self) -> VideoWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,

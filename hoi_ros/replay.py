@@ -16,6 +16,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ class StageEntry:
 
     def load(self, backend: str) -> Stage:
         """The stage, its network running on a backend."""
-        return getattr(importlib.import_module(self.module), self.kind)(backend=backend)
+        kind: Callable[..., Stage] = getattr(importlib.import_module(self.module), self.kind)
+        return kind(backend=backend)
 
 
 STAGES = {
@@ -179,18 +181,7 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     with (config.out / 'results.jsonl').open('w', encoding='utf-8') as results:
         for index, files in enumerate(frames):
             record: dict[str, Any] = {'image': files.name, 'stamp': round(index / config.rate, 6), 'hands': []}
-            images: dict[str, tuple[np.ndarray, Pinhole]] = {}
-            errors = []
-            for name in dict.fromkeys((*inputs, 'colour')):
-                try:
-                    image = reader.read(files, name)
-                except (ImageFormatError, CalibrationError) as error:
-                    errors.append(str(error))
-                    continue
-                if image is not None:
-                    images[name] = image
-                elif name in inputs:
-                    errors.append(f'{files.name}: the frame has no {name} image')
+            images, errors = reader.read(files)
             if errors:
                 record['error'] = '; '.join(errors)
             if all(name in images for name in inputs):
@@ -238,21 +229,29 @@ class _Reader:
     """Undistorted images and their cameras."""
 
     def __init__(self, config: ReplayConfig) -> None:
-        self._config = config
+        self._metres_per_unit = config.depth_scale or 1.0
+        self._inputs = STAGES[config.stage].inputs
         self._calibration = load_camera_yaml(config.camera)
         self._rectifier = functools.lru_cache(maxsize=4)(Rectifier)
 
-    def read(self, files: FrameFiles, name: str) -> tuple[np.ndarray, Pinhole] | None:
-        """The 'depth' (metres) or 'colour' (RGB) image of a frame; None where there is none.
+    def read(self, files: FrameFiles) -> tuple[dict[str, tuple[np.ndarray, Pinhole]], list[str]]:
+        """What the stage looks at, and the colours to draw on: by 'depth' (metres) and 'colour' (RGB) the image and
+        its camera; and why an image is not among them."""
+        paths = {'depth': files.depth, 'colour': files.colour}
+        images, errors = {}, []
+        for name in dict.fromkeys((*self._inputs, 'colour')):
+            path = paths[name]
+            if path is not None:
+                try:
+                    images[name] = self._undistorted(name, path)
+                except (ImageFormatError, CalibrationError) as error:
+                    errors.append(str(error))
+            elif name in self._inputs:
+                errors.append(f'{files.name}: the frame has no {name} image')
+        return images, errors
 
-        Raises:
-            ImageFormatError: the file is unreadable.
-            CameraSizeError: the image is not of the camera's shape.
-        """
-        path = files.depth if name == 'depth' else files.colour
-        if path is None:
-            return None
-        image = read_metric_depth(path, self._config.depth_scale) if name == 'depth' else read_colour(path)
+    def _undistorted(self, name: str, path: Path) -> tuple[np.ndarray, Pinhole]:
+        image = read_metric_depth(path, self._metres_per_unit) if name == 'depth' else read_colour(path)
         rectifier = self._rectifier(self._calibration.for_image(image.shape[1], image.shape[0]))
         return (rectifier.depth if name == 'depth' else rectifier.colour)(image), rectifier.camera
 

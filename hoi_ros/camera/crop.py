@@ -15,8 +15,9 @@ from hoi_ros.camera.pinhole import Pinhole
 class CubeCrop:
     """A cube whose front faces the camera, and the square of pixels it covers.
 
-    Normalised coordinates (u, v, d) in [−1, 1] run across, down and away from the camera; `mirrored` turns u
-    about, so that a left hand looks like a right one.
+    Normalised coordinates (u, v, d) in [−1, 1] run across, down and away from the camera. The picture may be turned
+    about its centre, which is the view of a camera rolled about its axis, and mirrored, so that a left hand looks
+    like a right one.
     """
 
     camera: Pinhole
@@ -25,12 +26,30 @@ class CubeCrop:
     side: float
     """Metres."""
     mirrored: bool = False
+    turn: float = 0.0
+    """Radians, clockwise in the picture; the mirror comes first."""
 
     @property
     def pixels(self) -> tuple[np.ndarray, np.ndarray]:
-        """Centre (2,) and half-size (2,) of the square, in pixels of the image."""
+        """Centre (2,) and half-size (2,) of the square before it is turned, in pixels of the image."""
         half = np.array([self.camera.fx, self.camera.fy]) * self.side / 2 / self.centre[2]
         return self.camera.project(self.centre), half
+
+    @property
+    def _axes(self) -> np.ndarray:
+        """(2, 2) takes picture coordinates (u, v) to the image's axes, both in half-sizes."""
+        cosine, sine = np.cos(self.turn), np.sin(self.turn)
+        across = -1.0 if self.mirrored else 1.0
+        return np.array([[across * cosine, across * sine], [-sine, cosine]])
+
+    def warp(self, image: np.ndarray, size: int) -> np.ndarray:
+        """The square of an image (H, W) as (size, size), turned and mirrored; 0 outside of the image."""
+        middle, half = self.pixels
+        linear = half[:, None] * self._axes * (2 / size)
+        first = middle + half * (self._axes @ np.full(2, 1 / size - 1))
+        # Nearest neighbour: an average of two surfaces would be a surface that is not there.
+        return cv2.warpAffine(image, np.column_stack([linear, first]), (size, size),
+                              flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=0)
 
     def cut(self, depth: np.ndarray, size: int) -> np.ndarray:
         """Cuts the cube out of a depth image.
@@ -40,32 +59,21 @@ class CubeCrop:
             size: of the square result.
 
         Returns:
-            (size, size) float32 in [−1, 1]; what is invalid, outside of the image or behind the cube is 1,
-            what stands before it too.
+            (size, size) float32 in [−1, 1]; what is invalid, outside of the image or outside of the cube is 1.
         """
-        middle, half = self.pixels
-        step = 2 * half / size
-        first = middle - half + step / 2
-        # Nearest neighbour: an average of two surfaces would be a surface that is not there.
-        warp = np.array([[step[0], 0, first[0]], [0, step[1], first[1]]])
-        patch = cv2.warpAffine(np.asarray(depth, np.float32), warp, (size, size),
-                               flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=0)
-        normalised = normalise_depth(patch, float(self.centre[2]), self.side)
-        return np.ascontiguousarray(normalised[:, ::-1]) if self.mirrored else normalised
+        patch = self.warp(np.asarray(depth, np.float32), size)
+        return normalise_depth(patch, float(self.centre[2]), self.side)
 
     def to_camera(self, normalised: np.ndarray) -> np.ndarray:
         """Normalised points (..., 3) → metres in the camera's optical frame (..., 3)."""
         middle, half = self.pixels
-        across = -normalised[..., 0] if self.mirrored else normalised[..., 0]
-        pixels = middle + half * np.stack([across, normalised[..., 1]], -1)
+        pixels = middle + half * (normalised[..., :2] @ self._axes.T)
         return self.camera.unproject(pixels, self.centre[2] + self.side / 2 * normalised[..., 2])
 
     def from_camera(self, points: np.ndarray) -> np.ndarray:
         """Metres in the optical frame (..., 3) → normalised (..., 3): the inverse of `to_camera`."""
         middle, half = self.pixels
-        across = (self.camera.project(points) - middle) / half
-        if self.mirrored:
-            across = across * [-1, 1]
+        across = ((self.camera.project(points) - middle) / half) @ self._axes
         away = (points[..., 2:] - self.centre[2]) / (self.side / 2)
         return np.concatenate([across, away], -1)
 

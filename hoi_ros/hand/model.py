@@ -55,7 +55,8 @@ class HandModel:
         weights: (V, 16) skinning weights, each row sums to 1.
         faces: (F, 3) triangles, counter-clockwise from outside.
         axes: (16, 3, 3) anatomical frame of each joint at rest; columns: flexion, abduction (positive towards
-            the thumb), twist (along the bone).
+            the thumb's side; of the thumb, out of the palm), twist (along the bone; against it in a left hand, so
+            that the same angles pose both).
         limits: (16, 3, 2) lowest and highest rotation-vector component in that frame, radians.
         pose_basis: (V, 3, 135) MANO's pose correctives, or None.
         side: 'right' or 'left'.
@@ -170,8 +171,10 @@ class HandModel:
             offset = joints[..., joint, :] - joints[..., parent, :]
             placed.append(placed[parent] + (turned[parent] @ offset[..., None])[..., 0])
             turned.append(turned[parent] @ rotations[..., joint, :, :])
-        tip_points = [placed[joint] + (turned[joint] @ (tips[..., finger, :] - joints[..., joint, :])[..., None])[..., 0]
-                      for finger, joint in enumerate(TIP_JOINTS)]
+        tip_points = []
+        for finger, joint in enumerate(TIP_JOINTS):
+            offset = tips[..., finger, :] - joints[..., joint, :]
+            tip_points.append(placed[joint] + (turned[joint] @ offset[..., None])[..., 0])
         keypoints = _stack([(placed + tip_points)[source] for source in KEYPOINT_SOURCES], -2)
 
         rotation, position = _stack(turned, -3), _stack(placed, -2)

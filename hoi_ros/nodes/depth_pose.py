@@ -94,7 +94,7 @@ class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
             topic = f'{self.resolve_topic_name("depth")}/{self.settings["depth_transport"]}'
             depth = Input('depth', CompressedImage, topic, 'leader')
         return (depth, Input('camera_info', CameraInfo, 'camera_info', 'constant'),
-                Input('image', Image, 'image', 'extra'))
+                Input('image', Image, 'image', 'neighbour'))
 
     def load_stage(self) -> DepthPoseStage:
         models = self.settings['models']

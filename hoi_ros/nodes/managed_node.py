@@ -9,7 +9,6 @@ from lifecycle_msgs.msg import State
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock import ClockType
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNodeMixin
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.lifecycle import LifecycleState
@@ -200,8 +199,4 @@ class ManagedNode(LifecycleNodeMixin, Node):
             findings += self.findings()
         else:
             findings.append(Finding(Level.OK, self.state))
-        try:
-            self._diagnostics.publish(findings, {'state': self.state, **self.values()})
-        except rclpy_implementation.RCLError:
-            if self.context.ok():  # publishing fails while the process is told to end, and that is no news
-                raise
+        self._diagnostics.publish(findings, {'state': self.state, **self.values()})

@@ -22,14 +22,13 @@ from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import MeshTopology
+from hoi_ros.nodes import camera_topics
 from hoi_ros.nodes.images import depth_of
 from hoi_ros.nodes.qos import LATCHED
 from hoi_ros.nodes.recording import Answer
 from hoi_ros.nodes.recording import Picture
 from hoi_ros.nodes.recording import RecordedHand
 from hoi_ros.nodes.recording import Recording
-from hoi_ros.nodes.replay_node import DEPTH_TOPIC
-from hoi_ros.nodes.replay_node import INFO_TOPIC
 
 _PICTURE_EVERY = 3
 _ALL = QoSProfile(depth=1000)  # reliable: a message that is lost here would look dropped by the node
@@ -51,13 +50,13 @@ class Recorder(Node):
         self._faces: dict[str, np.ndarray] = {}
         self.diagnostics = ''
         self.start()
-        self.create_subscription(CameraInfo, INFO_TOPIC, self._take_info, _ALL)
+        self.create_subscription(CameraInfo, camera_topics.INFO, self._take_info, _ALL)
         self.create_subscription(HandArray, f'/{stage}/hands', self._take_hands, _ALL)
         self.create_subscription(HandArray, '/sim_camera/ground_truth', self._take_truth, _ALL)
         self.create_subscription(MeshTopology, f'/{stage}/mesh_topology', self._take_topology, LATCHED)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._take_diagnostics, _ALL)
         if pictures:
-            self.create_subscription(Image, DEPTH_TOPIC, self._take_image, qos_profile_sensor_data, raw=True)
+            self.create_subscription(Image, camera_topics.DEPTH, self._take_image, qos_profile_sensor_data, raw=True)
 
     @property
     def frames(self) -> int:
@@ -99,7 +98,7 @@ class Recorder(Node):
             if not self._infos or not first <= _stamp(message) <= last:
                 continue
             if rectifier is None:
-                rectifier = Rectifier(calibration_of(self._infos[0], message.width, message.height, INFO_TOPIC))
+                rectifier = Rectifier(calibration_of(self._infos[0], message.width, message.height, camera_topics.INFO))
             yield Picture(_stamp(message), rectifier.depth(depth_of(message)), rectifier.camera)
 
     def _take_info(self, message: CameraInfo) -> None:

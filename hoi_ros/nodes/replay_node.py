@@ -59,7 +59,7 @@ class ReplayNode(Node):
     """
 
     def __init__(self, config: ReplayConfig) -> None:
-        self._config = config
+        self._loop, self._metres_per_unit = config.loop, config.depth_scale or 1.0
         self._frames = list_frames(config.depth, config.rgb)
         self._calibration = load_camera_yaml(config.camera)
         super().__init__('replay')
@@ -91,7 +91,7 @@ class ReplayNode(Node):
             return
         if time.monotonic() < self._start:
             return
-        if self._position == len(self._frames) and self._config.loop:
+        if self._position == len(self._frames) and self._loop:
             self._position = 0
         if self._position == len(self._frames):
             self._timer.cancel()
@@ -121,9 +121,9 @@ class ReplayNode(Node):
         return images, calibrations[-1]
 
     def _published_depth(self, pixels: np.ndarray) -> np.ndarray:
-        if pixels.dtype == np.uint16 and self._config.depth_scale == _MILLIMETRE:
+        if pixels.dtype == np.uint16 and self._metres_per_unit == _MILLIMETRE:
             return pixels
-        depth = metric_depth(pixels, self._config.depth_scale)
+        depth = metric_depth(pixels, self._metres_per_unit)
         return np.where(depth > 0, depth, np.float32(np.nan))
 
 

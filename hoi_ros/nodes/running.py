@@ -13,6 +13,7 @@ from collections.abc import Callable
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from hoi_ros.nodes.managed_node import ManagedNode
 
@@ -30,6 +31,10 @@ def run(create: Callable[[], ManagedNode]) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         code = 0
+    except rclpy_implementation.RCLError:
+        if rclpy.ok():
+            raise
+        code = 0  # a callback was at work when the process was told to end
     finally:
         # A second Ctrl-C must not cut the cleaning up short.
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -23,11 +23,9 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from hoi_ros.nodes import camera_topics
 from hoi_ros.nodes.recorder import Recorder
 from hoi_ros.nodes.recording import Recording
-from hoi_ros.nodes.replay_node import COLOUR_TOPIC
-from hoi_ros.nodes.replay_node import DEPTH_TOPIC
-from hoi_ros.nodes.replay_node import INFO_TOPIC
 
 _PATIENCE = 300.0  # seconds for a process to answer: a busy machine may take long
 _SETTLING = 1.0  # seconds from the camera's first frame to the first that counts
@@ -107,8 +105,8 @@ class Session:
         self._say(f'starting the {self._stage} node')
         begun = time.perf_counter()
         self._start(self._stage, ('-m', f'hoi_ros.nodes.{self._stage}', '--ros-args', '-p', 'autostart:=false',
-                                  '-r', f'depth:={DEPTH_TOPIC}', '-r', f'image:={COLOUR_TOPIC}',
-                                  '-r', f'camera_info:={INFO_TOPIC}'))
+                                  '-r', f'depth:={camera_topics.DEPTH}', '-r', f'image:={camera_topics.COLOUR}',
+                                  '-r', f'camera_info:={camera_topics.INFO}'))
         client = self._recorder.create_client(ChangeState, f'/{self._stage}/change_state')
         self._wait(client.service_is_ready, f'the {self._stage} node to appear')
         appeared = time.perf_counter()

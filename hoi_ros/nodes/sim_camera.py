@@ -13,18 +13,26 @@ from rclpy.clock import Clock
 from rclpy.clock import ClockType
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from hoi_ros.camera import Pinhole
+from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.camera.sensor import SensorModel
 from hoi_ros.camera.simulated import SimulatedCamera
 from hoi_ros.camera.simulated import SimulatedView
 from hoi_ros.camera.simulated_hand import HandMotion
 from hoi_ros.hand import HandModel
 from hoi_ros.msg import HandArray
+from hoi_ros.nodes.camera_topics import COLOUR
+from hoi_ros.nodes.camera_topics import DEPTH
+from hoi_ros.nodes.camera_topics import FRAME
+from hoi_ros.nodes.camera_topics import INFO
+from hoi_ros.nodes.camera_topics import camera_info_message
 from hoi_ros.nodes.diagnostics import Finding
 from hoi_ros.nodes.diagnostics import Level
 from hoi_ros.nodes.frame_statistics import FrameStatistics
 from hoi_ros.nodes.hand_messages import hand_array
+from hoi_ros.nodes.image_transport import make_room_for_images
 from hoi_ros.nodes.managed_node import ManagedNode
 from hoi_ros.nodes.qos import qos_profile
 from hoi_ros.nodes.qos import qos_settings
@@ -33,9 +41,6 @@ from hoi_ros.nodes.settings import Setting
 
 _FOCAL = 610 / 640  # of a RealSense D435's colour camera, as a share of the width
 _PICTURES_PER_SECOND = 30.0
-_IMAGE = '/camera/camera/color/image_raw'
-_DEPTH = '/camera/camera/aligned_depth_to_color/image_raw'
-_CAMERA_INFO = '/camera/camera/color/camera_info'
 
 _SETTINGS = (
     Setting('rate', 30.0, 'Images a second. Above 30 each picture is sent several times.', 1.0, 120.0, live=True),
@@ -46,7 +51,7 @@ _SETTINGS = (
     Setting('noise', True, 'Whether the depth has the noise, the holes and the shadows of a real camera.'),
     Setting('width', 640, 'Pixels.', 64, 1920),
     Setting('height', 480, 'Pixels.', 48, 1080),
-    Setting('frame_id', 'camera_color_optical_frame', 'Frame of the images.'),
+    Setting('frame_id', FRAME, 'Frame of the images.'),
     *qos_settings('output_qos', 'the images', 'reliable'),
 )
 
@@ -68,14 +73,11 @@ class SimCameraNode(ManagedNode):
         self._render()
         self._depth, self._depth_pixels = self._image('16UC1', np.dtype(np.uint16), ())
         self._colour, self._colour_pixels = self._image('rgb8', np.dtype(np.uint8), (3,))
-        self._info = CameraInfo(
-            width=width, height=height, distortion_model='plumb_bob', d=[0.0] * 5,
-            k=self._camera.matrix.ravel(), r=np.eye(3).ravel(), p=np.eye(3, 4).ravel())
-        self._info.p.reshape(3, 4)[:, :3] = self._camera.matrix
+        self._info = camera_info_message(CameraCalibration(self._camera), Header())
         qos = qos_profile(self.settings, 'output_qos')
-        self._depth_output = self.create_output(Image, _DEPTH, qos)
-        self._colour_output = self.create_output(Image, _IMAGE, qos)
-        self._info_output = self.create_output(CameraInfo, _CAMERA_INFO, qos)
+        self._depth_output = self.create_output(Image, DEPTH, qos)
+        self._colour_output = self.create_output(Image, COLOUR, qos)
+        self._info_output = self.create_output(CameraInfo, INFO, qos)
         self._truth_output = self.create_output(HandArray, '~/ground_truth', qos)
 
     def unload(self) -> None:
@@ -105,7 +107,8 @@ class SimCameraNode(ManagedNode):
 
     def values(self) -> dict[str, object]:
         figures = self._statistics.values()
-        return {'images_sent': figures['frames_processed'], 'output_rate_hz': figures['output_rate_hz']}
+        return {'images_sent': figures['frames_processed'], 'output_rate_hz': figures['output_rate_hz'],
+                'processing_time_ms_p99': figures['processing_time_ms_p99']}
 
     def _render(self) -> None:
         loop = self.settings['loop']
@@ -147,20 +150,20 @@ class SimCameraNode(ManagedNode):
         if shown != self._painted:
             self._simulated.paint(views[shown], self._depth_pixels, self._colour_pixels)
             self._painted = shown
-        stamp = self.get_clock().now().to_msg()
-        for message in (self._info, self._depth, self._colour):
-            message.header.stamp, message.header.frame_id = stamp, self.settings['frame_id']
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.settings['frame_id'])
+        self._info.header = self._depth.header = self._colour.header = header
         self._info_output.publish(self._info)
         self._depth_output.publish(self._depth)
         self._colour_output.publish(self._colour)
         if self._truth_output.get_subscription_count():
-            self._truth_output.publish(hand_array(self._depth.header, views[shown].hands, True))
+            self._truth_output.publish(hand_array(header, views[shown].hands, True))
         self._sent += 1
         self._statistics.processed(time.perf_counter() - begun, 0.0)
 
 
 def main() -> int:
     """Runs the node until the process is told to end."""
+    make_room_for_images()
     return run(SimCameraNode)
 
 

@@ -66,8 +66,8 @@ class Input:
     message_type: type
     topic: str
     role: str
-    """'leader' makes the frames, a 'partner' is paired with it by its stamp, of a 'constant' the newest message
-    serves, and an 'extra' is only watched."""
+    """'leader' makes the frames; a 'partner' is paired with it by its stamp; of a 'constant' the newest message
+    serves; a 'neighbour' is not read: it is named where the camera sends it and an input is missing."""
 
 
 class StageNode(ManagedNode, abc.ABC, Generic[AnyStage, Result]):
@@ -85,7 +85,7 @@ class StageNode(ManagedNode, abc.ABC, Generic[AnyStage, Result]):
         self._worker: NewestFirstWorker[tuple[int, Frame]] | None = None
         self._stage: AnyStage | None = None
         self._inputs: dict[str, Input] = {}
-        self._subscriptions_by_name: dict[str, Subscription] = {}
+        self._readers: list[Subscription] = []
         self._statistics = FrameStatistics()
         self._watch = InputWatch(())
         self._session = 0
@@ -163,9 +163,9 @@ class StageNode(ManagedNode, abc.ABC, Generic[AnyStage, Result]):
         self._pairing = Pairing(self._leader, roles['partner'], roles['constant'], self._tolerance)
         self._statistics, self._watch = FrameStatistics(), InputWatch(tuple(self._inputs))
         self._reset_wanted = self._retune_wanted = True
-        for each in self._inputs.values():
-            self._subscriptions_by_name[each.name] = self.create_subscription(
-                each.message_type, each.topic, functools.partial(self._take, each), qos_profile(self.settings, 'input_qos'))
+        qos = qos_profile(self.settings, 'input_qos')
+        self._readers = [self.create_subscription(each.message_type, each.topic, functools.partial(self._take, each), qos)
+                         for each in self._inputs.values() if each.role != 'neighbour']
 
     def stop(self) -> None:
         with self._gate:
@@ -173,9 +173,9 @@ class StageNode(ManagedNode, abc.ABC, Generic[AnyStage, Result]):
             self._session += 1
         if self._worker:
             self._worker.clear()
-        for subscription in self._subscriptions_by_name.values():
-            self.destroy_subscription(subscription)
-        self._subscriptions_by_name.clear()
+        readers, self._readers = self._readers, []
+        for reader in readers:
+            self.destroy_subscription(reader)
 
     def settings_changed(self) -> None:
         self._retune_wanted = True
@@ -196,7 +196,7 @@ class StageNode(ManagedNode, abc.ABC, Generic[AnyStage, Result]):
         values = self._statistics.values()
         values['missing_inputs'] = ', '.join(name for name in self._inputs if self._is_missing(name))
         for name, each in self._inputs.items():
-            if each.role in ('partner', 'extra') and self._subscriptions_by_name:
+            if each.role in ('partner', 'constant') and self._readers:
                 skew = self._watch.skew(self._leader, name)
                 values[f'{name}_skew_ms'] = math.nan if skew is None else skew * 1e3
         if stage := self._stage:
@@ -213,8 +213,6 @@ class StageNode(ManagedNode, abc.ABC, Generic[AnyStage, Result]):
             if pause > self.settings['input_timeout']:
                 self.get_logger().info(f'{self.where(origin.name)} is back after {pause:.1f} s')
                 self._reset_wanted = True
-        if origin.role == 'extra':
-            return
         frame = self._pairing.put(origin.name, stamp, message)
         if frame is None:
             return
@@ -255,7 +253,7 @@ class StageNode(ManagedNode, abc.ABC, Generic[AnyStage, Result]):
 
     def _is_missing(self, name: str) -> bool:
         role = self._inputs[name].role
-        if role == 'extra' or self.state != 'active':
+        if role == 'neighbour' or self.state != 'active':
             return False
         if role == 'constant':
             # Some cameras say it only once.
@@ -267,8 +265,8 @@ class StageNode(ManagedNode, abc.ABC, Generic[AnyStage, Result]):
         publishers = self.count_publishers(topic)
         cause = (f'{publishers} publisher(s) there send nothing that is received: check the camera and its QoS'
                  if publishers else 'nobody publishes there: start the camera or remap the topic')
-        arriving = [self.where(other) for other in self._inputs
-                    if other != name and self._watch.seen(other) and not self._is_missing(other)
-                    and self._watch.silence(other) <= self.settings['input_timeout']]
-        beside = f'; {" and ".join(arriving)} arrives' if arriving else ''
+        others = [self.where(other) for other, each in self._inputs.items() if other != name and (
+            self.count_publishers(self.resolve_topic_name(each.topic)) if each.role == 'neighbour'
+            else not self._is_missing(other))]
+        beside = f'; there is {" and ".join(others)}' if others else ''
         return f'no {name} on {topic} for {self._watch.silence(name):.1f} s: {cause}{beside}'

@@ -29,7 +29,7 @@ from hoi_ros.stages.one_euro import OneEuroFilter
 VARIANTS = ('depth_pose', 'depth_pose_lsps')
 """The network that ships, and the paper's."""
 
-_CANDIDATE = 0.12
+_CANDIDATE = 0.2
 """Lowest score of the finder that is worth a look: the pose network says whether it is a hand."""
 _RECENTRE = 0.012
 """A crop whose hand's centre lies further off than this is cut again around it, metres."""
@@ -113,6 +113,7 @@ class DepthPoseStage:
         min_score: what is less surely a hand is not reported.
         smoothing: filter of the joints over time, or None.
         variant: which network, one of `VARIANTS`.
+        views: turns of the crop whose readings are averaged; each costs one run of the network.
 
     Raises:
         EngineError, HandModelError: a model is missing or damaged.
@@ -120,11 +121,11 @@ class DepthPoseStage:
 
     def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None,
                  max_hands: int = 2, min_score: float = 0.5, smoothing: OneEuroConfig | None = None,
-                 variant: str = 'depth_pose') -> None:
+                 variant: str = 'depth_pose', views: int = 3) -> None:
         if variant not in VARIANTS:
             raise ValueError(f'variant is {variant!r}, expected one of {", ".join(VARIANTS)}')
         models = Path(models) if models is not None else models_dir()
-        self.max_hands, self.min_score, self.smoothing = max_hands, min_score, smoothing
+        self.max_hands, self.min_score, self.smoothing, self.views = max_hands, min_score, smoothing, views
         self.timings: dict[str, float] = {}
         self._engine = load_engine(models / variant, backend, threads=threads)
         self._cube = float(self._engine.card.parameters['cube_m'])
@@ -152,9 +153,12 @@ class DepthPoseStage:
         camera = Pinhole(640, 480, 600.0, 600.0, 319.5, 239.5)
         rows, columns = np.mgrid[:480, :640]
         ball = (0.5 + ((columns - 320) ** 2 + (rows - 240) ** 2) * 1e-5).astype(np.float32)
+        rest = self._hands['right'].forward(np.zeros(48, np.float32), np.zeros(10, np.float32),
+                                            np.array([0, 0, 0.5], np.float32), vertices=False).keypoints
         for _ in range(2):
             self._finder(ball, camera)
-            reading = self._read(ball, camera, np.array([0, 0, 0.5]), True)
+            self._read(ball, camera, np.array([0, 0, 0.5]), True)
+            reading = CropReading(rest.astype(float), np.full(21, 0.01), 1.0, 1.0, True)
             self._estimate(self._start(reading, 0.0), reading, ball, camera, 0.0)
         self.reset()
         self._next_identity = 0
@@ -206,7 +210,7 @@ class DepthPoseStage:
             track.side_evidence = float(np.clip(0.9 * track.side_evidence + evidence, -12, 12))
             if track.right != reading.right:
                 # The side that the whole track speaks for, not this frame's, is reported.
-                reading = self._network(depth, CubeCrop(camera, reading.centre, self._cube, not track.right))
+                reading = self._glance(depth, camera, reading.centre, track.right, self.views)
             followed.append((track, reading))
         return followed
 
@@ -219,7 +223,7 @@ class DepthPoseStage:
         if regions is not None:
             candidates = [self._read_region(depth, camera, region) for region in regions]
         else:
-            candidates = [self._read(depth, camera, hand.centre, hand.right >= 0.5, hand.right)
+            candidates = [self._read(depth, camera, hand.centre, True, 0.5)
                           for hand in self._finder(depth, camera, self.max_hands + 2, _CANDIDATE)]
         fresh: list[CropReading] = []
         for reading in candidates:
@@ -247,17 +251,30 @@ class DepthPoseStage:
         A hand that is followed is cut for the other side too where its own does not fit. One that is not (its side
         has a prior) is always read as both, and the surer side is taken.
         """
-        reading = self._network(depth, CubeCrop(camera, _before_camera(centre), self._cube, not right))
-        if reading.score > 0.05 and np.linalg.norm(reading.centre - centre) > _RECENTRE:
-            centre = _before_camera(reading.centre)
-            reading = self._network(depth, CubeCrop(camera, centre, self._cube, not right))
+        reading = self._glance(depth, camera, centre, right, self.views if prior_right is None else 1)
+        if reading.score < _CANDIDATE:
+            return reading
+        if prior_right is not None or np.linalg.norm(reading.centre - centre) > _RECENTRE:
+            centre = reading.centre
+            reading = self._glance(depth, camera, centre, right, self.views)
         if reading.score < self.min_score or (prior_right is None and reading.side_fits >= 0.5):
             return reading
-        other = self._network(depth, CubeCrop(camera, _before_camera(centre), self._cube, right))
+        other = self._glance(depth, camera, centre, not right, self.views)
         evidence = _log_odds(other.side_fits) - _log_odds(reading.side_fits)
         if prior_right is not None:
             evidence += _log_odds(1 - prior_right if right else prior_right)
         return other if evidence > 0 else reading
+
+    def _glance(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool, views: int) -> CropReading:
+        """The mean of what the network says of a cube seen under so many turns of the camera."""
+        # A centre is never behind or in the camera, whatever a network says.
+        centre = np.array([centre[0], centre[1], max(float(centre[2]), 0.1)])
+        crops = [CubeCrop(camera, centre, self._cube, not right, 2 * math.pi * view / views) for view in range(views)]
+        readings = [self._network(depth, crop) for crop in crops]
+        return CropReading(
+            np.mean([reading.joints for reading in readings], 0), np.mean([reading.spread for reading in readings], 0),
+            float(np.mean([reading.score for reading in readings])),
+            float(np.mean([reading.side_fits for reading in readings])), right)
 
     def _network(self, depth: np.ndarray, crop: CubeCrop) -> CropReading:
         outputs = self._engine(crop=crop.cut(depth, self._size)[None, None])
@@ -330,7 +347,3 @@ def _log_odds(probability: float) -> float:
     probability = min(max(probability, 0.01), 0.99)
     return math.log(probability / (1 - probability))
 
-
-def _before_camera(centre: np.ndarray) -> np.ndarray:
-    """A centre is never behind or in the camera, whatever a network says."""
-    return np.array([centre[0], centre[1], max(float(centre[2]), 0.1)])

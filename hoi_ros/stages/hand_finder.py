@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the hands in a whole depth image: where, how far, left or right."""
+"""Finds the hands in a whole depth image: where and how far."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ STRIDE = 4
 
 @dataclasses.dataclass(frozen=True)
 class FoundHand:
-    """A hand's centre (3,) in metres, optical frame; its score in [0, 1]; the probability that it is a right one."""
+    """A hand's centre (3,) in metres, optical frame, and its score in [0, 1]."""
 
     centre: np.ndarray
     score: float
-    right: float
 
 
 def finder_input(depth: np.ndarray) -> np.ndarray:
@@ -73,21 +72,21 @@ def decode(heat: np.ndarray, place: np.ndarray, camera: Pinhole, most: int, thre
     """Peaks of the maps → hands.
 
     Args:
-        heat: (2, h, w) probability that a hand is centred in a cell, and that it is a right one.
+        heat: (1, h, w) probability that a hand is centred in a cell.
         place: (3, h, w) offset from the cell's centre (cells) and scaled depth of the hand's centre.
         camera: of the network's image.
     """
-    total, right = heat
-    peaks = (total >= cv2.dilate(total, np.ones((3, 3), np.uint8))) & (total >= threshold)
+    scores = heat[0]
+    peaks = (scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8))) & (scores >= threshold)
     found: list[FoundHand] = []
-    for row, column in sorted(zip(*np.nonzero(peaks)), key=lambda cell: -total[cell]):
+    for row, column in sorted(zip(*np.nonzero(peaks)), key=lambda cell: -scores[cell]):
         across, down, away = place[:, row, column]
         z = float(np.clip(away / 2 + 0.7, 0.12, 2.5))
         pixel = (np.array([column + across, row + down]) + 0.5) * STRIDE - 0.5
         centre = camera.unproject(pixel, z)
         if any(np.linalg.norm(centre - other.centre) < 0.08 for other in found):
             continue
-        found.append(FoundHand(centre, float(total[row, column]), float(right[row, column])))
+        found.append(FoundHand(centre, float(scores[row, column])))
         if len(found) == most:
             break
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import cv2
 import numpy as np
 
 from hoi_ros.camera.crop import CubeCrop
@@ -149,18 +148,8 @@ def augment(patch: np.ndarray, config: CropAugmentation,
         angle = rng.uniform(-config.rotation, config.rotation)
         zoom = np.exp(rng.uniform(-config.scale, config.scale))
     camera = Pinhole(PATCH_SIZE, PATCH_SIZE, patch['focal'], patch['focal'], *patch['principal'])
-    crop = CubeCrop(camera, centre, config.cube * zoom)
-    middle, half = crop.pixels
-    cosine, sine = np.cos(angle), np.sin(angle)
-    flip = np.diag([1.0 if patch['right'] else -1.0, 1.0])
-    turn = flip @ np.array([[cosine, sine], [-sine, cosine]])
-    # From a pixel of the crop: normalised, turned and mirrored back, in pixels of the patch.
-    step = 2 / config.size
-    linear = np.diag(half) @ np.linalg.inv(turn.T)
-    offset = middle + linear @ np.full(2, step / 2 - 1)
-    warp = np.concatenate([linear * step, offset[:, None]], 1)
-    cut = cv2.warpAffine(patch['depth'], warp, (config.size, config.size),
-                         flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=0)
+    crop = CubeCrop(camera, centre, config.cube * zoom, mirrored=not patch['right'], turn=angle)
+    cut = crop.warp(patch['depth'], config.size)
     if rng is not None and rng.random() < config.fragments[0 if patch['hand'] else 1]:
         lost = rng.uniform(0, 0.12) if patch['hand'] else rng.uniform(0, 0.7)
         field = grain(rng, cut.shape, config.size * rng.uniform(0.03, 0.2))
@@ -168,6 +157,4 @@ def augment(patch: np.ndarray, config: CropAugmentation,
     normalised = normalise_depth(cut.astype(np.float32) * np.float32(1e-4), float(centre[2]), crop.side)
     if not patch['hand']:
         return normalised, np.zeros((21, 3), np.float32)
-    keypoints = crop.from_camera(patch['keypoints'])
-    keypoints[:, :2] = keypoints[:, :2] @ turn
-    return normalised, keypoints.astype(np.float32)
+    return normalised, crop.from_camera(patch['keypoints']).astype(np.float32)

@@ -66,32 +66,31 @@ class FrameAugmentation:
     roll: float = 0.6
     """Largest roll, radians."""
     mirror: float = 0.5
-    """Probability; a mirrored left hand is a right hand."""
+    """Probability."""
 
 
 def augment_frame(record: np.ndarray, config: FrameAugmentation, rng: np.random.Generator | None
-                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rolls and mirrors a frame.
 
     Returns:
-        depth (H, W) float32 metres, pixels (2, 2), centre depths (2,) metres, right (2,) bool.
+        depth (H, W) float32 metres, pixels (2, 2), centre depths (2,) metres.
     """
     fx, fy, cx, cy = record['camera']
     camera = Pinhole(FRAME_WIDTH, FRAME_HEIGHT, fx, fy, cx, cy)
     pixels = np.zeros((2, 2))
     count = int(record['count'])
     pixels[:count] = camera.project(record['centre'][:count].astype(float))
-    depth, right = record['depth'], record['right'].copy()
+    depth = record['depth']
     if rng is not None:
         angle = rng.uniform(-config.roll, config.roll) if rng.random() < 0.7 else 0.0
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         if rng.random() < config.mirror:
             turn = turn @ np.diag([-1.0, 1.0])
-            right = ~right
         middle = np.array([cx, cy])
         back = np.linalg.inv(turn)
         warp = np.concatenate([back, (middle - back @ middle)[:, None]], 1)
         depth = cv2.warpAffine(depth, warp, (FRAME_WIDTH, FRAME_HEIGHT),
                                flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=0)
         pixels = (pixels - middle) @ turn.T + middle
-    return depth.astype(np.float32) * np.float32(1e-4), pixels, record['centre'][:, 2].copy(), right
+    return depth.astype(np.float32) * np.float32(1e-4), pixels, record['centre'][:, 2].copy()

@@ -131,7 +131,7 @@ class SceneGenerator:
         up = Rotation.from_euler('xz', [rng.uniform(-75, 40), rng.normal(0, 12)], degrees=True).apply([0, -1, 0])
         parts = _Parts()
         hands: list[SceneHand] = []
-        for number in range(int(rng.choice(3, p=config.hands))):
+        for _ in range(int(rng.choice(3, p=config.hands))):
             hand = self._place_hand(rng, camera, hands)
             if hand is not None:
                 self._add_hand(parts, hand, len(hands), up, rng)

@@ -129,7 +129,8 @@ def evaluate(config: DepthPoseEvaluation) -> dict:
     sided_array = np.array(sided)
     metrics = evaluate_joints(np.array(predicted), np.array(truth))
     figures = {
-        'variant': config.variant, 'split': config.split, 'frames': config.frames, 'hands': counted, 'found': found / counted,
+        'variant': config.variant, 'split': config.split, 'frames': config.frames,
+        'hands': counted, 'found': found / counted,
         'found_and_side_right': float(sided_array.sum() / counted), 'side_right_of_found': float(sided_array.mean()),
         'false_hands_per_frame': false / config.frames, 'empty_frames_silent': silent / max(empty, 1),
         'joints': {name: value for name, value in dataclasses.asdict(metrics).items() if name != 'frames'}}
@@ -142,7 +143,8 @@ def evaluate(config: DepthPoseEvaluation) -> dict:
         config.out.write_text(json.dumps(figures, indent=1) + '\n')
     if config.card:
         card = Card.load(config.models / config.variant)
-        kept = {name: _rounded(value) for name, value in {**figures, **joints}.items() if name not in ('variant', 'joints')}
+        kept = {name: _rounded(value) for name, value in {**figures, **joints}.items()
+                if name not in ('variant', 'joints')}
         dataclasses.replace(card, figures={**card.figures, f'whole_stage_{config.split}': kept}).save(
             config.models / config.variant)
     return figures

@@ -75,7 +75,7 @@ def export_finder(config: DepthPoseExport) -> None:
     frame = torch.from_numpy(finder_input(record['depth'] * 1e-4))[None].float()
     cells = (FRAME_HEIGHT // 4, FRAME_WIDTH // 4)
     card = export_onnx(network, {'frame': frame}, [
-        TensorSpec('heat', (1, 2, *cells), unit='probability', meaning='a hand is centred here (0), it is a right one (1)'),
+        TensorSpec('heat', (1, 1, *cells), unit='probability', meaning='a hand is centred here'),
         TensorSpec('place', (1, 3, *cells), unit='cells, half metres', meaning='offset from the cell to the centre, '
                    'and the depth of the centre less 0.7 m')],
         config.models / 'hand_finder', {

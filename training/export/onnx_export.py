@@ -55,7 +55,7 @@ def export_onnx(
         outputs: what the module gives, in its order (or by its names, for a mapping).
         directory: the model folder, made if need be.
         card_fields: `name`, `licence`, `data` and, as far as they are known, `training`, `parameters` and
-            `figures` of the Card; `inputs` may hold TensorSpecs with the units and meanings of the example's tensors.
+            `figures` of the Card; `inputs` may hold TensorSpecs with units and meanings of the inputs.
         tolerance: largest error that rounding the weights may cause, as a share of the output's magnitude.
 
     Raises:

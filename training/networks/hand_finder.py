@@ -26,7 +26,10 @@ class FinderConfig:
 
 
 class HandFinderNet(nn.Module):
-    """Maps at a quarter of the image: is a hand centred here, is it a right one, where exactly, how far away.
+    """Maps at a quarter of the image: is a hand centred here, where exactly, how far away.
+
+    It does not tell left from right: a network that learned it beside these maps stayed at chance, while the pose
+    network, which sees the hand six times larger, tells the side.
 
     An hourglass of residual blocks with the output maps of Zhou et al., "Objects as Points" (2019).
     """
@@ -43,12 +46,12 @@ class HandFinderNet(nn.Module):
         self.lift = ConvNormAct(c, config.head, 1)
         self.lateral = ConvNormAct(b, config.head, 1)
         self.merge = ConvNormAct(config.head, config.head)
-        self.output = nn.Conv2d(config.head, 5, 1)
+        self.output = nn.Conv2d(config.head, 4, 1)
         nn.init.constant_(self.output.bias[:1], -4.0)
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) → heat (B, 2, H/4, W/4), probabilities that a hand is centred here and that it is a right
-        one; place (B, 3, H/4, W/4), offset from the cell's centre in cells and depth as (z − 0.7 m) · 2."""
+        """(B, C, H, W) → heat (B, 1, H/4, W/4), probability that a hand is centred here; place (B, 3, H/4, W/4),
+        offset from the cell's centre in cells and depth as (z − 0.7 m) · 2."""
         quarter = self.quarter(frame)
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
@@ -56,4 +59,4 @@ class HandFinderNet(nn.Module):
         eighth = self.merge_deep(eighth + deep)
         lifted = nn.functional.interpolate(self.lift(eighth), size=quarter.shape[-2:], mode='nearest')
         maps = self.output(self.merge(self.lateral(quarter) + lifted)).float()
-        return torch.sigmoid(maps[:, :2]), maps[:, 2:]
+        return torch.sigmoid(maps[:, :1]), maps[:, 1:]

@@ -52,7 +52,8 @@ class Batches:
         self._pool, self._batch, self._seed = pool, batch, seed
 
     def __call__(self, step: int) -> tuple[Tensor, ...]:
-        """frames (B, 2, H, W), target heat (B, 1, h, w), right (B, 1, h, w), weight (B, 1, h, w), place (B, 3, h, w), near (B, 1, h, w)."""
+        """frames (B, 2, H, W), target heat (B, 1, h, w), its weight (B, 1, h, w), place (B, 3, h, w) and where it
+        counts (B, 1, h, w)."""
         rng = np.random.default_rng([self._seed, 17, step])
         chosen = np.sort(rng.integers(self._pool.ready, size=self._batch))
         samples = [_sample(record, rng) for record in self._pool.records[chosen]]
@@ -60,10 +61,9 @@ class Batches:
 
 
 def _sample(record: np.ndarray, rng: np.random.Generator | None) -> tuple[np.ndarray, ...]:
-    depth, pixels, depths, right = augment_frame(record, FrameAugmentation(), rng)
+    depth, pixels, depths = augment_frame(record, FrameAugmentation(), rng)
     height, width = FRAME_HEIGHT // STRIDE, FRAME_WIDTH // STRIDE
     heat, weight = np.zeros((1, height, width)), np.ones((1, height, width))
-    sides = np.zeros((1, height, width))
     place, near = np.zeros((3, height, width)), np.zeros((1, height, width))
     rows, columns = np.mgrid[:height, :width]
     for number in np.argsort(-depths[:int(record['count'])]):
@@ -78,33 +78,31 @@ def _sample(record: np.ndarray, rng: np.random.Generator | None) -> tuple[np.nda
             heat[0] = np.maximum(heat[0], peak)
             close = squared < 2.6 ** 2
             near[0][close] = 1
-            sides[0][close] = right[number]
             place[:, close] = np.stack([cell[0] - columns, cell[1] - rows,
                                         np.full_like(peak, (depths[number] - 0.7) * 2)])[:, close]
         elif visible >= _IGNORED:
             weight[0][squared < 4 ** 2] = 0
-    return finder_input(depth), heat, sides, weight, place, near
+    return finder_input(depth), heat, weight, place, near
 
 
-def finder_loss(network: nn.Module, frames: Tensor, heat: Tensor, sides: Tensor, weight: Tensor, place: Tensor, near: Tensor
-                ) -> dict[str, Tensor]:
-    """Penalty-reduced focal loss on the heat (Law & Deng, "CornerNet", 2018), side and L1 on the place near hands."""
+def finder_loss(network: nn.Module, frames: Tensor, heat: Tensor, weight: Tensor, place: Tensor,
+                near: Tensor) -> dict[str, Tensor]:
+    """Penalty-reduced focal loss on the heat (Law & Deng, "CornerNet", 2018) and L1 on the place near hands."""
     said, placed = network(frames)
-    said, right = said.clamp(1e-5, 1 - 1e-5).split(1, 1)
+    said = said.clamp(1e-5, 1 - 1e-5)
     at_peak = (heat >= 1).float()
     peak = -((1 - said) ** 2) * said.log() * at_peak
     rest = -(said ** 2) * (1 - said).log() * (1 - heat) ** 4 * (1 - at_peak) * weight
     count = at_peak.sum().clamp(min=1)
     cells = near.sum().clamp(min=1)
     difference = (placed - place).abs() * near
-    side = nn.functional.binary_cross_entropy(right, sides, reduction='none') * near
-    return {'heat': (peak + rest).sum() / count, 'side': side.sum() / cells, 'offset': 0.3 * difference[:, :2].sum() / cells,
+    return {'heat': (peak + rest).sum() / count, 'offset': 0.3 * difference[:, :2].sum() / cells,
             'depth': 2.0 * difference[:, 2].sum() / cells}
 
 
 def finder_figures(network: nn.Module, records: np.ndarray, threshold: float = 0.3) -> dict[str, float]:
-    """How often hands are found (centre within 60 mm), on the right side, how far off, and how many are not there."""
-    found, sided, counted, false, errors = 0, 0, 0, 0, []
+    """How often hands are found (centre within 60 mm), how far off, and how many are not there."""
+    found, counted, false, errors = 0, 0, 0, []
     for record in records:
         with torch.inference_mode():
             heat, place = network(torch.from_numpy(finder_input(record['depth'] * np.float32(1e-4)))[None])
@@ -122,11 +120,10 @@ def finder_figures(network: nn.Module, records: np.ndarray, threshold: float = 0
                 found += hit
                 if hit:
                     errors.append(gaps[match])
-                    sided += (hands[match].right > 0.5) == record['right'][number]
         near_ignored = [record['centre'][k] for k in range(int(record['count'])) if record['visible'][k] < _COUNTED]
         false += sum(1 for k, hand in enumerate(hands) if k not in taken
                      and all(np.linalg.norm(hand.centre - centre) > 0.15 for centre in near_ignored))
-    return {'found': found / max(counted, 1), 'side_right': sided / max(found, 1),
+    return {'found': found / max(counted, 1),
             'centre_error_mm': 1e3 * float(np.mean(errors)) if errors else float('nan'),
             'false_per_frame': false / len(records)}
 

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What machine and which software a result was measured with."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import psutil
+
+_ROOT = Path(__file__).parents[1]
+_PACKAGES = ('numpy', 'scipy', 'opencv-python-headless', 'openvino', 'onnxruntime', 'torch', 'open3d', 'tensorrt',
+             'ros-rclpy')
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """Hardware, system and versions."""
+
+    cpu: str
+    cores: int
+    """Logical ones that this process may use."""
+    memory_gb: float
+    gpu: str
+    """Empty where there is none."""
+    system: str
+    kernel: str
+    python: str
+    versions: dict[str, str]
+
+    @property
+    def slug(self) -> str:
+        """Name for a file."""
+        return re.sub(r'[^a-z0-9]+', '-', f'{self.cpu} {self.cores} cores'.lower()).strip('-')
+
+
+def this_machine() -> Machine:
+    """Describes the machine that this runs on."""
+    release = platform.freedesktop_os_release() if Path('/etc/os-release').is_file() else {}
+    return Machine(
+        cpu=_cpu(), cores=len(os.sched_getaffinity(0)), memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
+        gpu=_gpu(), system=release.get('PRETTY_NAME', platform.system()), kernel=platform.release(),
+        python=platform.python_version(), versions=dict(filter(None, map(_version, _PACKAGES))))
+
+
+def commit() -> str:
+    """Of this source tree; with '+changes' where files differ from it, empty outside of a repository."""
+    head = _output('git', 'rev-parse', '--short=12', 'HEAD')
+    changed = _output('git', 'status', '--porcelain', '--untracked-files=no', '--', ':!benchmarks/results')
+    return f'{head}+changes' if head and changed else head
+
+
+def load() -> float:
+    """Cores that were busy in the last minute: other work that slows a measurement."""
+    return round(os.getloadavg()[0], 2)
+
+
+def _cpu() -> str:
+    for line in Path('/proc/cpuinfo').read_text().splitlines():
+        if line.startswith('model name'):
+            return re.sub(r'\(R\)|\(TM\)|@.*', '', line.partition(':')[2]).strip()
+    return platform.machine()
+
+
+def _gpu() -> str:
+    if not shutil.which('nvidia-smi'):
+        return ''
+    names = _output('nvidia-smi', '--query-gpu=name', '--format=csv,noheader')
+    return names.splitlines()[0] if names else ''
+
+
+def _version(package: str) -> tuple[str, str] | None:
+    try:
+        return package, importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _output(*command: str) -> str:
+    """What a program prints; empty where it is missing or fails."""
+    try:
+        return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ''

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cube around the hand: where things appear in it, and the way back to metres."""
+
+import numpy as np
+import pytest
+from hoi_ros.camera.crop import CubeCrop
+from hoi_ros.camera.crop import normalise_depth
+from hoi_ros.camera.pinhole import Pinhole
+
+CAMERA = Pinhole(320, 240, 300.0, 290.0, 159.5, 119.5)
+SIZE = 96
+BOTH_SIDES = pytest.mark.parametrize('mirrored', [False, True])
+
+
+def sphere_depth(camera: Pinhole, centre: np.ndarray, radius: float) -> np.ndarray:
+    """(H, W) depth of a sphere seen by a camera, 0 beside it."""
+    columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
+    rays = camera.unproject(np.stack([columns, rows], -1), np.ones((camera.height, camera.width)))
+    a, b = (rays ** 2).sum(-1), rays @ centre
+    root = b ** 2 - a * (centre @ centre - radius ** 2)
+    return np.where(root > 0, (b - np.sqrt(np.maximum(root, 0))) / a, 0).astype(np.float32)
+
+
+def cells(size: int) -> np.ndarray:
+    """(size, size, 2) normalised u, v of the centre of each pixel of a crop."""
+    line = (np.arange(size) + 0.5) * 2 / size - 1
+    return np.stack(np.meshgrid(line, line), -1)
+
+
+@BOTH_SIDES
+def test_normalised_and_metric_points_are_inverse(mirrored: bool) -> None:
+    crop = CubeCrop(CAMERA, np.array([0.11, -0.07, 0.62]), 0.25, mirrored)
+    corners = crop.to_camera(np.stack(np.meshgrid(*3 * [[-1.0, 0.0, 1.0]], indexing='ij'), -1))
+    np.testing.assert_allclose(corners[1, 1, 1], crop.centre, atol=1e-12)
+    np.testing.assert_allclose(corners[1, 1, :, 2], [0.495, 0.62, 0.745], atol=1e-12)
+    across, down = corners[2, 1, 1] - corners[0, 1, 1], corners[1, 2, 1] - corners[1, 0, 1]
+    np.testing.assert_allclose([across, down], [[-0.25 if mirrored else 0.25, 0, 0], [0, 0.25, 0]], atol=1e-12)
+    points = np.random.default_rng(0).uniform(-1.2, 1.2, (50, 3))
+    np.testing.assert_allclose(crop.from_camera(crop.to_camera(points)), points, atol=1e-12)
+
+
+@BOTH_SIDES
+def test_a_sphere_appears_where_it_is_and_as_large_as_it_is(mirrored: bool) -> None:
+    centre, radius, side = np.array([0.03, 0.02, 0.5]), 0.04, 0.25
+    crop = CubeCrop(CAMERA, centre - [0.05, -0.025, 0.03], side, mirrored)
+    image = crop.cut(sphere_depth(CAMERA, centre, radius), SIZE)
+    assert image.shape == (SIZE, SIZE) and image.dtype == np.float32
+
+    seen = image < 1
+    u, v = cells(SIZE)[seen].mean(0)
+    # The sphere's centre lies 30 mm behind the cube's, so it looks smaller by 0.47 / 0.5.
+    assert (u, v) == pytest.approx(crop.from_camera(centre)[:2], abs=0.015)
+    assert u * (-1 if mirrored else 1) > 0.3 and v < -0.15
+    assert np.sqrt(seen.mean() / np.pi) * 2 == pytest.approx(2 * radius / side * 0.47 / 0.5, rel=0.03)
+    assert image.min() == pytest.approx((0.03 - radius) * 2 / side, abs=0.01)
+
+    surface = crop.to_camera(np.concatenate([cells(SIZE), image[..., None]], -1)[seen])
+    off = np.abs(np.linalg.norm(surface - centre, axis=1) - radius)
+    # A pixel's depth is that of the nearest image pixel, up to half a pixel aside.
+    assert np.median(off) < 0.001 and np.quantile(off, 0.9) < 0.005
+
+
+@BOTH_SIDES
+def test_pixels_that_need_no_resampling_are_taken_as_they_are(mirrored: bool) -> None:
+    depth = np.random.default_rng(1).uniform(0.4, 0.6, (240, 320)).astype(np.float32)
+    camera = Pinhole(320, 240, 300.0, 300.0, 159.5, 119.5)
+    crop = CubeCrop(camera, np.array([0, 0, 0.5]), 64 * 0.5 / 300, mirrored)
+    expected = normalise_depth(depth[88:152, 128:192], 0.5, crop.side)
+    np.testing.assert_array_equal(crop.cut(depth, 64), expected[:, ::-1] if mirrored else expected)
+    assert 0.2 < (expected < 1).mean() < 0.8
+
+
+def test_what_is_not_a_surface_inside_the_cube_is_far() -> None:
+    depth = np.full((240, 320), 0.5, np.float32)
+    depth[:, 100:120], depth[:, 120:140], depth[:, 140:160], depth[:, 160:180] = 0, np.nan, 0.37, 0.63
+    crop = CubeCrop(CAMERA, np.array([0, 0, 0.5]), 0.25)
+    image = crop.cut(depth, SIZE)
+    columns = np.rint(CAMERA.project(crop.to_camera(np.concatenate([cells(SIZE), image[..., None] * 0], -1)))[..., 0])
+    within = (columns >= 101) & (columns < 179)
+    assert within.any() and (image[within] == 1).all()
+    np.testing.assert_allclose(image[(columns < 99) | (columns > 181)], 0, atol=1e-6)
+
+
+def test_what_lies_outside_of_the_image_is_far() -> None:
+    corner = CAMERA.unproject(np.array([-0.5, -0.5]), np.array(0.5))
+    image = CubeCrop(CAMERA, corner, 0.25).cut(np.full((240, 320), 0.5, np.float32), SIZE)
+    assert (image[:47] == 1).all() and (image[:, :47] == 1).all()
+    np.testing.assert_allclose(image[49:, 49:], 0, atol=1e-6)

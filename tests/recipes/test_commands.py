@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m training`: every command says what it takes, and a wrong one what there is."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from training import __main__ as commands
+
+
+def test_training_depth_pose_explains_itself() -> None:
+    said = subprocess.run([sys.executable, '-m', 'training', 'train', 'depth_pose', '--help'], check=True,
+                          cwd=Path(__file__).parents[2], capture_output=True, text=True).stdout
+    for option in ('--network', '--pool', '--loop.steps', '--loop.minutes', 'the network that ships', 'Metres'):
+        assert option.lower() in said.lower()
+
+
+@pytest.mark.parametrize(('command', 'option'), [
+    (('train', 'hand_finder'), '--loop.learning-rate'), (('export', 'depth_pose'), '--'),
+    (('export', 'hand_finder'), '--'), (('evaluate', 'depth_pose'), '--frames')])
+def test_every_command_explains_itself(command: tuple[str, str], option: str, monkeypatch: pytest.MonkeyPatch,
+                                       capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, 'argv', ['training', *command, '--help'])
+    with pytest.raises(SystemExit) as ended:
+        commands.main()
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert option in said and f'python -m training {" ".join(command)}' in said
+
+
+@pytest.mark.parametrize('arguments', [[], ['train'], ['train', 'juggling'], ['fly', 'depth_pose']])
+def test_a_wrong_command_lists_the_right_ones(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, 'argv', ['training', *arguments])
+    with pytest.raises(SystemExit, match='python -m training train depth_pose'):
+        commands.main()
