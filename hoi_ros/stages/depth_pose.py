@@ -2,7 +2,8 @@
 """Depth image → hands: where they are, which side, 21 joints, pose, shape and mesh.
 
 The networks are LSPS' (Abdi et al., BMVC 2018), G_y(P(crop)), or the stronger one trained beside it. The hand's
-place comes from a region that is given, else from the frame before, else from the hand finder.
+place comes from a region that is given, else from the frame before, else from the hand finder. What the network
+reads is fitted with the hand model, and the fit is moved onto the surface that the camera saw.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from hoi_ros.engines import load_engine
 from hoi_ros.hand.fitting import HandFit
 from hoi_ros.hand.fitting import HandFitter
 from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.surface_fit import SurfaceFitter
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.hand_finder import HandFinder
 from hoi_ros.stages.one_euro import OneEuroConfig
@@ -35,8 +37,6 @@ _RECENTRE = 0.012
 """A crop whose hand's centre lies further off than this is cut again around it, metres."""
 _SAME_HAND = 0.07
 """Two hands whose centres are nearer than this are one, metres."""
-_ALIGNMENT_REACH = 0.025
-"""Observed depth further than this from the mesh belongs to something else, metres."""
 _GOOD_JOINT = 0.02
 """A joint's score is the probability that it is nearer to the truth than this, metres."""
 
@@ -134,6 +134,7 @@ class DepthPoseStage:
         right = HandModel.load(models / 'hand_model' / 'hand.npz')
         self._hands = {'right': right, 'left': right.mirrored()}
         self._fitters = {side: HandFitter(model) for side, model in self._hands.items()}
+        self._surfaces = {side: SurfaceFitter(model) for side, model in self._hands.items()}
         self._tracks: list[_Track] = []
         self._next_identity = 0
         self._frame = 0
@@ -299,44 +300,25 @@ class DepthPoseStage:
         side = 'right' if reading.right else 'left'
         weights = np.clip(0.01 / np.maximum(reading.spread, 1e-3), 0.05, 1.0) ** 2
         fit = self._fitters[side].fit(joints, weights, track.fit)
+        crop = CubeCrop(camera, fit.keypoints.mean(0).astype(float), self._cube)
+        fit = self._surfaces[side].refine(fit, weights, surface_points(depth, crop))
         track.fit = fit
-        vertices = self._hands[side].forward(fit.pose, fit.shape, fit.translation).vertices
-        shift = surface_shift(vertices, self._hands[side].faces, depth, camera)
         return HandEstimate(
-            side=side, track_id=track.identity, score=reading.score,
-            joints=(fit.keypoints + shift).astype(np.float32),
+            side=side, track_id=track.identity, score=reading.score, joints=fit.keypoints,
             joint_scores=(1 - np.exp(-_GOOD_JOINT / np.maximum(reading.spread, 1e-4))).astype(np.float32),
-            pose=fit.pose, shape=fit.shape, translation=(fit.translation + shift).astype(np.float32),
-            vertices=(vertices + shift).astype(np.float32))
+            pose=fit.pose, shape=fit.shape, translation=fit.translation,
+            vertices=self._hands[side].forward(fit.pose, fit.shape, fit.translation).vertices)
 
 
-def surface_shift(vertices: np.ndarray, faces: np.ndarray, depth: np.ndarray, camera: Pinhole) -> np.ndarray:
-    """How far to move a mesh along the camera's ray so that its visible side lies on the observed depth.
-
-    Args:
-        vertices: (V, 3) metres; faces: (F, 3), counter-clockwise from outside.
-        depth: (H, W) metres, 0 or NaN invalid.
-        camera: of that image.
-
-    Returns:
-        (3,) metres: the median over the triangles that face the camera and meet a surface within 25 mm; zero
-        where fewer than a fifth of them do.
-    """
-    corners = vertices[faces]
-    middles = corners.mean(1)
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    facing = (normals * middles).sum(1) < -0.3 * np.linalg.norm(normals, axis=1) * np.linalg.norm(middles, axis=1)
-    points = middles[facing]
-    points = points[points[:, 2] > 0.05]
-    pixels = np.rint(camera.project(points)).astype(int)
-    inside = ((pixels >= 0) & (pixels < [camera.width, camera.height])).all(1)
-    observed = depth[pixels[inside, 1], pixels[inside, 0]]
-    gaps = observed - points[inside, 2]
-    gaps = gaps[(observed > 0) & (np.abs(gaps) < _ALIGNMENT_REACH)]
-    if len(gaps) < max(20, 0.2 * len(points)):
-        return np.zeros(3)
-    centre = vertices.mean(0)
-    return centre / centre[2] * float(np.median(gaps))
+def surface_points(depth: np.ndarray, crop: CubeCrop, size: int = 44, most: int = 600) -> np.ndarray:
+    """Points (N, 3), metres, that the camera saw inside a cube, on a grid of size × size, `most` at the most."""
+    patch = crop.warp(depth, size)
+    inside = (patch > 0) & (np.abs(patch - crop.centre[2]) < crop.side / 2)
+    rows, columns = np.nonzero(inside)
+    step = max(1, math.ceil(len(rows) / most))
+    rows, columns = rows[::step], columns[::step]
+    away = (patch[rows, columns] - crop.centre[2]) * (2 / crop.side)
+    return crop.to_camera(np.stack([(columns + 0.5) * 2 / size - 1, (rows + 0.5) * 2 / size - 1, away], -1))
 
 
 def _near(reading: CropReading, others: list[CropReading]) -> bool:

@@ -28,15 +28,21 @@ def cells(size: int) -> np.ndarray:
 
 
 @BOTH_SIDES
-def test_normalised_and_metric_points_are_inverse(mirrored: bool) -> None:
+@pytest.mark.parametrize('turn', [0.0, 2.2])
+def test_normalised_and_metric_points_are_inverse(mirrored: bool, turn: float) -> None:
+    crop = CubeCrop(CAMERA, np.array([0.11, -0.07, 0.62]), 0.25, mirrored, turn)
+    points = np.random.default_rng(0).uniform(-1.2, 1.2, (50, 3))
+    np.testing.assert_allclose(crop.from_camera(crop.to_camera(points)), points, atol=1e-12)
+    np.testing.assert_allclose(crop.to_camera(np.zeros(3)), crop.centre, atol=1e-12)
+
+
+@BOTH_SIDES
+def test_the_cube_is_as_large_as_it_says(mirrored: bool) -> None:
     crop = CubeCrop(CAMERA, np.array([0.11, -0.07, 0.62]), 0.25, mirrored)
     corners = crop.to_camera(np.stack(np.meshgrid(*3 * [[-1.0, 0.0, 1.0]], indexing='ij'), -1))
-    np.testing.assert_allclose(corners[1, 1, 1], crop.centre, atol=1e-12)
     np.testing.assert_allclose(corners[1, 1, :, 2], [0.495, 0.62, 0.745], atol=1e-12)
     across, down = corners[2, 1, 1] - corners[0, 1, 1], corners[1, 2, 1] - corners[1, 0, 1]
     np.testing.assert_allclose([across, down], [[-0.25 if mirrored else 0.25, 0, 0], [0, 0.25, 0]], atol=1e-12)
-    points = np.random.default_rng(0).uniform(-1.2, 1.2, (50, 3))
-    np.testing.assert_allclose(crop.from_camera(crop.to_camera(points)), points, atol=1e-12)
 
 
 @BOTH_SIDES
@@ -68,6 +74,27 @@ def test_pixels_that_need_no_resampling_are_taken_as_they_are(mirrored: bool) ->
     expected = normalise_depth(depth[88:152, 128:192], 0.5, crop.side)
     np.testing.assert_array_equal(crop.cut(depth, 64), expected[:, ::-1] if mirrored else expected)
     assert 0.2 < (expected < 1).mean() < 0.8
+
+
+@BOTH_SIDES
+def test_a_turned_crop_is_the_view_of_a_camera_rolled_about_its_axis(mirrored: bool) -> None:
+    camera = Pinhole(320, 240, 300.0, 300.0, 159.5, 119.5)
+    centre, ball, small_ball = np.array([[0.03, 0.02, 0.5], [0.07, 0.03, 0.51], [0.02, -0.04, 0.48]])
+    turn = 0.8
+    # Clockwise in the picture, where y points down; the mirror comes first.
+    roll = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    moved = roll @ np.diag([-1.0 if mirrored else 1.0, 1, 1])
+
+    def two_balls(motion: np.ndarray) -> np.ndarray:
+        return np.maximum(sphere_depth(camera, motion @ ball, 0.03), sphere_depth(camera, motion @ small_ball, 0.015))
+
+    turned = CubeCrop(camera, centre, 0.25, mirrored, turn).cut(two_balls(np.eye(3)), SIZE)
+    rolled = CubeCrop(camera, moved @ centre, 0.25).cut(two_balls(moved), SIZE)
+    assert ((turned < 1) == (rolled < 1)).mean() > 0.99 and 0.03 < (turned < 1).mean() < 0.2
+    both = (turned < 1) & (rolled < 1)
+    assert np.median(np.abs(turned - rolled)[both]) < 0.01
+    crop, seen_by_rolled = CubeCrop(camera, centre, 0.25, mirrored, turn), CubeCrop(camera, moved @ centre, 0.25)
+    np.testing.assert_allclose(crop.from_camera(ball), seen_by_rolled.from_camera(moved @ ball), atol=1e-12)
 
 
 def test_what_is_not_a_surface_inside_the_cube_is_far() -> None:

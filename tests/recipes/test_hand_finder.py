@@ -42,60 +42,57 @@ def targets(record: np.ndarray, batch: int, step: int = 0) -> tuple[Tensor, ...]
     return Batches(SimpleNamespace(records=record[None], ready=1), batch, 3)(step)
 
 
-def decoded(heat: Tensor, sides: Tensor, place: Tensor, most: int = 2) -> list[FoundHand]:
-    return decode(np.concatenate([heat, sides]), place.numpy(), CAMERA, most, 0.99)
+def decoded(heat: Tensor, place: Tensor, most: int = 2) -> list[FoundHand]:
+    return decode(heat.numpy(), place.numpy(), CAMERA, most, 0.99)
 
 
 def test_targets_decode_to_the_hands_of_the_frame() -> None:
     record = frame((60.3, 50.9, 0.5, True, 0.9), (101.7, 70.2, 0.8, False, 0.7))
-    mirrored = 0
-    for _, heat, sides, _, place, _ in zip(*targets(record, 16), strict=True):
-        hands = sorted(decoded(heat, sides, place), key=lambda hand: hand.centre[2])
-        assert [hand.centre[2] for hand in hands] == pytest.approx([0.5, 0.8], abs=1e-4)
-        for hand, centre in zip(hands, record['centre'], strict=True):
-            # A roll about the optical axis and a mirror leave the distance from the axis as it is.
-            assert np.linalg.norm(hand.centre[:2]) == pytest.approx(np.linalg.norm(centre[:2]), abs=1e-3)
-        between = hands[1].centre - hands[0].centre
-        assert np.linalg.norm(between) == pytest.approx(np.linalg.norm(np.subtract(*record['centre'])), abs=1e-3)
-        assert {hand.right for hand in hands} == {0.0, 1.0}
-        mirrored += hands[0].right == 0
-    assert 3 <= mirrored <= 13
+    turns = []
+    for _, heat, _, place, _ in zip(*targets(record, 16), strict=True):
+        hands = sorted(decoded(heat, place), key=lambda hand: hand.centre[2])
+        centres = np.stack([hand.centre for hand in hands])
+        assert centres[:, 2] == pytest.approx([0.5, 0.8], abs=1e-4)
+        # A roll about the optical axis and a mirror leave the lengths and the angle of the two as they are.
+        across, expected = centres[:, :2], record['centre'][:, :2]
+        np.testing.assert_allclose(across @ across.T, expected @ expected.T, atol=2e-4)
+        turns.append(np.sign(np.linalg.det(across)) == np.sign(np.linalg.det(expected)))
+    assert 3 <= sum(turns) <= 13, 'half of the frames are mirrored'
 
 
 def test_hands_that_are_hardly_seen_neither_count_nor_count_against() -> None:
     seen = 80.5, 58.5, 0.6, True
     for visible, peaks, weighed in ((0.9, 1, 1.0), (0.3, 0, 0.0), (0.05, 0, 1.0)):
-        _, heat, _, weight, _, near = targets(frame((*seen, visible)), 1)
+        _, heat, weight, _, near = targets(frame((*seen, visible)), 1)
         assert (heat == 1).sum() == peaks and weight[0, 0, 14, 20] == weighed
         assert bool(near.any()) == bool(peaks)
         assert (weight[0, 0, :, :10] == 1).all()
     outside = targets(frame((80.5, -30, 0.6, True, 0.9)), 1)
-    assert not (outside[1] == 1).any() and not outside[5].any()
+    assert not (outside[1] == 1).any() and not outside[4].any()
 
 
 def test_the_nearer_of_two_hands_on_the_same_cells_is_the_one_to_find() -> None:
-    _, heat, sides, _, place, _ = (tensor[0] for tensor in targets(
+    _, heat, _, place, _ = (tensor[0] for tensor in targets(
         frame((80.5, 58.5, 0.5, True, 0.9), (81.5, 58.5, 0.9, True, 0.6)), 1))
-    first, = decoded(heat, sides, place, most=1)
+    first, = decoded(heat, place, most=1)
     assert first.centre[2] == pytest.approx(0.5, abs=1e-4)
 
 
 def test_the_loss_is_least_for_the_targets_themselves() -> None:
     batch = targets(frame((60.3, 50.9, 0.5, True, 0.9), (101.7, 70.2, 0.8, False, 0.7)), 4)
-    frames, heat, sides, weight, place, near = batch
+    _, heat, _, place, near = batch
 
-    def costs(heat: Tensor, sides: Tensor, place: Tensor) -> dict[str, Tensor]:
-        return finder_loss(lambda _: (torch.cat([heat, sides], 1), place), *batch)
+    def costs(heat: Tensor, place: Tensor) -> dict[str, Tensor]:
+        return finder_loss(lambda _: (heat, place), *batch)
 
-    best = costs((heat == 1).float(), sides, place)
+    best = costs((heat == 1).float(), place)
     assert all(float(cost) < 2e-4 for cost in best.values())
-    assert costs(heat * 0, sides, place)['heat'] > 5
-    assert costs(torch.ones_like(heat), sides, place)['heat'] > 5
-    assert costs(heat, 1 - sides, place)['side'] > 5
-    moved = costs(heat, sides, place + torch.tensor([0.5, -0.5, 0.1])[:, None, None])
+    assert costs(heat * 0, place)['heat'] > 5
+    assert costs(torch.ones_like(heat), place)['heat'] > 5
+    moved = costs(heat, place + torch.tensor([0.5, -0.5, 0.1])[:, None, None])
     assert (float(moved['offset']), float(moved['depth'])) == pytest.approx((0.3, 0.2), rel=1e-3)
-    elsewhere = costs(heat, torch.where(near > 0, sides, 1 - sides), place + 7 * (1 - near))
-    assert all(float(elsewhere[name]) < 2e-4 for name in ('side', 'offset', 'depth'))
+    elsewhere = costs(heat, place + 7 * (1 - near))
+    assert all(float(elsewhere[name]) < 2e-4 for name in ('offset', 'depth'))
 
 
 def test_the_network_learns_a_batch(tmp_path: Path) -> None:
@@ -115,7 +112,7 @@ def test_the_network_learns_a_batch(tmp_path: Path) -> None:
     fit(network, config, lambda step: batch, kept, lambda module: {})
     assert sums[-1] < 0.5 * sums[0]
     heat, place = network(batch[0])
-    assert heat.shape == (4, 2, 30, 40) and place.shape == (4, 3, 30, 40)
+    assert heat.shape == (4, 1, 30, 40) and place.shape == (4, 3, 30, 40)
     assert ((heat >= 0) & (heat <= 1)).all()
 
 
@@ -130,13 +127,13 @@ class Saying(nn.Module):
         return next(self.answers)
 
 
-def maps(*hands: tuple[float, float, float, bool]) -> tuple[Tensor, Tensor]:
-    """heat and place of a network that sees these hands."""
-    heat, place = torch.zeros(1, 2, 30, 40), torch.zeros(1, 3, 30, 40)
-    for column, row, depth, right in hands:
+def maps(*hands: tuple[float, float, float]) -> tuple[Tensor, Tensor]:
+    """heat and place of a network that sees hands at these columns, rows and depths."""
+    heat, place = torch.zeros(1, 1, 30, 40), torch.zeros(1, 3, 30, 40)
+    for column, row, depth in hands:
         across, down = (column + 0.5) / 4 - 0.5, (row + 0.5) / 4 - 0.5
         cell = round(down), round(across)
-        heat[0, :, *cell] = torch.tensor([0.9, float(right)])
+        heat[0, 0, *cell] = 0.9
         place[0, :, *cell] = torch.tensor([across - cell[1], down - cell[0], (depth - 0.7) * 2])
     return heat, place
 
@@ -144,13 +141,12 @@ def maps(*hands: tuple[float, float, float, bool]) -> tuple[Tensor, Tensor]:
 def test_figures_count_what_was_found_and_what_was_not_there() -> None:
     records = np.stack([frame((60, 50, 0.5, True, 0.9), (100, 70, 0.6, False, 0.9)), frame((60, 50, 0.5, True, 0.9)),
                         frame((60, 50, 0.5, True, 0.9)), frame((30, 30, 0.5, False, 0.3)), frame()])
-    answers = [maps((60, 50, 0.51, True), (100, 70, 0.61, True)),  # the second one's side is wrong
-               maps((60, 50, 0.51, True), (120, 30, 0.9, True)),  # nothing is in the second place
+    answers = [maps((60, 50, 0.51), (100, 70, 0.61)),
+               maps((60, 50, 0.51), (120, 30, 0.9)),  # nothing is in the second place
                maps(),  # missed
-               maps((36, 30, 0.5, False)),  # near a hand that hardly shows
-               maps((90, 90, 0.7, False))]  # nothing is there
+               maps((50, 30, 0.5)),  # beside a hand that hardly shows
+               maps((90, 90, 0.7))]  # nothing is there
     figures = finder_figures(Saying(answers), records)
     assert figures['found'] == pytest.approx(3 / 4)
-    assert figures['side_right'] == pytest.approx(2 / 3)
     assert figures['false_per_frame'] == pytest.approx(2 / 5)
     assert 10 <= figures['centre_error_mm'] < 11

@@ -15,47 +15,46 @@ from hoi_ros.stages.hand_finder import finder_input
 CAMERA = Pinhole(160, 120, 140.0, 140.0, 79.5, 59.5)
 
 
-def maps(*peaks: tuple[int, int, float, float, float, float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """heat (2, 30, 40) and place (3, 30, 40) with peaks of row, column, score, right, across, down and metres."""
-    heat, place = np.full((2, 30, 40), 0.01, np.float32), np.zeros((3, 30, 40), np.float32)
-    for row, column, score, right, across, down, metres in peaks:
-        heat[:, row, column] = score, right
+def maps(*peaks: tuple[int, int, float, float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """heat (1, 30, 40) and place (3, 30, 40) with peaks of row, column, score, across, down and metres."""
+    heat, place = np.full((1, 30, 40), 0.01, np.float32), np.zeros((3, 30, 40), np.float32)
+    for row, column, score, across, down, metres in peaks:
+        heat[0, row, column] = score
         place[:, row, column] = across, down, (metres - 0.7) * 2
     return heat, place
 
 
 def test_a_peak_is_a_hand_at_its_place() -> None:
-    heat, place = maps((10, 20, 0.8, 0.9, 0.25, -0.5, 0.6))
+    heat, place = maps((10, 20, 0.8, 0.25, -0.5, 0.6))
     heat[0, 9:12, 19:22] = 0.7
     heat[0, 10, 20] = 0.8
     hand, = decode(heat, place, CAMERA, 2, 0.3)
-    assert (hand.score, hand.right) == pytest.approx((0.8, 0.9))
+    assert hand.score == pytest.approx(0.8)
     # The middle of the cell (20, 10) is the pixel (81.5, 41.5); a cell is four pixels wide.
     np.testing.assert_allclose(CAMERA.project(hand.centre), [82.5, 39.5], atol=1e-4)
     assert hand.centre[2] == pytest.approx(0.6)
 
 
 def test_hands_come_in_order_of_their_scores_up_to_the_number_asked_for() -> None:
-    peaks = maps((5, 5, 0.5, 1, 0, 0, 0.6), (25, 35, 0.9, 0, 0, 0, 0.6), (15, 20, 0.7, 1, 0, 0, 0.6),
-                 (5, 35, 0.29, 1, 0, 0, 0.6))
+    peaks = maps((5, 5, 0.5, 0, 0, 0.6), (25, 35, 0.9, 0, 0, 0.6), (15, 20, 0.7, 0, 0, 0.6), (5, 35, 0.29, 0, 0, 0.6))
     assert [hand.score for hand in decode(*peaks, CAMERA, 9, 0.3)] == pytest.approx([0.9, 0.7, 0.5])
     assert [hand.score for hand in decode(*peaks, CAMERA, 2, 0.3)] == pytest.approx([0.9, 0.7])
     assert decode(*peaks, CAMERA, 2, 0.95) == []
 
 
 def test_two_peaks_on_one_hand_are_one_hand() -> None:
-    beside = maps((10, 20, 0.8, 1, 0, 0, 0.6), (10, 23, 0.9, 1, 0, 0, 0.6))
+    beside = maps((10, 20, 0.8, 0, 0, 0.6), (10, 23, 0.9, 0, 0, 0.6))
     hand, = decode(*beside, CAMERA, 2, 0.3)
     assert hand.score == pytest.approx(0.9)
-    # Behind each other they are two.
-    assert len(decode(*maps((10, 20, 0.8, 1, 0, 0, 0.9), (10, 23, 0.9, 1, 0, 0, 0.6)), CAMERA, 2, 0.3)) == 2
-    plateau = maps((10, 20, 0.8, 1, 0.5, 0, 0.6), (10, 21, 0.8, 1, -0.5, 0, 0.6))
+    behind = maps((10, 20, 0.8, 0, 0, 0.9), (10, 23, 0.9, 0, 0, 0.6))
+    assert len(decode(*behind, CAMERA, 2, 0.3)) == 2
+    plateau = maps((10, 20, 0.8, 0.5, 0, 0.6), (10, 21, 0.8, -0.5, 0, 0.6))
     assert len(decode(*plateau, CAMERA, 2, 0.3)) == 1
 
 
 @pytest.mark.parametrize(('said', 'taken'), [(-1.0, 0.12), (9.0, 2.5)])
 def test_a_hand_is_never_in_the_camera_nor_beyond_its_range(said: float, taken: float) -> None:
-    hand, = decode(*maps((10, 20, 0.8, 1, 0, 0, said)), CAMERA, 2, 0.3)
+    hand, = decode(*maps((10, 20, 0.8, 0, 0, said)), CAMERA, 2, 0.3)
     assert hand.centre[2] == pytest.approx(taken)
 
 
@@ -68,7 +67,7 @@ def test_the_networks_input_marks_what_is_no_depth() -> None:
 
 
 class NearestThing:
-    """An engine that says that the middle of what is nearer than 0.5 m is a right hand."""
+    """An engine that says that the middle of what is nearer than 0.5 m is a hand."""
 
     inputs = (SimpleNamespace(shape=(1, 2, 120, 160)),)
 
@@ -78,7 +77,7 @@ class NearestThing:
         rows, columns = np.nonzero((scaled < -0.4) & (valid == 1))
         across, down = (columns.mean() + 0.5) / 4 - 0.5, (rows.mean() + 0.5) / 4 - 0.5
         row, column = round(down), round(across)
-        heat, place = maps((row, column, 0.9, 1.0, across - column, down - row, 0.45))
+        heat, place = maps((row, column, 0.9, across - column, down - row, 0.45))
         return {'heat': heat[None], 'place': place[None]}
 
 

@@ -61,20 +61,19 @@ def test_visible_is_the_share_that_the_scene_shows(made_scenes: list[Scene], per
 def test_rolled_and_mirrored_frames_keep_each_hand_on_its_depth(frames: list[np.ndarray]) -> None:
     mirrored = rolled = 0
     for seed, frame in enumerate(frames):
-        depth, pixels, depths, right = augment_frame(frame, FrameAugmentation(), None)
-        turned_depth, turned_pixels, turned_depths, turned_right = augment_frame(
-            frame, FrameAugmentation(), np.random.default_rng(seed))
-        np.testing.assert_array_equal(depths, turned_depths)
-        mirrored += (right != turned_right).all()
-        middle = frame['camera'][2:]
-        for number in range(int(frame['count'])):
-            before, after = pixels[number] - middle, turned_pixels[number] - middle
-            assert np.linalg.norm(after) == pytest.approx(np.linalg.norm(before), abs=1e-6)
-            rolled += not np.allclose(np.abs(before), np.abs(after), atol=0.5)
-            np.testing.assert_allclose(pixels[number], camera_of(frame).project(frame['centre'][number]), atol=1e-3)
-            cells = [np.rint(pixel).astype(int) for pixel in (pixels[number], turned_pixels[number])]
-            if all(((cell > 1) & (cell < [FRAME_WIDTH - 2, FRAME_HEIGHT - 2])).all() for cell in cells):
-                (column, row), (new_column, new_row) = cells
-                around = depth[row - 1:row + 2, column - 1:column + 2]
-                assert np.abs(around - turned_depth[new_row, new_column]).min() < 1e-6
-    assert 8 < mirrored < 22 and rolled > 8
+        depth, pixels, depths = augment_frame(frame, FrameAugmentation(), None)
+        moved_depth, moved_pixels, moved_depths = augment_frame(frame, FrameAugmentation(), np.random.default_rng(seed))
+        np.testing.assert_array_equal(depths, moved_depths)
+        count = int(frame['count'])
+        np.testing.assert_allclose(pixels[:count], camera_of(frame).project(frame['centre'][:count]), atol=1e-3)
+        before, after = (points[:count] - frame['camera'][2:] for points in (pixels, moved_pixels))
+        np.testing.assert_allclose(np.linalg.norm(after, axis=1), np.linalg.norm(before, axis=1), atol=1e-6)
+        rolled += not np.allclose(np.abs(before), np.abs(after), atol=0.5)
+        if count == 2:
+            mirrored += np.linalg.det(before) * np.linalg.det(after) < 0
+        for cell, moved_cell in np.rint(np.stack([pixels, moved_pixels], 1)[:count]).astype(int):
+            if all(((one > 1) & (one < [FRAME_WIDTH - 2, FRAME_HEIGHT - 2])).all() for one in (cell, moved_cell)):
+                around = depth[cell[1] - 1:cell[1] + 2, cell[0] - 1:cell[0] + 2]
+                assert np.abs(around - moved_depth[moved_cell[1], moved_cell[0]]).min() < 1e-6
+    pairs = sum(frame['count'] == 2 for frame in frames)
+    assert 0.2 * pairs < mirrored < 0.8 * pairs and rolled > 8
