@@ -25,7 +25,7 @@ build:
 	@scripts/setup.sh runtime
 
 benchmark:
-	@scripts/setup.sh runtime demo
+	@scripts/setup.sh runtime demo training
 	@. ./env.sh && exec python -m benchmarks
 
 clean:

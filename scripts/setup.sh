@@ -126,7 +126,9 @@ install_requirements() {
   [ ${#pending[@]} -gt 0 ] || return 0
   say "Python packages: ${pending[*]} (a few minutes the first time)"
   "$venv/bin/python" -m pip install --disable-pip-version-check -c requirements/constraints.txt \
-    "${arguments[@]}" | sed -unE 's/^ *((Collecting|Downloading|Building|Installing) .{0,90}).*/   \1/p'
+    "${arguments[@]}" | sed -unE \
+    -e 's/^ *((Downloading|Using cached) .* MB\)|(Processing|Building) .*)$/   \1/p' \
+    -e 's/^Installing collected packages.*/   installing them/p'
   mend_exported_targets
   for purpose in "${pending[@]}"; do
     done_for "$purpose" "$(requirements_of "$purpose")"

@@ -26,8 +26,8 @@ _RAMP = 127  # brightnesses of one colour; skin is 1 to 127, sleeve 128 to 254, 
 class SimulatedView:
     """The part of one picture that moves: a window of it, and the true hands.
 
-    depth (h, w) uint16 millimetres; shade (h, w) uint8, an index into the camera's colours, 0 where the background
-    shows; left and top are the pixel of its first corner.
+    depth (h, w) uint16 millimetres; shade (h, w) uint8, an index into the camera's colours, 0 where the
+    background shows; left and top are the pixel of its first corner.
     """
 
     left: int
@@ -57,14 +57,16 @@ class SimulatedCamera:
         observed = self._observe(self._far, np.random.default_rng(seed))
         self._background_depth = _millimetres(observed)
         ramp = np.linspace(0.25, 1, _RAMP)[:, None]
-        self._colours = np.concatenate([np.zeros((1, 3)), ramp * _SKIN, ramp * _SLEEVE, np.zeros((1, 3))]).astype(np.uint8)
+        colours = np.concatenate([np.zeros((1, 3)), ramp * _SKIN, ramp * _SLEEVE])
+        self._colours = colours.astype(np.uint8)
 
     def look(self, time: float) -> SimulatedView:
         """Takes the picture of a time in seconds. Some 15 ms on one core at 640×480."""
         hands = tuple(motion(time) for motion in self._motions)
         vertices, faces, skin = _join(hands, [motion.model.faces for motion in self._motions])
         left, top, right, bottom = self._window(vertices)
-        part = self.camera.window(left - 0.5, top - 0.5, right - left, bottom - top, right - left, bottom - top)
+        width, height = right - left, bottom - top
+        part = self.camera.window(left - 0.5, top - 0.5, width, height, width, height)
         seen = Raycaster(vertices, faces).look(part)
         far = self._far[top:bottom, left:right]
         before = (seen.triangles >= 0) & (seen.depth < far)
@@ -112,7 +114,8 @@ def _room(camera: Pinhole) -> tuple[np.ndarray, np.ndarray]:
     return depth, colour.astype(np.uint8)
 
 
-def _join(hands: Sequence[SimulatedHand], faces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _join(hands: Sequence[SimulatedHand],
+          faces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All vertices, all faces, and for each face whether it is skin."""
     vertices, joined, skin, count = [], [], [], 0
     for hand, hand_faces in zip(hands, faces):

@@ -13,14 +13,22 @@ from hoi_ros.hand.model import rotation_matrices
 
 # Share of the limits, thumb to little, of: flexion of the first, second and third joint; abduction.
 _POSTURES = np.array([
-    [[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [.4, .5, .1, -.3, -.5]],  # open
-    [[.5, .5, .55, .55, .55], [.3, .5, .5, .5, .5], [.3, .3, .3, .3, .3], [.2, 0, 0, 0, 0]],  # around a bottle
-    [[.2, .2, .2, .25, .25], [.1, .25, .3, .3, .25], [.1, .15, .15, .15, .15], [0, 0, 0, 0, 0]],  # relaxed
-    [[.5, .5, .2, .15, .1], [.3, .45, .2, .15, .1], [.3, .3, .1, .1, .1], [0, 0, 0, -.2, -.3]],  # pinching
-    [[.1, .1, .1, .1, .1], [.1, .1, .1, .1, .1], [0, .1, .1, .1, .1], [.2, .2, 0, -.1, -.2]],  # almost open
-    [[.7, .85, .9, .9, .9], [.6, .85, .85, .85, .85], [.5, .55, .55, .55, .55], [-.2, 0, 0, 0, 0]],  # fist
-    [[.7, 0, .85, .85, .85], [.6, .05, .85, .85, .85], [.4, 0, .55, .55, .55], [-.2, 0, 0, 0, 0]],  # pointing
-    [[.2, .3, .3, .3, .3], [.3, .4, .4, .4, .4], [.3, .3, .3, .3, .3], [.4, .4, .1, -.3, -.5]],  # around a ball
+    # open
+    [[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [.4, .5, .1, -.3, -.5]],
+    # around a bottle
+    [[.5, .5, .55, .55, .55], [.3, .5, .5, .5, .5], [.3, .3, .3, .3, .3], [.2, 0, 0, 0, 0]],
+    # relaxed
+    [[.2, .2, .2, .25, .25], [.1, .25, .3, .3, .25], [.1, .15, .15, .15, .15], [0, 0, 0, 0, 0]],
+    # pinching
+    [[.5, .5, .2, .15, .1], [.3, .45, .2, .15, .1], [.3, .3, .1, .1, .1], [0, 0, 0, -.2, -.3]],
+    # almost open
+    [[.1, .1, .1, .1, .1], [.1, .1, .1, .1, .1], [0, .1, .1, .1, .1], [.2, .2, 0, -.1, -.2]],
+    # fist
+    [[.7, .85, .9, .9, .9], [.6, .85, .85, .85, .85], [.5, .55, .55, .55, .55], [-.2, 0, 0, 0, 0]],
+    # pointing
+    [[.7, 0, .85, .85, .85], [.6, .05, .85, .85, .85], [.4, 0, .55, .55, .55], [-.2, 0, 0, 0, 0]],
+    # around a ball
+    [[.2, .3, .3, .3, .3], [.3, .4, .4, .4, .4], [.3, .3, .3, .3, .3], [.4, .4, .1, -.3, -.5]],
 ])
 # The knuckle joint of each finger, thumb to little, in the order of the model's 16 joints.
 _KNUCKLES = (13, 1, 4, 10, 7)
@@ -37,10 +45,10 @@ _CORNERS = 20
 
 @dataclasses.dataclass(frozen=True)
 class SimulatedHand:
-    """The true hand of one moment in the camera's optical frame: the fields of an estimate, metres and radians.
+    """The true hand of one moment in the camera's optical frame: the fields of an estimate.
 
-    pose (48,), shape (10,), translation (3,) and vertices (V, 3) belong to the hand model of `side`; joints is
-    (21, 3); the scores are 1. arm_vertices (A, 3) and arm_faces (B, 3) are its forearm.
+    pose (48,) radians, shape (10,), translation (3,) and vertices (V, 3) metres belong to the hand model of
+    `side`; joints is (21, 3); the scores are 1. arm_vertices (A, 3) and arm_faces (B, 3) are its forearm.
     """
 
     side: str
@@ -67,7 +75,8 @@ class HandMotion:
         aside: where the hand's place is, as a share of its distance: −0.2 is left of the image's centre.
     """
 
-    def __init__(self, model: HandModel, side: str, seed: int = 0, period: float = 8.0, aside: float = 0.0) -> None:
+    def __init__(self, model: HandModel, side: str, seed: int = 0, period: float = 8.0,
+                 aside: float = 0.0) -> None:
         if side not in ('right', 'left'):
             raise ValueError(f'side is {side!r}, expected right or left')
         rng = np.random.default_rng([seed, side == 'left'])
@@ -88,14 +97,15 @@ class HandMotion:
     def __call__(self, time: float) -> SimulatedHand:
         """The hand at a time in seconds."""
         right = self._right
-        turn = _facing_camera(self._swing(time, 0, 1, 65), self._swing(time, 1, 1, 25), self._swing(time, 2, 2, 30))
+        turn = _facing_camera(yaw=self._swing(time, 0, 1, 65), pitch=self._swing(time, 1, 1, 25),
+                              roll=self._swing(time, 2, 2, 30))
         pose = right.pose_of(self._angles(time)).astype(np.float32)
         pose[:3] = _rotation_vector(turn)
         at_origin = right.forward(pose, self._shape, np.zeros(3, np.float32), vertices=False).keypoints
         distance = 0.575 + self._swing(time, 3, 1, 0.225)
         mirrored = self._side == 'left'
-        aside = -self._aside if mirrored else self._aside
-        centre = distance * np.array([aside + self._swing(time, 4, 2, 0.12), self._swing(time, 5, 1, 0.06), 1])
+        across = (-self._aside if mirrored else self._aside) + self._swing(time, 4, 2, 0.12)
+        centre = distance * np.array([across, self._swing(time, 5, 1, 0.06), 1])
         translation = (centre - at_origin.mean(0)).astype(np.float32)
         wrist_bend = np.array([self._swing(time, 6, 1, 30), 0, self._swing(time, 7, 1, 12)])
         arm_vertices, arm_faces = _forearm(
@@ -105,9 +115,9 @@ class HandMotion:
             translation, arm_vertices = translation * [-1, 1, 1], arm_vertices @ _MIRROR
             arm_faces = arm_faces[:, ::-1]
         geometry = self._model.forward(pose, self._shape, translation.astype(np.float32))
-        return SimulatedHand(self._side, int(mirrored), 1.0, geometry.keypoints, np.ones(21, np.float32), pose,
-                             self._shape, translation.astype(np.float32), geometry.vertices,
-                             arm_vertices.astype(np.float32), arm_faces)
+        return SimulatedHand(
+            self._side, int(mirrored), 1.0, geometry.keypoints, np.ones(21, np.float32), pose, self._shape,
+            translation.astype(np.float32), geometry.vertices, arm_vertices.astype(np.float32), arm_faces)
 
     def _swing(self, time: float, which: int, times: int, reach: float) -> float:
         """Goes to and fro a whole number of times in a period."""
@@ -131,7 +141,7 @@ class HandMotion:
 
 
 def _facing_camera(yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """(3, 3) orientation of a hand turned about its own length, to and from the camera, and in the image; degrees."""
+    """(3, 3) orientation of a hand turned about its length, towards the camera and in the image; degrees."""
     about_x, about_y, about_z = rotation_matrices(np.radians(np.diag([pitch, yaw, roll])))
     return about_z @ about_x @ about_y @ _FACING
 
@@ -142,7 +152,7 @@ def _rotation_vector(matrix: np.ndarray) -> np.ndarray:
 
 
 def _forearm(wrist: np.ndarray, hand: np.ndarray, arm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (A, 3) and faces (B, 3) of a tube that leaves the hand at the wrist and turns into the arm's direction.
+    """Vertices (A, 3) and faces (B, 3) of a tube from the wrist that turns into the arm's direction.
 
     Args:
         wrist: (3,) metres.

@@ -48,27 +48,28 @@ _FILTER = OneEuroConfig()
 
 _SETTINGS = (
     Setting('models', '', 'Folder of the trained models; empty for those of the package.'),
-    Setting('variant', VARIANTS[0], 'The network: the stronger one, or the one of the paper.', choices=VARIANTS),
-    Setting('backend', 'auto', 'What runs the networks; auto takes TensorRT where there is an NVIDIA GPU, else '
-            'OpenVINO.', choices=('auto', 'tensorrt', 'openvino', 'pytorch')),
+    Setting('variant', VARIANTS[0], 'The network: the stronger one, or that of the paper.', choices=VARIANTS),
+    Setting('backend', 'auto', 'What runs the networks; auto: TensorRT on an NVIDIA GPU, else OpenVINO.',
+            choices=('auto', 'tensorrt', 'openvino', 'pytorch')),
     Setting('threads', 0, 'Threads of a network that runs on the CPU; 0 leaves it to the backend.', 0, 256),
     Setting('max_hands', 2, 'Hands at the most.', 1, 4, live=True),
     Setting('min_score', 0.5, 'What is less surely a hand is not reported.', 0.0, 1.0, live=True),
     Setting('smoothing.enabled', False, 'Filter the joints over time (One-Euro).', live=True),
-    Setting('smoothing.min_cutoff', _FILTER.min_cutoff_hz, 'Cutoff for a hand at rest, Hz: lower is smoother and '
-            'slower.', 0.01, 100.0, live=True),
-    Setting('smoothing.beta', _FILTER.beta, 'Cutoff added per speed, Hz per m/s: higher lags less in motion.', 0.0,
-            1000.0, live=True),
-    Setting('smoothing.derivative_cutoff', _FILTER.derivative_cutoff_hz, 'Cutoff of the speed, Hz.', 0.01, 100.0,
-            live=True),
-    Setting('depth_transport', 'raw', 'How the depth image travels; compressedDepth reads <depth>/compressedDepth.',
+    Setting('smoothing.min_cutoff', _FILTER.min_cutoff_hz,
+            'Cutoff for a hand at rest, Hz: lower is smoother and slower.', 0.01, 100.0, live=True),
+    Setting('smoothing.beta', _FILTER.beta, 'Cutoff added per speed, Hz per m/s: higher lags less in motion.',
+            0.0, 1000.0, live=True),
+    Setting('smoothing.derivative_cutoff', _FILTER.derivative_cutoff_hz, 'Cutoff of the speed, Hz.',
+            0.01, 100.0, live=True),
+    Setting('depth_transport', 'raw', 'How the depth travels; compressedDepth reads <depth>/compressedDepth.',
             choices=('raw', 'compressedDepth')),
-    Setting('region_timeout', 0.5, 'How long a region that was received says where to look, seconds.', 0.01, 60.0,
-            live=True),
+    Setting('region_timeout', 0.5, 'How long a region that was received says where to look, seconds.',
+            0.01, 60.0, live=True),
     Setting('publish_mesh', True, 'Whether the hands carry the vertices of their mesh.', live=True),
     Setting('publish_tf', True, 'Whether wrist and fingertips are published on /tf.', live=True),
     Setting('tf_prefix', '', 'Put before the names of those frames.', live=True),
-    Setting('marker_rate', 5.0, 'Markers a second while someone looks at them; 0 for none.', 0.0, 30.0, live=True),
+    Setting('marker_rate', 5.0, 'Markers a second while someone looks at them; 0 for none.', 0.0, 30.0,
+            live=True),
 )
 
 
@@ -101,7 +102,8 @@ class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
         stage = self._create_stage(
             models=Path(models).expanduser() if models else None, backend=self.settings['backend'],
             threads=self.settings['threads'] or None, max_hands=self.settings['max_hands'],
-            min_score=self.settings['min_score'], smoothing=self._smoothing(), variant=self.settings['variant'])
+            min_score=self.settings['min_score'], smoothing=self._smoothing(),
+            variant=self.settings['variant'])
         stage.warm_up()
         self._models = {side: stage.hand_model(side) for side in ('right', 'left')}
         every_frame = qos_profile(self.settings, 'output_qos')
@@ -142,8 +144,8 @@ class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
     def read(self, stage: DepthPoseStage, frame: Frame) -> list[HandEstimate]:
         depth = depth_of(frame.messages['depth'])
         if not depth.any():
-            raise ImageFormatError('the depth is unknown everywhere (0 or NaN): uncover the camera, or move it away '
-                                   'from what is too near')
+            raise ImageFormatError('the depth is unknown everywhere (0 or NaN): uncover the camera, or move '
+                                   'it away from what is too near')
         height, width = depth.shape
         calibration = calibration_of(frame.messages['camera_info'], width, height, self.where('camera_info'))
         if self._rectifier is None or self._rectifier.calibration != calibration:
@@ -162,8 +164,8 @@ class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
 
     def _publish_tf(self, header: Header, hands: list[HandEstimate]) -> None:
         if not header.frame_id:
-            self.report('warning', f'{self.where("depth")} has no frame_id: no transforms are published; set the '
-                        "camera driver's frame")
+            self.report('warning', f'{self.where("depth")} has no frame_id: no transforms are published; set '
+                        "the camera driver's frame")
             return
         self._tf.publish(hand_transforms(header, hands, self._models, self.settings['tf_prefix']))
 
@@ -188,7 +190,8 @@ class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
         right, bottom = min(left + region.width, camera.width), min(top + region.height, camera.height)
         if left >= right or top >= bottom:
             self.report('warning', f'the region at ({left}, {top}) lies outside the image of {camera.width}x'
-                        f'{camera.height} pixels and is ignored: give it in pixels of the depth image', 'region')
+                        f'{camera.height} pixels and is ignored: give it in pixels of the depth image',
+                        'region')
             return None
         corners = undistort_points(self._rectifier.calibration, np.array(
             [[left, top], [right, top], [left, bottom], [right, bottom]], float))

@@ -48,8 +48,8 @@ class DiagnosticsPublisher:
         ordered = sorted(findings, key=lambda finding: -finding.level) or [Finding(Level.OK, 'running')]
         name = self._node.get_fully_qualified_name()
         status = DiagnosticStatus(
-            level=_MESSAGE_LEVELS[ordered[0].level], name=f'{name.lstrip("/")}: {self._node.get_name()}',
-            hardware_id=name, message='; '.join(finding.text for finding in ordered),
+            level=_MESSAGE_LEVELS[ordered[0].level], name=f'{name.lstrip("/")}: status', hardware_id=name,
+            message='; '.join(finding.text for finding in ordered),
             values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()])
         message = DiagnosticArray(status=[status])
         message.header.stamp = self._node.get_clock().now().to_msg()

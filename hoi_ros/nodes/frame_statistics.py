@@ -33,7 +33,7 @@ class FrameStatistics:
         self._clock = clock
         self._lock = threading.Lock()
         self._begun = clock()
-        self._counts = collections.Counter({'received': 0, 'processed': 0, 'dropped': 0, 'rejected': 0, 'failed': 0})
+        self._counts = dict.fromkeys(('received', 'processed', 'dropped', 'rejected', 'failed'), 0)
         self._arrivals: collections.deque[float] = collections.deque()
         self._results: collections.deque[tuple[float, float, float]] = collections.deque()
         self._rejection = self._failure = None

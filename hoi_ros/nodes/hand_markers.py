@@ -38,7 +38,8 @@ def hand_markers(header: Header, hands: Sequence[HandFields], faces: Mapping[str
         bones = [point for joint, parent in enumerate(KEYPOINT_PARENTS) if parent >= 0
                  for point in (hand.joints[parent], hand.joints[joint])]
         parts = (
-            ('mesh', Marker.TRIANGLE_LIST, 1.0, _SKIN[hand.side], hand.vertices[faces[hand.side]].reshape(-1, 3)),
+            ('mesh', Marker.TRIANGLE_LIST, 1.0, _SKIN[hand.side],
+             hand.vertices[faces[hand.side]].reshape(-1, 3)),
             ('joints', Marker.SPHERE_LIST, 0.008, _JOINT, hand.joints),
             ('bones', Marker.LINE_LIST, 0.004, _BONE, np.array(bones)),
         )

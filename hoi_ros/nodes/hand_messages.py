@@ -49,8 +49,8 @@ def hand_array(header: Header, hands: Iterable[HandFields], with_mesh: bool) -> 
 def mesh_topology(header: Header, right: HandModel, left: HandModel) -> MeshTopology:
     """What does not change from frame to frame."""
     bones = [(parent, joint) for joint, parent in enumerate(KEYPOINT_PARENTS) if parent >= 0]
-    message = MeshTopology(header=header, vertex_count=right.template.shape[0], joint_names=list(KEYPOINT_NAMES),
-                           bones=np.array(bones, np.uint8).reshape(-1))
+    message = MeshTopology(header=header, vertex_count=right.template.shape[0],
+                           joint_names=list(KEYPOINT_NAMES), bones=np.array(bones, np.uint8).reshape(-1))
     message.right_faces.frombytes(right.faces.astype(np.uint32).tobytes())
     message.left_faces.frombytes(left.faces.astype(np.uint32).tobytes())
     return message
@@ -60,8 +60,8 @@ def hand_transforms(header: Header, hands: Sequence[HandFields], models: dict[st
                     prefix: str) -> TFMessage:
     """Camera → `<prefix><side>_wrist` and `<prefix><side>_<finger>_tip` of the surest hand of each side.
 
-    Positions are the joints', orientations those of the fitted hand: a fingertip turns as the last joint of its
-    finger, whose axes at rest are the hand model's.
+    Positions are the joints', orientations those of the fitted hand: a fingertip turns as the last joint of
+    its finger, whose axes at rest are the hand model's.
     """
     surest: dict[str, HandFields] = {}
     for hand in sorted(hands, key=lambda hand: hand.score):
@@ -70,7 +70,8 @@ def hand_transforms(header: Header, hands: Sequence[HandFields], models: dict[st
     for side, hand in surest.items():
         turned = models[side].forward(hand.pose, hand.shape, hand.translation, vertices=False).transforms
         for keypoint, joint in zip((0, *FINGERTIPS), (0, *TIP_JOINTS)):
-            transform = TransformStamped(header=header, child_frame_id=f'{prefix}{side}_{KEYPOINT_NAMES[keypoint]}')
+            frame = f'{prefix}{side}_{KEYPOINT_NAMES[keypoint]}'
+            transform = TransformStamped(header=header, child_frame_id=frame)
             place = transform.transform.translation
             place.x, place.y, place.z = hand.joints[keypoint].tolist()
             transform.transform.rotation = _quaternion_of_matrix(turned[joint, :3, :3])
@@ -80,9 +81,8 @@ def hand_transforms(header: Header, hands: Sequence[HandFields], models: dict[st
 
 def _hand(hand: HandFields, with_mesh: bool) -> Hand:
     message = Hand(side=_SIDES[hand.side], id=hand.track_id, score=float(hand.score),
-                   joints=np.asarray(hand.joints, np.float32).reshape(63),
-                   joint_scores=np.asarray(hand.joint_scores, np.float32), pose=np.asarray(hand.pose, np.float32),
-                   shape=np.asarray(hand.shape, np.float32), translation=np.asarray(hand.translation, np.float32))
+                   **{name: np.asarray(getattr(hand, name), np.float32).reshape(-1)
+                      for name in ('joints', 'joint_scores', 'pose', 'shape', 'translation')})
     message.wrist.position = Point(**dict(zip('xyz', hand.joints[0].tolist())))
     message.wrist.orientation = quaternion_of_vector(hand.pose[:3])
     if with_mesh:

@@ -11,10 +11,11 @@ _PROFILE = Path(__file__).with_name('fastdds_images.xml')
 
 
 def make_room_for_images() -> None:
-    """Has this process publish through a shared memory that holds several images; call it before rclpy.init().
+    """Has this process publish through a shared memory that holds several images.
 
-    Fast DDS' own holds half a 640x480 colour image: a best-effort reader on a busy machine then loses most frames.
-    A profile that the user has set stays, and another middleware takes no notice.
+    Fast DDS' own holds half a 640x480 colour image: a best-effort reader on a busy machine then loses most
+    frames. A profile that the user has set stays, and another middleware takes no notice. To be called before
+    rclpy.init().
     """
     if not any(variable in os.environ for variable in _VARIABLES):
         os.environ[_VARIABLES[0]] = str(_PROFILE)

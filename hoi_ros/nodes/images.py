@@ -47,8 +47,8 @@ def colour_of(message: Image | CompressedImage) -> np.ndarray:
 
 
 def image_message(pixels: np.ndarray, header: Header) -> Image:
-    """A message of (H, W, 3) uint8 RGB (rgb8), (H, W) uint8 (mono8), uint16 millimetres (16UC1) or float32 metres
-    (32FC1)."""
+    """A message of (H, W, 3) uint8 RGB (rgb8), (H, W) uint8 (mono8), uint16 millimetres (16UC1) or float32
+    metres (32FC1)."""
     height, width, channels = (*pixels.shape, 1)[:3]
     encoding = _ENCODINGS[pixels.dtype.name, channels]
     message = Image(header=header, height=height, width=width, encoding=encoding, is_bigendian=0,
@@ -63,9 +63,9 @@ def _colour_by_cv_bridge(message: Image) -> np.ndarray:
         from cv_bridge import CvBridge
         from cv_bridge import CvBridgeError
     except ImportError as error:
-        raise ImageFormatError(f'the encoding {message.encoding!r} is read through cv_bridge, which is not installed: '
-                               f'install it, or have the camera publish one of {", ".join(COLOUR_ENCODINGS)}'
-                               ) from error
+        raise ImageFormatError(f'the encoding {message.encoding!r} is read through cv_bridge, which is not '
+                               'installed: install it, or have the camera publish one of '
+                               f'{", ".join(COLOUR_ENCODINGS)}') from error
     try:
         return CvBridge().imgmsg_to_cv2(message, 'rgb8')
     except (CvBridgeError, TypeError, ValueError) as error:

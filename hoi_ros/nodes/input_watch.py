@@ -29,7 +29,7 @@ class InputWatch:
         self._stamps = {name: collections.deque[int](maxlen=16) for name in inputs}
 
     def arrived(self, name: str, stamp: int) -> float:
-        """Takes note of a message and its stamp in nanoseconds; returns the seconds since the one before it."""
+        """Takes note of a message and its stamp in nanoseconds; the seconds since the one before it."""
         with self._lock:
             now = self._clock()
             pause = now - self._arrivals.get(name, now)
@@ -51,7 +51,7 @@ class InputWatch:
             return name in self._arrivals
 
     def skew(self, first: str, second: str) -> float | None:
-        """How much later the second input's stamps are than the nearest of the first's: the median in seconds."""
+        """How much later the second input's stamps are than the nearest of the first's: median, seconds."""
         with self._lock:
             reference = sorted(self._stamps[first])
             # The newest one's partner may still be under way.

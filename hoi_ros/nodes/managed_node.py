@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lifecycle_msgs.msg import State
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock import ClockType
@@ -25,8 +24,8 @@ from hoi_ros.nodes.settings import Settings
 from hoi_ros.nodes.throttle import Throttle
 from hoi_ros.nodes.transitions import Transitions
 
-_AUTOSTART = Setting('autostart', True, 'Configure and activate without a lifecycle manager; try again while that '
-                     'fails.')
+_AUTOSTART = Setting('autostart', True,
+                     'Configure and activate without a lifecycle manager; try again while that fails.')
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 _DIAGNOSTICS_PERIOD = 1.0  # seconds
 
@@ -34,8 +33,8 @@ _DIAGNOSTICS_PERIOD = 1.0  # seconds
 class ManagedNode(LifecycleNodeMixin, Node):
     """A node says what it loads, starts and stops; the rest is here.
 
-    Its transitions run on a thread of their own. Configuring may fail: the node then says why in the log and on
-    /diagnostics, lives on and can be configured again.
+    Its transitions run on a thread of their own. Configuring may fail: the node then says why in the log and
+    on /diagnostics, lives on and can be configured again.
 
     Args:
         name: of the node.
@@ -194,7 +193,8 @@ class ManagedNode(LifecycleNodeMixin, Node):
             self._autostart.hurry()
 
     def _diagnose(self) -> None:
-        findings = [Finding(Level.ERROR, text) for text in (self._fault, *self.settings.faults.values()) if text]
+        faults = (self._fault, *self.settings.faults.values())
+        findings = [Finding(Level.ERROR, text) for text in dict.fromkeys(faults) if text]
         if self.state == 'active':
             findings += self.findings()
         else:

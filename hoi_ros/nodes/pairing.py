@@ -28,8 +28,8 @@ class Frame:
 class Pairing:
     """Completes each message of the leading topic with those of its partners that are nearest in time.
 
-    A frame comes out as soon as it is complete; a message that still waits when the next frame is complete is never
-    used. Not safe for several threads.
+    A frame comes out as soon as it is complete; a message that still waits when the next frame is complete is
+    never used. Not safe for several threads.
 
     Args:
         leader: the topic that makes a frame.

@@ -16,9 +16,10 @@ _DURABILITY = {'volatile': DurabilityPolicy.VOLATILE, 'transient_local': Durabil
 
 
 def qos_settings(prefix: str, topics: str, reliability: str, depth: int = 1) -> tuple[Setting, ...]:
-    """The parameters `<prefix>.reliability`, `.depth` and `.durability` of some topics, with their defaults."""
+    """The parameters `<prefix>.reliability`, `.depth` and `.durability` of some topics."""
     return (
-        Setting(f'{prefix}.reliability', reliability, f'Reliability of {topics}.', choices=tuple(_RELIABILITY)),
+        Setting(f'{prefix}.reliability', reliability, f'Reliability of {topics}.',
+                choices=tuple(_RELIABILITY)),
         Setting(f'{prefix}.depth', depth, f'Messages kept in the queues of {topics}.', 1, 100),
         Setting(f'{prefix}.durability', 'volatile', f'Durability of {topics}.', choices=tuple(_DURABILITY)),
     )
@@ -31,5 +32,6 @@ def qos_profile(settings: Settings, prefix: str) -> QoSProfile:
                       durability=_DURABILITY[settings[f'{prefix}.durability']])
 
 
-LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
+                     durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """For what is said once and to all who come later."""

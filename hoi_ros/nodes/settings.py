@@ -94,7 +94,8 @@ class Settings:
         try:
             self._node.declare_parameter(setting.name, setting.default, setting.descriptor())
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            self._node.declare_parameter(setting.name, setting.default, setting.descriptor(), ignore_override=True)
+            self._node.declare_parameter(setting.name, setting.default, setting.descriptor(),
+                                         ignore_override=True)
             self.faults[setting.name] = (f'parameter refused: {error}; set it with `ros2 param set '
                                          f'{self._node.get_fully_qualified_name()} {setting.name} ...`')
 
@@ -105,8 +106,8 @@ class Settings:
                 continue
             reason = setting.refusal(parameter.value)
             if not reason and not setting.live and self._settled():
-                reason = (f'{setting.name} takes effect when the node is configured: clean the node up before '
-                          f'(`ros2 lifecycle set {self._node.get_fully_qualified_name()} cleanup`)')
+                reason = (f'{setting.name} takes effect when the node is configured: clean the node up '
+                          f'before (`ros2 lifecycle set {self._node.get_fully_qualified_name()} cleanup`)')
             if reason:
                 return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)

@@ -43,11 +43,12 @@ _FOCAL = 610 / 640  # of a RealSense D435's colour camera, as a share of the wid
 _PICTURES_PER_SECOND = 30.0
 
 _SETTINGS = (
-    Setting('rate', 30.0, 'Images a second. Above 30 each picture is sent several times.', 1.0, 120.0, live=True),
+    Setting('rate', 30.0, 'Images a second. Above 30 each picture is sent several times.', 1.0, 120.0,
+            live=True),
     Setting('side', 'right', 'The hands that are seen.', choices=('right', 'left', 'both')),
     Setting('seed', 0, 'Of the movements, the shape of the hands and the noise.', 0, 2 ** 31 - 1),
-    Setting('loop', 8.0, 'Seconds after which the movements repeat; they are rendered before the camera starts.', 1.0,
-            60.0),
+    Setting('loop', 8.0, 'Seconds after which the movements repeat; rendered before the camera starts.',
+            1.0, 60.0),
     Setting('noise', True, 'Whether the depth has the noise, the holes and the shadows of a real camera.'),
     Setting('width', 640, 'Pixels.', 64, 1920),
     Setting('height', 480, 'Pixels.', 48, 1080),
@@ -102,7 +103,8 @@ class SimCameraNode(ManagedNode):
     def findings(self) -> list[Finding]:
         rate, wanted = self._statistics.values()['output_rate_hz'], self.settings['rate']
         if rate < 0.9 * wanted:
-            return [Finding(Level.WARN, f'sends {rate:.1f} images a second of {wanted:.1f}: the machine is too busy')]
+            return [Finding(Level.WARN, f'sends {rate:.1f} images a second of {wanted:.1f}: the machine is '
+                            'too busy')]
         return []
 
     def values(self) -> dict[str, object]:
@@ -115,9 +117,9 @@ class SimCameraNode(ManagedNode):
         model = HandModel.load()
         sides = ('right', 'left') if self.settings['side'] == 'both' else (self.settings['side'],)
         places = {'right': -0.2, 'left': 0.2} if len(sides) > 1 else {}
-        motions = [HandMotion(model, side, self.settings['seed'], loop, places.get(side, 0.0)) for side in sides]
-        sensor = SensorModel() if self.settings['noise'] else None
-        simulated = SimulatedCamera(self._camera, motions, sensor, self.settings['seed'])
+        seed, sensor = self.settings['seed'], SensorModel() if self.settings['noise'] else None
+        motions = [HandMotion(model, side, seed, loop, places.get(side, 0.0)) for side in sides]
+        simulated = SimulatedCamera(self._camera, motions, sensor, seed)
         count, said = math.ceil(loop * _PICTURES_PER_SECOND), time.monotonic()
         views = []
         for index in range(count):
@@ -138,7 +140,8 @@ class SimCameraNode(ManagedNode):
 
     def _run_timer(self) -> None:
         self._period = 1 / self.settings['rate']
-        self._timer = self.create_timer(self._period, self._send, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(self._period, self._send, clock=steady)
 
     def _send(self) -> None:
         views = self._views

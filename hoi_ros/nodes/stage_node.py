@@ -37,8 +37,8 @@ from hoi_ros.nodes.worker import NewestFirstWorker
 _RECENT = 2.5  # seconds that a refused frame is spoken of on /diagnostics
 
 _SETTINGS = (
-    Setting('input_timeout', 1.0, 'An input that is silent for longer is reported as missing, seconds.', 0.1, 60.0,
-            live=True),
+    Setting('input_timeout', 1.0, 'An input that is silent for longer is reported as missing, seconds.',
+            0.1, 60.0, live=True),
     *qos_settings('input_qos', 'the inputs', 'best_effort'),
     *qos_settings('output_qos', 'the outputs that every frame has', 'reliable'),
 )
@@ -66,8 +66,8 @@ class Input:
     message_type: type
     topic: str
     role: str
-    """'leader' makes the frames; a 'partner' is paired with it by its stamp; of a 'constant' the newest message
-    serves; a 'neighbour' is not read: it is named where the camera sends it and an input is missing."""
+    """'leader' makes the frames; a 'partner' is paired with it by its stamp; of a 'constant' the newest
+    message serves; a 'neighbour' is not read: it is named where it is there and an input is missing."""
 
 
 class StageNode(ManagedNode, abc.ABC, Generic[AnyStage, Result]):
@@ -164,8 +164,10 @@ class StageNode(ManagedNode, abc.ABC, Generic[AnyStage, Result]):
         self._statistics, self._watch = FrameStatistics(), InputWatch(tuple(self._inputs))
         self._reset_wanted = self._retune_wanted = True
         qos = qos_profile(self.settings, 'input_qos')
-        self._readers = [self.create_subscription(each.message_type, each.topic, functools.partial(self._take, each), qos)
-                         for each in self._inputs.values() if each.role != 'neighbour']
+        for each in self._inputs.values():
+            if each.role != 'neighbour':
+                take = functools.partial(self._take, each)
+                self._readers.append(self.create_subscription(each.message_type, each.topic, take, qos))
 
     def stop(self) -> None:
         with self._gate:
@@ -263,7 +265,7 @@ class StageNode(ManagedNode, abc.ABC, Generic[AnyStage, Result]):
     def _describe_missing(self, name: str) -> str:
         topic = self.resolve_topic_name(self._inputs[name].topic)
         publishers = self.count_publishers(topic)
-        cause = (f'{publishers} publisher(s) there send nothing that is received: check the camera and its QoS'
+        cause = (f'nothing arrives of {publishers} publisher(s) there: check the camera and its QoS'
                  if publishers else 'nobody publishes there: start the camera or remap the topic')
         others = [self.where(other) for other, each in self._inputs.items() if other != name and (
             self.count_publishers(self.resolve_topic_name(each.topic)) if each.role == 'neighbour'

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from collections.abc import Hashable
 
 
 class Throttle:
-    """Lets each subject through at once and then at most once a period.
+    """Lets each subject through at once and then at most once a period. Safe for several threads.
 
-    rclpy's own throttling counts by line of code, so that a new reason for the same refusal would stay unsaid.
+    rclpy's own throttling counts by line of code, so that a new reason for the
+    same refusal would stay unsaid.
 
     Args:
         period: seconds.
@@ -22,12 +24,14 @@ class Throttle:
         self._period = period
         self._clock = clock
         self._last: dict[Hashable, float] = {}
+        self._lock = threading.Lock()
 
     def allows(self, subject: Hashable) -> bool:
         """Whether to speak about the subject now."""
-        now = self._clock()
-        if now - self._last.get(subject, -self._period) < self._period:
-            return False
-        self._last = {other: said for other, said in self._last.items() if now - said < self._period}
-        self._last[subject] = now
+        with self._lock:
+            now = self._clock()
+            self._last = {other: said for other, said in self._last.items() if now - said < self._period}
+            if subject in self._last:
+                return False
+            self._last[subject] = now
         return True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lifecycle transitions on a thread of their own, so that loading a network never stops the node's services."""
+"""Lifecycle transitions on a thread of their own: loading a network never stops the node's services."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Transitions:
         """Takes no more; a transition under way goes on."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _answer(self, request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+    async def _answer(self, request: ChangeState.Request,
+                      response: ChangeState.Response) -> ChangeState.Response:
         done: Future = Future()
 
         def change_state() -> None:

@@ -296,12 +296,14 @@ class DepthPoseStage:
         if stamp > track.stamp:
             track.velocity = (reading.centre - track.centre) / (stamp - track.stamp)
         track.centre, track.stamp = reading.centre, stamp
-        joints = track.smoothing(reading.joints, stamp) if track.smoothing else reading.joints
         side = 'right' if reading.right else 'left'
         weights = np.clip(0.01 / np.maximum(reading.spread, 1e-3), 0.05, 1.0) ** 2
-        fit = self._fitters[side].fit(joints, weights, track.fit)
+        fit = self._fitters[side].fit(reading.joints, weights, track.fit)
         crop = CubeCrop(camera, fit.keypoints.mean(0).astype(float), self._cube)
         fit = self._surfaces[side].refine(fit, weights, surface_points(depth, crop))
+        if track.smoothing:
+            # Filtered joints are no hand any more: the model is fitted to them once again.
+            fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)
         track.fit = fit
         return HandEstimate(
             side=side, track_id=track.identity, score=reading.score, joints=fit.keypoints,

@@ -32,8 +32,9 @@ def test_the_hand_stays_in_view_and_within_its_limits(model, seed):
         assert 0.3 < hand.joints[:, 2].mean() < 0.85
         pixels = CAMERA.project(hand.joints)
         assert ((pixels > 0) & (pixels < [CAMERA.width, CAMERA.height])).all(1).mean() > 0.85
-        angles = model.anatomical(hand.pose)[1:]
-        assert (angles >= model.limits[1:, :, 0] - 1e-4).all() and (angles <= model.limits[1:, :, 1] + 1e-4).all()
+        angles, limits = model.anatomical(hand.pose)[1:], model.limits[1:]
+        assert (angles >= limits[..., 0] - 1e-4).all()
+        assert (angles <= limits[..., 1] + 1e-4).all()
 
 
 def test_the_hand_opens_closes_turns_and_comes_and_goes(model):
@@ -42,7 +43,8 @@ def test_the_hand_opens_closes_turns_and_comes_and_goes(model):
     reach = [np.linalg.norm(hand.joints[12] - hand.joints[0]) for hand in hands]
     assert max(reach) > 1.8 * min(reach)
     assert np.ptp([hand.joints[:, 2].mean() for hand in hands]) > 0.4
-    palms = np.array([np.cross(hand.joints[5] - hand.joints[0], hand.joints[17] - hand.joints[0]) for hand in hands])
+    bones = [hand.joints[[5, 17]] - hand.joints[0] for hand in hands]
+    palms = np.array([np.cross(*pair) for pair in bones])
     palms /= np.linalg.norm(palms, axis=1, keepdims=True)
     assert (palms @ palms.T).min() < 0
 
@@ -63,7 +65,8 @@ def test_the_joints_are_those_of_the_pose(model):
 
 def test_a_left_hand_is_a_left_hand(model):
     hand = HandMotion(model, 'left', 1)(2.2)
-    as_right = model.forward(mirror_pose(hand.pose), hand.shape, hand.translation * np.array([-1, 1, 1], np.float32))
+    mirrored = hand.translation * np.array([-1, 1, 1], np.float32)
+    as_right = model.forward(mirror_pose(hand.pose), hand.shape, mirrored)
     np.testing.assert_allclose(as_right.keypoints * [-1, 1, 1], hand.joints, atol=1e-5)
 
 
@@ -93,7 +96,8 @@ def test_perfect_depth_shows_the_nearest_surface(model):
         columns, rows = np.rint(CAMERA.project(points)).astype(int).T
         inside = (columns >= 0) & (columns < CAMERA.width) & (rows >= 0) & (rows < CAMERA.height)
         seen = depth[rows[inside], columns[inside]] / 1000
-        assert (seen <= points[inside, 2] + 0.02).mean() > 0.85  # some of the rim's vertices fall on the pixel beside it
+        # Some vertices of the rim fall on the pixel beside it.
+        assert (seen <= points[inside, 2] + 0.02).mean() > 0.85
         assert (np.abs(seen - points[inside, 2]) < 0.01).mean() > 0.25
         assert (depth > 0).all()
         assert colour[view.top:view.top + 2].size

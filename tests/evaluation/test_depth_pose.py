@@ -94,8 +94,7 @@ def test_one_estimate_is_not_two_hands(joints: np.ndarray, tmp_path: Path, answe
 def test_frames_are_the_same_each_time_and_from_the_cache(tmp_path: Path) -> None:
     frame = depth_pose.TestFrames()[3]
     assert frame.depth.shape == (480, 640) and len(frame.sides) == len(frame.keypoints) == len(frame.counted) > 0
-    for again in (depth_pose.TestFrames()[3], depth_pose.TestFrames().cached(3, tmp_path),
-                  depth_pose.TestFrames().cached(3, tmp_path)):
+    for again in (depth_pose.TestFrames().cached(3, tmp_path), depth_pose.TestFrames().cached(3, tmp_path)):
         np.testing.assert_allclose(again.depth, frame.depth, atol=6e-5)
         np.testing.assert_allclose(again.keypoints, frame.keypoints, atol=1e-7)
         assert (again.camera, again.sides) == (frame.camera, frame.sides)

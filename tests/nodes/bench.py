@@ -41,20 +41,22 @@ DEPTH_POSE = REAL if (models_dir() / 'depth_pose' / 'card.yaml').is_file() else 
 """The node with its trained models, or with a stage that needs none where they are not there."""
 FRAME = 'camera_color_optical_frame'
 WIDTH, HEIGHT = 320, 240
+TOPICS = {name: f'/camera/{name}' for name in ('depth', 'image', 'camera_info')}
+"""Where the bench publishes."""
 
 
 class NodeProcess:
     """A node's executable, its output kept in a file."""
 
     def __init__(self, arguments: Sequence[str], log: Path, parameters: dict[str, object] | None = None,
-                 environment: dict[str, str] | None = None) -> None:
+                 environment: dict[str, str] | None = None, topics: dict[str, str] = TOPICS) -> None:
         self._log = log
         settings = [text for name, value in (parameters or {}).items() for text in ('-p', f'{name}:={value}')]
+        remappings = [text for name, topic in topics.items() for text in ('-r', f'{name}:={topic}')]
         with log.open('w') as output:
             self._process = subprocess.Popen(
-                [sys.executable, *arguments, '--ros-args', '-r', 'depth:=/camera/depth', '-r', 'image:=/camera/image',
-                 '-r', 'camera_info:=/camera/camera_info', *settings],
-                stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})})
+                [sys.executable, *arguments, '--ros-args', *remappings, *settings], stdout=output,
+                stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})})
 
     @property
     def pid(self) -> int:
@@ -90,7 +92,7 @@ class Bench:
         self._node = rclpy.create_node('bench')
         self._name = node
         self._clients: dict[str, Any] = {}
-        self._outputs = {name: self._node.create_publisher(kind, f'/camera/{name}', 1)
+        self._outputs = {name: self._node.create_publisher(kind, TOPICS[name], 1)
                          for name, kind in (('depth', Image), ('image', Image), ('camera_info', CameraInfo))}
         self.diagnosis: DiagnosticStatus | None = None
         self.received: dict[str, list[Any]] = {}
@@ -112,6 +114,10 @@ class Bench:
         messages = self.received.setdefault(topic, [])
         self._node.create_subscription(kind, topic, messages.append, qos)
 
+    def create_publisher(self, kind: type, topic: str) -> Callable[[Any], None]:
+        """Publishes one message a call."""
+        return self._node.create_publisher(kind, topic, 1).publish
+
     @property
     def hands(self) -> list[HandArray]:
         return self.received[f'{self._name}/hands']
@@ -121,7 +127,8 @@ class Bench:
         """Everything of the last diagnosis as one text."""
         if self.diagnosis is None:
             return ''
-        return '\n'.join([self.diagnosis.message, *(f'{value.key}: {value.value}' for value in self.diagnosis.values)])
+        values = [f'{value.key}: {value.value}' for value in self.diagnosis.values]
+        return '\n'.join([self.diagnosis.message, *values, ''])
 
     def value(self, key: str) -> str:
         """One value of the last diagnosis."""
@@ -137,7 +144,7 @@ class Bench:
             time.sleep(0.1)
 
     def until_state(self, state: str) -> None:
-        self.until(lambda: f'state: {state}\n' in self.says + '\n', what=state)
+        self.until(lambda: f'state: {state}\n' in self.says, what=state)
 
     def until_says(self, text: str, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Waits for a diagnosis from now on that holds a text."""
@@ -147,7 +154,8 @@ class Bench:
     def until_well(self) -> None:
         """Sends good frames until nothing is amiss."""
         self.diagnosis = None
-        self.until(lambda: self.diagnosis and self.diagnosis.level == DiagnosticStatus.OK, self.send_good, 'OK')
+        self.until(lambda: self.diagnosis and self.diagnosis.level == DiagnosticStatus.OK, self.send_good,
+                   'OK')
 
     def next_header(self) -> Header:
         """A header a thirtieth of a second after the one before."""
@@ -158,7 +166,8 @@ class Bench:
         """Lets the stamps start over."""
         self._stamp = 50 * 10 ** 9
 
-    def send(self, depth: Image | None = None, info: CameraInfo | None = None, image: Image | None = None) -> None:
+    def send(self, depth: Image | None = None, info: CameraInfo | None = None,
+             image: Image | None = None) -> None:
         for name, message in (('camera_info', info), ('image', image), ('depth', depth)):
             if message is not None:
                 self._outputs[name].publish(message)
@@ -166,7 +175,7 @@ class Bench:
     def send_good(self) -> int:
         """A flat surface before a calibrated camera; its stamp in nanoseconds."""
         header = self.next_header()
-        self.send(good_depth(header), good_info(header), image_message(np.zeros((HEIGHT, WIDTH, 3), np.uint8), header))
+        self.send(good_depth(header), good_info(header), black_image(header))
         return stamp_of(header)
 
     def until_hands(self) -> HandArray:
@@ -241,6 +250,10 @@ def stamp_of(header: Header) -> int:
 
 def good_depth(header: Header) -> Image:
     return image_message(np.full((HEIGHT, WIDTH), 600, np.uint16), header)
+
+
+def black_image(header: Header) -> Image:
+    return image_message(np.zeros((HEIGHT, WIDTH, 3), np.uint8), header)
 
 
 def good_info(header: Header, width: int = WIDTH, height: int = HEIGHT) -> CameraInfo:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The depth_pose node around a stage that needs no trained model, and takes as long as the environment says."""
+"""The depth_pose node around a stage that needs no trained model and takes as long as it is told."""
 
 import os
 import sys

@@ -47,9 +47,9 @@ def test_compressed_images():
     np.testing.assert_array_equal(colour_of(colour), COLOURS)
 
 
-@pytest.mark.skipif(importlib.util.find_spec('cv_bridge') is not None, reason='cv_bridge is installed and reads it')
+@pytest.mark.skipif(importlib.util.find_spec('cv_bridge') is not None, reason='cv_bridge reads it')
 def test_what_cv_bridge_reads_is_refused_without_it():
-    with pytest.raises(ImageFormatError, match="'bayer_rggb8' is read through cv_bridge, which is not installed"):
+    with pytest.raises(ImageFormatError, match="'bayer_rggb8' is read through cv_bridge, which is not inst"):
         colour_of(Image(width=4, height=4, encoding='bayer_rggb8', step=4, data=bytes(16)))
 
 

@@ -10,15 +10,22 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from hoi_ros.resources import models_dir
+from sensor_msgs.msg import CompressedImage
 
 from .bench import DEPTH_POSE
+from .bench import HEIGHT
 from .bench import REAL
 from .bench import STAND_IN
+from .bench import WIDTH
 from .bench import Bench
 from .bench import NodeProcess
+from .bench import good_info
+from .bench import stamp_of
 
 BUSY = 12.0
 """Seconds that a call of the slow stage takes."""
@@ -33,7 +40,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts nodes, and ends those that a test leaves."""
     started: list[NodeProcess] = []
 
-    def run(arguments: tuple[str, ...], parameters: dict[str, object] | None = None, busy: float = 0) -> NodeProcess:
+    def run(arguments: tuple[str, ...], parameters: dict[str, object] | None = None,
+            busy: float = 0) -> NodeProcess:
         process = NodeProcess(arguments, tmp_path / f'log{len(started)}.txt', parameters,
                               {'STAND_IN_BUSY': str(busy)})
         started.append(process)
@@ -90,7 +98,7 @@ def test_services_answer_while_the_stage_is_busy(start: Start, bench: Bench) -> 
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_the_process_ends_at_once_in_the_middle_of_a_call(start: Start, bench: Bench, number: signal.Signals) -> None:
+def test_the_process_ends_in_the_middle_of_a_call(start: Start, bench: Bench, number: signal.Signals) -> None:
     process = start(STAND_IN, busy=10 * BUSY)
     bench.until_state('active')
     bench.until(bench.has_received, bench.send_good)
@@ -98,6 +106,27 @@ def test_the_process_ends_at_once_in_the_middle_of_a_call(start: Start, bench: B
     assert process.end(number) == 0
     assert time.monotonic() - begun < BUSY
     assert 'Traceback' not in process.log
+
+
+def test_compressed_depth_is_read_where_it_is_asked_for(start: Start, bench: Bench) -> None:
+    process = start(DEPTH_POSE, {'depth_transport': 'compressedDepth'})
+    send = bench.create_publisher(CompressedImage, '/camera/depth/compressedDepth')
+    png = cv2.imencode('.png', np.full((HEIGHT, WIDTH), 600, np.uint16))[1].tobytes()
+    bench.until_state('active')
+
+    def send_frame() -> None:
+        header = bench.next_header()
+        bench.send(info=good_info(header))
+        send(CompressedImage(header=header, format='16UC1; compressedDepth png', data=bytes(12) + png))
+
+    bench.until(lambda: bench.hands, send_frame, 'hands')
+    header = bench.next_header()
+    truncated = CompressedImage(header=header, format='16UC1; compressedDepth png', data=bytes(12) + png[:60])
+    bench.until_says('no readable PNG', lambda: send(truncated))
+    assert stamp_of(header) not in {stamp_of(hands.header) for hands in bench.hands}
+    bench.hands.clear()
+    bench.until(lambda: bench.hands, send_frame, 'hands')
+    assert process.end() == 0
 
 
 def test_cycles_leave_nothing_behind(start: Start, bench: Bench) -> None:
@@ -123,7 +152,8 @@ def test_cycles_leave_nothing_behind(start: Start, bench: Bench) -> None:
     assert process.end(signal.SIGTERM) == 0
 
 
-def test_a_missing_model_is_said_and_recovered_from(start: Start, bench: Bench, models: Path, tmp_path: Path) -> None:
+def test_a_missing_model_is_said_and_recovered_from(start: Start, bench: Bench, models: Path,
+                                                    tmp_path: Path) -> None:
     away = tmp_path / 'away'
     models.rename(away)
     process = start(DEPTH_POSE, {'models': models, 'min_score': 7.5})

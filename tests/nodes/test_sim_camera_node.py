@@ -10,19 +10,23 @@ import numpy as np
 import pytest
 from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
+from hoi_ros.nodes.camera_topics import COLOUR
+from hoi_ros.nodes.camera_topics import DEPTH
+from hoi_ros.nodes.camera_topics import FRAME
+from hoi_ros.nodes.camera_topics import INFO
 from hoi_ros.nodes.images import colour_of
 from hoi_ros.nodes.images import depth_of
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
 
-from .bench import FRAME
+from .bench import DEPTH_POSE
+from .bench import REAL
 from .bench import Bench
 from .bench import NodeProcess
 from .bench import stamp_of
 
-DEPTH = '/camera/camera/aligned_depth_to_color/image_raw'
-IMAGE = '/camera/camera/color/image_raw'
-INFO = '/camera/camera/color/camera_info'
 TRUTH = '/sim_camera/ground_truth'
 
 
@@ -38,7 +42,7 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
 @pytest.fixture(scope='module')
 def bench(camera: NodeProcess) -> Iterator[Bench]:
     bench = Bench('/sim_camera')
-    for kind, topic in ((Image, DEPTH), (Image, IMAGE), (CameraInfo, INFO), (HandArray, TRUTH)):
+    for kind, topic in ((Image, DEPTH), (Image, COLOUR), (CameraInfo, INFO), (HandArray, TRUTH)):
         bench.listen(kind, topic)
     bench.until_state('active')
     yield bench
@@ -48,7 +52,7 @@ def bench(camera: NodeProcess) -> Iterator[Bench]:
 def test_everything_of_a_frame_has_one_stamp(bench: Bench) -> None:
     def together() -> set[int]:
         stamps = [{stamp_of(message.header) for message in bench.received[topic]}
-                  for topic in (DEPTH, IMAGE, INFO, TRUTH)]
+                  for topic in (DEPTH, COLOUR, INFO, TRUTH)]
         return set.intersection(*stamps)
 
     bench.until(lambda: len(together()) > 3, what='four frames')
@@ -56,22 +60,21 @@ def test_everything_of_a_frame_has_one_stamp(bench: Bench) -> None:
 
 
 def test_the_truth_lies_on_the_depth_and_in_the_colours(bench: Bench) -> None:
-    bench.until(lambda: bench.received[TRUTH] and bench.received[DEPTH] and bench.received[INFO], what='a frame')
+    bench.until(lambda: all(bench.received[topic] for topic in (TRUTH, DEPTH, INFO, COLOUR)), what='a frame')
     info = bench.received[INFO][-1]
     depths = {stamp_of(message.header): message for message in bench.received[DEPTH]}
     truth = next(message for message in bench.received[TRUTH] if stamp_of(message.header) in depths)
     hand, = truth.hands
     assert (hand.side, hand.score) == (Hand.LEFT, 1.0)
     points = np.reshape(hand.vertices, (-1, 3))
-    k = np.reshape(info.k, (3, 3))
-    columns, rows = np.rint((points @ k.T)[:, :2] / points[:, 2:]).astype(int).T
+    columns, rows = np.rint((points @ np.reshape(info.k, (3, 3)).T)[:, :2] / points[:, 2:]).astype(int).T
     inside = (columns >= 0) & (columns < info.width) & (rows >= 0) & (rows < info.height)
     depth = depth_of(depths[stamp_of(truth.header)])
     assert depth.shape == (240, 320)
     seen = depth[rows[inside], columns[inside]]
     near = np.abs(seen - points[inside, 2]) < 0.05
     assert near.mean() > 0.6
-    assert colour_of(bench.received[IMAGE][-1]).std() > 10
+    assert colour_of(bench.received[COLOUR][-1]).std() > 10
 
 
 def test_its_rate_changes_while_it_runs_and_not_beyond_its_range(bench: Bench) -> None:
@@ -88,3 +91,29 @@ def test_it_falls_silent_when_deactivated_and_starts_again(bench: Bench) -> None
     before = len(bench.received[INFO])
     assert bench.change_state('activate')
     bench.until(lambda: len(bench.received[INFO]) > before, what='a frame')
+
+
+def test_the_depth_pose_node_sees_its_hand(bench: Bench, tmp_path: Path) -> None:
+    hands, markers, transforms = '/depth_pose/hands', '/depth_pose/markers', '/tf'
+    for kind, topic in ((HandArray, hands), (MarkerArray, markers), (TFMessage, transforms)):
+        bench.listen(kind, topic)
+    node = NodeProcess(DEPTH_POSE, tmp_path / 'log.txt',
+                       topics={'depth': DEPTH, 'image': COLOUR, 'camera_info': INFO})
+    bench.until(lambda: any(message.hands for message in bench.received[hands]), what='a hand')
+    bench.until(lambda: bench.received[markers] and bench.received[markers][-1].markers, what='markers')
+    bench.until(lambda: bench.received[transforms], what='transforms')
+    seen = [message for message in bench.received[hands] if message.hands]
+    hand = seen[-1].hands[0]
+    assert len(hand.vertices) % 3 == 0 and len(hand.vertices) > 0
+    side = bench.received[transforms][-1].transforms[0].child_frame_id.split('_')[0]
+    assert {transform.child_frame_id for transform in bench.received[transforms][-1].transforms} >= {
+        f'{side}_wrist', f'{side}_thumb_tip', f'{side}_little_tip'}
+    parts = {marker.ns.split('_')[1] for marker in bench.received[markers][-1].markers}
+    assert parts == {'mesh', 'joints', 'bones'}
+    if DEPTH_POSE == REAL:
+        truth = {stamp_of(message.header): message.hands[0].joints for message in bench.received[TRUTH]}
+        errors = [np.linalg.norm(np.reshape(message.hands[0].joints - truth[stamp], (21, 3)), axis=1).mean()
+                  for message in seen if (stamp := stamp_of(message.header)) in truth]
+        assert np.median(errors) < 0.05
+    assert node.end() == 0
+    assert 'Traceback' not in node.log

@@ -115,7 +115,7 @@ def test_the_voting_network_learns_a_batch(batch: tuple[Tensor, ...], tmp_path: 
 
     def kept(forward: nn.Module, *tensors: Tensor) -> dict[str, Tensor]:
         terms = voting_loss(forward, *tensors)
-        sums.append(float(sum(terms.values())))
+        sums.append(sum(term.item() for term in terms.values()))
         return terms
 
     config = LoopConfig(tmp_path, steps=14, minutes=1e6, batch=8, learning_rate=4e-3, accelerator='cpu',
@@ -130,7 +130,8 @@ def test_training_leaves_weights_with_what_they_took_and_reached(
         records: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str) -> None:
     recipe = DepthPoseRecipe(
         network, pool=_full_pool(records, tmp_path), capacity=len(records), refresh=False, vae_steps=30,
-        loop=LoopConfig(tmp_path / 'run', steps=3, minutes=1e6, batch=6, accelerator='cpu', precision='32-true', every=2))
+        loop=LoopConfig(tmp_path / 'run', steps=3, minutes=1e6, batch=6, accelerator='cpu', precision='32-true',
+                        every=2))
     original = depth_pose.validation_batch
     monkeypatch.setattr(depth_pose, 'validation_batch', lambda augmentation, count: original(augmentation, 8))
     depth_pose.train(recipe)

@@ -103,7 +103,7 @@ def test_the_network_learns_a_batch(tmp_path: Path) -> None:
 
     def kept(forward: nn.Module, *tensors: Tensor) -> dict[str, Tensor]:
         terms = finder_loss(forward, *tensors)
-        sums.append(float(sum(terms.values())))
+        sums.append(sum(term.item() for term in terms.values()))
         return terms
 
     config = LoopConfig(tmp_path, steps=12, minutes=1e6, batch=4, learning_rate=2e-3, accelerator='cpu', every=100)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from hoi_ros.camera import Pinhole
-from hoi_ros.camera.raycast import Raycaster
+from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.engines import EngineError
 from hoi_ros.hand.model import HandModel
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.depth_pose import DepthPoseStage
 from hoi_ros.stages.depth_pose import Region
-from hoi_ros.stages.depth_pose import surface_shift
+from hoi_ros.stages.depth_pose import surface_points
 from hoi_ros.stages.one_euro import OneEuroConfig
 from training.data.scenes import SceneConfig
 from training.data.scenes import SceneGenerator
@@ -141,17 +141,17 @@ def test_smoothing_steadies_a_resting_hand(frames):
     assert jitter['smooth'] < 0.7 * jitter['plain']
 
 
-def test_the_mesh_is_moved_onto_the_observed_surface():
-    model = HandModel.load()
-    pose = np.zeros(48, np.float32)
-    pose[0] = np.pi  # fingers down, palm to the camera
-    vertices = model.forward(pose, np.zeros(10, np.float32), np.array([0, 0, 0.5], np.float32)).vertices
-    depth = Raycaster(vertices, model.faces).look(CAMERA).depth
-    away = vertices.mean(0) / vertices.mean(0)[2]
-    for offset in (-0.012, 0.0, 0.009):
-        shift = surface_shift(vertices + offset * away, model.faces, depth, CAMERA)
-        np.testing.assert_allclose(shift, -offset * away, atol=1.5e-3)
-    assert not surface_shift(vertices, model.faces, np.zeros_like(depth), CAMERA).any()
+def test_surface_points_are_what_the_cube_holds():
+    depth = np.zeros((480, 640), np.float32)
+    depth[200:280, 300:360] = 0.5
+    depth[200:280, 360:420] = 0.9
+    crop = CubeCrop(CAMERA, CAMERA.unproject(np.array([340.0, 240.0]), 0.5), 0.27)
+    points = surface_points(depth, crop)
+    assert 40 < len(points) <= 600
+    np.testing.assert_allclose(points[:, 2], 0.5, atol=1e-6)
+    pixels = CAMERA.project(points)
+    assert ((pixels > [295, 195]) & (pixels < [365, 285])).all()
+    assert not len(surface_points(np.full((480, 640), np.nan, np.float32), crop))
 
 
 def test_a_damaged_model_is_named(tmp_path):

@@ -123,7 +123,7 @@ def finder_figures(network: nn.Module, records: np.ndarray, threshold: float = 0
         near_ignored = [record['centre'][k] for k in range(int(record['count'])) if record['visible'][k] < _COUNTED]
         false += sum(1 for k, hand in enumerate(hands) if k not in taken
                      and all(np.linalg.norm(hand.centre - centre) > 0.15 for centre in near_ignored))
-    return {'found': found / max(counted, 1),
+    return {'found': float(found / max(counted, 1)),
             'centre_error_mm': 1e3 * float(np.mean(errors)) if errors else float('nan'),
             'false_per_frame': false / len(records)}
 
