@@ -6,6 +6,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from hoi_ros.nodes.worker import THREADS
+
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 5.0
 
@@ -21,7 +23,7 @@ class Autostart:
         self._attempt = attempt
         self._changed = threading.Event()
         self._stopped = False
-        self._thread = threading.Thread(target=self._run, name='autostart', daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f'{THREADS} autostart', daemon=True)
         self._thread.start()
 
     def hurry(self) -> None:

@@ -16,6 +16,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from hoi_ros.nodes.managed_node import ManagedNode
+from hoi_ros.nodes.worker import THREADS
 
 _PATIENCE = 1.0  # seconds for threads that are still busy with a network when the process is told to end
 
@@ -41,7 +42,7 @@ def run(create: Callable[[], ManagedNode]) -> int:
             signal.signal(number, signal.SIG_IGN)
         if node is not None:
             node.close()
-        ended = _threads_end()
+        ended = _own_threads_end()
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
@@ -53,10 +54,10 @@ def run(create: Callable[[], ManagedNode]) -> int:
     return code
 
 
-def _threads_end() -> bool:
-    """Waits for the other threads; whether they ended."""
+def _own_threads_end() -> bool:
+    """Waits for the threads of the node, not those of libraries; whether they ended."""
     until = time.monotonic() + _PATIENCE
-    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
-    for thread in others:
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(THREADS)]
+    for thread in threads:
         thread.join(max(until - time.monotonic(), 0))
-    return not any(thread.is_alive() for thread in others)
+    return not any(thread.is_alive() for thread in threads)

@@ -28,7 +28,8 @@ from hoi_ros.nodes.recorder import Recorder
 from hoi_ros.nodes.recording import Recording
 
 _PATIENCE = 300.0  # seconds for a process to answer: a busy machine may take long
-_SETTLING = 1.0  # seconds from the camera's first frame to the first that counts
+_DISCOVERY = 10.0  # seconds for the first answer to come, which a broken node never gives
+_SETTLING = 1.0  # seconds from the first answer to the first frame that counts
 _LATE = 0.5  # seconds that the answers to the last frames may take
 _FAREWELL = 4.0  # seconds for a process to end by itself
 
@@ -125,15 +126,17 @@ class Session:
         return times
 
     def start_camera(self) -> None:
-        """Starts the camera and waits for its first frames.
+        """Starts the camera and waits until its frames are answered, or long enough to say that they are not.
 
         Raises:
-            SessionError: none comes.
+            SessionError: no frame comes.
         """
         self._say('starting the camera')
         self._start('camera', self._camera_arguments)
-        before = self._recorder.frames
-        self._wait(lambda: self._recorder.frames > before, 'the first frame of the camera')
+        self._wait(lambda: self._recorder.frames > 0, 'the first frame of the camera')
+        end = time.monotonic() + _DISCOVERY
+        while not self._recorder.answers and time.monotonic() < end:
+            self._spin(0.1)
         self._spin(_SETTLING)
 
     def record(self, seconds: float) -> Recording:
@@ -189,7 +192,8 @@ class Session:
                 raise SessionError(f'waited {_PATIENCE:.0f} s in vain for {event}; {self._said(latest)}')
             if now - told > 5:
                 told = now
-                self._say('; '.join([f'waiting for {event}', *self._last_lines(latest, 1)]))
+                last = [line.rpartition(']: ')[2] for line in self._last_lines(latest, 1)]
+                self._say('; '.join([f'waiting for {event}', *last]))
 
     def _reason(self) -> str:
         """What the node says on /diagnostics, which it does once a second."""

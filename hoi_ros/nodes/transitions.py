@@ -13,6 +13,8 @@ from rclpy.lifecycle import LifecycleNodeMixin
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.task import Future
 
+from hoi_ros.nodes.worker import THREADS
+
 
 class Transitions:
     """Runs the transitions of a node one after the other, whoever asks for them.
@@ -23,7 +25,7 @@ class Transitions:
 
     def __init__(self, node: LifecycleNodeMixin) -> None:
         self._node = node
-        self._pool = ThreadPoolExecutor(1, 'transitions')
+        self._pool = ThreadPoolExecutor(1, f'{THREADS} transitions')
         service = node._service_change_state  # rclpy has no public way to answer it later
         self._change_state = service.callback
         service.callback = self._answer

@@ -9,6 +9,8 @@ from typing import Generic
 from typing import TypeVar
 
 Item = TypeVar('Item')
+THREADS = 'hoi_ros'
+"""How the names of the package's own threads begin."""
 
 
 class NewestFirstWorker(Generic[Item]):
@@ -27,7 +29,7 @@ class NewestFirstWorker(Generic[Item]):
         self._ready = threading.Condition()
         self._waiting: list[Item] = []
         self._stopped = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f'{THREADS} {name}', daemon=True)
         self._thread.start()
 
     def offer(self, item: Item) -> bool:

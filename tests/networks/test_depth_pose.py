@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """LSPS as in the paper's tables; the votes of the network that ships."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -45,7 +47,7 @@ def test_the_posterior_is_table_4() -> None:
     sizes = [(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride)
              for layer in layers(posterior, nn.Conv2d)]
     widths = [1, 64, 128, 256, 512, 1024]
-    assert sizes == [*((inputs, outputs, (3, 3), (2, 2)) for inputs, outputs in zip(widths, widths[1:])),
+    assert sizes == [*((inputs, outputs, (3, 3), (2, 2)) for inputs, outputs in itertools.pairwise(widths)),
                      (1024, 20, (2, 2), (1, 1))]
     assert len(layers(posterior, nn.LeakyReLU)) == 5
     assert parameters(posterior) == 6_351_380

@@ -3,25 +3,27 @@
 
 import functools
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from training.data.pool import SamplePool
+from training.data.pool import Samples
 
+Start = Callable[..., SamplePool]
 NUMBER = np.dtype(np.int64)
 COUNTING = functools.partial(range, 10 ** 15)
 """The stream whose sample of an index is the index."""
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Any]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """start(capacity, ...) → a pool in the test's folder, closed at its end."""
     pools = []
 
-    def started(capacity: int, make: Any = COUNTING, workers: int = 1, refresh: bool = False) -> SamplePool:
+    def started(capacity: int, make: Callable[[], Samples] = COUNTING, workers: int = 1, refresh: bool = False) -> SamplePool:
         pools.append(SamplePool(make, NUMBER, tmp_path / 'numbers.pool', capacity, workers, refresh))
         return pools[-1]
 
@@ -30,14 +32,14 @@ def start(tmp_path: Path) -> Iterator[Any]:
         pool.close()
 
 
-def test_workers_fill_the_pool_with_the_samples_of_the_stream(start: Any) -> None:
+def test_workers_fill_the_pool_with_the_samples_of_the_stream(start: Start) -> None:
     pool = start(101, workers=2)
     pool.wait(100)
     assert pool.ready >= 100
     np.testing.assert_array_equal(pool.records[:100], np.arange(100))
 
 
-def test_a_full_pool_is_refreshed_with_later_samples(start: Any) -> None:
+def test_a_full_pool_is_refreshed_with_later_samples(start: Start) -> None:
     pool = start(50, refresh=True)
     while pool.made < 500:
         pool.wait(50)
@@ -49,7 +51,7 @@ def test_a_full_pool_is_refreshed_with_later_samples(start: Any) -> None:
     assert np.ptp(pool.records) <= 50
 
 
-def test_a_pool_that_was_closed_goes_on_where_it_stopped(start: Any) -> None:
+def test_a_pool_that_was_closed_goes_on_where_it_stopped(start: Start) -> None:
     capacity = 10 ** 7
     first = start(capacity)
     first.wait(1000)
@@ -66,7 +68,7 @@ def test_a_pool_that_was_closed_goes_on_where_it_stopped(start: Any) -> None:
     np.testing.assert_array_equal(second.records[1000:made + 1000], np.arange(1000, made + 1000))
 
 
-def test_a_pool_of_another_size_starts_anew(start: Any) -> None:
+def test_a_pool_of_another_size_starts_anew(start: Start) -> None:
     first = start(200)
     first.wait(200)
     first.close()
@@ -75,7 +77,7 @@ def test_a_pool_of_another_size_starts_anew(start: Any) -> None:
     np.testing.assert_array_equal(second.records, np.arange(100))
 
 
-def test_waiting_for_a_worker_that_died_says_so(start: Any) -> None:
+def test_waiting_for_a_worker_that_died_says_so(start: Start) -> None:
     five = functools.partial(np.arange, 5)
     pool = start(100, make=five)
     with pytest.raises(RuntimeError, match='process that makes samples'):

@@ -13,6 +13,7 @@ from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.sensor import SensorModel
 from hoi_ros.camera.sensor import grain
 from hoi_ros.hand.model import HandModel
+from training.data.scenes import BODY
 from training.data.scenes import Scene
 from training.data.scenes import SceneConfig
 from training.data.scenes import SceneGenerator
@@ -71,7 +72,10 @@ class DepthPatches:
 
     def _elsewhere(self, scene: Scene, rng: np.random.Generator) -> np.ndarray | None:
         overview = scene.look(scene.camera.scaled(64, 48))
-        rows, columns = np.nonzero((overview.owners < 0) & (overview.depth < 2.0) & (overview.depth > 0.2))
+        within = (overview.owners < 0) & (overview.depth < 2.0) & (overview.depth > 0.2)
+        if rng.random() < 0.5 and (overview.owners == BODY).any():
+            within &= overview.owners == BODY
+        rows, columns = np.nonzero(within)
         if not len(rows):
             return None
         for pick in rng.integers(len(rows), size=6):
@@ -89,7 +93,7 @@ class DepthPatches:
         left, top = middle - half
         window = scene.camera.window(left, top, 2 * half[0], 2 * half[1], PATCH_SIZE, PATCH_SIZE)
         view = scene.look(window)
-        depth = _inside_image(view.depth, scene.camera, left, top, half)
+        depth = _inside_image(view.without_dark_places(rng), scene.camera, left, top, half)
         pitch = float(2 * half[0] / PATCH_SIZE)
         return view, SensorModel.sample(rng).observe(depth, window.fx, rng, pitch)
 

@@ -40,7 +40,7 @@ class DepthFrames:
         camera = scene.camera.scaled(FRAME_WIDTH, FRAME_HEIGHT)
         view = scene.look(camera)
         pitch = scene.camera.width / FRAME_WIDTH
-        observed = SensorModel.sample(rng).observe(view.depth, camera.fx, rng, pitch)
+        observed = SensorModel.sample(rng).observe(view.without_dark_places(rng), camera.fx, rng, pitch)
         if rng.random() < 0.25:
             # A structured-light camera sees nothing of what is far or dark.
             observed[observed > rng.uniform(0.8, 2.0)] = 0

@@ -17,11 +17,15 @@ from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.raycast import Raycaster
+from hoi_ros.camera.sensor import grain
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
 from training.data.poses import sample_angles
 
 SPLITS = {'train': 0, 'validation': 1, 'test': 2}
+
+THING, NOTHING, BODY = -1, -2, -3
+"""Owners of what belongs to no hand; BODY is a person's torso, head and upper arm."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +68,7 @@ class SceneHand:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """Triangles with the number of the hand they belong to (−1: none), and the camera that looks at them."""
+    """Triangles with their owner, the number of a hand or one of THING and BODY, and the camera that looks at them."""
 
     camera: Pinhole
     hands: tuple[SceneHand, ...]
@@ -79,7 +83,7 @@ class Scene:
     def look(self, camera: Pinhole) -> View:
         """Casts one ray a pixel."""
         hits = self.raycaster.look(camera)
-        owners = np.where(hits.triangles >= 0, self.owners[hits.triangles], -2)
+        owners = np.where(hits.triangles >= 0, self.owners[hits.triangles], NOTHING)
         return View(camera, hits.depth, owners, hits.normals)
 
     def visible_share(self, number: int, view: View) -> float:
@@ -93,13 +97,22 @@ class Scene:
 
 
 class View(NamedTuple):
-    """A scene seen by a camera: depth (H, W) metres, 0 where nothing; owners (H, W), the hand's number, −1 other
-    things, −2 nothing; normals (H, W, 3)."""
+    """A scene seen by a camera: depth (H, W) metres, 0 where nothing; owners (H, W), the hand's number or one of
+    THING, BODY and NOTHING; normals (H, W, 3)."""
 
     camera: Pinhole
     depth: np.ndarray
     owners: np.ndarray
     normals: np.ndarray
+
+    def without_dark_places(self, rng: np.random.Generator) -> np.ndarray:
+        """Depth (H, W) without what hair, eyes and dark or loose cloth swallow of a person's body."""
+        body = self.owners == BODY
+        if rng.random() < 0.4 or not body.any():
+            return self.depth
+        size = rng.uniform(0.015, 0.08) * self.camera.fx / float(np.median(self.depth[body]))
+        field = grain(rng, self.depth.shape, max(size, 1.0))
+        return np.where(body & (field < np.quantile(field, rng.uniform(0.05, 0.6))), 0, self.depth)
 
 
 class SceneGenerator:
@@ -211,7 +224,7 @@ class SceneGenerator:
                 break
         else:
             return
-        parts.add(*_capsule(elbow, shoulder, rng.uniform(0.04, 0.06)), -1)
+        parts.add(*_capsule(elbow, shoulder, rng.uniform(0.04, 0.06)), BODY)
         # Most people face the camera: their right shoulder is to the left of their chest in the image.
         faces_camera = rng.random() < 0.85
         inwards = 1 if (hand.side == 'right') == faces_camera else -1
@@ -221,9 +234,19 @@ class SceneGenerator:
             return
         frame = np.stack([right, up, np.cross(right, up)], 1)
         radii = [rng.uniform(0.16, 0.23), rng.uniform(0.28, 0.4), rng.uniform(0.09, 0.14)]
-        parts.add(*_ellipsoid(chest, frame, radii), -1)
+        parts.add(*_ellipsoid(chest, frame, radii), BODY)
         head = chest + up * (radii[1] + rng.uniform(0.08, 0.14)) + rng.normal(0, 0.03, 3)
-        parts.add(*_ellipsoid(head, frame, [0.08, 0.115, 0.1]), -1)
+        parts.add(*_capsule(chest + up * radii[1] * 0.8, head, 0.055), BODY)
+        parts.add(*_ellipsoid(head, frame, [0.075, 0.11, 0.09]), BODY)
+        ahead = _unit(np.array([rng.normal(0, 0.5), rng.normal(0, 0.3), -1 if faces_camera else 1]))
+        side = _unit(np.cross(up, ahead))
+        for start, end, radius in (
+                (0.085 * ahead + 0.03 * up, 0.105 * ahead - 0.015 * up, 0.012),  # nose
+                (0.075 * ahead + 0.035 * up - 0.035 * side, 0.075 * ahead + 0.035 * up + 0.035 * side, 0.016),  # brow
+                (0.065 * ahead - 0.085 * up - 0.015 * side, 0.065 * ahead - 0.085 * up + 0.015 * side, 0.025),  # chin
+                (-0.08 * side - 0.02 * up, -0.08 * side + 0.02 * up, 0.012),
+                (0.08 * side - 0.02 * up, 0.08 * side + 0.02 * up, 0.012)):  # ears
+            parts.add(*_capsule(head + start, head + end, radius * rng.uniform(0.8, 1.3)), BODY)
 
     def _add_room(self, parts: _Parts, hands: list[SceneHand], camera: Pinhole, up: np.ndarray,
                   rng: np.random.Generator) -> None:

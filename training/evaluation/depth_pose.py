@@ -54,7 +54,7 @@ class TestFrames:
         scene = self._scenes[index]
         rng = self._scenes.rng(index, purpose=3)
         view = scene.look(scene.camera)
-        observed = SensorModel.sample(rng).observe(view.depth, scene.camera.fx, rng)
+        observed = SensorModel.sample(rng).observe(view.without_dark_places(rng), scene.camera.fx, rng)
         counted = [scene.visible_share(number, view) >= COUNTED
                    and (observed[view.owners == number] > 0).mean() >= 0.5 if (view.owners == number).any() else False
                    for number in range(len(scene.hands))]
