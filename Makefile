@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target does the set-up it needs, and only what of it is missing or out of date.
-#   make demo [STAGE=depth_pose] [DATA=folder of images] [SECONDS=20]
+#   make demo [STAGE=depth_pose] [DATA=folder of images] [SECONDS=20] [ARGS="--side both"]
 #   make test [TESTS=tests/hand]
 #   make build | benchmark | clean
 
@@ -8,6 +8,7 @@ SHELL := /bin/bash
 STAGE = depth_pose
 DATA =
 SECONDS = 20
+ARGS =
 TESTS = tests
 
 .PHONY: demo test build benchmark clean
@@ -15,7 +16,7 @@ TESTS = tests
 demo:
 	@scripts/setup.sh runtime demo
 	@. ./env.sh && exec python -m hoi_ros.demo --stage $(STAGE) --seconds $(SECONDS) \
-	    $(if $(DATA),--data '$(DATA)')
+	    $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 test:
 	@scripts/setup.sh runtime demo training test

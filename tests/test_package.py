@@ -205,10 +205,10 @@ def test_training_knows_no_ros(path: str):
 
 
 @pytest.mark.parametrize(
-    'module', ['hoi_ros.nodes.depth_pose', 'hoi_ros.stages.depth_pose', 'hoi_ros.replay']
+    'module', ['nodes.depth_pose', 'nodes.sim_camera', 'stages.depth_pose', 'replay', 'demo']
 )
 def test_the_robot_loads_no_training_package(module: str):
-    program = f'import sys, {module}; print(*(set(sys.modules) & set({OFFLINE_MODULES!r})))'
+    program = f'import sys, hoi_ros.{module}; print(*(set(sys.modules) & set({OFFLINE_MODULES!r})))'
     result = subprocess.run(
         [sys.executable, '-c', program], capture_output=True, text=True, check=True, cwd=ROOT
     )

@@ -3,7 +3,7 @@
 
 After Tagliasacchi et al., "Robust Articulated-ICP for Real-Time Hand Tracking" (SGP 2015): observed points are
 matched to the nearest point of the posed mesh and pulled along its normal, while the joints that the network read
-keep the rest in place. Only the pose moves; the shape stays.
+keep the rest in place. Pose and shape move.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class SurfaceFitConfig:
     """Standard deviation of a keypoint of weight 1 that the network read."""
     angle_noise: float = 0.25
     """Standard deviation of the joints' angles about those of the fit, radians."""
+    shape_noise: float = 1.0
+    """Standard deviation of the shape about that of the fit."""
 
 
 class SurfaceFitter:
@@ -62,6 +64,10 @@ class SurfaceFitter:
         palm = model.joints[[1, 4, 7, 10]].mean(0) - wrist
         along = (model.template - wrist) @ (palm / np.linalg.norm(palm))
         self._hand = along > 0.0
+        self._source_joint = np.array([TIP_JOINTS[source - 16] if source >= 16 else source
+                                       for source in KEYPOINT_SOURCES])
+        points_basis = np.concatenate([model.joint_shape_basis, model.tip_shape_basis])
+        self._keypoint_basis = points_basis[list(KEYPOINT_SOURCES)].astype(float)
         self._normals = vertex_normals(model.template.astype(float), model.faces)
 
     def refine(self, fit: HandFit, weights: np.ndarray, points: np.ndarray) -> HandFit:
@@ -77,11 +83,11 @@ class SurfaceFitter:
         """
         model, config = self._model, self._config
         pose = fit.pose.astype(float)
-        translation = fit.translation.astype(float)
+        translation, shape = fit.translation.astype(float), fit.shape.astype(float)
         start = model.anatomical(pose)[1:]
         low, high = model.limits[1:, :, 0], model.limits[1:, :, 1]
         for _ in range(config.steps):
-            geometry = model.forward(pose, fit.shape, translation)
+            geometry = model.forward(pose, shape, translation)
             vertices, keypoints = geometry.vertices, geometry.keypoints
             distance, nearest = cKDTree(vertices).query(points, distance_upper_bound=config.reach)
             seen = np.flatnonzero(distance < config.reach)
@@ -93,7 +99,8 @@ class SurfaceFitter:
             matched = vertices[nearest]
             # The camera sees only what faces it.
             facing = (normals * matched).sum(1) < 0
-            seen, nearest, normals, matched = seen[facing], nearest[facing], normals[facing], matched[facing]
+            seen, nearest, matched = seen[facing], nearest[facing], matched[facing]
+            normals, blended = normals[facing], blended[facing]
             if len(seen) < 40:
                 return fit
             gaps = ((points[seen] - matched) * normals).sum(1)
@@ -101,28 +108,48 @@ class SurfaceFitter:
 
             axes = rotations[self._parents] @ model.axes[1:]
             pivots = keypoints[self._joint_keypoints][1:]
-            along = _motion_along(matched, normals, self._influence[nearest], axes, pivots, keypoints[0])
-            flat = np.concatenate([_motion_along(keypoints, np.broadcast_to(unit, (21, 3)), self._keypoint_influence,
-                                                 axes, pivots, keypoints[0]) for unit in np.eye(3)])
+            growth = self._growth(rotations)
+            weighed = model.weights[nearest]
+            bases = blended @ model.shape_basis[nearest] + (weighed @ growth.reshape(16, 30)).reshape(-1, 3, 10)
+            along = np.concatenate([
+                _motion_along(matched, normals, self._influence[nearest], axes, pivots, keypoints[0]),
+                (normals[:, None] @ bases)[:, 0]], 1)
+            carriers = self._source_joint
+            bases = rotations[carriers] @ self._keypoint_basis + growth[carriers]
+            flat = np.concatenate([np.concatenate([
+                _motion_along(keypoints, np.broadcast_to(unit, (21, 3)), self._keypoint_influence, axes, pivots,
+                              keypoints[0]), bases[:, axis]], 1) for axis, unit in enumerate(np.eye(3))])
             trust = np.tile(weights / config.keypoint_noise ** 2, 3)
             normal = along.T @ (along * pull[:, None]) + flat.T @ (flat * trust[:, None])
             right = along.T @ (pull * gaps) + flat.T @ (trust * (fit.keypoints - keypoints).T.ravel())
             angles = model.anatomical(pose)[1:]
-            keep = 1 / config.angle_noise ** 2
-            normal[np.arange(6, 51), np.arange(6, 51)] += keep
-            right[6:] += keep * (start - angles).ravel()
-            normal[np.arange(51), np.arange(51)] *= 1.0001
-            change = np.clip(np.linalg.solve(normal, right), -0.4, 0.4)
+            loose = np.concatenate([(start - angles).ravel(), fit.shape - shape])
+            keep = np.repeat([config.angle_noise ** -2, config.shape_noise ** -2], [45, 10])
+            normal[np.arange(6, 61), np.arange(6, 61)] += keep
+            right[6:] += keep * loose
+            normal[np.arange(61), np.arange(61)] *= 1.0001
+            change = np.linalg.solve(normal, right)
+            change[:51] = np.clip(change[:51], -0.4, 0.4)
 
             turned = Rotation.from_rotvec(change[:3]) * Rotation.from_rotvec(pose[:3])
-            own = Rotation.from_rotvec((model.axes[1:] @ change[6:].reshape(15, 3, 1))[..., 0])
+            own = Rotation.from_rotvec((model.axes[1:] @ change[6:51].reshape(15, 3, 1))[..., 0])
             fingers = (own * Rotation.from_rotvec(pose[3:].reshape(15, 3))).as_rotvec()
             angles = np.clip((fingers[:, None] @ model.axes[1:])[:, 0], low, high)
-            translation = translation + change[3:6]
+            translation, shape = translation + change[3:6], np.clip(shape + change[51:], -3, 3)
             pose = np.concatenate([turned.as_rotvec(), (model.axes[1:] @ angles[..., None])[..., 0].ravel()])
-        keypoints = model.forward(pose, fit.shape, translation, vertices=False).keypoints
-        return dataclasses.replace(fit, pose=pose.astype(np.float32), translation=translation.astype(np.float32),
-                                   keypoints=keypoints.astype(np.float32))
+        keypoints = model.forward(pose, shape, translation, vertices=False).keypoints
+        return dataclasses.replace(fit, pose=pose.astype(np.float32), shape=shape.astype(np.float32),
+                                   translation=translation.astype(np.float32), keypoints=keypoints.astype(np.float32))
+
+    def _growth(self, rotations: np.ndarray) -> np.ndarray:
+        """(16, 3, 10) what each joint adds to the motion of what it carries, per unit of shape: its own place moves
+        with the bones before it, and the shape of what it carries counts from there."""
+        basis = self._model.joint_shape_basis
+        moved = [basis[0]]
+        for joint in range(1, 16):
+            parent = JOINT_PARENTS[joint]
+            moved.append(moved[parent] + rotations[parent] @ (basis[joint] - basis[parent]))
+        return np.stack(moved) - rotations @ basis
 
 
 def _motion_along(points: np.ndarray, directions: np.ndarray, influence: np.ndarray, axes: np.ndarray,

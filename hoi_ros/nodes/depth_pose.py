@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
@@ -84,7 +85,7 @@ class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
         self._create_stage = create_stage
         self._rectifier: Rectifier | None = None
         self._region: tuple[RegionOfInterest, float] | None = None
-        self._region_subscription = None
+        self._region_subscription: Subscription | None = None
         self._marker_worker: NewestFirstWorker[tuple[int, Header, list[HandEstimate]]] | None = None
         self._marker_due = 0.0
         super().__init__('depth_pose', _SETTINGS)
@@ -116,9 +117,9 @@ class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
 
     def unload(self) -> None:
         super().unload()
-        if self._marker_worker:
-            self._marker_worker.stop()
-        self._marker_worker = None
+        worker, self._marker_worker = self._marker_worker, None
+        if worker:
+            worker.stop()
 
     def start(self) -> None:
         super().start()
@@ -148,19 +149,21 @@ class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
                                    'it away from what is too near')
         height, width = depth.shape
         calibration = calibration_of(frame.messages['camera_info'], width, height, self.where('camera_info'))
-        if self._rectifier is None or self._rectifier.calibration != calibration:
-            self._rectifier = Rectifier(calibration)
-        return stage(self._rectifier.depth(depth), self._rectifier.camera, frame.stamp / 1e9, self._regions())
+        rectifier = self._rectifier
+        if rectifier is None or rectifier.calibration != calibration:
+            self._rectifier = rectifier = Rectifier(calibration)
+        regions = self._regions(rectifier)
+        return stage(rectifier.depth(depth), rectifier.camera, frame.stamp / 1e9, regions)
 
     def publish(self, session: int, header: Header, result: list[HandEstimate]) -> None:
         if self._hands.get_subscription_count():
             self._hands.publish(hand_array(header, result, self.settings['publish_mesh']))
         if result and self.settings['publish_tf']:
             self._publish_tf(header, result)
-        rate, now = self.settings['marker_rate'], time.monotonic()
-        if rate > 0 and now >= self._marker_due and self._markers.get_subscription_count():
+        rate, now, worker = self.settings['marker_rate'], time.monotonic(), self._marker_worker
+        if worker and rate > 0 and now >= self._marker_due and self._markers.get_subscription_count():
             self._marker_due = now + 1 / rate
-            self._marker_worker.offer((session, header, result))
+            worker.offer((session, header, result))
 
     def _publish_tf(self, header: Header, hands: list[HandEstimate]) -> None:
         if not header.frame_id:
@@ -179,21 +182,20 @@ class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
     def _take_region(self, region: RegionOfInterest) -> None:
         self._region = (region, time.monotonic())
 
-    def _regions(self) -> list[Region] | None:
+    def _regions(self, rectifier: Rectifier) -> list[Region] | None:
         if self._region is None or time.monotonic() - self._region[1] > self.settings['region_timeout']:
             return None
         region = self._region[0]
-        camera = self._rectifier.camera
         if not region.width or not region.height:
             return None
-        left, top = region.x_offset, region.y_offset
+        camera, left, top = rectifier.camera, region.x_offset, region.y_offset
         right, bottom = min(left + region.width, camera.width), min(top + region.height, camera.height)
         if left >= right or top >= bottom:
             self.report('warning', f'the region at ({left}, {top}) lies outside the image of {camera.width}x'
                         f'{camera.height} pixels and is ignored: give it in pixels of the depth image',
                         'region')
             return None
-        corners = undistort_points(self._rectifier.calibration, np.array(
+        corners = undistort_points(rectifier.calibration, np.array(
             [[left, top], [right, top], [left, bottom], [right, bottom]], float))
         (left, top), (right, bottom) = corners.min(0), corners.max(0)
         return [Region(left, top, right - left, bottom - top)]

@@ -36,7 +36,8 @@ class FrameStatistics:
         self._counts = dict.fromkeys(('received', 'processed', 'dropped', 'rejected', 'failed'), 0)
         self._arrivals: collections.deque[float] = collections.deque()
         self._results: collections.deque[tuple[float, float, float]] = collections.deque()
-        self._rejection = self._failure = None
+        self._rejection: Refusal | None = None
+        self._failure: Refusal | None = None
 
     def received(self) -> None:
         """A frame came in."""

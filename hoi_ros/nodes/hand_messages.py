@@ -28,17 +28,40 @@ _SIDES = {'left': Hand.LEFT, 'right': Hand.RIGHT}
 
 
 class HandFields(Protocol):
-    """What of an estimated hand goes into a message; metres in the camera's optical frame."""
+    """What of an estimated hand goes into a message; metres and radians in the camera's optical frame."""
 
-    side: str
-    track_id: int
-    score: float
-    joints: np.ndarray
-    joint_scores: np.ndarray
-    pose: np.ndarray
-    shape: np.ndarray
-    translation: np.ndarray
-    vertices: np.ndarray
+    @property
+    def side(self) -> str:
+        """'right' or 'left'."""
+
+    @property
+    def track_id(self) -> int:
+        """The same from frame to frame."""
+
+    @property
+    def score(self) -> float:
+        """0 to 1."""
+
+    @property
+    def joints(self) -> np.ndarray:
+        """(21, 3)."""
+
+    @property
+    def joint_scores(self) -> np.ndarray:
+        """(21,) 0 to 1."""
+
+    @property
+    def pose(self) -> np.ndarray:
+        """(48,) of the hand model of its side, as shape (10,), translation (3,) and vertices (V, 3)."""
+
+    @property
+    def shape(self) -> np.ndarray: ...
+
+    @property
+    def translation(self) -> np.ndarray: ...
+
+    @property
+    def vertices(self) -> np.ndarray: ...
 
 
 def hand_array(header: Header, hands: Iterable[HandFields], with_mesh: bool) -> HandArray:

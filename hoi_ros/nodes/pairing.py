@@ -74,9 +74,11 @@ class Pairing:
     def _complete(self) -> Frame | None:
         if any(message is None for message in self._constants.values()):
             return None
+        if not all(self._kept.values()):
+            return None
         for stamp in sorted(self._kept[self._leader], reverse=True):
             stamps = {topic: nearest(sorted(kept), stamp) for topic, kept in self._kept.items()}
-            if all(other is not None and abs(other - stamp) <= self._tolerance for other in stamps.values()):
+            if all(abs(other - stamp) <= self._tolerance for other in stamps.values()):
                 break
         else:
             return None
@@ -88,9 +90,7 @@ class Pairing:
         return frame
 
 
-def nearest(stamps: Sequence[int], stamp: int) -> int | None:
-    """The one of sorted stamps that is nearest to a stamp; None where there are none."""
-    if not stamps:
-        return None
+def nearest(stamps: Sequence[int], stamp: int) -> int:
+    """The one of sorted stamps, at least one, that is nearest to a stamp."""
     place = bisect.bisect_left(stamps, stamp)
     return min(stamps[max(place - 1, 0):place + 1], key=lambda other: abs(other - stamp))

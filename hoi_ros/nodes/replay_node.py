@@ -34,6 +34,7 @@ from hoi_ros.nodes.camera_topics import DEPTH
 from hoi_ros.nodes.camera_topics import FRAME
 from hoi_ros.nodes.camera_topics import INFO
 from hoi_ros.nodes.camera_topics import camera_info_message
+from hoi_ros.nodes.image_transport import make_room_for_images
 from hoi_ros.nodes.images import image_message
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ def publish_folder(config: ReplayConfig, ros_arguments: Sequence[str] = ()) -> i
     Raises:
         ImageFolderError, CalibrationError: the folder or the calibration file cannot be used.
     """
+    make_room_for_images()
     rclpy.init(args=list(ros_arguments))
     node = None
     try:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -166,7 +168,7 @@ class Session:
         self._end_processes()
 
     def _start(self, name: str, arguments: Sequence[str]) -> None:
-        with self._log(name).open('wb') as log:
+        with self._log(name).open('wb') as log, _uninterrupted():
             # A group of its own: Ctrl-C comes to this process alone, which then ends the others in order.
             self._processes[name] = subprocess.Popen([sys.executable, *arguments], stdout=log,
                                                      stderr=subprocess.STDOUT, start_new_session=True)
@@ -222,3 +224,18 @@ class Session:
             for process in running:
                 process.kill()
                 process.wait()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Puts SIGINT and SIGTERM off: between its start and its entry in a list, a process would be forgotten."""
+    pending: list[int] = []
+    before = {number: signal.signal(number, lambda number, frame: pending.append(number))
+              for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in pending[:1]:
+            signal.raise_signal(number)

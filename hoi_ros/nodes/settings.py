@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from collections.abc import Iterable
+from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange
 from rcl_interfaces.msg import IntegerRange
@@ -27,9 +29,9 @@ class Setting:
     default: Value
     """Its type is the parameter's."""
     description: str
-    lowest: float | None = None
+    lowest: float = math.nan
     """Numbers always have a range, which also keeps NaN and infinity out."""
-    highest: float | None = None
+    highest: float = math.nan
     choices: tuple[str, ...] = ()
     """What a text may be; empty for any."""
     live: bool = False
@@ -37,7 +39,7 @@ class Setting:
 
     def __post_init__(self) -> None:
         number = isinstance(self.default, (int, float)) and not isinstance(self.default, bool)
-        if number and (self.lowest is None or self.highest is None):
+        if number and not self.lowest < self.highest:
             raise ValueError(f'the parameter {self.name} has no range')
 
     def descriptor(self) -> ParameterDescriptor:
@@ -87,7 +89,8 @@ class Settings:
             self._declare(setting)
         node.add_post_set_parameters_callback(self._accept)
 
-    def __getitem__(self, name: str) -> Value:
+    def __getitem__(self, name: str) -> Any:
+        """The value, of the type of the setting's default."""
         return self._node.get_parameter(name).value
 
     def _declare(self, setting: Setting) -> None:

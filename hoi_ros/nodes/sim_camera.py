@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from rclpy.clock import Clock
 from rclpy.clock import ClockType
+from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -62,7 +63,7 @@ class SimCameraNode(ManagedNode):
 
     def __init__(self) -> None:
         self._statistics = FrameStatistics()
-        self._timer = None
+        self._timer: Timer | None = None
         self._period = 0.0
         self._views: list[SimulatedView] = []
         super().__init__('sim_camera', _SETTINGS)

@@ -108,6 +108,13 @@ def test_what_is_not_a_surface_inside_the_cube_is_far() -> None:
     np.testing.assert_allclose(image[(columns < 99) | (columns > 181)], 0, atol=1e-6)
 
 
+def test_no_depth_is_far_even_in_a_cube_that_reaches_the_camera() -> None:
+    depth = np.full((240, 320), 0.12, np.float32)
+    depth[:, ::2], depth[::2] = 0, np.nan
+    image = CubeCrop(CAMERA, np.array([0, 0, 0.12]), 0.25).cut(depth, SIZE)
+    assert set(np.unique(image.round(6))) == {0, 1} and (image == 1).mean() > 0.6
+
+
 def test_what_lies_outside_of_the_image_is_far() -> None:
     corner = CAMERA.unproject(np.array([-0.5, -0.5]), np.array(0.5))
     image = CubeCrop(CAMERA, corner, 0.25).cut(np.full((240, 320), 0.5, np.float32), SIZE)

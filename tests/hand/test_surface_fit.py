@@ -87,3 +87,19 @@ def test_normals_point_out_of_the_hand():
         a, b, c = points[model.faces].transpose(1, 0, 2)
         return (np.cross(a, b) * c).sum() / 6
     assert volume(model.template + 1e-3 * normals) > volume(model.template) * 1.05
+
+
+def test_growth_is_the_derivative_of_the_posed_hand_with_its_shape():
+    model = HandModel.load()
+    fitter = SurfaceFitter(model)
+    rng = np.random.default_rng(0)
+    pose, shape, place = rng.normal(0, 0.4, 48), rng.normal(0, 1, 10), np.zeros(3)
+    rotations = model.forward(pose, shape, place).transforms[:, :3, :3]
+    growth = fitter._growth(rotations)
+    blended = (model.weights @ rotations.reshape(16, 9)).reshape(-1, 3, 3)
+    expected = blended @ model.shape_basis + (model.weights @ growth.reshape(16, 30)).reshape(-1, 3, 10)
+    for number in range(10):
+        step = np.eye(10)[number] * 1e-3
+        difference = (model.forward(pose, shape + step, place).vertices
+                      - model.forward(pose, shape - step, place).vertices) / 2e-3
+        np.testing.assert_allclose(difference, expected[..., number], atol=1e-9)

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import importlib.util
+import os
+from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
 from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.nodes.image_transport import make_room_for_images
 from hoi_ros.nodes.images import colour_of
 from hoi_ros.nodes.images import depth_of
 from hoi_ros.nodes.images import image_message
@@ -60,3 +64,16 @@ def test_cv_bridge_reads_the_rest():
     np.testing.assert_array_equal(colour_of(flat), np.full((4, 4, 3), 90))
     with pytest.raises(ImageFormatError, match='cv_bridge cannot read'):
         colour_of(Image(width=4, height=4, encoding='nonsense', step=4, data=bytes(16)))
+
+
+def test_room_for_images_is_made_where_the_user_made_none(monkeypatch):
+    for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', 'my_own.xml')
+    make_room_for_images()
+    assert 'FASTRTPS_DEFAULT_PROFILES_FILE' not in os.environ
+    monkeypatch.delenv('FASTDDS_DEFAULT_PROFILES_FILE')
+    make_room_for_images()
+    profile = Path(os.environ.pop('FASTRTPS_DEFAULT_PROFILES_FILE'))
+    segment = ElementTree.parse(profile).find('.//{http://www.eprosima.com}segment_size')
+    assert int(segment.text) > 4 * 640 * 480 * 3

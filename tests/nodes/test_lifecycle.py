@@ -156,13 +156,16 @@ def test_a_missing_model_is_said_and_recovered_from(start: Start, bench: Bench, 
                                                     tmp_path: Path) -> None:
     away = tmp_path / 'away'
     models.rename(away)
-    process = start(DEPTH_POSE, {'models': models, 'min_score': 7.5})
+    process = start(DEPTH_POSE, {'models': models, 'min_score': 7.5, 'max_hands': 'two', 'backend': 'abacus'})
 
     bench.until_says('min_score')
     assert bench.diagnosis.level == DiagnosticStatus.ERROR
     assert 'out of range' in bench.says
+    assert "'max_hands' to 'two' of type 'STRING', expecting type 'INTEGER'" in bench.says
+    assert "backend is 'abacus', expected one of auto" in bench.says
     assert bench.state == 'unconfigured'
-    assert bench.set_parameter('min_score', 0.5).successful
+    for name, value in (('max_hands', 1), ('backend', 'auto'), ('min_score', 0.5)):
+        assert bench.set_parameter(name, value).successful
 
     bench.until_says(str(models))
     assert bench.diagnosis.level == DiagnosticStatus.ERROR

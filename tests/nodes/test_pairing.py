@@ -69,7 +69,6 @@ def test_clear_forgets_messages_but_not_constants():
 
 
 def test_nearest():
-    assert nearest([], 3) is None
     assert nearest([1], 3) == 1
     assert nearest([1, 4, 9], 3) == 4
     assert nearest([1, 4, 9], 100) == 9

@@ -11,6 +11,7 @@ from training import __main__ as commands
 def test_training_depth_pose_explains_itself(monkeypatch: pytest.MonkeyPatch,
                                              capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, 'argv', ['training', 'train', 'depth_pose', '--help'])
+    monkeypatch.delitem(sys.modules, 'training.__main__')
     with pytest.raises(SystemExit) as ended:
         runpy.run_module('training', run_name='__main__')
     said = capsys.readouterr().out
