@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 ROOT = Path(__file__).parent
 
@@ -32,7 +32,7 @@ setup(
     description='Hands and the objects they handle, from RGB and depth camera topics, for ROS 2.',
     license='Apache-2.0',
     python_requires='>=3.11',
-    packages=find_packages(include=['hoi_ros', 'hoi_ros.*']),
+    packages=find_namespace_packages(include=['hoi_ros', 'hoi_ros.*']),
     data_files=shared_files('config', 'models'),
     install_requires=requirements('runtime'),
     extras_require={

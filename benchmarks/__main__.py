@@ -18,6 +18,7 @@ from benchmarks import report
 from benchmarks.machine import commit
 from benchmarks.machine import load
 from benchmarks.machine import this_machine
+from hoi_ros.nodes.session import SessionError
 
 Part = Literal['topics', 'overload', 'stage', 'networks', 'generator']
 
@@ -60,11 +61,15 @@ def run(config: BenchmarkConfig) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line."""
+    """Command line; 1 where a node does not do its part, or there is no result to show."""
     config = tyro.cli(BenchmarkConfig, args=arguments, prog='python -m benchmarks')
-    if not config.table:
-        print(f'written  {run(config)}')
-    print(report.table(config.out))
+    try:
+        if not config.table:
+            print(f'written  {run(config)}')
+        print(report.table(config.out))
+    except (SessionError, FileNotFoundError) as error:
+        print(f'benchmarks: {error}', file=sys.stderr)
+        return 1
     return 0
 
 

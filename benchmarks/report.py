@@ -17,8 +17,8 @@ RESULTS = Path(__file__).parent / 'results'
 
 # What the table shows: the text, where the numbers are in the results, and how they are written.
 _ROWS = (
-    ('depth 640×480 → mesh, hand followed, p50 / p99', ('stage.one hand.total.p50_ms', 'stage.one hand.total.p99_ms'),
-     '{:.1f} / {:.1f} ms'),
+    ('depth 640×480 → mesh, hand followed, p50 / p99',
+     ('stage.one hand.total.p50_ms', 'stage.one hand.total.p99_ms'), '{:.1f} / {:.1f} ms'),
     ('— first frame (hand to be found)',
      ('stage.one hand, first frame.total.p50_ms', 'stage.one hand, first frame.total.p99_ms'), '{:.1f} / {:.1f} ms'),
     ('— two hands followed', ('stage.two hands.total.p50_ms', 'stage.two hands.total.p99_ms'), '{:.1f} / {:.1f} ms'),

@@ -150,12 +150,13 @@ def surface_rows(recording: Recording) -> list[Row]:
     """How near the meshes are to the observed surface."""
     agreements = list(_surfaces(recording))
     residuals = [agreement.residual_mm for agreement in agreements if not math.isnan(agreement.residual_mm)]
+    ious = [agreement.silhouette_iou for agreement in agreements]
     sides = [hand.side for answer in recording.answers for hand in answer.hands]
     rows = [('sides', ', '.join(f'{side} {_share(sides.count(side), len(sides))}' for side in sorted(set(sides))))]
     if agreements:
-        rows += [('mesh to depth', f'{np.median(residuals):.1f} mm (median of {len(residuals)} hands)'
-                  if residuals else 'nothing in common'),
-                 ('silhouette IoU', f'{np.mean([agreement.silhouette_iou for agreement in agreements]):.2f}')]
+        distance = f'{np.median(residuals):.1f} mm, worst {max(residuals):.1f} mm' if residuals else 'nothing in common'
+        rows += [('mesh to depth', f'{distance} ({len(agreements)} hands)'),
+                 ('silhouette IoU', f'{np.mean(ious):.2f}, worst {min(ious):.2f}')]
     return rows
 
 

@@ -2,6 +2,7 @@
 """Where the trained models and the default configuration lie."""
 
 import os
+import sys
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -41,7 +42,8 @@ def config_dir() -> Path:
 
 
 def _folder(name: str, variable: str | None = None) -> Path:
-    prefixes = [prefix for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if prefix]
+    # pip installs under the interpreter's own prefix.
+    prefixes = [*filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)), sys.prefix]
     candidates = [_PACKAGE.parent / name, *(Path(prefix, 'share', 'hoi_ros', name) for prefix in prefixes)]
     for candidate in candidates:
         if candidate.is_dir():

@@ -62,7 +62,7 @@ def test_the_table_of_real_frames(recording):
     rows = dict(demo_module.surface_rows(recording))
     assert rows['sides'] == 'right 100.0 %'
     # The wall alone is seen where the hand is said to be.
-    assert rows['mesh to depth'] == 'nothing in common' and rows['silhouette IoU'] == '0.00'
+    assert rows['mesh to depth'] == 'nothing in common (4 hands)' and rows['silhouette IoU'] == '0.00, worst 0.00'
 
 
 def test_picture_and_video_show_the_hands(recording, tmp_path):

@@ -8,6 +8,7 @@ import sys
 import tyro
 
 from training.evaluation import depth_pose as depth_pose_evaluation
+from training.evaluation import surface
 from training.export import depth_pose as depth_pose_export
 from training.recipes import depth_pose
 from training.recipes import hand_finder
@@ -17,7 +18,8 @@ _TRAIN = {'depth_pose': (depth_pose.DepthPoseRecipe, depth_pose.train),
 
 _EXPORT = {'depth_pose': (depth_pose_export.DepthPoseExport, depth_pose_export.export),
            'hand_finder': (depth_pose_export.DepthPoseExport, depth_pose_export.export_finder)}
-_EVALUATE = {'depth_pose': (depth_pose_evaluation.DepthPoseEvaluation, depth_pose_evaluation.evaluate)}
+_EVALUATE = {'depth_pose': (depth_pose_evaluation.DepthPoseEvaluation, depth_pose_evaluation.evaluate),
+             'surface': (surface.SurfaceEvaluation, surface.evaluate)}
 
 
 def main() -> None:

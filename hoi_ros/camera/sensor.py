@@ -32,7 +32,7 @@ class SensorModel:
     smoothing: float = 0.8
     """Standard deviation of the smoothing inside surfaces, pixels."""
     grazing_cosine: float = 0.2
-    """Surfaces seen at a smaller cosine lose half of their pixels."""
+    """Surfaces seen at this cosine lose half of their pixels, at half of it nearly all."""
     edge_loss: float = 0.3
     """Share of the pixels at depth edges that are lost."""
     flying: float = 0.2
@@ -132,7 +132,7 @@ def _quantile(share: float) -> float:
 
 def grain(rng: np.random.Generator, shape: tuple[int, int], width: float) -> np.ndarray:
     """Unit-variance noise (H, W), alike over about `width` pixels."""
-    if width <= 1:
+    if width < 1.2:
         return rng.standard_normal(shape, np.float32)
     small = rng.standard_normal((int(shape[0] / width) + 2, int(shape[1] / width) + 2), np.float32)
     grown = cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)

@@ -67,6 +67,8 @@ def load_engine(
 
         engine = TensorRTEngine(card, model, precision, cache, progress or _say)
     elif chosen == 'openvino':
+        # A robot reports to nobody: OpenVINO runs as well without its usage statistics, which start a thread.
+        sys.modules.setdefault('openvino_telemetry', None)
         from hoi_ros.engines.openvino_engine import OpenVINOEngine
 
         engine = OpenVINOEngine(card, model, precision, threads, cache)

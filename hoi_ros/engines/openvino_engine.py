@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenVINO on the CPU: one latency-tuned infer request, kept for the engine's life."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# A robot reports to nobody: OpenVINO runs as well without its usage statistics, which start a thread on import.
-sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]
-
-import openvino  # noqa: E402
+import openvino
 from numpy.typing import NDArray
 
 from hoi_ros.engines.card import Card

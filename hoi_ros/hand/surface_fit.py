@@ -25,10 +25,10 @@ from hoi_ros.hand.skeleton import TIP_JOINTS
 class SurfaceFitConfig:
     """How strongly the surface pulls. Lengths in metres."""
 
-    steps: int = 2
+    steps: int = 3
     reach: float = 0.025
     """Observed points further than this from the mesh belong to something else."""
-    surface_noise: float = 0.004
+    surface_noise: float = 0.003
     """Standard deviation of an observed point about the mesh; further off, its pull fades."""
     keypoint_noise: float = 0.012
     """Standard deviation of a keypoint of weight 1 that the network read."""
@@ -110,10 +110,10 @@ class SurfaceFitter:
             pivots = keypoints[self._joint_keypoints][1:]
             growth = self._growth(rotations)
             weighed = model.weights[nearest]
-            bases = blended @ model.shape_basis[nearest] + (weighed @ growth.reshape(16, 30)).reshape(-1, 3, 10)
+            carried = (weighed @ growth.reshape(16, 30)).reshape(-1, 3, 10)
+            swelling = ((normals[:, None] @ blended) @ model.shape_basis[nearest] + normals[:, None] @ carried)[:, 0]
             along = np.concatenate([
-                _motion_along(matched, normals, self._influence[nearest], axes, pivots, keypoints[0]),
-                (normals[:, None] @ bases)[:, 0]], 1)
+                _motion_along(matched, normals, self._influence[nearest], axes, pivots, keypoints[0]), swelling], 1)
             carriers = self._source_joint
             bases = rotations[carriers] @ self._keypoint_basis + growth[carriers]
             flat = np.concatenate([np.concatenate([

@@ -30,7 +30,7 @@ from hoi_ros.nodes.recorder import Recorder
 from hoi_ros.nodes.recording import Recording
 
 _PATIENCE = 300.0  # seconds for a process to answer: a busy machine may take long
-_DISCOVERY = 10.0  # seconds for the first answer to come, which a broken node never gives
+_DISCOVERY = 5.0  # seconds for the first answer to come, which a broken node never gives
 _SETTLING = 1.0  # seconds from the first answer to the first frame that counts
 _LATE = 0.5  # seconds that the answers to the last frames may take
 _FAREWELL = 4.0  # seconds for a process to end by itself
@@ -182,7 +182,8 @@ class Session:
             self._executor.spin_once(timeout_sec=min(left, 0.1))
         for name, process in self._processes.items():
             if process.poll() is not None:
-                raise SessionError(f'the process of {name} ended with exit code {process.returncode}; {self._said(name)}')
+                raise SessionError(f'the process of {name} ended with exit code {process.returncode}; '
+                                   f'{self._said(name)}')
 
     def _wait(self, done: Callable[[], bool], event: str) -> None:
         begun = told = time.monotonic()
@@ -237,5 +238,5 @@ def _uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in pending[:1]:
-            signal.raise_signal(number)
+        if pending:
+            signal.raise_signal(pending[0])

@@ -225,7 +225,8 @@ class DepthPoseStage:
             candidates = [self._read_region(depth, camera, region) for region in regions]
         else:
             candidates = [self._read(depth, camera, hand.centre, True, 0.5)
-                          for hand in self._finder(depth, camera, self.max_hands + 2, _CANDIDATE)]
+                          for hand in self._finder(depth, camera, self.max_hands + 2, _CANDIDATE)
+                          if all(np.linalg.norm(hand.centre - reading.centre) > _SAME_HAND for reading in known)]
         fresh: list[CropReading] = []
         for reading in candidates:
             if reading is not None and reading.score >= self.min_score and not _near(reading, known + fresh):
@@ -312,7 +313,7 @@ class DepthPoseStage:
             vertices=self._hands[side].forward(fit.pose, fit.shape, fit.translation).vertices)
 
 
-def surface_points(depth: np.ndarray, crop: CubeCrop, size: int = 44, most: int = 600) -> np.ndarray:
+def surface_points(depth: np.ndarray, crop: CubeCrop, size: int = 44, most: int = 450) -> np.ndarray:
     """Points (N, 3), metres, that the camera saw inside a cube, on a grid of size × size, `most` at the most."""
     patch = crop.warp(depth, size)
     inside = (patch > 0) & (np.abs(patch - crop.centre[2]) < crop.side / 2)

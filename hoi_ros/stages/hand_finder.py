@@ -61,7 +61,7 @@ class HandFinder:
         """The image at the network's size, every so many pixels taken as they are, padded to its shape."""
         scale = min(self._width / camera.width, self._height / camera.height)
         width, height = round(camera.width * scale), round(camera.height * scale)
-        small = cv2.resize(np.asarray(depth, np.float32), (width, height), interpolation=cv2.INTER_NEAREST)
+        small = cv2.resize(np.asarray(depth, np.float32), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         small = cv2.copyMakeBorder(small, 0, self._height - height, 0, self._width - width, cv2.BORDER_CONSTANT,
                                    value=0)
         shrunk = camera.scaled(width, height)

@@ -22,7 +22,8 @@ MACHINE = dataclasses.replace(this_machine(), cpu='Quick CPU', cores=2, gpu='')
 MEASURED = {'commit': 'abc', 'load_before': 0.1, 'taken': '2026-01-01T00:00:00+00:00'}
 SPEED = StageSpeed(Spread(1000, 8.04, 14.0), {'track': 5.0, 'find': 0.0, 'fit': 2.0}, 1.0)
 NETWORK = NetworkSpeed('openvino', Spread(1000, 2.5, 3.0), {'pytorch': 4.0, 'onnxruntime': 2.0})
-TOPICS = TopicFigures(30.0, 60.0, Traffic(1800, 1799, 1, 1799, 30.0, 29.98, 9.12, 14.0, 9.0, 9.2), 312.4, 0.5, 1.25, 2.0)
+TOPICS = TopicFigures(30.0, 60.0, Traffic(1800, 1799, 1, 1799, 30.0, 29.98, 9.12, 14.0, 9.0, 9.2), 312.4, 0.5, 1.25,
+                      2.0)
 OVERLOAD = TopicFigures(120.0, 30.0, Traffic(3600, 2700, 900, 2700, 120.0, 90.0, 11.0, 19.0, 10.9, 11.1), 315.0, 1.0,
                         1.3, 2.1)
 FIGURES = {
@@ -80,9 +81,9 @@ def test_each_machine_has_a_column(tmp_path, capsys):
     assert len({line.count('|') for line in lines}) == 1
 
 
-def test_no_result_is_said(tmp_path):
-    with pytest.raises(FileNotFoundError, match='holds no result'):
-        report.table(tmp_path)
+def test_no_result_is_said(tmp_path, capsys):
+    assert main(['--table', '--out', str(tmp_path)]) == 1
+    assert f'{tmp_path} holds no result' in capsys.readouterr().err
 
 
 def test_a_machine_describes_itself():

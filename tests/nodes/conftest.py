@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(scope='session', autouse=True)
+@pytest.fixture(scope='package', autouse=True)
 def ros() -> Iterator[None]:
     """rclpy for all tests of the nodes, unseen by other machines and other runs."""
     os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)

@@ -71,7 +71,7 @@ def test_the_voting_loss_counts_joints_of_hands_only(batch: tuple[Tensor, ...]) 
     crops, keypoints, _, right = batch
     hand = torch.tensor([1.0, 0, 1, 1, 0, 1, 1, 1])
     moved = keypoints + 0.1 * torch.randn(keypoints.shape, generator=torch.Generator().manual_seed(0))
-    says = moved, torch.full((8, 21), 0.1), torch.full((8, 1), 0.7), torch.full((8, 1), 0.7)
+    says = moved, torch.full((8, 21), 0.1), torch.full((8, 1), 0.7), torch.linspace(0.2, 0.9, 8)[:, None]
     terms = voting_loss(lambda _: says, crops, keypoints, hand, right)
     elsewhere = torch.where(hand[:, None, None] > 0, keypoints, keypoints + 9)
     other_side = torch.where(hand > 0, right, 1 - right)

@@ -23,8 +23,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """start(capacity, ...) → a pool in the test's folder, closed at its end."""
     pools = []
 
-    def started(capacity: int, make: Callable[[], Samples] = COUNTING, workers: int = 1, refresh: bool = False) -> SamplePool:
-        pools.append(SamplePool(make, NUMBER, tmp_path / 'numbers.pool', capacity, workers, refresh))
+    def started(capacity: int, make: Callable[[], Samples] = COUNTING, workers: int = 1,
+                refresh: bool = False) -> SamplePool:
+        pools.append(SamplePool(make, NUMBER, tmp_path / 'numbers.pool', 'seed 0', capacity, workers, refresh))
         return pools[-1]
 
     yield started
@@ -33,7 +34,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_workers_fill_the_pool_with_the_samples_of_the_stream(start: Start) -> None:
-    pool = start(101, workers=2)
+    pool = start(102, workers=2)
     pool.wait(100)
     assert pool.ready >= 100
     np.testing.assert_array_equal(pool.records[:100], np.arange(100))

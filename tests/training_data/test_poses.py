@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 from hoi_ros.hand import HandModel
-from training.data.poses import _GESTURES
+from training.data.poses import GESTURES
 from training.data.poses import gesture_angles
 from training.data.poses import sample_angles
 
@@ -36,7 +36,7 @@ def finger_gap(hand: HandModel, angles: np.ndarray) -> float:
                for one, other in itertools.combinations(fingers, 2))
 
 
-@pytest.mark.parametrize('name', _GESTURES)
+@pytest.mark.parametrize('name', GESTURES)
 def test_gestures_are_hands_that_can_be_made(hand: HandModel, name: str) -> None:
     angles = gesture_angles(hand, name)
     assert (angles >= hand.limits[..., 0] - 1e-6).all() and (angles <= hand.limits[..., 1] + 1e-6).all()

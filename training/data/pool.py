@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import time
@@ -29,22 +30,25 @@ class SamplePool:
     Args:
         make: called without arguments in each worker; returns the stream.
         dtype: of one record.
-        path: of the file; it is reused where it has the right size, so that a killed run goes on at once.
-        capacity: records.
+        path: of the file; it is reused where it was made under the same key, so that a killed run goes on at once.
+        key: what the samples depend on beside their index: seed, split, the generator's version.
+        capacity: records, a multiple of the workers.
         workers: processes.
         refresh: whether to go on past the capacity.
     """
 
-    def __init__(self, make, dtype: np.dtype, path: Path, capacity: int, workers: int = 1,
+    def __init__(self, make, dtype: np.dtype, path: Path, key: str, capacity: int, workers: int = 1,
                  refresh: bool = True) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        counts = path.with_suffix('.counts')
-        size = capacity * dtype.itemsize
-        if not path.is_file() or path.stat().st_size != size or not counts.is_file() \
-                or counts.stat().st_size != 8 * workers:
+        if capacity % workers:
+            raise ValueError(f'a pool of {capacity} records cannot be shared by {workers} workers: make it a multiple')
+        counts, label = path.with_suffix('.counts'), path.with_suffix('.key')
+        key = f'{key} {dtype.descr} {capacity} {workers}'
+        if not (path.is_file() and counts.is_file() and label.is_file() and label.read_text() == key):
             with open(path, 'wb') as file:
-                file.truncate(size)
+                file.truncate(capacity * dtype.itemsize)
             counts.write_bytes(bytes(8 * workers))
+            label.write_text(key)
         self.records = np.memmap(path, dtype, 'r+', shape=(capacity,))
         self._counts = np.memmap(counts, np.int64, 'r+', shape=(workers,))
         context = multiprocessing.get_context('spawn')
@@ -69,8 +73,11 @@ class SamplePool:
         """Waits until `count` records may be drawn.
 
         Raises:
+            ValueError: the pool never holds so many.
             RuntimeError: a worker died; its own error stands above.
         """
+        if count > len(self.records):
+            raise ValueError(f'{count} records are wanted of a pool of {len(self.records)}: give it more capacity')
         while self.ready < count:
             if any(worker.exitcode for worker in self._workers):
                 raise RuntimeError('a process that makes samples ended with an error; see its message above')
@@ -80,6 +87,15 @@ class SamplePool:
         for worker in self._workers:
             worker.terminate()
             worker.join()
+
+
+def generator_key(seed: int, split: str) -> str:
+    """What generated samples depend on: seed, split and the code that makes them."""
+    root = Path(__file__).parents[2]
+    sources = sorted((root / 'training' / 'data').glob('*.py')) + sorted(
+        root / 'hoi_ros' / 'camera' / f'{name}.py' for name in ('crop', 'pinhole', 'raycast', 'sensor'))
+    code = hashlib.sha256(b''.join(source.read_bytes() for source in sources)).hexdigest()
+    return f'seed {seed}, {split}, code {code[:16]}'
 
 
 def _fill(make, dtype, path, counts, capacity, number, workers, refresh) -> None:

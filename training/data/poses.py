@@ -10,12 +10,12 @@ from hoi_ros.hand.skeleton import JOINT_NAMES
 
 # One number a finger (thumb, index, middle, ring, little) for each of: flexion of the first, second and third
 # joint, and abduction, each as a share of its range (0 straight or neutral, 1 the limit of flexion).
-_GESTURES: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...]]] = {
+GESTURES: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...]]] = {
     'open': ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),
     'spread': ((-.3, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0), (.6, .8, .1, -.5, -.9)),
     'closed_flat': ((.4, 0, 0, 0, 0), (.2, 0, 0, 0, 0), (0, 0, 0, 0, 0), (-.4, -.5, 0, .4, .8)),
     'relaxed': ((.2, .25, .3, .35, .35), (.15, .3, .35, .35, .3), (.15, .2, .2, .2, .2), (0, 0, 0, 0, 0)),
-    'fist': ((.8, .9, .95, .95, .95), (.7, .92, .92, .92, .92), (.6, .6, .6, .6, .6), (-.3, 0, 0, 0, 0)),
+    'fist': ((.5, .9, .95, .95, .95), (.3, .92, .92, .92, .92), (.4, .6, .6, .6, .6), (-.3, 0, 0, 0, 0)),
     'hook': ((0, .1, .1, .1, .1), (.1, .85, .85, .85, .85), (.1, .6, .6, .6, .6), (0, 0, 0, 0, 0)),
     'point': ((.7, 0, .9, .9, .9), (.6, .02, .9, .9, .9), (.4, 0, .6, .6, .6), (-.2, 0, 0, 0, 0)),
     'two': ((.8, 0, 0, .9, .9), (.7, 0, 0, .9, .9), (.5, 0, 0, .6, .6), (0, .6, -.4, 0, 0)),
@@ -60,7 +60,7 @@ def sample_angles(model: HandModel, rng: np.random.Generator, attempts: int = 6)
 
 def gesture_angles(model: HandModel, name: str) -> np.ndarray:
     """(16, 3) angles of one of the named gestures."""
-    return _angles(model, np.array(_GESTURES[name]), None)
+    return _angles(model, np.array(GESTURES[name]), None)
 
 
 def _uniform(rng: np.random.Generator) -> np.ndarray:
@@ -71,8 +71,8 @@ def _uniform(rng: np.random.Generator) -> np.ndarray:
 
 
 def _between_gestures(rng: np.random.Generator) -> np.ndarray:
-    names = list(_GESTURES)
-    first, second = (np.array(_GESTURES[names[k]]) for k in rng.integers(len(names), size=2))
+    names = list(GESTURES)
+    first, second = (np.array(GESTURES[names[k]]) for k in rng.integers(len(names), size=2))
     share = rng.beta(0.4, 0.4, (1, 5)) if rng.random() < 0.3 else rng.beta(0.4, 0.4)
     return first * (1 - share) + second * share + rng.normal(0, 0.07, (4, 5))
 
@@ -110,12 +110,14 @@ def _fingers_collide(model: HandModel, angles: np.ndarray, clearance: float = 0.
     points = model.forward(pose, np.zeros(10, np.float32), np.zeros(3, np.float32), vertices=False).keypoints
     chains = points[1:].reshape(5, 4, 3)
     shares = np.linspace(0, 1, 4)[:, None]
-    bones = (chains[:, :-1, None] * (1 - shares) + chains[:, 1:, None] * shares)[:, :, :]
-    dense = np.concatenate([bones[0, 1:].reshape(1, -1, 3), bones[1:, 1:].reshape(4, -1, 3)])
-    flat = dense.reshape(-1, 3)
-    owner = np.repeat(np.arange(5), dense.shape[1])
+    bones = chains[:, :-1, None] * (1 - shares) + chains[:, 1:, None] * shares
+    # The thumb's metacarpal lies in the palm; so do the first points of the fingers' proximal phalanges.
+    fingers = [bones[0, 1:].reshape(-1, 3), *(finger.reshape(-1, 3)[1:] for finger in bones[1:])]
+    flat = np.concatenate(fingers)
+    owner = np.repeat(np.arange(5), [len(finger) for finger in fingers])
     gaps = ((flat[:, None] - flat[None]) ** 2).sum(-1)
     gaps[owner[:, None] == owner[None]] = 1
     palm = np.concatenate([points[[0]] * s + points[[5, 9, 13, 17]] * (1 - s) for s in (0.1, 0.35, 0.6, 0.85)])
-    to_palm = ((flat[:, None] - palm[None]) ** 2).sum(-1)
+    beyond = np.concatenate([bones[:, 1:].reshape(-1, 3)])
+    to_palm = ((beyond[:, None] - palm[None]) ** 2).sum(-1)
     return bool(gaps.min() < clearance ** 2 or to_palm.min() < 0.012 ** 2)

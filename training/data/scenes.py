@@ -92,7 +92,8 @@ class Scene:
         pixels = np.round(view.camera.project(points)).astype(int)
         inside = ((pixels >= 0) & (pixels < [view.camera.width, view.camera.height])).all(1)
         column, row = pixels[inside].T
-        hidden = (view.depth[row, column] < points[inside, 2] - 0.01) & (view.owners[row, column] != number)
+        depth = view.depth[row, column]
+        hidden = (depth > 0) & (depth < points[inside, 2] - 0.01) & (view.owners[row, column] != number)
         return float((~hidden).sum() / len(points))
 
 
@@ -201,7 +202,9 @@ class SceneGenerator:
         wrist = hand.keypoints[0]
         scale = float(np.linalg.norm(hand.keypoints[9] - wrist) / np.linalg.norm(model.forward(
             np.zeros(48, np.float32), np.zeros(10, np.float32), np.zeros(3, np.float32), False).keypoints[9]))
-        flexion, deviation = rng.uniform(-55, 60), rng.uniform(-18, 28)
+        # Towards the little finger the wrist goes further than towards the thumb.
+        flexion = rng.uniform(-55, 60)
+        deviation = rng.uniform(-28, 18) * (1 if hand.side == 'right' else -1)
         bend = Rotation.from_rotvec(np.radians(flexion) * across) * Rotation.from_rotvec(np.radians(deviation) * out)
         down = bend.apply(-along)
         if down @ (-wrist / np.linalg.norm(wrist)) > 0.8:

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import cv2
@@ -67,8 +68,10 @@ class TestFrames:
         if not notes.is_file():
             frame = self[index]
             cv2.imwrite(str(image), (np.minimum(frame.depth, 6.5) * 1e4 + 0.5).astype(np.uint16))
-            notes.write_text(json.dumps({'camera': dataclasses.asdict(frame.camera), 'sides': frame.sides,
+            fresh = notes.with_suffix('.new')
+            fresh.write_text(json.dumps({'camera': dataclasses.asdict(frame.camera), 'sides': frame.sides,
                                          'keypoints': frame.keypoints.tolist(), 'counted': frame.counted.tolist()}))
+            os.replace(fresh, notes)
         kept = json.loads(notes.read_text())
         depth = cv2.imread(str(image), cv2.IMREAD_UNCHANGED).astype(np.float32) * np.float32(1e-4)
         return TestFrame(depth, Pinhole(**kept['camera']), tuple(kept['sides']),
@@ -126,6 +129,9 @@ def evaluate(config: DepthPoseEvaluation) -> dict:
         if not frame.sides:
             empty += 1
             silent += not hands
+    if not predicted:
+        raise SystemExit(f'{config.models}/{config.variant} found none of {counted} hands in {config.frames} frames: '
+                         'there is nothing to measure')
     sided_array = np.array(sided)
     metrics = evaluate_joints(np.array(predicted), np.array(truth))
     figures = {
@@ -153,7 +159,7 @@ def evaluate(config: DepthPoseEvaluation) -> dict:
 def _rounded(value: object) -> object:
     if isinstance(value, tuple | list):
         return [_rounded(part) for part in value]
-    return round(value, 4) if isinstance(value, float) else value
+    return round(float(value), 4) if isinstance(value, float) else value
 
 
 def prepare(config: DepthPoseEvaluation) -> None:

@@ -40,7 +40,7 @@ class DepthPoseExport:
 
 def export(config: DepthPoseExport) -> None:
     """Exports a pose network; its file says which of the two it is."""
-    kept = torch.load(config.weights, weights_only=True)
+    kept = torch.load(config.weights, map_location='cpu', weights_only=True)
     joints = TensorSpec('joints', (1, 21, 3), unit='half cubes', meaning='u right, v down, d away in [-1, 1] of the '
                         'cube; wrist, then thumb, index, middle, ring, little, each from the palm to the tip')
     if kept['network'] == 'voting':
@@ -68,7 +68,7 @@ def export(config: DepthPoseExport) -> None:
 
 def export_finder(config: DepthPoseExport) -> None:
     """Exports the hand finder."""
-    kept = torch.load(config.weights, weights_only=True)
+    kept = torch.load(config.weights, map_location='cpu', weights_only=True)
     network = HandFinderNet()
     network.load_state_dict(kept['weights'])
     record = DepthFrames(split='validation')[0]

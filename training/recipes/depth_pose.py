@@ -23,6 +23,7 @@ from training.data.depth_crops import CropAugmentation
 from training.data.depth_crops import DepthPatches
 from training.data.depth_crops import augment
 from training.data.pool import SamplePool
+from training.data.pool import generator_key
 from training.networks.depth_pose import LSPSRegressor
 from training.networks.depth_pose import PoseVAE
 from training.networks.depth_pose import Posterior
@@ -48,7 +49,7 @@ class DepthPoseRecipe:
     """Processes that render."""
     refresh: bool = True
     """Whether they go on once the pool is full, replacing the oldest patches by new ones."""
-    left_share: float = 0.35
+    left_share: float = 0.5
     """Share of the hands shown as left ones, from which the network learns to tell right from left."""
     vae_steps: int = 60_000
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/depth_pose')))
@@ -115,11 +116,15 @@ def posterior_loss(posterior: nn.Module, vae: PoseVAE, crops: Tensor, keypoints:
     return {'posterior': 10 * (distance * counted).sum() / counted.sum().clamp(min=1)}
 
 
+def _on_cpu(outputs: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+    return tuple(output.cpu() for output in outputs) if isinstance(outputs, tuple) else outputs.cpu()
+
+
 def validation_batch(augmentation: CropAugmentation, count: int, cube_jitter: float = 0.01
-                     ) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray]:
+                     ) -> tuple[Tensor, Tensor, np.ndarray]:
     """Unseen hands of the validation split, cut with the finder's uncertainty and without turning."""
     patches = DepthPatches(split='validation')
-    still = dataclasses.replace(augmentation, rotation=0.0, scale=0.0, centre_jitter=cube_jitter)
+    still = dataclasses.replace(augmentation, rotation=0.0, scale=0.0, centre_jitter=cube_jitter, fragments=(0.0, 0.0))
     crops, keypoints, hands = [], [], []
     for index in range(count):
         record = patches[index]
@@ -127,32 +132,33 @@ def validation_batch(augmentation: CropAugmentation, count: int, cube_jitter: fl
         crops.append(crop)
         keypoints.append(points)
         hands.append(record['hand'])
-    return (torch.from_numpy(np.stack(crops)[:, None]), torch.from_numpy(np.stack(keypoints)), np.array(hands),
-            np.array([augmentation.cube]))
+    return torch.from_numpy(np.stack(crops)[:, None]), torch.from_numpy(np.stack(keypoints)), np.array(hands)
 
 
 def train(recipe: DepthPoseRecipe) -> None:
     """Trains, validates and leaves the weights in `<out>/weights.pt`."""
     size = 96 if recipe.network == 'voting' else 128
     augmentation = CropAugmentation(cube=recipe.cube, size=size)
-    pool = SamplePool(functools.partial(DepthPatches, recipe.loop.seed), PATCH_DTYPE, recipe.pool, recipe.capacity,
-                      recipe.workers, recipe.refresh)
+    pool = SamplePool(functools.partial(DepthPatches, recipe.loop.seed), PATCH_DTYPE, recipe.pool,
+                      generator_key(recipe.loop.seed, 'train'), recipe.capacity, recipe.workers, recipe.refresh)
     try:
         pool.wait(4 * recipe.loop.batch)
         batches = Batches(pool, augmentation, recipe.loop.batch, recipe.loop.seed, recipe.left_share)
-        crops, keypoints, hands, _ = validation_batch(augmentation, 1024)
+        crops, keypoints, hands = validation_batch(augmentation, 1024)
         millimetres = recipe.cube * 500
 
         def validate(network: nn.Module) -> dict[str, float]:
+            device = next(network.parameters()).device
             with torch.inference_mode():
-                outputs = [network(part) for part in crops.split(128)]
+                outputs = [_on_cpu(network(part.to(device))) for part in crops.split(128)]
             joints = torch.cat([o[0] if isinstance(o, tuple) else o for o in outputs])
             error = (joints - keypoints).norm(dim=-1).numpy()[hands] * millimetres
             figures = {'mean_joint_error_mm': float(error.mean()),
                        'within_40_mm': float((error.max(1) <= 40).mean())}
             if isinstance(outputs[0], tuple):
                 with torch.inference_mode():
-                    mirrored = torch.cat([network(part.flip(-1))[3] for part in crops.split(128)])[:, 0].numpy()
+                    mirrored = torch.cat([network(part.flip(-1).to(device))[3].cpu()
+                                          for part in crops.split(128)])[:, 0].numpy()
                 said = torch.cat([o[2] for o in outputs])[:, 0].numpy()
                 sides = torch.cat([o[3] for o in outputs])[:, 0].numpy()
                 figures['hand_told'] = float(((said > 0.5) == hands).mean())
@@ -166,9 +172,9 @@ def train(recipe: DepthPoseRecipe) -> None:
             vae = train_vae(recipe, pool, augmentation)
             posterior = Posterior()
             progress = fit(posterior, recipe.loop, batches,
-                           lambda forward, *batch: posterior_loss(forward, vae, *batch),
+                           lambda forward, crops, *rest: posterior_loss(forward, vae.to(crops.device), crops, *rest),
                            lambda module: validate(LSPSRegressor(module, vae)))
-            network = LSPSRegressor(posterior, vae).eval()
+            network = LSPSRegressor(posterior.cpu(), vae.cpu()).eval()
         figures = validate(network)
     finally:
         pool.close()
@@ -182,16 +188,18 @@ def train_vae(recipe: DepthPoseRecipe, pool: SamplePool, augmentation: CropAugme
     if path.is_file():
         vae.load_state_dict(torch.load(path, weights_only=True))
         return vae.eval()
+    pool.wait(min(20_000, recipe.capacity))
     records = pool.records[:pool.ready]
     hands = np.flatnonzero(records['hand'])[:40_000]
     rng = np.random.default_rng([recipe.loop.seed, 11])
     points = torch.from_numpy(np.stack([augment(records[k], augmentation, rng)[1] for k in hands]))
+    learned, held = points[len(points) // 10:], points[:len(points) // 10]
     config = dataclasses.replace(recipe.loop, out=recipe.loop.out / 'vae', steps=recipe.vae_steps, minutes=20.0,
                                  batch=64, precision='32-true', learning_rate=1e-3, weight_decay=0.0, every=5000)
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([recipe.loop.seed, 13, step])
-        chosen = points[rng.integers(len(points), size=config.batch)]
+        chosen = learned[rng.integers(len(learned), size=config.batch)]
         turn = torch.from_numpy(rng.uniform(-np.pi, np.pi, config.batch).astype(np.float32))
         cosine, sine = turn.cos()[:, None], turn.sin()[:, None]
         x, y, z = chosen.unbind(-1)
@@ -203,18 +211,18 @@ def train_vae(recipe: DepthPoseRecipe, pool: SamplePool, augmentation: CropAugme
 
     def validate(network: PoseVAE) -> dict[str, float]:
         with torch.inference_mode():
-            held = points[-4096:]
-            error = (network.decode(network.encode(held)[0]) - held).norm(dim=-1).mean()
+            known = held.to(next(network.parameters()).device)
+            error = (network.decode(network.encode(known)[0]) - known).norm(dim=-1).mean()
         return {'vae_error_mm': float(error) * recipe.cube * 500}
 
     fit(vae, config, batch, loss, validate)
-    torch.save(vae.state_dict(), path)
+    torch.save(vae.cpu().state_dict(), path)
     return vae.eval()
 
 
 def save(recipe: DepthPoseRecipe, network: nn.Module, progress: Progress, figures: dict[str, float]) -> None:
     """Weights, what it took and what it reached, for the export."""
-    torch.save({'weights': network.state_dict(), 'network': recipe.network, 'cube': recipe.cube,
+    torch.save({'weights': network.cpu().state_dict(), 'network': recipe.network, 'cube': recipe.cube,
                 'seed': recipe.loop.seed, 'progress': dataclasses.asdict(progress), 'figures': figures},
                recipe.loop.out / 'weights.pt')
     print(f'{recipe.loop.out}/weights.pt after {progress.samples} samples in {progress.seconds / 60:.0f} min: '

@@ -23,6 +23,7 @@ from training.data.depth_frames import DepthFrames
 from training.data.depth_frames import FrameAugmentation
 from training.data.depth_frames import augment_frame
 from training.data.pool import SamplePool
+from training.data.pool import generator_key
 from training.networks.hand_finder import HandFinderNet
 from training.recipes.loop import LoopConfig
 from training.recipes.loop import fit
@@ -103,9 +104,11 @@ def finder_loss(network: nn.Module, frames: Tensor, heat: Tensor, weight: Tensor
 def finder_figures(network: nn.Module, records: np.ndarray, threshold: float = 0.3) -> dict[str, float]:
     """How often hands are found (centre within 60 mm), how far off, and how many are not there."""
     found, counted, false, errors = 0, 0, 0, []
+    device = next(network.parameters(), torch.empty(0)).device
     for record in records:
+        frame = torch.from_numpy(finder_input(record['depth'] * np.float32(1e-4)))[None]
         with torch.inference_mode():
-            heat, place = network(torch.from_numpy(finder_input(record['depth'] * np.float32(1e-4)))[None])
+            heat, place = (output.cpu() for output in network(frame.to(device)))
         camera = Pinhole(FRAME_WIDTH, FRAME_HEIGHT, *record['camera'])
         hands = decode(heat[0].numpy(), place[0].numpy(), camera, 2, threshold)
         taken: set[int] = set()
@@ -130,8 +133,8 @@ def finder_figures(network: nn.Module, records: np.ndarray, threshold: float = 0
 
 def train(recipe: HandFinderRecipe) -> None:
     """Trains, validates and leaves the weights in `<out>/weights.pt`."""
-    pool = SamplePool(functools.partial(DepthFrames, recipe.loop.seed), FRAME_DTYPE, recipe.pool, recipe.capacity,
-                      recipe.workers, recipe.refresh)
+    pool = SamplePool(functools.partial(DepthFrames, recipe.loop.seed), FRAME_DTYPE, recipe.pool,
+                      generator_key(recipe.loop.seed, 'train'), recipe.capacity, recipe.workers, recipe.refresh)
     try:
         pool.wait(8 * recipe.loop.batch)
         held = DepthFrames(split='validation')
@@ -142,7 +145,7 @@ def train(recipe: HandFinderRecipe) -> None:
         figures = finder_figures(network, records)
     finally:
         pool.close()
-    torch.save({'weights': network.state_dict(), 'seed': recipe.loop.seed,
+    torch.save({'weights': network.cpu().state_dict(), 'seed': recipe.loop.seed,
                 'progress': dataclasses.asdict(progress), 'figures': figures}, recipe.loop.out / 'weights.pt')
     print(f'{recipe.loop.out}/weights.pt after {progress.samples} samples in {progress.seconds / 60:.0f} min: '
           + ', '.join(f'{name} {value:.4g}' for name, value in figures.items()))

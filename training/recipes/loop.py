@@ -64,7 +64,7 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
     Args:
         network: in place.
         config: budget and schedule.
-        batch: step → the tensors of one batch, on the CPU.
+        batch: number of the batch, another one on each device → its tensors, on the CPU.
         loss: (forward, *batch) → named terms; their sum is minimised. `forward` runs the network in the
             configured precision.
         validate: network in evaluation mode → named figures.
@@ -108,7 +108,8 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
         for group in optimizer.param_groups:
             group['lr'] = config.learning_rate * max(rise, 0.01) * fall
         wrapped.train()
-        terms = loss(wrapped, *(tensor.to(fabric.device) for tensor in batch(progress.step)))
+        drawn = batch(progress.step * fabric.world_size + fabric.global_rank)
+        terms = loss(wrapped, *(tensor.to(fabric.device) for tensor in drawn))
         total = sum(terms.values())
         optimizer.zero_grad()
         fabric.backward(total)
