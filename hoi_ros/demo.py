@@ -194,6 +194,8 @@ def draw(recording: Recording, picture: Path, video: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 where a hand came out, 130 after Ctrl-C or SIGTERM."""
     import tyro
+    # A shell starts a background job with SIGINT ignored; whoever sends it all the same means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return demo(tyro.cli(DemoConfig, args=arguments, prog='python -m hoi_ros.demo'))
