@@ -51,6 +51,7 @@ def generate_launch_description() -> LaunchDescription:
             ('depth', depth),
             ('camera_info', camera_info),
             ('region', LaunchConfiguration('region')),
+            ('regions', LaunchConfiguration('regions')),
         ],
         output='screen',
     )
@@ -99,6 +100,11 @@ def generate_launch_description() -> LaunchDescription:
                 'region',
                 'region',
                 'Topic that says where to look for the hand (sensor_msgs/RegionOfInterest).',
+            ),
+            declare(
+                'regions',
+                'regions',
+                'Topic of boxes to look for hands in (vision_msgs/Detection2DArray).',
             ),
             declare('namespace', '', 'Namespace of the nodes.'),
             declare(

@@ -7,6 +7,7 @@ import sys
 
 import tyro
 
+from training.evaluation import calibration
 from training.evaluation import depth_pose as depth_pose_evaluation
 from training.evaluation import surface
 from training.export import depth_pose as depth_pose_export
@@ -19,6 +20,7 @@ _TRAIN = {'depth_pose': (depth_pose.DepthPoseRecipe, depth_pose.train),
 _EXPORT = {'depth_pose': (depth_pose_export.DepthPoseExport, depth_pose_export.export),
            'hand_finder': (depth_pose_export.DepthPoseExport, depth_pose_export.export_finder)}
 _EVALUATE = {'depth_pose': (depth_pose_evaluation.DepthPoseEvaluation, depth_pose_evaluation.evaluate),
+             'score': (calibration.ScoreEvaluation, calibration.evaluate),
              'surface': (surface.SurfaceEvaluation, surface.evaluate)}
 
 

@@ -18,6 +18,8 @@ from sensor_msgs.msg import Image
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
+from vision_msgs.msg import Detection2D
+from vision_msgs.msg import Detection2DArray
 from visualization_msgs.msg import MarkerArray
 
 from hoi_ros.camera.calibration import calibration_of
@@ -84,8 +86,8 @@ class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
     def __init__(self, create_stage: Callable[..., DepthPoseStage] = DepthPoseStage) -> None:
         self._create_stage = create_stage
         self._rectifier: Rectifier | None = None
-        self._region: tuple[RegionOfInterest, float] | None = None
-        self._region_subscription: Subscription | None = None
+        self._wanted: tuple[list[Region], float] | None = None
+        self._region_subscriptions: list[Subscription] = []
         self._marker_worker: NewestFirstWorker[tuple[int, Header, list[HandEstimate]]] | None = None
         self._marker_due = 0.0
         super().__init__('depth_pose', _SETTINGS)
@@ -123,17 +125,19 @@ class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
 
     def start(self) -> None:
         super().start()
-        self._region = None
-        self._region_subscription = self.create_subscription(
-            RegionOfInterest, 'region', self._take_region, qos_profile(self.settings, 'input_qos'))
+        self._wanted = None
+        qos = qos_profile(self.settings, 'input_qos')
+        self._region_subscriptions = [
+            self.create_subscription(RegionOfInterest, 'region', self._take_region, qos),
+            self.create_subscription(Detection2DArray, 'regions', self._take_detections, qos)]
         header = Header(stamp=self.get_clock().now().to_msg())
         self._topology.publish(mesh_topology(header, self._models['right'], self._models['left']))
 
     def stop(self) -> None:
         super().stop()
-        if self._region_subscription:
-            self.destroy_subscription(self._region_subscription)
-        self._region_subscription = None
+        for subscription in self._region_subscriptions:
+            self.destroy_subscription(subscription)
+        self._region_subscriptions = []
 
     def tune(self, stage: DepthPoseStage) -> None:
         stage.max_hands, stage.min_score = self.settings['max_hands'], self.settings['min_score']
@@ -180,31 +184,51 @@ class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
         self.publish_within(session, lambda: self._markers.publish(markers))
 
     def _take_region(self, region: RegionOfInterest) -> None:
-        self._region = (region, time.monotonic())
+        wanted = Region(region.x_offset, region.y_offset, region.width, region.height)
+        self._wanted = ([wanted], time.monotonic()) if region.width and region.height else None
+
+    def _take_detections(self, detections: Detection2DArray) -> None:
+        self._wanted = [region_of(detection) for detection in detections.detections], time.monotonic()
 
     def _regions(self, rectifier: Rectifier) -> list[Region] | None:
-        if self._region is None or time.monotonic() - self._region[1] > self.settings['region_timeout']:
+        if self._wanted is None or time.monotonic() - self._wanted[1] > self.settings['region_timeout']:
             return None
-        region = self._region[0]
-        if not region.width or not region.height:
-            return None
-        camera, left, top = rectifier.camera, region.x_offset, region.y_offset
-        right, bottom = min(left + region.width, camera.width), min(top + region.height, camera.height)
-        if left >= right or top >= bottom:
-            self.report('warning', f'the region at ({left}, {top}) lies outside the image of {camera.width}x'
-                        f'{camera.height} pixels and is ignored: give it in pixels of the depth image',
-                        'region')
+        wanted = self._wanted[0]
+        regions = [region for given in wanted if (region := self._rectified(given, rectifier)) is not None]
+        # A detector that sees no hand is believed; one whose boxes lie outside of the image is not.
+        return regions if regions or not wanted else None
+
+    def _rectified(self, region: Region, rectifier: Rectifier) -> Region | None:
+        """The part of a region that lies in the image, in pixels of the image without distortion."""
+        camera = rectifier.camera
+        left, top = max(region.x, 0), max(region.y, 0)
+        right, bottom = min(region.x + region.width, camera.width), min(region.y + region.height, camera.height)
+        # Not-a-number compares false: such a region lies nowhere.
+        if not (left < right and top < bottom):
+            self.report('warning', f'the region at ({region.x:g}, {region.y:g}) of {region.width:g}x{region.height:g} '
+                        f'pixels lies outside the image of {camera.width}x{camera.height} pixels and is ignored: '
+                        'give it in pixels of the depth image', 'region')
             return None
         corners = undistort_points(rectifier.calibration, np.array(
             [[left, top], [right, top], [left, bottom], [right, bottom]], float))
         (left, top), (right, bottom) = corners.min(0), corners.max(0)
-        return [Region(left, top, right - left, bottom - top)]
+        return Region(left, top, right - left, bottom - top, region.side)
 
     def _smoothing(self) -> OneEuroConfig | None:
         if not self.settings['smoothing.enabled']:
             return None
         return OneEuroConfig(self.settings['smoothing.min_cutoff'], self.settings['smoothing.beta'],
                              self.settings['smoothing.derivative_cutoff'])
+
+
+def region_of(detection: Detection2D) -> Region:
+    """A detection's box; the class of its best hypothesis says the side where it holds the word left or right."""
+    box = detection.bbox
+    best = max(detection.results, key=lambda result: result.hypothesis.score, default=None)
+    named = best.hypothesis.class_id.lower() if best else ''
+    sides = [side for side in ('left', 'right') if side in named]
+    return Region(box.center.position.x - box.size_x / 2, box.center.position.y - box.size_y / 2, box.size_x,
+                  box.size_y, sides[0] if len(sides) == 1 else None)
 
 
 def main() -> int:

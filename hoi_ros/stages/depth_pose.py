@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,12 +32,19 @@ from hoi_ros.stages.one_euro import OneEuroFilter
 VARIANTS = ('depth_pose', 'depth_pose_lsps')
 """The network that ships, and the paper's."""
 
-_CANDIDATE = 0.2
+_CANDIDATE = 0.1
 """Lowest score of the finder that is worth a look: the pose network says whether it is a hand."""
+_DOUBTFUL = 0.02
+"""What a first glance, cut in the wrong place, finds less surely a hand is not looked at again."""
+_FOLLOWED = 0.5
+"""A hand that is followed is given up below this share of the score that a new one needs."""
 _RECENTRE = 0.012
 """A crop whose hand's centre lies further off than this is cut again around it, metres."""
 _SAME_HAND = 0.07
 """Two hands whose centres are nearer than this are one, metres."""
+_SIDE_READ, _SIDE_FITTED = 0.26, 1.5
+"""How much of a new hand's side the network's log-odds and the logarithm of the two fits' residuals tell (logistic
+regression on 1,064 hands of the validation split)."""
 _GOOD_JOINT = 0.02
 """A joint's score is the probability that it is nearer to the truth than this, metres."""
 
@@ -73,19 +81,46 @@ class HandEstimate:
 
 
 @dataclasses.dataclass(frozen=True)
+class ScoreCalibration:
+    """Makes probabilities of the network's scores (Platt, "Probabilistic Outputs for Support Vector Machines", 1999):
+    its log-odds times `scale` plus `offset`. Beside the hands that it learned from, the network saw few of the
+    things that a whole image holds; `training.evaluation.calibration` fits the two numbers on such images."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+    margin: ClassVar[float] = 1e-4
+    """No score is closer to certainty."""
+
+    def __call__(self, score: float) -> float:
+        odds = self.scale * log_odds(score, self.margin) + self.offset
+        return 1 / (1 + math.exp(-odds))
+
+
+@dataclasses.dataclass(frozen=True)
 class CropReading:
     """What the network says of one crop: joints (21, 3) metres, the expected error of each (21,) metres, the
-    probability of a hand and that its side is the one it was cut for."""
+    probability of a hand and that its side is the one it was cut for; `fit` where the joints were fitted already."""
 
     joints: np.ndarray
     spread: np.ndarray
     score: float
     side_fits: float
     right: bool
+    fit: HandFit | None = None
 
     @property
     def centre(self) -> np.ndarray:
         return self.joints.mean(0)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(21,) how much each joint counts in a fit, 0 to 1."""
+        return np.clip(0.01 / np.maximum(self.spread, 1e-3), 0.05, 1.0) ** 2
+
+    @property
+    def residual(self) -> float:
+        """Mean distance of the joints from those of the fit, metres; a large one where there is no fit."""
+        return max(self.fit.residual, 1e-4) if self.fit else 0.1
 
 
 @dataclasses.dataclass
@@ -130,6 +165,7 @@ class DepthPoseStage:
         self._engine = load_engine(models / variant, backend, threads=threads)
         self._cube = float(self._engine.card.parameters['cube_m'])
         self._size = self._engine.inputs[0].shape[-1]
+        self.calibration = ScoreCalibration(**self._engine.card.parameters.get('score_calibration', {}))
         self._finder = HandFinder(models, backend, threads)
         right = HandModel.load(models / 'hand_model' / 'hand.npz')
         self._hands = {'right': right, 'left': right.mirrored()}
@@ -205,9 +241,10 @@ class DepthPoseStage:
         for track in self._tracks[:self.max_hands]:
             step = np.clip(track.velocity * (stamp - track.stamp), -0.06, 0.06)
             reading = self._read(depth, camera, track.centre + step, track.right)
-            if reading.score < self.min_score or _near(reading, [other for _, other in followed]):
+            if (reading.score < _FOLLOWED * self.min_score
+                    or _near(reading, [other for _, other in followed])):
                 continue
-            evidence = _log_odds(reading.side_fits) * (1 if reading.right else -1)
+            evidence = log_odds(reading.side_fits) * (1 if reading.right else -1)
             track.side_evidence = float(np.clip(0.9 * track.side_evidence + evidence, -12, 12))
             if track.right != reading.right:
                 # The side that the whole track speaks for, not this frame's, is reported.
@@ -222,16 +259,22 @@ class DepthPoseStage:
         if wanted <= 0 or (followed and regions is None and self._frame % 5):
             return []
         if regions is not None:
-            candidates = [self._read_region(depth, camera, region) for region in regions]
+            candidates = [reading for region in regions
+                          if (reading := self._read_region(depth, camera, region)) is not None]
         else:
-            candidates = [self._read(depth, camera, hand.centre, True, 0.5)
-                          for hand in self._finder(depth, camera, self.max_hands + 2, _CANDIDATE)
-                          if all(np.linalg.norm(hand.centre - reading.centre) > _SAME_HAND for reading in known)]
+            candidates = self.candidates(depth, camera, known)
         fresh: list[CropReading] = []
         for reading in candidates:
-            if reading is not None and reading.score >= self.min_score and not _near(reading, known + fresh):
+            if reading.score >= self.min_score and not _near(reading, known + fresh):
                 fresh.append(reading)
         return fresh[:wanted]
+
+    def candidates(self, depth: np.ndarray, camera: Pinhole,
+                   known: Sequence[CropReading] = ()) -> list[CropReading]:
+        """What may be a hand, however unsure, away from those that are known; the finder's surest first."""
+        return [self._read(depth, camera, hand.centre, True, 0.5)
+                for hand in self._finder(depth, camera, self.max_hands + 2, _CANDIDATE)
+                if all(np.linalg.norm(hand.centre - reading.centre) > _SAME_HAND for reading in known)]
 
     def _read_region(self, depth: np.ndarray, camera: Pinhole, region: Region) -> CropReading | None:
         """Tries a hand at the depths that the region holds: its nearest surface need not be the hand."""
@@ -251,21 +294,36 @@ class DepthPoseStage:
         """Reads the hand near a centre, cutting again around what was read.
 
         A hand that is followed is cut for the other side too where its own does not fit. One that is not (its side
-        has a prior) is always read as both, and the surer side is taken.
+        has a prior) is always read as both: the side is taken that the network is surer of and whose hand model the
+        joints fit better.
         """
         reading = self._glance(depth, camera, centre, right, self.views if prior_right is None else 1)
-        if reading.score < _CANDIDATE:
+        if reading.score < _DOUBTFUL:
             return reading
         if prior_right is not None or np.linalg.norm(reading.centre - centre) > _RECENTRE:
             centre = reading.centre
             reading = self._glance(depth, camera, centre, right, self.views)
-        if reading.score < self.min_score or (prior_right is None and reading.side_fits >= 0.5):
+        if reading.score < _DOUBTFUL or (prior_right is None and reading.side_fits >= 0.5):
             return reading
         other = self._glance(depth, camera, centre, not right, self.views)
-        evidence = _log_odds(other.side_fits) - _log_odds(reading.side_fits)
-        if prior_right is not None:
-            evidence += _log_odds(1 - prior_right if right else prior_right)
-        return other if evidence > 0 else reading
+        evidence = log_odds(other.side_fits) - log_odds(reading.side_fits)
+        if prior_right is None:
+            return other if evidence > 0 else reading
+        reading, other = self._fitted(reading), self._fitted(other)
+        evidence = (_SIDE_READ * evidence + _SIDE_FITTED * math.log(reading.residual / other.residual)
+                    + log_odds(1 - prior_right if right else prior_right))
+        sureness = 1 / (1 + math.exp(-abs(evidence)))
+        return dataclasses.replace(other if evidence > 0 else reading, side_fits=sureness)
+
+    def _fitted(self, reading: CropReading) -> CropReading:
+        """The reading with the hand that its joints fit; without one where they lie on one line."""
+        try:
+            return dataclasses.replace(reading, fit=self._fit(reading, None))
+        except ValueError:
+            return reading
+
+    def _fit(self, reading: CropReading, guess: HandFit | None) -> HandFit:
+        return self._fitters['right' if reading.right else 'left'].fit(reading.joints, reading.weights, guess)
 
     def _glance(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool, views: int) -> CropReading:
         """The mean of what the network says of a cube seen under so many turns of the camera."""
@@ -275,7 +333,7 @@ class DepthPoseStage:
         readings = [self._network(depth, crop) for crop in crops]
         return CropReading(
             np.mean([reading.joints for reading in readings], 0), np.mean([reading.spread for reading in readings], 0),
-            float(np.mean([reading.score for reading in readings])),
+            self.calibration(float(np.mean([reading.score for reading in readings]))),
             float(np.mean([reading.side_fits for reading in readings])), right)
 
     def _network(self, depth: np.ndarray, crop: CubeCrop) -> CropReading:
@@ -288,7 +346,7 @@ class DepthPoseStage:
 
     def _start(self, reading: CropReading, stamp: float) -> _Track:
         self._next_identity += 1
-        evidence = _log_odds(reading.side_fits) * (1 if reading.right else -1)
+        evidence = log_odds(reading.side_fits) * (1 if reading.right else -1)
         return _Track(self._next_identity, evidence, reading.centre, np.zeros(3), stamp,
                       OneEuroFilter(self.smoothing) if self.smoothing else None)
 
@@ -298,10 +356,9 @@ class DepthPoseStage:
             track.velocity = (reading.centre - track.centre) / (stamp - track.stamp)
         track.centre, track.stamp = reading.centre, stamp
         side = 'right' if reading.right else 'left'
-        weights = np.clip(0.01 / np.maximum(reading.spread, 1e-3), 0.05, 1.0) ** 2
-        fit = self._fitters[side].fit(reading.joints, weights, track.fit)
+        fit = reading.fit or self._fit(reading, track.fit)
         crop = CubeCrop(camera, fit.keypoints.mean(0).astype(float), self._cube)
-        fit = self._surfaces[side].refine(fit, weights, surface_points(depth, crop))
+        fit = self._surfaces[side].refine(fit, reading.weights, surface_points(depth, crop))
         if track.smoothing:
             # Filtered joints are no hand any more: the model is fitted to them once again.
             fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)
@@ -328,7 +385,8 @@ def _near(reading: CropReading, others: list[CropReading]) -> bool:
     return any(np.linalg.norm(reading.centre - other.centre) < _SAME_HAND for other in others)
 
 
-def _log_odds(probability: float) -> float:
-    probability = min(max(probability, 0.01), 0.99)
+def log_odds(probability: float, margin: float = 0.01) -> float:
+    """Logarithm of p / (1 − p), no closer to certainty than the margin."""
+    probability = min(max(probability, margin), 1 - margin)
     return math.log(probability / (1 - probability))
 

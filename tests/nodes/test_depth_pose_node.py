@@ -12,12 +12,17 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from hoi_ros.msg import MeshTopology
+from hoi_ros.nodes.depth_pose import region_of
 from hoi_ros.nodes.images import image_message
 from hoi_ros.nodes.qos import LATCHED
+from hoi_ros.stages.depth_pose import Region
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D
+from vision_msgs.msg import Detection2DArray
+from vision_msgs.msg import ObjectHypothesisWithPose
 
 from .bench import DEPTH_POSE
 from .bench import FRAME
@@ -265,6 +270,36 @@ def test_a_region_outside_the_image_is_ignored_and_said(bench: Bench, node: Node
         bench.send_good()
 
     bench.until(lambda: 'lies outside the image' in node.log, send, 'the warning')
+    bench.until_hands()
+
+
+def box(x: float, y: float, *classes: tuple[str, float]) -> Detection2D:
+    detection = Detection2D()
+    detection.bbox.center.position.x, detection.bbox.center.position.y = float(x), float(y)
+    detection.bbox.size_x = detection.bbox.size_y = 40.0
+    for name, score in classes:
+        result = ObjectHypothesisWithPose()
+        result.hypothesis.class_id, result.hypothesis.score = name, score
+        detection.results.append(result)
+    return detection
+
+
+def test_a_box_says_where_the_hand_is_and_its_class_which_side() -> None:
+    assert region_of(box(100, 60)) == Region(80, 40, 40, 40, None)
+    assert region_of(box(0, 0, ('right_hand', 0.2), ('Left', 0.7))).side == 'left'
+    assert region_of(box(0, 0, ('hand', 0.9))).side is None
+
+
+@pytest.mark.parametrize('x', [WIDTH + 50, math.nan])
+def test_boxes_outside_the_image_are_ignored_and_said(bench: Bench, node: NodeProcess, x: float) -> None:
+    publish = bench.create_publisher(Detection2DArray, '/regions')
+    detections = Detection2DArray(detections=[box(x, 40)])
+
+    def send() -> None:
+        publish(detections)
+        bench.send_good()
+
+    bench.until(lambda: f'the region at ({x - 20:g}, 20)' in node.log, send, 'the warning')
     bench.until_hands()
 
 

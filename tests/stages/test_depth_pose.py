@@ -64,7 +64,8 @@ def test_joints_are_in_metres_where_the_hand_is(stage, frames):
 
 
 def test_the_mirror_image_shows_the_other_hand(stage, frames):
-    for depth, scene in frames[:4]:
+    compared = 0
+    for depth, scene in frames:
         camera = scene.camera
         mirrored = dataclasses.replace(camera, cx=camera.width - 1 - camera.cx)
         pairs = [read(stage, depth, camera), read(stage, np.ascontiguousarray(depth[:, ::-1]), mirrored)]
@@ -73,6 +74,8 @@ def test_the_mirror_image_shows_the_other_hand(stage, frames):
         first, second = (hands[0] for hands in pairs)
         if np.linalg.norm(first.joints.mean(0) * [-1, 1, 1] - second.joints.mean(0)) < 0.02:
             assert first.side != second.side
+            compared += 1
+    assert compared >= len(frames) // 2
 
 
 def test_mesh_pose_and_joints_are_one_hand(stage, frames):

@@ -24,6 +24,7 @@ from training.data.depth_crops import DepthPatches
 from training.data.depth_crops import augment
 from training.data.pool import SamplePool
 from training.data.pool import generator_key
+from training.export.onnx_import import load_weights
 from training.networks.depth_pose import LSPSRegressor
 from training.networks.depth_pose import PoseVAE
 from training.networks.depth_pose import Posterior
@@ -52,6 +53,8 @@ class DepthPoseRecipe:
     left_share: float = 0.5
     """Share of the hands shown as left ones, from which the network learns to tell right from left."""
     vae_steps: int = 60_000
+    start: Path | None = None
+    """Model folder whose network the training of `voting` goes on from."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/depth_pose')))
 
 
@@ -167,6 +170,8 @@ def train(recipe: DepthPoseRecipe) -> None:
 
         if recipe.network == 'voting':
             network: nn.Module = VotingPoseNet(VotingConfig(size=size))
+            if recipe.start:
+                load_weights(network, recipe.start, crops[:256])
             progress = fit(network, recipe.loop, batches, voting_loss, validate)
         else:
             vae = train_vae(recipe, pool, augmentation)

@@ -24,6 +24,7 @@ from training.data.depth_frames import FrameAugmentation
 from training.data.depth_frames import augment_frame
 from training.data.pool import SamplePool
 from training.data.pool import generator_key
+from training.export.onnx_import import load_weights
 from training.networks.hand_finder import HandFinderNet
 from training.recipes.loop import LoopConfig
 from training.recipes.loop import fit
@@ -42,6 +43,8 @@ class HandFinderRecipe:
     capacity: int = 65_536
     workers: int = 1
     refresh: bool = True
+    start: Path | None = None
+    """Model folder whose network the training goes on from."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(
         Path('runs/hand_finder'), batch=32, learning_rate=1.5e-3))
 
@@ -140,6 +143,9 @@ def train(recipe: HandFinderRecipe) -> None:
         held = DepthFrames(split='validation')
         records = np.stack([held[index] for index in range(400)])
         network = HandFinderNet()
+        if recipe.start:
+            load_weights(network, recipe.start, torch.from_numpy(np.stack(
+                [finder_input(record['depth'] * np.float32(1e-4)) for record in records[:128]])))
         progress = fit(network, recipe.loop, Batches(pool, recipe.loop.batch, recipe.loop.seed), finder_loss,
                        lambda module: finder_figures(module, records))
         figures = finder_figures(network, records)
