@@ -8,86 +8,66 @@ calls nothing that the pickle names: arrays are rebuilt from the bytes the file 
 from __future__ import annotations
 
 import dataclasses
-import pickle
-import re
 from pathlib import Path
-from typing import Any
-from typing import Self
 
 import numpy as np
-import scipy.sparse
 import tyro
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.skeleton import JOINT_NAMES
 from hoi_ros.hand.skeleton import JOINT_PARENTS
 from hoi_ros.hand.skeleton import TIP_JOINTS
+from training import inert_pickle
 from training.hand.build import LIMITS_DEGREES
 
 # The fingertips of the right hand as manopth and most of the literature take them, thumb to little.
 _MANO_VERTICES = 778
 _MANO_TIPS = (745, 317, 444, 556, 673)
 _NEEDED = ('v_template', 'shapedirs', 'posedirs', 'J_regressor', 'weights', 'f', 'kintree_table')
-
-# Far above any hand's joint regressor: a damaged size must not fill the memory.
-_MOST_NUMBERS = 10_000_000
+_POSE_SPACE = ('hands_mean', 'hands_components')
 
 
 class ManoFileError(ValueError):
     """A MANO pickle is damaged, asks for code that has no place in it, or holds no right hand."""
 
 
-class _Record:
-    """Stands for an object of the pickle: keeps what the file says of it, runs nothing."""
+@dataclasses.dataclass(frozen=True)
+class PoseSpace:
+    """The mean pose and the principal components in which some data sets write the 45 numbers of the fingers.
 
-    kind = ''
-    arguments: tuple[Any, ...]
-    state: Any
+    HandModel's pose is about the flat hand; MANO's `flat_hand_mean=False` adds the mean, `use_pca=True` multiplies
+    with the components.
+    """
 
-    def __new__(cls, *arguments: Any) -> Self:
-        record = super().__new__(cls)
-        record.arguments = arguments
-        record.state = None
-        return record
+    mean: np.ndarray
+    """(45,) radians."""
+    components: np.ndarray
+    """(45, 45), one component a row."""
 
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
+    @classmethod
+    def load(cls, path: str | Path) -> PoseSpace | None:
+        """Reads the pose space that `python -m training.hand.mano` writes beside a hand model; None where a file
+        has none, as that of the project's own hand."""
+        with np.load(path, allow_pickle=False) as file:
+            names = [field.name for field in dataclasses.fields(cls)]
+            if any(f'pose_{name}' not in file.files for name in names):
+                return None
+            return cls(*(file[f'pose_{name}'] for name in names))
 
+    def mirrored(self) -> PoseSpace:
+        """The pose space of the other hand, x → −x."""
+        signs = np.tile(np.array([1, -1, -1], np.float32), 15)
+        return PoseSpace(self.mean * signs, self.components * signs)
 
-def _kind(name: str) -> type[_Record]:
-    return type(f'_{name.title()}Record', (_Record,), {'kind': name})
+    def pose(self, written: np.ndarray, principal: bool) -> np.ndarray:
+        """The (48,) pose about the flat hand of one that is written about the mean.
 
-
-_ARRAY, _SPARSE_COLUMNS, _SPARSE_ROWS = _kind('array'), _kind('csc'), _kind('csr')
-_DTYPE, _BYTES, _REBUILT, _OTHER = _kind('dtype'), _kind('bytes'), _kind('rebuilt'), _kind('other')
-_CHUMPY, _SELECT = _kind('chumpy'), _kind('select')
-
-# All that a pickle may name, as Python 2 and 3, old and new NumPy and SciPy write it.
-_ADMITTED: dict[tuple[str, str], type[_Record]] = {
-    ('numpy.core.multiarray', '_reconstruct'): _ARRAY,
-    ('numpy._core.multiarray', '_reconstruct'): _ARRAY,
-    ('numpy', 'ndarray'): _OTHER,
-    ('numpy', 'dtype'): _DTYPE,
-    ('scipy.sparse.csc', 'csc_matrix'): _SPARSE_COLUMNS,
-    ('scipy.sparse._csc', 'csc_matrix'): _SPARSE_COLUMNS,
-    ('scipy.sparse.csr', 'csr_matrix'): _SPARSE_ROWS,
-    ('scipy.sparse._csr', 'csr_matrix'): _SPARSE_ROWS,
-    ('chumpy.ch', 'Ch'): _CHUMPY,
-    ('chumpy.reordering', 'Select'): _SELECT,
-    ('_codecs', 'encode'): _BYTES,
-    **{(module, '_reconstructor'): _REBUILT for module in ('copy_reg', 'copyreg')},
-    **{(module, name): _OTHER
-       for module in ('__builtin__', 'builtins') for name in ('object', 'set', 'frozenset')},
-}
-
-
-class _InertUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> type[_Record]:
-        admitted = _ADMITTED.get((module, name))
-        if admitted is None:
-            raise ManoFileError(f'refused, and nothing run: it asks for {module}.{name}, which has no place '
-                                'in a MANO model; take the file of the MANO download')
-        return admitted
+        Args:
+            written: (48,) the wrist's axis-angle, then the fingers' axis-angles, or their coefficients.
+            principal: whether the 45 numbers are coefficients of the components.
+        """
+        fingers = written[3:] @ self.components if principal else written[3:]
+        return np.concatenate([written[:3], self.mean + fingers])
 
 
 def convert(path: str | Path) -> HandModel:
@@ -106,34 +86,46 @@ def read_pickle(path: str | Path) -> dict[str, np.ndarray]:
     """Reads the arrays of a MANO pickle (Python 2 or 3) without running anything it names.
 
     Returns:
-        The arrays that make a hand model, by MANO's names.
+        The arrays that make a hand model and, where the file has them, its pose space, by MANO's names.
 
     Raises:
-        ManoFileError: the file is missing or damaged, holds no dictionary, lacks an array, or names a class
-            or function that is not one of NumPy's and SciPy's array classes or chumpy's Ch and Select.
+        ManoFileError: the file is missing or damaged, holds no dictionary, lacks an array of the hand model, or names
+            a class or function that is not one of NumPy's and SciPy's array classes or chumpy's Ch and Select.
     """
     path = Path(path)
     if not path.is_file():
         raise ManoFileError('no such file; give the MANO_RIGHT.pkl of your MANO download')
     try:
-        with path.open('rb') as file:
-            content = _InertUnpickler(file, encoding='latin1').load()
-    except ManoFileError:
-        raise
-    except Exception as error:  # a damaged pickle raises almost any kind
-        raise ManoFileError(f'not a readable pickle ({error}); download it again') from error
-    if not isinstance(content, dict):
-        raise ManoFileError(f'holds a {type(content).__name__}, expected the dictionary of a MANO model')
+        content = inert_pickle.read_dictionary(path)
+    except inert_pickle.PickleError as error:
+        raise ManoFileError(str(error)) from error
     missing = [name for name in _NEEDED if name not in content]
     if missing:
         raise ManoFileError(f'lacks {", ".join(missing)}: no MANO model, whose file has {", ".join(_NEEDED)}')
     arrays = {}
-    for name in _NEEDED:
+    for name in (*_NEEDED, *(name for name in _POSE_SPACE if name in content)):
         try:
-            arrays[name] = np.atleast_1d(_array(content[name]))
-        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
-            raise ManoFileError(f'{name} cannot be rebuilt ({error}); download the file again') from error
+            arrays[name] = np.atleast_1d(inert_pickle.array(content[name]))
+        except inert_pickle.PickleError as error:
+            raise ManoFileError(f'{name} {error}; download the file again') from error
     return arrays
+
+
+def pose_space(arrays: dict[str, np.ndarray]) -> PoseSpace | None:
+    """MANO's pose space of the right hand, or None where the file has none.
+
+    Args:
+        arrays: as `read_pickle` gives them.
+
+    Raises:
+        ManoFileError: an array has another shape or numbers that are not finite.
+    """
+    if any(name not in arrays for name in _POSE_SPACE):
+        return None
+    for name, shape in zip(_POSE_SPACE, ((45,), (45, 45)), strict=True):
+        if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
+            raise ManoFileError(f'{name} has shape {arrays[name].shape}, expected {shape} finite numbers')
+    return PoseSpace(*(_single(arrays[name]) for name in _POSE_SPACE))
 
 
 def hand_model(arrays: dict[str, np.ndarray]) -> HandModel:
@@ -232,46 +224,6 @@ def _furthest(template: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> 
     return rows
 
 
-def _array(value: Any) -> np.ndarray:
-    """The array that a record, or a list of numbers, stands for."""
-    if not isinstance(value, _Record):
-        return np.asarray(value, float)
-    record = value
-    if record.kind == 'rebuilt':  # copy_reg._reconstructor(class, object, None)
-        record = record.arguments[0]()
-        record.state = value.state
-    state = record.state
-    if record.kind == 'array':
-        return _rebuilt_array(*state)
-    if record.kind == 'chumpy':
-        return _array(state['x'])
-    if record.kind == 'select':
-        picked = _array(state['a']).ravel()[_array(state['idxs'])]
-        shape = state.get('preferred_shape')
-        return picked if shape is None else picked.reshape(shape)
-    if record.kind in ('csc', 'csr'):
-        rows, columns = (int(size) for size in state['_shape'])
-        if rows * columns > _MOST_NUMBERS:
-            raise ValueError(f'a matrix of {rows} × {columns} is too large for a hand')
-        matrix = scipy.sparse.csc_matrix if record.kind == 'csc' else scipy.sparse.csr_matrix
-        parts = tuple(_array(state[name]) for name in ('data', 'indices', 'indptr'))
-        return matrix(parts, (rows, columns)).toarray()
-    raise ValueError('it is no array')
-
-
-def _rebuilt_array(_version: int, shape: tuple[int, ...], dtype: _Record, by_column: bool,
-                   data: Any) -> np.ndarray:
-    code, order = str(dtype.arguments[0]), str(dtype.state[1])
-    if not re.fullmatch('[biuf][1248]', code) or order not in ('<', '>', '|', '='):
-        raise ValueError(f'an array of dtype {order}{code}, expected plain numbers')
-    if isinstance(data, _Record):  # _codecs.encode(text, 'latin1')
-        data = data.arguments[0]
-    if isinstance(data, str):
-        data = data.encode('latin1')
-    flat = np.frombuffer(data, np.dtype(order + code))
-    return flat.reshape(shape, order='F' if by_column else 'C').astype(flat.dtype.newbyteorder('='))
-
-
 @dataclasses.dataclass(frozen=True)
 class ManoConfig:
     """Converts MANO_RIGHT.pkl to a hand model file."""
@@ -284,12 +236,18 @@ class ManoConfig:
 
 def main(config: ManoConfig) -> None:
     try:
-        model = convert(config.pickle)
+        arrays = read_pickle(config.pickle)
+        model, space = hand_model(arrays), pose_space(arrays)
     except ManoFileError as error:
-        raise SystemExit(f'error: {error}') from error
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    model.save(config.out)
-    print(f'{config.out}: {len(model.template)} vertices, {len(model.faces)} triangles')
+        raise SystemExit(f'error: {config.pickle}: {error}') from error
+    out = config.out if config.out.suffix == '.npz' else Path(f'{config.out}.npz')  # as NumPy would name it
+    out.parent.mkdir(parents=True, exist_ok=True)
+    model.save(out)
+    if space is not None:
+        with np.load(out) as file:
+            saved = dict(file)
+        np.savez_compressed(out, **saved, pose_mean=space.mean, pose_components=space.components)
+    print(f'{out}: {len(model.template)} vertices, {len(model.faces)} triangles')
 
 
 if __name__ == '__main__':

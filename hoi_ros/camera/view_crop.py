@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A square cut out of a colour image as a camera would see it that looks straight at the square's centre."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from hoi_ros.camera.pinhole import Pinhole
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewCrop:
+    """The view of a camera turned towards a place in the image, perhaps rolled, perhaps mirrored.
+
+    A hand at the image's border is seen from the side. Turning the camera, which a homography does exactly, shows it
+    as it would look in the middle, so that the same pose is the same picture everywhere.
+    """
+
+    camera: Pinhole
+    centre: np.ndarray
+    """(2,) pixels."""
+    side: float
+    """Of the square, pixels of the image at its centre."""
+    mirrored: bool = False
+    """Whether right and left are swapped, so that a left hand looks like a right one."""
+    turn: float = 0.0
+    """Roll of the camera about its axis, radians; the mirror comes first."""
+
+    @property
+    def _axes(self) -> np.ndarray:
+        """(3, 3) rows are the turned camera's axes in the camera's optical frame; left-handed where mirrored."""
+        forward = self._ray / np.linalg.norm(self._ray)
+        right = np.cross([0.0, 1.0, 0.0], forward)
+        right /= np.linalg.norm(right)
+        down = np.cross(forward, right)
+        if self.mirrored:
+            right = -right
+        cosine, sine = np.cos(self.turn), np.sin(self.turn)
+        return np.stack([cosine * right + sine * down, cosine * down - sine * right, forward])
+
+    @property
+    def _ray(self) -> np.ndarray:
+        return self.camera.unproject(np.asarray(self.centre, float), np.float64(1))
+
+    @property
+    def focal(self) -> float:
+        """Focal length over half of the square's side: a point at (x, y, z) of the turned camera lies at
+        focal · (x, y) / z half squares of the centre."""
+        focal = (self.camera.fx + self.camera.fy) / 2
+        return float(focal * np.linalg.norm(self._ray) / (self.side / 2))
+
+    def warp(self, image: np.ndarray, size: int) -> np.ndarray:
+        """The square of an image (H, W) or (H, W, C) as (size, size) or (size, size, C); 0 outside of the image."""
+        # Shrinking by more than two would skip pixels: shrink in two steps, the second one averages.
+        finer = max(1, round(self.side / size))
+        inner = size * finer
+        scale = self.focal * inner / 2
+        view = np.array([[scale, 0, (inner - 1) / 2], [0, scale, (inner - 1) / 2], [0, 0, 1]])
+        homography = view @ self._axes @ np.linalg.inv(self.camera.matrix)
+        warped = cv2.warpPerspective(image, homography, (inner, inner), flags=cv2.INTER_LINEAR, borderValue=0)
+        return warped if finer == 1 else cv2.resize(warped, (size, size), interpolation=cv2.INTER_AREA)
+
+    def to_camera(self, points: np.ndarray) -> np.ndarray:
+        """Metres in the turned camera's axes (..., 3) → the camera's optical frame."""
+        return points @ self._axes
+
+    def from_camera(self, points: np.ndarray) -> np.ndarray:
+        """Metres in the camera's optical frame (..., 3) → the turned camera's axes: the inverse of `to_camera`."""
+        return points @ self._axes.T
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Points in the turned camera's axes (..., 3) → half squares right and down of the centre (..., 2)."""
+        return self.focal * points[..., :2] / points[..., 2:]
+
+    def width_at(self, depth: np.ndarray | float) -> np.ndarray | float:
+        """How many metres wide the square is at a depth along the turned camera's axis."""
+        return 2 * depth / self.focal
+
+    def point(self, place: np.ndarray, width: float) -> np.ndarray:
+        """The point (3,) in the turned camera's axes that lies `place` (2,) half squares of the centre where the
+        square is so many metres wide: the inverse of `project` and `width_at`."""
+        depth = width * self.focal / 2
+        return np.array([place[0] * width / 2, place[1] * width / 2, depth])

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One image of a hand and of the object that it holds, the same type for every data set and for the generator."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+from typing import Protocol
+
+import numpy as np
+
+from hoi_ros.camera.pinhole import Pinhole
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectLabel:
+    """The object of an image: a mesh in its own frame and where it is, metres, camera's optical frame."""
+
+    name: str
+    """Its name in the data set, or its family in generated data."""
+    vertices: np.ndarray
+    """(M, 3) float32, the object's own frame."""
+    faces: np.ndarray
+    """(F, 3) int32."""
+    pose: np.ndarray
+    """(4, 4) from the object's frame to the camera's."""
+
+    @property
+    def placed(self) -> np.ndarray:
+        """(M, 3) vertices in the camera's frame."""
+        return self.vertices @ self.pose[:3, :3].T + self.pose[:3, 3]
+
+
+@dataclasses.dataclass(frozen=True)
+class HandObjectSample:
+    """An image with what is known of it; None where a data set does not say. Metres, camera's optical frame."""
+
+    name: str
+    """What identifies the image in its data set."""
+    image: np.ndarray
+    """(H, W, 3) uint8 RGB."""
+    camera: Pinhole
+    side: Literal['left', 'right']
+    keypoints: np.ndarray | None
+    """(21, 3) wrist, then thumb, index, middle, ring, little, each from the palm to the tip."""
+    pose: np.ndarray | None = None
+    """(48,) axis-angle pose of the hand model that the data set is labelled with, the mean pose added."""
+    shape: np.ndarray | None = None
+    """(10,)."""
+    hand_vertices: np.ndarray | None = None
+    """(V, 3); MANO's 778 in the public data sets."""
+    held: ObjectLabel | None = None
+    contact: np.ndarray | None = None
+    """(V,) bool, vertices of the hand that touch the object."""
+    depth: np.ndarray | None = None
+    """(H, W) float32 metres, 0 invalid."""
+
+
+class HandObjectSamples(Protocol):
+    """A data set's split: index → sample. Picklable, so that workers can hold it."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> HandObjectSample: ...

@@ -1,0 +1,426 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far predicted meshes of a hand and its object are from the true ones, and how hand and object meet.
+
+The protocol of Tse et al., "Collaborative Learning for Hand and Object Reconstruction with Attention-guided Graph
+Convolution" (CVPR 2022), section 4, Tables 1 and 2. Coordinates go in as metres; each figure's name ends with its unit.
+
+Table 1 heads the object error with "mm" (641.5 → 385.7), and equation 3 halves two sums over points. Neither can be
+that column: half the sum over 600 points would put the points 1 mm apart, nearer than 600 points on one and the same
+object lie to each other. The code of ObMan (Hasson et al., CVPR 2019), the table's baseline, adds the means of the
+squared distances of the two directions, in mm², with 600 points on the true surface: `chamfer_mm2`. ObMan compares
+them with the 642 predicted vertices; here both surfaces are sampled, as the paper says. `chamfer_mm` is a mean
+distance, which reads as a length.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from training.evaluation.metrics import align_rigid
+from training.evaluation.metrics import align_similarity
+from training.evaluation.metrics import mean_joint_error
+
+CHAMFER_POINTS = 600
+"""Points a surface for the Chamfer distance, as in ObMan."""
+
+VOXEL_MM = 5.0
+"""Edge of the voxels in which the intersection is counted, as in the paper."""
+
+CONTACT_MM = 4.0
+"""A hand vertex this near to the object touches it, as in HO-3D's contact labels."""
+
+# Slanted, so that no axis-parallel face or edge is met along its length; any direction gives the same answer.
+_RAYS = np.array([[0.439, 0.618, 0.652], [-0.712, 0.310, 0.630], [0.234, -0.811, 0.536]])
+
+
+class OpenSurfaceError(ValueError):
+    """A mesh has no inside: it has holes, or its triangles do not all face the same way."""
+
+
+class Surface:
+    """A triangle mesh to measure on.
+
+    Args:
+        vertices: (V, 3) metres.
+        faces: (F, 3) vertex indices.
+
+    Raises:
+        ValueError: an array has another shape, a vertex is not finite, or a face names no vertex.
+    """
+
+    def __init__(self, vertices: np.ndarray, faces: np.ndarray) -> None:
+        self.vertices, self.faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
+        for name, array in (('vertices', self.vertices), ('faces', self.faces)):
+            if array.ndim != 2 or array.shape[1] != 3 or len(array) == 0:
+                raise ValueError(f'{name} have shape {array.shape}, expected (N, 3) with at least one row')
+        if not np.isfinite(self.vertices).all():
+            bad = int((~np.isfinite(self.vertices).all(1)).sum())
+            raise ValueError(f'{bad} of {len(self.vertices)} vertices are not finite: count the sample as a failure')
+        if self.faces.min() < 0 or self.faces.max() >= len(self.vertices):
+            raise ValueError(f'faces name vertices {self.faces.min()} to {self.faces.max()}, '
+                             f'expected 0 to {len(self.vertices) - 1}')
+
+    @functools.cached_property
+    def closed(self) -> bool:
+        """Whether there is an inside: each edge is run through as often one way as the other.
+
+        Vertices in one place count as one (a texture's seam is no hole). A deformed icosphere stays closed even where
+        it folds through itself.
+        """
+        _, welded = np.unique(self.vertices, axis=0, return_inverse=True)
+        edges = _edges(welded.reshape(-1)[self.faces])
+        forward, backward = (np.sort(start * len(self.vertices) + end) for start, end in (edges.T, edges.T[::-1]))
+        return bool(np.array_equal(forward, backward))
+
+    def check_closed(self) -> None:
+        """Raises an OpenSurfaceError where there is no inside."""
+        if not self.closed:
+            raise OpenSurfaceError(f'a mesh of {len(self.faces)} triangles has no inside: close its holes '
+                                   '(`close_holes`) and turn its triangles the same way')
+
+    def distances(self, points: np.ndarray) -> np.ndarray:
+        """(N,) distance of points (N, 3) to the surface, metres; never negative."""
+        return self._scene.compute_distance(self._local(points), nthreads=1).numpy().astype(np.float64)
+
+    def contains(self, points: np.ndarray) -> np.ndarray:
+        """(N,) whether points (N, 3) are inside.
+
+        The surface winds around what is inside it, once or more: where it overlaps itself, as a fist's fingers or a
+        folded icosphere do, is inside too, which a count of crossings (odd or even) gets wrong.
+
+        Raises:
+            OpenSurfaceError: the mesh is not closed.
+        """
+        self.check_closed()
+        points = np.asarray(points, np.float64)
+        near = ((points >= self.vertices.min(0)) & (points <= self.vertices.max(0))).all(1)
+        if not near.any():  # Open3D crashes where it gets no rays
+            return near
+        local = self._local(points[near]).numpy()
+        rays = np.concatenate([np.tile(local, (len(_RAYS), 1)),
+                               np.repeat(_RAYS, len(local), 0).astype(np.float32)], 1)
+        hits = self._scene.list_intersections(rays, nthreads=1)
+        ray = hits['ray_ids'].numpy()
+        along = (self._normals[hits['primitive_ids'].numpy()] * rays[ray, 3:]).sum(1)
+        winding = np.bincount(ray, np.sign(along), minlength=len(rays)).reshape(len(_RAYS), len(local))
+        # The rays agree but where one meets an edge: the odd one out does not count.
+        near[near] = np.median(winding, 0) != 0
+        return near
+
+    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """(count, 3) points, uniform over the area; over the triangles where all of them have shrunk to nothing."""
+        corners = self.vertices[self.faces]
+        areas = np.linalg.norm(self._normals, axis=1)
+        chosen = corners[rng.choice(len(corners), count, p=areas / areas.sum() if areas.sum() > 0 else None)]
+        along, across = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
+        return (1 - along) * chosen[:, 0] + along * ((1 - across) * chosen[:, 1] + across * chosen[:, 2])
+
+    @functools.cached_property
+    def _normals(self) -> np.ndarray:
+        corners = self.vertices[self.faces]
+        return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+    @functools.cached_property
+    def _centre(self) -> np.ndarray:
+        return self.vertices.mean(0)
+
+    @functools.cached_property
+    def _scene(self) -> Any:
+        import open3d  # loaded here: it takes a second, and joints are measured without it
+        scene = open3d.t.geometry.RaycastingScene(nthreads=1)
+        scene.add_triangles(self._local(self.vertices), open3d.core.Tensor(self.faces.astype(np.uint32)))
+        return scene
+
+    def _local(self, points: np.ndarray) -> Any:
+        """A tensor around the mesh's middle: Open3D takes single precision, which is finest near 0."""
+        import open3d
+        return open3d.core.Tensor((np.asarray(points, np.float64) - self._centre).astype(np.float32))
+
+
+def close_holes(faces: np.ndarray) -> np.ndarray:
+    """The faces and a fan of triangles over each hole; for the flat, round wrist that MANO leaves open.
+
+    Args:
+        faces: (F, 3).
+
+    Returns:
+        (F', 3) over the same vertices; the same faces where there is no hole.
+
+    Raises:
+        OpenSurfaceError: two holes meet in a vertex, or triangles do not face the same way.
+    """
+    faces = np.asarray(faces)
+    edges = set(map(tuple, _edges(faces).tolist()))
+    rim = [edge for edge in edges if edge[::-1] not in edges]
+    after = dict(rim)
+    if len(after) < len(rim) or set(after) != set(after.values()):
+        raise OpenSurfaceError('the edges of the holes are no separate rings: close the mesh in a mesh editor')
+    fans = []
+    while after:
+        ring = [min(after)]
+        while (following := after.pop(ring[-1])) != ring[0]:
+            ring.append(following)
+        fans += [(ring[0], second, first) for first, second in zip(ring[1:], ring[2:])]
+    return np.concatenate([faces, np.array(fans, faces.dtype).reshape(-1, 3)])
+
+
+class HandMeshErrors(NamedTuple):
+    """Mean distance between a vertex and the same vertex of the truth, mm."""
+
+    raw_mm: float
+    root_relative_mm: float | None
+    """With both roots in one place; None where they are not known."""
+    rigid_mm: float
+    """After the prediction was turned and moved onto the truth."""
+    similarity_mm: float
+    """After it was scaled too (Procrustes): the paper's mesh error on HO-3D."""
+
+
+def hand_mesh_errors(
+    predicted: np.ndarray, truth: np.ndarray, roots: tuple[np.ndarray, np.ndarray] | None = None
+) -> HandMeshErrors:
+    """The four errors of one hand.
+
+    Args:
+        predicted: (V, 3) metres.
+        truth: (V, 3) metres, vertices of the same hand model.
+        roots: (3,) metres each, the predicted and the true wrist, or another joint.
+
+    Raises:
+        ValueError: the shapes differ or a number is not finite.
+    """
+    return HandMeshErrors(
+        mean_joint_error(predicted, truth),
+        None if roots is None else mean_joint_error(predicted - roots[0], truth - roots[1]),
+        mean_joint_error(align_rigid(predicted, truth), truth),
+        mean_joint_error(align_similarity(predicted, truth), truth))
+
+
+def f_score(predicted: np.ndarray, truth: np.ndarray, threshold_mm: float) -> float:
+    """Harmonic mean of precision and recall: the share of predicted points nearer than the threshold to a true point,
+    and of true points to a predicted one (<), as the FreiHAND and HO-3D challenges score hand vertices.
+
+    Args:
+        predicted: (N, 3) metres.
+        truth: (M, 3) metres.
+        threshold_mm: 5 and 15 in the challenges.
+
+    Returns:
+        0 to 1.
+    """
+    to_truth, to_predicted = _nearest_mm(predicted, truth)
+    precision, recall = (to_truth < threshold_mm).mean(), (to_predicted < threshold_mm).mean()
+    return float(2 * precision * recall / (precision + recall)) if precision + recall > 0 else 0.0
+
+
+def chamfer_mm2(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """Symmetric Chamfer distance of the paper's tables, mm²: the mean squared distance of predicted points to their
+    nearest true point plus that of true points to their nearest predicted one.
+
+    Two independent samples of n points of one surface of area A are 2 A / (π n) apart, and no prediction comes below
+    that: 33 mm² for 600 points on a ball of 10 cm.
+
+    Args:
+        predicted: (N, 3) metres, sampled on the predicted surface.
+        truth: (M, 3) metres, sampled on the true surface.
+    """
+    to_truth, to_predicted = _nearest_mm(predicted, truth)
+    return float((to_truth ** 2).mean() + (to_predicted ** 2).mean())
+
+
+def chamfer_mm(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """Symmetric Chamfer distance as a length, mm: the average of the two directions' mean distances.
+
+    Samples of one surface are √(A / n) / 2 apart. Arguments as `chamfer_mm2`.
+    """
+    to_truth, to_predicted = _nearest_mm(predicted, truth)
+    return float((to_truth.mean() + to_predicted.mean()) / 2)
+
+
+def penetration_mm(hand_vertices: np.ndarray, held: Surface) -> float:
+    """Maximum penetration: the largest distance of a hand vertex inside the object to the object's surface, mm; 0
+    where none is inside.
+
+    Args:
+        hand_vertices: (V, 3) metres, in the object's frame of reference.
+        held: the object.
+
+    Raises:
+        OpenSurfaceError: the object is not closed.
+    """
+    inside = hand_vertices[held.contains(hand_vertices)]
+    return float(held.distances(inside).max() * 1e3) if len(inside) else 0.0
+
+
+def intersection_cm3(hand: Surface, held: Surface, voxel_mm: float = VOXEL_MM) -> float:
+    """Volume that hand and object share, cm³: the voxels whose centres are inside both.
+
+    A centre decides, so the count is right on average and not from below or above; it is coarse for one sample (a
+    voxel of 5 mm is 0.125 cm³). The voxels lie on multiples of their edge.
+
+    Raises:
+        OpenSurfaceError: the hand or the object is not closed.
+    """
+    hand.check_closed()
+    held.check_closed()
+    lowest = np.maximum(hand.vertices.min(0), held.vertices.min(0))
+    highest = np.minimum(hand.vertices.max(0), held.vertices.max(0))
+    edge = voxel_mm / 1e3
+    x, y, z = (edge * (np.arange(np.ceil(low / edge - 0.5), np.floor(high / edge - 0.5) + 1) + 0.5)
+               for low, high in zip(lowest, highest))
+    layer = np.stack(np.meshgrid(y, z, indexing='ij'), -1).reshape(-1, 2)
+    count = 0
+    for place in x:
+        centres = np.insert(layer, 0, place, axis=1)
+        count += int(held.contains(centres[hand.contains(centres)]).sum())
+    return count * (voxel_mm / 10) ** 3
+
+
+def in_contact(hand_vertices: np.ndarray, held: Surface, within_mm: float = CONTACT_MM) -> bool | None:
+    """Whether a hand vertex is inside the object or within a distance of its surface (≤).
+
+    Returns:
+        None where no vertex is that near and the object is not closed: the hand may be inside or not.
+    """
+    if (held.distances(hand_vertices) <= within_mm / 1e3).any():
+        return True
+    return bool(held.contains(hand_vertices).any()) if held.closed else None
+
+
+class HandAndObject(NamedTuple):
+    """A hand and the object it holds in one frame, metres; None for what is not known."""
+
+    keypoints: np.ndarray | None
+    """(21, 3)."""
+    hand: Surface | None
+    held: Surface | None
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshFigures:
+    """All figures of one sample; None where a figure is undefined, as where the truth of it is not known."""
+
+    hand_raw_mm: float | None
+    """The four of `HandMeshErrors`; undefined between hand models with other vertices."""
+    hand_root_relative_mm: float | None
+    hand_rigid_mm: float | None
+    hand_similarity_mm: float | None
+    hand_f_5mm: float | None
+    """F-score of the hand's vertices after similarity alignment, 0 to 1."""
+    hand_f_15mm: float | None
+    object_chamfer_mm2: float | None
+    """Of the objects as seen from the root of their hand: shape, size and place count."""
+    object_chamfer_mm: float | None
+    penetration_mm: float | None
+    """Predicted hand in predicted object; undefined where the object is not closed."""
+    intersection_cm3: float | None
+    """Undefined where the hand or the object is not closed."""
+    contact: bool | None
+    true_penetration_mm: float | None
+    """The same three of the truth, whose labels are not free of them."""
+    true_intersection_cm3: float | None
+    true_contact: bool | None
+    not_closed: tuple[str, ...]
+    """The meshes that have no inside, of 'predicted hand', 'predicted object', 'true hand', 'true object'."""
+
+
+def evaluate_meshes(
+    predicted: HandAndObject, truth: HandAndObject, rng: np.random.Generator, root: int = 0,
+    points: int = CHAMFER_POINTS, voxel_mm: float = VOXEL_MM, contact_mm: float = CONTACT_MM
+) -> MeshFigures:
+    """All figures of one sample.
+
+    Args:
+        predicted: what the network says, of everything that the truth knows.
+        truth: the labels.
+        rng: samples the objects' surfaces; seed it by the sample.
+        root: the keypoint that root-relative figures start from.
+        points: a surface, for the Chamfer distances.
+        voxel_mm: edge of a voxel.
+        contact_mm: see `in_contact`.
+
+    Raises:
+        ValueError: something is not predicted that the truth knows (count the sample as a failure), or is not finite.
+    """
+    for name, known in truth._asdict().items():
+        if known is not None and getattr(predicted, name) is None:
+            raise ValueError(f'the truth has {name} and the prediction has none: count the sample as a failure')
+    rooted = truth.keypoints is not None
+    errors: tuple[float | None, ...] = (None,) * 4
+    scores: tuple[float | None, ...] = (None,) * 2
+    if truth.hand is not None:
+        ours, theirs = predicted.hand.vertices, truth.hand.vertices
+        aligned = None
+        if len(ours) == len(theirs):
+            roots = (predicted.keypoints[root], truth.keypoints[root]) if rooted else None
+            errors = hand_mesh_errors(ours, theirs, roots)
+            aligned = align_similarity(ours, theirs)
+        elif rooted:
+            aligned = _carried(ours, predicted.keypoints, align_similarity(predicted.keypoints, truth.keypoints))
+        if aligned is not None:
+            scores = tuple(f_score(aligned, theirs, threshold) for threshold in (5, 15))
+    chamfer: tuple[float | None, ...] = (None,) * 2
+    if truth.held is not None and rooted:
+        sampled = [side.held.sample(points, rng) - side.keypoints[root] for side in (truth, predicted)]
+        chamfer = chamfer_mm2(*sampled[::-1]), chamfer_mm(*sampled[::-1])
+    not_closed = tuple(f'{side} {name}' for side, pair in (('predicted', predicted), ('true', truth))
+                       for name, mesh in (('hand', pair.hand), ('object', pair.held)) if mesh and not mesh.closed)
+    return MeshFigures(*errors, *scores, *chamfer, *_meeting(predicted, voxel_mm, contact_mm),
+                       *_meeting(truth, voxel_mm, contact_mm), not_closed)
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshSummary:
+    """The figures of a set, by the names of `MeshFigures`."""
+
+    samples: int
+    mean: dict[str, float | None]
+    """Over the samples where a figure is defined, None where it is defined in none; of a contact, the share."""
+    undefined: dict[str, int]
+    """How many samples are left out of each mean."""
+    not_closed: dict[str, int]
+    """How many samples have a mesh without an inside, by mesh."""
+
+
+def summarise(figures: Sequence[MeshFigures]) -> MeshSummary:
+    """Means over a set of samples, and what they leave out."""
+    names = [field.name for field in dataclasses.fields(MeshFigures) if field.name != 'not_closed']
+    known = {name: [value for sample in figures if (value := getattr(sample, name)) is not None] for name in names}
+    return MeshSummary(
+        len(figures), {name: float(np.mean(values)) if values else None for name, values in known.items()},
+        {name: len(figures) - len(values) for name, values in known.items()},
+        dict(Counter(mesh for sample in figures for mesh in sample.not_closed)))
+
+
+def _meeting(pair: HandAndObject, voxel_mm: float, contact_mm: float) -> tuple[float | None, float | None, bool | None]:
+    if pair.hand is None or pair.held is None:
+        return None, None, None
+    depth = penetration_mm(pair.hand.vertices, pair.held) if pair.held.closed else None
+    volume = intersection_cm3(pair.hand, pair.held, voxel_mm) if pair.hand.closed and pair.held.closed else None
+    return depth, volume, in_contact(pair.hand.vertices, pair.held, contact_mm)
+
+
+def _carried(points: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Points moved by the similarity that took source to target exactly."""
+    start, end = source.mean(0), target.mean(0)
+    rotation, _ = Rotation.align_vectors(target - end, source - start)
+    scale = np.linalg.norm(target - end) / np.linalg.norm(source - start)
+    return scale * rotation.apply(points - start) + end
+
+
+def _nearest_mm(predicted: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    to_truth, to_predicted = cKDTree(truth).query(predicted)[0], cKDTree(predicted).query(truth)[0]
+    return to_truth * 1e3, to_predicted * 1e3
+
+
+def _edges(faces: np.ndarray) -> np.ndarray:
+    return faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
