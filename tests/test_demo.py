@@ -185,9 +185,8 @@ def test_frames_without_a_hand_end_with_the_reason(start, tmp_path):
     assert 'demo: no hand came out' in output and 'the depth is unknown everywhere' in output
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_everything(start, number):
-    process = start('--seconds', '600')
+def started_children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The camera and the node of a demo, once both run."""
     said = ''
     while 'starting the camera' not in said:
         said += process.stdout.readline()
@@ -196,7 +195,22 @@ def test_an_interrupt_ends_everything(start, number):
     while len(children := psutil.Process(process.pid).children(recursive=True)) < 2:
         assert time.monotonic() < end
         time.sleep(0.1)
+    return children
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_everything(start, number):
+    process = start('--seconds', '600')
+    children = started_children(process)
     process.send_signal(number)
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and 'Traceback' not in output
+    assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
+
+
+@pytest.mark.skipif(not shutil.which('setpriv'), reason='setpriv (util-linux) is not here')
+def test_nothing_outlives_a_demo_that_is_killed(start):
+    process = start('--seconds', '600')
+    children = started_children(process)
+    process.kill()
     assert not psutil.wait_procs(children, timeout=PATIENCE)[1]

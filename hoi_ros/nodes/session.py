@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,9 @@ _DISCOVERY = 5.0  # seconds for the first answer to come, which a broken node ne
 _SETTLING = 1.0  # seconds from the first answer to the first frame that counts
 _LATE = 0.5  # seconds that the answers to the last frames may take
 _FAREWELL = 4.0  # seconds for a process to end by itself
+
+_ENDS_WITH_THIS = ('setpriv', '--pdeathsig', 'TERM') if shutil.which('setpriv') else ()
+"""Starts a program that Linux ends when this process is killed and cannot end it itself."""
 
 SIMULATED_CAMERA = ('-m', 'hoi_ros.nodes.sim_camera', '--ros-args')
 """Arguments of Python that start it; parameters may follow."""
@@ -170,7 +174,7 @@ class Session:
     def _start(self, name: str, arguments: Sequence[str]) -> None:
         with self._log(name).open('wb') as log, _uninterrupted():
             # A group of its own: Ctrl-C comes to this process alone, which then ends the others in order.
-            self._processes[name] = subprocess.Popen([sys.executable, *arguments], stdout=log,
+            self._processes[name] = subprocess.Popen([*_ENDS_WITH_THIS, sys.executable, *arguments], stdout=log,
                                                      stderr=subprocess.STDOUT, start_new_session=True)
 
     def _log(self, name: str) -> Path:
