@@ -32,8 +32,9 @@ from hoi_ros.stages.one_euro import OneEuroFilter
 VARIANTS = ('depth_pose', 'depth_pose_lsps')
 """The network that ships, and the paper's."""
 
-_CANDIDATE = 0.1
-"""Lowest score of the finder that is worth a look: the pose network says whether it is a hand."""
+_CANDIDATE, _UNJUDGED = 0.1, 0.2
+"""Lowest scores of the finder that are worth a look: where the pose network says whether it is a hand, and where the
+network, as the paper's, says nothing of it."""
 _DOUBTFUL = 0.02
 """What a first glance, cut in the wrong place, finds less surely a hand is not looked at again."""
 _FOLLOWED = 0.5
@@ -166,6 +167,8 @@ class DepthPoseStage:
         self._cube = float(self._engine.card.parameters['cube_m'])
         self._size = self._engine.inputs[0].shape[-1]
         self.calibration = ScoreCalibration(**self._engine.card.parameters.get('score_calibration', {}))
+        judges = any(output.name == 'hand' for output in self._engine.outputs)
+        self._proposed = _CANDIDATE if judges else _UNJUDGED
         self._finder = HandFinder(models, backend, threads)
         right = HandModel.load(models / 'hand_model' / 'hand.npz')
         self._hands = {'right': right, 'left': right.mirrored()}
@@ -273,7 +276,7 @@ class DepthPoseStage:
                    known: Sequence[CropReading] = ()) -> list[CropReading]:
         """What may be a hand, however unsure, away from those that are known; the finder's surest first."""
         return [self._read(depth, camera, hand.centre, True, 0.5)
-                for hand in self._finder(depth, camera, self.max_hands + 2, _CANDIDATE)
+                for hand in self._finder(depth, camera, self.max_hands + 2, self._proposed)
                 if all(np.linalg.norm(hand.centre - reading.centre) > _SAME_HAND for reading in known)]
 
     def _read_region(self, depth: np.ndarray, camera: Pinhole, region: Region) -> CropReading | None:
