@@ -32,8 +32,8 @@ DISTRIBUTIONS = {
     'yaml': 'PyYAML',
 }
 PURPOSES = ('runtime', 'demo', 'training', 'test')
-# Installed by who has an NVIDIA GPU.
-OPTIONAL_MODULES = {'tensorrt'}
+# Installed by who has an NVIDIA GPU, and in an environment of its own by who measures the renders' realism.
+OPTIONAL_MODULES = {'mediapipe', 'tensorrt'}
 ROS_MODULES = re.compile(
     r'rclpy|.*_msgs|.*_interfaces|sensor_msgs_py|cv_bridge|launch|launch_ros|ament_index_python'
 )

@@ -9,18 +9,25 @@ import tyro
 
 from training.evaluation import calibration
 from training.evaluation import depth_pose as depth_pose_evaluation
+from training.evaluation import reconstruction as reconstruction_evaluation
 from training.evaluation import surface
 from training.export import depth_pose as depth_pose_export
+from training.export import reconstruction as reconstruction_export
 from training.recipes import depth_pose
 from training.recipes import hand_finder
+from training.recipes import reconstruction
 
 _TRAIN = {'depth_pose': (depth_pose.DepthPoseRecipe, depth_pose.train),
-          'hand_finder': (hand_finder.HandFinderRecipe, hand_finder.train)}
+          'hand_finder': (hand_finder.HandFinderRecipe, hand_finder.train),
+          'reconstruction': (reconstruction.ReconstructionRecipe, reconstruction.train)}
 
 _EXPORT = {'depth_pose': (depth_pose_export.DepthPoseExport, depth_pose_export.export),
-           'hand_finder': (depth_pose_export.DepthPoseExport, depth_pose_export.export_finder)}
+           'hand_finder': (depth_pose_export.DepthPoseExport, depth_pose_export.export_finder),
+           'reconstruction': (reconstruction_export.ReconstructionExport, reconstruction_export.export)}
 _EVALUATE = {'depth_pose': (depth_pose_evaluation.DepthPoseEvaluation, depth_pose_evaluation.evaluate),
              'score': (calibration.ScoreEvaluation, calibration.evaluate),
+             'reconstruction': (reconstruction_evaluation.ReconstructionEvaluation,
+                                reconstruction_evaluation.evaluate),
              'surface': (surface.SurfaceEvaluation, surface.evaluate)}
 
 

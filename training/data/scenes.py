@@ -143,14 +143,14 @@ class SceneGenerator:
         camera = Pinhole(config.width, config.height, focal, focal,
                          config.width / 2 + rng.normal(0, 8), config.height / 2 + rng.normal(0, 8))
         up = Rotation.from_euler('xz', [rng.uniform(-75, 40), rng.normal(0, 12)], degrees=True).apply([0, -1, 0])
-        parts = _Parts()
+        parts = Parts()
         hands: list[SceneHand] = []
         for _ in range(int(rng.choice(3, p=config.hands))):
             hand = self._place_hand(rng, camera, hands)
             if hand is not None:
                 self._add_hand(parts, hand, len(hands), up, rng)
                 hands.append(hand)
-        self._add_room(parts, hands, camera, up, rng)
+        self.add_room(parts, hands, camera, up, rng)
         return Scene(camera, tuple(hands), *parts.joined())
 
     def _place_hand(self, rng: np.random.Generator, camera: Pinhole, others: list[SceneHand]) -> SceneHand | None:
@@ -193,12 +193,24 @@ class SceneGenerator:
             return SceneHand(side, pose, shape, translation, geometry.keypoints, geometry.vertices)
         return None
 
-    def _add_hand(self, parts: _Parts, hand: SceneHand, number: int, up: np.ndarray,
+    def _add_hand(self, parts: Parts, hand: SceneHand, number: int, up: np.ndarray,
                   rng: np.random.Generator) -> None:
         model = self._right if hand.side == 'right' else self._left
         parts.add(hand.vertices, model.faces, number)
-        turn = Rotation.from_rotvec(hand.pose[:3])
-        across, along, out = turn.as_matrix().T
+        wrist = hand.keypoints[0]
+        across, along, _ = Rotation.from_rotvec(hand.pose[:3]).as_matrix().T
+        down, scale = self.arm_of(hand, rng)
+        length = rng.uniform(0.22, 0.3) * scale
+        sleeve = rng.uniform(0.03, 0.2) if rng.random() < 0.5 else 1.0
+        parts.add(*forearm(wrist, along, down, across, scale * rng.uniform(0.9, 1.15), length, sleeve, rng), -1)
+        elbow = wrist + length * down
+        if rng.random() < self._config.person:
+            self.add_person(parts, hand, elbow, up, rng)
+
+    def arm_of(self, hand: SceneHand, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+        """The direction (3,) from a hand's wrist to its elbow, and the hand's size as a multiple of the mean hand's."""
+        model = self._right if hand.side == 'right' else self._left
+        across, along, out = Rotation.from_rotvec(hand.pose[:3]).as_matrix().T
         wrist = hand.keypoints[0]
         scale = float(np.linalg.norm(hand.keypoints[9] - wrist) / np.linalg.norm(model.forward(
             np.zeros(48, np.float32), np.zeros(10, np.float32), np.zeros(3, np.float32), False).keypoints[9]))
@@ -209,50 +221,45 @@ class SceneGenerator:
         down = bend.apply(-along)
         if down @ (-wrist / np.linalg.norm(wrist)) > 0.8:
             down = -along
-        length = rng.uniform(0.22, 0.3) * scale
-        sleeve = rng.uniform(0.03, 0.2) if rng.random() < 0.5 else 1.0
-        parts.add(*_forearm(wrist, along, down, across, scale * rng.uniform(0.9, 1.15), length, sleeve, rng), -1)
-        elbow = wrist + length * down
-        if rng.random() < self._config.person:
-            self._add_person(parts, hand, elbow, up, rng)
+        return down, scale
 
-    def _add_person(self, parts: _Parts, hand: SceneHand, elbow: np.ndarray, up: np.ndarray,
-                    rng: np.random.Generator) -> None:
+    def add_person(self, parts: Parts, hand: SceneHand, elbow: np.ndarray, up: np.ndarray,
+                   rng: np.random.Generator) -> None:
         """Upper arm, torso and head on the far side of the elbow; left out where they would stand before the hand."""
         away = elbow / np.linalg.norm(elbow)
         for _ in range(4):
-            lift = _unit(0.7 * up + rng.normal(0, 0.5, 3) + 0.4 * away)
+            lift = unit(0.7 * up + rng.normal(0, 0.5, 3) + 0.4 * away)
             shoulder = elbow + rng.uniform(0.24, 0.32) * lift
             if shoulder[2] > hand.centre[2] - 0.05:
                 break
         else:
             return
-        parts.add(*_capsule(elbow, shoulder, rng.uniform(0.04, 0.06)), BODY)
+        parts.add(*_capsule(elbow, shoulder, rng.uniform(0.04, 0.06)), BODY, 'cloth')
         # Most people face the camera: their right shoulder is to the left of their chest in the image.
         faces_camera = rng.random() < 0.85
         inwards = 1 if (hand.side == 'right') == faces_camera else -1
-        right = _unit(np.cross([0, 0, 1], up) + 1e-3) * inwards
+        right = unit(np.cross([0, 0, 1], up) + 1e-3) * inwards
         chest = shoulder + right * rng.uniform(0.14, 0.22) - up * rng.uniform(0.1, 0.25) + np.array([0, 0, 0.04])
         if chest[2] < hand.centre[2] - 0.02:
             return
         frame = np.stack([right, up, np.cross(right, up)], 1)
         radii = [rng.uniform(0.16, 0.23), rng.uniform(0.28, 0.4), rng.uniform(0.09, 0.14)]
-        parts.add(*_ellipsoid(chest, frame, radii), BODY)
+        parts.add(*_ellipsoid(chest, frame, radii), BODY, 'cloth')
         head = chest + up * (radii[1] + rng.uniform(0.08, 0.14)) + rng.normal(0, 0.03, 3)
-        parts.add(*_capsule(chest + up * radii[1] * 0.8, head, 0.055), BODY)
-        parts.add(*_ellipsoid(head, frame, [0.075, 0.11, 0.09]), BODY)
-        ahead = _unit(np.array([rng.normal(0, 0.5), rng.normal(0, 0.3), -1 if faces_camera else 1]))
-        side = _unit(np.cross(up, ahead))
+        parts.add(*_capsule(chest + up * radii[1] * 0.8, head, 0.055), BODY, 'skin')
+        parts.add(*_ellipsoid(head, frame, [0.075, 0.11, 0.09]), BODY, 'skin')
+        ahead = unit(np.array([rng.normal(0, 0.5), rng.normal(0, 0.3), -1 if faces_camera else 1]))
+        side = unit(np.cross(up, ahead))
         for start, end, radius in (
                 (0.085 * ahead + 0.03 * up, 0.105 * ahead - 0.015 * up, 0.012),  # nose
                 (0.075 * ahead + 0.035 * up - 0.035 * side, 0.075 * ahead + 0.035 * up + 0.035 * side, 0.016),  # brow
                 (0.065 * ahead - 0.085 * up - 0.015 * side, 0.065 * ahead - 0.085 * up + 0.015 * side, 0.025),  # chin
                 (-0.08 * side - 0.02 * up, -0.08 * side + 0.02 * up, 0.012),
                 (0.08 * side - 0.02 * up, 0.08 * side + 0.02 * up, 0.012)):  # ears
-            parts.add(*_capsule(head + start, head + end, radius * rng.uniform(0.8, 1.3)), BODY)
+            parts.add(*_capsule(head + start, head + end, radius * rng.uniform(0.8, 1.3)), BODY, 'skin')
 
-    def _add_room(self, parts: _Parts, hands: list[SceneHand], camera: Pinhole, up: np.ndarray,
-                  rng: np.random.Generator) -> None:
+    def add_room(self, parts: Parts, hands: list[SceneHand], camera: Pinhole, up: np.ndarray,
+                 rng: np.random.Generator) -> None:
         config = self._config
         anchor = hands[0].centre if hands else camera.unproject(
             rng.uniform([0, 0], [camera.width, camera.height]), rng.uniform(config.nearest, config.farthest))
@@ -260,16 +267,16 @@ class SceneGenerator:
             lowest = min((float((hand.vertices @ up).min()) for hand in hands), default=float(anchor @ up))
             level = lowest - rng.choice([rng.uniform(0.0, 0.03), rng.uniform(0.03, 0.5)])
             level = min(level, -0.12)
-            parts.add(*_plane(up, level, anchor), -1)
+            parts.add(*_plane(up, level, anchor), -1, 'table')
         if rng.random() < config.wall:
-            facing = _unit(np.array([rng.normal(0, 0.4), rng.normal(0, 0.25), -1]))
+            facing = unit(np.array([rng.normal(0, 0.4), rng.normal(0, 0.25), -1]))
             distance = rng.uniform(0.15, 1.5) + max((float(h.vertices[:, 2].max()) for h in hands), default=0.5)
-            parts.add(*_plane(facing, -distance * abs(facing[2]), np.array([0, 0, distance])), -1)
+            parts.add(*_plane(facing, -distance * abs(facing[2]), np.array([0, 0, distance])), -1, 'wall')
         for _ in range(rng.poisson(config.clutter)):
             near_hand = hands and rng.random() < 0.4
             if near_hand:
                 base = hands[rng.integers(len(hands))].centre
-                place = base + _unit(rng.standard_normal(3)) * rng.uniform(0.1, 0.3)
+                place = base + unit(rng.standard_normal(3)) * rng.uniform(0.1, 0.3)
             else:
                 place = camera.unproject(rng.uniform([0, 0], [camera.width, camera.height]), rng.uniform(0.3, 1.8))
             size = np.exp(rng.uniform(np.log(0.015), np.log(0.12), 3))
@@ -288,7 +295,7 @@ class SceneGenerator:
                 self._add_thing(parts, [], place, size, rng, clear=0)
 
     @staticmethod
-    def _add_thing(parts: _Parts, hands: list[SceneHand], place: np.ndarray, size: np.ndarray,
+    def _add_thing(parts: Parts, hands: list[SceneHand], place: np.ndarray, size: np.ndarray,
                    rng: np.random.Generator, clear: float) -> None:
         reach = float(np.linalg.norm(size)) + clear
         if place[2] - reach < 0.12:
@@ -314,7 +321,7 @@ class SceneGenerator:
             parts.add((vertices * size) @ frame.T + place, faces, -1)
 
 
-class _Parts:
+class Parts:
     """Meshes gathered into one list of triangles with owners."""
 
     def __init__(self) -> None:
@@ -323,7 +330,8 @@ class _Parts:
         self._owners: list[np.ndarray] = []
         self._count = 0
 
-    def add(self, vertices: np.ndarray, faces: np.ndarray, owner: int) -> None:
+    def add(self, vertices: np.ndarray, faces: np.ndarray, owner: int, kind: str = 'thing') -> None:
+        """`kind` says what the mesh is made of to those who colour it: skin, cloth, table, wall or thing."""
         self._vertices.append(vertices)
         self._faces.append(faces + self._count)
         self._owners.append(np.full(len(faces), owner))
@@ -346,7 +354,7 @@ _CYLINDER = _mesh(trimesh.creation.cylinder(1, 2, sections=20, transform=trimesh
 _BALL = _mesh(trimesh.creation.icosphere(2))
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
+def unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
@@ -357,13 +365,13 @@ def _ellipsoid(centre: np.ndarray, frame: np.ndarray, radii: list[float]) -> tup
 def _plane(normal: np.ndarray, level: float, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A square of 5 m in the plane normal·x = level, around the foot of `near`."""
     foot = near - (near @ normal - level) * normal
-    first = _unit(np.cross(normal, [0.31, 0.11, 0.94]))
+    first = unit(np.cross(normal, [0.31, 0.11, 0.94]))
     second = np.cross(normal, first)
     corners = foot + 2.5 * np.array([-first - second, first - second, first + second, second - first])
     return corners, np.array([[0, 1, 2], [0, 2, 3]])
 
 
-def _tube(centres: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def tube(centres: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A closed tube through elliptic rings: centres (N, 3), half-axes (N, 3) each."""
     sections = 16
     turn = np.linspace(0, 2 * np.pi, sections, endpoint=False)
@@ -383,17 +391,17 @@ def _tube(centres: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[n
 
 
 def _capsule(start: np.ndarray, end: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
-    axis = _unit(end - start)
-    across = _unit(np.cross(axis, [0.37, 0.83, 0.41]))
+    axis = unit(end - start)
+    across = unit(np.cross(axis, [0.37, 0.83, 0.41]))
     other = np.cross(axis, across)
     rise = np.sin(np.radians([-90, -60, -30, 0, 0, 30, 60, 90]))
     width = np.cos(np.radians([-89, -60, -30, 0, 0, 30, 60, 89]))
     anchors = np.where(np.arange(8)[:, None] < 4, start, end)
     centres = anchors + rise[:, None] * radius * axis
-    return _tube(centres, width[:, None] * radius * across, width[:, None] * radius * other)
+    return tube(centres, width[:, None] * radius * across, width[:, None] * radius * other)
 
 
-def _forearm(wrist: np.ndarray, along: np.ndarray, down: np.ndarray, across: np.ndarray, scale: float,
+def forearm(wrist: np.ndarray, along: np.ndarray, down: np.ndarray, across: np.ndarray, scale: float,
              length: float, sleeve: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """An elliptic forearm that leaves the hand at the wrist and widens to the elbow; with a sleeve from where on.
 
@@ -412,6 +420,6 @@ def _forearm(wrist: np.ndarray, along: np.ndarray, down: np.ndarray, across: np.
     centres = wrist + 0.004 * along + np.concatenate(
         [np.zeros((1, 3)), np.cumsum(np.diff(places)[:, None] * direction[1:], 0)])
     side = across - down * (across @ down)
-    side = _unit(side)
+    side = unit(side)
     front = np.cross(side, down)
-    return _tube(centres, broad[:, None] * side, thick[:, None] * front)
+    return tube(centres, broad[:, None] * side, thick[:, None] * front)

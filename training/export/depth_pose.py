@@ -61,8 +61,8 @@ def export(config: DepthPoseExport) -> None:
         'inputs': [TensorSpec('crop', (1, 1, size, size), unit='half cubes', meaning='depth in the cube around the '
                               'hand, [-1, 1]; 1 where nothing is seen; a left hand mirrored')],
         'parameters': {'cube_m': kept['cube']},
-        'training': _training(f'python -m training train depth_pose --network {kept["network"]}', kept),
-        'figures': _figures(kept)})
+        'training': training_of(f'python -m training train depth_pose --network {kept["network"]}', kept),
+        'figures': figures_of(kept)})
     _say(config, card)
 
 
@@ -82,18 +82,20 @@ def export_finder(config: DepthPoseExport) -> None:
             'name': 'hand_finder', 'licence': LICENCE, 'data': DATA,
             'inputs': [TensorSpec('frame', tuple(frame.shape), unit='half metres, 0/1',
                                   meaning='depth less 0.7 m, 2.6 where invalid; what is valid')],
-            'training': _training('python -m training train hand_finder', kept),
-            'figures': _figures(kept)})
+            'training': training_of('python -m training train hand_finder', kept),
+            'figures': figures_of(kept)})
     _say(config, card)
 
 
-def _training(command: str, kept: dict) -> dict:
+def training_of(command: str, kept: dict) -> dict:
+    """What a card says of a training that left these weights."""
     progress = kept['progress']
     return {'command': command, 'seed': kept['seed'], 'samples': progress['samples'], 'steps': progress['step'],
             'minutes': round(progress['seconds'] / 60, 1), 'machine': '2 CPU cores, shared with other work'}
 
 
-def _figures(kept: dict) -> dict:
+def figures_of(kept: dict) -> dict:
+    """The validation's figures, for a card."""
     return {f'validation_{name}': round(value, 4) for name, value in kept['figures'].items()}
 
 

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`reconstruction` learns from records, its weights come back, and its figures are those of unseen scenes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hoi_ros.engines import load_engine
+from training.data.rgb_crops import RgbAugmentation
+from training.data.rgb_crops import RgbCrops
+from training.evaluation import reconstruction as evaluation
+from training.evaluation.reconstruction import AblationConfig
+from training.evaluation.reconstruction import ReconstructionEvaluation
+from training.export.reconstruction import OBJECT_FACES
+from training.export.reconstruction import ReconstructionExport
+from training.export.reconstruction import export
+from training.networks.reconstruction import ReconstructionConfig
+from training.networks.reconstruction import ReconstructionNet
+from training.recipes import reconstruction
+from training.recipes.loop import LoopConfig
+from training.recipes.reconstruction import Batches
+from training.recipes.reconstruction import ReconstructionRecipe
+from training.recipes.reconstruction_losses import ReconstructionLosses
+
+SMALL = ReconstructionConfig(widths=(8, 8, 16, 32), blocks=(1, 1, 1, 1), size=64, features=8, slots=4)
+WINDOW = round(64 * 1.3)
+
+
+@pytest.fixture(scope='module')
+def records() -> np.ndarray:
+    stream = RgbCrops(11, 'train', WINDOW)
+    return np.stack([stream[index] for index in range(10)])
+
+
+def loop(out: Path, **more) -> LoopConfig:
+    return LoopConfig(out, **{'steps': 40, 'batch': 10, 'learning_rate': 3e-3, 'precision': '32-true', 'warm_up': 0.0,
+                              'every': 20, 'averaging': 0.5, 'threads': 1, **more})
+
+
+def test_batches_follow_from_the_step(records: np.ndarray) -> None:
+    make = Batches(lambda: records, RgbAugmentation(size=64), 6, 3)
+    for one, again in zip(make(4), Batches(lambda: records, RgbAugmentation(size=64), 6, 3)(4), strict=True):
+        torch.testing.assert_close(one, again, rtol=0, atol=0)
+    assert not torch.equal(make(4)[0], make(5)[0])
+
+
+def test_it_learns_what_it_is_shown(records: np.ndarray, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    still = RgbAugmentation(size=64, centre=0, scale=0, turn=0, brightness=0, contrast=0, colour=0)
+    network = ReconstructionNet(SMALL)
+    images, *targets = reconstruction.collate(records, still, None)
+    before = reconstruction.validation_figures(network.eval(), images, reconstruction.ReconstructionTargets(*targets))
+    _, after = reconstruction.train_network(network, ReconstructionLosses(classes=8), loop(tmp_path), still,
+                                            lambda: records, records)
+    assert after['joint_error_mm'] < 0.75 * before['joint_error_mm']
+    assert after['chamfer_mm2'] < 0.9 * before['chamfer_mm2']
+    assert after['place_error'] < before['place_error']
+
+
+@pytest.fixture
+def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconstruction, '_VALIDATED', 4)
+
+
+def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path: Path, few_scenes: None) -> None:
+    recipe = ReconstructionRecipe(network=SMALL, pool=tmp_path / 'crops.pool', capacity=16, first=16, refresh=False,
+                                  loop=loop(tmp_path / 'run', steps=3, batch=9))
+    reconstruction.train(recipe)
+    weights = tmp_path / 'run' / 'weights.pt'
+    out = tmp_path / 'figures.json'
+    figures = evaluation.evaluate(ReconstructionEvaluation(weights, samples=3, out=out))
+    assert json.loads(out.read_text()) == figures and set(figures) == {'test', 'held_out'}
+    for columns in figures.values():
+        assert columns['samples'] == 3
+        for name in ('joint_error_mm', 'hand_similarity_mm', 'hand_f_5mm', 'hand_f_15mm', 'pck_auc_0_50',
+                     'object_chamfer_mm2', 'penetration_mm', 'intersection_cm3', 'contact'):
+            assert np.isfinite(columns[name]), name
+    export(ReconstructionExport(weights, tmp_path / 'models'))
+    folder = tmp_path / 'models' / 'reconstruction'
+    engine = load_engine(folder, 'openvino')
+    image = np.zeros((1, 3, 64, 64), np.float32)
+    with torch.inference_mode():
+        expected = evaluation.load_network(weights)(torch.from_numpy(image)).hands[-1].keypoints.numpy()
+    np.testing.assert_allclose(engine(image=image)['keypoints'], expected, atol=1e-4)
+    assert np.load(folder / OBJECT_FACES).max() == engine(image=image)['object'].shape[1] - 1
+    frozen = dataclasses.replace(recipe, start=weights, encoders=False, loop=loop(tmp_path / 'on', steps=2, batch=9))
+    reconstruction.train(frozen)
+    first, second = (torch.load(path, weights_only=True)['weights']
+                     for path in (weights, tmp_path / 'on' / 'weights.pt'))
+    changed = {name.split('.')[0] for name in first if not torch.equal(first[name], second[name])}
+    assert 'hand_estimator' in changed and not changed & {'hand_encoder', 'object_encoder'}
+
+
+def test_the_ablation_prints_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                       capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(evaluation, 'ROWS', {name: evaluation.ROWS[name] for name in (
+        'baseline, no exchange', 'attention, P = 2', 'late exchange (table 7*), P = 2')})
+    budget = AblationConfig(seeds=(0, 1), steps=2, batch=9, network=SMALL, records=10, pool=tmp_path / 'pool',
+                            workers=1, threads=1, runs=tmp_path / 'runs')
+    monkeypatch.setattr(evaluation, '_VALIDATED', 2)
+    table = evaluation.evaluate(ReconstructionEvaluation(samples=2, splits=('test',), ablation=True, budget=budget))
+    said = capsys.readouterr().out
+    for name, columns in table['rows'].items():
+        assert name in said
+        assert all(len(values) == 2 and np.isfinite(values).all() for values in columns['test'].values())
+    assert table['budget']['steps'] == 2
+
+
+def test_a_data_set_needs_its_folder() -> None:
+    with pytest.raises(SystemExit, match='--data freihand needs --root'):
+        reconstruction.train(ReconstructionRecipe(network=SMALL, data='freihand'))

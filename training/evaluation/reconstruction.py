@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The paper's figures of `reconstruction` on unseen scenes, and the ablations of its tables 6 and 7."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Iterator
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from hoi_ros.hand.model import HandModel
+from training.data.hand_object import HandObjectSample
+from training.data.objects import FAMILIES
+from training.data.pool import SamplePool
+from training.data.pool import generator_key
+from training.data.rgb_crops import RgbAugmentation
+from training.data.rgb_crops import RgbCrops
+from training.data.rgb_crops import plain_crop
+from training.evaluation.meshes import HandAndObject
+from training.evaluation.meshes import Surface
+from training.evaluation.meshes import close_holes
+from training.evaluation.meshes import evaluate_meshes
+from training.evaluation.meshes import summarise
+from training.evaluation.metrics import evaluate_joints
+from training.networks.reconstruction import ROOT
+from training.networks.reconstruction import ReconstructionConfig
+from training.networks.reconstruction import ReconstructionNet
+from training.recipes.loop import LoopConfig
+from training.recipes.reconstruction import normalised
+from training.recipes.reconstruction import train_network
+from training.recipes.reconstruction_losses import ReconstructionLosses
+
+TEST_SEED = 1000
+"""Of the test scenes: other shapes of hands and things, grasps, rooms and cameras than any training's."""
+
+
+_VALIDATED = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class AblationConfig:
+    """Budget of each row of the ablation, the same for all."""
+
+    seeds: tuple[int, ...] = (0, 1)
+    steps: int = 4000
+    batch: int = 32
+    learning_rate: float = 5e-4
+    network: ReconstructionConfig = ReconstructionConfig(widths=(32, 64, 128, 256), size=128)
+    records: int = 20_480
+    """Crops that all rows learn from."""
+    pool: Path = Path('runs/ablation.pool')
+    workers: int = 2
+    threads: int = 0
+    runs: Path = Path('runs/ablation')
+
+
+@dataclasses.dataclass(frozen=True)
+class ReconstructionEvaluation:
+    """Prints the paper's columns on the synthetic test scenes, or trains and prints the ablation."""
+
+    weights: Path = Path('runs/reconstruction/weights.pt')
+    samples: int = 1000
+    """Images of each split."""
+    splits: tuple[str, ...] = ('test', 'held_out')
+    """test: unseen shapes of the families of the training; held_out: two families that it never saw. Choices are made
+    on 'validation'."""
+    ablation: bool = False
+    """Train the variants of the paper's tables 6 and 7 and print those tables."""
+    budget: AblationConfig = AblationConfig()
+    """Of the ablation."""
+    out: Path | None = None
+    """JSON file for the figures."""
+
+
+def evaluate(config: ReconstructionEvaluation) -> dict:
+    """Prints and returns the figures."""
+    if config.ablation:
+        figures = ablate(config)
+    else:
+        network = load_network(config.weights)
+        figures = {split: evaluate_network(network, test_samples(split, config.samples, network.config.size))
+                   for split in config.splits}
+        for split, columns in figures.items():
+            print(split)
+            for name, value in columns.items():
+                print(f'  {name:28} {value if isinstance(value, dict | int) else f"{value:.4g}"}')
+    if config.out:
+        config.out.write_text(json.dumps(figures, indent=1) + '\n')
+    return figures
+
+
+def load_network(weights: Path) -> ReconstructionNet:
+    """The network of a training's weights.pt, in evaluation mode."""
+    kept = torch.load(weights, map_location='cpu', weights_only=True)
+    network = ReconstructionNet(ReconstructionConfig(**kept['network']))
+    network.load_state_dict(kept['weights'])
+    return network.eval()
+
+
+def test_samples(split: str, count: int, size: int) -> Iterator[HandObjectSample]:
+    """Windows of unseen scenes, a network's crop size wide and half as much again."""
+    crops = RgbCrops(TEST_SEED, split, round(size * 1.3))
+    for index in range(count):
+        yield crops.sample(index)
+
+
+def evaluate_network(network: ReconstructionNet, samples: Sequence[HandObjectSample] | Iterator[HandObjectSample]
+                     ) -> dict:
+    """The paper's columns over samples, each cut around its true place.
+
+    Returns:
+        Joints: root-relative error (mm) and what `evaluate_joints` gives of root-relative joints; meshes: the means of
+        `MeshFigures`, and where they are undefined.
+    """
+    predicted, truth, figures = [], [], []
+    for number, sample in enumerate(tqdm(samples, unit='image', mininterval=5)):
+        seen, known = predict(network, sample)
+        predicted.append(seen.keypoints - seen.keypoints[0])
+        truth.append(known.keypoints - known.keypoints[0])
+        figures.append(evaluate_meshes(seen, known, np.random.default_rng([TEST_SEED, number])))
+    joints = evaluate_joints(np.array(predicted), np.array(truth))
+    meshes = summarise(figures)
+    pck = {'joint_error_mm': joints.mean_mm, 'joint_error_rigid_mm': joints.rigid_mm,
+           'joint_error_similarity_mm': joints.similarity_mm, 'pck_auc_0_50': joints.auc_0_50}
+    return {**pck, **{name: value for name, value in meshes.mean.items() if value is not None},
+            'samples': meshes.samples, 'undefined': {k: v for k, v in meshes.undefined.items() if v},
+            'not_closed': meshes.not_closed}
+
+
+def predict(network: ReconstructionNet, sample: HandObjectSample) -> tuple[HandAndObject, HandAndObject]:
+    """What the network sees and what is true, both in the axes of the crop's camera, metres from the network's
+    root; of a left hand, its mirror image."""
+    held = None if sample.held is None else sample.held.placed.astype(float)
+    keypoints = sample.keypoints.astype(float)
+    crop = plain_crop(sample.camera, keypoints, held, sample.side == 'right')
+    image = torch.from_numpy(crop.warp(sample.image, network.config.size)).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        result = network(normalised(image))
+    hand = result.hands[-1]
+    origin = crop.from_camera(keypoints)[ROOT]
+    faces = _closed_faces(network)
+    seen = HandAndObject(hand.keypoints[0].numpy().astype(float), Surface(hand.vertices[0].numpy(), faces),
+                         Surface(result.objects[-1][0].numpy(), network.object_faces) if held is not None else None)
+    vertices = sample.hand_vertices
+    return seen, HandAndObject(
+        crop.from_camera(keypoints) - origin,
+        None if vertices is None else Surface(crop.from_camera(vertices.astype(float)) - origin, faces),
+        None if held is None else Surface(crop.from_camera(held) - origin, sample.held.faces))
+
+
+@functools.lru_cache(2)
+def _closed_faces(network: ReconstructionNet) -> np.ndarray:
+    return close_holes(network.hand_faces)
+
+
+ROWS: dict[str, dict] = {
+    'baseline, no exchange': {'iterations': 0, 'association': False},
+    'attention, P = 1': {'iterations': 1},
+    'attention, P = 2': {'iterations': 2},
+    'attention, P = 3': {'iterations': 3},
+    'attention, P = 1, without L_asso': {'iterations': 1, 'association': False},
+    'attention, P = 2, without L_asso': {'iterations': 2, 'association': False},
+    'attention, P = 2, every vertex a neighbour': {'iterations': 2, 'threshold': None},
+    'GCN, P = 2': {'iterations': 2, 'exchange': 'gcn'},
+    'spiral, P = 2': {'iterations': 2, 'exchange': 'spiral'},
+    'late exchange (table 7*), P = 2': {'iterations': 2, 'exchange': 'late'},
+}
+"""The variants of tables 6 and 7: changes of the network, and whether L_asso is minimised."""
+
+
+def ablate(config: ReconstructionEvaluation) -> dict:
+    """Trains every row with every seed on the same crops for the same steps and prints mean and spread."""
+    budget = config.budget
+    size = budget.network.size
+    crops = functools.partial(RgbCrops, 0, 'train', round(size * 1.3))
+    pool = SamplePool(crops, crops().dtype, budget.pool, generator_key(0, 'ablation'), budget.records,
+                      budget.workers, refresh=False)
+    try:
+        pool.wait(budget.records)
+        held = RgbCrops(0, 'validation', round(size * 1.3))
+        validation = np.stack([held[index] for index in range(_VALIDATED)])
+        test = [list(test_samples(split, config.samples, size)) for split in config.splits]
+        table: dict = {}
+        for name, changes in ROWS.items():
+            runs = [_run(config, name, changes, seed, pool.records, validation, test) for seed in budget.seeds]
+            table[name] = {split: {column: [run[split][column] for run in runs] for column in _COLUMNS}
+                           for split in config.splits}
+            for split in config.splits:
+                print(f'{name:45} {split:9}' + ''.join(
+                    f'  {column} {np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})'
+                    for column, values in table[name][split].items()), flush=True)
+    finally:
+        pool.close()
+    return {'budget': dataclasses.asdict(budget) | {'pool': str(budget.pool), 'runs': str(budget.runs)},
+            'samples': config.samples, 'rows': table}
+
+
+_COLUMNS = ('joint_error_mm', 'object_chamfer_mm2', 'penetration_mm', 'intersection_cm3')
+
+
+def _run(config: ReconstructionEvaluation, name: str, changes: dict, seed: int, records: np.ndarray,
+         validation: np.ndarray, test: list[list[HandObjectSample]]) -> dict:
+    budget = config.budget
+    changes = dict(changes)
+    association = changes.pop('association', True)
+    torch.manual_seed(seed)
+    network = ReconstructionNet(dataclasses.replace(budget.network, **changes), HandModel.load())
+    losses = ReconstructionLosses(classes=len(FAMILIES))
+    if not association:
+        losses = dataclasses.replace(losses, association=0.0)
+    folder = ''.join(letter if letter.isalnum() else '_' for letter in name)
+    loop = LoopConfig(budget.runs / f'{folder}_{seed}', steps=budget.steps, minutes=1e6, batch=budget.batch,
+                      learning_rate=budget.learning_rate, seed=seed, threads=budget.threads)
+    train_network(network, losses, loop, RgbAugmentation(size=budget.network.size), lambda: records, validation)
+    network.cpu().eval()
+    return {split: evaluate_network(network, samples) for split, samples in zip(config.splits, test)}
+

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the weights of `reconstruction` to the model folder that the robot reads."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hoi_ros.engines import Card
+from hoi_ros.engines import TensorSpec
+from training.data.rgb_crops import ROOM
+from training.data.rgb_crops import RgbAugmentation
+from training.data.rgb_crops import RgbCrops
+from training.evaluation.reconstruction import load_network
+from training.export.depth_pose import LICENCE
+from training.export.depth_pose import figures_of
+from training.export.depth_pose import training_of
+from training.export.onnx_export import export_onnx
+from training.networks.reconstruction import CROP_WIDTH
+from training.networks.reconstruction import ROOT
+from training.networks.reconstruction import FinalReconstruction
+from training.recipes.reconstruction import collate
+from training.recipes.reconstruction import normalised
+
+DATA = {'synthetic': 'Generated images only (training/data): the WebXR generic hand (MIT, Amazon) and parametric objects, '
+                     'grasped by closing the fingers until they touch, ray-cast. No real image.',
+        'freihand': 'FreiHAND (for research only)', 'obman': 'ObMan (for research only)',
+        'ho3d': 'HO-3D (for research only)', 'dexycb': 'DexYCB (CC BY-NC 4.0)'}
+OBJECT_FACES = 'object_faces.npy'
+"""(F, 3) int32, the triangles of the object's mesh, in the model folder."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReconstructionExport:
+    """Writes models/reconstruction from the weights that a training left."""
+
+    weights: Path = Path('runs/reconstruction/weights.pt')
+    """The training's weights.pt."""
+    models: Path = Path('models')
+
+
+def export(config: ReconstructionExport) -> Card:
+    """Exports the network with its hand model, attention and thresholds inside the graph, and checks it."""
+    kept = torch.load(config.weights, map_location='cpu', weights_only=True)
+    network = load_network(config.weights)
+    final, size = FinalReconstruction(network), network.config.size
+    crops = RgbCrops(0, 'validation', round(1.3 * size))
+    image = normalised(collate(crops[0][None], RgbAugmentation(size=size), None)[0])
+    folder = config.models / 'reconstruction'
+    card = export_onnx(final, {'image': image}, final.outputs, folder, {
+        'name': 'reconstruction', 'licence': LICENCE, 'data': DATA[kept['data']],
+        'inputs': [TensorSpec('image', tuple(image.shape), meaning='RGB / 127.5 - 1 in the view of a camera that looks '
+                              'at the middle of hand and object; a left hand mirrored')],
+        'parameters': {'root': ROOT, 'crop_width_m': CROP_WIDTH, 'room': ROOM,
+                       'iterations': network.config.iterations},
+        'training': training_of('python -m training train reconstruction', kept), 'figures': figures_of(kept)})
+    np.save(folder / OBJECT_FACES, network.object_faces.astype(np.int32))
+    print(f'{folder}: {card.figures}')
+    return card

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ResNet-18 as an image encoder (He et al., "Deep Residual Learning for Image Recognition", 2016, table 1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch import nn
+
+from training.networks.blocks import ConvNormAct
+
+
+class BasicBlock(nn.Module):
+    """Two 3 × 3 convolutions beside a shortcut, a 1 × 1 convolution where the shape changes (option B)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        self.first = ConvNormAct(inputs, outputs, 3, stride)
+        self.second = nn.Sequential(nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs))
+        same = inputs == outputs and stride == 1
+        self.shortcut = nn.Identity() if same else nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        # Trained from scratch, a block that starts as its shortcut lets the gradient through from the first step.
+        nn.init.zeros_(self.second[1].weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.shortcut(x) + self.second(self.first(x)))
+
+
+class ResNetEncoder(nn.Module):
+    """ResNet up to its global average: an RGB image in, a vector of features out.
+
+    Args:
+        widths: channels of the four stages; the last is the number of features. ResNet-18 has 64, 128, 256, 512.
+        blocks: basic blocks of each stage; ResNet-18 has two of each.
+
+    Attributes:
+        frozen: whether it stays in evaluation mode, so that its statistics no longer follow the batches.
+    """
+
+    def __init__(self, widths: tuple[int, int, int, int] = (64, 128, 256, 512),
+                 blocks: tuple[int, int, int, int] = (2, 2, 2, 2)) -> None:
+        super().__init__()
+        self.features = widths[-1]
+        self.frozen = False
+        layers: list[nn.Module] = [ConvNormAct(3, widths[0], 7, 2), nn.MaxPool2d(3, 2, 1)]
+        inputs = widths[0]
+        for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+            for block in range(count):
+                layers.append(BasicBlock(inputs, width, 2 if stage and not block else 1))
+                inputs = width
+        self.layers = nn.Sequential(*layers)
+
+    def train(self, mode: bool = True) -> ResNetEncoder:
+        return super().train(mode and not self.frozen)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) → (B, features); H and W are best multiples of 32."""
+        return self.layers(image).mean((2, 3))

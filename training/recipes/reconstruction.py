@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training of `reconstruction` (Tse et al., CVPR 2022) on generated scenes or on a public data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch import nn
+
+from hoi_ros.hand.model import HandModel
+from training.data.dexycb import DexYcb
+from training.data.freihand import VERSIONS
+from training.data.freihand import FreiHand
+from training.data.hand_object import HandObjectSamples
+from training.data.ho3d import Ho3d
+from training.data.objects import FAMILIES
+from training.data.obman import ObMan
+from training.data.pool import SamplePool
+from training.data.pool import Samples
+from training.data.pool import generator_key
+from training.data.rgb_crops import RecordedSamples
+from training.data.rgb_crops import RgbAugmentation
+from training.data.rgb_crops import RgbCrops
+from training.data.rgb_crops import cut
+from training.networks.reconstruction import COMPACT
+from training.networks.reconstruction import CROP_WIDTH
+from training.networks.reconstruction import ROOT
+from training.networks.reconstruction import ReconstructionConfig
+from training.networks.reconstruction import ReconstructionNet
+from training.recipes.loop import LoopConfig
+from training.recipes.loop import Progress
+from training.recipes.loop import fit
+from training.recipes.reconstruction_losses import ReconstructionLosses
+from training.recipes.reconstruction_losses import ReconstructionTargets
+from training.recipes.reconstruction_losses import chamfer_distance
+from training.recipes.reconstruction_losses import reconstruction_loss
+
+_VALIDATED = 256
+"""Crops of the validation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReconstructionRecipe:
+    """Trains the network of `reconstruction`."""
+
+    network: ReconstructionConfig = COMPACT
+    losses: ReconstructionLosses = ReconstructionLosses(classes=len(FAMILIES))
+    data: Literal['synthetic', 'freihand', 'obman', 'ho3d', 'dexycb'] = 'synthetic'
+    root: Path | None = None
+    """Folder of a public data set."""
+    objects: Path | None = None
+    """Folder of its objects' meshes, where it keeps them apart: ShapeNet for ObMan, the YCB models for HO-3D."""
+    hand: Path | None = None
+    """Hand model (.npz) to train with; the project's own by default, a converted MANO for the public data sets'
+    vertices (python -m training.hand.mano)."""
+    pool: Path = Path('runs/rgb_crops.pool')
+    """File of records; it grows to `capacity` and is reused."""
+    capacity: int = 40_960
+    workers: int = 1
+    """Processes that render or read."""
+    refresh: bool = True
+    """Whether they go on once the pool is full, replacing the oldest records by new ones."""
+    first: int = 2048
+    """Records to wait for before the training begins."""
+    start: Path | None = None
+    """weights.pt of an earlier training to go on from."""
+    encoders: bool = True
+    """Whether the image encoders learn; the paper's last 100 epochs leave them as they are, at a rate of 1e-5."""
+    loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(
+        Path('runs/reconstruction'), batch=32, learning_rate=5e-4))
+
+
+class Batches:
+    """Draws augmented batches from records, seeded by the step."""
+
+    def __init__(self, records: Callable[[], np.ndarray], augmentation: RgbAugmentation, batch: int,
+                 seed: int) -> None:
+        self._records, self._augmentation, self._batch, self._seed = records, augmentation, batch, seed
+
+    def __call__(self, step: int) -> tuple[Tensor, ...]:
+        """Images (B, 3, S, S) uint8 and the fields of ReconstructionTargets."""
+        rng = np.random.default_rng([self._seed, 19, step])
+        records = self._records()
+        return collate(records[np.sort(rng.integers(len(records), size=self._batch))], self._augmentation, rng)
+
+
+def collate(records: np.ndarray, augmentation: RgbAugmentation, rng: np.random.Generator | None) -> tuple[Tensor, ...]:
+    """Records → images (B, 3, S, S) uint8 and the fields of ReconstructionTargets; plain crops without `rng`."""
+    crops = [cut(record, augmentation, ROOT, CROP_WIDTH, rng) for record in records]
+    image = torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2)
+    targets = ReconstructionTargets(
+        *(torch.from_numpy(np.stack(values)) for values in (
+            [crop.keypoints for crop in crops], [crop.place for crop in crops], [crop.vertices for crop in crops],
+            records['has_vertices'].astype(np.float32), [crop.surface for crop in crops],
+            (records['family'] >= 0).astype(np.float32))))
+    return image, *targets
+
+
+def normalised(image: Tensor) -> Tensor:
+    """(B, 3, S, S) uint8 → float in [−1, 1]."""
+    return image.float() / 127.5 - 1
+
+
+def train(recipe: ReconstructionRecipe) -> dict[str, float]:
+    """Trains, validates, leaves the weights in `<out>/weights.pt` and returns the validation's figures."""
+    model = HandModel.load(recipe.hand)
+    network = ReconstructionNet(recipe.network, model)
+    if recipe.start:
+        network.load_state_dict(torch.load(recipe.start, map_location='cpu', weights_only=True)['weights'])
+    for encoder in (network.hand_encoder, network.object_encoder):
+        encoder.frozen = not recipe.encoders
+        encoder.requires_grad_(recipe.encoders)
+    window = round(recipe.network.size * 1.3)
+    make = functools.partial(_stream, recipe, window, 'train')
+    stream = make()
+    pool = SamplePool(make, stream.dtype, recipe.pool, f'{recipe.data} {recipe.root} window {window} '
+                      + generator_key(recipe.loop.seed, 'train'), recipe.capacity, recipe.workers, recipe.refresh)
+    augmentation = RgbAugmentation(size=recipe.network.size)
+    held = _stream(recipe, window, 'validation')
+    validation = np.stack([held[index] for index in range(_VALIDATED)])
+    try:
+        pool.wait(recipe.first)
+        progress, figures = train_network(network, recipe.losses, recipe.loop, augmentation,
+                                          lambda: pool.records[:pool.ready], validation)
+    finally:
+        pool.close()
+    recipe.loop.out.mkdir(parents=True, exist_ok=True)
+    torch.save({'weights': network.cpu().state_dict(), 'network': dataclasses.asdict(recipe.network),
+                'data': recipe.data, 'seed': recipe.loop.seed, 'progress': dataclasses.asdict(progress),
+                'figures': figures}, recipe.loop.out / 'weights.pt')
+    print(f'{recipe.loop.out}/weights.pt after {progress.samples} samples in {progress.seconds / 60:.0f} min: '
+          + ', '.join(f'{name} {value:.4g}' for name, value in figures.items()))
+    return figures
+
+
+def train_network(network: ReconstructionNet, losses: ReconstructionLosses, loop: LoopConfig,
+                  augmentation: RgbAugmentation, records: Callable[[], np.ndarray],
+                  validation: np.ndarray) -> tuple[Progress, dict[str, float]]:
+    """Trains a network in place on records and gives what it took and its figures on others."""
+    images, *targets = collate(validation, augmentation, None)
+
+    def loss(forward: nn.Module, image: Tensor, *batch: Tensor) -> dict[str, Tensor]:
+        return reconstruction_loss(forward(normalised(image)), ReconstructionTargets(*batch), losses)
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        return validation_figures(module, images, ReconstructionTargets(*targets))
+
+    batches = Batches(records, augmentation, loop.batch, loop.seed)
+    progress = fit(network, loop, batches, loss, validate)
+    return progress, validate(network)
+
+
+def validation_figures(network: nn.Module, images: Tensor, targets: ReconstructionTargets) -> dict[str, float]:
+    """Root-relative joint error, mm, where the root is that of the network; Chamfer distance, mm², the mean squared
+    distances of both directions added; error of the place."""
+    device = next(network.parameters()).device
+    keypoints, objects, places = [], [], []
+    with torch.inference_mode():
+        for part in images.split(32):
+            result = network(normalised(part.to(device)))
+            keypoints.append(result.hands[-1].keypoints.cpu())
+            places.append(result.hands[-1].place.cpu())
+            objects.append(result.objects[-1].cpu())
+        has = targets.has_object.bool()
+        chamfer = 2 * chamfer_distance(torch.cat(objects)[has], targets.surface[has])
+    return {'joint_error_mm': 1e3 * float((torch.cat(keypoints) - targets.keypoints).norm(dim=-1).mean()),
+            'chamfer_mm2': 1e6 * float(chamfer.mean()),
+            'place_error': float((torch.cat(places) - targets.place).norm(dim=-1).mean())}
+
+
+def _stream(recipe: ReconstructionRecipe, window: int, split: str) -> Samples:
+    model = HandModel.load(recipe.hand)
+    if recipe.data == 'synthetic':
+        return RgbCrops(recipe.loop.seed if split == 'train' else 0, split, window, model)
+    if recipe.root is None:
+        raise SystemExit(f'--data {recipe.data} needs --root, the folder of the data set')
+    samples, repeats = _public(recipe, model if recipe.hand else None)
+    # The last of the official training split validate: of a video data set these are other sequences. FreiHAND shows
+    # each of its hands before several backgrounds.
+    place = np.arange(len(samples)) % (len(samples) // repeats)
+    learned = place < 0.95 * len(samples) / repeats
+    return RecordedSamples(samples, np.flatnonzero(learned if split == 'train' else ~learned), window,
+                           len(model.template), recipe.loop.seed)
+
+
+def _public(recipe: ReconstructionRecipe, hand: HandModel | None) -> tuple[HandObjectSamples, int]:
+    """The official training split, and how often it shows each hand."""
+    match recipe.data:
+        case 'freihand':
+            return FreiHand(recipe.root, versions=VERSIONS), len(VERSIONS)
+        case 'obman':
+            return ObMan(recipe.root, shapenet=recipe.objects), 1
+        case 'ho3d':
+            return Ho3d(recipe.root, models=recipe.objects, hand=hand), 1
+        case _:
+            return DexYcb(recipe.root, hand=hand), 1

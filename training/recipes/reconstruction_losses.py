@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `reconstruction` minimises (Tse et al., CVPR 2022, equations 1-3 and 9-13)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.networks.reconstruction import HandEstimate
+from training.networks.reconstruction import Reconstruction
+
+_SQUARE_CENTIMETRES = 1e4
+"""In a square metre: in this unit the distances are of the order of the associative loss."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReconstructionLosses:
+    """Weights of the terms. Equation 13 gives all the same one, ObMan 0.167."""
+
+    vertices: float = 0.167
+    """L_V, equation 1."""
+    joints: float = 0.167
+    """L_J, equation 2."""
+    chamfer: float = 0.167
+    """L_obj, equation 3."""
+    association: float = 0.167
+    """L_asso, equation 12; 0 leaves it out."""
+    place: float = 0.167
+    """Of the translation, which the paper's root-relative losses leave free."""
+    earlier: float = 0.5
+    """What the mean over the earlier iterations' meshes counts beside those of the last; 0: only the last learns. The
+    paper does not say."""
+    classes: int = 8
+    """O of equation 12: classes of objects in the data; less than the batch."""
+
+
+class ReconstructionTargets(NamedTuple):
+    """A batch of labels: metres from the hand's root, the camera's axes. Flags are 0 or 1, and what they switch off
+    may hold anything finite."""
+
+    keypoints: Tensor
+    """(B, 21, 3)."""
+    place: Tensor
+    """(B, 3) as `HandEstimate.place`."""
+    vertices: Tensor
+    """(B, V, 3)."""
+    has_vertices: Tensor
+    """(B,)."""
+    surface: Tensor
+    """(B, M, 3) points drawn uniformly on the object's surface."""
+    has_object: Tensor
+    """(B,)."""
+
+
+def reconstruction_loss(result: Reconstruction, targets: ReconstructionTargets,
+                        losses: ReconstructionLosses) -> dict[str, Tensor]:
+    """Equation 13: the weighted terms by name, whose sum is minimised.
+
+    Distances are means over the points, in cm², where the paper writes sums: a mesh of more vertices must not count
+    for more.
+    """
+    last = result.hands[-1]
+    terms = {
+        'vertices': _over_iterations([_vertex_loss(hand, targets) for hand in result.hands], losses.earlier),
+        'joints': _over_iterations([_squared(hand.keypoints, targets.keypoints).mean() for hand in result.hands],
+                                   losses.earlier),
+        'chamfer': _over_iterations([_object_loss(points, targets) for points in result.objects], losses.earlier),
+        'place': F.smooth_l1_loss(last.place, targets.place, beta=0.1)}
+    if losses.association and result.hand_messages:
+        terms['association'] = torch.stack([
+            associative_loss(hand, thing, losses.classes)
+            for hand, thing in zip(result.hand_messages, result.object_messages)]).mean()
+    return {name: getattr(losses, name) * value for name, value in terms.items()}
+
+
+def chamfer_distance(first: Tensor, second: Tensor, chunk: int = 256) -> Tensor:
+    """Equation 3 with means for sums: half of the mean squared distances to the other set's nearest point.
+
+    Args:
+        first: (B, N, 3).
+        second: (B, M, 3).
+        chunk: points whose distances to all others are held at once.
+
+    Returns:
+        (B,) squared units of the points.
+    """
+    return (_to_nearest(first, second, chunk) + _to_nearest(second, first, chunk)) / 2
+
+
+def associative_loss(hand_messages: Tensor, object_messages: Tensor, classes: int) -> Tensor:
+    """Equations 9 to 12: a walk from Φ_i = [φ_hand; φ_obj] to a similar Φ and back should end where it began.
+
+    U has the paper's 1/O on its diagonal, O the classes of the data. A walker that no similarity guides returns with
+    probability 1/B; U draws the embeddings of a batch apart only where 1/O is more than that, hence O < B (the paper:
+    O ≪ B). With 1/B in U one embedding for everything would nearly be optimal.
+
+    Args:
+        hand_messages: (B, C) φ_hand of a batch.
+        object_messages: (B, C) φ_obj.
+        classes: O.
+
+    Returns:
+        The squared Frobenius norm.
+
+    Raises:
+        ValueError: there are not fewer classes than samples.
+    """
+    batch = len(hand_messages)
+    if classes >= batch:
+        raise ValueError(f'{classes} classes in a batch of {batch}: the associative loss needs fewer classes than '
+                         'samples; make the batch larger, or set its weight to 0')
+    embedding = torch.cat([hand_messages, object_messages], -1)
+    step = torch.softmax(embedding @ embedding.mT, -1)
+    target = torch.eye(batch, dtype=step.dtype, device=step.device) / classes
+    return (target - step @ step).square().sum()
+
+
+def _over_iterations(values: list[Tensor], earlier: float) -> Tensor:
+    last = values[-1]
+    return last + earlier * torch.stack(values[:-1]).mean() if earlier and len(values) > 1 else last
+
+
+def _vertex_loss(hand: HandEstimate, targets: ReconstructionTargets) -> Tensor:
+    return _mean_where(_squared(hand.vertices, targets.vertices).mean(1), targets.has_vertices)
+
+
+def _object_loss(points: Tensor, targets: ReconstructionTargets) -> Tensor:
+    return _mean_where(chamfer_distance(points, targets.surface) * _SQUARE_CENTIMETRES, targets.has_object)
+
+
+def _squared(first: Tensor, second: Tensor) -> Tensor:
+    return (first - second).square().sum(-1) * _SQUARE_CENTIMETRES
+
+
+def _mean_where(values: Tensor, counted: Tensor) -> Tensor:
+    return (values * counted).sum() / counted.sum().clamp(min=1)
+
+
+def _to_nearest(points: Tensor, others: Tensor, chunk: int) -> Tensor:
+    """(B,) mean squared distance from each point to the nearest of the others."""
+    with torch.no_grad():
+        nearest = torch.cat([torch.cdist(part, others, compute_mode='donot_use_mm_for_euclid_dist').argmin(-1)
+                             for part in points.split(chunk, 1)], 1)
+    return (points - others.gather(1, nearest[..., None].expand(-1, -1, 3))).square().sum(-1).mean(1)
