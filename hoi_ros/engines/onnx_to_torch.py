@@ -257,6 +257,16 @@ def _squeeze(x: Tensor, axes: Numbers = None) -> Tensor:
     return x.squeeze(tuple(axes)) if axes else x.squeeze()
 
 
+def _cumsum(x: Tensor, axis: Sequence[int] | int, *, exclusive: int = 0, reverse: int = 0) -> Tensor:
+    if exclusive or reverse:
+        raise NotImplementedError('a running sum that is exclusive or runs backwards')
+    return x.cumsum(axis if isinstance(axis, int) else int(axis[0]))
+
+
+def _top(x: Tensor, count: Sequence[int], *, axis: int = -1, largest: int = 1, sorted: int = 1) -> Sequence[Tensor]:
+    return x.topk(int(count[0]), axis, bool(largest), bool(sorted))
+
+
 def _unsqueeze(x: Tensor, axes: Sequence[int]) -> Tensor:
     rank = x.ndim + len(axes)
     for axis in sorted(axis % rank for axis in axes):
@@ -391,7 +401,9 @@ OPERATORS: dict[str, Operator] = {
         'Where': torch.where,
     }.items()
 } | {
+    'CumSum': Operator(_cumsum, (1,)),
     'Expand': Operator(_expand, (1,)),
+    'GatherElements': Operator(lambda x, index, *, axis=0: x.gather(axis, index)),
     'Pad': Operator(_pad, (1, 2, 3)),
     'ReduceL2': _reduction(lambda x, axes, keep: torch.linalg.vector_norm(x, dim=axes, keepdim=keep)),
     'ReduceMax': _reduction(lambda x, axes, keep: x.amax(axes, keep)),
@@ -404,5 +416,6 @@ OPERATORS: dict[str, Operator] = {
     'Split': Operator(_split, (1,)),
     'Squeeze': Operator(_squeeze, (1,)),
     'Tile': Operator(lambda x, repeats: x.repeat(tuple(repeats)), (1,)),
+    'TopK': Operator(_top, (1,)),
     'Unsqueeze': Operator(_unsqueeze, (1,)),
 }

@@ -82,12 +82,13 @@ def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path:
             assert np.isfinite(columns[name]), name
     export(ReconstructionExport(weights, tmp_path / 'models'))
     folder = tmp_path / 'models' / 'reconstruction'
-    engine = load_engine(folder, 'openvino')
     image = np.zeros((1, 3, 64, 64), np.float32)
     with torch.inference_mode():
         expected = evaluation.load_network(weights)(torch.from_numpy(image)).hands[-1].keypoints.numpy()
-    np.testing.assert_allclose(engine(image=image)['keypoints'], expected, atol=1e-4)
-    assert np.load(folder / OBJECT_FACES).max() == engine(image=image)['object'].shape[1] - 1
+    for backend in ('openvino', 'pytorch'):
+        outputs = load_engine(folder, backend)(image=image)
+        np.testing.assert_allclose(outputs['keypoints'], expected, atol=1e-4)
+        assert np.load(folder / OBJECT_FACES).max() == outputs['object'].shape[1] - 1
     frozen = dataclasses.replace(recipe, start=weights, encoders=False, loop=loop(tmp_path / 'on', steps=2, batch=9))
     reconstruction.train(frozen)
     first, second = (torch.load(path, weights_only=True)['weights']

@@ -43,6 +43,7 @@ def export_onnx(
     directory: str | Path,
     card_fields: Mapping[str, Any],
     tolerance: float = WEIGHT_TOLERANCE,
+    graph_tolerance: float = GRAPH_TOLERANCE,
 ) -> Card:
     """Exports `module` to `directory`/model.onnx and card.yaml.
 
@@ -57,6 +58,7 @@ def export_onnx(
         card_fields: `name`, `licence`, `data` and, as far as they are known, `training`, `parameters` and
             `figures` of the Card; `inputs` may hold TensorSpecs with units and meanings of the inputs.
         tolerance: largest error that rounding the weights may cause, as a share of the output's magnitude.
+        graph_tolerance: the same of the float32 graph; more where a threshold turns rounding into a step.
 
     Raises:
         ExportError: ONNX Runtime and PyTorch disagree.
@@ -70,7 +72,7 @@ def export_onnx(
     feeds = {name: tensor.numpy() for name, tensor in tensors.items()}
 
     model = _simplified(_traced(named, tensors, outputs))
-    _check(model, feeds, outputs, expected, GRAPH_TOLERANCE, 'the float32 graph')
+    _check(model, feeds, outputs, expected, graph_tolerance, 'the float32 graph')
     store_weights_in_half(model)
     error = _check(model, feeds, outputs, expected, tolerance, 'the graph with float16 weights')
     onnx.helper.set_model_props(

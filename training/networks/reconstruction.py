@@ -363,7 +363,7 @@ class StaticExchange(GraphExchange):
 
 
 class SpiralExchange(GraphExchange):
-    """Spiral convolution (SpiralNet++, Gong et al., 2019): one linear layer on a vertex and those that wind round it."""
+    """Spiral convolution (SpiralNet++, Gong et al., 2019): a linear layer on a vertex and those that wind round it."""
 
     def __init__(self, vertices: int, outputs: int, config: ReconstructionConfig, faces: np.ndarray) -> None:
         super().__init__(vertices, outputs, config)
