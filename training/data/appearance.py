@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
+from typing import ClassVar
 from typing import NamedTuple
 from typing import Protocol
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.sensor import grain
-from hoi_ros.hand.model import HandModel
-from hoi_ros.hand.skeleton import FINGERTIPS
-from hoi_ros.hand.skeleton import JOINT_NAMES
-from hoi_ros.hand.skeleton import TIP_JOINTS
 
 
 class SurfacePoints(NamedTuple):
@@ -47,6 +42,9 @@ class Look(NamedTuple):
 
 class Material(Protocol):
     """What a mesh is made of."""
+
+    scatters: bool
+    """Whether light travels in it, as in skin."""
 
     def look(self, points: SurfacePoints) -> Look: ...
 
@@ -88,7 +86,8 @@ def noise(places: np.ndarray, size: float) -> np.ndarray:
     return near + (along_y(second[0] * plane) - near) * share[0]
 
 
-def _step(values: np.ndarray, low: float, high: float) -> np.ndarray:
+def step(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """A smooth step from 0 at `low` to 1 at `high`."""
     share = np.clip((values - low) / (high - low), 0, 1)
     return share * share * (3 - 2 * share)
 
@@ -110,7 +109,7 @@ def _checks(p: np.ndarray) -> np.ndarray:
 
 
 def _tartan(p: np.ndarray) -> np.ndarray:
-    return 0.5 * (_step(np.sin(2 * np.pi * p[:, 0]), 0.2, 0.4) + _step(np.sin(2 * np.pi * p[:, 1]), 0.2, 0.4))
+    return 0.5 * (step(np.sin(2 * np.pi * p[:, 0]), 0.2, 0.4) + step(np.sin(2 * np.pi * p[:, 1]), 0.2, 0.4))
 
 
 def _bricks(p: np.ndarray) -> np.ndarray:
@@ -122,7 +121,7 @@ def _bricks(p: np.ndarray) -> np.ndarray:
 
 
 def _speckles(p: np.ndarray) -> np.ndarray:
-    return _step(noise(p, 1.0), 1.0, 1.3)
+    return step(noise(p, 1.0), 1.0, 1.3)
 
 
 def _wood(p: np.ndarray) -> np.ndarray:
@@ -148,7 +147,7 @@ def _weave(p: np.ndarray) -> np.ndarray:
 def _label(p: np.ndarray) -> np.ndarray:
     """A band about the middle of the z axis with words on it; the pattern's unit is the band's height."""
     around = np.arctan2(p[:, 1], p[:, 0]) * 2
-    band = _step(0.5 - np.abs(p[:, 2]), -0.01, 0.01)
+    band = step(0.5 - np.abs(p[:, 2]), -0.01, 0.01)
     line, letter = np.floor(p[:, 2] * 9), np.floor(around * 14)
     word = _cells(np.stack([np.floor(letter / 5), line, 0 * line], 1)) > 0.45
     ink = (_cells(np.stack([letter, line, 0 * line], 1)) > 0.3) & word & (line % 2 == 0)
@@ -168,6 +167,7 @@ _PATTERNS = {'plain': _plain, 'stripes': _stripes, 'checks': _checks, 'tartan': 
 class Paint:
     """Two colours mixed by a pattern."""
 
+    scatters: ClassVar[bool] = False
     colours: np.ndarray
     """(2, 3)."""
     pattern: str = 'plain'
@@ -197,318 +197,86 @@ class Paint:
         return Look(colour, np.full_like(colour, self.reflectance), roughness, 0 * roughness)
 
 
-def sample_paint(kind: str, rng: np.random.Generator, frame: np.ndarray | None = None,
-                 height: float = 0.1) -> Paint:
+class _Kind(NamedTuple):
+    """Of what a kind of things is made: the highest saturation; probability of each pattern, their size beside that
+    of small things; probability that the two colours are alike; strength of stains; range of roughness."""
+
+    vivid: float
+    patterns: dict[str, float]
+    scale: float
+    alike: float
+    wear: float
+    roughness: tuple[float, float]
+
+
+_KINDS = {
+    'wall': _Kind(0.25, {'plain': 0.5, 'clouds': 0.1, 'stripes': 0.06, 'bricks': 0.08, 'patches': 0.08,
+                         'checks': 0.03, 'wood': 0.15}, 5.0, 0.85, 0.06, (0.5, 1.0)),
+    'table': _Kind(0.35, {'wood': 0.4, 'plain': 0.2, 'clouds': 0.12, 'speckles': 0.13, 'checks': 0.08,
+                          'tartan': 0.07}, 1.5, 0.3, 0.06, (0.2, 0.9)),
+    'cloth': _Kind(0.7, {'weave': 0.4, 'plain': 0.2, 'stripes': 0.12, 'checks': 0.08, 'tartan': 0.1, 'clouds': 0.1},
+                   1.0, 0.6, 0.2, (0.95, 1.0)),
+    'thing': _Kind(0.9, {'plain': 0.34, 'label': 0.24, 'stripes': 0.1, 'speckles': 0.08, 'checks': 0.06,
+                         'clouds': 0.07, 'wood': 0.06, 'patches': 0.05}, 1.0, 0.1, 0.1, (0.15, 0.9))}
+_SIZES = {'weave': 0.003, 'speckles': 0.01, 'tartan': 0.05, 'wood': 0.03}
+
+
+def sample_paint(kind: str, rng: np.random.Generator, frame: np.ndarray | None = None, height: float = 0.1) -> Paint:
     """The material of a thing.
 
     Args:
         kind: wall, table, cloth or thing.
+        rng: the source of the draw.
         frame: (3, 3) rows: the axes of its pattern, the last one up or out of the surface; any where not given.
         height: along the last axis, metres.
     """
+    made = _KINDS[kind]
     if frame is None:
         frame = Rotation.random(random_state=rng).as_matrix()
-    first, second = sample_colour(rng, _VIVID[kind]), sample_colour(rng, _VIVID[kind])
-    if kind == 'wall':
-        pattern = rng.choice(['plain', 'clouds', 'stripes', 'bricks', 'patches', 'checks', 'wood'],
-                             p=[0.5, 0.1, 0.06, 0.08, 0.08, 0.03, 0.15])
-        first = np.clip(first * 1.6, 0, 0.85) if rng.random() < 0.7 else first
-        second = first * rng.uniform(0.5, 1.1) * np.exp(rng.normal(0, 0.1, 3)) if rng.random() < 0.85 else second
-        size = np.exp(rng.uniform(np.log(0.05), np.log(0.4)))
-        return Paint(np.stack([first, second]), str(pattern), size, frame, rng.uniform(0.0, 0.06), 0.03,
-                     rng.uniform(0.5, 1))
-    if kind == 'table':
-        pattern = rng.choice(['wood', 'plain', 'clouds', 'speckles', 'checks', 'tartan'],
-                             p=[0.4, 0.2, 0.12, 0.13, 0.08, 0.07])
-        if pattern == 'wood':
-            first = _brown(rng)
-            second = first * rng.uniform(0.4, 0.85)
-        size = {'speckles': 0.012, 'tartan': 0.1}.get(str(pattern), 0.05) * np.exp(rng.normal(0, 0.4))
-        return Paint(np.stack([first, second]), str(pattern), size, frame, rng.uniform(0.0, 0.06), 0.04,
-                     rng.uniform(0.2, 0.9))
-    if kind == 'cloth':
-        pattern = rng.choice(['weave', 'plain', 'stripes', 'checks', 'tartan', 'clouds'],
-                             p=[0.4, 0.2, 0.12, 0.08, 0.1, 0.1])
-        if pattern in ('weave', 'plain', 'clouds'):
-            second = first * rng.uniform(0.6, 0.9)
-        size = {'weave': 0.003, 'stripes': 0.02, 'checks': 0.025, 'tartan': 0.05}.get(str(pattern), 0.05)
-        return Paint(np.stack([first, second]), str(pattern), size * np.exp(rng.normal(0, 0.4)), frame,
-                     rng.uniform(0.05, 0.2), 0.02, 1.0)
-    pattern = rng.choice(['plain', 'label', 'stripes', 'speckles', 'checks', 'clouds', 'wood', 'patches'],
-                         p=[0.34, 0.24, 0.1, 0.08, 0.06, 0.07, 0.06, 0.05])
-    size = {'label': height * rng.uniform(0.3, 0.8), 'speckles': 0.01, 'wood': 0.02}.get(str(pattern), 0.03)
-    if pattern == 'wood':
-        first = _brown(rng)
-        second = first * rng.uniform(0.4, 0.85)
-    metal = pattern in ('plain', 'label') and rng.random() < 0.2
+    pattern = str(rng.choice(list(made.patterns), p=list(made.patterns.values())))
+    first, second = sample_colour(rng, made.vivid), sample_colour(rng, made.vivid)
+    if kind == 'wall' and rng.random() < 0.7:
+        first = np.clip(first * 1.6, 0, 0.85)
+    if pattern == 'wood' and kind != 'wall':
+        first = np.array([0.5, 0.3, 0.15]) * np.exp(rng.normal(0, 0.4) + rng.normal(0, 0.12, 3))
+    if rng.random() < made.alike or pattern in ('wood', 'weave'):
+        second = first * rng.uniform(0.5, 0.9) * np.exp(rng.normal(0, 0.1, 3))
+    size = height * rng.uniform(0.3, 0.8) if pattern == 'label' else _SIZES.get(pattern, 0.03) * made.scale
+    roughness, reflectance = rng.uniform(*made.roughness), 0.02 if kind == 'cloth' else 0.04
+    metal = kind == 'thing' and pattern in ('plain', 'label') and rng.random() < 0.2
     if metal:
         first = np.clip(rng.uniform(0.45, 0.8) * np.exp(rng.normal(0, 0.06, 3)), 0, 0.9)
-    return Paint(np.stack([first, second]), str(pattern), size * np.exp(rng.normal(0, 0.3)), frame,
-                 rng.uniform(0, 0.1), 0.04, rng.uniform(0.15, 0.5) if metal else rng.uniform(0.15, 0.9), bool(metal))
-
-
-_VIVID = {'wall': 0.25, 'table': 0.35, 'cloth': 0.7, 'thing': 0.9}
+        roughness = rng.uniform(0.15, 0.5)
+    return Paint(np.stack([first, second]), pattern, size * np.exp(rng.normal(0, 0.35)), frame,
+                 max(0.0, rng.uniform(-made.wear, made.wear)), reflectance, roughness, metal)
 
 
 def sample_colour(rng: np.random.Generator, vivid: float) -> np.ndarray:
     """(3,) a colour of things, linear; `vivid` is the highest saturation, 0 to 1."""
     hue, saturation, value = rng.random(), vivid * rng.beta(1.2, 1.6), rng.beta(1.6, 1.3)
-    encoded = cv2.cvtColor(np.float32([[[360 * hue, saturation, 0.08 + 0.9 * value]]]), cv2.COLOR_HSV2RGB)[0, 0]
-    return linear(encoded) * 0.9
+    colour = cv2.cvtColor(np.float32([[[360 * hue, saturation, 0.08 + 0.9 * value]]]), cv2.COLOR_HSV2RGB)[0, 0]
+    return linear(colour) * 0.9
 
 
-def _brown(rng: np.random.Generator) -> np.ndarray:
-    return np.array([0.5, 0.3, 0.15]) * np.exp(rng.normal(0, 0.4) + rng.normal(0, 0.12, 3))
-
-
-def linear(encoded: np.ndarray) -> np.ndarray:
+def linear(values: np.ndarray) -> np.ndarray:
     """sRGB in [0, 1] → linear."""
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((np.maximum(encoded, 0.04045) + 0.055) / 1.055) ** 2.4)
+    return np.where(values <= 0.04045, values / 12.92, ((np.maximum(values, 0.04045) + 0.055) / 1.055) ** 2.4)
 
 
-def encoded(linear_values: np.ndarray) -> np.ndarray:
+def encoded(values: np.ndarray) -> np.ndarray:
     """Linear in [0, 1] → sRGB."""
-    bent = 1.055 * np.maximum(linear_values, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.where(linear_values <= 0.0031308, linear_values * 12.92, bent)
+    bent = 1.055 * np.maximum(values, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.where(values <= 0.0031308, values * 12.92, bent)
 
 
-def skin_colour(typology: float, redness: float, yellowness: float) -> np.ndarray:
-    """(3,) linear RGB of skin.
-
-    Args:
-        typology: individual typology angle arctan((L* − 50) / b*), degrees; people span about −50 (dark) to 60 (very
-            light) (Del Bino & Bernerd, British Journal of Dermatology 169, 2013).
-        redness, yellowness: a* and b* of CIELAB.
-    """
-    lightness = 50 + yellowness * np.tan(np.radians(typology))
-    lab = np.float32([[[lightness, redness, yellowness]]])
-    return np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2LRGB)[0, 0].astype(float), 0.01, 0.9)
-
-
-class HandMarks:
-    """Where a hand is what: palm, reddish, creased, nail, and how far tendons and knuckles stand out (millimetres).
-
-    They are found once a model, on a fine grid on each triangle.
-
-    Args:
-        model: the right or the left hand.
-    """
-
-    names = ('palm', 'red', 'crease', 'nail', 'nail_edge', 'relief')
-    _STEPS = 8
-
-    def __init__(self, model: HandModel) -> None:
-        steps = self._STEPS
-        rows, columns = np.meshgrid(np.arange(steps + 1), np.arange(steps + 1), indexing='ij')
-        second, third = rows.ravel() / steps, columns.ravel() / steps
-        weights = np.stack([1 - second - third, second, third], 1)
-        corners = model.faces
-        edges = model.template[corners]
-        flat = np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])
-        normals = np.zeros_like(model.template)
-        np.add.at(normals, corners, flat[:, None])
-        normals = _units(normals)
-
-        def spread(values: np.ndarray) -> np.ndarray:
-            return np.einsum('gk,fkc->fgc', weights, values[corners]).reshape(-1, values.shape[1])
-
-        marks = _hand_marks(model, spread(model.template), _units(spread(normals)), spread(model.weights))
-        self._table = marks.astype(np.float32).reshape(-1, len(self.names))
-
-    def at(self, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """(N, 6) how much of each of `names` there is at points of triangles (N,) with barycentric weights (N, 3)."""
-        steps = self._STEPS
-        scaled = np.clip(weights[:, 1:], 0, 1) * (steps * 0.9999)
-        low = np.floor(scaled).astype(np.int64)
-        share = (scaled - low).astype(np.float32)
-        base = (faces * (steps + 1) + low[:, 0]) * (steps + 1) + low[:, 1]
-        lower = share.sum(1) < 1
-        # Each cell of the grid is two triangles: about its first corner, or about the opposite one.
-        pivot = np.where(lower, base, base + steps + 2)
-        one = np.where(lower, share[:, 0], 1 - share[:, 0])[:, None]
-        other = np.where(lower, share[:, 1], 1 - share[:, 1])[:, None]
-        down, right = np.where(lower, base + steps + 1, base + 1), np.where(lower, base + 1, base + steps + 1)
-        table = self._table
-        return table[pivot] * (1 - one - other) + table[down] * one + table[right] * other
-
-
-def _hand_marks(model: HandModel, places: np.ndarray, normals: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(N, 6) marks at places (N, 3) of the hand at rest with normals (N, 3) and skinning weights (N, 16)."""
-    joints, tips = model.joints, model.tips
-    across, along = model.axes[..., 0], model.axes[..., 2]
-    index, middle, ring, little = (joints[JOINT_NAMES.index(f'{name}_mcp')]
-                                   for name in ('index', 'middle', 'ring', 'little'))
-    wrist = joints[0]
-    palmwards = np.cross(across, along)  # where flexion takes the bone of a right hand
-    palmwards[0] = _units(np.cross(index - wrist, little - wrist))
-    if model.side == 'left':
-        palmwards = -palmwards
-    out = palmwards[0]
-    facing = (normals * _units(weights @ palmwards)).sum(1)
-    palm = _step(facing, -0.25, 0.35)
-    beyond_wrist = (places - wrist) @ _units(middle - wrist)
-    palm *= _step(beyond_wrist, -0.03, 0.01)
-    back = _step(-facing, -0.1, 0.5)
-
-    red, crease = np.zeros(len(places)), np.zeros(len(places))
-    nail, nail_edge, relief = np.zeros(len(places)), np.zeros(len(places)), np.zeros(len(places))
-
-    def bump(distance: np.ndarray, width: float) -> np.ndarray:
-        return np.exp(-0.5 * (distance / width) ** 2)
-
-    def line(along_bone: np.ndarray, offset: float, width: float = 0.0006) -> np.ndarray:
-        return bump(along_bone - offset, width)
-
-    for joint in range(1, 16):
-        finger = weights[:, _finger_joints(joint)].sum(1)
-        away = places - joints[joint]
-        on_bone = away @ along[joint]
-        near = _step(-np.linalg.norm(away, axis=1), -0.024, -0.016) * _step(finger, 0.3, 0.6)
-        first = JOINT_NAMES[joint].endswith(('mcp', 'cmc')) and not JOINT_NAMES[joint].startswith('thumb')
-        if first:
-            red = np.maximum(red, 0.8 * back * bump(np.linalg.norm(away, axis=1), 0.011))
-            flat = away - (away @ out)[:, None] * out
-            tendon = _units(joints[joint] - wrist)
-            on_tendon = (flat @ tendon) / np.linalg.norm(joints[joint] - wrist)
-            aside = np.linalg.norm(flat - (flat @ tendon)[:, None] * tendon, axis=1)
-            relief += 1.5 * back * bump(np.linalg.norm(flat, axis=1), 0.0055)
-            relief += 0.7 * back * bump(aside, 0.002) * _step(-on_tendon, 0.05, 0.2) * _step(on_tendon, -0.95, -0.6)
-            length = np.linalg.norm(joints[joint + 1] - joints[joint])
-            crease = np.maximum(crease, palm * finger * line(on_bone, 0.5 * length, 0.0008))
-        elif JOINT_NAMES[joint] != 'thumb_cmc':
-            red = np.maximum(red, 0.8 * back * near * bump(on_bone, 0.008))
-            relief += 0.5 * back * near * bump(on_bone, 0.005)
-            for offset in (-0.0012, 0.0014):
-                crease = np.maximum(crease, palm * near * line(on_bone, offset))
-            for offset in (-0.004, -0.0018, 0.0004, 0.0026):
-                crease = np.maximum(crease, 0.6 * back * near * line(on_bone, offset, 0.0004))
-    for one, other in itertools.pairwise((index, middle, ring, little)):
-        valley = places - (one + other) / 2 - 0.006 * _units(middle - wrist)
-        valley -= (valley @ out)[:, None] * out
-        relief -= 0.8 * back * bump(np.linalg.norm(valley, axis=1), 0.004)
-    for tip, joint in zip(tips, TIP_JOINTS, strict=True):
-        bone = tip - joints[joint]
-        length = np.linalg.norm(bone)
-        share = (places - joints[joint]) @ bone / length ** 2
-        own = weights[:, joint] > 0.5
-        width = 2 * np.abs((places - joints[joint]) @ across[joint])[own].max()
-        aside = np.abs((places - joints[joint]) @ across[joint]) / width
-        dorsal = _step(-(normals @ palmwards[joint]), 0.35, 0.55) * own
-        plate = dorsal * _step(share - 0.3 * (aside / 0.24) ** 2 * (share < 0.75), 0.52, 0.57) * _step(-aside, -0.25, -0.21)
-        nail = np.maximum(nail, plate)
-        nail_edge = np.maximum(nail_edge, plate * _step(share, 0.94, 0.99))
-        rim = dorsal * bump(share - 0.54, 0.03) * _step(-aside, -0.27, -0.2)
-        crease = np.maximum(crease, 0.5 * rim)
-        red = np.maximum(red, own * bump(np.linalg.norm(places - tip, axis=1), 0.011))
-
-    side = _units(index - little)
-    for path in (  # the lines of the palm: heart, head and life
-            (little + 0.25 * (wrist - little) - 0.012 * side, ring + 0.24 * (wrist - ring),
-             middle + 0.16 * (wrist - middle), 0.5 * (index + middle)),
-            (index + 0.2 * (wrist - index) + 0.01 * side, middle + 0.34 * (wrist - middle),
-             ring + 0.45 * (wrist - ring), little + 0.5 * (wrist - little)),
-            (index + 0.2 * (wrist - index) + 0.01 * side, middle + 0.42 * (wrist - middle) + 0.004 * side,
-             middle + 0.66 * (wrist - middle) + 0.004 * side, wrist + 0.1 * (middle - wrist) + 0.012 * side)):
-        crease = np.maximum(crease, palm * (weights[:, 0] > 0.3) * line(_distance_to_path(places, path, out), 0, 0.0007))
-    for offset in (-0.002, -0.01):
-        crease = np.maximum(crease, 0.7 * _step(facing, 0, 0.4) * line(beyond_wrist, offset))
-    red = np.maximum(red, 0.35 * palm)
-    relief += 0.15 * nail - 0.5 * crease
-    return np.stack([palm, red, crease, nail, nail_edge, relief], 1)
-
-
-def _finger_joints(joint: int) -> list[int]:
-    first = JOINT_NAMES[joint].split('_')[0]
-    return [number for number, name in enumerate(JOINT_NAMES) if name.startswith(first)]
-
-
-def _distance_to_path(places: np.ndarray, path: tuple[np.ndarray, ...], out: np.ndarray) -> np.ndarray:
-    """(N,) distance to a smooth curve through points, seen along `out`."""
-    knots = np.linspace(0, 1, len(path))
-    curve = np.stack([np.polyval(np.polyfit(knots, np.array(path)[:, axis], len(path) - 1), np.linspace(0, 1, 60))
-                      for axis in range(3)], 1)
-    plane = np.linalg.svd(out[None])[2][1:].T
-    return cKDTree(curve @ plane).query(places @ plane)[0]
-
-
-def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(...) products of vectors (..., C)."""
     return np.einsum('...c,...c->...', one, other)
 
 
-def _units(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.sqrt(np.maximum(_dot(vectors, vectors), 1e-20))[..., None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Skin:
-    """One person's skin. Its marks are those of a hand; None of them on the arm and the head."""
-
-    back: np.ndarray
-    """(3,) colour of the back of the hand and of the arm."""
-    palm: np.ndarray
-    """(3,)."""
-    blood: float
-    """Strength of the reddish places."""
-    mottling: float
-    creases: float
-    veins: float
-    """How far they stand out, millimetres."""
-    oil: float
-    """0 dry to 1 oily."""
-    nails: np.ndarray | None
-    """(3,) their varnish."""
-    offset: np.ndarray
-    """(3,) where in the noise this skin lies, metres."""
-    marks: HandMarks | None = None
-
-    @classmethod
-    def sample(cls, rng: np.random.Generator) -> Skin:
-        """Somebody's skin, uniform over the typology angles of people."""
-        typology = rng.uniform(-45, 58)
-        # Redness and yellowness of the hand's back as measured (Xiao et al., Skin Research and Technology 23, 2017);
-        # from light to dark skin chroma first rises, then falls.
-        yellow = 12 + 6 * np.exp(-0.5 * ((typology - 25) / 25) ** 2) + rng.normal(0, 1.2)
-        red = np.interp(typology, [-50, 10, 60], [8, 11, 9]) + rng.normal(0, 1.5)
-        pale = typology + max(0.0, 0.65 * (42 - typology))
-        return cls(skin_colour(typology, red, yellow), skin_colour(pale, red + rng.uniform(1, 4), yellow - 1),
-                   rng.uniform(0.05, 0.45), rng.uniform(0.02, 0.08), rng.uniform(0.2, 0.8), rng.uniform(0, 0.5), rng.beta(1.3, 2.5),
-                   sample_colour(rng, 0.95) if rng.random() < 0.06 else None, rng.uniform(0, 9, 3))
-
-    def of_hand(self, marks: HandMarks) -> Skin:
-        """The same skin on a hand."""
-        return dataclasses.replace(self, marks=marks)
-
-    def look(self, points: SurfacePoints) -> Look:
-        """The look of points of the hand or the arm."""
-        places = (points.places + self.offset).astype(np.float32)
-        large, small = noise(places, 0.03), noise(places, 0.004)
-        count = len(places)
-        palm, red, crease, nail, edge, relief = (self.marks.at(points.faces, points.weights) if self.marks is not None
-                                                 else np.zeros((count, 6), np.float32)).T
-        blood = self.blood * red * (1 + 0.3 * large) + self.mottling * large
-        dark = self.mottling * (0.5 * large + 0.7 * small) + self.creases * 0.55 * crease
-        colour = self.back + (self.palm - self.back) * palm[:, None]
-        # What blood and melanin take from the light, red, green, blue (Jacques, Physics in Medicine and Biology 58,
-        # 2013): both take little of the red.
-        colour = colour * np.exp(-blood[:, None] * _BLOOD - dark[:, None] * _MELANIN)
-        gloss = 0.02 + 0.03 * self.oil + 0 * palm
-        roughness = 0.62 - 0.25 * self.oil + 0.06 * small
-        if self.marks is not None:
-            if self.nails is None:
-                colour = colour * np.exp(nail[:, None] * np.array([0.18, 0.1, 0.12]))
-                colour = colour + (np.array([0.7, 0.64, 0.56]) - colour) * (0.3 * edge)[:, None]
-            else:
-                colour = colour + (self.nails - colour) * (0.9 * nail)[:, None]
-            gloss = gloss + (0.045 - gloss) * nail
-            roughness = roughness + (0.3 - roughness) * nail
-        veins = np.maximum(1 - 4 * np.abs(noise(places, 0.045)), 0) * (1 - palm)
-        relief = 0.001 * (relief + self.veins * veins + 0.06 * small)
-        return Look(np.clip(colour, 0.005, 0.9).astype(np.float32), np.repeat(gloss[:, None], 3, 1).astype(np.float32),
-                    roughness.astype(np.float32), relief.astype(np.float32))
-
-
-_BLOOD = np.array([0.08, 1.0, 0.75])
-_MELANIN = np.array([0.7, 1.0, 1.3])
+def units(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (..., C) of length 1."""
+    return vectors / np.sqrt(np.maximum(dot(vectors, vectors), 1e-20))[..., None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -653,21 +421,23 @@ def light_up(look: Look, normals: np.ndarray, views: np.ndarray, lighting: Light
             the skin (Green, "Real-time approximations to subsurface scattering", GPU Gems, 2004).
     """
     irradiance = lighting.ambient(normals) * open_sky[:, None]
-    facing = np.maximum(_dot(normals, views), np.float32(1e-3))
+    facing = np.maximum(dot(normals, views), np.float32(1e-3))
     mirror = 2 * facing[:, None] * normals - views
-    edge = (1 - facing) ** 5 * (1 - look.roughness) ** 2
+    grazing = 1 - facing
+    squared = grazing * grazing
+    edge = squared * squared * grazing * np.square(1 - look.roughness)
     fresnel = look.gloss + (1 - look.gloss) * edge[:, None]
     shine = lighting.mirrored(mirror, look.roughness) * fresnel * open_sky[:, None]
     # A normalised Blinn-Phong lobe, its power from the roughness as Burley's (SIGGRAPH course, 2012) maps it.
-    power = 2 / np.maximum(look.roughness, 0.08) ** 4
+    power = 2 / np.square(np.square(np.maximum(look.roughness, np.float32(0.08))))
     for number, lamp in enumerate(lighting.lamps):
         direction, colour = lamp.direction.astype(np.float32), lamp.colour.astype(np.float32)
         cosine = normals @ direction
         through = unshadowed[:, number]
         bled = np.maximum((cosine[:, None] + wrap) / (1 + wrap), 0) * (1 / (1 + wrap))
         irradiance += bled * (colour * through[:, None])
-        half = _units(views + direction)
-        lobe = np.maximum(_dot(normals, half), np.float32(1e-6))
+        half = units(views + direction)
+        lobe = np.maximum(dot(normals, half), np.float32(1e-6))
         peak = np.minimum(power, 2 / (lamp.size ** 2 + 1e-4))  # a large lamp makes a large highlight
         strength = (peak + 2) / 8 * np.exp((lobe - 1) * peak) * np.maximum(cosine, 0) * through
         shine += look.gloss * (strength[:, None] * colour)
@@ -709,7 +479,7 @@ class RgbSensor:
         speed = 0.0 if rng.random() < 0.75 else rng.gamma(1.5, 2.5)
         angle = rng.uniform(0, np.pi)
         noisy = rng.random() < 0.5
-        return cls(rng.normal(0, 0.3), tuple(gains / (gains @ _LUMINANCE)), rng.uniform(0.9, 1.2),
+        return cls(rng.normal(0, 0.3), tuple(gains / (gains @ _LUMINANCE)), rng.uniform(1.0, 1.3),
                    rng.uniform(0.8, 1.2), rng.uniform(0, 1), (speed * np.cos(angle), speed * np.sin(angle)),
                    rng.uniform(0.3, 0.8) if rng.random() < 0.85 else rng.uniform(0.8, 1.6),
                    np.exp(rng.uniform(np.log(1e-5), np.log(6e-4))) if noisy else 0.0,
@@ -733,7 +503,7 @@ class RgbSensor:
         down = ((np.arange(camera.height) - camera.cy) / camera.fy)[:, None]
         fall = (1 + across ** 2 + down ** 2) ** (-2 * self.vignetting)
         metered = np.sqrt(np.maximum(light @ _LUMINANCE.astype(np.float32), 0)).mean() ** 2 + 1e-6
-        light = light * (fall * (0.27 * 2 ** self.exposure / metered)).astype(np.float32)[..., None]
+        light = light * (fall * (0.3 * 2 ** self.exposure / metered)).astype(np.float32)[..., None]
         if self.defocus / pitch > 0.25:
             light = cv2.GaussianBlur(light, (0, 0), self.defocus / pitch)
         if np.hypot(*self.motion) / pitch > 1:
