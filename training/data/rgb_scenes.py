@@ -145,7 +145,7 @@ class RgbScenes:
         self._config = config or RgbConfig()
         self._right = model or HandModel.load()
         self._left = self._right.mirrored()
-        self._marks = HandMarks(self._right), HandMarks(self._left)
+        self._marks = HandMarks(self._right)
         self._name = f'{split}/{seed}'
         self._seed = seed, SPLITS['test' if split == 'held_out' else split]
         self._rooms = SceneGenerator(self._right, SceneConfig(
@@ -258,7 +258,8 @@ class RgbScenes:
         """Adds a hand, its arm, sleeve and person, and what it holds."""
         hand, left = placed.hand, placed.hand.side == 'left'
         model = self._left if left else self._right
-        surfaces.put(hand.vertices, model.faces, number, surfaces.skin.of_hand(self._marks[left]), model.template)
+        marks = self._marks.mirrored() if left else self._marks
+        surfaces.put(hand.vertices, model.faces, number, surfaces.skin.of_hand(marks), model.template)
         if placed.held is not None:
             extent = np.ptp(placed.held.vertices, axis=0)
             longest_last = np.roll(np.eye(3), 2 - int(extent.argmax()), 0)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 from typing import ClassVar
@@ -41,7 +42,7 @@ class HandMarks:
     They are found once a model, on a fine grid on each triangle.
 
     Args:
-        model: the right or the left hand.
+        model: the right hand.
     """
 
     names = ('palm', 'red', 'crease', 'nail', 'nail_edge', 'relief')
@@ -64,11 +65,18 @@ class HandMarks:
 
         marks = _hand_marks(model, spread(model.template), units(spread(normals)), spread(model.weights))
         self._table = marks.astype(np.float32).reshape(-1, len(self.names))
+        self._order = 1
+
+    def mirrored(self) -> HandMarks:
+        """The marks of `HandModel.mirrored`, whose triangles have their corners the other way round."""
+        other = copy.copy(self)
+        other._order = -self._order
+        return other
 
     def at(self, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """(N, 6) how much of each of `names` there is at points of triangles (N,) with barycentric weights (N, 3)."""
         steps = self._STEPS
-        scaled = np.clip(weights[:, 1:], 0, 1) * (steps * 0.9999)
+        scaled = np.clip(weights[:, ::self._order][:, 1:], 0, 1) * (steps * 0.9999)
         low = np.floor(scaled).astype(np.int64)
         share = (scaled - low).astype(np.float32)
         base = (faces * (steps + 1) + low[:, 0]) * (steps + 1) + low[:, 1]
@@ -89,10 +97,8 @@ def _hand_marks(model: HandModel, places: np.ndarray, normals: np.ndarray, weigh
     index, middle, ring, little = (joints[JOINT_NAMES.index(f'{name}_mcp')]
                                    for name in ('index', 'middle', 'ring', 'little'))
     wrist = joints[0]
-    palmwards = np.cross(across, along)  # where flexion takes the bone of a right hand
+    palmwards = np.cross(across, along)  # where flexion takes the bone
     palmwards[0] = units(np.cross(index - wrist, little - wrist))
-    if model.side == 'left':
-        palmwards = -palmwards
     out = palmwards[0]
     facing = (normals * units(weights @ palmwards)).sum(1)
     palm = step(facing, -0.25, 0.35)
