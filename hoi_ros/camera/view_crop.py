@@ -84,3 +84,23 @@ class ViewCrop:
         square is so many metres wide: the inverse of `project` and `width_at`."""
         depth = width * self.focal / 2
         return np.array([place[0] * width / 2, place[1] * width / 2, depth])
+
+
+def outline(hand: np.ndarray, held: np.ndarray | None) -> tuple[np.ndarray, float]:
+    """The square about a hand, moved and widened towards what it holds, but to 1.6 times its side at the most.
+
+    Args:
+        hand: (21, 2) pixels.
+        held: (M, 2) pixels.
+
+    Returns:
+        centre (2,) and side, pixels.
+    """
+    low, high = hand.min(0), hand.max(0)
+    side, middle = float((high - low).max()), (low + high) / 2
+    if held is not None:
+        low, high = np.minimum(low, held.min(0)), np.maximum(high, held.max(0))
+        both = min(float((high - low).max()), 1.6 * side)
+        middle = middle + np.clip((low + high) / 2 - middle, -(both - side) / 2, (both - side) / 2)
+        side = both
+    return middle, side

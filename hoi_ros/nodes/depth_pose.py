@@ -42,9 +42,9 @@ from hoi_ros.nodes.stage_node import Input
 from hoi_ros.nodes.stage_node import StageNode
 from hoi_ros.nodes.worker import NewestFirstWorker
 from hoi_ros.stages.depth_pose import DepthPoseStage
-from hoi_ros.stages.depth_pose import HandEstimate
-from hoi_ros.stages.depth_pose import Region
 from hoi_ros.stages.depth_pose import VARIANTS
+from hoi_ros.stages.estimates import HandEstimate
+from hoi_ros.stages.estimates import Region
 from hoi_ros.stages.one_euro import OneEuroConfig
 
 _FILTER = OneEuroConfig()

@@ -25,6 +25,8 @@ from hoi_ros.hand.fitting import HandFitter
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.surface_fit import SurfaceFitter
 from hoi_ros.resources import models_dir
+from hoi_ros.stages.estimates import HandEstimate
+from hoi_ros.stages.estimates import Region
 from hoi_ros.stages.hand_finder import HandFinder
 from hoi_ros.stages.one_euro import OneEuroConfig
 from hoi_ros.stages.one_euro import OneEuroFilter
@@ -48,37 +50,6 @@ _SIDE_READ, _SIDE_FITTED = 0.26, 1.5
 regression on 1,064 hands of the validation split)."""
 _GOOD_JOINT = 0.02
 """A joint's score is the probability that it is nearer to the truth than this, metres."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Region:
-    """Where a hand is, in pixels; `side` 'left' or 'right' where it is known."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    side: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class HandEstimate:
-    """One hand in the camera's optical frame, metres.
-
-    pose (48,), shape (10,), translation (3,) and vertices (V, 3) belong to the hand model of `side`; joints is
-    (21, 3), joint_scores (21,) the probability that a joint is within 2 cm; score the probability that this is a
-    hand; track_id stays while the hand is followed.
-    """
-
-    side: str
-    track_id: int
-    score: float
-    joints: np.ndarray
-    joint_scores: np.ndarray
-    pose: np.ndarray
-    shape: np.ndarray
-    translation: np.ndarray
-    vertices: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)

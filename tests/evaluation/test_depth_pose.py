@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand import HandModel
-from hoi_ros.stages.depth_pose import HandEstimate
+from hoi_ros.stages.estimates import HandEstimate
 from training.evaluation import depth_pose
 
 CAMERA = Pinhole(64, 48, 60.0, 60.0, 31.5, 23.5)

@@ -9,7 +9,7 @@ import numpy as np
 from hoi_ros.hand import HandModel
 from hoi_ros.nodes.depth_pose import DepthPoseNode
 from hoi_ros.nodes.running import run
-from hoi_ros.stages.depth_pose import HandEstimate
+from hoi_ros.stages.estimates import HandEstimate
 
 BUSY = float(os.environ.get('STAND_IN_BUSY', '0'))
 

@@ -15,7 +15,7 @@ from hoi_ros.msg import MeshTopology
 from hoi_ros.nodes.depth_pose import region_of
 from hoi_ros.nodes.images import image_message
 from hoi_ros.nodes.qos import LATCHED
-from hoi_ros.stages.depth_pose import Region
+from hoi_ros.stages.estimates import Region
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image
 from sensor_msgs.msg import RegionOfInterest

@@ -8,7 +8,7 @@ from hoi_ros.nodes.hand_markers import hand_markers
 from hoi_ros.nodes.hand_messages import hand_array
 from hoi_ros.nodes.hand_messages import hand_transforms
 from hoi_ros.nodes.hand_messages import mesh_topology
-from hoi_ros.stages.depth_pose import HandEstimate
+from hoi_ros.stages.estimates import HandEstimate
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 

@@ -15,8 +15,8 @@ from hoi_ros.engines import EngineError
 from hoi_ros.hand.model import HandModel
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.depth_pose import DepthPoseStage
-from hoi_ros.stages.depth_pose import Region
 from hoi_ros.stages.depth_pose import surface_points
+from hoi_ros.stages.estimates import Region
 from hoi_ros.stages.one_euro import OneEuroConfig
 from training.data.scenes import SceneConfig
 from training.data.scenes import SceneGenerator

@@ -13,6 +13,7 @@ import trimesh
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import ViewCrop
+from hoi_ros.camera.view_crop import outline
 from hoi_ros.hand.model import HandModel
 from training.data.grasps import GraspGenerator
 from training.data.hand_object import HandObjectSample
@@ -134,26 +135,6 @@ def record_of(sample: HandObjectSample, dtype: np.dtype, rng: np.random.Generato
         record['family'] = FAMILIES.index(name) if name in FAMILIES else len(FAMILIES)
     record['right'] = sample.side == 'right'
     return record
-
-
-def outline(hand: np.ndarray, held: np.ndarray | None) -> tuple[np.ndarray, float]:
-    """The square about a hand, moved and widened towards what it holds, but to 1.6 times its side at the most.
-
-    Args:
-        hand: (21, 2) pixels.
-        held: (M, 2) pixels.
-
-    Returns:
-        centre (2,) and side, pixels.
-    """
-    low, high = hand.min(0), hand.max(0)
-    side, middle = float((high - low).max()), (low + high) / 2
-    if held is not None:
-        low, high = np.minimum(low, held.min(0)), np.maximum(high, held.max(0))
-        both = min(float((high - low).max()), 1.6 * side)
-        middle = middle + np.clip((low + high) / 2 - middle, -(both - side) / 2, (both - side) / 2)
-        side = both
-    return middle, side
 
 
 def plain_crop(camera: Pinhole, keypoints: np.ndarray, held: np.ndarray | None, right: bool) -> ViewCrop:
