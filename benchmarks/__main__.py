@@ -20,7 +20,7 @@ from benchmarks.machine import load
 from benchmarks.machine import this_machine
 from hoi_ros.nodes.session import SessionError
 
-Part = Literal['topics', 'overload', 'stage', 'networks', 'generator']
+Part = Literal['topics', 'overload', 'stage', 'networks', 'generator', 'reconstruction_topics', 'reconstruction_stage']
 
 _RATE, _OVERLOAD = 30.0, 120.0  # images a second
 
@@ -30,7 +30,7 @@ class BenchmarkConfig:
     """Measure speed and cost on this machine, which should do nothing else meanwhile."""
 
     seconds: float = 60.0
-    """Length of the run at 30 Hz; the other parts take half of it or less, all together some 4 times as long."""
+    """Length of the run at 30 Hz; the other parts take half of it or less, all together some 6 times as long."""
     parts: tuple[Part, ...] = get_args(Part)
     """What to measure; the figures of the other parts stay in the file."""
     name: str = ''
@@ -81,9 +81,13 @@ def _measure(part: Part, config: BenchmarkConfig) -> Any:
     from benchmarks import topics
     match part:
         case 'topics':
-            return topics.measure(_RATE, config.seconds, config.logs / part, _say)
+            return topics.measure('depth_pose', _RATE, config.seconds, config.logs / part, _say)
         case 'overload':
-            return topics.measure(_OVERLOAD, config.seconds / 2, config.logs / part, _say)
+            return topics.measure('depth_pose', _OVERLOAD, config.seconds / 2, config.logs / part, _say)
+        case 'reconstruction_topics':
+            return topics.measure('reconstruction', _RATE, config.seconds, config.logs / part, _say)
+        case 'reconstruction_stage':
+            return stage_speed.measure_reconstruction(config.seconds / 2)
         case 'stage':
             return stage_speed.measure(config.seconds / 2)
         case 'networks':

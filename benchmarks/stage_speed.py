@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stage alone: a depth image of 640×480 pixels in, hands with their meshes out."""
+"""The stages alone: images of 640×480 pixels in, hands with their meshes out, and what they hold."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 from typing import Protocol
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,23 +19,37 @@ from benchmarks.timing import time_calls
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.sensor import SensorModel
 from hoi_ros.camera.simulated import SimulatedCamera
+from hoi_ros.camera.simulated_grasp import Can
+from hoi_ros.camera.simulated_grasp import Solid
 from hoi_ros.camera.simulated_hand import HandMotion
 from hoi_ros.hand import HandModel
 from hoi_ros.stages.depth_pose import DepthPoseStage
+from hoi_ros.stages.reconstruction import ReconstructionStage
 
 CAMERA = Pinhole(640, 480, 610.0, 610.0, 319.5, 239.5)
+Frame = TypeVar('Frame', contravariant=True)
 _RATE = 30.0
 _SIDES = {'one hand': ('right',), 'two hands': ('right', 'left'), 'no hand': ()}
 _ASIDE = {'right': -0.2, 'left': 0.2}
 
 
-class Stage(Protocol):
-    """A stage that reads depth."""
+@dataclasses.dataclass(frozen=True)
+class ColourAndDepth:
+    """Colours (480, 640, 3) uint8 RGB and depth (480, 640) metres, 0 invalid."""
 
-    timings: dict[str, float]
+    colour: np.ndarray
+    depth: np.ndarray
 
-    def __call__(self, depth: np.ndarray, camera: Pinhole, stamp: float) -> Sequence[object]:
-        """The hands in an image."""
+
+class Stage(Protocol[Frame]):
+    """A stage that reads frames of a kind: depth images, or colour and depth."""
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds that the parts of the last call took."""
+
+    def __call__(self, frame: Frame, camera: Pinhole, stamp: float, /) -> Sequence[object]:
+        """The hands in a frame."""
 
     def reset(self) -> None:
         """Forgets the hands that were followed."""
@@ -47,9 +64,9 @@ class StageSpeed:
     hands_a_frame: float
 
 
-def stage_speed(stage: Stage, frames: Sequence[np.ndarray], seconds: float, tracking: bool,
+def stage_speed(stage: Stage[Frame], frames: Sequence[Frame], seconds: float, tracking: bool,
                 clock: Clock = time.perf_counter) -> StageSpeed:
-    """Times a stage on depth images (H, W), metres, shown over and over at 30 Hz.
+    """Times a stage on frames shown over and over at 30 Hz.
 
     Args:
         stage: what is timed.
@@ -75,19 +92,21 @@ def stage_speed(stage: Stage, frames: Sequence[np.ndarray], seconds: float, trac
     return StageSpeed(Spread.of(times), medians, float(np.mean(found[counted])))
 
 
-def simulated_frames(sides: Sequence[str], count: int) -> list[np.ndarray]:
-    """The first frames of a simulated camera at 30 Hz: (480, 640) metres, 0 invalid, with a real camera's noise."""
+def simulated_frames(sides: Sequence[str], count: int, solid: Solid | None = None) -> list[ColourAndDepth]:
+    """The first frames of a simulated camera at 30 Hz, its depth with a real camera's noise; each hand holds the solid
+    where there is one."""
     model = HandModel.load()
-    motions = [HandMotion(model, side, aside=_ASIDE[side] if len(sides) > 1 else 0.0) for side in sides or ('right',)]
+    motions = [HandMotion(model, side, aside=_ASIDE[side] if len(sides) > 1 else 0.0, solid=solid)
+               for side in sides or ('right',)]
     simulated = SimulatedCamera(CAMERA, motions, SensorModel())
-    depth, colour = np.zeros((480, 640), np.uint16), np.zeros((480, 640, 3), np.uint8)
     frames = []
     for index in range(count):
+        depth, colour = np.zeros((480, 640), np.uint16), np.zeros((480, 640, 3), np.uint8)
         view = simulated.look(index / _RATE)
         if not sides:
             view = dataclasses.replace(view, depth=view.depth[:0], shade=view.shade[:0])
         simulated.paint(view, depth, colour)
-        frames.append(depth * np.float32(0.001))
+        frames.append(ColourAndDepth(colour, depth * np.float32(0.001)))
     return frames
 
 
@@ -95,10 +114,37 @@ def measure(seconds: float, frames: int = 60) -> dict[str, StageSpeed]:
     """Times `depth_pose` on simulated frames, `seconds` in all."""
     stage = DepthPoseStage()
     stage.warm_up()
+    return _measure(stage, lambda sides: [frame.depth for frame in simulated_frames(sides, frames)], seconds)
+
+
+def measure_reconstruction(seconds: float, frames: int = 60) -> dict[str, StageSpeed]:
+    """Times `reconstruction` on simulated frames of hands that hold a can, in colour and depth, `seconds` in all."""
+    stage = ReconstructionStage()
+    stage.warm_up()
+    return _measure(_WithDepth(stage), lambda sides: simulated_frames(sides, frames, Can()), seconds)
+
+
+class _WithDepth:
+    """A stage that reads colours, and depth by its name, as one that reads both as one frame."""
+
+    def __init__(self, stage: ReconstructionStage) -> None:
+        self._stage = stage
+        self.reset = stage.reset
+
+    @property
+    def timings(self) -> dict[str, float]:
+        return self._stage.timings
+
+    def __call__(self, frame: ColourAndDepth, camera: Pinhole, stamp: float) -> Sequence[object]:
+        return self._stage(frame.colour, camera, stamp, depth=frame.depth)
+
+
+def _measure(stage: Stage[Any], frames_of: Callable[[Sequence[str]], Sequence[Any]],
+             seconds: float) -> dict[str, StageSpeed]:
     share = seconds / (len(_SIDES) + 1)
     results = {}
     for name, sides in _SIDES.items():
-        shown = simulated_frames(sides, frames)
+        shown = frames_of(sides)
         results[name] = stage_speed(stage, shown, share, tracking=True)
         if name == 'one hand':
             results['one hand, first frame'] = stage_speed(stage, shown, share, tracking=False)

@@ -11,8 +11,7 @@ from hoi_ros.nodes.recording import Traffic
 from hoi_ros.nodes.recording import traffic_of
 from hoi_ros.nodes.session import Session
 from hoi_ros.nodes.session import SIMULATED_CAMERA
-
-STAGE = 'depth_pose'
+from hoi_ros.replay import STAGES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +30,16 @@ class TopicFigures:
     """From starting the process to the node's appearance in ROS."""
 
 
-def measure(camera_hz: float, seconds: float, logs: Path, say: Callable[[str], None] = print) -> TopicFigures:
-    """Runs both processes and listens.
+def measure(stage: str, camera_hz: float, seconds: float, logs: Path,
+            say: Callable[[str], None] = print) -> TopicFigures:
+    """Runs the simulated camera and a stage's node and listens; a hand holds a can where the stage sees objects.
 
     Raises:
         SessionError: a process does not do its part.
     """
-    with Session(STAGE, (*SIMULATED_CAMERA, '-p', f'rate:={float(camera_hz)}'), logs, say=say) as session:
+    held = 'can' if STAGES[stage].sees_objects else 'none'
+    camera = (*SIMULATED_CAMERA, '-p', f'rate:={float(camera_hz)}', '-p', f'object:={held}')
+    with Session(stage, camera, logs, say=say) as session:
         start = session.start_stage()
         session.start_camera()
         recording = session.record(seconds)

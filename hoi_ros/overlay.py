@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hands drawn over the image they were seen in, as pictures and as video."""
+"""Hands and what they hold drawn over the image they were seen in, as pictures and as video."""
 
 from __future__ import annotations
 
@@ -25,8 +25,17 @@ JOINT_COLOURS: tuple[Colour, ...] = ((255, 255, 255), *(
     (min(round(red * light), 255), min(round(green * light), 255), min(round(blue * light), 255))
     for red, green, blue in FINGER_COLOURS for light in (0.8, 0.9, 1.0, 1.1)))
 SIDE_COLOURS: dict[str, Colour] = {'right': (235, 190, 160), 'left': (160, 205, 235)}
+OBJECT_COLOUR: Colour = (120, 205, 110)
 _MESH_OPACITY = 0.6
 _NEAREST = 0.01  # metres: nothing nearer to the camera's centre is drawn
+
+
+class DrawnObject(Protocol):
+    """What of a held object is drawn."""
+
+    @property
+    def vertices(self) -> np.ndarray:
+        """(M, 3) metres, in the camera's optical frame; may be empty."""
 
 
 class DrawnHand(Protocol):
@@ -48,16 +57,21 @@ class DrawnHand(Protocol):
     def vertices(self) -> np.ndarray:
         """(V, 3) metres; may be empty."""
 
+    @property
+    def held(self) -> DrawnObject | None:
+        """What it holds; asked for only where objects are drawn."""
+
 
 def draw_hands(image: np.ndarray, hands: Sequence[DrawnHand], camera: Pinhole,
-               faces_by_side: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Draws mesh, skeleton and label of each hand, the farthest first.
+               faces_by_side: Mapping[str, np.ndarray], object_faces: np.ndarray | None = None) -> np.ndarray:
+    """Draws mesh, skeleton and label of each hand, and the mesh of what it holds, the farthest hand first.
 
     Args:
         image: (H, W, 3) uint8 RGB, or (H, W) float32 depth in metres (0 where unknown), undistorted.
         hands: as a stage returns them.
         camera: of the image; follows where the image is resized.
         faces_by_side: (F, 3) vertex indices of the 'right' and the 'left' mesh.
+        object_faces: (F, 3) of the objects that the hands hold; None to draw none.
 
     Returns:
         (H, W, 3) uint8 RGB, a new picture.
@@ -67,8 +81,15 @@ def draw_hands(image: np.ndarray, hands: Sequence[DrawnHand], camera: Pinhole,
     if (width, height) != (camera.width, camera.height):
         camera = camera.scaled(width, height)
     for hand in sorted(hands, key=lambda hand: -float(hand.joints[:, 2].mean())):
-        if len(hand.vertices):
-            draw_mesh(picture, hand.vertices, faces_by_side[hand.side], camera, SIDE_COLOURS[hand.side])
+        meshes = [(hand.vertices, faces_by_side[hand.side], SIDE_COLOURS[hand.side])] if len(hand.vertices) else []
+        if object_faces is not None and hand.held is not None and len(hand.held.vertices):
+            meshes.append((hand.held.vertices, object_faces, OBJECT_COLOUR))
+        if meshes:
+            # As one mesh, so that fingers and object hide each other as they should.
+            starts = np.cumsum([0, *(len(vertices) for vertices, *_ in meshes)])
+            draw_mesh(picture, np.concatenate([vertices for vertices, *_ in meshes]),
+                      np.concatenate([faces + start for (_, faces, _), start in zip(meshes, starts)]), camera,
+                      np.concatenate([np.tile(colour, (len(faces), 1)) for _, faces, colour in meshes]))
         draw_skeleton(picture, hand.joints, camera)
         _label(picture, f'{hand.side} {hand.score:.2f}', hand.joints, camera)
     return picture
@@ -98,7 +119,8 @@ def colour_depth(depth: np.ndarray, nearest: float | None = None, farthest: floa
     return cv2.bitwise_and(picture, picture, mask=known.view(np.uint8))
 
 
-def draw_mesh(picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Pinhole, colour: Colour) -> None:
+def draw_mesh(picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Pinhole,
+              colour: Colour | np.ndarray) -> None:
     """Draws a closed mesh into an RGB picture (H, W, 3): translucent, lit from the camera, far triangles first.
 
     Args:
@@ -106,11 +128,11 @@ def draw_mesh(picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, came
         vertices: (V, 3) metres in the camera's optical frame.
         faces: (F, 3), counter-clockwise from outside.
         camera: of the picture.
-        colour: RGB of a surface that faces the camera.
+        colour: RGB of a surface that faces the camera, or (F, 3) of each triangle.
     """
     corners = vertices[faces]
     in_front = (corners[..., 2] > _NEAREST).all(-1)
-    corners = corners[in_front]
+    corners, colours = corners[in_front], np.broadcast_to(colour, faces.shape)[in_front]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     centres = corners.mean(1)
     # Cosine between the normal and the ray back to the camera; what looks away is hidden by what does not.
@@ -129,7 +151,7 @@ def draw_mesh(picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, came
     layer = window.copy()
     shift = 4
     polygons = np.round((pixels[order] - [left, top]) * 2 ** shift).astype(np.int32)
-    shades = ((0.35 + 0.65 * cosine[order, None]) * colour).tolist()
+    shades = ((0.35 + 0.65 * cosine[order, None]) * colours[order]).tolist()
     for polygon, shade in zip(polygons, shades):
         cv2.fillConvexPoly(layer, polygon, shade, cv2.LINE_8, shift)
     # Outside the mesh layer and window are the same, so that blending leaves them as they are.

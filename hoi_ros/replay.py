@@ -2,6 +2,7 @@
 """Runs a stage over a folder of images without ROS, or publishes the folder as camera topics.
 
     python -m hoi_ros.replay --depth DIR --camera camera.yaml --depth-scale 0.001 --out out/replay
+    python -m hoi_ros.replay --stage reconstruction --rgb DIR [--depth DIR --depth-scale 0.001] --camera camera.yaml
 
 writes `results.jsonl` (one object a frame) and `overlays/` (one picture a frame).
 """
@@ -35,13 +36,26 @@ from hoi_ros.camera.image_folder import ImageFolderError
 from hoi_ros.camera.image_folder import list_frames
 from hoi_ros.camera.image_folder import read_colour
 from hoi_ros.camera.image_folder import read_metric_depth
+from hoi_ros.camera.image_folder import unpack_video
 from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.engines import EngineError
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.model import HandModelError
 from hoi_ros.overlay import DrawnHand
+from hoi_ros.overlay import DrawnObject
 from hoi_ros.overlay import draw_hands
 from hoi_ros.resources import ResourceError
+
+
+class FoundObject(DrawnObject, Protocol):
+    """What of a held object is written."""
+
+    score: float
+    position: np.ndarray
+    orientation: np.ndarray
+    size: np.ndarray
+    gap: float
+    touching: bool
 
 
 class FoundHand(DrawnHand, Protocol):
@@ -51,9 +65,20 @@ class FoundHand(DrawnHand, Protocol):
     def track_id(self) -> int:
         """The same while the hand stays in view."""
 
+    @property
+    def located_by(self) -> str:
+        """'depth' or 'hand_size'; asked for, as what it holds, only of a stage that sees objects."""
+
+    @property
+    def held(self) -> FoundObject | None:
+        """What it holds."""
+
 
 class Stage(Protocol):
-    """A stage: undistorted images, in the order of its `StageEntry`, then their camera and stamp."""
+    """A stage: undistorted images, in the order of its `StageEntry`, then their camera and stamp; those that it can
+    do without by their name. Only one that sees objects has their `object_faces`, (F, 3)."""
+
+    object_faces: np.ndarray
 
     def __call__(self, *arguments: Any) -> Sequence[FoundHand]:
         """The hands in these images."""
@@ -72,6 +97,10 @@ class StageEntry:
     module: str
     kind: str
     inputs: tuple[Literal['depth', 'colour'], ...]
+    optional: tuple[Literal['depth'], ...] = ()
+    """What it looks at, too, where there is any."""
+    sees_objects: bool = False
+    """Whether its hands hold objects."""
 
     def load(self, backend: str) -> Stage:
         """The stage, its network running on a backend."""
@@ -81,6 +110,7 @@ class StageEntry:
 
 STAGES = {
     'depth_pose': StageEntry('hoi_ros.stages.depth_pose', 'DepthPoseStage', ('depth',)),
+    'reconstruction': StageEntry('hoi_ros.stages.reconstruction', 'ReconstructionStage', ('colour',), ('depth',), True),
 }
 
 
@@ -97,7 +127,7 @@ class ReplayConfig:
     depth: Path | None = None
     """Folder of depth images: 16-bit PNG or TIFF, or 32-bit TIFF; folders below it count."""
     rgb: Path | None = None
-    """Folder of colour images, aligned with the depth images and named as they are."""
+    """Folder of colour images, aligned with the depth images and named as they are; or a video."""
     depth_scale: float | None = None
     """Metres of one unit of the depth images: 0.001 for millimetres."""
     stage: str = 'depth_pose'
@@ -170,7 +200,9 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     """
     reader = _Reader(config)
     frames = list_frames(config.depth, config.rgb)
-    inputs = STAGES[config.stage].inputs
+    entry = STAGES[config.stage]
+    inputs = entry.inputs
+    object_faces = np.asarray(stage.object_faces) if entry.sees_objects else None
     faces = {side: np.asarray(stage.hand_model(side).faces) for side in ('right', 'left')}
     times: list[float] = []
     found: list[tuple[str, float]] = []  # side and score
@@ -186,14 +218,15 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
                 record['error'] = '; '.join(errors)
             if all(name in images for name in inputs):
                 start = time.perf_counter()
-                hands = stage(*(images[name][0] for name in inputs), images[inputs[0]][1], record['stamp'])
+                hands = stage(*(images[name][0] for name in inputs), images[inputs[0]][1], record['stamp'],
+                              **{name: images[name][0] for name in entry.optional if name in images})
                 times.append((time.perf_counter() - start) * 1e3)
-                record['hands'] = [_written(hand, config.vertices) for hand in hands]
+                record['hands'] = [_written(hand, config.vertices, entry.sees_objects) for hand in hands]
                 with_hands += bool(hands)
                 found += [(hand.side, float(hand.score)) for hand in hands]
                 image, camera = images.get('colour') or images['depth']
                 _write_picture(config.out / 'overlays' / Path(files.name).with_suffix('.png'),
-                               draw_hands(image, hands, camera, faces))
+                               draw_hands(image, hands, camera, faces, object_faces))
             else:
                 unreadable += 1
             results.write(json.dumps(record, allow_nan=False) + '\n')
@@ -213,6 +246,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     end = arguments.index('--ros-args') if {'--ros', '--ros-args'} <= set(arguments) else len(arguments)
     try:
         config = tyro.cli(ReplayConfig, args=arguments[:end], prog='python -m hoi_ros.replay')
+        if config.rgb is not None and config.rgb.is_file():
+            config = dataclasses.replace(config, rgb=unpack_video(config.rgb, config.out / 'frames'))
         if config.ros:
             from hoi_ros.nodes.replay_node import publish_folder
             return publish_folder(config, arguments[end:])
@@ -230,7 +265,7 @@ class _Reader:
 
     def __init__(self, config: ReplayConfig) -> None:
         self._metres_per_unit = config.depth_scale or 1.0
-        self._inputs = STAGES[config.stage].inputs
+        self._inputs, self._optional = STAGES[config.stage].inputs, STAGES[config.stage].optional
         self._calibration = load_camera_yaml(config.camera)
         self._rectifier = functools.lru_cache(maxsize=4)(Rectifier)
 
@@ -238,8 +273,9 @@ class _Reader:
         """What the stage looks at, and the colours to draw on: by 'depth' (metres) and 'colour' (RGB) the image and
         its camera; and why an image is not among them."""
         paths = {'depth': files.depth, 'colour': files.colour}
-        images, errors = {}, []
-        for name in dict.fromkeys((*self._inputs, 'colour')):
+        images: dict[str, tuple[np.ndarray, Pinhole]] = {}
+        errors: list[str] = []
+        for name in dict.fromkeys((*self._inputs, 'colour', *self._optional)):
             path = paths[name]
             if path is not None:
                 try:
@@ -248,6 +284,11 @@ class _Reader:
                     errors.append(str(error))
             elif name in self._inputs:
                 errors.append(f'{files.name}: the frame has no {name} image')
+        for name in self._optional:
+            if name in images and self._inputs[0] in images and images[name][1] != images[self._inputs[0]][1]:
+                (other, _), (image, _) = images.pop(name), images[self._inputs[0]]
+                errors.append(f'{files.name}: the {name} image is {other.shape[1]}x{other.shape[0]} pixels, the '
+                              f'{self._inputs[0]} image {image.shape[1]}x{image.shape[0]}: align them')
         return images, errors
 
     def _undistorted(self, name: str, path: Path) -> tuple[np.ndarray, Pinhole]:
@@ -256,13 +297,26 @@ class _Reader:
         return (rectifier.depth if name == 'depth' else rectifier.colour)(image), rectifier.camera
 
 
-def _written(hand: FoundHand, vertices: bool) -> dict[str, Any]:
+def _written(hand: FoundHand, vertices: bool, sees_objects: bool) -> dict[str, Any]:
     """A hand as JSON; lengths in metres, to a micrometre."""
-    record = {'side': hand.side, 'score': round(float(hand.score), 4), 'id': int(hand.track_id),
-              'joints': np.round(np.asarray(hand.joints, np.float64), 6).tolist()}
+    record: dict[str, Any] = {'side': hand.side, 'score': round(float(hand.score), 4), 'id': int(hand.track_id),
+                              'joints': _rounded(hand.joints)}
     if vertices:
-        record['vertices'] = np.round(np.asarray(hand.vertices, np.float64), 6).tolist()
+        record['vertices'] = _rounded(hand.vertices)
+    if sees_objects:
+        record['located_by'] = hand.located_by
+        if hand.held is not None:
+            held = hand.held
+            record['held'] = {'score': round(float(held.score), 4), 'position': _rounded(held.position),
+                              'orientation': _rounded(held.orientation), 'size': _rounded(held.size),
+                              'gap': round(float(held.gap), 6), 'touching': bool(held.touching)}
+            if vertices:
+                record['held']['vertices'] = _rounded(held.vertices)
     return record
+
+
+def _rounded(numbers: np.ndarray) -> list[Any]:
+    return np.round(np.asarray(numbers, np.float64), 6).tolist()
 
 
 def _write_picture(path: Path, picture: np.ndarray) -> None:

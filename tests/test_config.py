@@ -7,7 +7,11 @@ import yaml
 
 from hoi_ros.resources import config_dir
 
-NODES = {'depth_pose': 'DepthPoseNode', 'sim_camera': 'SimCameraNode'}
+NODES = {
+    'depth_pose': 'DepthPoseNode',
+    'reconstruction': 'ReconstructionNode',
+    'sim_camera': 'SimCameraNode',
+}
 # Declared by rclpy itself.
 NOT_OURS = {'use_sim_time', 'start_type_description_service'}
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo: what it prints and draws, and the whole of it as processes over DDS."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -26,6 +27,7 @@ from hoi_ros.hand import HandModel  # noqa: E402
 from hoi_ros.nodes.recording import Answer  # noqa: E402
 from hoi_ros.nodes.recording import Picture  # noqa: E402
 from hoi_ros.nodes.recording import RecordedHand  # noqa: E402
+from hoi_ros.nodes.recording import RecordedObject  # noqa: E402
 from hoi_ros.nodes.recording import Recording  # noqa: E402
 from hoi_ros.resources import models_dir  # noqa: E402
 
@@ -56,6 +58,38 @@ def test_the_table_of_a_simulated_camera(recording):
     assert rows['frames dropped'] == '0' and rows['camera to topic'] == 'p50 8.0 ms, p99 8.0 ms'
     assert rows['hands found'] == '100.0 %, 0 false' and rows['side right'] == '100.0 %'
     assert rows['mean joint error'] == '0.0 mm'
+
+
+@pytest.fixture
+def colours(recording):
+    """The same hand, moved by 3 mm, holds something in every frame; located by depth in half of them."""
+    held = RecordedObject(0.8, np.array([0.0, 0.1, 0.5]), np.array([[0, 0, 0.5], [0.1, 0, 0.5], [0, 0.1, 0.5]]))
+    off = dataclasses.replace(held, position=held.position + [0, 0, 0.004])
+    hand = recording.answers[0].hands[0]
+    true = dataclasses.replace(hand, held=held)
+    by_depth = dataclasses.replace(hand, joints=hand.joints + [0, 0, 0.003], held=off)
+    by_size = dataclasses.replace(by_depth, located_by='hand_size')
+    image = np.full((120, 160, 3), 90, np.uint8)
+    return dataclasses.replace(
+        recording, answers=[dataclasses.replace(answer, hands=((by_depth, by_size)[number % 2],))
+                            for number, answer in enumerate(recording.answers)],
+        truth={stamp: (true,) for stamp in recording.truth}, faces=recording.faces | {'object': np.array([[0, 2, 1]])},
+        pictures=[Picture(kept.stamp, image, CAMERA) for kept in recording.pictures])
+
+
+def test_the_table_of_held_objects(colours):
+    rows = dict(demo_module.truth_rows(colours, objects=True))
+    assert rows['mean joint error'] == '3.0 mm' and rows['from the wrist'] == '0.0 mm'
+    assert rows['objects found'] == '100.0 %, 0 false' and rows['object centre'] == '4.0 mm off'
+    rows = dict(demo_module.seen_rows(colours))
+    assert rows['sides'] == 'right 100.0 %' and rows['hold something'] == '100.0 %'
+    assert rows['located by'] == 'depth 50.0 %, else the size of the hand'
+
+
+def test_hands_are_drawn_over_colours(colours, tmp_path):
+    demo_module.draw(colours, tmp_path / 'stage.png', tmp_path / 'stage.mp4')
+    drawn = cv2.imread(str(tmp_path / 'stage.png'))
+    assert (drawn[0, 0] == 90).all() and len(np.unique(drawn.reshape(-1, 3), axis=0)) > 50
 
 
 def test_the_table_of_real_frames(recording):
@@ -90,6 +124,39 @@ def test_the_sr305_frames_are_known(tmp_path):
     arguments = DemoConfig(data=folder).camera_arguments()
     assert Path(arguments[arguments.index('--camera') + 1]).samefile(SR305)
     assert arguments[arguments.index('--depth-scale') + 1] == '0.000125'
+
+
+def after(arguments, name):
+    return arguments[arguments.index(name) + 1]
+
+
+def test_a_stage_of_objects_is_shown_a_can(tmp_path):
+    assert 'object:=can' in DemoConfig(stage='reconstruction').camera_arguments()
+    assert 'object:=ball' in DemoConfig(stage='reconstruction', object='ball').camera_arguments()
+    assert 'object:=none' in DemoConfig().camera_arguments()
+
+
+def test_a_stage_of_colours_takes_a_folder_of_them_with_depth_where_there_is_any(tmp_path):
+    shutil.copy(SR305, tmp_path / 'camera.yaml')
+    config = DemoConfig(stage='reconstruction', data=tmp_path)
+    arguments = config.camera_arguments()
+    assert after(arguments, '--rgb') == str(tmp_path) and '--depth' not in arguments
+    for name in ('rgb', 'depth'):
+        (tmp_path / name).mkdir()
+    arguments = config.camera_arguments()
+    assert after(arguments, '--rgb') == str(tmp_path / 'rgb')
+    assert after(arguments, '--depth') == str(tmp_path / 'depth') and after(arguments, '--depth-scale') == '0.001'
+
+
+def test_the_video_of_a_hand_is_known(tmp_path):
+    folder = tmp_path / 'rgb_hand_video'
+    folder.mkdir()
+    writer = cv2.VideoWriter(str(folder / 'hand.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 30, (64, 36))
+    writer.write(np.zeros((36, 64, 3), np.uint8))
+    writer.release()
+    arguments = DemoConfig(stage='reconstruction', data=folder, out=tmp_path / 'out').camera_arguments()
+    assert Path(after(arguments, '--camera')).name == 'rgb_hand_video_camera.yaml'
+    assert len(list(Path(after(arguments, '--rgb')).iterdir())) == 1
 
 
 def test_what_is_missing_is_named(tmp_path):
@@ -152,6 +219,16 @@ def test_the_whole_demo(start, tmp_path):
     for suffix in ('png', 'mp4'):
         path = tmp_path / 'out' / f'depth_pose.{suffix}'
         assert path.stat().st_size > 0 and str(path) in output
+
+
+@pytest.mark.skipif(not (models_dir() / 'reconstruction' / 'card.yaml').is_file(), reason='there is no trained model')
+def test_the_whole_demo_of_reconstruction(start, tmp_path):
+    process = start('--stage', 'reconstruction', '--seconds', '2')
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    for name in ('hands found', 'mean joint error', 'from the wrist', 'objects found', 'object centre'):
+        assert re.search(r'\d', cell(output, name)), output
+    assert cv2.imread(str(tmp_path / 'out' / 'reconstruction.png')).shape == (480, 640, 3)
 
 
 def test_the_demo_on_real_frames(start, tmp_path):

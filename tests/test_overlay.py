@@ -23,6 +23,12 @@ class Hand:
     score: float
     joints: np.ndarray
     vertices: np.ndarray
+    held: 'Thing | None' = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Thing:
+    vertices: np.ndarray
 
 
 @pytest.fixture(scope='module')
@@ -60,6 +66,35 @@ def test_the_mesh_covers_its_silhouette(models, faces, side):
     assert inside.sum() > 2000 and changed[inside].mean() > 0.99
     # Beyond the outline there are only the label and the outer half of lines and dots.
     assert changed[mask == 0].mean() < 0.06
+
+
+CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * 0.02
+CUBE_FACES = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6],
+                       [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])
+
+
+def test_a_held_object_is_drawn_where_its_faces_are_given(models, faces):
+    blank = np.zeros((240, 320, 3), np.uint8)
+    empty = hand(models, at=(0.3, 0, 0.5))
+    holding = dataclasses.replace(empty, held=Thing(CUBE + [-0.1, 0, 0.5]))
+    x, y = np.round(CAMERA.project(np.array([-0.1, 0, 0.5]))).astype(int)
+    without, with_it = (draw_hands(blank, [drawn], CAMERA, faces, CUBE_FACES) for drawn in (empty, holding))
+    assert not without[y, x].any()
+    assert with_it[y, x, 1] > 100 and with_it[y, x, 1] > with_it[y, x, 0]
+    np.testing.assert_array_equal(draw_hands(blank, [holding], CAMERA, faces), without)
+
+
+@pytest.mark.parametrize(('nearer', 'shown'), [(-0.06, True), (0.06, False)])
+def test_hand_and_object_hide_each_other(models, faces, nearer, shown):
+    palm = hand(models).vertices[models['right'].weights.argmax(1) == 0].mean(0)
+    place = palm + [0, 0, nearer]
+    holding = dataclasses.replace(hand(models), held=Thing(CUBE / 2 + place))
+    blank = np.zeros((240, 320, 3), np.uint8)
+    with_it, without = (draw_hands(blank, [holding], CAMERA, faces, *more) for more in ((CUBE_FACES,), ()))
+    x, y = np.round(CAMERA.project(place)).astype(int)
+    # Between the bones, whose lines are drawn over everything.
+    window = slice(y - 3, y + 4), slice(x - 3, x + 4)
+    assert (with_it[window] != without[window]).any() == shown
 
 
 def test_the_input_is_not_changed(models, faces):

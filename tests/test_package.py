@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PYTHON_FOLDERS = ('hoi_ros', 'training', 'tests', 'benchmarks', 'launch', 'scripts')
 SOURCE_FOLDERS = (*PYTHON_FOLDERS, 'msg', 'interfaces', 'config', '.ci')
 SOURCE_SUFFIXES = {'.py', '.sh', '.msg', '.xml', '.yaml', '.in', '.txt'}
-NODES = ('depth_pose_node', 'sim_camera_node')
+NODES = ('depth_pose_node', 'reconstruction_node', 'sim_camera_node')
 
 # rosdep's key for each module that has another name.
 ROSDEP_KEYS = {
@@ -164,12 +164,13 @@ def test_messages_meet_the_source_tree():
     import hoi_ros.hand
     from hoi_ros.msg import Hand
     from hoi_ros.msg import HandArray
+    from hoi_ros.msg import HeldObjectArray
     from hoi_ros.msg import MeshTopology
 
     assert Path(hoi_ros.hand.__file__).name == '__init__.py'
     assert Hand.LEFT == 0 and Hand.RIGHT == 1
     assert Hand().joints.shape == (63,) and Hand().pose.shape == (48,) and Hand().shape.shape == (10,)
-    assert list(HandArray().hands) == []
+    assert list(HandArray().hands) == [] and list(HeldObjectArray().objects) == []
     assert len(MeshTopology().joint_names) == 21 and len(MeshTopology().bones) == 40
 
 
@@ -205,7 +206,9 @@ def test_training_knows_no_ros(path: str):
 
 
 @pytest.mark.parametrize(
-    'module', ['nodes.depth_pose', 'nodes.sim_camera', 'stages.depth_pose', 'replay', 'demo']
+    'module',
+    ['nodes.depth_pose', 'nodes.reconstruction', 'nodes.sim_camera', 'stages.depth_pose', 'stages.reconstruction',
+     'replay', 'demo'],
 )
 def test_the_robot_loads_no_training_package(module: str):
     program = f'import sys, hoi_ros.{module}; print(*(set(sys.modules) & set({OFFLINE_MODULES!r})))'

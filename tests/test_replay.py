@@ -167,7 +167,97 @@ def test_nothing_readable_still_gives_every_line(recording):
     assert 'none' in str(summary)
 
 
+@dataclasses.dataclass(frozen=True)
+class Thing:
+    score: float
+    vertices: np.ndarray
+    position: np.ndarray
+    orientation: np.ndarray
+    size: np.ndarray
+    gap: float
+    touching: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class HoldingHand(Hand):
+    located_by: str
+    held: Thing | None
+
+
+class RedThing:
+    """Stands in for a stage that looks at colours: a hand that holds a thing where the image is red."""
+
+    object_faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])
+
+    def __init__(self):
+        self.model = HandModel.load()
+        self.depths = []
+
+    def __call__(self, image, camera, stamp, depth=None):
+        self.depths.append(depth)
+        assert image.shape[:2] == (camera.height, camera.width)
+        posed = self.model.forward(np.zeros(48, np.float32), np.zeros(10, np.float32),
+                                   np.array([0, 0, 0.5], np.float32))
+        tetrahedron = np.array([[0, 0, 0.5], [0.05, 0, 0.5], [0, 0.05, 0.5], [0, 0, 0.55]])
+        thing = Thing(0.75, tetrahedron, tetrahedron.mean(0), np.array([0, 0, 0, 1.0]), np.full(3, 0.05), -0.001, True)
+        return [HoldingHand('right', 3, 0.9, posed.keypoints, posed.vertices, 'hand_size' if depth is None else 'depth',
+                            thing if image[..., 0].mean() > 100 else None)]
+
+    def warm_up(self):
+        self.depths.clear()
+
+    def hand_model(self, side):
+        return self.model if side == 'right' else self.model.mirrored()
+
+
+@pytest.fixture
+def colours(recording):
+    """Colours for the recording's frames: 9 is red, 10 and 100 black."""
+    rgb = recording / 'rgb'
+    rgb.mkdir()
+    for name, red in (('9', 200), ('10', 0), ('100', 0)):
+        cv2.imwrite(str(rgb / f'{name}.png'), np.full((36, 48, 3), (0, 0, red), np.uint8))
+    return rgb
+
+
+def test_a_stage_of_colours_needs_no_depth(recording, colours):
+    stage = RedThing()
+    summary = replay(config_of(recording, stage='reconstruction', depth=None, depth_scale=None, rgb=colours), stage)
+    assert (summary.frames, summary.unreadable) == (3, 0) and stage.depths == [None] * 3
+    holding, empty, _ = (record['hands'][0] for record in lines(recording / 'out'))
+    assert holding['located_by'] == 'hand_size' and 'held' not in empty
+    held = holding['held']
+    assert held.keys() == {'score', 'position', 'orientation', 'size', 'gap', 'touching'}
+    assert (held['score'], held['gap'], held['touching']) == (0.75, -0.001, True)
+    np.testing.assert_allclose(held['position'], [0.0125, 0.0125, 0.5125])
+
+
+def test_depth_goes_to_a_stage_of_colours_where_it_is_given_and_fits(recording, colours):
+    stage = RedThing()
+    cv2.imwrite(str(recording / 'depth' / '10.png'), np.full((72, 96), 8000, np.uint16))
+    replay(config_of(recording, stage='reconstruction', rgb=colours, vertices=True), stage)
+    records = {record['image']: record for record in lines(recording / 'out')}
+    assert [records[name]['hands'][0]['located_by'] for name in ('9.png', '10.png', '100.png')] == [
+        'depth', 'hand_size', 'depth']
+    assert '96x72' in records['10.png']['error'] and 'align them' in records['10.png']['error']
+    assert 'no colour image' in records['12.png']['error']
+    assert stage.depths[0].shape == (36, 48) and stage.depths[0][20, 30] == pytest.approx(0.4)
+    assert np.shape(records['9.png']['hands'][0]['held']['vertices']) == (4, 3)
+
+
+def test_a_video_is_replayed(recording, capsys, monkeypatch):
+    monkeypatch.setattr(StageEntry, 'load', lambda entry, backend: RedThing())
+    writer = cv2.VideoWriter(str(recording / 'hand.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 30, (48, 36))
+    for _ in range(3):
+        writer.write(np.full((36, 48, 3), (0, 0, 200), np.uint8))
+    writer.release()
+    assert main(['--stage', 'reconstruction', '--rgb', str(recording / 'hand.avi'), '--camera',
+                 str(recording / 'camera.yaml'), '--out', str(recording / 'out')]) == 0
+    assert len(lines(recording / 'out')) == 3 and 'with hands  3' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(('changes', 'told'), [
+    ({'stage': 'reconstruction'}, 'looks at colour images'),
     ({'depth': None}, 'neither --depth nor --rgb'),
     ({'depth_scale': None}, 'without --depth-scale'),
     ({'depth_scale': 0.0}, '--depth-scale is 0.0'),

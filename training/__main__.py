@@ -10,24 +10,32 @@ import tyro
 from training.evaluation import calibration
 from training.evaluation import depth_pose as depth_pose_evaluation
 from training.evaluation import reconstruction as reconstruction_evaluation
+from training.evaluation import rgb_detector as rgb_detector_evaluation
+from training.evaluation import rgb_video
 from training.evaluation import surface
 from training.export import depth_pose as depth_pose_export
 from training.export import reconstruction as reconstruction_export
+from training.export import rgb_detector as rgb_detector_export
 from training.recipes import depth_pose
 from training.recipes import hand_finder
 from training.recipes import reconstruction
+from training.recipes import rgb_detector
 
 _TRAIN = {'depth_pose': (depth_pose.DepthPoseRecipe, depth_pose.train),
           'hand_finder': (hand_finder.HandFinderRecipe, hand_finder.train),
-          'reconstruction': (reconstruction.ReconstructionRecipe, reconstruction.train)}
+          'reconstruction': (reconstruction.ReconstructionRecipe, reconstruction.train),
+          'rgb_detector': (rgb_detector.RgbDetectorRecipe, rgb_detector.train)}
 
 _EXPORT = {'depth_pose': (depth_pose_export.DepthPoseExport, depth_pose_export.export),
            'hand_finder': (depth_pose_export.DepthPoseExport, depth_pose_export.export_finder),
-           'reconstruction': (reconstruction_export.ReconstructionExport, reconstruction_export.export)}
+           'reconstruction': (reconstruction_export.ReconstructionExport, reconstruction_export.export),
+           'rgb_detector': (rgb_detector_export.RgbDetectorExport, rgb_detector_export.export)}
 _EVALUATE = {'depth_pose': (depth_pose_evaluation.DepthPoseEvaluation, depth_pose_evaluation.evaluate),
              'score': (calibration.ScoreEvaluation, calibration.evaluate),
              'reconstruction': (reconstruction_evaluation.ReconstructionEvaluation,
                                 reconstruction_evaluation.evaluate),
+             'rgb_detector': (rgb_detector_evaluation.RgbDetectorEvaluation, rgb_detector_evaluation.evaluate),
+             'rgb_video': (rgb_video.RgbVideoEvaluation, rgb_video.evaluate),
              'surface': (surface.SurfaceEvaluation, surface.evaluate)}
 
 

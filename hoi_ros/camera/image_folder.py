@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded frames: folders of depth and colour images."""
+"""Recorded frames: folders of depth and colour images, and videos."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.image_buffer import decompress
 
 IMAGE_SUFFIXES = frozenset({'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp'})
+VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.webm'})
 
 
 class ImageFolderError(ValueError):
@@ -78,6 +79,31 @@ def read_colour(path: Path) -> np.ndarray:
         ImageFormatError: the file is unreadable.
     """
     return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def unpack_video(video: Path, folder: Path) -> Path:
+    """Writes each frame of a video as a JPEG image, 000000.jpg and so on, and returns the folder, which is made.
+
+    Raises:
+        ImageFolderError: the video is missing or cannot be read, or a frame cannot be written.
+    """
+    capture = cv2.VideoCapture(str(video))
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    try:
+        while True:
+            more, frame = capture.read()
+            if not more:
+                break
+            if not cv2.imwrite(str(folder / f'{count:06}.jpg'), frame, [cv2.IMWRITE_JPEG_QUALITY, 95]):
+                raise ImageFolderError(f'{folder}: a frame of {video} cannot be written there')
+            count += 1
+    finally:
+        capture.release()
+    if not count:
+        raise ImageFolderError(f'{video}: no video that can be read, expected H.264 in MP4 or another that OpenCV '
+                               'knows')
+    return folder
 
 
 def _images(folder: Path) -> dict[str, Path]:

@@ -12,11 +12,13 @@ from hoi_ros.camera.pinhole import Pinhole
 
 class RayHits(NamedTuple):
     """What each pixel sees: depth (H, W) z in metres, 0 where nothing; triangles (H, W) int, −1 where nothing;
-    normals (H, W, 3) of the triangles, unit length."""
+    normals (H, W, 3) of the triangles, unit length; shares (H, W, 2) of the triangle's second and third corner in the
+    place that is seen."""
 
     depth: np.ndarray
     triangles: np.ndarray
     normals: np.ndarray
+    shares: np.ndarray
 
 
 class Raycaster:
@@ -47,4 +49,5 @@ class Raycaster:
         depth = hits['t_hit'].numpy()
         hit = np.isfinite(depth)
         triangles = np.where(hit, hits['primitive_ids'].numpy().astype(np.int64), -1)
-        return RayHits(np.where(hit, depth, 0), triangles, hits['primitive_normals'].numpy())
+        return RayHits(np.where(hit, depth, 0), triangles, hits['primitive_normals'].numpy(),
+                       hits['primitive_uvs'].numpy())

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A simulated RGB-D camera before which hands move."""
+"""A simulated RGB-D camera before which hands move, with or without a thing in them."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.camera.raycast import RayHits
 from hoi_ros.camera.raycast import Raycaster
 from hoi_ros.camera.sensor import SensorModel
 from hoi_ros.camera.simulated_hand import HandMotion
@@ -18,8 +21,17 @@ _WALL = 1.6  # metres before the camera
 _TABLE = 0.32  # metres below the camera
 _LIGHT = np.array([0.35, 0.55, 0.75]) / np.linalg.norm([0.35, 0.55, 0.75])
 """Where the light goes: from above, from the left and from behind the camera."""
-_SKIN, _SLEEVE = np.array([225, 178, 150]), np.array([70, 95, 140])
-_RAMP = 127  # brightnesses of one colour; skin is 1 to 127, sleeve 128 to 254, and 0 nothing
+_SKIN, _SLEEVE, _THING, _ENDS = range(4)
+# Each material's colour in the shadow, at medium light and where it is brightest: blood tints the shadows of skin.
+_MATERIALS = np.array([
+    [[74, 38, 30], [188, 126, 101], [240, 200, 174]],
+    [[20, 27, 42], [60, 82, 124], [92, 120, 172]],
+    [[52, 10, 12], [170, 36, 34], [226, 92, 80]],
+    [[66, 68, 72], [150, 152, 156], [226, 228, 230]],
+])
+_AMBIENT, _LAMP, _FILL = 0.3, 0.6, 0.1
+"""How much of the brightest light comes from all around, from the lamp, and from opposite the lamp."""
+_RAMP = 63  # brightnesses of one material; the first is 1 to 63, the second 64 to 126, and 0 nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,14 +68,15 @@ class SimulatedCamera:
         self._far, self._background_colour = _room(camera)
         observed = self._observe(self._far, np.random.default_rng(seed))
         self._background_depth = _millimetres(observed)
-        ramp = np.linspace(0.25, 1, _RAMP)[:, None]
-        colours = np.concatenate([np.zeros((1, 3)), ramp * _SKIN, ramp * _SLEEVE])
-        self._colours = colours.astype(np.uint8)
+        light = np.linspace(0, 1, _RAMP)
+        ramps = [np.stack([np.interp(light, [0, 0.5, 1], channel) for channel in stops.T], -1) for stops in _MATERIALS]
+        self._colours = np.concatenate([np.zeros((1, 3)), *ramps]).astype(np.uint8)
 
     def look(self, time: float) -> SimulatedView:
-        """Takes the picture of a time in seconds. Some 15 ms on one core at 640×480."""
+        """Takes the picture of a time in seconds. Some 20 ms on one core at 640×480."""
         hands = tuple(motion(time) for motion in self._motions)
-        vertices, faces, skin = _join(hands, [motion.model.faces for motion in self._motions])
+        surfaces = _surfaces(hands, [motion.model.faces for motion in self._motions])
+        vertices, faces = surfaces.vertices, surfaces.faces
         left, top, right, bottom = self._window(vertices)
         width, height = right - left, bottom - top
         part = self.camera.window(left - 0.5, top - 0.5, width, height, width, height)
@@ -72,8 +85,7 @@ class SimulatedCamera:
         before = (seen.triangles >= 0) & (seen.depth < far)
         rng = np.random.default_rng([self._seed, round(time * 1e6)])
         depth = self._observe(np.where(before, seen.depth, far), rng)
-        shade = np.where(before, _shade(seen.normals, skin[seen.triangles]), 0)
-        return SimulatedView(left, top, _millimetres(depth), shade.astype(np.uint8), hands)
+        return SimulatedView(left, top, _millimetres(depth), surfaces.shades(seen, before), hands)
 
     def paint(self, view: SimulatedView, depth: np.ndarray, colour: np.ndarray) -> None:
         """Writes a whole picture into depth (H, W) uint16 millimetres and colour (H, W, 3) uint8 RGB."""
@@ -114,24 +126,61 @@ def _room(camera: Pinhole) -> tuple[np.ndarray, np.ndarray]:
     return depth, colour.astype(np.uint8)
 
 
-def _join(hands: Sequence[SimulatedHand],
-          faces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All vertices, all faces, and for each face whether it is skin."""
-    vertices, joined, skin, count = [], [], [], 0
+class _Surfaces(NamedTuple):
+    """Everything that moves: vertices (V, 3), faces (F, 3), the material (F,) of each face, and the normals (F, 3, 3)
+    at the corners of each."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    materials: np.ndarray
+    normals: np.ndarray
+
+    def shades(self, seen: RayHits, before: np.ndarray) -> np.ndarray:
+        """(H, W) indices into the colours, of the pixels (H, W) that show something; 0 elsewhere."""
+        triangles, (second, third) = seen.triangles[before], seen.shares[before].T[..., None]
+        corners = self.normals[triangles]
+        normals = corners[:, 0] * (1 - second - third) + corners[:, 1] * second + corners[:, 2] * third
+        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+        facing = normals @ _LIGHT
+        # Lambert's law for the lamp and its fill light, and a sky that is brighter above.
+        light = _AMBIENT * (0.5 - 0.5 * normals[:, 1]) + _LAMP * np.maximum(-facing, 0) + _FILL * np.maximum(facing, 0)
+        shades = np.zeros(before.shape, np.uint8)
+        shades[before] = 1 + np.rint(np.clip(light, 0, 1) * (_RAMP - 1)) + self.materials[triangles] * _RAMP
+        return shades
+
+
+def _surfaces(hands: Sequence[SimulatedHand], faces: Sequence[np.ndarray]) -> _Surfaces:
+    parts: list[tuple[np.ndarray, np.ndarray, int | np.ndarray, bool]] = []
     for hand, hand_faces in zip(hands, faces):
-        for points, triangles, is_skin in ((hand.vertices, hand_faces, True),
-                                           (hand.arm_vertices, hand.arm_faces, False)):
-            vertices.append(points)
-            joined.append(triangles + count)
-            skin.append(np.full(len(triangles), is_skin))
-            count += len(points)
-    return np.concatenate(vertices), np.concatenate(joined), np.concatenate(skin)
+        parts.append((hand.vertices, hand_faces, _SKIN, True))
+        parts.append((hand.arm_vertices, hand.arm_faces, _SLEEVE, True))
+        if hand.held:
+            along = Rotation.from_quat(hand.held.orientation).as_matrix()[:, 2]
+            ends = np.abs(_face_normals(hand.held.vertices, hand.held.faces) @ along) > 0.9
+            parts.append((hand.held.vertices, hand.held.faces, np.where(ends, _ENDS, _THING), False))
+    starts = np.cumsum([0, *(len(points) for points, *_ in parts)])
+    return _Surfaces(
+        np.concatenate([points for points, *_ in parts]),
+        np.concatenate([triangles + start for (_, triangles, *_), start in zip(parts, starts)]),
+        np.concatenate([np.broadcast_to(material, len(triangles)) for _, triangles, material, _ in parts]),
+        np.concatenate([_corner_normals(points, triangles, smooth) for points, triangles, _, smooth in parts]))
 
 
-def _shade(normals: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """Index (h, w) into the colours: Lambert's law."""
-    light = np.clip(-(normals @ _LIGHT), 0, 1)
-    return 1 + np.rint(light * (_RAMP - 1)) + np.where(skin, 0, _RAMP)
+def _face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(F, 3) unit vectors."""
+    first, second, third = np.moveaxis(vertices[faces], 1, 0)
+    normals = np.cross(second - first, third - first)
+    return normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+
+
+def _corner_normals(vertices: np.ndarray, faces: np.ndarray, smooth: bool) -> np.ndarray:
+    """(F, 3, 3): of a smooth surface the mean of the faces around each corner, else the face's own."""
+    normals = _face_normals(vertices, faces)
+    if not smooth:
+        return np.repeat(normals[:, None], 3, 1)
+    around = np.stack([np.bincount(faces.ravel(), np.repeat(normals[:, axis], 3), len(vertices))
+                       for axis in range(3)], -1)
+    return around[faces] / np.maximum(np.linalg.norm(around[faces], axis=-1, keepdims=True), 1e-9)
 
 
 def _millimetres(depth: np.ndarray) -> np.ndarray:

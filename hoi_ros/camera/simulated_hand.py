@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A hand that moves before the simulated camera: opens, closes, grasps, turns its wrist, comes and goes."""
+"""A hand that moves before the simulated camera: opens, closes, grasps, turns its wrist, comes and goes; or holds a
+thing all the while."""
 
 from __future__ import annotations
 
@@ -7,7 +8,12 @@ import dataclasses
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
+from hoi_ros.camera.simulated_grasp import HeldSolid
+from hoi_ros.camera.simulated_grasp import SimulatedGrasp
+from hoi_ros.camera.simulated_grasp import Solid
+from hoi_ros.camera.simulated_grasp import grasp
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.model import rotation_matrices
 
@@ -35,6 +41,8 @@ _KNUCKLES = (13, 1, 4, 10, 7)
 _FACING = np.diag([1.0, -1.0, -1.0])
 """A right hand with its fingers up and its palm to the camera."""
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
+_HOLDING = (80.0, -50.0)
+"""Degrees about its length and in the image by which a hand that holds a thing is turned, to be seen from the thumb."""
 
 # A forearm's half widths across and through, by the distance from the wrist, metres.
 _ALONG = (0.0, 0.03, 0.06, 0.1, 0.16, 0.24, 0.32)
@@ -48,7 +56,8 @@ class SimulatedHand:
     """The true hand of one moment in the camera's optical frame: the fields of an estimate.
 
     pose (48,) radians, shape (10,), translation (3,) and vertices (V, 3) metres belong to the hand model of
-    `side`; joints is (21, 3); the scores are 1. arm_vertices (A, 3) and arm_faces (B, 3) are its forearm.
+    `side`; joints is (21, 3); the scores are 1. arm_vertices (A, 3) and arm_faces (B, 3) are its forearm; held is what
+    it holds.
     """
 
     side: str
@@ -62,6 +71,8 @@ class SimulatedHand:
     vertices: np.ndarray
     arm_vertices: np.ndarray
     arm_faces: np.ndarray
+    located_by: str = 'depth'
+    held: HeldSolid | None = None
 
 
 class HandMotion:
@@ -73,10 +84,11 @@ class HandMotion:
         seed: of the hand's shape, and of the order and the phases of its movements.
         period: seconds after which the motion repeats.
         aside: where the hand's place is, as a share of its distance: −0.2 is left of the image's centre.
+        solid: what it holds, seen from the thumb rather than from the palm; None for nothing.
     """
 
     def __init__(self, model: HandModel, side: str, seed: int = 0, period: float = 8.0,
-                 aside: float = 0.0) -> None:
+                 aside: float = 0.0, solid: Solid | None = None) -> None:
         if side not in ('right', 'left'):
             raise ValueError(f'side is {side!r}, expected right or left')
         rng = np.random.default_rng([seed, side == 'left'])
@@ -88,6 +100,7 @@ class HandMotion:
         self._postures = _POSTURES[np.concatenate([[0], 1 + rng.permutation(len(_POSTURES) - 1)])]
         self._phases = rng.uniform(0, 2 * np.pi, 8)
         self._shape = np.clip(rng.normal(0, 0.6, 10), -1.5, 1.5).astype(np.float32)
+        self._grasp = grasp(model, self._shape, solid) if solid else None
 
     @property
     def model(self) -> HandModel:
@@ -97,8 +110,9 @@ class HandMotion:
     def __call__(self, time: float) -> SimulatedHand:
         """The hand at a time in seconds."""
         right = self._right
-        turn = _facing_camera(yaw=self._swing(time, 0, 1, 65), pitch=self._swing(time, 1, 1, 25),
-                              roll=self._swing(time, 2, 2, 30))
+        yaw, roll = _HOLDING if self._grasp else (0, 0)
+        turn = _facing_camera(yaw=yaw + self._swing(time, 0, 1, 35 if self._grasp else 65),
+                              pitch=self._swing(time, 1, 1, 25), roll=roll + self._swing(time, 2, 2, 30))
         pose = right.pose_of(self._angles(time)).astype(np.float32)
         pose[:3] = _rotation_vector(turn)
         at_origin = right.forward(pose, self._shape, np.zeros(3, np.float32), vertices=False).keypoints
@@ -110,6 +124,8 @@ class HandMotion:
         wrist_bend = np.array([self._swing(time, 6, 1, 30), 0, self._swing(time, 7, 1, 12)])
         arm_vertices, arm_faces = _forearm(
             right.joints[0] + translation, turn, turn @ rotation_matrices(np.radians(wrist_bend)))
+        held = _held(self._grasp, turn, right.joints[0] + right.joint_shape_basis[0] @ self._shape, translation,
+                     mirrored) if self._grasp else None
         if mirrored:
             pose = pose * np.tile([1, -1, -1], 16).astype(np.float32)
             translation, arm_vertices = translation * [-1, 1, 1], arm_vertices @ _MIRROR
@@ -117,7 +133,8 @@ class HandMotion:
         geometry = self._model.forward(pose, self._shape, translation.astype(np.float32))
         return SimulatedHand(
             self._side, int(mirrored), 1.0, geometry.keypoints, np.ones(21, np.float32), pose, self._shape,
-            translation.astype(np.float32), geometry.vertices, arm_vertices.astype(np.float32), arm_faces)
+            translation.astype(np.float32), geometry.vertices, arm_vertices.astype(np.float32), arm_faces,
+            held=held)
 
     def _swing(self, time: float, which: int, times: int, reach: float) -> float:
         """Goes to and fro a whole number of times in a period."""
@@ -125,6 +142,8 @@ class HandMotion:
 
     def _angles(self, time: float) -> np.ndarray:
         """(16, 3) flexion, abduction and twist: each posture is held a while, then turns into the next."""
+        if self._grasp:
+            return self._grasp.angles
         count = len(self._postures)
         place = time / self._period * count % count
         now, share = int(place), np.clip((place % 1 - 0.3) / 0.7, 0, 1)
@@ -138,6 +157,18 @@ class HandMotion:
             spread = shares[3, finger]
             angles[knuckle, 1] = spread * (high[knuckle, 1] if spread > 0 else -low[knuckle, 1])
         return angles
+
+
+def _held(grasp: SimulatedGrasp, turn: np.ndarray, wrist: np.ndarray, translation: np.ndarray,
+          mirrored: bool) -> HeldSolid:
+    """What the hand holds that is turned (3, 3) about its wrist (3,) and moved, in a right hand or its mirror image."""
+    solid = grasp.solid
+    rotation, position = turn @ grasp.rotation, turn @ (grasp.position - wrist) + wrist + translation
+    if mirrored:
+        rotation, position = _MIRROR @ rotation @ _MIRROR, _MIRROR @ position
+    vertices = (solid.vertices @ rotation.T + position).astype(np.float32)
+    return HeldSolid(1.0, vertices, position, Rotation.from_matrix(rotation).as_quat(), solid.size, grasp.gap,
+                     grasp.touching, solid.faces)
 
 
 def _facing_camera(yaw: float, pitch: float, roll: float) -> np.ndarray:

@@ -4,79 +4,30 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
-import numpy as np
-from rclpy.qos import QoSProfile
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
-from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
-from sensor_msgs.msg import RegionOfInterest
-from std_msgs.msg import Header
-from tf2_msgs.msg import TFMessage
-from vision_msgs.msg import Detection2D
-from vision_msgs.msg import Detection2DArray
-from visualization_msgs.msg import MarkerArray
 
-from hoi_ros.camera.calibration import calibration_of
 from hoi_ros.camera.image_buffer import ImageFormatError
-from hoi_ros.camera.undistortion import Rectifier
-from hoi_ros.camera.undistortion import undistort_points
-from hoi_ros.msg import HandArray
-from hoi_ros.msg import MeshTopology
-from hoi_ros.nodes.hand_markers import hand_markers
-from hoi_ros.nodes.hand_messages import hand_array
-from hoi_ros.nodes.hand_messages import hand_transforms
-from hoi_ros.nodes.hand_messages import mesh_topology
+from hoi_ros.nodes.hand_node import HandNode
 from hoi_ros.nodes.images import depth_of
 from hoi_ros.nodes.pairing import Frame
-from hoi_ros.nodes.qos import LATCHED
-from hoi_ros.nodes.qos import qos_profile
 from hoi_ros.nodes.running import run
 from hoi_ros.nodes.settings import Setting
 from hoi_ros.nodes.stage_node import Input
-from hoi_ros.nodes.stage_node import StageNode
-from hoi_ros.nodes.worker import NewestFirstWorker
 from hoi_ros.stages.depth_pose import DepthPoseStage
 from hoi_ros.stages.depth_pose import VARIANTS
 from hoi_ros.stages.estimates import HandEstimate
-from hoi_ros.stages.estimates import Region
-from hoi_ros.stages.one_euro import OneEuroConfig
-
-_FILTER = OneEuroConfig()
 
 _SETTINGS = (
-    Setting('models', '', 'Folder of the trained models; empty for those of the package.'),
     Setting('variant', VARIANTS[0], 'The network: the stronger one, or that of the paper.', choices=VARIANTS),
-    Setting('backend', 'auto', 'What runs the networks; auto: TensorRT on an NVIDIA GPU, else OpenVINO.',
-            choices=('auto', 'tensorrt', 'openvino', 'pytorch')),
-    Setting('threads', 0, 'Threads of a network that runs on the CPU; 0 leaves it to the backend.', 0, 256),
-    Setting('max_hands', 2, 'Hands at the most.', 1, 4, live=True),
-    Setting('min_score', 0.5, 'What is less surely a hand is not reported.', 0.0, 1.0, live=True),
-    Setting('smoothing.enabled', False, 'Filter the joints over time (One-Euro).', live=True),
-    Setting('smoothing.min_cutoff', _FILTER.min_cutoff_hz,
-            'Cutoff for a hand at rest, Hz: lower is smoother and slower.', 0.01, 100.0, live=True),
-    Setting('smoothing.beta', _FILTER.beta, 'Cutoff added per speed, Hz per m/s: higher lags less in motion.',
-            0.0, 1000.0, live=True),
-    Setting('smoothing.derivative_cutoff', _FILTER.derivative_cutoff_hz, 'Cutoff of the speed, Hz.',
-            0.01, 100.0, live=True),
-    Setting('depth_transport', 'raw', 'How the depth travels; compressedDepth reads <depth>/compressedDepth.',
-            choices=('raw', 'compressedDepth')),
-    Setting('region_timeout', 0.5, 'How long a region that was received says where to look, seconds.',
-            0.01, 60.0, live=True),
-    Setting('publish_mesh', True, 'Whether the hands carry the vertices of their mesh.', live=True),
-    Setting('publish_tf', True, 'Whether wrist and fingertips are published on /tf.', live=True),
-    Setting('tf_prefix', '', 'Put before the names of those frames.', live=True),
-    Setting('marker_rate', 5.0, 'Markers a second while someone looks at them; 0 for none.', 0.0, 30.0,
-            live=True),
 )
 
 
-class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
+class DepthPoseNode(HandNode[DepthPoseStage]):
     """Topics around `DepthPoseStage`; the README lists them.
 
     Args:
@@ -84,151 +35,23 @@ class DepthPoseNode(StageNode[DepthPoseStage, list[HandEstimate]]):
     """
 
     def __init__(self, create_stage: Callable[..., DepthPoseStage] = DepthPoseStage) -> None:
-        self._create_stage = create_stage
-        self._rectifier: Rectifier | None = None
-        self._wanted: tuple[list[Region], float] | None = None
-        self._region_subscriptions: list[Subscription] = []
-        self._marker_worker: NewestFirstWorker[tuple[int, Header, list[HandEstimate]]] | None = None
-        self._marker_due = 0.0
-        super().__init__('depth_pose', _SETTINGS)
+        super().__init__('depth_pose', create_stage, _SETTINGS)
 
     def inputs(self) -> Sequence[Input]:
-        depth = Input('depth', Image, 'depth', 'leader')
-        if self.settings['depth_transport'] != 'raw':
-            topic = f'{self.resolve_topic_name("depth")}/{self.settings["depth_transport"]}'
-            depth = Input('depth', CompressedImage, topic, 'leader')
-        return (depth, Input('camera_info', CameraInfo, 'camera_info', 'constant'),
+        return (self.image_input('depth', 'leader', self.settings['depth_transport']),
+                Input('camera_info', CameraInfo, 'camera_info', 'constant'),
                 Input('image', Image, 'image', 'neighbour'))
 
-    def load_stage(self) -> DepthPoseStage:
-        models = self.settings['models']
-        stage = self._create_stage(
-            models=Path(models).expanduser() if models else None, backend=self.settings['backend'],
-            threads=self.settings['threads'] or None, max_hands=self.settings['max_hands'],
-            min_score=self.settings['min_score'], smoothing=self._smoothing(),
-            variant=self.settings['variant'])
-        stage.warm_up()
-        self._models = {side: stage.hand_model(side) for side in ('right', 'left')}
-        every_frame = qos_profile(self.settings, 'output_qos')
-        self._hands = self.create_output(HandArray, '~/hands', every_frame)
-        self._topology = self.create_output(MeshTopology, '~/mesh_topology', LATCHED)
-        self._markers = self.create_output(MarkerArray, '~/markers', every_frame)
-        self._tf = self.create_output(TFMessage, '/tf', QoSProfile(depth=100))
-        self._marker_worker = NewestFirstWorker(self._publish_markers, name='markers')
-        return stage
-
-    def unload(self) -> None:
-        super().unload()
-        worker, self._marker_worker = self._marker_worker, None
-        if worker:
-            worker.stop()
-
-    def start(self) -> None:
-        super().start()
-        self._wanted = None
-        qos = qos_profile(self.settings, 'input_qos')
-        self._region_subscriptions = [
-            self.create_subscription(RegionOfInterest, 'region', self._take_region, qos),
-            self.create_subscription(Detection2DArray, 'regions', self._take_detections, qos)]
-        header = Header(stamp=self.get_clock().now().to_msg())
-        self._topology.publish(mesh_topology(header, self._models['right'], self._models['left']))
-
-    def stop(self) -> None:
-        super().stop()
-        for subscription in self._region_subscriptions:
-            self.destroy_subscription(subscription)
-        self._region_subscriptions = []
-
-    def tune(self, stage: DepthPoseStage) -> None:
-        stage.max_hands, stage.min_score = self.settings['max_hands'], self.settings['min_score']
-        smoothing = self._smoothing()
-        if smoothing != stage.smoothing:
-            stage.smoothing = smoothing
-            stage.reset()  # a hand that is followed keeps the filter it began with
+    def stage_arguments(self) -> dict[str, Any]:
+        return {'variant': self.settings['variant']}
 
     def read(self, stage: DepthPoseStage, frame: Frame) -> list[HandEstimate]:
         depth = depth_of(frame.messages['depth'])
         if not depth.any():
             raise ImageFormatError('the depth is unknown everywhere (0 or NaN): uncover the camera, or move '
                                    'it away from what is too near')
-        height, width = depth.shape
-        calibration = calibration_of(frame.messages['camera_info'], width, height, self.where('camera_info'))
-        rectifier = self._rectifier
-        if rectifier is None or rectifier.calibration != calibration:
-            self._rectifier = rectifier = Rectifier(calibration)
-        regions = self._regions(rectifier)
-        return stage(rectifier.depth(depth), rectifier.camera, frame.stamp / 1e9, regions)
-
-    def publish(self, session: int, header: Header, result: list[HandEstimate]) -> None:
-        if self._hands.get_subscription_count():
-            self._hands.publish(hand_array(header, result, self.settings['publish_mesh']))
-        if result and self.settings['publish_tf']:
-            self._publish_tf(header, result)
-        rate, now, worker = self.settings['marker_rate'], time.monotonic(), self._marker_worker
-        if worker and rate > 0 and now >= self._marker_due and self._markers.get_subscription_count():
-            self._marker_due = now + 1 / rate
-            worker.offer((session, header, result))
-
-    def _publish_tf(self, header: Header, hands: list[HandEstimate]) -> None:
-        if not header.frame_id:
-            self.report('warning', f'{self.where("depth")} has no frame_id: no transforms are published; set '
-                        "the camera driver's frame")
-            return
-        self._tf.publish(hand_transforms(header, hands, self._models, self.settings['tf_prefix']))
-
-    def _publish_markers(self, item: tuple[int, Header, list[HandEstimate]]) -> None:
-        session, header, hands = item
-        rate = max(self.settings['marker_rate'], 0.5)
-        faces = {side: model.faces for side, model in self._models.items()}
-        markers = hand_markers(header, hands, faces, 2 / rate)
-        self.publish_within(session, lambda: self._markers.publish(markers))
-
-    def _take_region(self, region: RegionOfInterest) -> None:
-        wanted = Region(region.x_offset, region.y_offset, region.width, region.height)
-        self._wanted = ([wanted], time.monotonic()) if region.width and region.height else None
-
-    def _take_detections(self, detections: Detection2DArray) -> None:
-        self._wanted = [region_of(detection) for detection in detections.detections], time.monotonic()
-
-    def _regions(self, rectifier: Rectifier) -> list[Region] | None:
-        if self._wanted is None or time.monotonic() - self._wanted[1] > self.settings['region_timeout']:
-            return None
-        wanted = self._wanted[0]
-        regions = [region for given in wanted if (region := self._rectified(given, rectifier)) is not None]
-        # A detector that sees no hand is believed; one whose boxes lie outside of the image is not.
-        return regions if regions or not wanted else None
-
-    def _rectified(self, region: Region, rectifier: Rectifier) -> Region | None:
-        """The part of a region that lies in the image, in pixels of the image without distortion."""
-        camera = rectifier.camera
-        left, top = max(region.x, 0), max(region.y, 0)
-        right, bottom = min(region.x + region.width, camera.width), min(region.y + region.height, camera.height)
-        # Not-a-number compares false: such a region lies nowhere.
-        if not (left < right and top < bottom):
-            self.report('warning', f'the region at ({region.x:g}, {region.y:g}) of {region.width:g}x{region.height:g} '
-                        f'pixels lies outside the image of {camera.width}x{camera.height} pixels and is ignored: '
-                        'give it in pixels of the depth image', 'region')
-            return None
-        corners = undistort_points(rectifier.calibration, np.array(
-            [[left, top], [right, top], [left, bottom], [right, bottom]], float))
-        (left, top), (right, bottom) = corners.min(0), corners.max(0)
-        return Region(left, top, right - left, bottom - top, region.side)
-
-    def _smoothing(self) -> OneEuroConfig | None:
-        if not self.settings['smoothing.enabled']:
-            return None
-        return OneEuroConfig(self.settings['smoothing.min_cutoff'], self.settings['smoothing.beta'],
-                             self.settings['smoothing.derivative_cutoff'])
-
-
-def region_of(detection: Detection2D) -> Region:
-    """A detection's box; the class of its best hypothesis says the side where it holds the word left or right."""
-    box = detection.bbox
-    best = max(detection.results, key=lambda result: result.hypothesis.score, default=None)
-    named = best.hypothesis.class_id.lower() if best else ''
-    sides = [side for side in ('left', 'right') if side in named]
-    return Region(box.center.position.x - box.size_x / 2, box.center.position.y - box.size_y / 2, box.size_x,
-                  box.size_y, sides[0] if len(sides) == 1 else None)
+        rectifier = self.rectifier(frame, depth)
+        return stage(rectifier.depth(depth), rectifier.camera, frame.stamp / 1e9, self.regions(rectifier))
 
 
 def main() -> int:

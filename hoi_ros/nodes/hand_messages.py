@@ -24,7 +24,8 @@ from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import MeshTopology
 
-_SIDES = {'left': Hand.LEFT, 'right': Hand.RIGHT}
+SIDES = {'left': Hand.LEFT, 'right': Hand.RIGHT}
+_LOCATED_BY = {'depth': Hand.LOCATED_BY_DEPTH, 'hand_size': Hand.LOCATED_BY_HAND_SIZE}
 
 
 class HandFields(Protocol):
@@ -63,19 +64,27 @@ class HandFields(Protocol):
     @property
     def vertices(self) -> np.ndarray: ...
 
+    @property
+    def located_by(self) -> str:
+        """'depth' or 'hand_size'."""
+
 
 def hand_array(header: Header, hands: Iterable[HandFields], with_mesh: bool) -> HandArray:
     """The hands seen in the image of that header; without the mesh, `vertices` stay empty."""
     return HandArray(header=header, hands=[_hand(hand, with_mesh) for hand in hands])
 
 
-def mesh_topology(header: Header, right: HandModel, left: HandModel) -> MeshTopology:
-    """What does not change from frame to frame."""
+def mesh_topology(header: Header, right: HandModel, left: HandModel,
+                  object_faces: np.ndarray | None = None) -> MeshTopology:
+    """What does not change from frame to frame; object_faces (F, 3) where the system sees objects, too."""
     bones = [(parent, joint) for joint, parent in enumerate(KEYPOINT_PARENTS) if parent >= 0]
     message = MeshTopology(header=header, vertex_count=right.template.shape[0],
                            joint_names=list(KEYPOINT_NAMES), bones=np.array(bones, np.uint8).reshape(-1))
     message.right_faces.frombytes(right.faces.astype(np.uint32).tobytes())
     message.left_faces.frombytes(left.faces.astype(np.uint32).tobytes())
+    if object_faces is not None:
+        message.object_vertex_count = int(object_faces.max()) + 1
+        message.object_faces.frombytes(object_faces.astype(np.uint32).tobytes())
     return message
 
 
@@ -103,7 +112,8 @@ def hand_transforms(header: Header, hands: Sequence[HandFields], models: dict[st
 
 
 def _hand(hand: HandFields, with_mesh: bool) -> Hand:
-    message = Hand(side=_SIDES[hand.side], id=hand.track_id, score=float(hand.score),
+    message = Hand(side=SIDES[hand.side], id=hand.track_id, score=float(hand.score),
+                   located_by=_LOCATED_BY[hand.located_by],
                    **{name: np.asarray(getattr(hand, name), np.float32).reshape(-1)
                       for name in ('joints', 'joint_scores', 'pose', 'shape', 'translation')})
     message.wrist.position = Point(**dict(zip('xyz', hand.joints[0].tolist())))

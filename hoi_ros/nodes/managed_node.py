@@ -112,8 +112,16 @@ class ManagedNode(LifecycleNodeMixin, Node):
             text: the whole sentence.
             subject: what it is about; the text itself where it is not given.
         """
-        if self._throttle.allows(text if subject is None else subject):
-            getattr(self.get_logger(), severity)(text)
+        if not self._throttle.allows(text if subject is None else subject):
+            return
+        # rclpy refuses another severity from the same line.
+        match severity:
+            case 'info':
+                self.get_logger().info(text)
+            case 'warning':
+                self.get_logger().warning(text)
+            case _:
+                self.get_logger().error(text)
 
     def close(self) -> None:
         """Stops everything before the node is destroyed; twice does no harm."""

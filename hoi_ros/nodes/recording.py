@@ -17,6 +17,15 @@ _SAME_HAND = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
+class RecordedObject:
+    """What a hand holds: centre (3,) of its box and vertices (M, 3) in metres, camera's optical frame."""
+
+    score: float
+    position: np.ndarray
+    vertices: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class RecordedHand:
     """One hand of a message: joints (21, 3) and vertices (V, 3) in metres, camera's optical frame."""
 
@@ -24,6 +33,8 @@ class RecordedHand:
     score: float
     joints: np.ndarray
     vertices: np.ndarray
+    located_by: str = 'depth'
+    held: RecordedObject | None = None
 
 
 Hands = Sequence[RecordedHand]
@@ -40,10 +51,11 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """The undistorted depth (H, W) of one frame, metres, 0 invalid, and its camera."""
+    """The undistorted image of one frame, depth (H, W) in metres, 0 invalid, or colours (H, W, 3) in RGB, and its
+    camera."""
 
     stamp: int
-    depth: np.ndarray
+    image: np.ndarray
     camera: Pinhole
 
 
@@ -56,7 +68,7 @@ class Recording:
         answers: what the node published.
         truth: the true hands of each stamp, where the camera knows them.
         pictures: some of the frames.
-        faces: (F, 3) vertex indices of the 'right' and the 'left' mesh.
+        faces: (F, 3) vertex indices of the 'right' and the 'left' mesh, and of the 'object' where the node sees any.
         diagnostics: what the node said of itself last.
         memory_mb: the most resident memory of the node's process, 1e6 bytes.
         cpu: processor time the node used, in cores.
@@ -123,12 +135,24 @@ class TruthAgreement:
     """Found hands whose side is right."""
     mean_joint_error_mm: float
     """Over all joints of the found hands; NaN where there are none."""
+    mean_relative_joint_error_mm: float
+    """The same with both hands moved so that their wrists meet."""
+    true_objects: int
+    """Found hands that hold something."""
+    objects_found: int
+    """Those of them that are said to hold something."""
+    false_objects: int
+    """Found hands that hold nothing and are said to."""
+    mean_object_error_mm: float
+    """Between the centres of the found objects' boxes and the true ones; NaN where there are none."""
 
 
 def truth_agreement(recording: Recording) -> TruthAgreement:
     """Compares frame by frame; of several estimates of one hand the nearest counts, the others are false."""
-    true_hands = found = false_hands = side_right = 0
+    true_hands = found = false_hands = side_right = true_objects = objects_found = false_objects = 0
     errors: list[float] = []
+    relative_errors: list[float] = []
+    object_errors: list[float] = []
     for answer in recording.answers:
         if answer.stamp not in recording.truth:
             continue
@@ -141,10 +165,25 @@ def truth_agreement(recording: Recording) -> TruthAgreement:
             hand = left.pop(int(np.argmin(gaps)))
             found += 1
             side_right += hand.side == truth.side
-            errors.append(float(np.linalg.norm(hand.joints - truth.joints, axis=1).mean()) * 1e3)
+            off = hand.joints - truth.joints
+            errors.append(_mean_length(off) * 1e3)
+            relative_errors.append(_mean_length(off - off[0]) * 1e3)
+            true_objects += truth.held is not None
+            false_objects += truth.held is None and hand.held is not None
+            if truth.held is not None and hand.held is not None:
+                objects_found += 1
+                object_errors.append(_mean_length(hand.held.position - truth.held.position) * 1e3)
         false_hands += len(left)
-    mean = float(np.mean(errors)) if errors else math.nan
-    return TruthAgreement(true_hands, found, false_hands, side_right, mean)
+    return TruthAgreement(true_hands, found, false_hands, side_right, _mean(errors), _mean(relative_errors),
+                          true_objects, objects_found, false_objects, _mean(object_errors))
+
+
+def _mean_length(vectors: np.ndarray) -> float:
+    return float(np.linalg.norm(vectors, axis=-1).mean())
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
 
 
 def _rate(stamps: Sequence[int]) -> float:

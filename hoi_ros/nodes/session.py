@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 from typing import Self
 
 import psutil
@@ -68,16 +69,17 @@ class Session:
         stage: name of the stage, which is that of its node and of the node's module.
         camera: arguments of Python that start the camera.
         logs: folder for what the processes say.
-        pictures: depth images that a recording keeps.
+        pictures: images that a recording keeps.
+        kind: of those images.
         say: receives a line about what is awaited.
     """
 
     def __init__(self, stage: str, camera: Sequence[str], logs: Path, pictures: int = 0,
-                 say: Callable[[str], None] = print) -> None:
+                 kind: Literal['depth', 'colour'] = 'depth', say: Callable[[str], None] = print) -> None:
         self._stage = stage
         self._camera_arguments = camera
         self._logs = logs
-        self._pictures = pictures
+        self._pictures, self._kind = pictures, kind
         self._say = say
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.domain = os.getpid() % 100 + 1
@@ -89,7 +91,7 @@ class Session:
         self._context = Context()
         rclpy.init(args=[], context=self._context, domain_id=self.domain,
                    signal_handler_options=SignalHandlerOptions.NO)
-        self._recorder = Recorder(self._stage, self._context, self._pictures)
+        self._recorder = Recorder(self._stage, self._context, self._pictures, self._kind)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._recorder)
         return self

@@ -21,9 +21,11 @@ from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.camera.sensor import SensorModel
 from hoi_ros.camera.simulated import SimulatedCamera
 from hoi_ros.camera.simulated import SimulatedView
+from hoi_ros.camera.simulated_grasp import SOLIDS
 from hoi_ros.camera.simulated_hand import HandMotion
 from hoi_ros.hand import HandModel
 from hoi_ros.msg import HandArray
+from hoi_ros.msg import HeldObjectArray
 from hoi_ros.nodes.camera_topics import COLOUR
 from hoi_ros.nodes.camera_topics import DEPTH
 from hoi_ros.nodes.camera_topics import FRAME
@@ -35,6 +37,7 @@ from hoi_ros.nodes.frame_statistics import FrameStatistics
 from hoi_ros.nodes.hand_messages import hand_array
 from hoi_ros.nodes.image_transport import make_room_for_images
 from hoi_ros.nodes.managed_node import ManagedNode
+from hoi_ros.nodes.object_messages import held_objects
 from hoi_ros.nodes.qos import qos_profile
 from hoi_ros.nodes.qos import qos_settings
 from hoi_ros.nodes.running import run
@@ -47,6 +50,8 @@ _SETTINGS = (
     Setting('rate', 30.0, 'Images a second. Above 30 each picture is sent several times.', 1.0, 120.0,
             live=True),
     Setting('side', 'right', 'The hands that are seen.', choices=('right', 'left', 'both')),
+    Setting('object', 'none', 'What the hands hold all the while; with none they move freely.',
+            choices=('none', *SOLIDS)),
     Setting('seed', 0, 'Of the movements, the shape of the hands and the noise.', 0, 2 ** 31 - 1),
     Setting('loop', 8.0, 'Seconds after which the movements repeat; rendered before the camera starts.',
             1.0, 60.0),
@@ -81,6 +86,7 @@ class SimCameraNode(ManagedNode):
         self._colour_output = self.create_output(Image, COLOUR, qos)
         self._info_output = self.create_output(CameraInfo, INFO, qos)
         self._truth_output = self.create_output(HandArray, '~/ground_truth', qos)
+        self._true_objects_output = self.create_output(HeldObjectArray, '~/ground_truth_objects', qos)
 
     def unload(self) -> None:
         self._views = []
@@ -119,7 +125,9 @@ class SimCameraNode(ManagedNode):
         sides = ('right', 'left') if self.settings['side'] == 'both' else (self.settings['side'],)
         places = {'right': -0.2, 'left': 0.2} if len(sides) > 1 else {}
         seed, sensor = self.settings['seed'], SensorModel() if self.settings['noise'] else None
-        motions = [HandMotion(model, side, seed, loop, places.get(side, 0.0)) for side in sides]
+        solid = SOLIDS.get(self.settings['object'])
+        motions = [HandMotion(model, side, seed, loop, places.get(side, 0.0), solid() if solid else None)
+                   for side in sides]
         simulated = SimulatedCamera(self._camera, motions, sensor, seed)
         count, said = math.ceil(loop * _PICTURES_PER_SECOND), time.monotonic()
         views = []
@@ -161,6 +169,8 @@ class SimCameraNode(ManagedNode):
         self._colour_output.publish(self._colour)
         if self._truth_output.get_subscription_count():
             self._truth_output.publish(hand_array(header, views[shown].hands, True))
+        if self._true_objects_output.get_subscription_count():
+            self._true_objects_output.publish(held_objects(header, views[shown].hands, True))
         self._sent += 1
         self._statistics.processed(time.perf_counter() - begun, 0.0)
 

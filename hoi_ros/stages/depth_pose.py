@@ -13,7 +13,6 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +29,8 @@ from hoi_ros.stages.estimates import Region
 from hoi_ros.stages.hand_finder import HandFinder
 from hoi_ros.stages.one_euro import OneEuroConfig
 from hoi_ros.stages.one_euro import OneEuroFilter
+from hoi_ros.stages.scores import ScoreCalibration
+from hoi_ros.stages.scores import log_odds
 
 VARIANTS = ('depth_pose', 'depth_pose_lsps')
 """The network that ships, and the paper's."""
@@ -50,22 +51,6 @@ _SIDE_READ, _SIDE_FITTED = 0.26, 1.5
 regression on 1,064 hands of the validation split)."""
 _GOOD_JOINT = 0.02
 """A joint's score is the probability that it is nearer to the truth than this, metres."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ScoreCalibration:
-    """Makes probabilities of the network's scores (Platt, "Probabilistic Outputs for Support Vector Machines", 1999):
-    its log-odds times `scale` plus `offset`. Beside the hands that it learned from, the network saw few of the
-    things that a whole image holds; `training.evaluation.calibration` fits the two numbers on such images."""
-
-    scale: float = 1.0
-    offset: float = 0.0
-    margin: ClassVar[float] = 1e-4
-    """No score is closer to certainty."""
-
-    def __call__(self, score: float) -> float:
-        odds = self.scale * log_odds(score, self.margin) + self.offset
-        return 1 / (1 + math.exp(-odds))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -357,10 +342,3 @@ def surface_points(depth: np.ndarray, crop: CubeCrop, size: int = 44, most: int 
 
 def _near(reading: CropReading, others: list[CropReading]) -> bool:
     return any(np.linalg.norm(reading.centre - other.centre) < _SAME_HAND for other in others)
-
-
-def log_odds(probability: float, margin: float = 0.01) -> float:
-    """Logarithm of p / (1 − p), no closer to certainty than the margin."""
-    probability = min(max(probability, margin), 1 - margin)
-    return math.log(probability / (1 - probability))
-

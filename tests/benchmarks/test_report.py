@@ -29,6 +29,8 @@ OVERLOAD = TopicFigures(120.0, 30.0, Traffic(3600, 2700, 900, 2700, 120.0, 90.0,
 FIGURES = {
     'topics': TOPICS, 'overload': OVERLOAD, 'generator': GeneratorSpeed(2, 3000, 201.4),
     'stage': {name: SPEED for name in ('one hand', 'one hand, first frame', 'two hands', 'no hand')},
+    'reconstruction_topics': TOPICS,
+    'reconstruction_stage': {name: SPEED for name in ('one hand', 'one hand, first frame', 'two hands', 'no hand')},
     'networks': {'depth_pose': NETWORK, 'hand_finder': NETWORK},
 }
 

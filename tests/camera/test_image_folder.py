@@ -11,6 +11,7 @@ from hoi_ros.camera.image_folder import list_frames
 from hoi_ros.camera.image_folder import read_colour
 from hoi_ros.camera.image_folder import read_depth
 from hoi_ros.camera.image_folder import read_metric_depth
+from hoi_ros.camera.image_folder import unpack_video
 
 
 def folder(tmp_path, *names):
@@ -83,3 +84,20 @@ def test_unreadable_files_are_refused_by_name(tmp_path):
         for read in (read_depth, read_colour):
             with pytest.raises(ImageFormatError, match=told):
                 read(path)
+
+
+def test_a_video_becomes_a_folder_of_its_frames(tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / 'hand.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 30, (64, 48))
+    for number in range(12):
+        writer.write(np.full((48, 64, 3), 20 * number, np.uint8))
+    writer.release()
+    frames = list_frames(None, unpack_video(tmp_path / 'hand.avi', tmp_path / 'frames'))
+    assert len(frames) == 12
+    brightness = [read_colour(frame.colour).mean() for frame in frames]
+    np.testing.assert_allclose(brightness, 20 * np.arange(12), atol=6)
+
+
+def test_a_video_that_is_none_is_named(tmp_path):
+    (tmp_path / 'hand.mp4').write_bytes(b'no video')
+    with pytest.raises(ImageFolderError, match=r'hand\.mp4: no video that can be read'):
+        unpack_video(tmp_path / 'hand.mp4', tmp_path / 'frames')

@@ -4,6 +4,7 @@ import pytest
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.sensor import SensorModel
 from hoi_ros.camera.simulated import SimulatedCamera
+from hoi_ros.camera.simulated_grasp import SOLIDS
 from hoi_ros.camera.simulated_hand import HandMotion
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.model import mirror_pose
@@ -118,3 +119,17 @@ def test_the_sensor_leaves_holes_and_shadows(model):
     assert 0.005 < (observed == 0).mean() < 0.35
     both = observed > 0
     assert np.median(np.abs(observed[both].astype(int) - perfect[both])) < 15
+
+
+def test_a_held_object_is_seen_in_depth_and_colour(model):
+    motion = HandMotion(model, 'right', solid=SOLIDS['ball']())
+    camera = SimulatedCamera(CAMERA, [motion])
+    view = camera.look(1.0)
+    depth, colour = picture(camera, view)
+    thing = view.hands[0].held
+    column, row = np.rint(CAMERA.project(thing.position)).astype(int)
+    # The hand may be before it, nothing else.
+    assert depth[row, column] / 1000 < thing.position[2]
+    reds = (colour[..., 0].astype(int) - colour[..., 1] > 90).sum()
+    radius = thing.size[0] / 2 * CAMERA.fx / thing.position[2]
+    assert 0.2 * np.pi * radius ** 2 < reds < 1.2 * np.pi * radius ** 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hoi_ros.stages.depth_pose import ScoreCalibration
+from hoi_ros.stages.scores import ScoreCalibration
 from training.evaluation.calibration import fit_calibration
 
 

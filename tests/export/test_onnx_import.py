@@ -12,6 +12,9 @@ from training.export.onnx_import import ImportedWeightsError
 from training.export.onnx_import import load_weights
 from training.networks.depth_pose import VotingPoseNet
 from training.networks.hand_finder import HandFinderNet
+from training.networks.reconstruction import FinalReconstruction
+from training.networks.reconstruction import ReconstructionConfig
+from training.networks.reconstruction import ReconstructionNet
 
 
 @pytest.fixture(scope='module')
@@ -47,3 +50,25 @@ def test_another_network_is_refused(crops) -> None:
     with pytest.raises(ImportedWeightsError, match='is no layer of VotingPoseNet'):
         load_weights(VotingPoseNet(), folder, crops)
     assert Card.load(folder).name == 'hand_finder'
+
+
+def test_a_network_whose_products_were_multiplied_out_comes_back_in_part(tmp_path) -> None:
+    torch.manual_seed(2)
+    config = ReconstructionConfig(widths=(8, 8, 16, 32), blocks=(1, 1, 1, 1), size=64, features=8, slots=4,
+                                  readout='votes')
+    network, images = ReconstructionNet(config), torch.rand(8, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        network.train()(images)
+        torch.nn.init.normal_(network.hand_estimator.regress.weight, std=0.05)
+    final = FinalReconstruction(network.eval())
+    export_onnx(final, {'image': images[:1]}, final.outputs, tmp_path,
+                {'name': 'reconstruction', 'licence': 'Apache-2.0', 'data': 'none'}, graph_tolerance=1e-3)
+    again = FinalReconstruction(ReconstructionNet(config))
+    with pytest.raises(ImportedWeightsError):
+        load_weights(again, tmp_path, images)
+    anew = load_weights(again, tmp_path, images, partly=True)
+    assert {name.split('.')[1] for name in anew} == {'from_hand', 'from_object', 'object_estimator'}
+    with torch.no_grad():
+        expected, got = (module.network.eval()(images, hand_alone=True) for module in (final, again))
+    torch.testing.assert_close(got.hands[0].keypoints, expected.hands[0].keypoints, atol=1e-4, rtol=0)
+    torch.testing.assert_close(got.votes.places, expected.votes.places, atol=5e-3, rtol=0)

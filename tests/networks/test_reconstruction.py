@@ -31,6 +31,7 @@ from training.recipes.reconstruction_losses import ReconstructionTargets
 from training.recipes.reconstruction_losses import associative_loss
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import reconstruction_loss
+from training.recipes.reconstruction_losses import voters_loss
 
 SMALL = ReconstructionConfig(widths=(4, 6, 8, 16), blocks=(1, 1, 1, 1), size=32, features=8, slots=4)
 EXCHANGES = ('attention', 'gcn', 'spiral', 'late')
@@ -73,7 +74,8 @@ def test_the_encoder_is_resnet_18() -> None:
     encoder = ResNetEncoder()
     # 11,689,512 less the classifier of 1000 classes.
     assert parameters(encoder) == 11_689_512 - 513_000
-    assert encoder.eval()(images(2, 64)).shape == (2, 512)
+    fine, coarse = encoder.eval()(images(2, 64))
+    assert fine.shape == (2, 256, 4, 4) and coarse.shape == (2, 512, 2, 2)
     sizes: list[tuple[int, ...]] = []
     for layer in encoder.layers:
         layer.register_forward_hook(lambda module, inputs, output: sizes.append(tuple(output.shape[1:3])))
@@ -316,8 +318,10 @@ def targets(hand: HandModel, count: int = 4) -> ReconstructionTargets:
     flip, root = np.diag([1, -1, -1]), posed.keypoints[:, ROOT:ROOT + 1]
     ball = rng.normal(size=(count, 300, 3))
     ball *= rng.uniform(0.02, 0.06, (count, 1, 1)) / np.linalg.norm(ball, axis=-1, keepdims=True)
-    numbers = ((posed.keypoints - root) @ flip, rng.normal(0, 0.2, (count, 3)), (posed.vertices - root) @ flip,
-               np.ones(count), ball + rng.normal(0, 0.05, (count, 1, 3)), np.ones(count))
+    numbers = ((posed.keypoints - root) @ flip, rng.normal(0, 0.2, (count, 3)),
+               rng.normal(0, 0.3, (count, 21, 2)), (posed.vertices - root) @ flip,
+               np.ones(count), ball + rng.normal(0, 0.05, (count, 1, 3)), np.ones(count),
+               np.ones(count))
     return ReconstructionTargets(*(torch.tensor(value, dtype=torch.float32) for value in numbers))
 
 
@@ -337,6 +341,53 @@ def test_four_images_are_learned_by_heart(hand: HandModel) -> None:
     assert set(terms) == {'vertices', 'joints', 'chamfer', 'place', 'association'}
     for name in ('vertices', 'joints', 'chamfer'):
         assert terms[name].item() < 0.3 * first[name], name
+
+
+def test_the_voting_readout_learns_where_the_keypoints_are(hand: HandModel) -> None:
+    torch.manual_seed(0)
+    network = ReconstructionNet(dataclasses.replace(SMALL, readout='votes'), hand)
+    wanted, shown = targets(hand), images(4)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    first: dict[str, float] = {}
+    for _ in range(40):
+        result = network(shown, hand_alone=True)
+        terms = reconstruction_loss(result, wanted, ReconstructionLosses(classes=3))
+        first = first or {name: term.item() for name, term in terms.items()}
+        optimizer.zero_grad()
+        sum(terms.values()).backward()
+        optimizer.step()
+    assert set(terms) == {'vertices', 'joints', 'place', 'votes', 'voters', 'side'} and not result.objects
+    for name in ('joints', 'votes'):
+        assert terms[name].item() < 0.3 * first[name], name
+    error = (result.votes.places[..., :2] - wanted.pixels).abs().sum(-1) + (
+        result.votes.places[..., 2] - 10 * wanted.keypoints[..., 2]).abs()
+    torch.testing.assert_close(terms['votes'], 2 * error.mean())
+
+
+def test_voters_are_wanted_near_the_keypoints() -> None:
+    pixels = torch.tensor([[[-0.75, 0.25], [0.9, 1.4]]])  # the second one lies outside
+    weights = torch.full((1, 2, 4, 4), -20.0)
+    weights[0, 0, 2, 0] = 0  # column 0 is at -0.75, row 2 at 0.25
+    whole = torch.ones(1)
+    right = voters_loss(weights.flatten(2), pixels, whole)
+    assert voters_loss(torch.zeros(1, 2, 16), pixels, whole).item() == pytest.approx(np.log(16))
+    assert voters_loss(weights.mT.flatten(2), pixels, whole) > right
+    assert right == voters_loss(torch.stack([weights[0, 0], -weights[0, 1]])[None].flatten(2), pixels, whole)
+    assert voters_loss(weights.flatten(2), pixels, torch.zeros(1)) == 0
+
+
+def test_of_a_left_hand_only_the_side_is_learned(hand: HandModel) -> None:
+    network = ReconstructionNet(dataclasses.replace(SMALL, readout='votes'), hand).eval()
+    wanted, shown = targets(hand), images(4)
+    losses = ReconstructionLosses(association=0)
+    left = wanted._replace(right=torch.tensor([0.0, 1, 1, 1]))
+    spoilt = left._replace(**{name: getattr(wanted, name).clone().index_fill_(0, torch.tensor(0), 9.0)
+                              for name in ('keypoints', 'place', 'vertices', 'surface')})
+    result = network(shown)
+    first, second = (reconstruction_loss(result, given, losses) for given in (left, spoilt))
+    for name, term in first.items():
+        assert term == second[name], name
+    assert first['side'] != reconstruction_loss(result, wanted, losses)['side']
 
 
 def test_what_is_not_labelled_does_not_count(hand: HandModel) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from hoi_ros.msg import MeshTopology
-from hoi_ros.nodes.depth_pose import region_of
+from hoi_ros.nodes.hand_node import region_of
 from hoi_ros.nodes.images import image_message
 from hoi_ros.nodes.qos import LATCHED
 from hoi_ros.stages.estimates import Region

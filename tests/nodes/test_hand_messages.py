@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 import numpy as np
 import pytest
 from hoi_ros.hand import HandModel
@@ -60,6 +62,7 @@ def test_the_topology_fits_the_vertices(models):
     topology = mesh_topology(HEADER, models['right'], models['left'])
     assert topology.vertex_count == len(models['right'].template)
     np.testing.assert_array_equal(np.reshape(topology.left_faces, (-1, 3)), models['left'].faces)
+    assert topology.object_vertex_count == 0 and not topology.object_faces
     bones = np.reshape(topology.bones, (-1, 2)).tolist()
     assert len(bones) == 20
     assert [0, 5] in bones and [7, 8] in bones
@@ -99,3 +102,9 @@ def test_markers_show_mesh_joints_and_bones(models):
         (Marker.LINE_LIST, 'right_bones', 3)]
     assert [len(marker.points) for marker in markers] == [3 * len(models['right'].faces), 21, 40]
     assert all(marker.lifetime.nanosec == 400_000_000 for marker in markers)
+
+
+def test_where_the_distance_comes_from_is_told(models):
+    by_size = dataclasses.replace(estimate(models), located_by='hand_size')
+    message = hand_array(HEADER, [estimate(models), by_size], with_mesh=False)
+    assert [hand.located_by for hand in message.hands] == [Hand.LOCATED_BY_DEPTH, Hand.LOCATED_BY_HAND_SIZE]

@@ -72,3 +72,94 @@ def test_nearest():
     assert nearest([1], 3) == 1
     assert nearest([1, 4, 9], 3) == 4
     assert nearest([1, 4, 9], 100) == 9
+
+
+def companions(tolerance=20 * MS, **more):
+    return Pairing('image', constants=('camera_info',), companions={'depth': tolerance}, **more)
+
+
+def started(**more):
+    pairing = companions(**more)
+    pairing.put('camera_info', 0, 'info')
+    return pairing
+
+
+def test_a_companion_that_never_came_is_not_waited_for():
+    frame = started().put('image', 33 * MS, 'i')
+    assert frame.messages == {'image': 'i', 'camera_info': 'info'} and frame.unmatched == {}
+
+
+def test_a_companion_completes_a_frame_in_either_order():
+    pairing = started()
+    pairing.put('depth', 0, 'd0')
+    assert pairing.put('image', 33 * MS, 'i1') is None
+    assert pairing.put('depth', 33 * MS, 'd1').messages['depth'] == 'd1'
+    pairing.put('depth', 66 * MS, 'd2')
+    assert pairing.put('image', 66 * MS, 'i2').messages['depth'] == 'd2'
+
+
+def test_a_frame_goes_on_without_its_companion_when_the_next_one_comes():
+    pairing = started()
+    pairing.put('depth', 0, 'd0')
+    assert pairing.put('image', 100 * MS, 'i1') is None
+    frame = pairing.put('image', 133 * MS, 'i2')
+    assert frame.messages['image'] == 'i1' and 'depth' not in frame.messages
+    assert frame.unmatched == {'depth': -100 * MS}
+    assert pairing.put('depth', 133 * MS, 'd2').messages == {'image': 'i2', 'depth': 'd2', 'camera_info': 'info'}
+
+
+def test_a_frame_whose_companion_can_not_come_any_more_goes_on_at_once():
+    pairing = started()
+    pairing.put('depth', 5000 * MS, 'd')
+    frame = pairing.put('image', 33 * MS, 'i')
+    assert frame.unmatched == {'depth': 4967 * MS} and 'depth' not in frame.messages
+
+
+def test_a_silent_companion_is_not_waited_for():
+    alive = True
+    pairing = started(alive=lambda name: alive)
+    pairing.put('depth', 0, 'd0')
+    assert pairing.put('image', 33 * MS, 'i1') is None
+    alive = False
+    assert pairing.put('image', 66 * MS, 'i2').messages['image'] == 'i2'
+
+
+def test_the_exact_companion_is_preferred_to_one_that_is_near():
+    pairing = started()
+    pairing.put('depth', 0, 'd0')
+    pairing.put('depth', 16 * MS, 'd1')
+    assert pairing.put('image', 32 * MS, 'i') is None, 'the next one will be nearer'
+    assert pairing.put('depth', 32 * MS, 'd2').messages['depth'] == 'd2'
+
+
+def test_no_nearer_companion_is_waited_for_where_none_is_to_be_expected():
+    pairing = started()
+    pairing.put('depth', 0, 'd0')
+    pairing.put('depth', 33 * MS, 'd1')
+    assert pairing.put('image', 40 * MS, 'i').messages['depth'] == 'd1'
+
+
+def test_a_companion_whose_stamps_go_backwards_starts_over_alone():
+    pairing = started()
+    pairing.put('depth', 1000 * MS, 'old')
+    assert pairing.put('depth', 33 * MS, 'new') is None
+    frame = pairing.put('image', 33 * MS, 'i')
+    assert frame.messages['depth'] == 'new' and not frame.restarted
+
+
+def test_a_recording_that_starts_over_keeps_the_companion_that_came_first():
+    pairing = started()
+    pairing.put('depth', 1000 * MS, 'd')
+    assert pairing.put('image', 1000 * MS, 'i').messages['depth'] == 'd'
+    pairing.put('depth', 33 * MS, 'd0')
+    frame = pairing.put('image', 33 * MS, 'i0')
+    assert frame.restarted and frame.messages['depth'] == 'd0'
+    pairing.put('depth', 66 * MS, 'd1')
+    frame = pairing.put('image', 66 * MS, 'i1')
+    assert not frame.restarted and frame.messages['depth'] == 'd1'
+
+
+def test_without_its_constants_a_frame_does_not_go_on():
+    pairing = companions()
+    pairing.put('depth', 0, 'd')
+    assert pairing.put('image', 0, 'i') is None

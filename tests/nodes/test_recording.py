@@ -9,6 +9,7 @@ import pytest
 
 from hoi_ros.nodes.recording import Answer
 from hoi_ros.nodes.recording import RecordedHand
+from hoi_ros.nodes.recording import RecordedObject
 from hoi_ros.nodes.recording import Recording
 from hoi_ros.nodes.recording import traffic_of
 from hoi_ros.nodes.recording import truth_agreement
@@ -17,8 +18,9 @@ PERIOD = 40_000_000  # nanoseconds: 25 Hz
 JOINTS = np.random.default_rng(0).uniform(-0.05, 0.05, (21, 3)) + [0, 0, 0.5]
 
 
-def hand(side='right', shift=(0, 0, 0)):
-    return RecordedHand(side, 0.9, JOINTS + np.array(shift), np.zeros((0, 3)))
+def hand(side='right', shift=(0, 0, 0), held=None):
+    thing = None if held is None else RecordedObject(0.9, np.array(held, float), np.zeros((0, 3)))
+    return RecordedHand(side, 0.9, JOINTS + np.array(shift), np.zeros((0, 3)), held=thing)
 
 
 def stamps(count):
@@ -80,6 +82,22 @@ def test_the_error_is_the_distance_to_the_truth():
     result = agreement([hand(shift=(0.003, 0.004, 0))], [hand()])
     assert (result.true_hands, result.found, result.false_hands, result.side_right) == (10, 10, 0, 10)
     assert result.mean_joint_error_mm == pytest.approx(5)
+
+
+def test_from_the_wrist_a_shift_does_not_count():
+    result = agreement([hand(shift=(0.003, 0.004, 0))], [hand()])
+    assert result.mean_relative_joint_error_mm == pytest.approx(0, abs=1e-9)
+
+
+def test_objects_are_counted_where_their_hands_are_found():
+    result = agreement([hand(held=(0, 0.01, 0.5))], [hand(held=(0, 0, 0.5))])
+    assert (result.true_objects, result.objects_found, result.false_objects) == (10, 10, 0)
+    assert result.mean_object_error_mm == pytest.approx(10)
+    result = agreement([hand()], [hand(held=(0, 0, 0.5))])
+    assert (result.true_objects, result.objects_found, result.false_objects) == (10, 0, 0)
+    assert math.isnan(result.mean_object_error_mm)
+    result = agreement([hand(held=(0, 0, 0.5))], [hand()])
+    assert (result.true_objects, result.objects_found, result.false_objects) == (0, 0, 10)
 
 
 def test_the_wrong_side_is_counted():

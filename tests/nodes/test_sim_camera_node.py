@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
+from hoi_ros.msg import HeldObject
+from hoi_ros.msg import HeldObjectArray
 from hoi_ros.nodes.camera_topics import COLOUR
 from hoi_ros.nodes.camera_topics import DEPTH
 from hoi_ros.nodes.camera_topics import FRAME
@@ -27,7 +29,7 @@ from .bench import Bench
 from .bench import NodeProcess
 from .bench import stamp_of
 
-TRUTH = '/sim_camera/ground_truth'
+TRUTH, OBJECTS = '/sim_camera/ground_truth', '/sim_camera/ground_truth_objects'
 
 
 @pytest.fixture(scope='module')
@@ -75,6 +77,37 @@ def test_the_truth_lies_on_the_depth_and_in_the_colours(bench: Bench) -> None:
     near = np.abs(seen - points[inside, 2]) < 0.05
     assert near.mean() > 0.6
     assert colour_of(bench.received[COLOUR][-1]).std() > 10
+
+
+def test_without_an_object_nothing_is_held(bench: Bench) -> None:
+    bench.listen(HeldObjectArray, OBJECTS)
+    bench.until(lambda: bench.received[OBJECTS], what='the objects')
+    assert not bench.received[OBJECTS][-1].objects
+
+
+def test_a_held_object_moves_with_its_hand(bench: Bench, tmp_path: Path) -> None:
+    names = {topic: f'/holding{topic}' for topic in (DEPTH, COLOUR, INFO)}
+    node = NodeProcess(('-m', 'hoi_ros.nodes.sim_camera'), tmp_path / 'log.txt',
+                       {'loop': 1.0, 'rate': 10.0, 'width': 320, 'height': 240, 'object': 'can'},
+                       topics={**names, '__node': 'holding'})
+    hands, objects = '/holding/ground_truth', '/holding/ground_truth_objects'
+    bench.listen(HandArray, hands)
+    bench.listen(HeldObjectArray, objects)
+
+    def truths() -> list[tuple[Hand, HeldObject]]:
+        held = {stamp_of(message.header): message.objects for message in bench.received[objects]}
+        return [(hand, held[stamp_of(message.header)][0]) for message in bench.received[hands]
+                if stamp_of(message.header) in held for hand in message.hands]
+
+    bench.until(lambda: len(truths()) > 5, what='true hands and objects')
+    distances = set()
+    for hand, thing in truths():
+        assert (thing.hand_id, thing.hand_side, thing.touching) == (hand.id, Hand.RIGHT, True)
+        assert -0.005 < thing.gap < 0.005
+        place = thing.pose.position
+        distances.add(round(float(np.linalg.norm([place.x, place.y, place.z] - np.array(hand.joints[:3]))), 3))
+    assert len(distances) == 1
+    assert node.end() == 0 and 'Traceback' not in node.log
 
 
 def test_its_rate_changes_while_it_runs_and_not_beyond_its_range(bench: Bench) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from hoi_ros.engines import load_engine
+from hoi_ros.stages.reconstruction import OBJECT_MESH
 from training.data.rgb_crops import RgbAugmentation
 from training.data.rgb_crops import RgbCrops
 from training.evaluation import reconstruction as evaluation
 from training.evaluation.reconstruction import AblationConfig
 from training.evaluation.reconstruction import ReconstructionEvaluation
-from training.export.reconstruction import OBJECT_FACES
 from training.export.reconstruction import ReconstructionExport
 from training.export.reconstruction import export
 from training.networks.reconstruction import ReconstructionConfig
@@ -88,13 +89,37 @@ def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path:
     for backend in ('openvino', 'pytorch'):
         outputs = load_engine(folder, backend)(image=image)
         np.testing.assert_allclose(outputs['keypoints'], expected, atol=1e-4)
-        assert np.load(folder / OBJECT_FACES).max() == outputs['object'].shape[1] - 1
+        mesh = np.load(folder / OBJECT_MESH)
+        assert mesh['faces'].max() == outputs['object'].shape[1] - 1
+        # A mirrored sphere, its vertices put in the mirror's order, is the sphere again: the faces still look outwards.
+        sphere = evaluation.load_network(weights).object_estimator.points.numpy()
+        np.testing.assert_allclose((sphere * [-1, 1, 1])[mesh['mirror']], sphere, atol=1e-6)
     frozen = dataclasses.replace(recipe, start=weights, encoders=False, loop=loop(tmp_path / 'on', steps=2, batch=9))
     reconstruction.train(frozen)
     first, second = (torch.load(path, weights_only=True)['weights']
                      for path in (weights, tmp_path / 'on' / 'weights.pt'))
     changed = {name.split('.')[0] for name in first if not torch.equal(first[name], second[name])}
     assert 'hand_estimator' in changed and not changed & {'hand_encoder', 'object_encoder'}
+
+
+def test_the_hand_alone_is_a_start_for_both(tmp_path: Path, few_scenes: None) -> None:
+    config = dataclasses.replace(SMALL, readout='votes')
+    alone = ReconstructionRecipe(network=dataclasses.replace(config, size=32), window=WINDOW, branch='hand', capacity=16,
+                                 pool=tmp_path / 'crops.pool', first=16, refresh=False,
+                                 loop=loop(tmp_path / 'hand', steps=2, batch=9))
+    figures = reconstruction.train(alone)
+    assert 'chamfer_mm2' not in figures and np.isfinite(figures['voted_pixels_percent'])
+    weights = tmp_path / 'hand' / 'weights.pt'
+    kept = torch.load(weights, weights_only=True)['weights']
+    network = ReconstructionNet(config)
+    untouched = network.from_hand.pool.clone()
+    reconstruction.start_from(network, weights)
+    for name, value in network.object_encoder.state_dict().items():
+        torch.testing.assert_close(value, kept[f'hand_encoder.{name}'])
+    torch.testing.assert_close(network.voting.votes.weight, kept['voting.votes.weight'])
+    torch.testing.assert_close(network.from_hand.pool, untouched)
+    with pytest.raises(ValueError, match='holds another network: .* differs; give the same widths'):
+        reconstruction.start_from(ReconstructionNet(dataclasses.replace(SMALL, widths=(8, 8, 16, 16))), weights)
 
 
 def test_the_ablation_prints_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -169,6 +169,8 @@ class Crop(NamedTuple):
     keypoints: np.ndarray
     place: np.ndarray
     """(3,) as `HandEstimate.place` of training.networks.reconstruction."""
+    pixels: np.ndarray
+    """(21, 2) the keypoints in half crops right and down of the crop's centre."""
     vertices: np.ndarray
     surface: np.ndarray
     focal: float
@@ -203,6 +205,7 @@ def cut(record: np.ndarray, config: RgbAugmentation, root: int, crop_width: floa
     origin = turned[root]
     place = np.append(crop.project(origin), np.log(crop.width_at(origin[2]) / crop_width))
     return Crop(image, (turned - origin).astype(np.float32), place.astype(np.float32),
+                crop.project(turned).astype(np.float32),
                 (crop.from_camera(record['vertices'].astype(float)) - origin).astype(np.float32),
                 (crop.from_camera(record['surface'].astype(float)) - origin).astype(np.float32), crop.focal)
 

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from hoi_ros.engines import Card
 from hoi_ros.stages.depth_pose import DepthPoseStage
-from hoi_ros.stages.depth_pose import ScoreCalibration
-from hoi_ros.stages.depth_pose import log_odds
+from hoi_ros.stages.scores import ScoreCalibration
+from hoi_ros.stages.scores import log_odds
 from training.evaluation.depth_pose import DepthPoseEvaluation
 from training.evaluation.depth_pose import TestFrames
 from training.evaluation.depth_pose import prepare

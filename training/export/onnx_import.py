@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
@@ -18,7 +19,7 @@ class ImportedWeightsError(ValueError):
     """The file does not hold this network's weights."""
 
 
-def load_weights(network: nn.Module, folder: Path, *example: Tensor) -> None:
+def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: bool = False) -> list[str]:
     """Gives a network the weights of a model folder that `export_onnx` wrote.
 
     An exported network has its batch normalisation folded into the convolutions. Each is unfolded again with the
@@ -28,6 +29,11 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor) -> None:
         network: in place.
         folder: the model folder.
         example: a batch of realistic inputs, for the statistics.
+        partly: whether parameters that the file holds no more by themselves (products of two were multiplied out when
+            it was written) may stay as they are.
+
+    Returns:
+        The names of the parameters that stayed as they are.
 
     Raises:
         CardError: the folder holds no model.
@@ -49,7 +55,9 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor) -> None:
             if node.op_type not in ('Conv', 'Gemm'):
                 continue
             name = _module_name(node.output[0])
-            layer = modules.get(name)
+            layer = modules.get(name) if name else None
+            if layer is None and partly:
+                continue
             weight, bias = (torch.tensor(constants[casts.get(key, key)], dtype=torch.float32)
                             for key in node.input[1:3])
             if not isinstance(layer, nn.Conv2d | nn.Linear) or layer.weight.shape != weight.shape:
@@ -62,14 +70,30 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor) -> None:
                     layer.bias.copy_(bias)
             if id(layer) in following:
                 hooks.append(layer.register_forward_hook(_Unfold(following[id(layer)], bias)))
+        kept = _by_name(network, constants)
         missing = {name for name, module in modules.items() if isinstance(module, nn.Conv2d | nn.Linear)} - named
-        if missing:
+        if missing and not partly:
             raise ImportedWeightsError(f'{folder}: nothing for {", ".join(sorted(missing))}')
         with torch.no_grad():
             network.eval()(*example)
     finally:
         for hook in hooks:
             hook.remove()
+    norms = {name for name, module in modules.items() if id(module) in map(id, following.values())}
+    return [name for name, _ in network.named_parameters()
+            if name not in kept and name.rpartition('.')[0] not in named | norms]
+
+
+def _by_name(network: nn.Module, constants: dict[str, np.ndarray]) -> set[str]:
+    """Fills in what the file holds under its own name."""
+    filled = set()
+    for name, value in (*network.named_parameters(), *network.named_buffers()):
+        found = constants.get(f'module.{name}', constants.get(f'module.{name}_float16'))
+        if found is not None and found.shape == tuple(value.shape):
+            with torch.no_grad():
+                value.copy_(torch.tensor(found, dtype=value.dtype))
+            filled.add(name)
+    return filled
 
 
 class _Unfold:

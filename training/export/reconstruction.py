@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
+from hoi_ros.stages.reconstruction import OBJECT_MESH
 from training.data.rgb_crops import ROOM
 from training.data.rgb_crops import RgbAugmentation
 from training.data.rgb_crops import RgbCrops
@@ -18,6 +20,7 @@ from training.evaluation.reconstruction import load_network
 from training.export.depth_pose import LICENCE
 from training.export.depth_pose import figures_of
 from training.export.depth_pose import training_of
+from training.export.onnx_export import ExportError
 from training.export.onnx_export import export_onnx
 from training.networks.reconstruction import CROP_WIDTH
 from training.networks.reconstruction import ROOT
@@ -31,8 +34,6 @@ DATA = {'synthetic': 'Generated images only (training/data): the WebXR generic h
         'ho3d': 'HO-3D (for research only)', 'dexycb': 'DexYCB (CC BY-NC 4.0)'}
 GRAPH_TOLERANCE = 1e-3
 """A vertex that rounding carries over the attention's threshold moves the meshes by up to a hundredth of a millimetre."""
-OBJECT_FACES = 'object_faces.npy'
-"""(F, 3) int32, the triangles of the object's mesh, in the model folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +60,10 @@ def export(config: ReconstructionExport) -> Card:
         'parameters': {'root': ROOT, 'crop_width_m': CROP_WIDTH, 'room': ROOM,
                        'iterations': network.config.iterations},
         'training': training_of('python -m training train reconstruction', kept), 'figures': figures_of(kept)}, graph_tolerance=GRAPH_TOLERANCE)
-    np.save(folder / OBJECT_FACES, network.object_faces.astype(np.int32))
+    points = network.object_estimator.points.numpy()
+    gap, mirror = cKDTree(points).query(points * [-1, 1, 1])
+    if gap.max() > 1e-6:
+        raise ExportError(f"the object's sphere has no mirror image of itself: a vertex is {gap.max():.2g} off")
+    np.savez(folder / OBJECT_MESH, faces=network.object_faces.astype(np.int32), mirror=mirror.astype(np.int32))
     print(f'{folder}: {card.figures}')
     return card

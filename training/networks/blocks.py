@@ -28,3 +28,29 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(x + self.second(self.first(x)))
+
+
+def vote_grid(cells: int) -> Tensor:
+    """(1, 1, cells², 3) places of a map's cells: half maps right and down of the middle, and 0."""
+    line = (torch.arange(cells) + 0.5) * 2 / cells - 1
+    grid = torch.stack(torch.meshgrid(line, line, indexing='xy'), -1).reshape(1, 1, cells * cells, 2)
+    return torch.cat([grid, torch.zeros_like(grid[..., :1])], -1)
+
+
+def voted_places(votes: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """What the cells of a map say of each joint, weighed by how much each one's vote counts.
+
+    The idea of anchors in Xiong et al., "A2J" (ICCV 2019), here with all three coordinates from the same cells.
+
+    Args:
+        votes: (B, 4 J, cells, cells) for each joint an offset from the cell's place, a third number, the logarithm
+            of the weight.
+        grid: of `vote_grid`.
+
+    Returns:
+        (B, J, 3) and the logarithms of the weights (B, J, cells²), which a softmax makes shares.
+    """
+    votes = votes.reshape(votes.shape[0], votes.shape[1] // 4, 4, -1).float()
+    weights = votes[:, :, 3]
+    places = votes[:, :, :3].transpose(2, 3) + grid
+    return (places * torch.softmax(weights, -1)[..., None]).sum(2), weights

@@ -11,6 +11,8 @@ from torch import nn
 
 from training.networks.blocks import ConvNormAct
 from training.networks.blocks import Residual
+from training.networks.blocks import vote_grid
+from training.networks.blocks import voted_places
 
 
 class PoseVAE(nn.Module):
@@ -85,8 +87,7 @@ class VotingPoseNet(nn.Module):
     """Each cell of a coarse grid votes for each joint and says how much its vote counts.
 
     A plain convolutional regressor squeezes the crop through one vector; votes keep the translation equivariance
-    of the convolution (the idea of anchors in Xiong et al., "A2J", ICCV 2019), here with all of u, v, d voted from
-    the same cells. Beside the joints it says whether the crop shows a hand, whether it is a right one, and how far
+    of the convolution (`voted_places`). Beside the joints it says whether the crop shows a hand, whether it is a right one, and how far
     each joint may be off.
     """
 
@@ -104,10 +105,7 @@ class VotingPoseNet(nn.Module):
         self.merge = nn.Sequential(ConvNormAct(config.head, config.head), ConvNormAct(config.head, config.head))
         self.votes = nn.Conv2d(config.head, 4 * config.joints, 1)
         self.verdict = nn.Sequential(nn.Linear(d, 96), nn.ReLU(inplace=True), nn.Linear(96, 2 + config.joints))
-        cells = config.size // 8
-        line = (torch.arange(cells) + 0.5) * 2 / cells - 1
-        grid = torch.stack(torch.meshgrid(line, line, indexing='xy'), -1).reshape(1, 1, cells * cells, 2)
-        self.register_buffer('grid', torch.cat([grid, torch.zeros_like(grid[..., :1])], -1), persistent=False)
+        self.register_buffer('grid', vote_grid(config.size // 8), persistent=False)
 
     def forward(self, crop: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(B, 1, S, S) in [−1, 1] →
@@ -118,12 +116,7 @@ class VotingPoseNet(nn.Module):
         fine = self.middle(self.stem(crop))
         coarse = self.deep(fine)
         lifted = nn.functional.interpolate(self.lift(coarse), scale_factor=2.0, mode='nearest')
-        votes = self.votes(self.merge(self.lateral(fine) + lifted))
-        batch, joints = votes.shape[0], self.config.joints
-        votes = votes.reshape(batch, joints, 4, -1).float()
-        share = torch.softmax(votes[:, :, 3], -1)
-        places = votes[:, :, :3].transpose(2, 3) + self.grid
-        position = (places * share[..., None]).sum(2)
+        position, _ = voted_places(self.votes(self.merge(self.lateral(fine) + lifted)), self.grid)
         verdict = self.verdict(coarse.mean((2, 3))).float()
         spread = torch.exp(verdict[:, 2:].clamp(-7, 1))
         probability = torch.sigmoid(verdict[:, :2])

@@ -23,6 +23,8 @@ class FinderConfig:
     """Channels: scaled depth and validity; three more take a colour image."""
     widths: tuple[int, int, int, int] = (16, 40, 80, 128)
     head: int = 56
+    outputs: int = 4
+    """Maps that it gives; the first one is the logit of the heat."""
 
 
 class HandFinderNet(nn.Module):
@@ -46,17 +48,21 @@ class HandFinderNet(nn.Module):
         self.lift = ConvNormAct(c, config.head, 1)
         self.lateral = ConvNormAct(b, config.head, 1)
         self.merge = ConvNormAct(config.head, config.head)
-        self.output = nn.Conv2d(config.head, 4, 1)
+        self.output = nn.Conv2d(config.head, config.outputs, 1)
         nn.init.constant_(self.output.bias[:1], -4.0)
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) → heat (B, 1, H/4, W/4), probability that a hand is centred here; place (B, 3, H/4, W/4),
         offset from the cell's centre in cells and depth as (z − 0.7 m) · 2."""
+        maps = self.maps(frame)
+        return torch.sigmoid(maps[:, :1]), maps[:, 1:]
+
+    def maps(self, frame: Tensor) -> Tensor:
+        """(B, C, H, W) → all of its outputs (B, outputs, H/4, W/4), as they are."""
         quarter = self.quarter(frame)
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
         deep = nn.functional.interpolate(self.lift_deep(sixteenth), size=eighth.shape[-2:], mode='nearest')
         eighth = self.merge_deep(eighth + deep)
         lifted = nn.functional.interpolate(self.lift(eighth), size=quarter.shape[-2:], mode='nearest')
-        maps = self.output(self.merge(self.lateral(quarter) + lifted)).float()
-        return torch.sigmoid(maps[:, :1]), maps[:, 1:]
+        return self.output(self.merge(self.lateral(quarter) + lifted)).float()

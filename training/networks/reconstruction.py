@@ -27,12 +27,15 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import rotation_matrices
 from hoi_ros.hand.skeleton import KEYPOINT_NAMES
 from training.data.poses import gesture_angles
+from training.networks.blocks import ConvNormAct
+from training.networks.blocks import vote_grid
+from training.networks.blocks import voted_places
 from training.networks.resnet import ResNetEncoder
 
 ROOT = KEYPOINT_NAMES.index('middle_mcp')
 CROP_WIDTH = 0.3
 """Metres that a crop shows at the root's depth where the third number of `place` is 0."""
-_UNIT = 0.1
+_UNIT = VOTED_DEPTH = 0.1
 """Metres; in it the numbers of a mesh around a hand are of the order of one."""
 _POSED_BY = ('template', 'shape_basis', 'joints', 'joint_shape_basis', 'tips', 'tip_shape_basis', 'weights',
              'pose_basis')
@@ -64,6 +67,10 @@ class ReconstructionConfig:
     slots: int = 16
     """Learned sums over the vertices from which the exchange's last layer reads."""
     spiral_length: int = 9
+    readout: Literal['mean', 'votes'] = 'mean'
+    """What of an encoder's maps becomes the image features. mean: their average, as in the paper; votes: the average
+    and where the hand's branch sees each joint (`VotingReadout`), from which far fewer images teach a pose. Such a
+    network also says whether the hand looks like a right one."""
     rotation: Literal['axis_angle', '6d'] = '6d'
     """How the wrist's turn is regressed: the paper's three numbers, or six (Zhou et al., 2019)."""
     widths: tuple[int, int, int, int] = (64, 128, 256, 512)
@@ -83,7 +90,7 @@ class ReconstructionConfig:
 
 
 PAPER = ReconstructionConfig()
-COMPACT = ReconstructionConfig(widths=(32, 64, 128, 256), size=160)
+COMPACT = ReconstructionConfig(widths=(32, 64, 128, 256), readout='votes', size=128)
 """For the robot's CPU."""
 
 
@@ -107,6 +114,15 @@ class HandEstimate(NamedTuple):
     wide, seen with a focal length of f pixels, has its root at the depth f · CROP_WIDTH · exp(place[2]) / w."""
 
 
+class Votes(NamedTuple):
+    """Where the hand's encoder sees the keypoints."""
+
+    places: Tensor
+    """(B, 21, 3) half crops right and down of the crop's centre, and metres behind the root over `VOTED_DEPTH`."""
+    weights: Tensor
+    """(B, 21, cells²) logarithm of how much each cell of the crop counts, row by row."""
+
+
 class Reconstruction(NamedTuple):
     """What every iteration gives; the last entry is the result."""
 
@@ -118,6 +134,10 @@ class Reconstruction(NamedTuple):
     """P of φ_hand (B, C)."""
     object_messages: tuple[Tensor, ...]
     """P of φ_obj (B, C)."""
+    votes: Votes | None
+    """None where the readout is the mean, as is the next."""
+    right: Tensor | None
+    """(B, 1) log-odds that the crop shows a right hand, and not a left one."""
 
 
 class ReconstructionNet(nn.Module):
@@ -140,6 +160,8 @@ class ReconstructionNet(nn.Module):
         self.hand_encoder = ResNetEncoder(config.widths, config.blocks)
         self.object_encoder = ResNetEncoder(config.widths, config.blocks)
         width = self.hand_encoder.features
+        self.voting = VotingReadout(config) if config.readout == 'votes' else None
+        self.side = nn.Sequential(nn.Linear(width + 63, 64), nn.ReLU(), nn.Linear(64, 1)) if self.voting else None
         self.hand_estimator = HandMeshEstimator(model, width, config.rotation)
         self.object_estimator = ObjectMeshEstimator(width)
         if config.iterations:
@@ -154,14 +176,23 @@ class ReconstructionNet(nn.Module):
     def object_faces(self) -> np.ndarray:
         return self.object_estimator.faces.numpy(force=True)
 
-    def forward(self, image: Tensor) -> Reconstruction:
-        """(B, 3, S, S) RGB in [−1, 1], a right hand → the meshes of every iteration.
+    def forward(self, image: Tensor, hand_alone: bool = False) -> Reconstruction:
+        """(B, 3, S, S) RGB in [−1, 1], a right hand → the meshes of every iteration; of the hand alone and from the
+        image alone where that is asked for.
 
         The features that an iteration improves are always those of the image (algorithm 1), not those of the
         iteration before (equation 6).
         """
-        hand_features = seen_hand = self.hand_encoder(image)
-        object_features = seen_object = self.object_encoder(image)
+        fine, coarse = self.hand_encoder(image)
+        seen_hand, votes, right = coarse.mean((2, 3)), None, None
+        if self.voting:
+            read, votes = self.voting(fine, coarse)
+            right = self.side(torch.cat([seen_hand, votes.places.flatten(1)], 1))
+            seen_hand = seen_hand + read
+        if hand_alone:
+            return Reconstruction((self.hand_estimator(seen_hand),), (), (), (), votes, right)
+        hand_features = seen_hand
+        object_features = seen_object = self.object_encoder(image)[1].mean((2, 3))
         late = self.config.exchange == 'late'
         hands = [] if late else [self.hand_estimator(seen_hand)]
         objects, hand_messages, object_messages = [], [], []
@@ -181,7 +212,7 @@ class ReconstructionNet(nn.Module):
                 hands.append(self.hand_estimator(hand_features))
         return Reconstruction(tuple(hands or [self.hand_estimator(hand_features)]),
                               tuple(objects or [self.object_estimator(object_features)]),
-                              tuple(hand_messages), tuple(object_messages))
+                              tuple(hand_messages), tuple(object_messages), votes, right)
 
 
 class FinalReconstruction(nn.Module):
@@ -196,6 +227,7 @@ class FinalReconstruction(nn.Module):
         """Shapes and meanings, batch 1."""
         hand, thing = self.network.hand_estimator, self.network.object_estimator
         axes = "the camera's axes, from the knuckle of the middle finger"
+        side = (TensorSpec('right', (1, 1), unit='probability', meaning='the hand looks like a right one'),)
         return (
             TensorSpec('vertices', (1, len(hand.template), 3), unit='m', meaning=f"the hand's mesh, {axes}"),
             TensorSpec('keypoints', (1, 21, 3), unit='m', meaning=f'{axes}; wrist, then thumb, index, middle, ring, '
@@ -205,11 +237,34 @@ class FinalReconstruction(nn.Module):
             TensorSpec('fingers', (1, 45), unit='rad', meaning='axis-angle of the finger joints'),
             TensorSpec('shape', (1, 10), unit='standard deviations'),
             TensorSpec('place', (1, 3), unit='half crops, half crops, 1', meaning='the root right and down of the '
-                       f"crop's centre; log of the crop's width at its depth over {CROP_WIDTH} m"))
+                       f"crop's centre; log of the crop's width at its depth over {CROP_WIDTH} m"),
+            *(side if self.network.side else ()))
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         result = self.network(image)
-        return {**result.hands[-1]._asdict(), 'object': result.objects[-1]}
+        side = {} if result.right is None else {'right': torch.sigmoid(result.right.float())}
+        return {**result.hands[-1]._asdict(), 'object': result.objects[-1], **side}
+
+
+class VotingReadout(nn.Module):
+    """Where an encoder's maps see the 21 keypoints, as features beside their average."""
+
+    def __init__(self, config: ReconstructionConfig) -> None:
+        super().__init__()
+        fine, coarse = config.widths[-2:]
+        self.lateral = ConvNormAct(fine, fine, 1)
+        self.lift = ConvNormAct(coarse, fine, 1)
+        self.merge = ConvNormAct(fine, fine)
+        self.votes = nn.Conv2d(fine, 4 * 21, 1)
+        self.read = nn.Sequential(nn.Linear(3 * 21, coarse), nn.ReLU(), nn.Linear(coarse, coarse), nn.ReLU(),
+                                  nn.Linear(coarse, coarse))
+        self.register_buffer('grid', vote_grid(config.size // 16), persistent=False)
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Votes]:
+        """Maps (B, C₃, S/16, S/16) and (B, C₄, S/32, S/32) → (B, C₄) and the votes."""
+        lifted = F.interpolate(self.lift(coarse), scale_factor=2.0, mode='nearest')
+        votes = Votes(*voted_places(self.votes(self.merge(self.lateral(fine) + lifted)), self.grid))
+        return self.read(votes.places.flatten(1)), votes
 
 
 class HandMeshEstimator(nn.Module):

@@ -28,7 +28,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNetEncoder(nn.Module):
-    """ResNet up to its global average: an RGB image in, a vector of features out.
+    """ResNet up to its last map: an RGB image in, the maps of its last two stages out.
 
     Args:
         widths: channels of the four stages; the last is the number of features. ResNet-18 has 64, 128, 256, 512.
@@ -50,10 +50,12 @@ class ResNetEncoder(nn.Module):
                 layers.append(BasicBlock(inputs, width, 2 if stage and not block else 1))
                 inputs = width
         self.layers = nn.Sequential(*layers)
+        self._last = len(layers) - blocks[-1]
 
     def train(self, mode: bool = True) -> ResNetEncoder:
         return super().train(mode and not self.frozen)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) → (B, features); H and W are best multiples of 32."""
-        return self.layers(image).mean((2, 3))
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) → (B, C, H/16, W/16) and (B, features, H/32, W/32); H and W are best multiples of 32."""
+        fine = self.layers[:self._last](image)
+        return fine, self.layers[self._last:](fine)

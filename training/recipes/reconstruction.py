@@ -29,9 +29,12 @@ from training.data.rgb_crops import RecordedSamples
 from training.data.rgb_crops import RgbAugmentation
 from training.data.rgb_crops import RgbCrops
 from training.data.rgb_crops import cut
+from training.export.onnx_import import load_weights
 from training.networks.reconstruction import COMPACT
 from training.networks.reconstruction import CROP_WIDTH
+from training.networks.reconstruction import FinalReconstruction
 from training.networks.reconstruction import ROOT
+from training.networks.reconstruction import VOTED_DEPTH
 from training.networks.reconstruction import ReconstructionConfig
 from training.networks.reconstruction import ReconstructionNet
 from training.recipes.loop import LoopConfig
@@ -42,6 +45,8 @@ from training.recipes.reconstruction_losses import ReconstructionTargets
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import reconstruction_loss
 
+LEFT_SHARE = 0.2
+"""Share of a batch that shows left hands, from which a network learns to tell the side; of the rest it learns all."""
 _VALIDATED = 256
 """Crops of the validation."""
 
@@ -67,10 +72,15 @@ class ReconstructionRecipe:
     """Processes that render or read."""
     refresh: bool = True
     """Whether they go on once the pool is full, replacing the oldest records by new ones."""
+    window: int | None = None
+    """Side of the records' windows, pixels; 1.3 times the network's crop where not given."""
     first: int = 2048
     """Records to wait for before the training begins."""
     start: Path | None = None
-    """weights.pt of an earlier training to go on from."""
+    """weights.pt of an earlier training to go on from; where that was of the hand alone, the object's encoder begins as
+    the hand's. Or a model folder, which holds all but a part of the exchange and of the object's first layer."""
+    branch: Literal['both', 'hand'] = 'both'
+    """hand: the hand's branch learns alone, from the image alone, at a third of the cost; a start for both."""
     encoders: bool = True
     """Whether the image encoders learn; the paper's last 100 epochs leave them as they are, at a rate of 1e-5."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(
@@ -81,25 +91,31 @@ class Batches:
     """Draws augmented batches from records, seeded by the step."""
 
     def __init__(self, records: Callable[[], np.ndarray], augmentation: RgbAugmentation, batch: int,
-                 seed: int) -> None:
+                 seed: int, left: float = 0.0) -> None:
         self._records, self._augmentation, self._batch, self._seed = records, augmentation, batch, seed
+        self._left = left
 
     def __call__(self, step: int) -> tuple[Tensor, ...]:
         """Images (B, 3, S, S) uint8 and the fields of ReconstructionTargets."""
         rng = np.random.default_rng([self._seed, 19, step])
         records = self._records()
-        return collate(records[np.sort(rng.integers(len(records), size=self._batch))], self._augmentation, rng)
+        drawn = records[np.sort(rng.integers(len(records), size=self._batch))[rng.permutation(self._batch)]]
+        return collate(drawn, self._augmentation, rng, round(self._left * self._batch))
 
 
-def collate(records: np.ndarray, augmentation: RgbAugmentation, rng: np.random.Generator | None) -> tuple[Tensor, ...]:
-    """Records → images (B, 3, S, S) uint8 and the fields of ReconstructionTargets; plain crops without `rng`."""
+def collate(records: np.ndarray, augmentation: RgbAugmentation, rng: np.random.Generator | None,
+            left: int = 0) -> tuple[Tensor, ...]:
+    """Records → images (B, 3, S, S) uint8 and the fields of ReconstructionTargets; plain crops without `rng`. The
+    first `left` show left hands."""
     crops = [cut(record, augmentation, ROOT, CROP_WIDTH, rng) for record in records]
     image = torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2)
+    image[:left] = image[:left].flip(-1)
     targets = ReconstructionTargets(
         *(torch.from_numpy(np.stack(values)) for values in (
-            [crop.keypoints for crop in crops], [crop.place for crop in crops], [crop.vertices for crop in crops],
+            [crop.keypoints for crop in crops], [crop.place for crop in crops], [crop.pixels for crop in crops],
+            [crop.vertices for crop in crops],
             records['has_vertices'].astype(np.float32), [crop.surface for crop in crops],
-            (records['family'] >= 0).astype(np.float32))))
+            (records['family'] >= 0).astype(np.float32), (np.arange(len(crops)) >= left).astype(np.float32))))
     return image, *targets
 
 
@@ -112,12 +128,10 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     """Trains, validates, leaves the weights in `<out>/weights.pt` and returns the validation's figures."""
     model = HandModel.load(recipe.hand)
     network = ReconstructionNet(recipe.network, model)
-    if recipe.start:
-        network.load_state_dict(torch.load(recipe.start, map_location='cpu', weights_only=True)['weights'])
     for encoder in (network.hand_encoder, network.object_encoder):
         encoder.frozen = not recipe.encoders
         encoder.requires_grad_(recipe.encoders)
-    window = round(recipe.network.size * 1.3)
+    window = recipe.window or round(recipe.network.size * 1.3)
     make = functools.partial(_stream, recipe, window, 'train')
     stream = make()
     pool = SamplePool(make, stream.dtype, recipe.pool, f'{recipe.data} {recipe.root} window {window} '
@@ -125,54 +139,95 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     augmentation = RgbAugmentation(size=recipe.network.size)
     held = _stream(recipe, window, 'validation')
     validation = np.stack([held[index] for index in range(_VALIDATED)])
+    if recipe.start and recipe.start.is_dir():
+        image = normalised(collate(validation[:64], augmentation, None)[0])
+        anew = load_weights(FinalReconstruction(network), recipe.start, image, partly=True)
+        print(f'{recipe.start} is gone on from; learned anew: {", ".join(anew)}')
+    elif recipe.start:
+        start_from(network, recipe.start)
     try:
         pool.wait(recipe.first)
         progress, figures = train_network(network, recipe.losses, recipe.loop, augmentation,
-                                          lambda: pool.records[:pool.ready], validation)
+                                          lambda: pool.records[:pool.ready], validation, recipe.branch == 'hand')
     finally:
         pool.close()
     recipe.loop.out.mkdir(parents=True, exist_ok=True)
     torch.save({'weights': network.cpu().state_dict(), 'network': dataclasses.asdict(recipe.network),
-                'data': recipe.data, 'seed': recipe.loop.seed, 'progress': dataclasses.asdict(progress),
+                'data': recipe.data, 'branch': recipe.branch, 'seed': recipe.loop.seed, 'progress': dataclasses.asdict(progress),
                 'figures': figures}, recipe.loop.out / 'weights.pt')
     print(f'{recipe.loop.out}/weights.pt after {progress.samples} samples in {progress.seconds / 60:.0f} min: '
           + ', '.join(f'{name} {value:.4g}' for name, value in figures.items()))
     return figures
 
 
+def start_from(network: ReconstructionNet, path: Path) -> None:
+    """Takes over the weights of an earlier training that this network has, too, whatever exchange either has.
+
+    Raises:
+        ValueError: that network is of another size or readout.
+    """
+    kept = torch.load(path, map_location='cpu', weights_only=True)
+    weights, own = kept['weights'], network.state_dict()
+    if kept.get('branch') == 'hand':
+        for name in [name for name in weights if name.startswith('hand_encoder.')]:
+            weights[name.replace('hand_encoder.', 'object_encoder.', 1)] = weights[name]
+        weights = {name: value for name, value in weights.items()
+                   if name.startswith(('hand_encoder.', 'object_encoder.', 'hand_estimator.', 'voting.'))}
+    other = [name for name, value in weights.items() if name in own and own[name].shape != value.shape]
+    lacking = [name for name in own if name.startswith(('hand_', 'object_encoder.', 'voting.')) and name not in weights]
+    if other or lacking:
+        raise ValueError(f'{path} holds another network: {(other + lacking)[0]} differs; give the same widths, blocks, '
+                         'rotation and readout')
+    network.load_state_dict({**own, **{name: value for name, value in weights.items() if name in own}})
+
+
 def train_network(network: ReconstructionNet, losses: ReconstructionLosses, loop: LoopConfig,
-                  augmentation: RgbAugmentation, records: Callable[[], np.ndarray],
-                  validation: np.ndarray) -> tuple[Progress, dict[str, float]]:
+                  augmentation: RgbAugmentation, records: Callable[[], np.ndarray], validation: np.ndarray,
+                  hand_alone: bool = False) -> tuple[Progress, dict[str, float]]:
     """Trains a network in place on records and gives what it took and its figures on others."""
     images, *targets = collate(validation, augmentation, None)
 
     def loss(forward: nn.Module, image: Tensor, *batch: Tensor) -> dict[str, Tensor]:
-        return reconstruction_loss(forward(normalised(image)), ReconstructionTargets(*batch), losses)
+        return reconstruction_loss(forward(normalised(image), hand_alone), ReconstructionTargets(*batch), losses)
 
     def validate(module: nn.Module) -> dict[str, float]:
-        return validation_figures(module, images, ReconstructionTargets(*targets))
+        return validation_figures(module, images, ReconstructionTargets(*targets), hand_alone)
 
-    batches = Batches(records, augmentation, loop.batch, loop.seed)
+    batches = Batches(records, augmentation, loop.batch, loop.seed, LEFT_SHARE if network.side else 0.0)
     progress = fit(network, loop, batches, loss, validate)
     return progress, validate(network)
 
 
-def validation_figures(network: nn.Module, images: Tensor, targets: ReconstructionTargets) -> dict[str, float]:
-    """Root-relative joint error, mm, where the root is that of the network; Chamfer distance, mm², the mean squared
-    distances of both directions added; error of the place."""
+def validation_figures(network: nn.Module, images: Tensor, targets: ReconstructionTargets,
+                       hand_alone: bool = False) -> dict[str, float]:
+    """Root-relative joint error, mm, where the root is that of the network; of the joints that are voted, how far off
+    they are in the crop, percent of its side, and in depth, mm; how often the crop looks more like a right hand than
+    its mirror image does; Chamfer distance, mm², the mean squared distances of
+    both directions added; error of the place."""
     device = next(network.parameters()).device
-    keypoints, objects, places = [], [], []
+    keypoints, objects, places, votes, sides = [], [], [], [], []
     with torch.inference_mode():
         for part in images.split(32):
-            result = network(normalised(part.to(device)))
+            result = network(normalised(part.to(device)), hand_alone)
             keypoints.append(result.hands[-1].keypoints.cpu())
             places.append(result.hands[-1].place.cpu())
-            objects.append(result.objects[-1].cpu())
+            objects += [points.cpu() for points in result.objects[-1:]]
+            if result.votes is not None:
+                votes.append(result.votes.places.cpu())
+                mirrored = network(normalised(part.flip(-1).to(device)), True)
+                sides.append((result.right > mirrored.right).float().cpu())
+    figures = {'joint_error_mm': 1e3 * float((torch.cat(keypoints) - targets.keypoints).norm(dim=-1).mean())}
+    if votes:
+        seen = torch.cat(votes)
+        figures['voted_pixels_percent'] = 50 * float((seen[..., :2] - targets.pixels).norm(dim=-1).mean())
+        figures['voted_depth_mm'] = 1e3 * float(
+            (seen[..., 2] * VOTED_DEPTH - targets.keypoints[..., 2]).abs().mean())
+        figures['side_right'] = float(torch.cat(sides).mean())
+    if objects:
         has = targets.has_object.bool()
         chamfer = 2 * chamfer_distance(torch.cat(objects)[has], targets.surface[has])
-    return {'joint_error_mm': 1e3 * float((torch.cat(keypoints) - targets.keypoints).norm(dim=-1).mean()),
-            'chamfer_mm2': 1e6 * float(chamfer.mean()),
-            'place_error': float((torch.cat(places) - targets.place).norm(dim=-1).mean())}
+        figures['chamfer_mm2'] = 1e6 * float(chamfer.mean())
+    return {**figures, 'place_error': float((torch.cat(places) - targets.place).norm(dim=-1).mean())}
 
 
 def _stream(recipe: ReconstructionRecipe, window: int, split: str) -> Samples:

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.networks.reconstruction import VOTED_DEPTH
 from training.networks.reconstruction import HandEstimate
 from training.networks.reconstruction import Reconstruction
 
+_BELL = 0.7
+"""Standard deviation of a keypoint's bell, cells."""
 _SQUARE_CENTIMETRES = 1e4
 """In a square metre: in this unit the distances are of the order of the associative loss."""
 
@@ -31,6 +34,13 @@ class ReconstructionLosses:
     """L_asso, equation 12; 0 leaves it out."""
     place: float = 0.167
     """Of the translation, which the paper's root-relative losses leave free."""
+    votes: float = 2.0
+    """Of the keypoints that the voting readout sees, half crops and 10 cm; the paper has none."""
+    voters: float = 0.5
+    """Of the cells whose votes count, which are to be those near a keypoint: from where all cells count alike, places
+    alone teach slowly."""
+    side: float = 0.5
+    """Of whether a right hand is seen."""
     earlier: float = 0.5
     """What the mean over the earlier iterations' meshes counts beside those of the last; 0: only the last learns. The
     paper does not say."""
@@ -46,6 +56,8 @@ class ReconstructionTargets(NamedTuple):
     """(B, 21, 3)."""
     place: Tensor
     """(B, 3) as `HandEstimate.place`."""
+    pixels: Tensor
+    """(B, 21, 2) the keypoints, half crops right and down of the crop's centre."""
     vertices: Tensor
     """(B, V, 3)."""
     has_vertices: Tensor
@@ -54,6 +66,8 @@ class ReconstructionTargets(NamedTuple):
     """(B, M, 3) points drawn uniformly on the object's surface."""
     has_object: Tensor
     """(B,)."""
+    right: Tensor
+    """(B,) whether the crop shows a right hand. Of a left one only the side is learned."""
 
 
 def reconstruction_loss(result: Reconstruction, targets: ReconstructionTargets,
@@ -63,13 +77,20 @@ def reconstruction_loss(result: Reconstruction, targets: ReconstructionTargets,
     Distances are means over the points, in cm², where the paper writes sums: a mesh of more vertices must not count
     for more.
     """
-    last = result.hands[-1]
+    last, right = result.hands[-1], targets.right
     terms = {
         'vertices': _over_iterations([_vertex_loss(hand, targets) for hand in result.hands], losses.earlier),
-        'joints': _over_iterations([_squared(hand.keypoints, targets.keypoints).mean() for hand in result.hands],
-                                   losses.earlier),
-        'chamfer': _over_iterations([_object_loss(points, targets) for points in result.objects], losses.earlier),
-        'place': F.smooth_l1_loss(last.place, targets.place, beta=0.1)}
+        'joints': _over_iterations([_mean_where(_squared(hand.keypoints, targets.keypoints).mean(1), right)
+                                    for hand in result.hands], losses.earlier),
+        'place': _mean_where(F.smooth_l1_loss(last.place, targets.place, beta=0.1, reduction='none').mean(1), right)}
+    if result.objects:
+        terms['chamfer'] = _over_iterations([_object_loss(points, targets) for points in result.objects],
+                                            losses.earlier)
+    if result.votes is not None:
+        seen = torch.cat([targets.pixels, targets.keypoints[..., 2:] / VOTED_DEPTH], -1)
+        terms['votes'] = _mean_where((result.votes.places - seen).abs().sum(-1).mean(1), right)
+        terms['voters'] = voters_loss(result.votes.weights, targets.pixels, right)
+        terms['side'] = F.binary_cross_entropy_with_logits(result.right[:, 0].float(), right)
     if losses.association and result.hand_messages:
         terms['association'] = torch.stack([
             associative_loss(hand, thing, losses.classes)
@@ -119,17 +140,35 @@ def associative_loss(hand_messages: Tensor, object_messages: Tensor, classes: in
     return (target - step @ step).square().sum()
 
 
+def voters_loss(weights: Tensor, pixels: Tensor, counted: Tensor) -> Tensor:
+    """Cross-entropy between the cells whose votes count and a bell about each keypoint inside the crop.
+
+    Args:
+        weights: (B, J, cells²) logarithms, of a square of cells row by row.
+        pixels: (B, J, 2) half crops right and down of the centre.
+        counted: (B,) 0 or 1.
+    """
+    cells = round(weights.shape[-1] ** 0.5)
+    line = (torch.arange(cells, device=weights.device) + 0.5) * 2 / cells - 1
+    # One cell is 2 / cells half crops wide.
+    across, down = (-((line - pixels[..., k:k + 1]) * (cells / 2)).square() / (2 * _BELL ** 2) for k in (0, 1))
+    bell = torch.softmax((down[..., :, None] + across[..., None, :]).flatten(-2), -1)
+    inside = (pixels.abs() < 1).all(-1) * counted[:, None]
+    return _mean_where(-(bell * torch.log_softmax(weights, -1)).sum(-1), inside)
+
+
 def _over_iterations(values: list[Tensor], earlier: float) -> Tensor:
     last = values[-1]
     return last + earlier * torch.stack(values[:-1]).mean() if earlier and len(values) > 1 else last
 
 
 def _vertex_loss(hand: HandEstimate, targets: ReconstructionTargets) -> Tensor:
-    return _mean_where(_squared(hand.vertices, targets.vertices).mean(1), targets.has_vertices)
+    return _mean_where(_squared(hand.vertices, targets.vertices).mean(1), targets.has_vertices * targets.right)
 
 
 def _object_loss(points: Tensor, targets: ReconstructionTargets) -> Tensor:
-    return _mean_where(chamfer_distance(points, targets.surface) * _SQUARE_CENTIMETRES, targets.has_object)
+    return _mean_where(chamfer_distance(points, targets.surface) * _SQUARE_CENTIMETRES,
+                       targets.has_object * targets.right)
 
 
 def _squared(first: Tensor, second: Tensor) -> Tensor:

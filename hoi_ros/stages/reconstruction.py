@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RGB image → hands and the objects that they hold: meshes, poses, sizes, contact.
+
+The network is that of Tse et al., "Collaborative Learning for Hand and Object Reconstruction with Attention-guided
+Graph Convolution" (CVPR 2022). The hand's place comes from a region that is given, else from the frame before, else
+from the RGB detector. What one image does not show, how far the hand is, comes from a depth image where there is one,
+else from how large a hand of that shape looks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.camera.view_crop import ViewCrop
+from hoi_ros.camera.view_crop import outline
+from hoi_ros.engines import load_engine
+from hoi_ros.hand.fitting import HandFitter
+from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.model import mirror_pose
+from hoi_ros.resources import ResourceError
+from hoi_ros.resources import models_dir
+from hoi_ros.stages.distance import shift_along_ray
+from hoi_ros.stages.estimates import HandEstimate
+from hoi_ros.stages.estimates import LocatedBy
+from hoi_ros.stages.estimates import ObjectEstimate
+from hoi_ros.stages.estimates import Region
+from hoi_ros.stages.one_euro import OneEuroConfig
+from hoi_ros.stages.one_euro import OneEuroFilter
+from hoi_ros.stages.rgb_detector import DetectedHand
+from hoi_ros.stages.rgb_detector import RgbDetector
+from hoi_ros.stages.scores import log_odds
+
+OBJECT_MESH = 'object_mesh.npz'
+"""In the model folder: `faces` (F, 3) of the object's mesh, and `mirror` (M,), the vertex that lies at the mirror image
+of each, so that a mirrored mesh keeps its faces."""
+TOUCHING = 0.005
+"""Metres between two surfaces that count as in contact."""
+
+_CANDIDATE = 0.1
+"""Lowest score of a detection that is worth a second look."""
+_FOLLOWED = 0.5
+"""A hand that is followed is given up below this share of the score that a new one needs."""
+_WINDOW = 3.2
+"""Side of the window in which a hand is looked for again, as a multiple of the hand's side."""
+_SAME_HAND = 0.5
+"""Two hands whose centres are nearer than this share of the larger one's side are one."""
+_MEMORY = 0.7
+"""What a followed hand's evidence of holding something keeps from frame to frame."""
+_SEARCHED_EVERY = 5
+"""Frames between two looks at the whole image while a hand is followed."""
+
+
+@dataclasses.dataclass
+class _Track:
+    identity: int
+    seen: DetectedHand
+    side_evidence: float
+    holds: float
+    velocity: np.ndarray
+    stamp: float
+    smoothing: OneEuroFilter | None
+    fresh: bool = True
+
+    @property
+    def right(self) -> bool:
+        return self.side_evidence >= 0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reading:
+    """What the network says of one crop, by the names of its card."""
+
+    crop: ViewCrop
+    outputs: dict[str, np.ndarray]
+
+    @property
+    def side_odds(self) -> float:
+        """Log-odds that the hand is one of the side that it was cut for; 0 of a network that does not say."""
+        return log_odds(float(self.outputs['right'][0])) if 'right' in self.outputs else 0.0
+
+
+class ReconstructionStage:
+    """Follows hands, and what they hold, through RGB images.
+
+    Args:
+        models: folder of the trained networks and of the hand model; the package's own by default.
+        backend, threads: of the engines.
+        max_hands: hands at the most.
+        min_score: what is less surely a hand is not reported.
+        smoothing: filter of the joints over time, or None.
+
+    Attributes:
+        object_faces: (F, 3) triangles of `ObjectEstimate.vertices`, counter-clockwise from outside.
+
+    Raises:
+        EngineError, HandModelError, ResourceError: a model is missing or damaged.
+    """
+
+    def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None,
+                 max_hands: int = 2, min_score: float = 0.5, smoothing: OneEuroConfig | None = None) -> None:
+        models = Path(models) if models is not None else models_dir()
+        self.max_hands, self.min_score, self.smoothing = max_hands, min_score, smoothing
+        self.timings: dict[str, float] = {}
+        self._detector = RgbDetector(models, backend, threads)
+        folder = models / 'reconstruction'
+        self._engine = load_engine(folder, backend, threads=threads)
+        parameters = self._engine.card.parameters
+        self._size = self._engine.inputs[0].shape[-1]
+        self._root, self._room = int(parameters['root']), float(parameters['room'])
+        self._crop_width = float(parameters['crop_width_m'])
+        mesh = read_arrays(folder / OBJECT_MESH, ('faces', 'mirror'))
+        self.object_faces, self._object_mirror = mesh['faces'], mesh['mirror']
+        right = HandModel.load(models / 'hand_model' / 'hand.npz')
+        self._hands = {'right': right, 'left': right.mirrored()}
+        self._fitters = {side: HandFitter(model) for side, model in self._hands.items()}
+        self._tracks: list[_Track] = []
+        self._next_identity = 0
+        self._frame = 0
+        self._stamp = -math.inf
+
+    def hand_model(self, side: str) -> HandModel:
+        """The hand model of 'left' or 'right', whose faces belong to the vertices of the estimates."""
+        return self._hands[side]
+
+    def reset(self) -> None:
+        """Forgets the hands that were followed."""
+        self._tracks = []
+        self._stamp = -math.inf
+
+    def warm_up(self) -> None:
+        """Runs everything once, so that the first frame is as fast as the others."""
+        camera = Pinhole(640, 480, 600.0, 600.0, 319.5, 239.5)
+        image = np.full((480, 640, 3), 90, np.uint8)
+        seen = DetectedHand(np.array([320.0, 240.0]), 150.0, 1.0, 1.0, 1.0, (250.0, 170.0, 140.0, 140.0))
+        for _ in range(2):
+            self._detector(image)
+            self._estimate(self._start(seen, 0.0), image, np.full((480, 640), 0.5, np.float32), camera, 0.0)
+        self.reset()
+        self._next_identity = 0
+
+    def __call__(self, image: np.ndarray, camera: Pinhole, stamp: float, depth: np.ndarray | None = None,
+                 regions: Sequence[Region] | None = None) -> list[HandEstimate]:
+        """Reads one image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            camera: of that image, undistorted.
+            stamp: seconds; one before the last starts tracking anew.
+            depth: (H, W) metres aligned with the image, 0 or NaN invalid; None where there is none.
+            regions: where the hands are; None to track and find them.
+
+        Returns:
+            The hands, those followed longest first. Empty where no hand is seen.
+
+        Raises:
+            ValueError: the depth is of another size than the image.
+        """
+        if depth is not None and depth.shape != image.shape[:2]:
+            raise ValueError(f'the depth is {depth.shape[1]}x{depth.shape[0]} pixels, expected '
+                             f'{image.shape[1]}x{image.shape[0]} as the image: align it to the colour camera')
+        begun = time.perf_counter()
+        if stamp < self._stamp or stamp - self._stamp > 1.0:
+            self._tracks = []
+        self._stamp = stamp
+        self._frame += 1
+        tracks = self._follow(image, stamp)
+        tracked = time.perf_counter()
+        for seen in self._discover(image, [track.seen for track in tracks], regions):
+            tracks.append(self._start(seen, stamp))
+        found = time.perf_counter()
+        self._tracks = []
+        estimates = []
+        for track in tracks:
+            try:
+                estimates.append(self._estimate(track, image, depth, camera, stamp))
+                self._tracks.append(track)
+            except ValueError:
+                # What the network draws is no hand, however sure the detector is: the track ends.
+                continue
+        done = time.perf_counter()
+        self.timings = {'track': tracked - begun, 'find': found - tracked, 'reconstruct': done - found,
+                        'total': done - begun}
+        return estimates
+
+    def _follow(self, image: np.ndarray, stamp: float) -> list[_Track]:
+        followed: list[_Track] = []
+        for track in self._tracks[:self.max_hands]:
+            before = track.seen
+            step = np.clip(track.velocity * (stamp - track.stamp), -0.5 * before.side, 0.5 * before.side)
+            seen = self._look_near(image, before.centre + step, before.side)
+            if (seen is None or seen.score < _FOLLOWED * self.min_score
+                    or _near(seen, [other.seen for other in followed])):
+                continue
+            track.side_evidence = float(np.clip(0.9 * track.side_evidence + log_odds(seen.right), -12, 12))
+            track.fresh = False
+            track.holds = _MEMORY * track.holds + (1 - _MEMORY) * seen.holds
+            if stamp > track.stamp:
+                track.velocity = (seen.centre - before.centre) / (stamp - track.stamp)
+            track.seen, track.stamp = seen, stamp
+            followed.append(track)
+        return followed
+
+    def _discover(self, image: np.ndarray, known: list[DetectedHand],
+                  regions: Sequence[Region] | None) -> list[DetectedHand]:
+        wanted = self.max_hands - len(known)
+        if wanted <= 0 or (known and regions is None and self._frame % _SEARCHED_EVERY):
+            return []
+        fresh: list[DetectedHand] = []
+        for proposed in self._proposals(image, regions):
+            if (proposed is not None and proposed.score >= self.min_score
+                    and not _near(proposed, known + fresh)):
+                fresh.append(proposed)
+        return fresh[:wanted]
+
+    def _proposals(self, image: np.ndarray, regions: Sequence[Region] | None) -> list[DetectedHand | None]:
+        """What may be a hand, each looked at a second time from near."""
+        if regions is None:
+            return [self._look_near(image, seen.centre, seen.side)
+                    for seen in self._detector(image, self.max_hands + 2, _CANDIDATE)]
+        proposals = []
+        for region in regions:
+            centre = np.array([region.x + region.width / 2, region.y + region.height / 2])
+            seen = self._look_near(image, centre, max(region.width, region.height))
+            if seen is not None and region.side is not None:
+                seen = dataclasses.replace(seen, right=float(region.side == 'right'))
+            proposals.append(seen)
+        return proposals
+
+    def _look_near(self, image: np.ndarray, centre: np.ndarray, side: float) -> DetectedHand | None:
+        """The surest hand in a window about a place; None where there is none near it."""
+        height, width = image.shape[:2]
+        half = _WINDOW * side / 2
+        left, top = (int(np.clip(centre[k] - half, 0, size - 1)) for k, size in enumerate((width, height)))
+        right, bottom = (int(np.clip(centre[k] + half + 1, corner + 1, size))
+                         for k, (corner, size) in enumerate(((left, width), (top, height))))
+        corner = np.array([left, top])
+        nearest = None
+        for seen in self._detector(image[top:bottom, left:right], 2, _CANDIDATE):
+            seen = _moved(seen, corner)
+            gap = float(np.linalg.norm(seen.centre - centre))
+            if gap < 0.75 * side and (nearest is None or gap < nearest[0]):
+                nearest = gap, seen
+        return nearest[1] if nearest else None
+
+    def _start(self, seen: DetectedHand, stamp: float) -> _Track:
+        self._next_identity += 1
+        # Who says the side of a region knows it: nothing that the network sees in one frame outweighs that.
+        evidence = log_odds(seen.right, 1e-5 if seen.right in (0.0, 1.0) else 0.01)
+        return _Track(self._next_identity, seen, evidence, seen.holds, np.zeros(2), stamp,
+                      OneEuroFilter(self.smoothing) if self.smoothing else None)
+
+    def _read(self, track: _Track, image: np.ndarray, camera: Pinhole) -> _Reading:
+        """Reads a hand as one of the side that its track speaks for. A new one is read as both: the network says which
+        of the two looks more like a right hand."""
+        if track.fresh:
+            as_right, as_left = (self._network(track, image, camera, right) for right in (True, False))
+            track.side_evidence += as_right.side_odds - as_left.side_odds
+            return as_right if track.right else as_left
+        was_right = track.right
+        reading = self._network(track, image, camera, was_right)
+        track.side_evidence += reading.side_odds if was_right else -reading.side_odds
+        return reading if track.right == was_right else self._network(track, image, camera, track.right)
+
+    def _network(self, track: _Track, image: np.ndarray, camera: Pinhole, right: bool) -> _Reading:
+        seen = track.seen
+        hand = seen.centre + np.array([[-0.5], [0.5]]) * seen.side
+        held = None
+        if seen.held is not None and track.holds >= 0.5:
+            left, top, width, height = seen.held
+            held = np.array([[left, top], [left + width, top + height]])
+        middle, side = outline(hand, held)
+        crop = ViewCrop(camera, middle, self._room * side, mirrored=not right)
+        pixels = crop.warp(image, self._size).transpose(2, 0, 1)[None]
+        outputs = self._engine(image=pixels.astype(np.float32) / 127.5 - 1)
+        return _Reading(crop, {name: values[0].astype(float) for name, values in outputs.items()})
+
+    def _estimate(self, track: _Track, image: np.ndarray, depth: np.ndarray | None, camera: Pinhole,
+                  stamp: float) -> HandEstimate:
+        reading = self._read(track, image, camera)
+        crop, outputs = reading.crop, reading.outputs
+        side = 'right' if track.right else 'left'
+        model = self._hands[side]
+        width = self._crop_width * math.exp(outputs['place'][2])
+        root = crop.to_camera(crop.point(outputs['place'][:2], width))
+        pose, shape = self._pose(outputs, crop, side), outputs['shape'].astype(np.float32)
+        at_origin = model.forward(pose, shape, np.zeros(3, np.float32))
+        keypoints, vertices = (points - at_origin.keypoints[self._root] for points in
+                               (at_origin.keypoints, at_origin.vertices))
+        located_by: LocatedBy = 'hand_size'
+        if depth is not None:
+            moved = shift_along_ray(vertices + root, model.faces, root, depth, camera)
+            if moved is not None:
+                root, located_by = moved, 'depth'
+        if not (np.isfinite(root).all() and np.isfinite(vertices).all()):
+            raise ValueError('the reconstruction is not finite')
+        translation = (root - at_origin.keypoints[self._root]).astype(np.float32)
+        if track.smoothing:
+            # Filtered joints are no hand any more: the model is fitted to them.
+            fit = self._fitters[side].fit(track.smoothing(keypoints + root, stamp))
+            pose, shape, translation = fit.pose, fit.shape, fit.translation
+            smooth = model.forward(pose, shape, translation)
+            keypoints, vertices = smooth.keypoints - root, smooth.vertices - root
+        held = None
+        if track.holds >= 0.5:
+            thing = outputs['object']
+            points = crop.to_camera(thing if track.right else thing[self._object_mirror]) + root
+            held = self._object(track.holds, points, vertices + root)
+        return HandEstimate(
+            side=side, track_id=track.identity, score=track.seen.score, joints=(keypoints + root).astype(np.float32),
+            joint_scores=np.full(21, track.seen.score, np.float32), pose=pose, shape=shape, translation=translation,
+            vertices=(vertices + root).astype(np.float32), located_by=located_by, held=held)
+
+    def _pose(self, outputs: dict[str, np.ndarray], crop: ViewCrop, side: str) -> np.ndarray:
+        """(48,) of the side's hand model in the camera's optical frame, from what was read of a right hand."""
+        turn = crop.to_camera(outputs['rotation'].T).T
+        fingers = np.concatenate([np.zeros(3), outputs['fingers']])
+        if side == 'left':
+            turn = turn * [-1, 1, 1]
+            fingers = mirror_pose(fingers)
+        return np.concatenate([Rotation.from_matrix(turn).as_rotvec(), fingers[3:]]).astype(np.float32)
+
+    def _object(self, score: float, vertices: np.ndarray, hand: np.ndarray) -> ObjectEstimate:
+        position, orientation, size = oriented_box(vertices)
+        gap = surface_gap(hand, vertices, self.object_faces)
+        return ObjectEstimate(float(score), vertices.astype(np.float32), position, orientation, size, gap,
+                              gap <= TOUCHING)
+
+
+def oriented_box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A tight box around points (N, 3): of the boxes along one of their principal axes the smallest.
+
+    Returns:
+        centre (3,), orientation (4,) as a quaternion x, y, z, w, and size (3,) along the box's x, y and z: the longest
+        side lies along z, the shortest along x.
+    """
+    mean = points.mean(0)
+    axes = np.linalg.eigh(np.cov((points - mean).T))[1].T
+    best: tuple[float, np.ndarray, np.ndarray, np.ndarray] | None = None
+    for along in range(3):
+        frame = np.roll(axes, 2 - along, 0)  # the chosen axis last
+        local = (points - mean) @ frame.T
+        (x, y), (width, height), degrees = cv2.minAreaRect(local[:, :2].astype(np.float32))
+        low, high = local[:, 2].min(), local[:, 2].max()
+        volume = width * height * (high - low)
+        if best is None or volume < best[0]:
+            cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+            turned = np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]]) @ frame
+            best = (volume, mean + np.array([x, y, (low + high) / 2]) @ frame, turned,
+                    np.array([width, height, high - low]))
+    _, centre, frame, size = best
+    order = np.argsort(size)
+    frame, size = frame[order], size[order]
+    if np.linalg.det(frame) < 0:
+        frame[0] = -frame[0]
+    return centre, Rotation.from_matrix(frame.T).as_quat(), size
+
+
+def surface_gap(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, near: float = 0.03) -> float:
+    """Least distance from points (N, 3) to a closed mesh, below 0 the deepest that one of them lies inside.
+
+    Each point is measured against the tangent plane of the mesh's nearest vertex: exact enough for a mesh whose
+    vertices lie closer together than its surface bends. Points further than `near` from every vertex are not below it.
+
+    Args:
+        points: metres.
+        vertices: (M, 3) metres.
+        faces: (F, 3) counter-clockwise from outside.
+        near: metres.
+    """
+    corners = vertices[faces]
+    weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.zeros_like(vertices)
+    for corner in range(3):
+        np.add.at(normals, faces[:, corner], weighted)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    distance, nearest = cKDTree(vertices).query(points)
+    close = distance < near
+    if not close.any():
+        return float(distance.min())
+    return float(((points - vertices[nearest]) * normals[nearest]).sum(1)[close].min())
+
+
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The named arrays of an .npz file.
+
+    Raises:
+        ResourceError: it is missing, no such file, or lacks one of them.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names}
+    except (OSError, ValueError, KeyError) as error:
+        raise ResourceError(f'{path} cannot be read ({error}): install the package again, or export the model again '
+                            'with python -m training export reconstruction') from error
+
+
+def _moved(seen: DetectedHand, corner: np.ndarray) -> DetectedHand:
+    held = None if seen.held is None else (seen.held[0] + float(corner[0]), seen.held[1] + float(corner[1]),
+                                           seen.held[2], seen.held[3])
+    return dataclasses.replace(seen, centre=seen.centre + corner, held=held)
+
+
+def _near(seen: DetectedHand, others: list[DetectedHand]) -> bool:
+    return any(np.linalg.norm(seen.centre - other.centre) < _SAME_HAND * max(seen.side, other.side)
+               for other in others)

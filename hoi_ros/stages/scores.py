@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores as probabilities."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreCalibration:
+    """Makes probabilities of the network's scores (Platt, "Probabilistic Outputs for Support Vector Machines", 1999):
+    its log-odds times `scale` plus `offset`. Beside the hands that it learned from, the network saw few of the
+    things that a whole image holds; `training.evaluation.calibration` fits the two numbers on such images."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+    margin: ClassVar[float] = 1e-4
+    """No score is closer to certainty."""
+
+    def __call__(self, score: float) -> float:
+        odds = self.scale * log_odds(score, self.margin) + self.offset
+        return 1 / (1 + math.exp(-odds))
+
+
+def log_odds(probability: float, margin: float = 0.01) -> float:
+    """Logarithm of p / (1 − p), no closer to certainty than the margin."""
+    probability = min(max(probability, margin), 1 - margin)
+    return math.log(probability / (1 - probability))
+

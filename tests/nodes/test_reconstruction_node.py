@@ -1,0 +1,516 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reconstruction node against everything that cameras may send, over DDS; one process outlives it all.
+
+Its stage is a stand-in that tells what it was given: what is proven here is the way from the topics to the stage and
+back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from hoi_ros.msg import Hand
+from hoi_ros.msg import HandArray
+from hoi_ros.msg import HeldObjectArray
+from hoi_ros.msg import MeshTopology
+from hoi_ros.nodes.images import image_message
+from hoi_ros.nodes.qos import LATCHED
+from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import Image
+from sensor_msgs.msg import RegionOfInterest
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+from vision_msgs.msg import Detection3DArray
+from visualization_msgs.msg import Marker
+from visualization_msgs.msg import MarkerArray
+
+from .bench import FRAME
+from .bench import HEIGHT
+from .bench import WIDTH
+from .bench import Bench
+from .bench import NodeProcess
+from .bench import good_depth
+from .bench import good_info
+from .bench import stamp_of
+
+Message = TypeVar('Message')
+
+NODE = '/reconstruction'
+STAND_IN = (str(Path(__file__).with_name('stand_in_reconstruction.py')),)
+DEPTH, IMAGE = '/camera/depth', '/camera/image'
+SIZE = (HEIGHT, WIDTH)
+COLOUR = (200, 100, 50)
+
+
+def colours(header: Header, size: tuple[int, int] = SIZE) -> Image:
+    return image_message(np.full((*size, 3), COLOUR, np.uint8), header)
+
+
+class ColourBench(Bench):
+    """Good frames are an image, its depth and its camera_info."""
+
+    def send_good(self) -> int:
+        header = self.next_header()
+        self.send(good_depth(header), good_info(header), colours(header))
+        return stamp_of(header)
+
+    def send_without_depth(self) -> int:
+        header = self.next_header()
+        self.send(None, good_info(header), colours(header))
+        return stamp_of(header)
+
+    def until_logged(self, node: NodeProcess, text: str) -> None:
+        """A diagnosis may come before the line in the log."""
+        self.until(lambda: text in node.log, what=f'{text!r} in the log')
+
+    def until_answer(self, send: Callable[[], int], accept: Callable[[HandArray], bool] = lambda hands: True,
+                     what: str = 'an answer') -> HandArray:
+        """Sends frames until the answer to one of them is as it should be."""
+        sent: set[int] = set()
+
+        def answer() -> HandArray | None:
+            return next((hands for hands in reversed(self.hands) if stamp_of(hands.header) in sent and accept(hands)),
+                        None)
+
+        self.until(answer, lambda: sent.add(send()), what)
+        return answer()
+
+
+def located_by(kind: int) -> Callable[[HandArray], bool]:
+    return lambda hands: bool(hands.hands) and hands.hands[0].located_by == kind
+
+
+by_depth, by_hand_size = located_by(Hand.LOCATED_BY_DEPTH), located_by(Hand.LOCATED_BY_HAND_SIZE)
+
+
+@pytest.fixture(scope='module')
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
+    process = NodeProcess(STAND_IN, tmp_path_factory.mktemp('node') / 'log.txt')
+    yield process
+    assert process.end() == 0, process.log
+    assert 'Traceback' not in process.log
+
+
+@pytest.fixture(scope='module')
+def shared_bench() -> Iterator[ColourBench]:
+    bench = ColourBench(NODE)
+    for kind, topic in ((HeldObjectArray, f'{NODE}/objects'), (Detection3DArray, f'{NODE}/object_boxes'),
+                        (MarkerArray, f'{NODE}/markers'), (TFMessage, '/tf')):
+        bench.listen(kind, topic)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def bench(shared_bench: ColourBench, node: NodeProcess) -> Iterator[ColourBench]:
+    """The node starts active, and is alive and uses depth after each test."""
+    shared_bench.until_state('active')
+    yield shared_bench
+    assert node.alive, node.log
+    shared_bench.until_answer(shared_bench.send_good, by_depth, 'a hand located by depth')
+
+
+def test_rgb_with_depth_gives_hands_located_by_depth(bench: ColourBench) -> None:
+    hands = bench.until_answer(bench.send_good, by_depth)
+    assert hands.header.frame_id == FRAME
+    hand, = hands.hands
+    assert hand.translation[2] == pytest.approx(0.6)
+    np.testing.assert_allclose(hand.shape[:5], [200 / 255, 100 / 255, 50 / 255, WIDTH, HEIGHT], atol=1e-3)
+    bench.until_well()
+    assert float(bench.value('depth_skew_ms')) == 0
+    assert bench.value('missing_inputs') == ''
+
+
+def restart(bench: ColourBench) -> None:
+    """The node forgets what it received."""
+    assert bench.change_state('deactivate')
+    assert bench.change_state('activate')
+    bench.hands.clear()
+
+
+def test_rgb_alone_gives_hands_located_by_their_size_and_says_so(bench: ColourBench, node: NodeProcess) -> None:
+    restart(bench)
+    hand, = bench.until_answer(bench.send_without_depth).hands
+    assert hand.located_by == Hand.LOCATED_BY_HAND_SIZE and hand.translation[2] == pytest.approx(0.5)
+    bench.until_says('no depth on /camera/depth', bench.send_without_depth)
+    # A camera without depth is no fault.
+    assert bench.diagnosis.level == DiagnosticStatus.OK
+    assert 'the hands are located by their size' in bench.diagnosis.message
+    bench.until_logged(node, 'no depth on /camera/depth')
+
+
+def test_what_a_hand_holds_comes_in_the_projects_and_in_the_standard_message(bench: ColourBench) -> None:
+    stamp = stamp_of(bench.until_answer(bench.send_good, by_depth).header)
+
+    def of_the_frame(topic: str) -> object:
+        return next((message for message in bench.received[f'{NODE}/{topic}'] if stamp_of(message.header) == stamp),
+                    None)
+
+    bench.until(lambda: of_the_frame('objects') and of_the_frame('object_boxes'), what='the objects of the frame')
+    objects, boxes = of_the_frame('objects'), of_the_frame('object_boxes')
+    assert objects.header == boxes.header and objects.header.frame_id == FRAME
+    held, = objects.objects
+    assert (held.hand_id, held.hand_side, held.touching) == (7, Hand.RIGHT, True)
+    assert held.score == pytest.approx(0.8) and held.gap == pytest.approx(0.001)
+    vertices = np.reshape(held.vertices, (-1, 3))
+    assert vertices.shape == (4, 3)
+    np.testing.assert_allclose([held.pose.position.x, held.pose.position.z], vertices.mean(0)[[0, 2]], atol=1e-6)
+    box, = boxes.detections
+    assert (box.id, box.results[0].hypothesis.class_id) == ('7', 'held_object')
+    assert box.results[0].hypothesis.score == pytest.approx(0.8)
+    assert box.bbox.center == box.results[0].pose.pose == held.pose and box.bbox.size == held.size
+
+
+def test_frames_and_markers_show_hands_and_objects(bench: ColourBench) -> None:
+    def frames() -> set[str]:
+        return {each.child_frame_id for message in bench.received['/tf'] for each in message.transforms}
+
+    def marked() -> dict[str, Marker]:
+        return {marker.ns: marker for message in bench.received[f'{NODE}/markers'] for marker in message.markers}
+
+    bench.until(lambda: 'right_held_object' in frames() and 'right_held_object' in marked(), bench.send_good)
+    assert frames() >= {'right_wrist', 'right_thumb_tip', 'right_held_object'}
+    assert marked().keys() == {'right_mesh', 'right_joints', 'right_bones', 'right_held_object'}
+    thing = marked()['right_held_object']
+    assert thing.type == Marker.TRIANGLE_LIST and len(thing.points) == 12
+    assert thing.color != marked()['right_mesh'].color
+
+
+def test_the_topology_holds_the_objects_faces(bench: ColourBench) -> None:
+    bench.listen(MeshTopology, f'{NODE}/mesh_topology', LATCHED)
+    bench.until(lambda: bench.received[f'{NODE}/mesh_topology'], what='mesh_topology')
+    topology = bench.received[f'{NODE}/mesh_topology'][0]
+    assert topology.object_vertex_count == 4 and len(topology.object_faces) == 12
+    assert max(topology.right_faces) == topology.vertex_count - 1
+
+
+def test_an_image_without_hands_gives_empty_arrays(bench: ColourBench) -> None:
+    def send() -> int:
+        header = bench.next_header()
+        bench.send(good_depth(header), good_info(header), image_message(np.zeros((*SIZE, 3), np.uint8), header))
+        return stamp_of(header)
+
+    stamp = stamp_of(bench.until_answer(send, lambda hands: not hands.hands).header)
+    for topic, field in (('objects', 'objects'), ('object_boxes', 'detections')):
+        bench.until(lambda: any(stamp_of(message.header) == stamp and not getattr(message, field)
+                                for message in bench.received[f'{NODE}/{topic}']), what=f'empty {topic}')
+
+
+def encoded(encoding: str, pixel: tuple[int, ...], padding: int = 0) -> Callable[[Header], Image]:
+    def make(header: Header) -> Image:
+        rows = np.zeros((HEIGHT, WIDTH * len(pixel) + padding), np.uint8)
+        rows[:, :WIDTH * len(pixel)] = np.tile(np.array(pixel, np.uint8), WIDTH)
+        message = Image(header=header, width=WIDTH, height=HEIGHT, encoding=encoding, step=rows.shape[1])
+        message.data.frombytes(rows.tobytes())
+        return message
+    return make
+
+
+ENCODINGS = {
+    'rgb8 with padded rows': (encoded('rgb8', COLOUR, 64), COLOUR),
+    'bgr8': (encoded('bgr8', COLOUR[::-1]), COLOUR),
+    'rgba8': (encoded('rgba8', (*COLOUR, 255)), COLOUR),
+    'bgra8': (encoded('bgra8', (*COLOUR[::-1], 255)), COLOUR),
+    'mono8': (encoded('mono8', (90,)), (90, 90, 90)),
+}
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+def test_every_encoding_comes_to_the_stage_as_rgb(bench: ColourBench, encoding: str) -> None:
+    make, colour = ENCODINGS[encoding]
+
+    def send() -> int:
+        header = bench.next_header()
+        bench.send(good_depth(header), good_info(header), make(header))
+        return stamp_of(header)
+
+    hand, = bench.until_answer(send).hands
+    np.testing.assert_allclose(hand.shape[:3], np.array(colour) / 255, atol=1e-3)
+
+
+def with_fields(message: Message, **fields: object) -> Message:
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return message
+
+
+def bad_image(**fields: object) -> Callable[[Header], Image]:
+    return lambda header: with_fields(colours(header), **fields)
+
+
+BAD_IMAGES: dict[str, tuple[Callable[[Header], Image], str]] = {
+    'truncated data': (bad_image(data=bytes(1000)), 'the image holds 1000 bytes'),
+    'no data': (bad_image(data=b''), 'the image holds 0 bytes'),
+    'no pixels': (bad_image(width=0, height=0), 'the image is 0x0 pixels'),
+    'a step shorter than a row': (bad_image(step=WIDTH), f'step is {WIDTH} bytes'),
+    'an unknown encoding': (bad_image(encoding='rainbow'), "encoding 'rainbow'"),
+    'a depth image': (good_depth, "encoding '16UC1'"),
+    'a tiny image': (lambda header: colours(header, (10, 10)), 'image on /camera/image is 10x10 pixels'),
+    'a square image': (lambda header: colours(header, (HEIGHT, HEIGHT)), 'which is of another shape'),
+}
+
+
+@pytest.mark.parametrize('what', BAD_IMAGES)
+def test_a_bad_image_is_refused_and_said(bench: ColourBench, node: NodeProcess, what: str) -> None:
+    make, reason = BAD_IMAGES[what]
+    bench.until_answer(bench.send_good)
+    stamps: set[int] = set()
+
+    def send() -> None:
+        header = bench.next_header()
+        bench.send(good_depth(header), good_info(header), make(header))
+        stamps.add(stamp_of(header))
+
+    bench.until_says(reason, send)
+    assert bench.diagnosis.level == DiagnosticStatus.ERROR
+    bench.until_logged(node, reason)
+    assert not stamps & {stamp_of(hands.header) for hands in bench.hands}
+
+
+def test_a_stage_that_breaks_after_a_refused_frame_does_not_end_the_node(bench: ColourBench,
+                                                                         node: NodeProcess) -> None:
+    def send(pixels: np.ndarray) -> None:
+        header = bench.next_header()
+        bench.send(good_depth(header), good_info(header), image_message(pixels, header))
+
+    bench.until_says('refused: ', lambda: send(np.full((10, 10, 3), 90, np.uint8)))
+    bench.until_says('failed: RuntimeError: the stand-in breaks', lambda: send(np.full((*SIZE, 3), 255, np.uint8)))
+    bench.until_logged(node, 'frame failed: RuntimeError: the stand-in breaks')
+
+
+def bad_info(**fields: object) -> Callable[[Header], CameraInfo]:
+    return lambda header: with_fields(good_info(header), **fields)
+
+
+BAD_INFO = {
+    'uncalibrated': (bad_info(k=[0.0] * 9), 'is not calibrated (k[0] is 0)'),
+    'not finite': (bad_info(k=[math.nan, 0, 1, 0, 300, 1, 0, 0, 1]), 'expected finite numbers'),
+    'of another shape': (bad_info(width=512, height=512), 'which is of another shape'),
+}
+
+
+@pytest.mark.parametrize('what', BAD_INFO)
+def test_a_bad_camera_info_is_refused_and_said(bench: ColourBench, node: NodeProcess, what: str) -> None:
+    make, reason = BAD_INFO[what]
+
+    def send() -> None:
+        header = bench.next_header()
+        bench.send(good_depth(header), make(header), colours(header))
+
+    bench.until_says(reason, send)
+    assert bench.diagnosis.level == DiagnosticStatus.ERROR
+    assert 'camera_info on /camera/camera_info' in bench.says
+    bench.until_logged(node, reason)
+
+
+def test_an_image_without_camera_info_waits_and_says_what_is_missing(bench: ColourBench) -> None:
+    restart(bench)
+    bench.until_says('no camera_info on /camera/camera_info', lambda: bench.send(image=colours(bench.next_header())))
+    assert bench.diagnosis.level == DiagnosticStatus.STALE
+    assert 'there is image on /camera/image' in bench.says
+    assert not bench.hands
+
+
+def test_a_distorted_camera_is_rectified(bench: ColourBench) -> None:
+    def send() -> int:
+        header = bench.next_header()
+        bench.send(good_depth(header), bad_info(d=[0.1, -0.05, 0.001, 0.0, 0.0])(header), colours(header))
+        return stamp_of(header)
+
+    hand, = bench.until_answer(send, by_depth).hands
+    # What the lens did not see is black.
+    assert hand.shape[0] < 200 / 255 - 1e-3
+
+
+def test_a_larger_image_is_read_with_the_same_camera_info(bench: ColourBench) -> None:
+    bench.until_answer(bench.send_good, by_depth)
+
+    def send() -> int:
+        header = bench.next_header()
+        bench.send(None, good_info(header), colours(header, (2 * HEIGHT, 2 * WIDTH)))
+        return stamp_of(header)
+
+    hand, = bench.until_answer(send).hands
+    assert (hand.shape[3], hand.shape[4]) == (2 * WIDTH, 2 * HEIGHT)
+
+
+def bad_depth(**fields: object) -> Callable[[Header], Image]:
+    return lambda header: with_fields(good_depth(header), **fields)
+
+
+def depth(pixels: np.ndarray) -> Callable[[Header], Image]:
+    return lambda header: image_message(pixels, header)
+
+
+BAD_DEPTH: dict[str, tuple[Callable[[Header], Image], str]] = {
+    'of another size': (depth(np.full((480, 848), 600, np.uint16)),
+                        f'it is 848x480 pixels, the image {WIDTH}x{HEIGHT}: align it to the image'),
+    'of another frame': (lambda header: with_fields(
+        good_depth(header), header=Header(stamp=header.stamp, frame_id='camera_depth_optical_frame')),
+        "its frame_id is 'camera_depth_optical_frame'"),
+    'a colour image': (colours, "'rgb8' has 8 bits a channel"),
+    'truncated': (bad_depth(data=bytes(1000)), 'the image holds 1000 bytes'),
+    '0 everywhere': (depth(np.zeros(SIZE, np.uint16)), 'it is unknown everywhere'),
+    'NaN everywhere': (depth(np.full(SIZE, np.nan, np.float32)), 'it is unknown everywhere'),
+}
+
+
+@pytest.mark.parametrize('what', BAD_DEPTH)
+def test_unusable_depth_is_said_and_the_frame_goes_on_without(bench: ColourBench, node: NodeProcess,
+                                                              what: str) -> None:
+    make, reason = BAD_DEPTH[what]
+
+    def send() -> int:
+        header = bench.next_header()
+        bench.send(make(header), good_info(header), colours(header))
+        return stamp_of(header)
+
+    bench.until_answer(send, by_hand_size)
+    bench.until_says(reason, send)
+    assert bench.diagnosis.level == DiagnosticStatus.WARN
+    bench.until_logged(node, 'depth on /camera/depth is not used')
+    bench.until_logged(node, reason)
+
+
+@pytest.mark.parametrize(('skew', 'told'), [(-5.0, ' ms earlier, expected'), (5.0, ' ms later, expected')])
+def test_skewed_stamps_are_said_and_frames_go_on_without_depth(bench: ColourBench, node: NodeProcess, skew: float,
+                                                               told: str) -> None:
+    restart(bench)
+
+    def send() -> int:
+        header = bench.next_header()
+        late = Header(frame_id=FRAME)
+        late.stamp.sec, late.stamp.nanosec = header.stamp.sec + int(skew), header.stamp.nanosec
+        bench.send(good_depth(late), good_info(header), colours(header))
+        return stamp_of(header)
+
+    # Five seconds later its image comes: the test ends before.
+    bench.until_answer(send, by_hand_size)
+    bench.until_says('depth on /camera/depth does not match image on /camera/image: its nearest stamp is', send)
+    assert bench.diagnosis.level == DiagnosticStatus.WARN
+    assert 'enable_sync' in bench.says and 'expected within 20 ms' in bench.says
+    bench.until(lambda: told in node.log, send, told)
+
+
+def test_depth_within_the_tolerance_is_used(bench: ColourBench) -> None:
+    restart(bench)
+
+    def send() -> int:
+        header = bench.next_header()
+        early = Header(frame_id=FRAME)
+        early.stamp.sec, early.stamp.nanosec = divmod(stamp_of(header) - 10_000_000, 10 ** 9)
+        bench.send(good_depth(early), good_info(header), colours(header))
+        return stamp_of(header)
+
+    bench.until_answer(send, by_depth)
+    bench.until(lambda: bench.value('depth_skew_ms') == '-10.00', send, 'the skew')
+
+
+def test_depth_that_dies_is_said_and_is_used_again_when_it_returns(bench: ColourBench, node: NodeProcess) -> None:
+    bench.until_answer(bench.send_good, by_depth)
+    bench.until_answer(bench.send_without_depth, by_hand_size)
+    bench.until_says('no depth on /camera/depth', bench.send_without_depth)
+    assert bench.diagnosis.level == DiagnosticStatus.WARN
+    # Nobody waits for it any more: each image is answered before the next is sent.
+    for _ in range(3):
+        stamp = bench.send_without_depth()
+        bench.until(lambda: stamp in {stamp_of(hands.header) for hands in bench.hands}, what='an answer at once')
+    bench.until_answer(bench.send_good, by_depth)
+    bench.until_well()
+    bench.until_logged(node, 'depth on /camera/depth is back')
+
+
+def test_a_camera_that_is_unplugged_is_missed_and_welcomed_back(bench: ColourBench, node: NodeProcess) -> None:
+    bench.until_well()
+    bench.until_says('no image on /camera/image')
+    assert bench.diagnosis.level == DiagnosticStatus.STALE and bench.value('missing_inputs') == 'image'
+    bench.until_answer(bench.send_good)
+    bench.until_logged(node, 'image on /camera/image is back')
+
+
+def test_stamps_that_go_backwards_start_over(bench: ColourBench, node: NodeProcess) -> None:
+    bench.until_answer(bench.send_good)
+    bench.turn_back()
+    hands = bench.until_answer(bench.send_good, by_depth)
+    assert hands.header.stamp.sec < 60
+    bench.until_logged(node, 'the stamps of image on /camera/image went backwards')
+
+
+def test_a_region_reaches_the_stage(bench: ColourBench) -> None:
+    publish = bench.create_publisher(RegionOfInterest, '/region')
+
+    def send() -> int:
+        publish(RegionOfInterest(x_offset=10, y_offset=20, width=100, height=80))
+        return bench.send_good()
+
+    bench.until_answer(send, lambda hands: bool(hands.hands) and hands.hands[0].shape[5] == 1, 'a region')
+    bench.until_answer(bench.send_good, lambda hands: hands.hands[0].shape[5] == -1, 'its end')
+
+
+@pytest.mark.parametrize(('name', 'value', 'reason'), [
+    ('min_score', math.nan, 'min_score'),
+    ('max_hands', 0, 'out of range'),
+    ('depth_tolerance', 0.05, 'clean the node up before'),
+    ('use_depth', False, 'clean the node up before'),
+    ('image_transport', 'theora', 'expected one of raw, compressed'),
+])
+def test_a_bad_parameter_is_refused(bench: ColourBench, name: str, value: object, reason: str) -> None:
+    before = bench.get_parameter(name)
+    result = bench.set_parameter(name, value)
+    assert not result.successful and reason in result.reason
+    assert bench.get_parameter(name) == before
+
+
+def test_live_parameters_take_effect_while_active(bench: ColourBench) -> None:
+    assert bench.set_parameter('publish_mesh', False).successful
+    bench.until_answer(bench.send_good, lambda hands: not hands.hands[0].vertices)
+    bench.until(lambda: not bench.received[f'{NODE}/objects'][-1].objects[0].vertices, bench.send_good)
+    assert bench.set_parameter('publish_mesh', True).successful
+    assert bench.set_parameter('min_score', 0.95).successful
+    bench.until_answer(bench.send_good, lambda hands: not hands.hands)
+    assert bench.set_parameter('min_score', 0.5).successful
+
+
+def test_depth_can_be_left_alone(bench: ColourBench) -> None:
+    for transition, use in (('cleanup', False), ('cleanup', True)):
+        assert bench.change_state('deactivate') and bench.change_state(transition)
+        assert bench.set_parameter('use_depth', use).successful
+        assert bench.change_state('configure') and bench.change_state('activate')
+        if not use:
+            bench.hands.clear()
+            bench.until_answer(bench.send_good, by_hand_size)
+            assert 'depth' not in bench.value('missing_inputs')
+            assert bench.count_subscribers(DEPTH) == 0
+
+
+@pytest.mark.parametrize('size', [SIZE, (2160, 3840)])
+def test_compressed_images_are_read_up_to_4k(shared_bench: ColourBench, tmp_path: Path, size: tuple[int, int]) -> None:
+    bench, (height, width) = shared_bench, size
+    node = NodeProcess(STAND_IN, tmp_path / 'log.txt', {'image_transport': 'compressed'}, topics={
+        'image': '/other/image', 'camera_info': '/other/camera_info', '__node': 'second', '/tf': '/other/tf'})
+    bench.listen(HandArray, '/second/hands')
+    publish = bench.create_publisher(CompressedImage, '/other/image/compressed')
+    publish_info = bench.create_publisher(CameraInfo, '/other/camera_info')
+    data = cv2.imencode('.png', np.full((height, width, 3), COLOUR[::-1], np.uint8))[1].tobytes()
+
+    def found() -> Hand | None:
+        return next((hand for message in bench.received['/second/hands'] for hand in message.hands
+                     if (hand.shape[3], hand.shape[4]) == (width, height)), None)
+
+    def send() -> None:
+        header = bench.next_header()
+        publish_info(good_info(header, width, height))
+        publish(CompressedImage(header=header, format='rgb8; png compressed bgr8', data=data))
+
+    bench.until(found, send, 'a hand')
+    np.testing.assert_allclose(found().shape[:3], np.array(COLOUR) / 255, atol=1e-3)
+    assert node.end() == 0 and 'Traceback' not in node.log

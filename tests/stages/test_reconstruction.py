@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stage's geometry against the generator's truth, and its tracking, with a detector and a network that know it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import trimesh
+from scipy.spatial.transform import Rotation
+
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.camera.view_crop import outline
+from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.model import mirror_pose
+from hoi_ros.stages import reconstruction
+from hoi_ros.stages.distance import shift_along_ray
+from hoi_ros.stages.estimates import Region
+from hoi_ros.stages.rgb_detector import DetectedHand
+from training.data.hand_object import HandObjectSample
+from training.data.rgb_crops import ROOM
+from training.data.rgb_crops import RgbCrops
+from training.data.rgb_crops import plain_crop
+from training.networks.reconstruction import CROP_WIDTH
+from training.networks.reconstruction import ROOT
+
+MIRROR = np.diag([-1.0, 1.0, 1.0])
+
+
+@pytest.fixture(scope='module')
+def samples() -> dict[str, HandObjectSample]:
+    """A right and a left hand that hold something."""
+    stream, found = RgbCrops(3, 'validation', 208), {}
+    for index in range(60):
+        sample = stream.sample(index)
+        if sample.held is not None:
+            found.setdefault(sample.side, sample)
+        if len(found) == 2:
+            return found
+    raise AssertionError('no pair of hands with objects')
+
+
+class Seen:
+    """Stands for the detector: it sees what it is told, in whichever part of the image it is shown."""
+
+    def __init__(self) -> None:
+        self.hands: list[DetectedHand] = []
+        self.whole: np.ndarray | None = None
+
+    def __call__(self, image: np.ndarray, most: int = 2, threshold: float = 0.3) -> list[DetectedHand]:
+        base = self.whole if self.whole is not None else image
+        offset = (image.__array_interface__['data'][0] - base.__array_interface__['data'][0])
+        top, left = divmod(offset, base.strides[0])
+        corner = np.array([left // base.strides[1], top])
+        size = np.array(image.shape[1::-1])
+        shown = [reconstruction._moved(hand, -corner) for hand in self.hands if hand.score >= threshold]
+        return [hand for hand in shown if (hand.centre >= 0).all() and (hand.centre < size).all()][:most]
+
+
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Callable[..., tuple[reconstruction.ReconstructionStage, Seen]]:
+    """Stages whose network answers what `answer` gives, (image) → outputs."""
+
+    def make(answer: Callable[[np.ndarray], dict[str, np.ndarray]], faces: np.ndarray = np.zeros((1, 3), int),
+             mirror: np.ndarray = np.arange(3), **more) -> tuple[reconstruction.ReconstructionStage, Seen]:
+        seen = Seen()
+        card = SimpleNamespace(parameters={'root': ROOT, 'room': ROOM, 'crop_width_m': CROP_WIDTH})
+
+        def engine(image: np.ndarray) -> dict[str, np.ndarray]:
+            return {name: np.asarray(value, np.float32)[None] for name, value in answer(image).items()}
+        engine.card, engine.inputs = card, [SimpleNamespace(shape=(1, 3, 128, 128))]
+        monkeypatch.setattr(reconstruction, 'RgbDetector', lambda *arguments: seen)
+        monkeypatch.setattr(reconstruction, 'load_engine', lambda *arguments, **named: engine)
+        monkeypatch.setattr(reconstruction, 'read_arrays', lambda *arguments: {'faces': faces, 'mirror': mirror})
+        return reconstruction.ReconstructionStage(**more), seen
+    return make
+
+
+def detection(sample: HandObjectSample, score: float = 0.9) -> DetectedHand:
+    centre, side = outline(sample.camera.project(sample.keypoints), None)
+    held = sample.camera.project(sample.held.placed)
+    low, high = held.min(0), held.max(0)
+    return DetectedHand(centre, side, score, 0.95 if sample.side == 'right' else 0.05, 0.9, (*low, *(high - low)))
+
+
+def answer_of(sample: HandObjectSample, nearer: float = 1.0) -> dict[str, np.ndarray]:
+    """What a perfect network says of a sample, but for the distance."""
+    # The detector gives the object's box, not its points: the same square but for the rounding of a box.
+    held = sample.camera.project(sample.held.placed)
+    corners = np.stack([held.min(0), held.max(0)])
+    middle, side = outline(sample.camera.project(sample.keypoints), corners)
+    right = sample.side == 'right'
+    crop = plain_crop(sample.camera, sample.keypoints, None, right)
+    crop = type(crop)(sample.camera, middle, ROOM * side, not right)
+    origin = crop.from_camera(sample.keypoints.astype(float))[ROOT]
+    axes = crop.from_camera(np.eye(3)).T
+    pose = sample.pose if right else mirror_pose(sample.pose)
+    turn = Rotation.from_rotvec(pose[:3]).as_matrix()
+    thing = crop.from_camera(sample.held.placed.astype(float)) - origin
+    return {'rotation': axes @ turn if right else axes @ MIRROR @ turn, 'fingers': pose[3:], 'shape': sample.shape,
+            'place': np.append(crop.project(origin), np.log(nearer * crop.width_at(origin[2]) / CROP_WIDTH)),
+            'object': thing}
+
+
+@pytest.mark.parametrize('side', ['right', 'left'])
+def test_a_perfect_network_gives_the_truth(samples, build, side) -> None:
+    sample = samples[side]
+    count = len(sample.held.vertices)
+    stage, seen = build(lambda image: answer_of(sample), sample.held.faces, np.arange(count))
+    seen.hands, seen.whole = [detection(sample)], sample.image
+    hand, = stage(sample.image, sample.camera, 0.0)
+    assert hand.side == side and hand.located_by == 'hand_size' and hand.score == 0.9
+    np.testing.assert_allclose(hand.joints, sample.keypoints, atol=2e-4)
+    np.testing.assert_allclose(hand.vertices, sample.hand_vertices, atol=2e-4)
+    np.testing.assert_allclose(hand.pose[3:], sample.pose[3:], atol=1e-5)
+    between = Rotation.from_rotvec(hand.pose[:3]).inv() * Rotation.from_rotvec(sample.pose[:3])
+    assert between.magnitude() < 1e-3
+    np.testing.assert_allclose(hand.held.vertices, sample.held.placed, atol=2e-4)
+    model = stage.hand_model(side)
+    posed = model.forward(hand.pose, hand.shape, hand.translation)
+    np.testing.assert_allclose(posed.vertices, hand.vertices, atol=1e-5)
+
+
+@pytest.mark.parametrize('side', ['right', 'left'])
+def test_depth_mends_a_wrong_distance(samples, build, side) -> None:
+    sample = samples[side]
+    stage, seen = build(lambda image: answer_of(sample, 1.12), sample.held.faces, np.arange(len(sample.held.vertices)))
+    seen.hands, seen.whole = [detection(sample)], sample.image
+    guessed, = stage(sample.image, sample.camera, 0.0)
+    assert np.linalg.norm(guessed.joints - sample.keypoints, axis=1).mean() > 0.03
+    hand, = stage(sample.image, sample.camera, 0.1, sample.depth)
+    assert hand.located_by == 'depth'
+    assert np.linalg.norm(hand.joints - sample.keypoints, axis=1).mean() < 0.01
+    blind, = stage(sample.image, sample.camera, 0.2, np.zeros_like(sample.depth))
+    assert blind.located_by == 'hand_size'
+    with pytest.raises(ValueError, match='expected 208x208'):
+        stage(sample.image, sample.camera, 0.3, sample.depth[:100])
+
+
+def test_a_wall_behind_the_hand_is_not_the_hand() -> None:
+    model = HandModel.load()
+    camera = Pinhole(320, 240, 300.0, 300.0, 159.5, 119.5)
+    hand = model.forward(np.zeros(48, np.float32), np.zeros(10, np.float32), np.array([0, 0, 0.5], np.float32))
+    wall = np.full((240, 320), 0.9, np.float32)
+    anchor = hand.keypoints[ROOT]
+    # A wall is flat, the hand is not, but at one distance of all its vertices: too far to be the hand.
+    assert shift_along_ray(hand.vertices, model.faces, anchor, wall, camera) is None
+    assert shift_along_ray(hand.vertices, model.faces, anchor, np.zeros_like(wall), camera) is None
+
+
+def test_a_hand_keeps_its_number_and_its_side(samples, build) -> None:
+    sample = samples['right']
+    stage, seen = build(lambda image: answer_of(sample), sample.held.faces, np.arange(len(sample.held.vertices)))
+    seen.whole = sample.image
+    sure = detection(sample)
+    numbers = []
+    for frame, right in enumerate([0.95, 0.95, 0.2, 0.95]):  # one frame looks like a left hand
+        seen.hands = [type(sure)(sure.centre + frame, sure.side, 0.9, right, sure.holds, sure.held)]
+        hand, = stage(sample.image, sample.camera, frame / 30)
+        assert hand.side == 'right'
+        numbers.append(hand.track_id)
+    assert len(set(numbers)) == 1
+    seen.hands = []
+    assert stage(sample.image, sample.camera, 4 / 30) == []
+    seen.hands = [sure]
+    hand, = stage(sample.image, sample.camera, 5 / 30)
+    assert hand.track_id != numbers[0]
+
+
+def test_the_side_is_that_of_the_crop_that_looks_like_a_right_hand(samples, build) -> None:
+    """Where the detector cannot tell: a new hand is read as both, and the frames of a followed one add up."""
+    sample = samples['left']
+    crops = []
+
+    def answer(image: np.ndarray) -> dict[str, np.ndarray]:
+        crops.append(image)
+        shown = image[0, :, 64, 20:60].mean()
+        looks_right = next((p for key, p in looks.items() if abs(key - shown) < 1e-6), None)
+        return {**answer_of(sample), 'right': [0.9 if looks_right is None else looks_right]}
+    looks: dict[float, float] = {}
+    stage, seen = build(answer, sample.held.faces, np.arange(len(sample.held.vertices)))
+    unsure = detection(sample)
+    seen.whole = sample.image
+    seen.hands = [type(unsure)(unsure.centre, unsure.side, 0.9, 0.5, unsure.holds, unsure.held)]
+    stage(sample.image, sample.camera, 0.0)
+    as_right, as_left = (crop[0, :, 64, 20:60].mean() for crop in crops[:2])
+    np.testing.assert_allclose(crops[0], crops[1][..., ::-1], atol=0.15)
+    for right, side in ((0.9, 'right'), (0.1, 'left')):
+        looks.update({as_right: right, as_left: 1 - right})
+        stage.reset()
+        hand, = stage(sample.image, sample.camera, 1.0)
+        assert hand.side == side
+    before = len(crops)
+    hand, = stage(sample.image, sample.camera, 1.03)
+    assert hand.side == 'left' and len(crops) == before + 1  # one that is followed is read once
+
+
+def test_what_is_no_hand_or_holds_nothing_is_not_reported(samples, build) -> None:
+    sample = samples['right']
+    stage, seen = build(lambda image: answer_of(sample), sample.held.faces, np.arange(len(sample.held.vertices)))
+    seen.whole = sample.image
+    sure = detection(sample)
+    seen.hands = [type(sure)(sure.centre, sure.side, 0.4, sure.right, sure.holds, sure.held)]
+    assert stage(sample.image, sample.camera, 0.0) == []
+    seen.hands = [type(sure)(sure.centre, sure.side, 0.9, sure.right, 0.1, None)]
+    hand, = stage(sample.image, sample.camera, 0.1)
+    assert hand.held is None
+
+
+def test_a_region_says_where_to_look(samples, build) -> None:
+    sample = samples['right']
+    stage, seen = build(lambda image: answer_of(sample), sample.held.faces, np.arange(len(sample.held.vertices)))
+    seen.hands, seen.whole = [detection(sample)], sample.image
+    sure = seen.hands[0]
+    near = Region(*(sure.centre - sure.side / 2), sure.side, sure.side, 'right')
+    hand, = stage(sample.image, sample.camera, 0.0, None, [near])
+    assert hand.side == 'right'
+    stage.reset()
+    assert stage(sample.image, sample.camera, 0.1, None, [Region(0, 0, 10, 10)]) == []
+    assert stage(sample.image, sample.camera, 0.2, None, []) == []
+
+
+def test_the_box_around_a_turned_brick_is_the_brick() -> None:
+    rng = np.random.default_rng(2)
+    brick = trimesh.creation.box((0.03, 0.06, 0.2)).subdivide().subdivide()
+    for turn in Rotation.random(5, random_state=rng):
+        place = rng.normal(size=3)
+        centre, orientation, size = reconstruction.oriented_box(turn.apply(brick.vertices) + place)
+        np.testing.assert_allclose(size, [0.03, 0.06, 0.2], atol=2e-3)
+        np.testing.assert_allclose(centre, place, atol=2e-3)
+        along = Rotation.from_quat(orientation).apply([0, 0, 1])
+        assert abs(along @ turn.apply([0, 0, 1])) > 0.999
+
+
+def test_the_gap_is_that_of_the_surfaces() -> None:
+    ball = trimesh.creation.icosphere(subdivisions=4, radius=0.04)
+    rng = np.random.default_rng(3)
+    for away in (0.03, 0.004, -0.006):
+        points = rng.normal(size=(400, 3))
+        points *= (0.04 + away + np.abs(rng.normal(0, 0.01, (400, 1)))) / np.linalg.norm(points, axis=1, keepdims=True)
+        points[0] = [0, 0, 0.04 + away]
+        gap = reconstruction.surface_gap(points, ball.vertices, ball.faces, near=0.05)
+        assert gap == pytest.approx((np.linalg.norm(points, axis=1) - 0.04).min(), abs=5e-4)

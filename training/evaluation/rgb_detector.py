@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well the RGB detector that ships finds hands, and the two numbers that make a probability of its score."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch import nn
+
+from hoi_ros.engines import Card
+from hoi_ros.engines import Engine
+from hoi_ros.engines import load_engine
+from hoi_ros.stages.scores import ScoreCalibration
+from training.evaluation.calibration import fit_calibration
+from training.networks.rgb_detector import RgbMaps
+from training.recipes.rgb_detector import COUNTED
+from training.recipes.rgb_detector import Shown
+from training.recipes.rgb_detector import detect
+from training.recipes.rgb_detector import detector_figures
+from training.recipes.rgb_detector import held_frames
+
+TEST_SEED = 1000
+_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+@dataclasses.dataclass(frozen=True)
+class RgbDetectorEvaluation:
+    """Prints the detector's figures on frames that no training saw, and what each threshold keeps and lets in."""
+
+    frames: int = 500
+    split: str = 'test'
+    models: Path = Path('models')
+    card: bool = False
+    """Whether to fit the calibration on these frames and to write it into the model's card; for 'validation'."""
+
+
+class ShippedDetector(nn.Module):
+    """The network of a model folder where the recipe's figures want the one that is trained."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def forward(self, image: Tensor) -> RgbMaps:
+        maps = self._engine(image=image.numpy())
+        return RgbMaps(*(torch.from_numpy(np.array(maps[name])) for name in RgbMaps._fields))
+
+
+def evaluate(config: RgbDetectorEvaluation) -> dict[str, float]:
+    """Prints and returns the figures at a calibrated score of 0.5."""
+    folder = config.models / 'rgb_detector'
+    network = ShippedDetector(load_engine(folder))
+    shown = held_frames(config.split, config.frames, TEST_SEED if config.split == 'test' else 0)
+    scores, hands = candidates(network, shown)
+    card = Card.load(folder)
+    calibration = ScoreCalibration(**card.parameters.get('score_calibration', {}))
+    if config.card:
+        calibration = fit_calibration(scores, hands)
+        dataclasses.replace(card, parameters={**card.parameters, 'score_calibration': {
+            name: round(value, 4) for name, value in dataclasses.asdict(calibration).items()}}).save(folder)
+    calibrated = np.array([calibration(score) for score in scores])
+    counted = sum(int((frame.visible >= COUNTED).sum()) for frame in shown)
+    print(f'{hands.sum()} of {counted} hands and {(~hands).sum()} other things are candidates in {len(shown)} frames')
+    print('threshold  hands found  other things a frame')
+    for threshold in _THRESHOLDS:
+        kept = calibrated >= threshold
+        print(f'{threshold:9.2f}  {kept[hands].sum() / max(counted, 1):11.4f}  '
+              f'{kept[~hands].sum() / len(shown):20.4f}')
+    print(f'scale {calibration.scale:.4f}, offset {calibration.offset:.4f}')
+    raw = next((score for score in np.linspace(0.01, 0.99, 99) if calibration(score) >= 0.5), 0.99)
+    figures = detector_figures(network, shown, float(raw))
+    for name, value in figures.items():
+        print(f'{name:16} {value:.4f}')
+    return figures
+
+
+def candidates(network: nn.Module, shown: list[Shown]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (N,) of what the network proposes and whether each is a hand (N,); what may be one does not count."""
+    scores, hands = [], []
+    for frame in shown:
+        taken: set[int] = set()
+        for hand in detect(network, frame.image, 4):
+            gaps = np.array([np.linalg.norm(hand.centre - square[:2]) / square[2] for square in frame.square])
+            near = int(gaps.argmin()) if len(gaps) else -1
+            if near < 0 or gaps[near] >= 0.5:
+                if not len(gaps) or gaps[near] > 1:
+                    scores.append(hand.score)
+                    hands.append(False)
+            elif frame.visible[near] >= COUNTED and near not in taken:
+                taken.add(near)
+                scores.append(hand.score)
+                hands.append(True)
+    return np.array(scores), np.array(hands, bool)

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network that finds hands, and what they hold, in a whole RGB image."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch import nn
+
+from training.networks.hand_finder import FinderConfig
+from training.networks.hand_finder import HandFinderNet
+
+RGB_FINDER = FinderConfig(height=144, width=192, inputs=3, widths=(16, 32, 64, 128), head=48, outputs=10)
+
+
+class RgbMaps(NamedTuple):
+    """Maps at a quarter of the image; h = H/4, w = W/4."""
+
+    heat: Tensor
+    """(B, 1, h, w) probability that a hand is centred in a cell."""
+    square: Tensor
+    """(B, 3, h, w) the hand's square: its centre right and down of the cell's (cells) and log(side / height)."""
+    kind: Tensor
+    """(B, 2, h, w) probability that it is a right hand, and that it holds something."""
+    held: Tensor
+    """(B, 4, h, w) left, top, right and bottom of what it holds, from the hand's centre, in sides of its square."""
+
+
+class RgbDetectorNet(nn.Module):
+    """The depth images' hand finder on colours, with more to say of each hand."""
+
+    def __init__(self, config: FinderConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or dataclasses.replace(RGB_FINDER)
+        self.finder = HandFinderNet(config)
+
+    def forward(self, image: Tensor) -> RgbMaps:
+        """(B, 3, H, W) RGB in [−1, 1]."""
+        maps = self.finder.maps(image)
+        return RgbMaps(torch.sigmoid(maps[:, :1]), maps[:, 1:4], torch.sigmoid(maps[:, 4:6]), maps[:, 6:10])
