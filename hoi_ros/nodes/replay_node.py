@@ -11,6 +11,7 @@ import numpy as np
 import rclpy
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -154,6 +155,10 @@ def publish_folder(config: ReplayConfig, ros_arguments: Sequence[str] = ()) -> i
         return 0 if node.published else 1
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
+    except rclpy_implementation.RCLError:
+        if rclpy.ok():
+            raise
+        return 0  # a frame was on its way out when the process was told to end
     finally:
         if node is not None:
             node.destroy_node()
