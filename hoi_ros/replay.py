@@ -62,6 +62,10 @@ class FoundHand(DrawnHand, Protocol):
     """What of a hand is written."""
 
     @property
+    def side_score(self) -> float:
+        """How sure the side is, 0.5 to 1."""
+
+    @property
     def track_id(self) -> int:
         """The same while the hand stays in view."""
 
@@ -299,7 +303,8 @@ class _Reader:
 
 def _written(hand: FoundHand, vertices: bool, sees_objects: bool) -> dict[str, Any]:
     """A hand as JSON; lengths in metres, to a micrometre."""
-    record: dict[str, Any] = {'side': hand.side, 'score': round(float(hand.score), 4), 'id': int(hand.track_id),
+    record: dict[str, Any] = {'side': hand.side, 'side_score': round(float(hand.side_score), 4),
+                              'score': round(float(hand.score), 4), 'id': int(hand.track_id),
                               'joints': _rounded(hand.joints)}
     if vertices:
         record['vertices'] = _rounded(hand.vertices)

@@ -72,6 +72,7 @@ class SimulatedHand:
     arm_vertices: np.ndarray
     arm_faces: np.ndarray
     located_by: str = 'depth'
+    side_score: float = 1.0
     held: HeldSolid | None = None
 
 

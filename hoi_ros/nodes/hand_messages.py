@@ -36,6 +36,10 @@ class HandFields(Protocol):
         """'right' or 'left'."""
 
     @property
+    def side_score(self) -> float:
+        """0.5, a guess, to 1."""
+
+    @property
     def track_id(self) -> int:
         """The same from frame to frame."""
 
@@ -112,7 +116,7 @@ def hand_transforms(header: Header, hands: Sequence[HandFields], models: dict[st
 
 
 def _hand(hand: HandFields, with_mesh: bool) -> Hand:
-    message = Hand(side=SIDES[hand.side], id=hand.track_id, score=float(hand.score),
+    message = Hand(side=SIDES[hand.side], side_score=float(hand.side_score), id=hand.track_id, score=float(hand.score),
                    located_by=_LOCATED_BY[hand.located_by],
                    **{name: np.asarray(getattr(hand, name), np.float32).reshape(-1)
                       for name in ('joints', 'joint_scores', 'pose', 'shape', 'translation')})

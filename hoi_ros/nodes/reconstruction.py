@@ -18,6 +18,8 @@ from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.msg import HeldObjectArray
 from hoi_ros.msg import MeshTopology
+from hoi_ros.nodes.diagnostics import Finding
+from hoi_ros.nodes.diagnostics import Level
 from hoi_ros.nodes.hand_markers import object_markers
 from hoi_ros.nodes.hand_messages import mesh_topology
 from hoi_ros.nodes.hand_node import HandNode
@@ -54,6 +56,7 @@ class ReconstructionNode(HandNode[ReconstructionStage]):
     """
 
     def __init__(self, create_stage: Callable[..., ReconstructionStage] = ReconstructionStage) -> None:
+        self._remark = ''
         super().__init__('reconstruction', create_stage, _SETTINGS)
 
     def inputs(self) -> Sequence[Input]:
@@ -70,10 +73,17 @@ class ReconstructionNode(HandNode[ReconstructionStage]):
     def load_stage(self) -> ReconstructionStage:
         stage = super().load_stage()
         self._object_faces = np.asarray(stage.object_faces)
+        self._remark = stage.remark
+        if self._remark:
+            self.get_logger().warning(self._remark)
         every_frame = qos_profile(self.settings, 'output_qos')
         self._objects = self.create_output(HeldObjectArray, '~/objects', every_frame)
         self._boxes = self.create_output(Detection3DArray, '~/object_boxes', every_frame)
         return stage
+
+    def findings(self) -> list[Finding]:
+        remark = [Finding(Level.WARN, self._remark)] if self._remark else []
+        return super().findings() + remark
 
     def topology(self, header: Header) -> MeshTopology:
         return mesh_topology(header, self.hand_models['right'], self.hand_models['left'], self._object_faces)

@@ -31,6 +31,7 @@ from hoi_ros.stages.one_euro import OneEuroConfig
 from hoi_ros.stages.one_euro import OneEuroFilter
 from hoi_ros.stages.scores import ScoreCalibration
 from hoi_ros.stages.scores import log_odds
+from hoi_ros.stages.scores import probability
 
 VARIANTS = ('depth_pose', 'depth_pose_lsps')
 """The network that ships, and the paper's."""
@@ -271,8 +272,7 @@ class DepthPoseStage:
         reading, other = self._fitted(reading), self._fitted(other)
         evidence = (_SIDE_READ * evidence + _SIDE_FITTED * math.log(reading.residual / other.residual)
                     + log_odds(1 - prior_right if right else prior_right))
-        sureness = 1 / (1 + math.exp(-abs(evidence)))
-        return dataclasses.replace(other if evidence > 0 else reading, side_fits=sureness)
+        return dataclasses.replace(other if evidence > 0 else reading, side_fits=probability(abs(evidence)))
 
     def _fitted(self, reading: CropReading) -> CropReading:
         """The reading with the hand that its joints fit; without one where they lie on one line."""
@@ -323,7 +323,8 @@ class DepthPoseStage:
             fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)
         track.fit = fit
         return HandEstimate(
-            side=side, track_id=track.identity, score=reading.score, joints=fit.keypoints,
+            side=side, side_score=probability(abs(track.side_evidence)), track_id=track.identity, score=reading.score,
+            joints=fit.keypoints,
             joint_scores=(1 - np.exp(-_GOOD_JOINT / np.maximum(reading.spread, 1e-4))).astype(np.float32),
             pose=fit.pose, shape=fit.shape, translation=fit.translation,
             vertices=self._hands[side].forward(fit.pose, fit.shape, fit.translation).vertices)

@@ -49,7 +49,7 @@ class HandEstimate:
 
     pose (48,), shape (10,), translation (3,) and vertices (V, 3) belong to the hand model of `side`; joints is
     (21, 3), joint_scores (21,) the probability that a joint is within 2 cm; score the probability that this is a
-    hand; track_id stays while the hand is followed.
+    hand, side_score (0.5 to 1) that its side is the right one; track_id stays while the hand is followed.
     """
 
     side: str
@@ -63,3 +63,4 @@ class HandEstimate:
     vertices: np.ndarray
     located_by: LocatedBy = 'depth'
     held: ObjectEstimate | None = None
+    side_score: float = 1.0

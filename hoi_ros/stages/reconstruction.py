@@ -39,6 +39,7 @@ from hoi_ros.stages.one_euro import OneEuroFilter
 from hoi_ros.stages.rgb_detector import DetectedHand
 from hoi_ros.stages.rgb_detector import RgbDetector
 from hoi_ros.stages.scores import log_odds
+from hoi_ros.stages.scores import probability
 
 OBJECT_MESH = 'object_mesh.npz'
 """In the model folder: `faces` (F, 3) of the object's mesh, and `mirror` (M,), the vertex that lies at the mirror image
@@ -101,6 +102,7 @@ class ReconstructionStage:
 
     Attributes:
         object_faces: (F, 3) triangles of `ObjectEstimate.vertices`, counter-clockwise from outside.
+        remark: what whoever uses these weights should know; empty where there is nothing.
 
     Raises:
         EngineError, HandModelError, ResourceError: a model is missing or damaged.
@@ -118,6 +120,8 @@ class ReconstructionStage:
         self._size = self._engine.inputs[0].shape[-1]
         self._root, self._room = int(parameters['root']), float(parameters['room'])
         self._crop_width = float(parameters['crop_width_m'])
+        self._near_joints = float(parameters.get('joints_within_2_cm', 1.0))
+        self.remark = str(parameters.get('remark', ''))
         mesh = read_arrays(folder / OBJECT_MESH, ('faces', 'mirror'))
         self.object_faces, self._object_mirror = mesh['faces'], mesh['mirror']
         right = HandModel.load(models / 'hand_model' / 'hand.npz')
@@ -316,9 +320,10 @@ class ReconstructionStage:
             points = crop.to_camera(thing if track.right else thing[self._object_mirror]) + root
             held = self._object(track.holds, points, vertices + root)
         return HandEstimate(
-            side=side, track_id=track.identity, score=track.seen.score, joints=(keypoints + root).astype(np.float32),
-            joint_scores=np.full(21, track.seen.score, np.float32), pose=pose, shape=shape, translation=translation,
-            vertices=(vertices + root).astype(np.float32), located_by=located_by, held=held)
+            side=side, side_score=probability(abs(track.side_evidence)), track_id=track.identity,
+            score=track.seen.score, joints=(keypoints + root).astype(np.float32),
+            joint_scores=np.full(21, self._near_joints * track.seen.score, np.float32), pose=pose, shape=shape,
+            translation=translation, vertices=(vertices + root).astype(np.float32), located_by=located_by, held=held)
 
     def _pose(self, outputs: dict[str, np.ndarray], crop: ViewCrop, side: str) -> np.ndarray:
         """(48,) of the side's hand model in the camera's optical frame, from what was read of a right hand."""

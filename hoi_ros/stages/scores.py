@@ -20,8 +20,7 @@ class ScoreCalibration:
     """No score is closer to certainty."""
 
     def __call__(self, score: float) -> float:
-        odds = self.scale * log_odds(score, self.margin) + self.offset
-        return 1 / (1 + math.exp(-odds))
+        return probability(self.scale * log_odds(score, self.margin) + self.offset)
 
 
 def log_odds(probability: float, margin: float = 0.01) -> float:
@@ -29,3 +28,7 @@ def log_odds(probability: float, margin: float = 0.01) -> float:
     probability = min(max(probability, margin), 1 - margin)
     return math.log(probability / (1 - probability))
 
+
+def probability(odds: float) -> float:
+    """The probability of log-odds: the inverse of `log_odds`."""
+    return 1 / (1 + math.exp(-odds))

@@ -143,6 +143,10 @@ class Bench:
             meanwhile()
             time.sleep(0.1)
 
+    def until_logged(self, node: NodeProcess, text: str) -> None:
+        """A diagnosis may come before the line in the log."""
+        self.until(lambda: text in node.log, what=f'{text!r} in the log')
+
     def until_state(self, state: str) -> None:
         self.until(lambda: f'state: {state}\n' in self.says, what=state)
 

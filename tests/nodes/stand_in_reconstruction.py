@@ -19,6 +19,7 @@ class StandInStage:
     number of regions, −1 without any. Of a white image it breaks.
     """
 
+    remark = ''
     object_faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])
 
     def __init__(self, models, max_hands, min_score, smoothing, **_):

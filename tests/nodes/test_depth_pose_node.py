@@ -116,7 +116,7 @@ def test_bad_depth_is_refused_and_said(bench: Bench, node: NodeProcess, what: st
 
     bench.until_says(reason, send)
     assert bench.diagnosis.level == DiagnosticStatus.ERROR
-    assert reason in node.log
+    bench.until_logged(node, reason)
     assert not stamps & {stamp_of(hands.header) for hands in bench.hands}
 
 
@@ -148,7 +148,7 @@ def test_bad_camera_info_is_refused_and_said(bench: Bench, node: NodeProcess, wh
     bench.until_says(reason, send)
     assert bench.diagnosis.level == DiagnosticStatus.ERROR
     assert 'camera_info on /camera/camera_info' in bench.says
-    assert reason in node.log
+    bench.until_logged(node, reason)
     # The first depth images may have overtaken the first bad camera_info.
     answered = stamps & {stamp_of(hands.header) for hands in bench.hands}
     assert answered <= set(sorted(stamps)[:2])
@@ -203,7 +203,7 @@ def test_rgb_without_depth_publishes_nothing_and_says_so(bench: Bench, node: Nod
     bench.until_says('no depth on /camera/depth', send)
     assert bench.diagnosis.level == DiagnosticStatus.STALE
     assert 'there is camera_info on /camera/camera_info and image on /camera/image' in bench.diagnosis.message
-    assert 'no depth on /camera/depth' in node.log
+    bench.until_logged(node, 'no depth on /camera/depth')
     assert not bench.hands
 
 
@@ -212,7 +212,7 @@ def test_a_camera_that_is_unplugged_is_missed_and_welcomed_back(bench: Bench, no
     bench.until_says('no depth on /camera/depth')
     assert bench.diagnosis.level == DiagnosticStatus.STALE
     bench.until_hands()
-    assert 'depth on /camera/depth is back' in node.log
+    bench.until_logged(node, 'depth on /camera/depth is back')
     bench.until_well()
 
 
@@ -221,7 +221,7 @@ def test_stamps_that_go_backwards_start_over(bench: Bench, node: NodeProcess) ->
     bench.turn_back()
     hands = bench.until_hands()
     assert hands.header.stamp.sec < 60
-    assert 'the stamps of depth on /camera/depth went backwards' in node.log
+    bench.until_logged(node, 'the stamps of depth on /camera/depth went backwards')
 
 
 @pytest.mark.parametrize(('name', 'value', 'reason'), [

@@ -68,10 +68,6 @@ class ColourBench(Bench):
         self.send(None, good_info(header), colours(header))
         return stamp_of(header)
 
-    def until_logged(self, node: NodeProcess, text: str) -> None:
-        """A diagnosis may come before the line in the log."""
-        self.until(lambda: text in node.log, what=f'{text!r} in the log')
-
     def until_answer(self, send: Callable[[], int], accept: Callable[[HandArray], bool] = lambda hands: True,
                      what: str = 'an answer') -> HandArray:
         """Sends frames until the answer to one of them is as it should be."""
