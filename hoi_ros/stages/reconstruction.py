@@ -227,11 +227,13 @@ class ReconstructionStage:
         return fresh[:wanted]
 
     def _proposals(self, image: np.ndarray, regions: Sequence[Region] | None) -> list[DetectedHand | None]:
-        """What may be a hand, each looked at a second time from near."""
+        """What may be a hand, each looked at a second time from near: as sure as the less sure of the two looks."""
+        proposals: list[DetectedHand | None] = []
         if regions is None:
-            return [self._look_near(image, seen.centre, seen.side)
-                    for seen in self._detector(image, self.max_hands + 2, _CANDIDATE)]
-        proposals = []
+            for far in self._detector(image, self.max_hands + 2, _CANDIDATE):
+                near = self._look_near(image, far.centre, far.side)
+                proposals.append(near and dataclasses.replace(near, score=min(near.score, far.score)))
+            return proposals
         for region in regions:
             centre = np.array([region.x + region.width / 2, region.y + region.height / 2])
             seen = self._look_near(image, centre, max(region.width, region.height))

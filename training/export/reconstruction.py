@@ -47,7 +47,7 @@ class ReconstructionExport:
     """What whoever uses these weights should know: the node says it in the log and on /diagnostics."""
 
 
-_JUDGED = 128
+_JUDGED = 96
 """Validation crops on which it is counted how many joints are near the truth."""
 
 
