@@ -57,6 +57,9 @@ _SAME_HAND = 0.5
 """Two hands whose centres are nearer than this share of the larger one's side are one."""
 _MEMORY = 0.7
 """What a followed hand's evidence of holding something keeps from frame to frame."""
+_SIDE_MEMORY = 0.6
+"""What its evidence of being a right hand keeps. Frames that follow each other look alike and err alike: any number of
+them counts as two and a half."""
 _SEARCHED_EVERY = 5
 """Frames between two looks at the whole image while a hand is followed."""
 
@@ -66,6 +69,7 @@ class _Track:
     identity: int
     seen: DetectedHand
     side_evidence: float
+    side_told: bool
     holds: float
     velocity: np.ndarray
     stamp: float
@@ -205,7 +209,8 @@ class ReconstructionStage:
             if (seen is None or seen.score < _FOLLOWED * self.min_score
                     or _near(seen, [other.seen for other in followed])):
                 continue
-            track.side_evidence = float(np.clip(0.9 * track.side_evidence + log_odds(seen.right), -12, 12))
+            if not track.side_told:
+                track.side_evidence = _SIDE_MEMORY * track.side_evidence + log_odds(seen.right)
             track.fresh = False
             track.holds = _MEMORY * track.holds + (1 - _MEMORY) * seen.holds
             if stamp > track.stamp:
@@ -260,14 +265,17 @@ class ReconstructionStage:
 
     def _start(self, seen: DetectedHand, stamp: float) -> _Track:
         self._next_identity += 1
-        # Who says the side of a region knows it: nothing that the network sees in one frame outweighs that.
-        evidence = log_odds(seen.right, 1e-5 if seen.right in (0.0, 1.0) else 0.01)
-        return _Track(self._next_identity, seen, evidence, seen.holds, np.zeros(2), stamp,
+        # Who says the side of a region knows it.
+        told = seen.right in (0.0, 1.0)
+        evidence = log_odds(seen.right, 1e-4 if told else 0.01)
+        return _Track(self._next_identity, seen, evidence, told, seen.holds, np.zeros(2), stamp,
                       OneEuroFilter(self.smoothing) if self.smoothing else None)
 
     def _read(self, track: _Track, image: np.ndarray, camera: Pinhole) -> _Reading:
         """Reads a hand as one of the side that its track speaks for. A new one is read as both: the network says which
         of the two looks more like a right hand."""
+        if track.side_told:
+            return self._network(track, image, camera, track.right)
         if track.fresh:
             as_right, as_left = (self._network(track, image, camera, right) for right in (True, False))
             track.side_evidence += as_right.side_odds - as_left.side_odds

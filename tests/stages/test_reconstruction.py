@@ -221,6 +221,11 @@ def test_a_region_says_where_to_look(samples, build) -> None:
     hand, = stage(sample.image, sample.camera, 0.0, None, [near])
     assert hand.side == 'right'
     stage.reset()
+    for frame in range(9):  # who tells the side is believed as long as the hand is followed
+        told = Region(near.x, near.y, near.width, near.height, 'left')
+        hand, = stage(sample.image, sample.camera, frame / 30, None, [told])
+        assert hand.side == 'left' and hand.side_score > 0.99
+    stage.reset()
     assert stage(sample.image, sample.camera, 0.1, None, [Region(0, 0, 10, 10)]) == []
     assert stage(sample.image, sample.camera, 0.2, None, []) == []
 
