@@ -233,7 +233,7 @@ class FinalReconstruction(nn.Module):
             TensorSpec('keypoints', (1, 21, 3), unit='m', meaning=f'{axes}; wrist, then thumb, index, middle, ring, '
                        'little, each from the palm to the tip'),
             TensorSpec('object', (1, len(thing.points), 3), unit='m', meaning=f"the held object's mesh, {axes}"),
-            TensorSpec('rotation', (1, 3, 3), meaning="from the hand model's axes to the camera's"),
+            TensorSpec('rotation', (1, 3, 3), unit='1', meaning="from the hand model's axes to the camera's"),
             TensorSpec('fingers', (1, 45), unit='rad', meaning='axis-angle of the finger joints'),
             TensorSpec('shape', (1, 10), unit='standard deviations'),
             TensorSpec('place', (1, 3), unit='half crops, half crops, 1', meaning='the root right and down of the '
