@@ -64,8 +64,8 @@ def export(config: ReconstructionExport) -> Card:
     folder = config.models / 'reconstruction'
     card = export_onnx(final, {'image': image}, final.outputs, folder, {
         'name': 'reconstruction', 'licence': LICENCE, 'data': DATA[kept['data']],
-        'inputs': [TensorSpec('image', tuple(image.shape), unit='1', meaning='RGB / 127.5 - 1 in the view of a camera that looks '
-                              'at the middle of hand and object; a left hand mirrored')],
+        'inputs': [TensorSpec('image', tuple(image.shape), unit='1', meaning='RGB / 127.5 - 1 in the view of a '
+                              'camera that looks at the middle of hand and object; a left hand mirrored')],
         'parameters': {'root': ROOT, 'crop_width_m': CROP_WIDTH, 'room': ROOM,
                        'iterations': network.config.iterations,
                        'joints_within_2_cm': round(float((errors < 0.02).float().mean()), 3),

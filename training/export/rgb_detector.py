@@ -46,8 +46,8 @@ def export(config: RgbDetectorExport) -> Card:
                    "what it holds, from the hand's centre")],
         config.models / 'rgb_detector', {
             'name': 'rgb_detector', 'licence': LICENCE, 'data': DATA['synthetic'],
-            'inputs': [TensorSpec('image', tuple(image.shape), unit='1', meaning='RGB / 127.5 - 1 of the whole image, fitted in '
-                                  'at the left and the top, black beyond it')],
+            'inputs': [TensorSpec('image', tuple(image.shape), unit='1', meaning='RGB / 127.5 - 1 of the whole '
+                                  'image, fitted in at the left and the top, black beyond it')],
             'training': training_of('python -m training train rgb_detector', kept), 'figures': figures_of(kept)})
     print(f'{config.models / card.name}: {card.figures}')
     return card

@@ -235,7 +235,7 @@ class FinalReconstruction(nn.Module):
             TensorSpec('object', (1, len(thing.points), 3), unit='m', meaning=f"the held object's mesh, {axes}"),
             TensorSpec('rotation', (1, 3, 3), unit='1', meaning="from the hand model's axes to the camera's"),
             TensorSpec('fingers', (1, 45), unit='rad', meaning='axis-angle of the finger joints'),
-            TensorSpec('shape', (1, 10), unit='standard deviations'),
+            TensorSpec('shape', (1, 10), unit='standard deviations', meaning="of the hand model's shape space"),
             TensorSpec('place', (1, 3), unit='half crops, half crops, 1', meaning='the root right and down of the '
                        f"crop's centre; log of the crop's width at its depth over {CROP_WIDTH} m"),
             *(side if self.network.side else ()))
