@@ -28,6 +28,8 @@ DATA = Path(os.environ.get('HOI_DATA') or ROOT / '../shared/data') / 'depth_sr30
 
 @dataclasses.dataclass(frozen=True)
 class Hand:
+    side_score = 0.75  # the same of all
+
     side: str
     track_id: int
     score: float
@@ -104,7 +106,7 @@ def test_every_image_becomes_one_line_in_numeric_order(recording):
 def test_a_hand_is_written_in_metres(recording):
     replay(config_of(recording), NearestPoint())
     hand = lines(recording / 'out')[0]['hands'][0]
-    assert (hand['side'], hand['score'], hand['id']) == ('right', 0.9, 3)
+    assert (hand['side'], hand['side_score'], hand['score'], hand['id']) == ('right', 0.75, 0.9, 3)
     joints = np.array(hand['joints'])
     assert joints.shape == (21, 3) and 'vertices' not in hand
     np.testing.assert_allclose(joints[0], [(30 - 24) / 40 * 0.4, (20 - 18) / 40 * 0.4, 0.4], atol=1e-5)
