@@ -20,13 +20,12 @@ from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.engines import load_engine
 from hoi_ros.hand.fitting import HandFit
-from hoi_ros.hand.fitting import HandFitter
-from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.surface_fit import SurfaceFitter
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.estimates import HandEstimate
 from hoi_ros.stages.estimates import Region
 from hoi_ros.stages.hand_finder import HandFinder
+from hoi_ros.stages.hand_following import HandFollowing
 from hoi_ros.stages.one_euro import OneEuroConfig
 from hoi_ros.stages.one_euro import OneEuroFilter
 from hoi_ros.stages.scores import ScoreCalibration
@@ -96,7 +95,7 @@ class _Track:
         return self.side_evidence >= 0
 
 
-class DepthPoseStage:
+class DepthPoseStage(HandFollowing[_Track]):
     """Follows up to two hands through depth images.
 
     Args:
@@ -118,8 +117,8 @@ class DepthPoseStage:
         if variant not in VARIANTS:
             raise ValueError(f'variant is {variant!r}, expected one of {", ".join(VARIANTS)}')
         models = Path(models) if models is not None else models_dir()
-        self.max_hands, self.min_score, self.smoothing, self.views = max_hands, min_score, smoothing, views
-        self.timings: dict[str, float] = {}
+        super().__init__(models, max_hands, min_score, smoothing)
+        self.views = views
         self._engine = load_engine(models / variant, backend, threads=threads)
         self._cube = float(self._engine.card.parameters['cube_m'])
         self._size = self._engine.inputs[0].shape[-1]
@@ -127,23 +126,7 @@ class DepthPoseStage:
         judges = any(output.name == 'hand' for output in self._engine.outputs)
         self._proposed = _CANDIDATE if judges else _UNJUDGED
         self._finder = HandFinder(models, backend, threads)
-        right = HandModel.load(models / 'hand_model' / 'hand.npz')
-        self._hands = {'right': right, 'left': right.mirrored()}
-        self._fitters = {side: HandFitter(model) for side, model in self._hands.items()}
         self._surfaces = {side: SurfaceFitter(model) for side, model in self._hands.items()}
-        self._tracks: list[_Track] = []
-        self._next_identity = 0
-        self._frame = 0
-        self._stamp = -math.inf
-
-    def hand_model(self, side: str) -> HandModel:
-        """The hand model of 'left' or 'right', whose faces belong to the vertices of the estimates."""
-        return self._hands[side]
-
-    def reset(self) -> None:
-        """Forgets the hands that were followed."""
-        self._tracks = []
-        self._stamp = -math.inf
 
     def warm_up(self) -> None:
         """Runs everything once, so that the first frame is as fast as the others."""
@@ -157,8 +140,7 @@ class DepthPoseStage:
             self._read(ball, camera, np.array([0, 0, 0.5]), True)
             reading = CropReading(rest.astype(float), np.full(21, 0.01), 1.0, 1.0, True)
             self._estimate(self._start(reading, 0.0), reading, ball, camera, 0.0)
-        self.reset()
-        self._next_identity = 0
+        self._warmed_up()
 
     def __call__(self, depth: np.ndarray, camera: Pinhole, stamp: float,
                  regions: Sequence[Region] | None = None) -> list[HandEstimate]:
@@ -174,10 +156,7 @@ class DepthPoseStage:
             The hands, those followed longest first. Empty where no hand is seen.
         """
         begun = time.perf_counter()
-        if stamp < self._stamp or stamp - self._stamp > 1.0:
-            self._tracks = []
-        self._stamp = stamp
-        self._frame += 1
+        self._begin(stamp)
         followed = self._follow(depth, camera, stamp)
         tracked = time.perf_counter()
         for reading in self._discover(depth, camera, followed, regions):
@@ -304,10 +283,8 @@ class DepthPoseStage:
                            float(outputs['right'][0, 0]), not crop.mirrored)
 
     def _start(self, reading: CropReading, stamp: float) -> _Track:
-        self._next_identity += 1
         evidence = log_odds(reading.side_fits) * (1 if reading.right else -1)
-        return _Track(self._next_identity, evidence, reading.centre, np.zeros(3), stamp,
-                      OneEuroFilter(self.smoothing) if self.smoothing else None)
+        return _Track(self._new_identity(), evidence, reading.centre, np.zeros(3), stamp, self._new_filter())
 
     def _estimate(self, track: _Track, reading: CropReading, depth: np.ndarray, camera: Pinhole,
                   stamp: float) -> HandEstimate:

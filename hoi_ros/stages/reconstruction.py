@@ -12,8 +12,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,9 +26,8 @@ from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.camera.view_crop import outline
 from hoi_ros.engines import load_engine
-from hoi_ros.hand.fitting import HandFitter
-from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
+from hoi_ros.hand.surface_fit import vertex_normals
 from hoi_ros.resources import ResourceError
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.distance import shift_along_ray
@@ -34,6 +35,7 @@ from hoi_ros.stages.estimates import HandEstimate
 from hoi_ros.stages.estimates import LocatedBy
 from hoi_ros.stages.estimates import ObjectEstimate
 from hoi_ros.stages.estimates import Region
+from hoi_ros.stages.hand_following import HandFollowing
 from hoi_ros.stages.one_euro import OneEuroConfig
 from hoi_ros.stages.one_euro import OneEuroFilter
 from hoi_ros.stages.rgb_detector import DetectedHand
@@ -60,6 +62,8 @@ _MEMORY = 0.7
 _SIDE_MEMORY = 0.6
 """What its evidence of being a right hand keeps. Frames that follow each other look alike and err alike: any number of
 them counts as two and a half."""
+_TOLD = 9.0
+"""Log-odds of a side that somebody said."""
 _SEARCHED_EVERY = 5
 """Frames between two looks at the whole image while a hand is followed."""
 
@@ -81,6 +85,13 @@ class _Track:
         return self.side_evidence >= 0
 
 
+class _Proposal(NamedTuple):
+    """What may be a hand, and its side where somebody said it."""
+
+    seen: DetectedHand
+    told: str | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class _Reading:
     """What the network says of one crop, by the names of its card."""
@@ -94,7 +105,7 @@ class _Reading:
         return log_odds(float(self.outputs['right'][0])) if 'right' in self.outputs else 0.0
 
 
-class ReconstructionStage:
+class ReconstructionStage(HandFollowing[_Track]):
     """Follows hands, and what they hold, through RGB images.
 
     Args:
@@ -115,8 +126,7 @@ class ReconstructionStage:
     def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None,
                  max_hands: int = 2, min_score: float = 0.5, smoothing: OneEuroConfig | None = None) -> None:
         models = Path(models) if models is not None else models_dir()
-        self.max_hands, self.min_score, self.smoothing = max_hands, min_score, smoothing
-        self.timings: dict[str, float] = {}
+        super().__init__(models, max_hands, min_score, smoothing)
         self._detector = RgbDetector(models, backend, threads)
         folder = models / 'reconstruction'
         self._engine = load_engine(folder, backend, threads=threads)
@@ -128,22 +138,6 @@ class ReconstructionStage:
         self.remark = str(parameters.get('remark', ''))
         mesh = read_arrays(folder / OBJECT_MESH, ('faces', 'mirror'))
         self.object_faces, self._object_mirror = mesh['faces'], mesh['mirror']
-        right = HandModel.load(models / 'hand_model' / 'hand.npz')
-        self._hands = {'right': right, 'left': right.mirrored()}
-        self._fitters = {side: HandFitter(model) for side, model in self._hands.items()}
-        self._tracks: list[_Track] = []
-        self._next_identity = 0
-        self._frame = 0
-        self._stamp = -math.inf
-
-    def hand_model(self, side: str) -> HandModel:
-        """The hand model of 'left' or 'right', whose faces belong to the vertices of the estimates."""
-        return self._hands[side]
-
-    def reset(self) -> None:
-        """Forgets the hands that were followed."""
-        self._tracks = []
-        self._stamp = -math.inf
 
     def warm_up(self) -> None:
         """Runs everything once, so that the first frame is as fast as the others."""
@@ -153,8 +147,7 @@ class ReconstructionStage:
         for _ in range(2):
             self._detector(image)
             self._estimate(self._start(seen, 0.0), image, np.full((480, 640), 0.5, np.float32), camera, 0.0)
-        self.reset()
-        self._next_identity = 0
+        self._warmed_up()
 
     def __call__(self, image: np.ndarray, camera: Pinhole, stamp: float, depth: np.ndarray | None = None,
                  regions: Sequence[Region] | None = None) -> list[HandEstimate]:
@@ -177,14 +170,11 @@ class ReconstructionStage:
             raise ValueError(f'the depth is {depth.shape[1]}x{depth.shape[0]} pixels, expected '
                              f'{image.shape[1]}x{image.shape[0]} as the image: align it to the colour camera')
         begun = time.perf_counter()
-        if stamp < self._stamp or stamp - self._stamp > 1.0:
-            self._tracks = []
-        self._stamp = stamp
-        self._frame += 1
+        self._begin(stamp)
         tracks = self._follow(image, stamp)
         tracked = time.perf_counter()
-        for seen in self._discover(image, [track.seen for track in tracks], regions):
-            tracks.append(self._start(seen, stamp))
+        for seen, told in self._discover(image, [track.seen for track in tracks], regions):
+            tracks.append(self._start(seen, stamp, told))
         found = time.perf_counter()
         self._tracks = []
         estimates = []
@@ -220,32 +210,28 @@ class ReconstructionStage:
         return followed
 
     def _discover(self, image: np.ndarray, known: list[DetectedHand],
-                  regions: Sequence[Region] | None) -> list[DetectedHand]:
+                  regions: Sequence[Region] | None) -> list[_Proposal]:
         wanted = self.max_hands - len(known)
         if wanted <= 0 or (known and regions is None and self._frame % _SEARCHED_EVERY):
             return []
-        fresh: list[DetectedHand] = []
+        fresh: list[_Proposal] = []
         for proposed in self._proposals(image, regions):
-            if (proposed is not None and proposed.score >= self.min_score
-                    and not _near(proposed, known + fresh)):
+            others = known + [other.seen for other in fresh]
+            if proposed.seen.score >= self.min_score and not _near(proposed.seen, others):
                 fresh.append(proposed)
         return fresh[:wanted]
 
-    def _proposals(self, image: np.ndarray, regions: Sequence[Region] | None) -> list[DetectedHand | None]:
+    def _proposals(self, image: np.ndarray, regions: Sequence[Region] | None) -> Iterator[_Proposal]:
         """What may be a hand, each looked at a second time from near: as sure as the less sure of the two looks."""
-        proposals: list[DetectedHand | None] = []
         if regions is None:
             for far in self._detector(image, self.max_hands + 2, _CANDIDATE):
-                near = self._look_near(image, far.centre, far.side)
-                proposals.append(near and dataclasses.replace(near, score=min(near.score, far.score)))
-            return proposals
+                if near := self._look_near(image, far.centre, far.side):
+                    yield _Proposal(dataclasses.replace(near, score=min(near.score, far.score)))
+            return
         for region in regions:
             centre = np.array([region.x + region.width / 2, region.y + region.height / 2])
-            seen = self._look_near(image, centre, max(region.width, region.height))
-            if seen is not None and region.side is not None:
-                seen = dataclasses.replace(seen, right=float(region.side == 'right'))
-            proposals.append(seen)
-        return proposals
+            if seen := self._look_near(image, centre, max(region.width, region.height)):
+                yield _Proposal(seen, region.side)
 
     def _look_near(self, image: np.ndarray, centre: np.ndarray, side: float) -> DetectedHand | None:
         """The surest hand in a window about a place; None where there is none near it."""
@@ -263,13 +249,11 @@ class ReconstructionStage:
                 nearest = gap, seen
         return nearest[1] if nearest else None
 
-    def _start(self, seen: DetectedHand, stamp: float) -> _Track:
-        self._next_identity += 1
+    def _start(self, seen: DetectedHand, stamp: float, told: str | None = None) -> _Track:
         # Who says the side of a region knows it.
-        told = seen.right in (0.0, 1.0)
-        evidence = log_odds(seen.right, 1e-4 if told else 0.01)
-        return _Track(self._next_identity, seen, evidence, told, seen.holds, np.zeros(2), stamp,
-                      OneEuroFilter(self.smoothing) if self.smoothing else None)
+        evidence = {'right': _TOLD, 'left': -_TOLD, None: log_odds(seen.right)}[told]
+        return _Track(self._new_identity(), seen, evidence, told is not None, seen.holds, np.zeros(2), stamp,
+                      self._new_filter())
 
     def _read(self, track: _Track, image: np.ndarray, camera: Pinhole) -> _Reading:
         """Reads a hand as one of the side that its track speaks for. A new one is read as both: the network says which
@@ -392,17 +376,13 @@ def surface_gap(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, nea
         faces: (F, 3) counter-clockwise from outside.
         near: metres.
     """
-    corners = vertices[faces]
-    weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros_like(vertices)
-    for corner in range(3):
-        np.add.at(normals, faces[:, corner], weighted)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     distance, nearest = cKDTree(vertices).query(points)
     close = distance < near
     if not close.any():
         return float(distance.min())
-    return float(((points - vertices[nearest]) * normals[nearest]).sum(1)[close].min())
+    nearest = nearest[close]
+    normals = vertex_normals(vertices, faces)[nearest]
+    return float(((points[close] - vertices[nearest]) * normals).sum(1).min())
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
