@@ -18,7 +18,6 @@ from training.data.rgb_crops import RgbCrops
 from training.evaluation import reconstruction as evaluation
 from training.evaluation.reconstruction import AblationConfig
 from training.evaluation.reconstruction import ReconstructionEvaluation
-from training.export import reconstruction as reconstruction_export
 from training.export.reconstruction import ReconstructionExport
 from training.export.reconstruction import export
 from training.networks.reconstruction import ReconstructionConfig
@@ -67,7 +66,6 @@ def test_it_learns_what_it_is_shown(records: np.ndarray, tmp_path: Path) -> None
 @pytest.fixture
 def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconstruction, '_VALIDATED', 4)
-    monkeypatch.setattr(reconstruction_export, '_JUDGED', 2)
 
 
 def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path: Path, few_scenes: None) -> None:

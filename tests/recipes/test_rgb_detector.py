@@ -52,32 +52,35 @@ def test_a_frame_follows_from_its_index(records: np.ndarray) -> None:
     assert RgbFrames(5, 'validation')[3].tobytes() != records[3].tobytes()
 
 
-@pytest.mark.parametrize('seed', range(6))
-def test_labels_move_with_the_image(some_hand: np.ndarray, seed: int) -> None:
+def test_labels_move_with_the_image(some_hand: np.ndarray) -> None:
     """A mark painted at a label's place is found at the place of the shown label."""
     record = some_hand.copy()
     record['image'] = 0
-    x, y, side = record['square'][0]
-    column, row = round(float(x)), round(float(y))
+    column, row = (round(float(place)) for place in record['square'][0, :2])
     record['image'][row - 2:row + 3, column - 2:column + 3] = 255
     config = dataclasses.replace(RgbFrameAugmentation(), cropped=0, brightness=0, contrast=0, colour=0)
-    shown = show(record, config, np.random.default_rng(seed))
-    bright = shown.image.astype(float).sum(-1)
-    middle, bright = bright.copy(), bright - np.median(bright)
-    where = shown.square[0, :2]
-    if bright.max() < 100 or not (6 < where[0] < 186 and 6 < where[1] < 138):
-        return  # the mark lies outside
-    bright[bright < 0.5 * bright.max()] = 0
-    rows, columns = np.mgrid[:bright.shape[0], :bright.shape[1]]
-    centroid = np.array([(bright * columns).sum(), (bright * rows).sum()]) / bright.sum()
-    np.testing.assert_allclose(centroid, where, atol=1.2)
+    compared = 0
+    for seed in range(8):
+        shown = show(record, config, np.random.default_rng(seed))
+        where = shown.square[0, :2]
+        if not (6 < where[0] < 186 and 6 < where[1] < 138):
+            continue  # the mark lies outside
+        bright = shown.image.astype(float).sum(-1)
+        bright -= np.median(bright)
+        assert bright.max() >= 100
+        bright[bright < 0.5 * bright.max()] = 0
+        rows, columns = np.mgrid[:bright.shape[0], :bright.shape[1]]
+        centroid = np.array([(bright * columns).sum(), (bright * rows).sum()]) / bright.sum()
+        np.testing.assert_allclose(centroid, where, atol=1.2)
+        compared += 1
+    assert compared >= 4
 
 
 def test_what_is_wanted_is_what_the_decoder_reads(records: np.ndarray) -> None:
     compared = 0
     for index, record in enumerate(records):
         shown = show(record, RgbFrameAugmentation(), np.random.default_rng(index))
-        heat, _, near, square, kind, held, _ = targets(shown)
+        heat, _, _, square, kind, held, _ = targets(shown)
         found = decode(heat, square, kind, held, 4, 0.9)
         for number, (x, y, side) in enumerate(shown.square):
             inside = 0 < x < shown.image.shape[1] - 1 and 0 < y < shown.image.shape[0] - 1
@@ -134,18 +137,13 @@ def test_it_learns_and_what_it_learned_ships(records: np.ndarray, tmp_path: Path
     assert Card.load(tmp_path / 'models' / 'rgb_detector').parameters['score_calibration'].keys() == {'scale', 'offset'}
 
 
-def test_found_and_false_are_counted_by_hand() -> None:
+def test_found_and_false_are_counted_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     image = np.zeros((144, 192, 3), np.uint8)
     frame = Shown(image, np.array([[50.0, 60, 30], [150.0, 60, 30]]), np.array([True, False]), np.array([0.9, 0.2]),
                   np.array([False, False]), np.zeros((2, 4)))
     found = [SimpleNamespace(centre=np.array(place), side=30.0, score=0.9, right=0.9, holds=0.1, held=None)
              for place in ((52.0, 60.0), (100.0, 120.0), (155.0, 60.0))]
-    figures = None
-    original = rgb_detector.detect
-    try:
-        rgb_detector.detect = lambda network, image: found
-        figures = detector_figures(torch.nn.Identity(), [frame])
-    finally:
-        rgb_detector.detect = original
+    monkeypatch.setattr(rgb_detector, 'detect', lambda network, image: found)
+    figures = detector_figures(torch.nn.Identity(), [frame])
     assert figures['found'] == 1 and figures['false_per_frame'] == 1 and figures['side_right'] == 1
     assert figures['centre_error'] == pytest.approx(2 / 30)

@@ -12,6 +12,7 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.camera.view_crop import outline
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
@@ -22,7 +23,6 @@ from hoi_ros.stages.rgb_detector import DetectedHand
 from training.data.hand_object import HandObjectSample
 from training.data.rgb_crops import ROOM
 from training.data.rgb_crops import RgbCrops
-from training.data.rgb_crops import plain_crop
 from training.networks.reconstruction import CROP_WIDTH
 from training.networks.reconstruction import ROOT
 
@@ -92,8 +92,7 @@ def answer_of(sample: HandObjectSample, nearer: float = 1.0) -> dict[str, np.nda
     corners = np.stack([held.min(0), held.max(0)])
     middle, side = outline(sample.camera.project(sample.keypoints), corners)
     right = sample.side == 'right'
-    crop = plain_crop(sample.camera, sample.keypoints, None, right)
-    crop = type(crop)(sample.camera, middle, ROOM * side, not right)
+    crop = ViewCrop(sample.camera, middle, ROOM * side, not right)
     origin = crop.from_camera(sample.keypoints.astype(float))[ROOT]
     axes = crop.from_camera(np.eye(3)).T
     pose = sample.pose if right else mirror_pose(sample.pose)
@@ -145,7 +144,7 @@ def test_a_wall_behind_the_hand_is_not_the_hand() -> None:
     hand = model.forward(np.zeros(48, np.float32), np.zeros(10, np.float32), np.array([0, 0, 0.5], np.float32))
     wall = np.full((240, 320), 0.9, np.float32)
     anchor = hand.keypoints[ROOT]
-    # A wall is flat, the hand is not, but at one distance of all its vertices: too far to be the hand.
+    # All of the hand's vertices agree on the wall, but it is too far away to be the hand.
     assert shift_along_ray(hand.vertices, model.faces, anchor, wall, camera) is None
     assert shift_along_ray(hand.vertices, model.faces, anchor, np.zeros_like(wall), camera) is None
 

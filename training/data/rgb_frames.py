@@ -24,6 +24,9 @@ RGB_FRAME_DTYPE = np.dtype([
     ('holds', np.bool_, 2),
     ('held', np.float32, (2, 4))])  # left, top, right, bottom of what it holds, pixels
 
+_APART = 50_000
+"""Added to the seed: other scenes than those of the crops of the same seed."""
+
 
 class RgbFrames:
     """Streams records of whole frames; the same index gives the same record on every machine.
@@ -37,8 +40,8 @@ class RgbFrames:
 
     def __init__(self, seed: int = 0, split: str = 'train', model: HandModel | None = None) -> None:
         model = model or HandModel.load()
-        self._scenes = RgbScenes(GraspGenerator(model, seed + 50_000, split), seed + 50_000, split, RGB_FRAME_SCENES,
-                                 model)
+        seed += _APART
+        self._scenes = RgbScenes(GraspGenerator(model, seed, split), seed, split, RGB_FRAME_SCENES, model)
 
     def __getitem__(self, index: int) -> np.ndarray:
         return record_of(self._scenes.frame(index))

@@ -62,11 +62,15 @@ def evaluate(config: ScoreEvaluation) -> ScoreCalibration:
         print(f'{threshold:9.2f}  {kept[hand].mean():10.4f}  {kept[~hand].sum() / config.frames:20.4f}')
     print(f'scale {calibration.scale:.4f}, offset {calibration.offset:.4f}')
     if config.card:
-        card = Card.load(config.models / 'depth_pose')
-        dataclasses.replace(card, parameters={**card.parameters, 'score_calibration': {
-            name: round(value, 4) for name, value in dataclasses.asdict(calibration).items()}}).save(
-                config.models / 'depth_pose')
+        keep_calibration(config.models / 'depth_pose', calibration)
     return calibration
+
+
+def keep_calibration(folder: Path, calibration: ScoreCalibration) -> None:
+    """Writes it into the card of a model folder."""
+    card = Card.load(folder)
+    dataclasses.replace(card, parameters={**card.parameters, 'score_calibration': {
+        name: round(value, 4) for name, value in dataclasses.asdict(calibration).items()}}).save(folder)
 
 
 def fit_calibration(scores: np.ndarray, hands: np.ndarray) -> ScoreCalibration:

@@ -15,7 +15,9 @@ from hoi_ros.engines import Card
 from hoi_ros.engines import Engine
 from hoi_ros.engines import load_engine
 from hoi_ros.stages.scores import ScoreCalibration
+from hoi_ros.stages.scores import probability
 from training.evaluation.calibration import fit_calibration
+from training.evaluation.calibration import keep_calibration
 from training.networks.rgb_detector import RgbMaps
 from training.recipes.rgb_detector import COUNTED
 from training.recipes.rgb_detector import Shown
@@ -56,12 +58,10 @@ def evaluate(config: RgbDetectorEvaluation) -> dict[str, float]:
     network = ShippedDetector(load_engine(folder))
     shown = held_frames(config.split, config.frames, TEST_SEED if config.split == 'test' else 0)
     scores, hands = candidates(network, shown)
-    card = Card.load(folder)
-    calibration = ScoreCalibration(**card.parameters.get('score_calibration', {}))
+    calibration = ScoreCalibration(**Card.load(folder).parameters.get('score_calibration', {}))
     if config.card:
         calibration = fit_calibration(scores, hands)
-        dataclasses.replace(card, parameters={**card.parameters, 'score_calibration': {
-            name: round(value, 4) for name, value in dataclasses.asdict(calibration).items()}}).save(folder)
+        keep_calibration(folder, calibration)
     calibrated = np.array([calibration(score) for score in scores])
     counted = sum(int((frame.visible >= COUNTED).sum()) for frame in shown)
     print(f'{hands.sum()} of {counted} hands and {(~hands).sum()} other things are candidates in {len(shown)} frames')
@@ -71,8 +71,8 @@ def evaluate(config: RgbDetectorEvaluation) -> dict[str, float]:
         print(f'{threshold:9.2f}  {kept[hands].sum() / max(counted, 1):11.4f}  '
               f'{kept[~hands].sum() / len(shown):20.4f}')
     print(f'scale {calibration.scale:.4f}, offset {calibration.offset:.4f}')
-    raw = next((score for score in np.linspace(0.01, 0.99, 99) if calibration(score) >= 0.5), 0.99)
-    figures = detector_figures(network, shown, float(raw))
+    # The network's own score that is calibrated to 0.5.
+    figures = detector_figures(network, shown, probability(-calibration.offset / calibration.scale))
     for name, value in figures.items():
         print(f'{name:16} {value:.4f}')
     return figures

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import NamedTuple
 
 import torch
@@ -34,7 +33,7 @@ class RgbDetectorNet(nn.Module):
 
     def __init__(self, config: FinderConfig | None = None) -> None:
         super().__init__()
-        self.config = config = config or dataclasses.replace(RGB_FINDER)
+        self.config = config = config or RGB_FINDER
         self.finder = HandFinderNet(config)
 
     def forward(self, image: Tensor) -> RgbMaps:

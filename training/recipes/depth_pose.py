@@ -31,8 +31,8 @@ from training.networks.depth_pose import Posterior
 from training.networks.depth_pose import VotingConfig
 from training.networks.depth_pose import VotingPoseNet
 from training.recipes.loop import LoopConfig
-from training.recipes.loop import Progress
 from training.recipes.loop import fit
+from training.recipes.loop import keep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +183,7 @@ def train(recipe: DepthPoseRecipe) -> None:
         figures = validate(network)
     finally:
         pool.close()
-    save(recipe, network, progress, figures)
+    keep(network, recipe.loop, progress, figures, network=recipe.network, cube=recipe.cube)
 
 
 def train_vae(recipe: DepthPoseRecipe, pool: SamplePool, augmentation: CropAugmentation) -> PoseVAE:
@@ -223,12 +223,3 @@ def train_vae(recipe: DepthPoseRecipe, pool: SamplePool, augmentation: CropAugme
     fit(vae, config, batch, loss, validate)
     torch.save(vae.cpu().state_dict(), path)
     return vae.eval()
-
-
-def save(recipe: DepthPoseRecipe, network: nn.Module, progress: Progress, figures: dict[str, float]) -> None:
-    """Weights, what it took and what it reached, for the export."""
-    torch.save({'weights': network.cpu().state_dict(), 'network': recipe.network, 'cube': recipe.cube,
-                'seed': recipe.loop.seed, 'progress': dataclasses.asdict(progress), 'figures': figures},
-               recipe.loop.out / 'weights.pt')
-    print(f'{recipe.loop.out}/weights.pt after {progress.samples} samples in {progress.seconds / 60:.0f} min: '
-          + ', '.join(f'{name} {value:.4g}' for name, value in figures.items()))

@@ -28,6 +28,7 @@ from training.export.onnx_import import load_weights
 from training.networks.hand_finder import HandFinderNet
 from training.recipes.loop import LoopConfig
 from training.recipes.loop import fit
+from training.recipes.loop import keep
 
 _SPREAD = 1.3
 """Standard deviation of the target's peak, cells."""
@@ -151,7 +152,4 @@ def train(recipe: HandFinderRecipe) -> None:
         figures = finder_figures(network, records)
     finally:
         pool.close()
-    torch.save({'weights': network.cpu().state_dict(), 'seed': recipe.loop.seed,
-                'progress': dataclasses.asdict(progress), 'figures': figures}, recipe.loop.out / 'weights.pt')
-    print(f'{recipe.loop.out}/weights.pt after {progress.samples} samples in {progress.seconds / 60:.0f} min: '
-          + ', '.join(f'{name} {value:.4g}' for name, value in figures.items()))
+    keep(network, recipe.loop, progress, figures)

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -134,6 +135,15 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
     network.load_state_dict(average.module.state_dict())
     network.eval()
     return progress
+
+
+def keep(trained: nn.Module, config: LoopConfig, progress: Progress, figures: dict[str, float], **more: Any) -> None:
+    """Leaves `<out>/weights.pt` for the export: weights, what they took, what they reached and what a recipe adds."""
+    config.out.mkdir(parents=True, exist_ok=True)
+    torch.save({'weights': trained.cpu().state_dict(), 'seed': config.seed, 'progress': dataclasses.asdict(progress),
+                'figures': figures, **more}, config.out / 'weights.pt')
+    print(f'{config.out}/weights.pt after {progress.samples} samples in {progress.seconds / 60:.0f} min: '
+          + ', '.join(f'{name} {value:.4g}' for name, value in figures.items()))
 
 
 def _average(decay: float, kept: Tensor, current: Tensor, count: Tensor) -> Tensor:

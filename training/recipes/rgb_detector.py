@@ -29,6 +29,7 @@ from training.networks.rgb_detector import RgbDetectorNet
 from training.networks.rgb_detector import RgbMaps
 from training.recipes.loop import LoopConfig
 from training.recipes.loop import fit
+from training.recipes.loop import keep
 
 COUNTED, IGNORED = 0.45, 0.1
 """Hands seen more than the first share are to be found; those between the two may be."""
@@ -284,7 +285,4 @@ def train(recipe: RgbDetectorRecipe) -> None:
         figures = detector_figures(network, held)
     finally:
         pool.close()
-    torch.save({'weights': network.cpu().state_dict(), 'seed': recipe.loop.seed,
-                'progress': dataclasses.asdict(progress), 'figures': figures}, recipe.loop.out / 'weights.pt')
-    print(f'{recipe.loop.out}/weights.pt after {progress.samples} samples in {progress.seconds / 60:.0f} min: '
-          + ', '.join(f'{name} {value:.4g}' for name, value in figures.items()))
+    keep(network, recipe.loop, progress, figures)
