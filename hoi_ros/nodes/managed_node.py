@@ -60,7 +60,8 @@ class ManagedNode(LifecycleNodeMixin, Node):
         for reason in self.settings.faults.values():
             self.get_logger().error(reason)
         if self.settings['autostart']:
-            self._autostart = Autostart(self._start)
+            # Nothing begins before an executor serves the node.
+            self.create_guard_condition(self._begin).trigger()
 
     # What a node brings:
 
@@ -72,7 +73,8 @@ class ManagedNode(LifecycleNodeMixin, Node):
         """
 
     def unload(self) -> None:
-        """Gives up what `load` loaded, all or part of it, without waiting for work under way."""
+        """Gives up what `load` loaded, all or part of it, without waiting for work under way; on the executor's thread,
+        as `start` and `stop`."""
 
     def start(self) -> None:
         """Begins to work."""
@@ -100,7 +102,8 @@ class ManagedNode(LifecycleNodeMixin, Node):
 
     def create_output(self, message_type: type, topic: str, qos: QoSProfile) -> LifecyclePublisher:
         """A publisher that lives until the node is cleaned up and is silent while it is inactive."""
-        publisher = self.create_lifecycle_publisher(message_type, topic, qos)
+        publisher = self._transitions.on_executor(
+            lambda: self.create_lifecycle_publisher(message_type, topic, qos))
         self._outputs.append(publisher)
         return publisher
 
@@ -135,16 +138,13 @@ class ManagedNode(LifecycleNodeMixin, Node):
     # Lifecycle:
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if self.settings.faults:
+            return self._cannot_be_configured('; '.join(self.settings.faults.values()))
         try:
-            if self.settings.faults:
-                raise ValueError('; '.join(self.settings.faults.values()))
             self.load()
         except Exception as error:  # whatever is wrong is reported, and the node lives on
             self._clear()
-            if not self.closing:
-                self._fault = f'cannot be configured: {error or type(error).__name__}'
-                self.report('error', self._fault)
-            return _FAILURE
+            return self._cannot_be_configured(str(error) or type(error).__name__)
         self._fault = ''
         self.get_logger().info('configured')
         return _SUCCESS
@@ -152,7 +152,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         super().on_activate(state)
         try:
-            self.start()
+            self._transitions.on_executor(self.start)
         except Exception as error:  # reported; the node stays inactive and can be activated again
             self.on_deactivate(state)
             self._fault = f'cannot be activated: {error or type(error).__name__}'
@@ -163,7 +163,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
         return _SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.stop()
+        self._transitions.on_executor(self.stop)
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -171,21 +171,33 @@ class ManagedNode(LifecycleNodeMixin, Node):
         return _SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.stop()
+        self._transitions.on_executor(self.stop)
         self._clear()
         return _SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.stop()
+        self._transitions.on_executor(self.stop)
         self._clear()
         self._fault = 'a transition failed; see the log'
         return _SUCCESS
 
+    def _cannot_be_configured(self, reason: str) -> TransitionCallbackReturn:
+        if not self.closing:
+            self._fault = f'cannot be configured: {reason}'
+            self.report('error', self._fault)
+        return _FAILURE
+
     def _clear(self) -> None:
+        self._transitions.on_executor(self._give_up)
+
+    def _give_up(self) -> None:
         self.unload()
         for publisher in self._outputs:
             self.destroy_lifecycle_publisher(publisher)
         self._outputs.clear()
+
+    def _begin(self) -> None:
+        self._autostart = Autostart(self._start)
 
     def _start(self) -> bool:
         if self.state == 'unconfigured' and not self._transitions.run(self.trigger_configure):

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 
 import rclpy
@@ -32,10 +33,11 @@ def run(create: Callable[[], ManagedNode]) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         code = 0
-    except rclpy_implementation.RCLError:
-        if rclpy.ok():
-            raise
-        code = 0  # a callback was at work when the process was told to end
+    except Exception as error:
+        if isinstance(error, rclpy_implementation.RCLError) and not rclpy.ok():
+            code = 0  # a callback was at work when the process was told to end
+        else:
+            traceback.print_exc()  # here: the process may end below, before Python says it
     finally:
         # A second Ctrl-C must not cut the cleaning up short.
         for number in (signal.SIGINT, signal.SIGTERM):
