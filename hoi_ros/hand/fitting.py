@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from hoi_ros.hand.model import CROSS
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.skeleton import KEYPOINT_NAMES
 from hoi_ros.hand.skeleton import KEYPOINT_SOURCES
@@ -22,10 +23,6 @@ _LENGTHS = np.concatenate([_BONES, _PALM[np.stack(np.triu_indices(6, 1), 1)]])
 # The unknowns: turn and place of the wrist (3 each), angles (5 fingers, 3 joints, 3 axes), shape (10).
 _TURN, _PLACE, _ANGLES, _SHAPE = slice(0, 3), slice(3, 6), slice(6, 51), slice(51, 61)
 _UNKNOWNS = 61
-
-# vector @ _CROSS is the matrix of the cross product, row by row.
-_CROSS = np.zeros((3, 9))
-_CROSS[[0, 0, 1, 1, 2, 2], [7, 5, 2, 6, 3, 1]] = [1, -1, 1, -1, 1, -1]
 _NEXT, _LAST = [1, 2, 0], [2, 0, 1]
 
 _STEPS = 10
@@ -194,7 +191,7 @@ class HandFitter:
         for level in range(3):
             frame = frame @ self._connect[:, level]
             bone, wanted = bones[:, level], (observed[:, level, None] @ frame)[:, 0]
-            axis = ((bone @ _CROSS).reshape(5, 3, 3) @ wanted[..., None])[..., 0]
+            axis = ((bone @ CROSS).reshape(5, 3, 3) @ wanted[..., None])[..., 0]
             sine = np.sqrt((axis * axis).sum(-1, keepdims=True))
             angle = np.arctan2(sine, (bone * wanted).sum(-1, keepdims=True))
             turned = axis * (angle / np.maximum(sine, 1e-9))
@@ -223,7 +220,7 @@ class HandFitter:
         jacobian = self._jacobian_of_place.copy()
         beyond = jacobian[3:].reshape(5, 4, 3, _UNKNOWNS)
         points = state.keypoints[1:].reshape(5, 4, 3)
-        beyond[..., _TURN] = ((state.place - points) @ _CROSS).reshape(5, 4, 3, 3)
+        beyond[..., _TURN] = ((state.place - points) @ CROSS).reshape(5, 4, 3, 3)
         beyond[..., _SHAPE] = (state.after @ self._bones_basis).cumsum(1)
 
         # Each joint's axes in the world, crossed with the way from the joint to each keypoint it moves.
@@ -302,7 +299,7 @@ def _exponential(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rotation vectors (..., 3) → rotation matrices and left Jacobians of SO(3), (..., 3, 3) each."""
     squared = np.maximum((vectors * vectors).sum(-1), 1e-8)[..., None, None]
     angle = np.sqrt(squared)
-    cross = (vectors @ _CROSS).reshape(*vectors.shape, 3)
+    cross = (vectors @ CROSS).reshape(*vectors.shape, 3)
     twice = cross @ cross
     sine, cosine = np.sin(angle) / angle, (1 - np.cos(angle)) / squared
     return (np.eye(3) + sine * cross + cosine * twice,

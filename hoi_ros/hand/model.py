@@ -24,6 +24,10 @@ Array = Any  # np.ndarray or torch.Tensor
 _ARRAYS = ('template', 'shape_basis', 'joints', 'joint_shape_basis', 'tips', 'tip_shape_basis', 'weights',
            'faces', 'axes', 'limits')
 
+CROSS = np.zeros((3, 9), np.float32)
+CROSS[[0, 0, 1, 1, 2, 2], [7, 5, 2, 6, 3, 1]] = [1, -1, 1, -1, 1, -1]
+"""vector @ CROSS is the matrix of the cross product with it, row by row."""
+
 
 class HandGeometry(NamedTuple):
     """A posed hand. vertices (..., V, 3) and keypoints (..., 21, 3) in metres; transforms (..., 16, 4, 4)
@@ -164,20 +168,21 @@ class HandModel:
         joints = self.joints + _along_shape(self.joint_shape_basis, shape)
         tips = self.tips + _along_shape(self.tip_shape_basis, shape)
 
-        turned: list[Array] = [rotations[..., 0, :, :]]
-        placed: list[Array] = [joints[..., 0, :] + translation]
-        for joint in range(1, 16):
-            parent = JOINT_PARENTS[joint]
-            offset = joints[..., joint, :] - joints[..., parent, :]
-            placed.append(placed[parent] + (turned[parent] @ offset[..., None])[..., 0])
-            turned.append(turned[parent] @ rotations[..., joint, :, :])
-        tip_points = []
-        for finger, joint in enumerate(TIP_JOINTS):
-            offset = tips[..., finger, :] - joints[..., joint, :]
-            tip_points.append(placed[joint] + (turned[joint] @ offset[..., None])[..., 0])
-        keypoints = _stack([(placed + tip_points)[source] for source in KEYPOINT_SOURCES], -2)
+        # The joints stand finger by finger, three in a chain that begins at the wrist.
+        own = rotations[..., 1:, :, :].reshape(*batch, 5, 3, 3, 3)
+        bones = (joints[..., 1:, :] - joints[..., JOINT_PARENTS[1:], :]).reshape(*joints.shape[:-2], 5, 3, 3)
+        root = joints[..., 0, :] + translation
+        turned: list[Array] = [rotations[..., :1, :, :]]
+        placed: list[Array] = [root[..., None, :]]
+        for level in range(3):
+            placed.append(placed[-1] + (turned[-1] @ bones[..., level, :, None])[..., 0])
+            turned.append(turned[-1] @ own[..., level, :, :])
+        rotation = _concatenate([turned[0], _stack(turned[1:], -3).reshape(*batch, 15, 3, 3)], -3)
+        position = _concatenate([placed[0], _stack(placed[1:], -2).reshape(*batch, 15, 3)], -2)
+        beyond = tips - joints[..., TIP_JOINTS, :]
+        tip_points = position[..., TIP_JOINTS, :] + (rotation[..., TIP_JOINTS, :, :] @ beyond[..., None])[..., 0]
+        keypoints = _concatenate([position, tip_points], -2)[..., KEYPOINT_SOURCES, :]
 
-        rotation, position = _stack(turned, -3), _stack(placed, -2)
         shift = position - (rotation @ joints[..., None])[..., 0]
         rows = _concatenate([rotation, shift[..., None]], -1)
         bottom = rows[..., :1, :] * 0 + self._last_row(rows)
@@ -213,9 +218,7 @@ def rotation_matrices(vectors: Array) -> Array:
     squared = (vectors * vectors).sum(-1)[..., None, None]
     # The offset keeps the derivative finite at the identity; it moves an angle by less than 1e-8.
     angle = (squared + 1e-16) ** 0.5
-    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
-    zero = x * 0
-    cross = _stack([_stack([zero, -z, y], -1), _stack([z, zero, -x], -1), _stack([-y, x, zero], -1)], -2)
+    cross = (vectors @ _constant(CROSS, vectors)).reshape(*vectors.shape, 3)
     sine, cosine = (np.sin(angle), np.cos(angle)) if isinstance(angle, np.ndarray) else (angle.sin(), angle.cos())
     identity = _constant(np.eye(3, dtype=np.float32), cross)
     return identity + sine / angle * cross + (1 - cosine) / angle ** 2 * (cross @ cross)

@@ -24,6 +24,8 @@ from hoi_ros.stages.estimates import HandEstimate
 
 _SETTINGS = (
     Setting('variant', VARIANTS[0], 'The network: the stronger one, or that of the paper.', choices=VARIANTS),
+    Setting('following_views', 1, 'Turned views of a hand that is followed, whose readings are averaged: more are '
+            'steadier, and each costs a run of the network.', 1, 6, live=True),
 )
 
 
@@ -44,6 +46,10 @@ class DepthPoseNode(HandNode[DepthPoseStage]):
 
     def stage_arguments(self) -> dict[str, Any]:
         return {'variant': self.settings['variant']}
+
+    def tune(self, stage: DepthPoseStage) -> None:
+        super().tune(stage)
+        stage.following_views = self.settings['following_views']
 
     def read(self, stage: DepthPoseStage, frame: Frame) -> list[HandEstimate]:
         depth = depth_of(frame.messages['depth'])

@@ -35,15 +35,17 @@ from hoi_ros.stages.scores import probability
 VARIANTS = ('depth_pose', 'depth_pose_lsps')
 """The network that ships, and the paper's."""
 
-_CANDIDATE, _UNJUDGED = 0.1, 0.2
+_CANDIDATE, _UNJUDGED = 0.05, 0.2
 """Lowest scores of the finder that are worth a look: where the pose network says whether it is a hand, and where the
 network, as the paper's, says nothing of it."""
-_DOUBTFUL = 0.02
+_DOUBTFUL = 0.002
 """What a first glance, cut in the wrong place, finds less surely a hand is not looked at again."""
 _FOLLOWED = 0.5
 """A hand that is followed is given up below this share of the score that a new one needs."""
 _RECENTRE = 0.012
 """A crop whose hand's centre lies further off than this is cut again around it, metres."""
+_LOOKS, _FAR_OFF = 2, 0.02
+"""Where a new hand lies further off its proposal than this, metres, it is looked at again, so often at the most."""
 _SAME_HAND = 0.07
 """Two hands whose centres are nearer than this are one, metres."""
 _SIDE_READ, _SIDE_FITTED = 0.26, 1.5
@@ -105,7 +107,8 @@ class DepthPoseStage(HandFollowing[_Track]):
         min_score: what is less surely a hand is not reported.
         smoothing: filter of the joints over time, or None.
         variant: which network, one of `VARIANTS`.
-        views: turns of the crop whose readings are averaged; each costs one run of the network.
+        views, following_views: turns of the crop whose readings are averaged, for a new hand and for one that is followed;
+            each costs one run of the network.
 
     Raises:
         EngineError, HandModelError: a model is missing or damaged.
@@ -113,12 +116,12 @@ class DepthPoseStage(HandFollowing[_Track]):
 
     def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None,
                  max_hands: int = 2, min_score: float = 0.5, smoothing: OneEuroConfig | None = None,
-                 variant: str = 'depth_pose', views: int = 3) -> None:
+                 variant: str = 'depth_pose', views: int = 3, following_views: int = 1) -> None:
         if variant not in VARIANTS:
             raise ValueError(f'variant is {variant!r}, expected one of {", ".join(VARIANTS)}')
         models = Path(models) if models is not None else models_dir()
         super().__init__(models, max_hands, min_score, smoothing)
-        self.views = views
+        self.views, self.following_views = views, following_views
         self._engine = load_engine(models / variant, backend, threads=threads)
         self._cube = float(self._engine.card.parameters['cube_m'])
         self._size = self._engine.inputs[0].shape[-1]
@@ -187,7 +190,7 @@ class DepthPoseStage(HandFollowing[_Track]):
             track.side_evidence = float(np.clip(0.9 * track.side_evidence + evidence, -12, 12))
             if track.right != reading.right:
                 # The side that the whole track speaks for, not this frame's, is reported.
-                reading = self._glance(depth, camera, reading.centre, track.right, self.views)
+                reading = self._glance(depth, camera, reading.centre, track.right, self.following_views)
             followed.append((track, reading))
         return followed
 
@@ -211,8 +214,10 @@ class DepthPoseStage(HandFollowing[_Track]):
     def candidates(self, depth: np.ndarray, camera: Pinhole,
                    known: Sequence[CropReading] = ()) -> list[CropReading]:
         """What may be a hand, however unsure, away from those that are known; the finder's surest first."""
+        # Where a hand is followed, another one has the next frames to be seen in too.
+        most = self.max_hands if known else self.max_hands + 4
         return [self._read(depth, camera, hand.centre, True, 0.5)
-                for hand in self._finder(depth, camera, self.max_hands + 2, self._proposed)
+                for hand in self._finder(depth, camera, most, self._proposed)
                 if all(np.linalg.norm(hand.centre - reading.centre) > _SAME_HAND for reading in known)]
 
     def _read_region(self, depth: np.ndarray, camera: Pinhole, region: Region) -> CropReading | None:
@@ -236,15 +241,22 @@ class DepthPoseStage(HandFollowing[_Track]):
         has a prior) is always read as both: the side is taken that the network is surer of and whose hand model the
         joints fit better.
         """
-        reading = self._glance(depth, camera, centre, right, self.views if prior_right is None else 1)
+        views = self.following_views if prior_right is None else self.views
+        reading = self._glance(depth, camera, centre, right, views if prior_right is None else 1)
+        if prior_right is not None:
+            for _ in range(_LOOKS):
+                if reading.score < _DOUBTFUL or np.linalg.norm(reading.centre - centre) < _FAR_OFF:
+                    break
+                centre = reading.centre
+                reading = self._glance(depth, camera, centre, right, 1)
         if reading.score < _DOUBTFUL:
             return reading
         if prior_right is not None or np.linalg.norm(reading.centre - centre) > _RECENTRE:
             centre = reading.centre
-            reading = self._glance(depth, camera, centre, right, self.views)
+            reading = self._glance(depth, camera, centre, right, views)
         if reading.score < _DOUBTFUL or (prior_right is None and reading.side_fits >= 0.5):
             return reading
-        other = self._glance(depth, camera, centre, not right, self.views)
+        other = self._glance(depth, camera, centre, not right, views)
         evidence = log_odds(other.side_fits) - log_odds(reading.side_fits)
         if prior_right is None:
             return other if evidence > 0 else reading
