@@ -302,22 +302,26 @@ class ReconstructionStage(HandFollowing[_Track]):
         if not (np.isfinite(root).all() and np.isfinite(vertices).all()):
             raise ValueError('the reconstruction is not finite')
         translation = (root - at_origin.keypoints[self._root]).astype(np.float32)
+        keypoints, vertices = keypoints + root, vertices + root
+        thing = None
+        if track.holds >= 0.5:
+            thing = outputs['object'] if track.right else outputs['object'][self._object_mirror]
+            thing = crop.to_camera(thing) + root
         if track.smoothing:
             # Filtered joints are no hand any more: the model is fitted to them.
-            fit = self._fitters[side].fit(track.smoothing(keypoints + root, stamp))
+            fit = self._fitters[side].fit(track.smoothing(keypoints, stamp))
+            smooth = model.forward(fit.pose, fit.shape, fit.translation)
+            if thing is not None:
+                turn = Rotation.from_rotvec(fit.pose[:3]) * Rotation.from_rotvec(pose[:3]).inv()
+                thing = turn.apply(thing - keypoints[0]) + smooth.keypoints[0]
             pose, shape, translation = fit.pose, fit.shape, fit.translation
-            smooth = model.forward(pose, shape, translation)
-            keypoints, vertices = smooth.keypoints - root, smooth.vertices - root
-        held = None
-        if track.holds >= 0.5:
-            thing = outputs['object']
-            points = crop.to_camera(thing if track.right else thing[self._object_mirror]) + root
-            held = self._object(track.holds, points, vertices + root)
+            keypoints, vertices = smooth.keypoints, smooth.vertices
+        held = None if thing is None else self._object(track.holds, thing, vertices)
         return HandEstimate(
             side=side, side_score=probability(abs(track.side_evidence)), track_id=track.identity,
-            score=track.seen.score, joints=(keypoints + root).astype(np.float32),
+            score=track.seen.score, joints=keypoints.astype(np.float32),
             joint_scores=np.full(21, self._near_joints * track.seen.score, np.float32), pose=pose, shape=shape,
-            translation=translation, vertices=(vertices + root).astype(np.float32), located_by=located_by, held=held)
+            translation=translation, vertices=vertices.astype(np.float32), located_by=located_by, held=held)
 
     def _pose(self, outputs: dict[str, np.ndarray], crop: ViewCrop, side: str) -> np.ndarray:
         """(48,) of the side's hand model in the camera's optical frame, from what was read of a right hand."""

@@ -132,6 +132,17 @@ def test_a_hand_keeps_its_identity_and_starts_anew_when_time_runs_backwards(stag
     assert again.track_id != first.track_id
 
 
+@pytest.mark.parametrize('views', [1, 3])
+def test_following_a_hand_costs_a_run_a_view(frames, views, monkeypatch):
+    stage = DepthPoseStage(max_hands=1, following_views=views)
+    depth, scene = next(pair for pair in frames if read(stage, pair[0], pair[1].camera))
+    identity, runs, network = read(stage, depth, scene.camera)[0].track_id, [], stage._network
+    monkeypatch.setattr(stage, '_network', lambda *crop: runs.append(crop) or network(*crop))
+    hand, = stage(depth, scene.camera, 1 / 30)
+    assert hand.track_id == identity
+    assert len(runs) == views
+
+
 def test_smoothing_steadies_a_resting_hand(frames):
     depth, scene = frames[4]
     rng = np.random.default_rng(0)

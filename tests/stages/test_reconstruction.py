@@ -19,6 +19,7 @@ from hoi_ros.hand.model import mirror_pose
 from hoi_ros.stages import reconstruction
 from hoi_ros.stages.distance import shift_along_ray
 from hoi_ros.stages.estimates import Region
+from hoi_ros.stages.one_euro import OneEuroConfig
 from hoi_ros.stages.rgb_detector import DetectedHand
 from training.data.hand_object import HandObjectSample
 from training.data.rgb_crops import ROOM
@@ -120,6 +121,26 @@ def test_a_perfect_network_gives_the_truth(samples, build, side) -> None:
     model = stage.hand_model(side)
     posed = model.forward(hand.pose, hand.shape, hand.translation)
     np.testing.assert_allclose(posed.vertices, hand.vertices, atol=1e-5)
+
+
+def test_what_a_hand_holds_stays_in_the_smoothed_hand(samples, build) -> None:
+    sample, jump = samples['right'], np.zeros(3)
+
+    def answer(image: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = answer_of(sample)
+        return outputs | {'place': outputs['place'] + jump}
+
+    def in_hand(points: np.ndarray, wrist: np.ndarray, pose: np.ndarray) -> np.ndarray:
+        return Rotation.from_rotvec(pose[:3]).inv().apply(points - wrist)
+
+    stage, seen = build(answer, sample.held.faces, np.arange(len(sample.held.vertices)), smoothing=OneEuroConfig(beta=0))
+    seen.hands, seen.whole = [detection(sample)], sample.image
+    stage(sample.image, sample.camera, 0.0)
+    jump[:2] = 0.3, -0.2
+    hand, = stage(sample.image, sample.camera, 1 / 30)
+    assert 0.001 < np.linalg.norm(hand.joints - sample.keypoints, axis=1).mean() < 0.02
+    np.testing.assert_allclose(in_hand(hand.held.vertices, hand.joints[0], hand.pose),
+                               in_hand(sample.held.placed, sample.keypoints[0], sample.pose), atol=2e-3)
 
 
 @pytest.mark.parametrize('side', ['right', 'left'])
