@@ -58,7 +58,7 @@ _WINDOW = 3.2
 _SAME_HAND = 0.5
 """Two hands whose centres are nearer than this share of the larger one's side are one."""
 _MEMORY = 0.7
-"""What a followed hand's evidence of holding something keeps from frame to frame."""
+"""What a followed hand's evidence of holding something, and of how far it is, keeps from frame to frame."""
 _SIDE_MEMORY = 0.6
 """What its evidence of being a right hand keeps. Frames that follow each other look alike and err alike: any number of
 them counts as two and a half."""
@@ -78,6 +78,8 @@ class _Track:
     velocity: np.ndarray
     stamp: float
     smoothing: OneEuroFilter | None
+    reach: float | None = None
+    """How far the hand was by depth, as a share of how far its size said."""
     fresh: bool = True
 
     @property
@@ -298,7 +300,11 @@ class ReconstructionStage(HandFollowing[_Track]):
         if depth is not None:
             moved = shift_along_ray(vertices + root, model.faces, root, depth, camera)
             if moved is not None:
+                share = float(np.linalg.norm(moved) / np.linalg.norm(root))
+                track.reach = share if track.reach is None else _MEMORY * track.reach + (1 - _MEMORY) * share
                 root, located_by = moved, 'depth'
+        if located_by == 'hand_size' and track.reach is not None:
+            root = root * track.reach
         if not (np.isfinite(root).all() and np.isfinite(vertices).all()):
             raise ValueError('the reconstruction is not finite')
         translation = (root - at_origin.keypoints[self._root]).astype(np.float32)

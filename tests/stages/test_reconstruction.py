@@ -153,8 +153,13 @@ def test_depth_mends_a_wrong_distance(samples, build, side) -> None:
     hand, = stage(sample.image, sample.camera, 0.1, sample.depth)
     assert hand.located_by == 'depth'
     assert np.linalg.norm(hand.joints - sample.keypoints, axis=1).mean() < 0.01
+    # Where depth is missing for a moment, the hand stays where depth has put it.
     blind, = stage(sample.image, sample.camera, 0.2, np.zeros_like(sample.depth))
     assert blind.located_by == 'hand_size'
+    np.testing.assert_allclose(blind.joints, hand.joints, atol=1e-4)
+    stage.reset()
+    anew, = stage(sample.image, sample.camera, 0.2)
+    np.testing.assert_allclose(anew.joints, guessed.joints, atol=1e-4)
     with pytest.raises(ValueError, match='expected 208x208'):
         stage(sample.image, sample.camera, 0.3, sample.depth[:100])
 
