@@ -37,8 +37,9 @@ _SETTLING = 1.0  # seconds from the first answer to the first frame that counts
 _LATE = 0.5  # seconds that the answers to the last frames may take
 _FAREWELL = 4.0  # seconds for a process to end by itself
 
-_ENDS_WITH_THIS = ('setpriv', '--pdeathsig', 'TERM') if shutil.which('setpriv') else ()
-"""Starts a program that Linux ends when this process is killed and cannot end it itself."""
+_ENDS_WITH_PARENT = ('setpriv', '--pdeathsig', 'TERM', 'sh', '-c', '[ "$PPID" -eq "$0" ] && exec "$@"')
+"""Starts a program, the second argument after the number of this process, that Linux ends when this process is killed and
+cannot end it itself; none where this process is gone already."""
 
 SIMULATED_CAMERA = ('-m', 'hoi_ros.nodes.sim_camera', '--ros-args')
 """Arguments of Python that start it; parameters may follow."""
@@ -174,9 +175,10 @@ class Session:
         self._end_processes()
 
     def _start(self, name: str, arguments: Sequence[str]) -> None:
+        lead = (*_ENDS_WITH_PARENT, str(os.getpid())) if shutil.which('setpriv') else ()
         with self._log(name).open('wb') as log, _uninterrupted():
             # A group of its own: Ctrl-C comes to this process alone, which then ends the others in order.
-            self._processes[name] = subprocess.Popen([*_ENDS_WITH_THIS, sys.executable, *arguments], stdout=log,
+            self._processes[name] = subprocess.Popen([*lead, sys.executable, *arguments], stdout=log,
                                                      stderr=subprocess.STDOUT, start_new_session=True)
 
     def _log(self, name: str) -> Path:
