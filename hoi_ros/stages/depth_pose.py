@@ -40,6 +40,8 @@ _CANDIDATE, _UNJUDGED = 0.05, 0.2
 network, as the paper's, says nothing of it."""
 _DOUBTFUL = 0.002
 """What a first glance, cut in the wrong place, finds less surely a hand is not looked at again."""
+_UNLIKELY = 0.2
+"""A proposal that, looked at from the right place, stays below this share of the score that a new hand needs is no hand."""
 _FOLLOWED = 0.5
 """A hand that is followed is given up below this share of the score that a new one needs."""
 _RECENTRE = 0.012
@@ -107,8 +109,8 @@ class DepthPoseStage(HandFollowing[_Track]):
         min_score: what is less surely a hand is not reported.
         smoothing: filter of the joints over time, or None.
         variant: which network, one of `VARIANTS`.
-        views, following_views: turns of the crop whose readings are averaged, for a new hand and for one that is followed;
-            each costs one run of the network.
+        views, following_views: turns of the crop whose readings are averaged, for a new hand and for one that is
+            followed; each costs one run of the network.
 
     Raises:
         EngineError, HandModelError: a model is missing or damaged.
@@ -215,9 +217,9 @@ class DepthPoseStage(HandFollowing[_Track]):
                    known: Sequence[CropReading] = ()) -> list[CropReading]:
         """What may be a hand, however unsure, away from those that are known; the finder's surest first."""
         # Where a hand is followed, another one has the next frames to be seen in too.
-        most = self.max_hands if known else self.max_hands + 4
+        most, least = (self.max_hands, 2 * self._proposed) if known else (self.max_hands + 4, self._proposed)
         return [self._read(depth, camera, hand.centre, True, 0.5)
-                for hand in self._finder(depth, camera, most, self._proposed)
+                for hand in self._finder(depth, camera, most, least)
                 if all(np.linalg.norm(hand.centre - reading.centre) > _SAME_HAND for reading in known)]
 
     def _read_region(self, depth: np.ndarray, camera: Pinhole, region: Region) -> CropReading | None:
@@ -249,7 +251,7 @@ class DepthPoseStage(HandFollowing[_Track]):
                     break
                 centre = reading.centre
                 reading = self._glance(depth, camera, centre, right, 1)
-        if reading.score < _DOUBTFUL:
+        if reading.score < (_DOUBTFUL if prior_right is None else _UNLIKELY * self.min_score):
             return reading
         if prior_right is not None or np.linalg.norm(reading.centre - centre) > _RECENTRE:
             centre = reading.centre
