@@ -38,8 +38,8 @@ _LATE = 0.5  # seconds that the answers to the last frames may take
 _FAREWELL = 4.0  # seconds for a process to end by itself
 
 _ENDS_WITH_PARENT = ('setpriv', '--pdeathsig', 'TERM', 'sh', '-c', '[ "$PPID" -eq "$0" ] && exec "$@"')
-"""Before the number of this process and a program: starts the program so that Linux ends it when this process is killed and
-cannot end it itself, and not at all where this process is gone already."""
+"""Before the number of this process and a program: starts the program so that Linux ends it when this process is killed
+and cannot end it itself, and not at all where this process is gone already."""
 
 SIMULATED_CAMERA = ('-m', 'hoi_ros.nodes.sim_camera', '--ros-args')
 """Arguments of Python that start it; parameters may follow."""

@@ -41,7 +41,7 @@ network, as the paper's, says nothing of it."""
 _DOUBTFUL = 0.002
 """What a first glance, cut in the wrong place, finds less surely a hand is not looked at again."""
 _UNLIKELY = 0.2
-"""A proposal that, looked at from the right place, stays below this share of the score that a new hand needs is no hand."""
+"""A proposal that stays below this share of a new hand's least score, looked at from the right place, is no hand."""
 _FOLLOWED = 0.5
 """A hand that is followed is given up below this share of the score that a new one needs."""
 _RECENTRE = 0.012
