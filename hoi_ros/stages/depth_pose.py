@@ -142,7 +142,7 @@ class DepthPoseStage(HandFollowing[_Track]):
                                             np.array([0, 0, 0.5], np.float32), vertices=False).keypoints
         for _ in range(2):
             self._finder(ball, camera)
-            self._read(ball, camera, np.array([0, 0, 0.5]), True)
+            self._read_followed(ball, camera, np.array([0, 0, 0.5]), True)
             reading = CropReading(rest.astype(float), np.full(21, 0.01), 1.0, 1.0, True)
             self._estimate(self._start(reading, 0.0), reading, ball, camera, 0.0)
         self._warmed_up()
@@ -184,7 +184,7 @@ class DepthPoseStage(HandFollowing[_Track]):
         followed: list[tuple[_Track, CropReading]] = []
         for track in self._tracks[:self.max_hands]:
             step = np.clip(track.velocity * (stamp - track.stamp), -0.06, 0.06)
-            reading = self._read(depth, camera, track.centre + step, track.right)
+            reading = self._read_followed(depth, camera, track.centre + step, track.right)
             if (reading.score < _FOLLOWED * self.min_score
                     or _near(reading, [other for _, other in followed])):
                 continue
@@ -218,7 +218,7 @@ class DepthPoseStage(HandFollowing[_Track]):
         """What may be a hand, however unsure, away from those that are known; the finder's surest first."""
         # Where a hand is followed, another one has the next frames to be seen in too.
         most, least = (self.max_hands, 2 * self._proposed) if known else (self.max_hands + 4, self._proposed)
-        return [self._read(depth, camera, hand.centre, True, 0.5)
+        return [self._read_new(depth, camera, hand.centre, True, 0.5)
                 for hand in self._finder(depth, camera, most, least)
                 if all(np.linalg.norm(hand.centre - reading.centre) > _SAME_HAND for reading in known)]
 
@@ -232,38 +232,41 @@ class DepthPoseStage(HandFollowing[_Track]):
         pixel = np.array([region.x + region.width / 2, region.y + region.height / 2])
         depths = np.unique(np.percentile(seen, [15, 50, 80]).round(2))
         right, prior = region.side != 'left', {'right': 0.99, 'left': 0.01}.get(region.side, 0.5)
-        readings = [self._read(depth, camera, camera.unproject(pixel, z), right, prior) for z in depths]
+        readings = [self._read_new(depth, camera, camera.unproject(pixel, z), right, prior) for z in depths]
         return max(readings, key=lambda reading: reading.score)
 
-    def _read(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool,
-              prior_right: float | None = None) -> CropReading:
-        """Reads the hand near a centre, cutting again around what was read.
-
-        A hand that is followed is cut for the other side too where its own does not fit. One that is not (its side
-        has a prior) is always read as both: the side is taken that the network is surer of and whose hand model the
-        joints fit better.
-        """
-        views = self.following_views if prior_right is None else self.views
-        reading = self._glance(depth, camera, centre, right, views if prior_right is None else 1)
-        if prior_right is not None:
-            for _ in range(_LOOKS):
-                if reading.score < _DOUBTFUL or np.linalg.norm(reading.centre - centre) < _FAR_OFF:
-                    break
-                centre = reading.centre
-                reading = self._glance(depth, camera, centre, right, 1)
-        if reading.score < (_DOUBTFUL if prior_right is None else _UNLIKELY * self.min_score):
-            return reading
-        if prior_right is not None or np.linalg.norm(reading.centre - centre) > _RECENTRE:
+    def _read_followed(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool) -> CropReading:
+        """Reads a hand near where it must be, cutting again around what was read, and for the other side too where its
+        own does not fit."""
+        reading = self._glance(depth, camera, centre, right, self.following_views)
+        if reading.score >= _DOUBTFUL and np.linalg.norm(reading.centre - centre) > _RECENTRE:
             centre = reading.centre
-            reading = self._glance(depth, camera, centre, right, views)
-        if reading.score < _DOUBTFUL or (prior_right is None and reading.side_fits >= 0.5):
+            reading = self._glance(depth, camera, centre, right, self.following_views)
+        if reading.score < _DOUBTFUL or reading.side_fits >= 0.5:
             return reading
-        other = self._glance(depth, camera, centre, not right, views)
-        evidence = log_odds(other.side_fits) - log_odds(reading.side_fits)
-        if prior_right is None:
-            return other if evidence > 0 else reading
-        reading, other = self._fitted(reading), self._fitted(other)
-        evidence = (_SIDE_READ * evidence + _SIDE_FITTED * math.log(reading.residual / other.residual)
+        other = self._glance(depth, camera, centre, not right, self.following_views)
+        return other if other.side_fits > reading.side_fits else reading
+
+    def _read_new(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool,
+                  prior_right: float) -> CropReading:
+        """Reads what may be a hand near a centre, which is looked at again where the hand lies off it.
+
+        A hand is read as both: the side is taken that the network is surer of and whose hand model the joints fit
+        better.
+        """
+        reading = self._glance(depth, camera, centre, right, 1)
+        for _ in range(_LOOKS):
+            if reading.score < _DOUBTFUL or np.linalg.norm(reading.centre - centre) < _FAR_OFF:
+                break
+            centre = reading.centre
+            reading = self._glance(depth, camera, centre, right, 1)
+        if reading.score < _UNLIKELY * self.min_score:
+            return reading
+        centre = reading.centre
+        reading, other = (self._fitted(self._glance(depth, camera, centre, side, self.views))
+                          for side in (right, not right))
+        evidence = (_SIDE_READ * (log_odds(other.side_fits) - log_odds(reading.side_fits))
+                    + _SIDE_FITTED * math.log(reading.residual / other.residual)
                     + log_odds(1 - prior_right if right else prior_right))
         return dataclasses.replace(other if evidence > 0 else reading, side_fits=probability(abs(evidence)))
 
