@@ -36,7 +36,9 @@ def loss(forward: nn.Module, images: Tensor, wanted: Tensor) -> dict[str, Tensor
     return {'distance': (forward(images) - wanted).square().mean()}
 
 
-def test_a_batch_is_learnt(config: LoopConfig) -> None:
+@pytest.mark.parametrize('optimizer', ['adamw', 'muon'])
+def test_a_batch_is_learnt(config: LoopConfig, optimizer: str) -> None:
+    config = dataclasses.replace(config, optimizer=optimizer)
     errors: list[float] = []
 
     def kept(forward: nn.Module, *tensors: Tensor) -> dict[str, Tensor]:
@@ -51,7 +53,9 @@ def test_a_batch_is_learnt(config: LoopConfig) -> None:
     assert not trained.training
 
 
-def test_a_killed_run_goes_on_as_if_it_had_not_been(config: LoopConfig) -> None:
+@pytest.mark.parametrize('optimizer', ['adamw', 'muon'])
+def test_a_killed_run_goes_on_as_if_it_had_not_been(config: LoopConfig, optimizer: str) -> None:
+    config = dataclasses.replace(config, optimizer=optimizer)
     whole, broken = network(), network()
     fit(whole, dataclasses.replace(config, out=config.out / 'whole'), batch, loss, lambda module: {})
 

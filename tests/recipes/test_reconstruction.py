@@ -50,6 +50,20 @@ def test_batches_follow_from_the_step(records: np.ndarray) -> None:
     assert not torch.equal(make(4)[0], make(5)[0])
 
 
+def test_a_left_hand_is_the_mirror_image_with_its_labels(records: np.ndarray) -> None:
+    augmentation = RgbAugmentation(size=64)
+    plain = reconstruction.collate(records, augmentation, None)
+    image, *values = reconstruction.collate(records, augmentation, None, left=3)
+    targets, as_they_are = (reconstruction.ReconstructionTargets(*fields) for fields in (values, plain[1:]))
+    assert targets.right.tolist() == [0] * 3 + [1] * 7
+    torch.testing.assert_close(image[:3], plain[0][:3].flip(-1), rtol=0, atol=0)
+    torch.testing.assert_close(image[3:], plain[0][3:], rtol=0, atol=0)
+    for name in ('keypoints', 'vertices', 'surface', 'place', 'pixels'):
+        ours, expected = (getattr(given, name) for given in (targets, as_they_are))
+        torch.testing.assert_close(ours[:3, ..., 0], -expected[:3, ..., 0], rtol=0, atol=0)
+        torch.testing.assert_close(ours[3:], expected[3:], rtol=0, atol=0)
+
+
 def test_it_learns_what_it_is_shown(records: np.ndarray, tmp_path: Path) -> None:
     torch.manual_seed(0)
     still = RgbAugmentation(size=64, centre=0, scale=0, turn=0, brightness=0, contrast=0, colour=0)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -18,6 +19,8 @@ from torch import Tensor
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
+
+from training.recipes.muon import Muon
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +34,7 @@ class LoopConfig:
     minutes: float = 60.0
     """Wall-clock minutes at the most; the schedule follows whichever of the two budgets runs out first."""
     batch: int = 64
+    optimizer: Literal['adamw', 'muon'] = 'adamw'
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     warm_up: float = 0.02
@@ -79,7 +83,8 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
     fabric.launch()
     fabric.seed_everything(config.seed, verbose=False)
     config.out.mkdir(parents=True, exist_ok=True)
-    optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = {'adamw': torch.optim.AdamW, 'muon': Muon}[config.optimizer](
+        network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     network.to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(network, avg_fn=functools.partial(_average, config.averaging),
                                                   use_buffers=True)

@@ -46,8 +46,9 @@ from training.recipes.reconstruction_losses import ReconstructionTargets
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import reconstruction_loss
 
-LEFT_SHARE = 0.2
-"""Share of a batch that shows left hands, from which a network learns to tell the side; of the rest it learns all."""
+LEFT_SHARE = 0.3
+"""Share of a batch that shows left hands, from which a network learns to tell the side and the places of the joints;
+of the rest it learns all."""
 _VALIDATED = 256
 """Crops of the validation."""
 
@@ -110,13 +111,15 @@ def collate(records: np.ndarray, augmentation: RgbAugmentation, rng: np.random.G
     first `left` show left hands."""
     crops = [cut(record, augmentation, ROOT, CROP_WIDTH, rng) for record in records]
     image = torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2)
-    image[:left] = image[:left].flip(-1)
     targets = ReconstructionTargets(
         *(torch.from_numpy(np.stack(values)) for values in (
             [crop.keypoints for crop in crops], [crop.place for crop in crops], [crop.pixels for crop in crops],
             [crop.vertices for crop in crops],
             records['has_vertices'].astype(np.float32), [crop.surface for crop in crops],
             (records['family'] >= 0).astype(np.float32), (np.arange(len(crops)) >= left).astype(np.float32))))
+    image[:left] = image[:left].flip(-1)
+    for places in (targets.keypoints, targets.place, targets.pixels, targets.vertices, targets.surface):
+        places[:left, ..., 0] *= -1
     return image, *targets
 
 

@@ -67,7 +67,7 @@ class ReconstructionTargets(NamedTuple):
     has_object: Tensor
     """(B,)."""
     right: Tensor
-    """(B,) whether the crop shows a right hand. Of a left one only the side is learned."""
+    """(B,) whether the crop shows a right hand. Of a left one the meshes are not learned."""
 
 
 def reconstruction_loss(result: Reconstruction, targets: ReconstructionTargets,
@@ -88,8 +88,9 @@ def reconstruction_loss(result: Reconstruction, targets: ReconstructionTargets,
                                             losses.earlier)
     if result.votes is not None:
         seen = torch.cat([targets.pixels, targets.keypoints[..., 2:] / VOTED_DEPTH], -1)
-        terms['votes'] = _mean_where((result.votes.places - seen).abs().sum(-1).mean(1), right)
-        terms['voters'] = voters_loss(result.votes.weights, targets.pixels, right)
+        # Those of left hands too: whoever names the fingers of both has learned what tells the sides apart.
+        terms['votes'] = (result.votes.places - seen).abs().sum(-1).mean()
+        terms['voters'] = voters_loss(result.votes.weights, targets.pixels)
         terms['side'] = F.binary_cross_entropy_with_logits(result.right[:, 0].float(), right)
     if losses.association and result.hand_messages:
         terms['association'] = torch.stack([
@@ -140,20 +141,19 @@ def associative_loss(hand_messages: Tensor, object_messages: Tensor, classes: in
     return (target - step @ step).square().sum()
 
 
-def voters_loss(weights: Tensor, pixels: Tensor, counted: Tensor) -> Tensor:
+def voters_loss(weights: Tensor, pixels: Tensor) -> Tensor:
     """Cross-entropy between the cells whose votes count and a bell about each keypoint inside the crop.
 
     Args:
         weights: (B, J, cells²) logarithms, of a square of cells row by row.
         pixels: (B, J, 2) half crops right and down of the centre.
-        counted: (B,) 0 or 1.
     """
     cells = round(weights.shape[-1] ** 0.5)
     line = (torch.arange(cells, device=weights.device) + 0.5) * 2 / cells - 1
     # One cell is 2 / cells half crops wide.
     across, down = (-((line - pixels[..., k:k + 1]) * (cells / 2)).square() / (2 * _BELL ** 2) for k in (0, 1))
     bell = torch.softmax((down[..., :, None] + across[..., None, :]).flatten(-2), -1)
-    inside = (pixels.abs() < 1).all(-1) * counted[:, None]
+    inside = (pixels.abs() < 1).all(-1)
     return _mean_where(-(bell * torch.log_softmax(weights, -1)).sum(-1), inside)
 
 
