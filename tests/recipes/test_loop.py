@@ -2,6 +2,9 @@
 """The training loop: it learns, it averages, it goes on after it was killed as if it had not been."""
 
 import dataclasses
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,3 +156,18 @@ def _logged(folder: Path, name: str) -> list[tuple[int, float]]:
     events = EventAccumulator(str(folder))
     events.Reload()
     return [(event.step, event.value) for event in events.Scalars(name)]
+
+
+def test_two_processes_train_one_network(tmp_path: Path) -> None:
+    script = Path(__file__).with_name('two_processes.py')
+    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((tmp_path / f'{rank}.json').read_text()) for rank in (0, 1))
+    assert first['weights'] == second['weights']
+    assert first['steps'] == second['steps'] > 10 and first['samples'] == 16 * first['steps']
+    # Even numbers of batches go to the one and odd ones to the other.
+    assert first['drawn'] == list(range(0, 2 * first['steps'], 2))
+    assert second['drawn'] == list(range(1, 2 * first['steps'], 2))
+    # One of them makes the samples and one leaves the weights.
+    assert first['made'] == second['made'] == 64
+    assert torch.load(tmp_path / 'run' / 'weights.pt', weights_only=True)['rank'] == 0

@@ -25,7 +25,8 @@ class SamplePool:
     """A file of `capacity` records that workers fill in order of index, then fill anew with later indices.
 
     Rendering is slower than training on a rendered sample, so each sample is drawn several times under other
-    augmentations; the pool holds no more than its capacity on disk, and nothing is kept in git.
+    augmentations; the pool holds no more than its capacity on disk, and nothing is kept in git. Where several processes
+    train on a machine, one to a device, the first of them has the workers and all draw from its file.
 
     Args:
         make: called without arguments in each worker; returns the stream.
@@ -44,7 +45,8 @@ class SamplePool:
             raise ValueError(f'a pool of {capacity} records cannot be shared by {workers} workers: make it a multiple')
         counts, label = path.with_suffix('.counts'), path.with_suffix('.key')
         key = f'{key} {dtype.descr} {capacity} {workers}'
-        if not (path.is_file() and counts.is_file() and label.is_file() and label.read_text() == key):
+        first = not int(os.environ.get('LOCAL_RANK', 0))
+        if first and not (path.is_file() and counts.is_file() and label.is_file() and label.read_text() == key):
             with open(path, 'wb') as file:
                 file.truncate(capacity * dtype.itemsize)
             counts.write_bytes(bytes(8 * workers))
@@ -54,7 +56,7 @@ class SamplePool:
         context = multiprocessing.get_context('spawn')
         self._workers = [context.Process(target=_fill, daemon=True,
                                          args=(make, dtype, path, counts, capacity, number, workers, refresh))
-                         for number in range(workers)]
+                         for number in range(workers if first else 0)]
         for worker in self._workers:
             worker.start()
 

@@ -32,6 +32,7 @@ from training.networks.depth_pose import VotingConfig
 from training.networks.depth_pose import VotingPoseNet
 from training.recipes.loop import LoopConfig
 from training.recipes.loop import fit
+from training.recipes.loop import is_first_process
 from training.recipes.loop import keep
 
 
@@ -221,5 +222,6 @@ def train_vae(recipe: DepthPoseRecipe, pool: SamplePool, augmentation: CropAugme
         return {'vae_error_mm': float(error) * recipe.cube * 500}
 
     fit(vae, config, batch, loss, validate)
-    torch.save(vae.cpu().state_dict(), path)
+    if is_first_process():
+        torch.save(vae.cpu().state_dict(), path)
     return vae.eval()

@@ -105,7 +105,8 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
                disable=not fabric.is_global_zero)
     shown: dict[str, float] = {}
     while True:
-        progress.seconds = time.monotonic() - started
+        # All processes end at the same step and learn at the same rate: by the clock of the first one.
+        progress.seconds = fabric.broadcast(time.monotonic() - started)
         done = max(progress.step / config.steps, progress.seconds / 60 / config.minutes)
         if done >= 1:
             break
@@ -143,12 +144,20 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
 
 
 def keep(trained: nn.Module, config: LoopConfig, progress: Progress, figures: dict[str, float], **more: Any) -> None:
-    """Leaves `<out>/weights.pt` for the export: weights, what they took, what they reached and what a recipe adds."""
+    """Leaves `<out>/weights.pt` for the export: weights, what they took, what they reached and what a recipe adds. Of
+    several processes the first one does."""
+    if not is_first_process():
+        return
     config.out.mkdir(parents=True, exist_ok=True)
     torch.save({'weights': trained.cpu().state_dict(), 'seed': config.seed, 'progress': dataclasses.asdict(progress),
                 'figures': figures, **more}, config.out / 'weights.pt')
     print(f'{config.out}/weights.pt after {progress.samples} samples in {progress.seconds / 60:.0f} min: '
           + ', '.join(f'{name} {value:.4g}' for name, value in figures.items()))
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes; the others, one to each further device, only train."""
+    return not int(os.environ.get('RANK', os.environ.get('LOCAL_RANK', 0)))
 
 
 def _average(decay: float, kept: Tensor, current: Tensor, count: Tensor) -> Tensor:
