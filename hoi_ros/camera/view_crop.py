@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ class ViewCrop:
     turn: float = 0.0
     """Roll of the camera about its axis, radians; the mirror comes first."""
 
-    @property
+    @functools.cached_property
     def _axes(self) -> np.ndarray:
         """(3, 3) rows are the turned camera's axes in the camera's optical frame; left-handed where mirrored."""
         forward = self._ray / np.linalg.norm(self._ray)
@@ -41,11 +42,11 @@ class ViewCrop:
         cosine, sine = np.cos(self.turn), np.sin(self.turn)
         return np.stack([cosine * right + sine * down, cosine * down - sine * right, forward])
 
-    @property
+    @functools.cached_property
     def _ray(self) -> np.ndarray:
         return self.camera.unproject(np.asarray(self.centre, float), np.float64(1))
 
-    @property
+    @functools.cached_property
     def focal(self) -> float:
         """Focal length over half of the square's side: a point at (x, y, z) of the turned camera lies at
         focal · (x, y) / z half squares of the centre."""
