@@ -22,6 +22,7 @@ from training.networks.reconstruction import AttentionExchange
 from training.networks.reconstruction import FinalReconstruction
 from training.networks.reconstruction import ReconstructionConfig
 from training.networks.reconstruction import ReconstructionNet
+from training.networks.reconstruction import Votes
 from training.networks.reconstruction import attend
 from training.networks.reconstruction import neighbours
 from training.networks.reconstruction import spirals
@@ -106,6 +107,30 @@ def test_every_iteration_gives_a_hand_and_an_object(
         assert estimate.keypoints[:, ROOT].abs().max() < 1e-7
     for pair in zip(result.objects, result.objects[1:]):
         assert not torch.equal(*pair)
+
+
+def test_the_hand_begins_where_its_keypoints_are_seen(hand: HandModel) -> None:
+    torch.manual_seed(0)
+    network = ReconstructionNet(dataclasses.replace(SMALL, readout='votes'), hand).eval()
+    turns = Rotation.random(5, random_state=2)
+    pose = np.zeros((5, 48))
+    pose[:, :3] = turns.as_rotvec()
+    points = np.stack([hand.forward(one, np.zeros(10), np.zeros(3), vertices=False).keypoints for one in pose])
+    points = torch.tensor(points - points[:, ROOT:ROOT + 1], dtype=torch.float32)
+    middle = torch.tensor([0.3, -0.2])
+    # Of a crop as wide as the unit of its width, 0.3 m; behind the root in 10 cm.
+    places = torch.cat([points[..., :2] / 0.15 + middle, points[..., 2:] / 0.1], -1)
+    seen = network.hand_estimator(torch.zeros(5, 16), Votes(places, torch.zeros(5, 21, 4)))
+    np.testing.assert_allclose(seen.rotation.numpy(force=True), turns.as_matrix(), atol=1e-5)
+    torch.testing.assert_close(seen.place, torch.cat([middle, torch.zeros(1)]).expand(5, 3))
+    palm = [0, 5, 9, 13, 17]  # the fingers begin relaxed
+    torch.testing.assert_close(seen.keypoints[:, palm], points[:, palm], rtol=0, atol=1e-5)
+
+
+def test_no_shape_lies_outside_of_the_hand_models(hand: HandModel) -> None:
+    estimator = small(hand).hand_estimator
+    shape = estimator(1e3 * torch.randn(6, 16, generator=torch.Generator().manual_seed(4))).shape
+    assert 2.9 < shape.abs().max() <= 3
 
 
 def test_a_negative_iteration_or_a_late_exchange_of_none_is_refused() -> None:

@@ -22,10 +22,13 @@ def test_a_matrix_turns_into_nearly_its_polar_factor(shape: tuple[int, int]) -> 
         assert values.min() > 0.65
 
 
-def test_vectors_follow_adam() -> None:
-    start, gradients = torch.linspace(-1, 1, 5), torch.randn(6, 5, generator=torch.Generator().manual_seed(2))
+@pytest.mark.parametrize('shape', [(6,), (2, 3)])
+def test_vectors_and_last_layers_follow_adam(shape: tuple[int, ...]) -> None:
+    start, gradients = torch.linspace(-1, 1, 6).reshape(shape), torch.randn(
+        6, *shape, generator=torch.Generator().manual_seed(2))
     ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
-    optimizers = Muon([ours], lr=0.01, weight_decay=0.1), torch.optim.AdamW([theirs], lr=0.01, weight_decay=0.1)
+    optimizers = (Muon([{'params': [ours], 'matrices': len(shape) == 1}], lr=0.01, weight_decay=0.1),
+                  torch.optim.AdamW([theirs], lr=0.01, weight_decay=0.1))
     for gradient in gradients:
         for weight, optimizer in zip((ours, theirs), optimizers):
             weight.grad = gradient.clone()

@@ -33,11 +33,12 @@ def main(folder: Path) -> None:
         values = pool.records[np.random.default_rng(number).integers(64, size=8)]
         return (torch.from_numpy(values[:, None] / 64),)
 
-    def loss(network: torch.nn.Module, values: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {'distance': (network(values) - 2 * values).square().mean()}
+    def loss(forward: torch.nn.Module, values: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {'distance': (forward(values) - 2 * values).square().mean()}
 
     torch.manual_seed(1)
     network = torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+    network.register_parameter('unused', torch.nn.Parameter(torch.zeros(2)))
     config = LoopConfig(folder / 'run', minutes=0.05, batch=8, accelerator='cpu', devices=2, precision='32-true',
                         threads=1, every=10, optimizer='muon')
     progress = fit(network, config, batch, loss, lambda module: {})

@@ -53,6 +53,11 @@ class Posterior(nn.Module):
             for layer in (nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(0.2))])
         self.latent = nn.Conv2d(channels[-1], latent, 2)
 
+    @property
+    def heads(self) -> tuple[nn.Module, ...]:
+        """The layers that give results."""
+        return (self.latent,)
+
     def forward(self, crop: Tensor) -> Tensor:
         """(B, 1, 128, 128) in [−1, 1] → (B, 20): after five halvings 4 × 4 is left, so the last map is averaged."""
         return self.latent(self.features(crop)).mean((2, 3))
@@ -106,6 +111,11 @@ class VotingPoseNet(nn.Module):
         self.votes = nn.Conv2d(config.head, 4 * config.joints, 1)
         self.verdict = nn.Sequential(nn.Linear(d, 96), nn.ReLU(inplace=True), nn.Linear(96, 2 + config.joints))
         self.register_buffer('grid', vote_grid(config.size // 8), persistent=False)
+
+    @property
+    def heads(self) -> tuple[nn.Module, ...]:
+        """The layers that give results."""
+        return self.votes, self.verdict[-1]
 
     def forward(self, crop: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(B, 1, S, S) in [−1, 1] →

@@ -51,6 +51,11 @@ class HandFinderNet(nn.Module):
         self.output = nn.Conv2d(config.head, config.outputs, 1)
         nn.init.constant_(self.output.bias[:1], -4.0)
 
+    @property
+    def heads(self) -> tuple[nn.Module, ...]:
+        """The layers that give results."""
+        return (self.output,)
+
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) → heat (B, 1, H/4, W/4), probability that a hand is centred here; place (B, 3, H/4, W/4),
         offset from the cell's centre in cells and depth as (z − 0.7 m) · 2."""

@@ -33,12 +33,15 @@ from training.networks.blocks import voted_places
 from training.networks.resnet import ResNetEncoder
 
 ROOT = KEYPOINT_NAMES.index('middle_mcp')
+_INDEX, _LITTLE = (KEYPOINT_NAMES.index(f'{finger}_mcp') for finger in ('index', 'little'))
 CROP_WIDTH = 0.3
 """Metres that a crop shows at the root's depth where the third number of `place` is 0."""
 _UNIT = VOTED_DEPTH = 0.1
 """Metres; in it the numbers of a mesh around a hand are of the order of one."""
 _POSED_BY = ('template', 'shape_basis', 'joints', 'joint_shape_basis', 'tips', 'tip_shape_basis', 'weights',
              'pose_basis')
+_WIDEST = 3.0
+"""Bound of the numbers of a shape, standard deviations."""
 _LEAST_VARIANCE = 0.1
 _SLOPE = 0.2
 """Of LeakyReLU on negative logits, as in graph attention networks (Veličković et al., 2018)."""
@@ -169,6 +172,12 @@ class ReconstructionNet(nn.Module):
             self.from_object = _exchange(config, self.object_faces, len(self.object_estimator.points), width)
 
     @property
+    def heads(self) -> tuple[nn.Module, ...]:
+        """The layers that give results."""
+        voting = (self.voting.votes, self.side[-1]) if self.voting else ()
+        return self.hand_estimator.regress, self.object_estimator.layers[-1], *voting
+
+    @property
     def hand_faces(self) -> np.ndarray:
         return self.hand_estimator.faces
 
@@ -190,11 +199,11 @@ class ReconstructionNet(nn.Module):
             right = self.side(torch.cat([seen_hand, votes.places.flatten(1)], 1))
             seen_hand = seen_hand + read
         if hand_alone:
-            return Reconstruction((self.hand_estimator(seen_hand),), (), (), (), votes, right)
+            return Reconstruction((self.hand_estimator(seen_hand, votes),), (), (), (), votes, right)
         hand_features = seen_hand
         object_features = seen_object = self.object_encoder(image)[1].mean((2, 3))
         late = self.config.exchange == 'late'
-        hands = [] if late else [self.hand_estimator(seen_hand)]
+        hands = [] if late else [self.hand_estimator(seen_hand, votes)]
         objects, hand_messages, object_messages = [], [], []
         hand_history = object_history = seen_hand.new_zeros(())
         for iteration in range(self.config.iterations):
@@ -209,8 +218,8 @@ class ReconstructionNet(nn.Module):
             object_messages.append(message)
             hand_features = seen_hand + message
             if not late:
-                hands.append(self.hand_estimator(hand_features))
-        return Reconstruction(tuple(hands or [self.hand_estimator(hand_features)]),
+                hands.append(self.hand_estimator(hand_features, votes))
+        return Reconstruction(tuple(hands or [self.hand_estimator(hand_features, votes)]),
                               tuple(objects or [self.object_estimator(object_features)]),
                               tuple(hand_messages), tuple(object_messages), votes, right)
 
@@ -270,7 +279,8 @@ class VotingReadout(nn.Module):
 class HandMeshEstimator(nn.Module):
     """g_HME (section 3.1): one fully connected layer to θ and β, then the hand model.
 
-    It starts at a relaxed hand that shows its palm, fingers up; what the layer gives is added to that.
+    It starts at a relaxed hand that shows its palm, fingers up, or, where keypoints were seen, whose palm lies as they
+    do; what the layer gives is added to that.
     """
 
     def __init__(self, model: HandModel, features: int, rotation: Literal['axis_angle', '6d']) -> None:
@@ -280,7 +290,9 @@ class HandMeshEstimator(nn.Module):
         for name in self._arrays:
             self.register_buffer(name, torch.tensor(getattr(model, name), dtype=torch.float32), persistent=False)
         relaxed = model.pose_of(gesture_angles(model, 'relaxed'))[3:]
-        self.register_buffer('upright', torch.tensor(_upright(model), dtype=torch.float32), persistent=False)
+        rest = model.forward(np.zeros(48), np.zeros(10), np.zeros(3), vertices=False).keypoints
+        self.register_buffer('palm', _palm_frame(torch.tensor(rest, dtype=torch.float32)), persistent=False)
+        self.register_buffer('upright', torch.diag(torch.tensor([1.0, -1, -1])) @ self.palm, persistent=False)
         self._turn = 3 if rotation == 'axis_angle' else 6
         self.regress = nn.Linear(features, self._turn + 45 + 3 + 10)
         nn.init.zeros_(self.regress.weight)
@@ -292,13 +304,20 @@ class HandMeshEstimator(nn.Module):
     def faces(self) -> np.ndarray:
         return self._model.faces
 
-    def forward(self, features: Tensor) -> HandEstimate:
-        """(B, C) → the hand."""
+    def forward(self, features: Tensor, seen: Votes | None = None) -> HandEstimate:
+        """(B, C) and where the keypoints are seen → the hand."""
         # In bfloat16 a fingertip would have its place to half a millimetre.
         with torch.autocast(features.device.type, enabled=False):
             numbers = self.regress(features.to(self.template.dtype))
             turn, fingers, place, shape = numbers.split([self._turn, 45, 3, 10], -1)
-            rotation = self.upright @ (rotation_matrices(turn) if self._turn == 3 else _orthonormal(turn))
+            # Without bounds a network that does not see how the hand is turned learns shapes that lie flat and small
+            # between all turns.
+            shape = _WIDEST * torch.tanh(shape / _WIDEST)
+            start = self.upright
+            if seen is not None:
+                place = torch.cat([place[:, :2] + seen.places[:, ROOT, :2], place[:, 2:]], -1)
+                start = _palm_frame(_metric(seen.places, place).detach()).mT @ self.palm
+            rotation = start @ (rotation_matrices(turn) if self._turn == 3 else _orthonormal(turn))
             hand = dataclasses.replace(self._model, **{name: getattr(self, name) for name in self._arrays})
             pose = torch.cat([torch.zeros_like(fingers[:, :3]), fingers], -1)
             posed = hand.forward(pose, shape, torch.zeros_like(place))
@@ -576,14 +595,19 @@ def _ring(following: dict[int, int], first: int) -> list[int]:
     return ring
 
 
-def _upright(model: HandModel) -> np.ndarray:
-    """(3, 3) turns the hand at rest so that a camera sees its palm, fingers up."""
-    points = model.forward(np.zeros(48), np.zeros(10), np.zeros(3), vertices=False).keypoints
-    up = points[ROOT] - points[0]
-    up = up / np.linalg.norm(up)
-    out = np.cross(points[KEYPOINT_NAMES.index('index_mcp')] - points[KEYPOINT_NAMES.index('little_mcp')], up)
-    out = out / np.linalg.norm(out)
-    return np.diag([1, -1, -1]) @ np.stack([np.cross(up, out), up, out])
+def _metric(places: Tensor, place: Tensor) -> Tensor:
+    """(B, 21, 3) voted places in metres, as if the crop were as wide at all depths as it is at the root's."""
+    half = CROP_WIDTH / 2 * place[:, None, 2:].clamp(-2, 2).exp()
+    return torch.cat([places[..., :2] * half, places[..., 2:] * VOTED_DEPTH], -1)
+
+
+def _palm_frame(keypoints: Tensor) -> Tensor:
+    """(..., 21, 3) keypoints of a right hand → (..., 3, 3), rows: across the palm, from the wrist to the root, and out of
+    the palm."""
+    up = F.normalize(keypoints[..., ROOT, :] - keypoints[..., 0, :], dim=-1)
+    across = keypoints[..., _INDEX, :] - keypoints[..., _LITTLE, :]
+    out = F.normalize(torch.linalg.cross(across, up), dim=-1)
+    return torch.stack([torch.linalg.cross(up, out), up, out], -2)
 
 
 def _orthonormal(numbers: Tensor) -> Tensor:

@@ -36,6 +36,11 @@ class RgbDetectorNet(nn.Module):
         self.config = config = config or RGB_FINDER
         self.finder = HandFinderNet(config)
 
+    @property
+    def heads(self) -> tuple[nn.Module, ...]:
+        """The layers that give results."""
+        return self.finder.heads
+
     def forward(self, image: Tensor) -> RgbMaps:
         """(B, 3, H, W) RGB in [−1, 1]."""
         maps = self.finder.maps(image)

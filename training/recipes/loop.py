@@ -35,6 +35,7 @@ class LoopConfig:
     """Wall-clock minutes at the most; the schedule follows whichever of the two budgets runs out first."""
     batch: int = 64
     optimizer: Literal['adamw', 'muon'] = 'adamw'
+    """muon: Muon for hidden layers, Adam for the layers that a network names in its `heads`."""
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     warm_up: float = 0.02
@@ -79,12 +80,14 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
     """
     if config.threads:
         torch.set_num_threads(config.threads)
-    fabric = Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)
+    # A branch that learns alone leaves the parameters of the others unused.
+    strategy = 'ddp_find_unused_parameters_true' if config.devices > 1 else 'auto'
+    fabric = Fabric(accelerator=config.accelerator, devices=config.devices, strategy=strategy,
+                    precision=config.precision)
     fabric.launch()
     fabric.seed_everything(config.seed, verbose=False)
     config.out.mkdir(parents=True, exist_ok=True)
-    optimizer = {'adamw': torch.optim.AdamW, 'muon': Muon}[config.optimizer](
-        network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = _optimizer(network, config)
     network.to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(network, avg_fn=functools.partial(_average, config.averaging),
                                                   use_buffers=True)
@@ -153,6 +156,15 @@ def keep(trained: nn.Module, config: LoopConfig, progress: Progress, figures: di
                 'figures': figures, **more}, config.out / 'weights.pt')
     print(f'{config.out}/weights.pt after {progress.samples} samples in {progress.seconds / 60:.0f} min: '
           + ', '.join(f'{name} {value:.4g}' for name, value in figures.items()))
+
+
+def _optimizer(network: nn.Module, config: LoopConfig) -> torch.optim.Optimizer:
+    if config.optimizer == 'adamw':
+        return torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    last = {weight for head in getattr(network, 'heads', ()) for weight in head.parameters()}
+    groups = [{'params': [weight for weight in network.parameters() if weight not in last]},
+              {'params': [weight for weight in network.parameters() if weight in last], 'matrices': False}]
+    return Muon([group for group in groups if group['params']], config.learning_rate, config.weight_decay)
 
 
 def is_first_process() -> bool:

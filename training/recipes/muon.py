@@ -21,16 +21,18 @@ class Muon(torch.optim.Optimizer):
     `torch.optim.Muon` takes no convolutions.
 
     Args:
-        parameters: of a network. Those of two or more dimensions are matrices of a row an output.
+        parameters: of a network, or groups of them as for any optimiser. Those of two or more dimensions are matrices of
+            a row an output, but in groups whose `matrices` is False, as that of a network's last layers should be.
         lr: learning rate.
         weight_decay: share of a weight that a step of rate 1 takes away.
         momentum: of matrices.
         betas: of Adam.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float = 0.0, momentum: float = 0.95,
+    def __init__(self, parameters: Iterable[Tensor] | Iterable[dict], lr: float, weight_decay: float = 0.0, momentum: float = 0.95,
                  betas: tuple[float, float] = (0.9, 0.999)) -> None:
-        super().__init__(parameters, {'lr': lr, 'weight_decay': weight_decay, 'momentum': momentum, 'betas': betas})
+        super().__init__(parameters, {'lr': lr, 'weight_decay': weight_decay, 'momentum': momentum, 'betas': betas,
+                                      'matrices': True})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
@@ -40,7 +42,8 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for weight in group['params']:
                 if weight.grad is not None:
-                    way = self._turned(weight, group) if weight.ndim > 1 else self._scaled(weight, group)
+                    turns = weight.ndim > 1 and group['matrices']
+                    way = self._turned(weight, group) if turns else self._scaled(weight, group)
                     weight.mul_(1 - group['lr'] * group['weight_decay']).sub_(way, alpha=group['lr'])
         return loss
 

@@ -86,7 +86,7 @@ class ReconstructionRecipe:
     encoders: bool = True
     """Whether the image encoders learn; the paper's last 100 epochs leave them as they are, at a rate of 1e-5."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(
-        Path('runs/reconstruction'), batch=32, learning_rate=5e-4))
+        Path('runs/reconstruction'), batch=32, optimizer='muon', learning_rate=1.5e-3))
 
 
 class Batches:
