@@ -130,7 +130,8 @@ def test_the_hand_alone_is_a_start_for_both(tmp_path: Path, few_scenes: None) ->
     reconstruction.start_from(network, weights)
     for name, value in network.object_encoder.state_dict().items():
         torch.testing.assert_close(value, kept[f'hand_encoder.{name}'])
-    torch.testing.assert_close(network.voting.votes.weight, kept['voting.votes.weight'])
+    for name in ('voting.votes.weight', 'side.0.weight', 'hand_estimator.regress.weight'):
+        torch.testing.assert_close(network.state_dict()[name], kept[name])
     torch.testing.assert_close(network.from_hand.pool, untouched)
     with pytest.raises(ValueError, match='holds another network: .* differs; give the same widths'):
         reconstruction.start_from(ReconstructionNet(dataclasses.replace(SMALL, widths=(8, 8, 16, 16))), weights)

@@ -153,11 +153,11 @@ class RgbAugmentation:
     """Standard deviation of the crop's centre, shares of its side."""
     scale: float = 0.12
     """Largest change of its side, as a logarithm."""
-    turn: float = 0.5
+    turn: float = 1.0
     """Largest roll of the camera, radians."""
     brightness: float = 0.25
     contrast: float = 0.25
-    colour: float = 0.12
+    colour: float = 0.2
     """Largest gains, as logarithms: of all, about the mean, and of each channel."""
 
 

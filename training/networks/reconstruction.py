@@ -196,7 +196,7 @@ class ReconstructionNet(nn.Module):
         seen_hand, votes, right = coarse.mean((2, 3)), None, None
         if self.voting:
             read, votes = self.voting(fine, coarse)
-            right = self.side(torch.cat([seen_hand, votes.places.flatten(1)], 1))
+            right = self.side(torch.cat([seen_hand, votes.places.detach().flatten(1)], 1))
             seen_hand = seen_hand + read
         if hand_alone:
             return Reconstruction((self.hand_estimator(seen_hand, votes),), (), (), (), votes, right)
@@ -273,7 +273,8 @@ class VotingReadout(nn.Module):
         """Maps (B, C₃, S/16, S/16) and (B, C₄, S/32, S/32) → (B, C₄) and the votes."""
         lifted = F.interpolate(self.lift(coarse), scale_factor=2.0, mode='nearest')
         votes = Votes(*voted_places(self.votes(self.merge(self.lateral(fine) + lifted)), self.grid))
-        return self.read(votes.places.flatten(1)), votes
+        # Votes learn from their own labels: through the perceptron the meshes' errors would drown them.
+        return self.read(votes.places.detach().flatten(1)), votes
 
 
 class HandMeshEstimator(nn.Module):

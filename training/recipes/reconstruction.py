@@ -49,6 +49,8 @@ from training.recipes.reconstruction_losses import reconstruction_loss
 LEFT_SHARE = 0.3
 """Share of a batch that shows left hands, from which a network learns to tell the side and the places of the joints;
 of the rest it learns all."""
+_OF_THE_HAND = 'hand_encoder.', 'object_encoder.', 'hand_estimator.', 'voting.', 'side.'
+"""What a training of the hand alone leaves; the object's encoder begins as the hand's."""
 _VALIDATED = 256
 """Crops of the validation."""
 
@@ -171,10 +173,9 @@ def start_from(network: ReconstructionNet, path: Path) -> None:
     if kept.get('branch') == 'hand':
         for name in [name for name in weights if name.startswith('hand_encoder.')]:
             weights[name.replace('hand_encoder.', 'object_encoder.', 1)] = weights[name]
-        weights = {name: value for name, value in weights.items()
-                   if name.startswith(('hand_encoder.', 'object_encoder.', 'hand_estimator.', 'voting.'))}
+        weights = {name: value for name, value in weights.items() if name.startswith(_OF_THE_HAND)}
     other = [name for name, value in weights.items() if name in own and own[name].shape != value.shape]
-    lacking = [name for name in own if name.startswith(('hand_', 'object_encoder.', 'voting.')) and name not in weights]
+    lacking = [name for name in own if name.startswith(_OF_THE_HAND) and name not in weights]
     if other or lacking:
         raise ValueError(f'{path} holds another network: {(other + lacking)[0]} differs; give the same widths, blocks, '
                          'rotation and readout')
