@@ -45,6 +45,8 @@ class LoopConfig:
     averaging: float = 0.999
     """Decay of the exponential moving average of the weights, which is what is kept."""
     seed: int = 0
+    """Of weights and of the samples' order and augmentation: a run that goes on from another's weights with the same
+    seed is shown the same again."""
     accelerator: str = 'auto'
     devices: int = 1
     precision: str = 'bf16-mixed'
