@@ -59,9 +59,10 @@ _SAME_HAND = 0.5
 """Two hands whose centres are nearer than this share of the larger one's side are one."""
 _MEMORY = 0.7
 """What a followed hand's evidence of holding something, and of how far it is, keeps from frame to frame."""
-_SIDE_MEMORY = 0.6
-"""What its evidence of being a right hand keeps. Frames that follow each other look alike and err alike: any number of
-them counts as two and a half."""
+_SIDE_MEMORY = 0.9
+"""What its evidence of being a right hand keeps, as in `depth_pose`: any number of frames counts as ten."""
+_SURE = 4.0
+"""Log-odds of a side from which on a hand is read as one of that side alone."""
 _TOLD = 9.0
 """Log-odds of a side that somebody said."""
 _SEARCHED_EVERY = 5
@@ -80,7 +81,6 @@ class _Track:
     smoothing: OneEuroFilter | None
     reach: float | None = None
     """How far the hand was by depth, as a share of how far its size said."""
-    fresh: bool = True
 
     @property
     def right(self) -> bool:
@@ -203,7 +203,6 @@ class ReconstructionStage(HandFollowing[_Track]):
                 continue
             if not track.side_told:
                 track.side_evidence = _SIDE_MEMORY * track.side_evidence + log_odds(seen.right)
-            track.fresh = False
             track.holds = _MEMORY * track.holds + (1 - _MEMORY) * seen.holds
             if stamp > track.stamp:
                 track.velocity = (seen.centre - before.centre) / (stamp - track.stamp)
@@ -258,11 +257,11 @@ class ReconstructionStage(HandFollowing[_Track]):
                       self._new_filter())
 
     def _read(self, track: _Track, image: np.ndarray, camera: Pinhole) -> _Reading:
-        """Reads a hand as one of the side that its track speaks for. A new one is read as both: the network says which
-        of the two looks more like a right hand."""
+        """Reads a hand as one of the side that its track speaks for. One whose side is not sure is read as both: the
+        network says which of the two looks more like a right hand."""
         if track.side_told:
             return self._network(track, image, camera, track.right)
-        if track.fresh:
+        if abs(track.side_evidence) < _SURE:
             as_right, as_left = (self._network(track, image, camera, right) for right in (True, False))
             track.side_evidence += as_right.side_odds - as_left.side_odds
             return as_right if track.right else as_left

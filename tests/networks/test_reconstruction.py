@@ -434,8 +434,9 @@ def test_what_is_not_labelled_does_not_count(hand: HandModel) -> None:
     torch.testing.assert_close(whole['joints'], 0.167 * (earlier[-1] + 0.5 * (earlier[0] + earlier[1]) / 2))
 
 
-def test_the_exported_network_is_the_one_that_was_trained(hand: HandModel, tmp_path: Path) -> None:
-    final = FinalReconstruction(small(hand).eval())
+@pytest.mark.parametrize('readout', ['mean', 'votes'])
+def test_the_exported_network_is_the_one_that_was_trained(hand: HandModel, tmp_path: Path, readout: str) -> None:
+    final = FinalReconstruction(small(hand, readout=readout).eval())
     export_onnx(final, {'image': images(1)}, final.outputs, tmp_path, {
         'name': 'reconstruction', 'licence': 'Apache-2.0', 'data': 'none'},
         # The threshold is a step: where rounding moves one vertex across it, the sums jump by its share.

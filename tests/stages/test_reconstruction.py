@@ -215,14 +215,15 @@ def test_the_side_is_that_of_the_crop_that_looks_like_a_right_hand(samples, buil
     hand, = stage(sample.image, sample.camera, 0.5)
     assert hand.side_score == 0.5  # both look alike: a guess
     np.testing.assert_allclose(crops[0], crops[1][..., ::-1], atol=0.15)
-    for right, side in ((0.9, 'right'), (0.1, 'left')):
+    # One that is followed is read again as both while its side is not sure, and once where it is.
+    for right, side, reads in ((0.97, 'right', 1), (0.3, 'left', 2), (0.03, 'left', 1)):
         looks.update({as_right: right, as_left: 1 - right})
         stage.reset()
         hand, = stage(sample.image, sample.camera, 1.0)
-        assert hand.side == side and hand.side_score > 0.9
-    before = len(crops)
-    hand, = stage(sample.image, sample.camera, 1.03)
-    assert hand.side == 'left' and len(crops) == before + 1  # one that is followed is read once
+        assert hand.side == side and hand.side_score > 0.8
+        before = len(crops)
+        hand, = stage(sample.image, sample.camera, 1.03)
+        assert hand.side == side and len(crops) == before + reads
 
 
 def test_what_is_no_hand_or_holds_nothing_is_not_reported(samples, build) -> None:

@@ -317,7 +317,7 @@ class HandMeshEstimator(nn.Module):
             start = self.upright
             if seen is not None:
                 place = torch.cat([place[:, :2] + seen.places[:, ROOT, :2], place[:, 2:]], -1)
-                start = _palm_frame(_metric(seen.places, place).detach()).mT @ self.palm
+                start = _palm_frame(_metric(seen.places, place).detach()).transpose(-1, -2) @ self.palm
             rotation = start @ (rotation_matrices(turn) if self._turn == 3 else _orthonormal(turn))
             hand = dataclasses.replace(self._model, **{name: getattr(self, name) for name in self._arrays})
             pose = torch.cat([torch.zeros_like(fingers[:, :3]), fingers], -1)

@@ -93,7 +93,9 @@ def reconstruction_loss(result: Reconstruction, targets: ReconstructionTargets,
         # Those of left hands too: whoever names the fingers of both has learned what tells the sides apart.
         terms['votes'] = (result.votes.places - seen).abs().sum(-1).mean()
         terms['voters'] = voters_loss(result.votes.weights, targets.pixels)
-        terms['side'] = F.binary_cross_entropy_with_logits(result.right[:, 0].float(), right)
+        doubt = F.binary_cross_entropy_with_logits(result.right[:, 0].float(), right, reduction='none')
+        # As if there were as many left hands as right ones: what is said is evidence, not what the batch holds more of.
+        terms['side'] = (_mean_where(doubt, right) + _mean_where(doubt, 1 - right)) / 2
     if losses.association and result.hand_messages:
         terms['association'] = torch.stack([
             associative_loss(hand, thing, losses.classes)
