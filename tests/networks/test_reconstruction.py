@@ -436,7 +436,11 @@ def test_what_is_not_labelled_does_not_count(hand: HandModel) -> None:
 
 @pytest.mark.parametrize('readout', ['mean', 'votes'])
 def test_the_exported_network_is_the_one_that_was_trained(hand: HandModel, tmp_path: Path, readout: str) -> None:
-    final = FinalReconstruction(small(hand, readout=readout).eval())
+    network = small(hand, readout=readout).eval()
+    if network.voting:
+        # Joints that are all seen in one place would leave the palm's turn to rounding.
+        nn.init.normal_(network.voting.votes.bias, std=0.5, generator=torch.Generator().manual_seed(6))
+    final = FinalReconstruction(network)
     export_onnx(final, {'image': images(1)}, final.outputs, tmp_path, {
         'name': 'reconstruction', 'licence': 'Apache-2.0', 'data': 'none'},
         # The threshold is a step: where rounding moves one vertex across it, the sums jump by its share.
