@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
     torch.manual_seed(1)
     network = torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
     network.register_parameter('unused', torch.nn.Parameter(torch.zeros(2)))
-    config = LoopConfig(folder / 'run', minutes=0.05, batch=8, accelerator='cpu', devices=2, precision='32-true',
+    config = LoopConfig(folder / 'run', minutes=0.1, batch=8, accelerator='cpu', devices=2, precision='32-true',
                         threads=1, every=10, optimizer='muon')
     progress = fit(network, config, batch, loss, lambda module: {})
     pool.close()

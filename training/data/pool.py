@@ -26,7 +26,8 @@ class SamplePool:
 
     Rendering is slower than training on a rendered sample, so each sample is drawn several times under other
     augmentations; the pool holds no more than its capacity on disk, and nothing is kept in git. Where several processes
-    train on a machine, one to a device, the first of them has the workers and all draw from its file.
+    train on a machine, one to a device, the first of them, which starts the others, has the workers and all draw from
+    its file.
 
     Args:
         make: called without arguments in each worker; returns the stream.

@@ -21,16 +21,16 @@ class Muon(torch.optim.Optimizer):
     `torch.optim.Muon` takes no convolutions.
 
     Args:
-        parameters: of a network, or groups of them as for any optimiser. Those of two or more dimensions are matrices of
-            a row an output, but in groups whose `matrices` is False, as that of a network's last layers should be.
+        parameters: of a network, or groups of them as for any optimiser. Those of two or more dimensions are matrices
+            of a row an output, but in groups whose `matrices` is False, as that of a network's last layers should be.
         lr: learning rate.
         weight_decay: share of a weight that a step of rate 1 takes away.
         momentum: of matrices.
         betas: of Adam.
     """
 
-    def __init__(self, parameters: Iterable[Tensor] | Iterable[dict], lr: float, weight_decay: float = 0.0, momentum: float = 0.95,
-                 betas: tuple[float, float] = (0.9, 0.999)) -> None:
+    def __init__(self, parameters: Iterable[Tensor] | Iterable[dict], lr: float, weight_decay: float = 0.0,
+                 momentum: float = 0.95, betas: tuple[float, float] = (0.9, 0.999)) -> None:
         super().__init__(parameters, {'lr': lr, 'weight_decay': weight_decay, 'momentum': momentum, 'betas': betas,
                                       'matrices': True})
 
@@ -64,7 +64,8 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About the nearest matrix (N, M) whose singular values are all the same: they come out between 0.7 and 1.2.
+    """About the nearest matrix (N, M) whose singular values are all the same: they come out between 0.7 and 1.2, but for
+    those that hardly differ from zero.
 
     Five rounds of the quintic iteration of Jordan et al. (2024), here on the smaller Gram matrix: a round's factor is a
     polynomial of it, with which it commutes.
