@@ -10,6 +10,7 @@ import tyro
 from training.evaluation import calibration
 from training.evaluation import depth_pose as depth_pose_evaluation
 from training.evaluation import reconstruction as reconstruction_evaluation
+from training.evaluation import reconstruction_stage
 from training.evaluation import rgb_detector as rgb_detector_evaluation
 from training.evaluation import rgb_video
 from training.evaluation import surface
@@ -34,6 +35,8 @@ _EVALUATE = {'depth_pose': (depth_pose_evaluation.DepthPoseEvaluation, depth_pos
              'score': (calibration.ScoreEvaluation, calibration.evaluate),
              'reconstruction': (reconstruction_evaluation.ReconstructionEvaluation,
                                 reconstruction_evaluation.evaluate),
+             'reconstruction_stage': (reconstruction_stage.ReconstructionStageEvaluation,
+                                      reconstruction_stage.evaluate),
              'rgb_detector': (rgb_detector_evaluation.RgbDetectorEvaluation, rgb_detector_evaluation.evaluate),
              'rgb_video': (rgb_video.RgbVideoEvaluation, rgb_video.evaluate),
              'surface': (surface.SurfaceEvaluation, surface.evaluate)}

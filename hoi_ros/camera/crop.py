@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import cv2
 import numpy as np
@@ -63,6 +64,16 @@ class CubeCrop:
         """
         patch = self.warp(np.asarray(depth, np.float32), size)
         return normalise_depth(patch, float(self.centre[2]), self.side)
+
+    def surface(self, depth: np.ndarray, size: int = 44, most: int = 450) -> np.ndarray:
+        """Points (N, 3), metres, that the camera saw inside the cube, on a grid of size × size, `most` at the most."""
+        patch = self.warp(depth, size)
+        inside = (patch > 0) & (np.abs(patch - self.centre[2]) < self.side / 2)
+        rows, columns = np.nonzero(inside)
+        step = max(1, math.ceil(len(rows) / most))
+        rows, columns = rows[::step], columns[::step]
+        away = (patch[rows, columns] - self.centre[2]) * (2 / self.side)
+        return self.to_camera(np.stack([(columns + 0.5) * 2 / size - 1, (rows + 0.5) * 2 / size - 1, away], -1))
 
     def to_camera(self, normalised: np.ndarray) -> np.ndarray:
         """Normalised points (..., 3) → metres in the camera's optical frame (..., 3)."""

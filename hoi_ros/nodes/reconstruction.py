@@ -44,6 +44,8 @@ _SETTINGS = (
     Setting('image_transport', 'raw', 'How the colours travel; compressed reads <image>/compressed.',
             choices=('raw', 'compressed')),
     Setting('use_depth', True, 'Whether depth tells how far the hands are, where there is any.'),
+    Setting('fit_surface', True, 'Whether, where depth shows a hand, its mesh is moved onto what is observed, pose and '
+            'shape and all; else it moves along its ray alone.', live=True),
     Setting('depth_tolerance', 0.02, 'How far the stamps of an image and its depth may differ, seconds.', 0.0, 1.0),
 )
 
@@ -80,6 +82,10 @@ class ReconstructionNode(HandNode[ReconstructionStage]):
         self._objects = self.create_output(HeldObjectArray, '~/objects', every_frame)
         self._boxes = self.create_output(Detection3DArray, '~/object_boxes', every_frame)
         return stage
+
+    def tune(self, stage: ReconstructionStage) -> None:
+        super().tune(stage)
+        stage.fit_surface = self.settings['fit_surface']
 
     def findings(self) -> list[Finding]:
         remark = [Finding(Level.WARN, self._remark)] if self._remark else []

@@ -311,7 +311,7 @@ class DepthPoseStage(HandFollowing[_Track]):
         side = 'right' if reading.right else 'left'
         fit = reading.fit or self._fit(reading, track.fit)
         crop = CubeCrop(camera, fit.keypoints.mean(0).astype(float), self._cube)
-        fit = self._surfaces[side].refine(fit, reading.weights, surface_points(depth, crop))
+        fit = self._surfaces[side].refine(fit, reading.weights, crop.surface(depth))
         if track.smoothing:
             # Filtered joints are no hand any more: the model is fitted to them once again.
             fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)
@@ -322,17 +322,6 @@ class DepthPoseStage(HandFollowing[_Track]):
             joint_scores=(1 - np.exp(-_GOOD_JOINT / np.maximum(reading.spread, 1e-4))).astype(np.float32),
             pose=fit.pose, shape=fit.shape, translation=fit.translation,
             vertices=self._hands[side].forward(fit.pose, fit.shape, fit.translation).vertices)
-
-
-def surface_points(depth: np.ndarray, crop: CubeCrop, size: int = 44, most: int = 450) -> np.ndarray:
-    """Points (N, 3), metres, that the camera saw inside a cube, on a grid of size × size, `most` at the most."""
-    patch = crop.warp(depth, size)
-    inside = (patch > 0) & (np.abs(patch - crop.centre[2]) < crop.side / 2)
-    rows, columns = np.nonzero(inside)
-    step = max(1, math.ceil(len(rows) / most))
-    rows, columns = rows[::step], columns[::step]
-    away = (patch[rows, columns] - crop.centre[2]) * (2 / crop.side)
-    return crop.to_camera(np.stack([(columns + 0.5) * 2 / size - 1, (rows + 0.5) * 2 / size - 1, away], -1))
 
 
 def _near(reading: CropReading, others: list[CropReading]) -> bool:

@@ -4,7 +4,7 @@
 The network is that of Tse et al., "Collaborative Learning for Hand and Object Reconstruction with Attention-guided
 Graph Convolution" (CVPR 2022). The hand's place comes from a region that is given, else from the frame before, else
 from the RGB detector. What one image does not show, how far the hand is, comes from a depth image where there is one,
-else from how large a hand of that shape looks.
+else from how large a hand of that shape looks; a depth image also moves pose and shape until the hand's mesh lies on it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.camera.view_crop import outline
 from hoi_ros.engines import load_engine
+from hoi_ros.hand.fitting import HandFit
 from hoi_ros.hand.model import mirror_pose
+from hoi_ros.hand.surface_fit import SurfaceFitConfig
+from hoi_ros.hand.surface_fit import SurfaceFitter
 from hoi_ros.hand.surface_fit import vertex_normals
 from hoi_ros.resources import ResourceError
 from hoi_ros.resources import models_dir
@@ -67,6 +71,10 @@ _TOLD = 9.0
 """Log-odds of a side that somebody said."""
 _SEARCHED_EVERY = 5
 """Frames between two looks at the whole image while a hand is followed."""
+_CUBE = 0.27
+"""Side of the cube about a hand, metres, in which depth shows its surface."""
+_ON_DEPTH = SurfaceFitConfig(steps=4, reach=0.02, keypoint_noise=0.03)
+"""A hand read from one image is further from its surface than one read from depth (chosen on 150 validation images)."""
 
 
 @dataclasses.dataclass
@@ -116,6 +124,8 @@ class ReconstructionStage(HandFollowing[_Track]):
         max_hands: hands at the most.
         min_score: what is less surely a hand is not reported.
         smoothing: filter of the joints over time, or None.
+        fit_surface: whether, where depth shows it, a hand moves onto the observed surface, pose and shape and all;
+            else it moves along its ray alone.
 
     Attributes:
         object_faces: (F, 3) triangles of `ObjectEstimate.vertices`, counter-clockwise from outside.
@@ -126,9 +136,12 @@ class ReconstructionStage(HandFollowing[_Track]):
     """
 
     def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None,
-                 max_hands: int = 2, min_score: float = 0.5, smoothing: OneEuroConfig | None = None) -> None:
+                 max_hands: int = 2, min_score: float = 0.5, smoothing: OneEuroConfig | None = None,
+                 fit_surface: bool = True) -> None:
         models = Path(models) if models is not None else models_dir()
         super().__init__(models, max_hands, min_score, smoothing)
+        self.fit_surface = fit_surface
+        self._surfaces = {side: SurfaceFitter(model, _ON_DEPTH) for side, model in self._hands.items()}
         self._detector = RgbDetector(models, backend, threads)
         folder = models / 'reconstruction'
         self._engine = load_engine(folder, backend, threads=threads)
@@ -137,6 +150,7 @@ class ReconstructionStage(HandFollowing[_Track]):
         self._root, self._room = int(parameters['root']), float(parameters['room'])
         self._crop_width = float(parameters['crop_width_m'])
         self._near_joints = float(parameters.get('joints_within_2_cm', 1.0))
+        self._near_on_depth = float(parameters.get('joints_within_2_cm_on_depth', self._near_joints))
         self.remark = str(parameters.get('remark', ''))
         mesh = read_arrays(folder / OBJECT_MESH, ('faces', 'mirror'))
         self.object_faces, self._object_mirror = mesh['faces'], mesh['mirror']
@@ -306,27 +320,31 @@ class ReconstructionStage(HandFollowing[_Track]):
             root = root * track.reach
         if not (np.isfinite(root).all() and np.isfinite(vertices).all()):
             raise ValueError('the reconstruction is not finite')
-        translation = (root - at_origin.keypoints[self._root]).astype(np.float32)
         keypoints, vertices = keypoints + root, vertices + root
-        thing = None
-        if track.holds >= 0.5:
-            thing = outputs['object'] if track.right else outputs['object'][self._object_mirror]
-            thing = crop.to_camera(thing) + root
+        translation = (root - at_origin.keypoints[self._root]).astype(np.float32)
+        fit = read = HandFit(pose, shape, translation, 0.0, keypoints.astype(np.float32))
+        near = self._near_joints
+        if located_by == 'depth' and self.fit_surface:
+            near = self._near_on_depth
+            points = CubeCrop(camera, keypoints.mean(0), _CUBE).surface(depth)
+            fit = self._surfaces[side].refine(fit, np.ones(21), points)
         if track.smoothing:
             # Filtered joints are no hand any more: the model is fitted to them.
-            fit = self._fitters[side].fit(track.smoothing(keypoints, stamp))
-            smooth = model.forward(fit.pose, fit.shape, fit.translation)
-            if thing is not None:
-                turn = Rotation.from_rotvec(fit.pose[:3]) * Rotation.from_rotvec(pose[:3]).inv()
-                thing = turn.apply(thing - keypoints[0]) + smooth.keypoints[0]
-            pose, shape, translation = fit.pose, fit.shape, fit.translation
-            keypoints, vertices = smooth.keypoints, smooth.vertices
+            fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)
+        if fit is not read:
+            keypoints, vertices = fit.keypoints, model.forward(fit.pose, fit.shape, fit.translation).vertices
+        thing = None
+        if track.holds >= 0.5:
+            thing = crop.to_camera(outputs['object'] if track.right else outputs['object'][self._object_mirror])
+            # What is held moves as the palm does.
+            turn = Rotation.from_rotvec(fit.pose[:3]) * Rotation.from_rotvec(pose[:3]).inv()
+            thing = turn.apply(thing + root - read.keypoints[0]) + fit.keypoints[0]
         held = None if thing is None else self._object(track.holds, thing, vertices)
         return HandEstimate(
             side=side, side_score=probability(abs(track.side_evidence)), track_id=track.identity,
             score=track.seen.score, joints=keypoints.astype(np.float32),
-            joint_scores=np.full(21, self._near_joints * track.seen.score, np.float32), pose=pose, shape=shape,
-            translation=translation, vertices=vertices.astype(np.float32), located_by=located_by, held=held)
+            joint_scores=np.full(21, near * track.seen.score, np.float32), pose=fit.pose, shape=fit.shape,
+            translation=fit.translation, vertices=vertices.astype(np.float32), located_by=located_by, held=held)
 
     def _pose(self, outputs: dict[str, np.ndarray], crop: ViewCrop, side: str) -> np.ndarray:
         """(48,) of the side's hand model in the camera's optical frame, from what was read of a right hand."""

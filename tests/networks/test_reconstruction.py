@@ -75,8 +75,8 @@ def test_the_encoder_is_resnet_18() -> None:
     encoder = ResNetEncoder()
     # 11,689,512 less the classifier of 1000 classes.
     assert parameters(encoder) == 11_689_512 - 513_000
-    fine, coarse = encoder.eval()(images(2, 64))
-    assert fine.shape == (2, 256, 4, 4) and coarse.shape == (2, 512, 2, 2)
+    detail, fine, coarse = encoder.eval()(images(2, 64))
+    assert detail.shape == (2, 128, 8, 8) and fine.shape == (2, 256, 4, 4) and coarse.shape == (2, 512, 2, 2)
     sizes: list[tuple[int, ...]] = []
     for layer in encoder.layers:
         layer.register_forward_hook(lambda module, inputs, output: sizes.append(tuple(output.shape[1:3])))

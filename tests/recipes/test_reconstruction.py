@@ -136,6 +136,15 @@ def test_the_hand_alone_is_a_start_for_both(tmp_path: Path, few_scenes: None) ->
     with pytest.raises(ValueError, match='holds another network: .* differs; give the same widths'):
         reconstruction.start_from(ReconstructionNet(dataclasses.replace(SMALL, widths=(8, 8, 16, 16))), weights)
 
+    whole = tmp_path / 'whole.pt'
+    torch.save({**torch.load(weights, weights_only=True), 'branch': 'both'}, whole)
+    reconstruction.train(dataclasses.replace(alone, start=whole, loop=loop(tmp_path / 'on', steps=2, batch=9)))
+    on = torch.load(tmp_path / 'on' / 'weights.pt', weights_only=True)
+    assert on['branch'] == 'both'
+    assert not torch.equal(on['weights']['voting.votes.weight'], kept['voting.votes.weight'])
+    for name in ('object_encoder.layers.0.0.weight', 'object_estimator.of_point.weight', 'from_hand.pool'):
+        torch.testing.assert_close(on['weights'][name], kept[name], rtol=0, atol=0)
+
 
 def test_the_ablation_prints_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                        capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,6 @@ from hoi_ros.engines import EngineError
 from hoi_ros.hand.model import HandModel
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.depth_pose import DepthPoseStage
-from hoi_ros.stages.depth_pose import surface_points
 from hoi_ros.stages.estimates import Region
 from hoi_ros.stages.one_euro import OneEuroConfig
 from training.data.scenes import SceneConfig
@@ -160,12 +159,12 @@ def test_surface_points_are_what_the_cube_holds():
     depth[200:280, 300:360] = 0.5
     depth[200:280, 360:420] = 0.9
     crop = CubeCrop(CAMERA, CAMERA.unproject(np.array([340.0, 240.0]), 0.5), 0.27)
-    points = surface_points(depth, crop)
+    points = crop.surface(depth)
     assert 40 < len(points) <= 600
     np.testing.assert_allclose(points[:, 2], 0.5, atol=1e-6)
     pixels = CAMERA.project(points)
     assert ((pixels > [295, 195]) & (pixels < [365, 285])).all()
-    assert not len(surface_points(np.full((480, 640), np.nan, np.float32), crop))
+    assert not len(crop.surface(np.full((480, 640), np.nan, np.float32)))
 
 
 def test_a_damaged_model_is_named(tmp_path):

@@ -18,6 +18,7 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
 from hoi_ros.stages import reconstruction
 from hoi_ros.stages.distance import shift_along_ray
+from hoi_ros.stages.estimates import HandEstimate
 from hoi_ros.stages.estimates import Region
 from hoi_ros.stages.one_euro import OneEuroConfig
 from hoi_ros.stages.rgb_detector import DetectedHand
@@ -146,7 +147,8 @@ def test_what_a_hand_holds_stays_in_the_smoothed_hand(samples, build) -> None:
 @pytest.mark.parametrize('side', ['right', 'left'])
 def test_depth_mends_a_wrong_distance(samples, build, side) -> None:
     sample = samples[side]
-    stage, seen = build(lambda image: answer_of(sample, 1.12), sample.held.faces, np.arange(len(sample.held.vertices)))
+    stage, seen = build(lambda image: answer_of(sample, 1.12), sample.held.faces, np.arange(len(sample.held.vertices)),
+                        fit_surface=False)
     seen.hands, seen.whole = [detection(sample)], sample.image
     guessed, = stage(sample.image, sample.camera, 0.0)
     assert np.linalg.norm(guessed.joints - sample.keypoints, axis=1).mean() > 0.03
@@ -162,6 +164,34 @@ def test_depth_mends_a_wrong_distance(samples, build, side) -> None:
     np.testing.assert_allclose(anew.joints, guessed.joints, atol=1e-4)
     with pytest.raises(ValueError, match='expected 208x208'):
         stage(sample.image, sample.camera, 0.3, sample.depth[:100])
+
+
+@pytest.mark.parametrize('side', ['right', 'left'])
+def test_depth_mends_a_wrong_pose(samples, build, side) -> None:
+    sample = samples[side]
+
+    def answer(image: np.ndarray) -> dict[str, np.ndarray]:
+        outputs, turn = answer_of(sample, 1.1), Rotation.from_rotvec([0.35, -0.3, 0.2]).as_matrix()
+        return outputs | {'rotation': turn @ outputs['rotation'], 'object': outputs['object'] @ turn.T}
+
+    stage, seen = build(answer, sample.held.faces, np.arange(len(sample.held.vertices)))
+    seen.hands, seen.whole = [detection(sample)], sample.image
+    mended, = stage(sample.image, sample.camera, 0.0, sample.depth)
+    stage.fit_surface = False
+    moved, = stage(sample.image, sample.camera, 0.1, sample.depth)
+    assert moved.located_by == mended.located_by == 'depth'
+
+    def off(hand: HandEstimate) -> float:
+        return float(np.linalg.norm(hand.joints - sample.keypoints, axis=1).mean())
+
+    def off_object(hand: HandEstimate) -> float:
+        return float(np.linalg.norm(hand.held.vertices - sample.held.placed, axis=1).mean())
+    assert off(moved) > 0.015 and off(mended) < 0.8 * off(moved)
+    # What is held moves with the palm, which there is more of to see than of fingers.
+    assert off_object(mended) < 0.5 * off_object(moved)
+    posed = stage.hand_model(side).forward(mended.pose, mended.shape, mended.translation)
+    np.testing.assert_allclose(posed.vertices, mended.vertices, atol=1e-5)
+    np.testing.assert_allclose(posed.keypoints, mended.joints, atol=1e-5)
 
 
 def test_a_wall_behind_the_hand_is_not_the_hand() -> None:

@@ -174,7 +174,7 @@ class ReconstructionNet(nn.Module):
     @property
     def heads(self) -> tuple[nn.Module, ...]:
         """The layers that give results."""
-        voting = (self.voting.votes, self.side[-1]) if self.voting else ()
+        voting = (self.voting.votes, self.voting.corrections, self.side[-1]) if self.voting else ()
         return self.hand_estimator.regress, self.object_estimator.layers[-1], *voting
 
     @property
@@ -192,16 +192,16 @@ class ReconstructionNet(nn.Module):
         The features that an iteration improves are always those of the image (algorithm 1), not those of the
         iteration before (equation 6).
         """
-        fine, coarse = self.hand_encoder(image)
+        detail, fine, coarse = self.hand_encoder(image)
         seen_hand, votes, right = coarse.mean((2, 3)), None, None
         if self.voting:
-            read, votes = self.voting(fine, coarse)
+            read, votes = self.voting(detail, fine, coarse)
             right = self.side(torch.cat([seen_hand, votes.places.detach().flatten(1)], 1))
             seen_hand = seen_hand + read
         if hand_alone:
             return Reconstruction((self.hand_estimator(seen_hand, votes),), (), (), (), votes, right)
         hand_features = seen_hand
-        object_features = seen_object = self.object_encoder(image)[1].mean((2, 3))
+        object_features = seen_object = self.object_encoder(image)[-1].mean((2, 3))
         late = self.config.exchange == 'late'
         hands = [] if late else [self.hand_estimator(seen_hand, votes)]
         objects, hand_messages, object_messages = [], [], []
@@ -256,25 +256,40 @@ class FinalReconstruction(nn.Module):
 
 
 class VotingReadout(nn.Module):
-    """Where an encoder's maps see the 21 keypoints, as features beside their average."""
+    """Where an encoder's maps see the 21 keypoints, as features beside their average.
+
+    Cells of a sixteenth of the crop's pixels vote, which see the whole hand; the four finer cells in each correct its
+    vote by what they see from near.
+    """
 
     def __init__(self, config: ReconstructionConfig) -> None:
         super().__init__()
-        fine, coarse = config.widths[-2:]
+        detail, fine, coarse = config.widths[-3:]
         self.lateral = ConvNormAct(fine, fine, 1)
         self.lift = ConvNormAct(coarse, fine, 1)
         self.merge = ConvNormAct(fine, fine)
         self.votes = nn.Conv2d(fine, 4 * 21, 1)
+        self.near = ConvNormAct(detail, detail, 1)
+        self.far = ConvNormAct(fine, detail, 1)
+        self.sharpen = nn.Sequential(ConvNormAct(detail, detail), ConvNormAct(detail, detail))
+        self.corrections = nn.Conv2d(detail, 4 * 21, 1)
+        nn.init.zeros_(self.corrections.weight)
+        nn.init.zeros_(self.corrections.bias)
         self.read = nn.Sequential(nn.Linear(3 * 21, coarse), nn.ReLU(), nn.Linear(coarse, coarse), nn.ReLU(),
                                   nn.Linear(coarse, coarse))
-        self.register_buffer('grid', vote_grid(config.size // 16), persistent=False)
+        self.register_buffer('grid', vote_grid(config.size // 16 * 2), persistent=False)
 
-    def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Votes]:
-        """Maps (B, C₃, S/16, S/16) and (B, C₄, S/32, S/32) → (B, C₄) and the votes."""
-        lifted = F.interpolate(self.lift(coarse), scale_factor=2.0, mode='nearest')
-        votes = Votes(*voted_places(self.votes(self.merge(self.lateral(fine) + lifted)), self.grid))
+    def forward(self, detail: Tensor, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Votes]:
+        """Maps (B, C₂, S/8, S/8), (B, C₃, S/16, S/16) and (B, C₄, S/32, S/32) → (B, C₄) and the votes."""
+        merged = self.merge(self.lateral(fine) + _doubled(self.lift(coarse)))
+        corrections = self.corrections(self.sharpen(self.near(detail) + _doubled(self.far(merged))))
+        votes = Votes(*voted_places(_doubled(self.votes(merged)) + corrections, self.grid))
         # Votes learn from their own labels: through the perceptron the meshes' errors would drown them.
         return self.read(votes.places.detach().flatten(1)), votes
+
+
+def _doubled(maps: Tensor) -> Tensor:
+    return F.interpolate(maps, scale_factor=2.0, mode='nearest')
 
 
 class HandMeshEstimator(nn.Module):
@@ -603,8 +618,8 @@ def _metric(places: Tensor, place: Tensor) -> Tensor:
 
 
 def _palm_frame(keypoints: Tensor) -> Tensor:
-    """(..., 21, 3) keypoints of a right hand → (..., 3, 3), rows: across the palm, from the wrist to the root, and out of
-    the palm."""
+    """(..., 21, 3) keypoints of a right hand → (..., 3, 3), rows: across the palm, from the wrist to the root, and out
+    of the palm."""
     up = F.normalize(keypoints[..., ROOT, :] - keypoints[..., 0, :], dim=-1)
     across = keypoints[..., _INDEX, :] - keypoints[..., _LITTLE, :]
     out = F.normalize(torch.linalg.cross(across, up), dim=-1)

@@ -28,7 +28,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNetEncoder(nn.Module):
-    """ResNet up to its last map: an RGB image in, the maps of its last two stages out.
+    """ResNet up to its last map: an RGB image in, the maps of its last three stages out.
 
     Args:
         widths: channels of the four stages; the last is the number of features. ResNet-18 has 64, 128, 256, 512.
@@ -44,18 +44,21 @@ class ResNetEncoder(nn.Module):
         self.features = widths[-1]
         self.frozen = False
         layers: list[nn.Module] = [ConvNormAct(3, widths[0], 7, 2), nn.MaxPool2d(3, 2, 1)]
-        inputs = widths[0]
+        inputs, self._ends = widths[0], []
         for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             for block in range(count):
                 layers.append(BasicBlock(inputs, width, 2 if stage and not block else 1))
                 inputs = width
+            self._ends.append(len(layers))
         self.layers = nn.Sequential(*layers)
-        self._last = len(layers) - blocks[-1]
 
     def train(self, mode: bool = True) -> ResNetEncoder:
         return super().train(mode and not self.frozen)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) → (B, C, H/16, W/16) and (B, features, H/32, W/32); H and W are best multiples of 32."""
-        fine = self.layers[:self._last](image)
-        return fine, self.layers[self._last:](fine)
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3, H, W) → (B, C₂, H/8, W/8), (B, C₃, H/16, W/16) and (B, features, H/32, W/32); H and W are best
+        multiples of 32."""
+        _, second, third, _ = self._ends
+        detail = self.layers[:second](image)
+        fine = self.layers[second:third](detail)
+        return detail, fine, self.layers[third:](fine)

@@ -143,14 +143,15 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     pool = SamplePool(make, stream.dtype, recipe.pool, f'{recipe.data} {recipe.root} window {window} '
                       + generator_key(recipe.loop.seed, 'train'), recipe.capacity, recipe.workers, recipe.refresh)
     augmentation = RgbAugmentation(size=recipe.network.size)
+    learned = 'hand'
     held = _stream(recipe, window, 'validation')
     validation = np.stack([held[index] for index in range(_VALIDATED)])
     if recipe.start and recipe.start.is_dir():
         image = normalised(collate(validation[:64], augmentation, None)[0])
-        anew = load_weights(FinalReconstruction(network), recipe.start, image, partly=True)
+        anew, learned = load_weights(FinalReconstruction(network), recipe.start, image, partly=True), 'both'
         print(f'{recipe.start} is gone on from; learned anew: {", ".join(anew)}')
     elif recipe.start:
-        start_from(network, recipe.start)
+        learned = start_from(network, recipe.start)
     try:
         pool.wait(recipe.first)
         progress, figures = train_network(network, recipe.losses, recipe.loop, augmentation,
@@ -158,12 +159,15 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     finally:
         pool.close()
     keep(network, recipe.loop, progress, figures, network=dataclasses.asdict(recipe.network), data=recipe.data,
-         branch=recipe.branch)
+         branch='both' if 'both' in (recipe.branch, learned) else 'hand')
     return figures
 
 
-def start_from(network: ReconstructionNet, path: Path) -> None:
+def start_from(network: ReconstructionNet, path: Path) -> str:
     """Takes over the weights of an earlier training that this network has, too, whatever exchange either has.
+
+    Returns:
+        Which branches have learned: 'both' or 'hand'.
 
     Raises:
         ValueError: that network is of another size or readout.
@@ -180,6 +184,7 @@ def start_from(network: ReconstructionNet, path: Path) -> None:
         raise ValueError(f'{path} holds another network: {(other + lacking)[0]} differs; give the same widths, blocks, '
                          'rotation and readout')
     network.load_state_dict({**own, **{name: value for name, value in weights.items() if name in own}})
+    return kept.get('branch', 'both')
 
 
 def train_network(network: ReconstructionNet, losses: ReconstructionLosses, loop: LoopConfig,

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of the whole stage, on a few images."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.engines import Card
+from hoi_ros.resources import models_dir
+from training.evaluation.reconstruction_stage import ReconstructionStageEvaluation
+from training.evaluation.reconstruction_stage import WAYS
+from training.evaluation.reconstruction_stage import evaluate
+from training.evaluation.reconstruction_stage import match
+
+CAMERA = Pinhole(640, 480, 600.0, 600.0, 319.5, 239.5)
+
+
+def test_depth_puts_hands_in_their_place(tmp_path: Path) -> None:
+    models = tmp_path / 'models'
+    shutil.copytree(models_dir(), models)
+    config = ReconstructionStageEvaluation(frames=5, models=models, split='validation', workers=1,
+                                           out=tmp_path / 'figures.json', card=True)
+    figures = evaluate(config)
+    assert set(figures) == set(WAYS) and config.out.is_file()
+    colour, distance, surface = figures.values()
+    assert 0.5 < colour['found'] <= 1 and colour['hands'] == surface['hands'] >= 4
+    assert surface['joints_mm'] < distance['joints_mm'] < colour['joints_mm']
+    # To move along the ray changes where a hand is, not how it is.
+    np.testing.assert_allclose(distance['from_wrist_mm'], colour['from_wrist_mm'], rtol=1e-3)
+    kept = Card.load(models / 'reconstruction').parameters['joints_within_2_cm_on_depth']
+    assert kept == pytest.approx(surface['joints_within_2_cm'], abs=1e-4)
+
+
+def test_a_reported_hand_is_one_hand_of_the_image() -> None:
+    rng = np.random.default_rng(0)
+
+    def hand(x: float) -> SimpleNamespace:
+        points = rng.uniform(-0.08, 0.08, (21, 3)) + [x, 0, 0.6]
+        return SimpleNamespace(keypoints=points, joints=points, camera=CAMERA)
+    first, second = hand(-0.15), hand(0.15)
+    frame = SimpleNamespace(hands=(first, second))
+    assert match([second, first], frame) == [first, second]
+    assert match([first], frame) == [first, None]
+    twice = SimpleNamespace(joints=first.joints + 0.001)
+    assert match([first, twice], frame) == [first, None]
+    assert match([], frame) == [None, None]
+    assert match([hand(0.0)], frame) == [None, None]
