@@ -87,6 +87,8 @@ class _Track:
     velocity: np.ndarray
     stamp: float
     smoothing: OneEuroFilter | None
+    holds_read: bool = False
+    """Whether `holds` is what the network says, and no longer what the detector says, which sees less of it."""
     reach: float | None = None
     """How far the hand was by depth, as a share of how far its size said."""
 
@@ -113,6 +115,11 @@ class _Reading:
     def side_odds(self) -> float:
         """Log-odds that the hand is one of the side that it was cut for; 0 of a network that does not say."""
         return log_odds(float(self.outputs['right'][0])) if 'right' in self.outputs else 0.0
+
+    @property
+    def holds(self) -> float | None:
+        """Probability that the hand holds something or reaches for it; None of a network that does not say."""
+        return float(self.outputs['holds'][0]) if 'holds' in self.outputs else None
 
 
 class ReconstructionStage(HandFollowing[_Track]):
@@ -217,7 +224,8 @@ class ReconstructionStage(HandFollowing[_Track]):
                 continue
             if not track.side_told:
                 track.side_evidence = _SIDE_MEMORY * track.side_evidence + log_odds(seen.right)
-            track.holds = _MEMORY * track.holds + (1 - _MEMORY) * seen.holds
+            if not track.holds_read:
+                track.holds = _MEMORY * track.holds + (1 - _MEMORY) * seen.holds
             if stamp > track.stamp:
                 track.velocity = (seen.centre - before.centre) / (stamp - track.stamp)
             track.seen, track.stamp = seen, stamp
@@ -301,6 +309,9 @@ class ReconstructionStage(HandFollowing[_Track]):
                   stamp: float) -> HandEstimate:
         reading = self._read(track, image, camera)
         crop, outputs = reading.crop, reading.outputs
+        if reading.holds is not None:
+            kept = _MEMORY if track.holds_read else 0.0
+            track.holds, track.holds_read = kept * track.holds + (1 - kept) * reading.holds, True
         side = 'right' if track.right else 'left'
         model = self._hands[side]
         width = self._crop_width * math.exp(outputs['place'][2])

@@ -256,6 +256,22 @@ def test_the_side_is_that_of_the_crop_that_looks_like_a_right_hand(samples, buil
         assert hand.side == side and len(crops) == before + reads
 
 
+def test_the_network_says_whether_the_hand_holds_something(samples, build) -> None:
+    sample, said = samples['right'], [0.1]
+    stage, seen = build(lambda image: {**answer_of(sample), 'holds': said}, sample.held.faces,
+                        np.arange(len(sample.held.vertices)))
+    seen.hands, seen.whole = [detection(sample)], sample.image
+    hand, = stage(sample.image, sample.camera, 0.0)
+    assert seen.hands[0].holds == 0.9 and hand.held is None
+    said[0] = 0.9
+    held = []
+    for frame in range(1, 5):
+        hand, = stage(sample.image, sample.camera, frame / 30)
+        held.append(hand.held is not None)
+    assert held == [False, True, True, True]  # what was seen before counts, too
+    assert 0.7 < hand.held.score < 0.9
+
+
 def test_what_is_no_hand_or_holds_nothing_is_not_reported(samples, build) -> None:
     sample = samples['right']
     stage, seen = build(lambda image: answer_of(sample), sample.held.faces, np.arange(len(sample.held.vertices)))

@@ -51,7 +51,7 @@ def export(config: ReconstructionExport) -> Card:
     """Exports the network with its hand model, attention and thresholds inside the graph, and checks it."""
     kept = torch.load(config.weights, map_location='cpu', weights_only=True)
     network = load_network(config.weights)
-    final, size = FinalReconstruction(network), network.config.size
+    final, size = FinalReconstruction(network, 'holds_told' in kept['figures']), network.config.size
     crops = RgbCrops(0, 'validation', round(1.3 * size))
     image = normalised(collate(crops[0][None], RgbAugmentation(size=size), None)[0])
     folder = config.models / 'reconstruction'

@@ -73,7 +73,7 @@ class ReconstructionConfig:
     readout: Literal['mean', 'votes'] = 'mean'
     """What of an encoder's maps becomes the image features. mean: their average, as in the paper; votes: the average
     and where the hand's branch sees each joint (`VotingReadout`), from which far fewer images teach a pose. Such a
-    network also says whether the hand looks like a right one."""
+    network also says whether the hand looks like a right one and whether there is an object."""
     rotation: Literal['axis_angle', '6d'] = '6d'
     """How the wrist's turn is regressed: the paper's three numbers, or six (Zhou et al., 2019)."""
     widths: tuple[int, int, int, int] = (64, 128, 256, 512)
@@ -138,9 +138,11 @@ class Reconstruction(NamedTuple):
     object_messages: tuple[Tensor, ...]
     """P of φ_obj (B, C)."""
     votes: Votes | None
-    """None where the readout is the mean, as is the next."""
+    """None where the readout is the mean, as are the next two."""
     right: Tensor | None
     """(B, 1) log-odds that the crop shows a right hand, and not a left one."""
+    holds: Tensor | None
+    """(B, 1) log-odds that it shows an object that the hand holds or reaches for; None of the hand alone."""
 
 
 class ReconstructionNet(nn.Module):
@@ -165,6 +167,7 @@ class ReconstructionNet(nn.Module):
         width = self.hand_encoder.features
         self.voting = VotingReadout(config) if config.readout == 'votes' else None
         self.side = nn.Sequential(nn.Linear(width + 63, 64), nn.ReLU(), nn.Linear(64, 1)) if self.voting else None
+        self.holds = nn.Sequential(nn.Linear(2 * width, 64), nn.ReLU(), nn.Linear(64, 1)) if self.voting else None
         self.hand_estimator = HandMeshEstimator(model, width, config.rotation)
         self.object_estimator = ObjectMeshEstimator(width)
         if config.iterations:
@@ -174,7 +177,7 @@ class ReconstructionNet(nn.Module):
     @property
     def heads(self) -> tuple[nn.Module, ...]:
         """The layers that give results."""
-        voting = (self.voting.votes, self.voting.corrections, self.side[-1]) if self.voting else ()
+        voting = (self.voting.votes, self.voting.corrections, self.side[-1], self.holds[-1]) if self.voting else ()
         return self.hand_estimator.regress, self.object_estimator.layers[-1], *voting
 
     @property
@@ -199,9 +202,10 @@ class ReconstructionNet(nn.Module):
             right = self.side(torch.cat([seen_hand, votes.places.detach().flatten(1)], 1))
             seen_hand = seen_hand + read
         if hand_alone:
-            return Reconstruction((self.hand_estimator(seen_hand, votes),), (), (), (), votes, right)
+            return Reconstruction((self.hand_estimator(seen_hand, votes),), (), (), (), votes, right, None)
         hand_features = seen_hand
         object_features = seen_object = self.object_encoder(image)[-1].mean((2, 3))
+        holds = self.holds(torch.cat([seen_hand, seen_object], 1)) if self.holds else None
         late = self.config.exchange == 'late'
         hands = [] if late else [self.hand_estimator(seen_hand, votes)]
         objects, hand_messages, object_messages = [], [], []
@@ -221,22 +225,28 @@ class ReconstructionNet(nn.Module):
                 hands.append(self.hand_estimator(hand_features, votes))
         return Reconstruction(tuple(hands or [self.hand_estimator(hand_features, votes)]),
                               tuple(objects or [self.object_estimator(object_features)]),
-                              tuple(hand_messages), tuple(object_messages), votes, right)
+                              tuple(hand_messages), tuple(object_messages), votes, right, holds)
 
 
 class FinalReconstruction(nn.Module):
-    """What the robot runs: the meshes of the last iteration by name, for `export_onnx`."""
+    """What the robot runs: the meshes of the last iteration by name, for `export_onnx`.
 
-    def __init__(self, network: ReconstructionNet) -> None:
+    Args:
+        network: trained.
+        holds: whether it learned from images with and without objects, so that what it says of that is worth something.
+    """
+
+    def __init__(self, network: ReconstructionNet, holds: bool = True) -> None:
         super().__init__()
         self.network = network
+        self._told = [name for name, told in (('right', True), ('holds', holds)) if told and network.voting]
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
         """Shapes and meanings, batch 1."""
         hand, thing = self.network.hand_estimator, self.network.object_estimator
         axes = "the camera's axes, from the knuckle of the middle finger"
-        side = (TensorSpec('right', (1, 1), unit='probability', meaning='the hand looks like a right one'),)
+        told = {'right': 'the hand looks like a right one', 'holds': 'it holds something or reaches for it'}
         return (
             TensorSpec('vertices', (1, len(hand.template), 3), unit='m', meaning=f"the hand's mesh, {axes}"),
             TensorSpec('keypoints', (1, 21, 3), unit='m', meaning=f'{axes}; wrist, then thumb, index, middle, ring, '
@@ -247,12 +257,12 @@ class FinalReconstruction(nn.Module):
             TensorSpec('shape', (1, 10), unit='standard deviations', meaning="of the hand model's shape space"),
             TensorSpec('place', (1, 3), unit='half crops, half crops, 1', meaning='the root right and down of the '
                        f"crop's centre; log of the crop's width at its depth over {CROP_WIDTH} m"),
-            *(side if self.network.side else ()))
+            *(TensorSpec(name, (1, 1), unit='probability', meaning=told[name]) for name in self._told))
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         result = self.network(image)
-        side = {} if result.right is None else {'right': torch.sigmoid(result.right.float())}
-        return {**result.hands[-1]._asdict(), 'object': result.objects[-1], **side}
+        told = {name: torch.sigmoid(getattr(result, name).float()) for name in self._told}
+        return {**result.hands[-1]._asdict(), 'object': result.objects[-1], **told}
 
 
 class VotingReadout(nn.Module):

@@ -44,6 +44,8 @@ class ReconstructionLosses:
     alone teach slowly."""
     side: float = 8.0
     """Of whether a right hand is seen."""
+    holds: float = 4.0
+    """Of whether an object is."""
     earlier: float = 0.5
     """What the mean over the earlier iterations' meshes counts beside those of the last; 0: only the last learns. The
     paper does not say."""
@@ -94,9 +96,9 @@ def reconstruction_loss(result: Reconstruction, targets: ReconstructionTargets,
         # Those of left hands too: whoever names the fingers of both has learned what tells the sides apart.
         terms['votes'] = (result.votes.places - seen).abs().sum(-1).mean()
         terms['voters'] = voters_loss(result.votes.weights, targets.pixels)
-        doubt = F.binary_cross_entropy_with_logits(result.right[:, 0].float(), right, reduction='none')
-        # As if there were as many left hands as right ones: what is said is evidence, not what the batch holds more of.
-        terms['side'] = (_mean_where(doubt, right) + _mean_where(doubt, 1 - right)) / 2
+        terms['side'] = _doubt(result.right, right)
+    if result.holds is not None:
+        terms['holds'] = _doubt(result.holds, targets.has_object)
     if losses.association and result.hand_messages:
         terms['association'] = torch.stack([
             associative_loss(hand, thing, losses.classes)
@@ -178,6 +180,13 @@ def _object_loss(points: Tensor, targets: ReconstructionTargets) -> Tensor:
 
 def _squared(first: Tensor, second: Tensor) -> Tensor:
     return (first - second).square().sum(-1) * _SQUARE_CENTIMETRES
+
+
+def _doubt(log_odds: Tensor, true: Tensor) -> Tensor:
+    """Cross-entropy as if both cases were as frequent: what is said is evidence, not what the batch holds more of. A
+    batch that shows one case alone, as those of most public data sets, teaches nothing."""
+    doubt = F.binary_cross_entropy_with_logits(log_odds[:, 0].float(), true, reduction='none')
+    return true.any() * (1 - true).any() * (_mean_where(doubt, true) + _mean_where(doubt, 1 - true)) / 2
 
 
 def _mean_where(values: Tensor, counted: Tensor) -> Tensor:
