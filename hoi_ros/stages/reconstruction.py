@@ -61,6 +61,12 @@ _WINDOW = 3.2
 """Side of the window in which a hand is looked for again, as a multiple of the hand's side."""
 _SAME_HAND = 0.5
 """Two hands whose centres are nearer than this share of the larger one's side are one."""
+_AGREEING, _ALIKE = 0.5, 0.5
+"""The network's square about a hand, which its joints span, stands for the detector's, which is coarse, where their
+centres are nearer than this share of the side, and their sides' logarithms nearer than this."""
+_OFF, _LARGER = 0.06, 0.1
+"""A new hand whose joints span a square that lies off the one it was cut for, in sides, or is larger or smaller, as a
+logarithm, by more than this is cut again around it."""
 _MEMORY = 0.7
 """What a followed hand's evidence of holding something, and of how far it is, keeps from frame to frame."""
 _SIDE_MEMORY = 0.9
@@ -87,6 +93,10 @@ class _Track:
     velocity: np.ndarray
     stamp: float
     smoothing: OneEuroFilter | None
+    square: _Square
+    """Where the network saw the hand at `stamp`; of a new one, where the detector did."""
+    expected: _Square
+    """Where it is cut out of this frame."""
     holds_read: bool = False
     """Whether `holds` is what the network says, and no longer what the detector says, which sees less of it."""
     reach: float | None = None
@@ -95,6 +105,13 @@ class _Track:
     @property
     def right(self) -> bool:
         return self.side_evidence >= 0
+
+
+class _Square(NamedTuple):
+    """The square that a hand's keypoints span, pixels."""
+
+    centre: np.ndarray
+    side: float
 
 
 class _Proposal(NamedTuple):
@@ -216,7 +233,7 @@ class ReconstructionStage(HandFollowing[_Track]):
     def _follow(self, image: np.ndarray, stamp: float) -> list[_Track]:
         followed: list[_Track] = []
         for track in self._tracks[:self.max_hands]:
-            before = track.seen
+            before = track.square
             step = np.clip(track.velocity * (stamp - track.stamp), -0.5 * before.side, 0.5 * before.side)
             seen = self._look_near(image, before.centre + step, before.side)
             if (seen is None or seen.score < _FOLLOWED * self.min_score
@@ -226,9 +243,7 @@ class ReconstructionStage(HandFollowing[_Track]):
                 track.side_evidence = _SIDE_MEMORY * track.side_evidence + log_odds(seen.right)
             if not track.holds_read:
                 track.holds = _MEMORY * track.holds + (1 - _MEMORY) * seen.holds
-            if stamp > track.stamp:
-                track.velocity = (seen.centre - before.centre) / (stamp - track.stamp)
-            track.seen, track.stamp = seen, stamp
+            track.seen, track.expected = seen, _agreed(_Square(before.centre + step, before.side), seen)
             followed.append(track)
         return followed
 
@@ -275,8 +290,9 @@ class ReconstructionStage(HandFollowing[_Track]):
     def _start(self, seen: DetectedHand, stamp: float, told: str | None = None) -> _Track:
         # Who says the side of a region knows it.
         evidence = {'right': _TOLD, 'left': -_TOLD, None: log_odds(seen.right)}[told]
+        square = _Square(seen.centre, seen.side)
         return _Track(self._new_identity(), seen, evidence, told is not None, seen.holds, np.zeros(2), stamp,
-                      self._new_filter())
+                      self._new_filter(), square, square)
 
     def _read(self, track: _Track, image: np.ndarray, camera: Pinhole) -> _Reading:
         """Reads a hand as one of the side that its track speaks for. One whose side is not sure is read as both: the
@@ -293,9 +309,8 @@ class ReconstructionStage(HandFollowing[_Track]):
         return reading if track.right == was_right else self._network(track, image, camera, track.right)
 
     def _network(self, track: _Track, image: np.ndarray, camera: Pinhole, right: bool) -> _Reading:
-        seen = track.seen
-        hand = seen.centre + np.array([[-0.5], [0.5]]) * seen.side
-        held = None
+        seen, held = track.seen, None
+        hand = track.expected.centre + np.array([[-0.5], [0.5]]) * track.expected.side
         if seen.held is not None and track.holds >= 0.5:
             left, top, width, height = seen.held
             held = np.array([[left, top], [left + width, top + height]])
@@ -308,6 +323,14 @@ class ReconstructionStage(HandFollowing[_Track]):
     def _estimate(self, track: _Track, image: np.ndarray, depth: np.ndarray | None, camera: Pinhole,
                   stamp: float) -> HandEstimate:
         reading = self._read(track, image, camera)
+        square = _agreed(self._square(reading), track.seen)
+        if track.expected is track.square and _differ(square, track.square):
+            track.expected = square
+            reading = self._network(track, image, camera, track.right)
+            square = _agreed(self._square(reading), track.seen)
+        if stamp > track.stamp:
+            track.velocity = (square.centre - track.square.centre) / (stamp - track.stamp)
+        track.square, track.stamp = square, stamp
         crop, outputs = reading.crop, reading.outputs
         if reading.holds is not None:
             kept = _MEMORY if track.holds_read else 0.0
@@ -356,6 +379,11 @@ class ReconstructionStage(HandFollowing[_Track]):
             score=track.seen.score, joints=keypoints.astype(np.float32),
             joint_scores=np.full(21, near * track.seen.score, np.float32), pose=fit.pose, shape=fit.shape,
             translation=fit.translation, vertices=vertices.astype(np.float32), located_by=located_by, held=held)
+
+    def _square(self, reading: _Reading) -> _Square:
+        crop, outputs = reading.crop, reading.outputs
+        root = crop.point(outputs['place'][:2], self._crop_width * math.exp(outputs['place'][2]))
+        return _Square(*outline(crop.camera.project(crop.to_camera(outputs['keypoints'] + root)), None))
 
     def _pose(self, outputs: dict[str, np.ndarray], crop: ViewCrop, side: str) -> np.ndarray:
         """(48,) of the side's hand model in the camera's optical frame, from what was read of a right hand."""
@@ -441,6 +469,18 @@ def _moved(seen: DetectedHand, corner: np.ndarray) -> DetectedHand:
     held = None if seen.held is None else (seen.held[0] + float(corner[0]), seen.held[1] + float(corner[1]),
                                            seen.held[2], seen.held[3])
     return dataclasses.replace(seen, centre=seen.centre + corner, held=held)
+
+
+def _agreed(square: _Square, seen: DetectedHand) -> _Square:
+    """A square of the network's that the detector does not speak against, else the detector's own."""
+    near = np.linalg.norm(square.centre - seen.centre) < _AGREEING * seen.side
+    alike = square.side > 0 and abs(math.log(square.side / seen.side)) < _ALIKE
+    return square if near and alike else _Square(seen.centre, seen.side)
+
+
+def _differ(square: _Square, other: _Square) -> bool:
+    return bool(np.linalg.norm(square.centre - other.centre) > _OFF * other.side
+                or abs(math.log(square.side / other.side)) > _LARGER)
 
 
 def _near(seen: DetectedHand, others: list[DetectedHand]) -> bool:

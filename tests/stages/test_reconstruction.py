@@ -102,7 +102,7 @@ def answer_of(sample: HandObjectSample, nearer: float = 1.0) -> dict[str, np.nda
     thing = crop.from_camera(sample.held.placed.astype(float)) - origin
     return {'rotation': axes @ turn if right else axes @ MIRROR @ turn, 'fingers': pose[3:], 'shape': sample.shape,
             'place': np.append(crop.project(origin), np.log(nearer * crop.width_at(origin[2]) / CROP_WIDTH)),
-            'object': thing}
+            'keypoints': crop.from_camera(sample.keypoints.astype(float)) - origin, 'object': thing}
 
 
 @pytest.mark.parametrize('side', ['right', 'left'])
@@ -158,7 +158,8 @@ def test_depth_mends_a_wrong_distance(samples, build, side) -> None:
     # Where depth is missing for a moment, the hand stays where depth has put it.
     blind, = stage(sample.image, sample.camera, 0.2, np.zeros_like(sample.depth))
     assert blind.located_by == 'hand_size'
-    np.testing.assert_allclose(blind.joints, hand.joints, atol=1e-4)
+    # But for the crop, which is cut where the hand was seen: this network's answer is that of one crop.
+    np.testing.assert_allclose(blind.joints, hand.joints, atol=4e-3)
     stage.reset()
     anew, = stage(sample.image, sample.camera, 0.2)
     np.testing.assert_allclose(anew.joints, guessed.joints, atol=1e-4)
