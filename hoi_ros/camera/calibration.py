@@ -92,8 +92,8 @@ class CameraCalibration:
             raise CalibrationError(f'{label}: {len(self.distortion)} coefficients for the distortion model '
                                    f'{self.distortion_model!r}, expected {" or ".join(map(str, allowed))}')
         if not all(map(math.isfinite, self.distortion)):
-            raise CalibrationError(f'{label}: distortion coefficients {list(self.distortion)}, expected finite numbers: '
-                                   'calibrate the camera again')
+            raise CalibrationError(f'{label}: distortion coefficients {list(self.distortion)}, expected finite '
+                                   'numbers: calibrate the camera again')
 
     @property
     def distorted(self) -> bool:

@@ -4,7 +4,8 @@
 The network is that of Tse et al., "Collaborative Learning for Hand and Object Reconstruction with Attention-guided
 Graph Convolution" (CVPR 2022). The hand's place comes from a region that is given, else from the frame before, else
 from the RGB detector. What one image does not show, how far the hand is, comes from a depth image where there is one,
-else from how large a hand of that shape looks; a depth image also moves pose and shape until the hand's mesh lies on it.
+else from how large a hand of that shape looks; a depth image also moves pose and shape until the hand's mesh lies
+on it.
 """
 
 from __future__ import annotations

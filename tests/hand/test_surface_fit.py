@@ -52,8 +52,8 @@ def test_a_wrong_pose_moves_towards_the_true_one(side, gesture):
         before.append(np.linalg.norm(start.keypoints - target, axis=1).mean())
         after.append(np.linalg.norm(refined.keypoints - target, axis=1).mean())
         np.testing.assert_allclose(
-            model.forward(refined.pose, refined.shape, refined.translation, vertices=False).keypoints, refined.keypoints,
-            atol=1e-5)
+            model.forward(refined.pose, refined.shape, refined.translation, vertices=False).keypoints,
+            refined.keypoints, atol=1e-5)
         angles = model.anatomical(refined.pose)[1:]
         assert (angles >= model.limits[1:, :, 0] - 1e-4).all()
         assert (angles <= model.limits[1:, :, 1] + 1e-4).all()

@@ -118,8 +118,8 @@ def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path:
 
 def test_the_hand_alone_is_a_start_for_both(tmp_path: Path, few_scenes: None) -> None:
     config = dataclasses.replace(SMALL, readout='votes')
-    alone = ReconstructionRecipe(network=dataclasses.replace(config, size=32), window=WINDOW, branch='hand', capacity=16,
-                                 pool=tmp_path / 'crops.pool', first=16, refresh=False,
+    alone = ReconstructionRecipe(network=dataclasses.replace(config, size=32), window=WINDOW, branch='hand',
+                                 capacity=16, pool=tmp_path / 'crops.pool', first=16, refresh=False,
                                  loop=loop(tmp_path / 'hand', steps=2, batch=9))
     figures = reconstruction.train(alone)
     assert 'chamfer_mm2' not in figures and np.isfinite(figures['voted_pixels_percent'])

@@ -134,7 +134,8 @@ def test_what_a_hand_holds_stays_in_the_smoothed_hand(samples, build) -> None:
     def in_hand(points: np.ndarray, wrist: np.ndarray, pose: np.ndarray) -> np.ndarray:
         return Rotation.from_rotvec(pose[:3]).inv().apply(points - wrist)
 
-    stage, seen = build(answer, sample.held.faces, np.arange(len(sample.held.vertices)), smoothing=OneEuroConfig(beta=0))
+    stage, seen = build(answer, sample.held.faces, np.arange(len(sample.held.vertices)),
+                        smoothing=OneEuroConfig(beta=0))
     seen.hands, seen.whole = [detection(sample)], sample.image
     stage(sample.image, sample.camera, 0.0)
     jump[:2] = 0.3, -0.2

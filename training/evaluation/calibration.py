@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How surely a score of `depth_pose` tells a hand from something else, and the two numbers that make it a probability."""
+"""How surely a score of `depth_pose` tells a hand from something else, and the two numbers that make it a
+probability."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ def evaluate(config: ScoreEvaluation) -> ScoreCalibration:
         near = (gaps < REACH).any(1)
         scores += [reading.score for reading in readings]
         hands += list(near)
-        hidden += int(frame.counted.sum()) - sum(bool((gaps[:, k] < REACH).any()) for k in np.flatnonzero(frame.counted))
+        hidden += sum(not (gaps[:, k] < REACH).any() for k in np.flatnonzero(frame.counted))
     score, hand = np.array(scores), np.array(hands)
     calibration = fit_calibration(score, hand)
     calibrated = np.array([calibration(value) for value in score])

@@ -66,8 +66,8 @@ def evaluate(config: ReconstructionStageEvaluation) -> dict[str, dict[str, float
     for way, hands in found.items():
         pairs = [(hand, known) for hand, known in zip(hands, truth) if hand is not None]
         if not pairs:
-            raise SystemExit(f'{config.models}/rgb_detector found none of {len(truth)} hands in {config.frames} images: '
-                             'there is nothing to measure')
+            raise SystemExit(f'{config.models}/rgb_detector found none of {len(truth)} hands in {config.frames} '
+                             'images: there is nothing to measure')
         seen = np.array([hand.joints for hand, _ in pairs], float)
         known = np.array([sample.keypoints for _, sample in pairs], float)
         off = np.linalg.norm(seen - known, axis=-1)

@@ -28,12 +28,13 @@ from training.networks.reconstruction import FinalReconstruction
 from training.recipes.reconstruction import collate
 from training.recipes.reconstruction import normalised
 
-DATA = {'synthetic': 'Generated images only (training/data): the WebXR generic hand (MIT, Amazon) and parametric objects, '
-                     'grasped by closing the fingers until they touch, ray-cast. No real image.',
+DATA = {'synthetic': 'Generated images only (training/data): the WebXR generic hand (MIT, Amazon) and parametric '
+                     'objects, grasped by closing the fingers until they touch, ray-cast. No real image.',
         'freihand': 'FreiHAND (for research only)', 'obman': 'ObMan (for research only)',
         'ho3d': 'HO-3D (for research only)', 'dexycb': 'DexYCB (CC BY-NC 4.0)'}
 GRAPH_TOLERANCE = 1e-3
-"""A vertex that rounding carries over the attention's threshold moves the meshes by up to a hundredth of a millimetre."""
+"""A vertex that rounding carries over the attention's threshold moves the meshes by up to a hundredth of a
+millimetre."""
 
 
 @dataclasses.dataclass(frozen=True)

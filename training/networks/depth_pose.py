@@ -92,8 +92,8 @@ class VotingPoseNet(nn.Module):
     """Each cell of a coarse grid votes for each joint and says how much its vote counts.
 
     A plain convolutional regressor squeezes the crop through one vector; votes keep the translation equivariance
-    of the convolution (`voted_places`). Beside the joints it says whether the crop shows a hand, whether it is a right one, and how far
-    each joint may be off.
+    of the convolution (`voted_places`). Beside the joints it says whether the crop shows a hand, whether it is a right
+    one, and how far each joint may be off.
     """
 
     def __init__(self, config: VotingConfig | None = None) -> None:

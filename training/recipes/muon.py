@@ -64,8 +64,8 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About the nearest matrix (N, M) whose singular values are all the same: they come out between 0.7 and 1.2, but for
-    those that hardly differ from zero.
+    """About the nearest matrix (N, M) whose singular values are all the same: they come out between 0.7 and 1.2, but
+    for those that hardly differ from zero.
 
     Five rounds of the quintic iteration of Jordan et al. (2024), here on the smaller Gram matrix: a round's factor is a
     polynomial of it, with which it commutes.

@@ -229,7 +229,8 @@ def validation_figures(network: nn.Module, images: Tensor, targets: Reconstructi
                 mirrored = network(normalised(part.flip(-1).to(device)), True)
                 sides.append((result.right > mirrored.right).float().cpu())
     errors = (torch.cat(keypoints) - targets.keypoints).norm(dim=-1)
-    figures = {'joint_error_mm': 1e3 * float(errors.mean()), 'joints_within_2_cm': float((errors < 0.02).float().mean())}
+    figures = {'joint_error_mm': 1e3 * float(errors.mean()),
+               'joints_within_2_cm': float((errors < 0.02).float().mean())}
     if votes:
         seen = torch.cat(votes)
         figures['voted_pixels_percent'] = 50 * float((seen[..., :2] - targets.pixels).norm(dim=-1).mean())
