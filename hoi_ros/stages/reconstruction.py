@@ -63,10 +63,10 @@ _WINDOW = 3.2
 _SAME_HAND = 0.5
 """Two hands whose centres are nearer than this share of the larger one's side are one."""
 _AGREEING, _ALIKE = 0.5, 0.5
-"""The network's square about a hand, which its joints span, stands for the detector's, which is coarse, where their
-centres are nearer than this share of the side, and their sides' logarithms nearer than this."""
-_OFF, _LARGER = 0.06, 0.1
-"""A new hand whose joints span a square that lies off the one it was cut for, in sides, or is larger or smaller, as a
+"""The square that the network's joints span stands for the detector's, which is coarser, where their centres are nearer
+than this share of the detector's side, and the sides' logarithms nearer than this."""
+_OFF, _LARGER = 0.08, 0.12
+"""A hand whose joints span a square that lies off the one it was cut for, in sides, or is larger or smaller, as a
 logarithm, by more than this is cut again around it."""
 _MEMORY = 0.7
 """What a followed hand's evidence of holding something, and of how far it is, keeps from frame to frame."""
@@ -76,6 +76,8 @@ _SURE = 4.0
 """Log-odds of a side from which on a hand is read as one of that side alone."""
 _TOLD = 9.0
 """Log-odds of a side that somebody said."""
+_WIDEST = 5.0
+"""Logarithm of how many times as wide as a hand's crop is, or as narrow, no crop is."""
 _SEARCHED_EVERY = 5
 """Frames between two looks at the whole image while a hand is followed."""
 _CUBE = 0.27
@@ -95,7 +97,7 @@ class _Track:
     stamp: float
     smoothing: OneEuroFilter | None
     square: _Square
-    """Where the network saw the hand at `stamp`; of a new one, where the detector did."""
+    """Where the hand was at `stamp`, by the network; by the detector where it is new or the two did not agree."""
     expected: _Square
     """Where it is cut out of this frame."""
     holds_read: bool = False
@@ -319,13 +321,16 @@ class ReconstructionStage(HandFollowing[_Track]):
         crop = ViewCrop(camera, middle, self._room * side, mirrored=not right)
         pixels = crop.warp(image, self._size).transpose(2, 0, 1)[None]
         outputs = self._engine(image=pixels.astype(np.float32) / 127.5 - 1)
+        if (not all(np.isfinite(values).all() for values in outputs.values())
+                or abs(outputs['place'][0, 2]) > _WIDEST):
+            raise ValueError('what the network says is no hand')
         return _Reading(crop, {name: values[0].astype(float) for name, values in outputs.items()})
 
     def _estimate(self, track: _Track, image: np.ndarray, depth: np.ndarray | None, camera: Pinhole,
                   stamp: float) -> HandEstimate:
         reading = self._read(track, image, camera)
         square = _agreed(self._square(reading), track.seen)
-        if track.expected is track.square and _differ(square, track.square):
+        if _differ(square, track.expected):
             track.expected = square
             reading = self._network(track, image, camera, track.right)
             square = _agreed(self._square(reading), track.seen)
@@ -360,9 +365,10 @@ class ReconstructionStage(HandFollowing[_Track]):
         fit = read = HandFit(pose, shape, translation, 0.0, keypoints.astype(np.float32))
         near = self._near_joints
         if located_by == 'depth' and self.fit_surface:
-            near = self._near_on_depth
             points = CubeCrop(camera, keypoints.mean(0), _CUBE).surface(depth)
             fit = self._surfaces[side].refine(fit, np.ones(21), points)
+            # Where depth shows too little of a hand, it stays as it was read.
+            near = self._near_joints if fit is read else self._near_on_depth
         if track.smoothing:
             # Filtered joints are no hand any more: the model is fitted to them.
             fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)

@@ -120,3 +120,17 @@ def test_what_lies_outside_of_the_image_is_far() -> None:
     image = CubeCrop(CAMERA, corner, 0.25).cut(np.full((240, 320), 0.5, np.float32), SIZE)
     assert (image[:47] == 1).all() and (image[:, :47] == 1).all()
     np.testing.assert_allclose(image[49:, 49:], 0, atol=1e-6)
+
+
+def test_the_surface_is_what_the_cube_holds() -> None:
+    camera = Pinhole(640, 480, 476.0, 476.0, 313.7, 242.8)
+    depth = np.zeros((480, 640), np.float32)
+    depth[200:280, 300:360] = 0.5
+    depth[200:280, 360:420] = 0.9
+    crop = CubeCrop(camera, camera.unproject(np.array([340.0, 240.0]), 0.5), 0.27)
+    points = crop.surface(depth)
+    assert 40 < len(points) <= 450
+    np.testing.assert_allclose(points[:, 2], 0.5, atol=1e-6)
+    pixels = camera.project(points)
+    assert ((pixels > [295, 195]) & (pixels < [365, 285])).all()
+    assert not len(crop.surface(np.full((480, 640), np.nan, np.float32)))

@@ -29,12 +29,12 @@ def test_depth_puts_hands_in_their_place(tmp_path: Path) -> None:
     figures = evaluate(config)
     assert set(figures) == set(WAYS) and config.out.is_file()
     colour, distance, surface = figures.values()
-    assert 0.5 < colour['found'] <= 1 and colour['hands'] == surface['hands'] >= 4
-    assert surface['joints_mm'] < distance['joints_mm'] < colour['joints_mm']
+    assert colour['hands'] == surface['hands'] >= 4 and 0 < colour['found'] == surface['found'] <= 1
+    assert colour['placed_by_depth'] == 0 < distance['placed_by_depth'] == surface['placed_by_depth']
     # To move along the ray changes where a hand is, not how it is.
     np.testing.assert_allclose(distance['from_wrist_mm'], colour['from_wrist_mm'], rtol=1e-3)
     kept = Card.load(models / 'reconstruction').parameters['joints_within_2_cm_on_depth']
-    assert kept == pytest.approx(surface['joints_within_2_cm'], abs=1e-4)
+    assert kept == pytest.approx(surface['placed_joints_within_2_cm'], abs=1e-4)
 
 
 def test_a_reported_hand_is_one_hand_of_the_image() -> None:
@@ -50,4 +50,8 @@ def test_a_reported_hand_is_one_hand_of_the_image() -> None:
     twice = SimpleNamespace(joints=first.joints + 0.001)
     assert match([first, twice], frame) == [first, None]
     assert match([], frame) == [None, None]
+    # Of two hands side by side that lie within half a hand of one report, it is the nearer one's.
+    beside = SimpleNamespace(**{**vars(first), 'keypoints': first.keypoints + [0.06, 0, 0]})
+    beside.joints = beside.keypoints
+    assert match([beside], SimpleNamespace(hands=(first, beside))) == [None, beside]
     assert match([hand(0.0)], frame) == [None, None]

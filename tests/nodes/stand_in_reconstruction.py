@@ -16,7 +16,7 @@ class StandInStage:
 
     Tells what it was given: the hand is as far as the depth's median, or 0.5 m; the first three numbers of its shape
     are the image's mean red, green and blue, from 0 to 1, the next two its width and height, and the sixth is the
-    number of regions, −1 without any. Of a white image it breaks.
+    number of regions, −1 without any; the seventh is whether it moves hands onto the depth's surface. Of a white image it breaks.
     """
 
     remark = ''
@@ -24,7 +24,7 @@ class StandInStage:
 
     def __init__(self, models, max_hands, min_score, smoothing, **_):
         self.max_hands, self.min_score, self.smoothing = max_hands, min_score, smoothing
-        self.timings = {}
+        self.timings, self.fit_surface = {}, None
         self._hands = {'right': HandModel.load()}
         self._hands['left'] = self._hands['right'].mirrored()
 
@@ -47,6 +47,7 @@ class StandInStage:
             return []
         pose, shape = np.zeros(48, np.float32), np.zeros(10, np.float32)
         shape[:6] = *image.reshape(-1, 3).mean(0) / 255, width, height, -1 if regions is None else len(regions)
+        shape[6] = self.fit_surface
         place = np.array([0, 0, 0.5 if depth is None else np.median(depth[depth > 0])], np.float32)
         posed = self._hands['right'].forward(pose, 0 * shape, place)
         vertices = (np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]) * 0.05 + place).astype(np.float32)

@@ -471,6 +471,9 @@ def test_live_parameters_take_effect_while_active(bench: ColourBench) -> None:
     bench.until_answer(bench.send_good, lambda hands: not hands.hands[0].vertices)
     bench.until(lambda: not bench.received[f'{NODE}/objects'][-1].objects[0].vertices, bench.send_good)
     assert bench.set_parameter('publish_mesh', True).successful
+    for on in (False, True):
+        assert bench.set_parameter('fit_surface', on).successful
+        bench.until_answer(bench.send_good, lambda hands: bool(hands.hands[0].shape[6]) == on)
     assert bench.set_parameter('min_score', 0.95).successful
     bench.until_answer(bench.send_good, lambda hands: not hands.hands)
     assert bench.set_parameter('min_score', 0.5).successful

@@ -154,19 +154,6 @@ def test_smoothing_steadies_a_resting_hand(frames):
     assert jitter['smooth'] < 0.7 * jitter['plain']
 
 
-def test_surface_points_are_what_the_cube_holds():
-    depth = np.zeros((480, 640), np.float32)
-    depth[200:280, 300:360] = 0.5
-    depth[200:280, 360:420] = 0.9
-    crop = CubeCrop(CAMERA, CAMERA.unproject(np.array([340.0, 240.0]), 0.5), 0.27)
-    points = crop.surface(depth)
-    assert 40 < len(points) <= 600
-    np.testing.assert_allclose(points[:, 2], 0.5, atol=1e-6)
-    pixels = CAMERA.project(points)
-    assert ((pixels > [295, 195]) & (pixels < [365, 285])).all()
-    assert not len(crop.surface(np.full((480, 640), np.nan, np.float32)))
-
-
 def test_a_damaged_model_is_named(tmp_path):
     for name in ('depth_pose', 'hand_finder', 'hand_model'):
         (tmp_path / name).mkdir()

@@ -68,6 +68,21 @@ def test_keypoints_lie_on_their_dots(side: str, seed: int | None) -> None:
     assert found >= 17
 
 
+def test_how_a_crop_is_cut_does_not_tell_whether_there_is_an_object() -> None:
+    sample = picture()
+    config = RgbAugmentation(size=64, scale=0.0)
+    place = sample.held.pose.copy()
+    place[0, 3] += 0.1
+    wide = {}
+    for held in (dataclasses.replace(sample.held, pose=place), None):
+        one = record(dataclasses.replace(sample, held=held))
+        rng = np.random.default_rng(5)
+        tight = cut(record(dataclasses.replace(sample, held=None)), config, ROOT, CROP_WIDTH, None).place[2]
+        places = [cut(one, config, ROOT, CROP_WIDTH, rng).place[2] for _ in range(120)]
+        wide[held is None] = np.mean(np.array(places) > tight + 0.08)
+    assert 0.3 < min(wide.values()) and max(wide.values()) < 0.8, wide
+
+
 def test_a_left_hand_is_seen_as_the_mirror_image_of_a_right_one() -> None:
     left = picture('left')
     flip = np.array([-1, 1, 1], np.float32)

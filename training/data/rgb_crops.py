@@ -155,6 +155,9 @@ class RgbAugmentation:
     """Largest change of its side, as a logarithm."""
     turn: float = 1.0
     """Largest roll of the camera, radians."""
+    widened: float = 0.6
+    """Share of the crops that take in what the hand holds, or, where it holds nothing, a place beside it: what a crop
+    is cut around must not tell whether there is an object."""
     brightness: float = 0.25
     contrast: float = 0.25
     colour: float = 0.2
@@ -194,6 +197,10 @@ def cut(record: np.ndarray, config: RgbAugmentation, root: int, crop_width: floa
     held = record['surface'].astype(float) if record['family'] >= 0 else None
     crop = plain_crop(camera, keypoints, held, bool(record['right']))
     if rng is not None:
+        hand = camera.project(keypoints)
+        beside = _beside(hand, rng) if held is None else camera.project(held)
+        middle, side = outline(hand, beside if rng.random() < config.widened else None)
+        crop = dataclasses.replace(crop, centre=middle, side=ROOM * side)
         crop = dataclasses.replace(
             crop, centre=crop.centre + rng.normal(0, config.centre, 2) * crop.side,
             side=crop.side * float(np.exp(rng.uniform(-config.scale, config.scale))),
@@ -208,6 +215,15 @@ def cut(record: np.ndarray, config: RgbAugmentation, root: int, crop_width: floa
                 crop.project(turned).astype(np.float32),
                 (crop.from_camera(record['vertices'].astype(float)) - origin).astype(np.float32),
                 (crop.from_camera(record['surface'].astype(float)) - origin).astype(np.float32), crop.focal)
+
+
+def _beside(hand: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Two corners (2, 2), pixels, of a box about as large as a hand (21, 2) and near it."""
+    low, high = hand.min(0), hand.max(0)
+    side = (high - low).max()
+    centre = (low + high) / 2 + rng.uniform(-0.8, 0.8, 2) * side
+    half = rng.uniform(0.15, 0.6, 2) * side
+    return np.stack([centre - half, centre + half])
 
 
 def _recoloured(image: np.ndarray, config: RgbAugmentation, rng: np.random.Generator) -> np.ndarray:

@@ -152,14 +152,16 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         print(f'{recipe.start} is gone on from; learned anew: {", ".join(anew)}')
     elif recipe.start:
         learned = start_from(network, recipe.start)
+    branch = 'both' if 'both' in (recipe.branch, learned) else 'hand'
     try:
         pool.wait(recipe.first)
         progress, figures = train_network(network, recipe.losses, recipe.loop, augmentation,
-                                          lambda: pool.records[:pool.ready], validation, recipe.branch == 'hand')
+                                          lambda: pool.records[:pool.ready], validation, recipe.branch == 'hand',
+                                          branch == 'hand')
     finally:
         pool.close()
     keep(network, recipe.loop, progress, figures, network=dataclasses.asdict(recipe.network), data=recipe.data,
-         branch='both' if 'both' in (recipe.branch, learned) else 'hand')
+         branch=branch)
     return figures
 
 
@@ -182,22 +184,27 @@ def start_from(network: ReconstructionNet, path: Path) -> str:
     lacking = [name for name in own if name.startswith(_OF_THE_HAND) and name not in weights]
     if other or lacking:
         raise ValueError(f'{path} holds another network: {(other + lacking)[0]} differs; give the same widths, blocks, '
-                         'rotation and readout')
+                         'rotation and readout, or go on from the model folder that was made of it')
     network.load_state_dict({**own, **{name: value for name, value in weights.items() if name in own}})
     return kept.get('branch', 'both')
 
 
 def train_network(network: ReconstructionNet, losses: ReconstructionLosses, loop: LoopConfig,
                   augmentation: RgbAugmentation, records: Callable[[], np.ndarray], validation: np.ndarray,
-                  hand_alone: bool = False) -> tuple[Progress, dict[str, float]]:
-    """Trains a network in place on records and gives what it took and its figures on others."""
+                  hand_alone: bool = False, without_object: bool = False) -> tuple[Progress, dict[str, float]]:
+    """Trains a network in place on records and gives what it took and its figures on others.
+
+    Args:
+        hand_alone: whether the hand's branch alone learns.
+        without_object: whether the figures, too, are of the hand alone: nothing of the object has been learned.
+    """
     images, *targets = collate(validation, augmentation, None)
 
     def loss(forward: nn.Module, image: Tensor, *batch: Tensor) -> dict[str, Tensor]:
         return reconstruction_loss(forward(normalised(image), hand_alone), ReconstructionTargets(*batch), losses)
 
     def validate(module: nn.Module) -> dict[str, float]:
-        return validation_figures(module, images, ReconstructionTargets(*targets), hand_alone)
+        return validation_figures(module, images, ReconstructionTargets(*targets), without_object)
 
     batches = Batches(records, augmentation, loop.batch, loop.seed, LEFT_SHARE if network.side else 0.0)
     progress = fit(network, loop, batches, loss, validate)
