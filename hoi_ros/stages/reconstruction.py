@@ -65,7 +65,7 @@ _SAME_HAND = 0.5
 _AGREEING, _ALIKE = 0.5, 0.5
 """The square that the network's joints span stands for the detector's, which is coarser, where their centres are nearer
 than this share of the detector's side, and the sides' logarithms nearer than this."""
-_OFF, _LARGER = 0.08, 0.12
+_OFF, _LARGER = 0.12, 0.16
 """A hand whose joints span a square that lies off the one it was cut for, in sides, or is larger or smaller, as a
 logarithm, by more than this is cut again around it."""
 _MEMORY = 0.7
@@ -82,7 +82,7 @@ _SEARCHED_EVERY = 5
 """Frames between two looks at the whole image while a hand is followed."""
 _CUBE = 0.27
 """Side of the cube about a hand, metres, in which depth shows its surface."""
-_ON_DEPTH = SurfaceFitConfig(steps=4, reach=0.02, keypoint_noise=0.03)
+_ON_DEPTH = SurfaceFitConfig(steps=3, reach=0.02, keypoint_noise=0.03)
 """A hand read from one image is further from its surface than one read from depth (chosen on 150 validation images)."""
 
 
