@@ -408,7 +408,7 @@ def test_depth_within_the_tolerance_is_used(bench: ColourBench) -> None:
         return stamp_of(header)
 
     bench.until_answer(send, by_depth)
-    bench.until(lambda: bench.value('depth_skew_ms') == '-10.00', send, 'the skew')
+    bench.until_says('depth_skew_ms: -10.00\n', send)
 
 
 def test_depth_that_dies_is_said_and_is_used_again_when_it_returns(bench: ColourBench, node: NodeProcess) -> None:
