@@ -75,7 +75,7 @@ def test_the_truth_lies_on_the_depth_and_in_the_colours(bench: Bench) -> None:
     assert depth.shape == (240, 320)
     seen = depth[rows[inside], columns[inside]]
     near = np.abs(seen - points[inside, 2]) < 0.05
-    # Which picture of the loop comes first is left to chance: fingers that hide each other are up to 5 cm apart and more.
+    # Which picture of the loop comes first is chance; fingers that hide each other lie up to 5 cm apart and more.
     assert near.mean() > 0.4
     assert colour_of(bench.received[COLOUR][-1]).std() > 10
 
