@@ -200,10 +200,9 @@ def cut(record: np.ndarray, config: RgbAugmentation, root: int, crop_width: floa
         hand = camera.project(keypoints)
         beside = _beside(hand, rng) if held is None else camera.project(held)
         middle, side = outline(hand, beside if rng.random() < config.widened else None)
-        crop = dataclasses.replace(crop, centre=middle, side=ROOM * side)
         crop = dataclasses.replace(
-            crop, centre=crop.centre + rng.normal(0, config.centre, 2) * crop.side,
-            side=crop.side * float(np.exp(rng.uniform(-config.scale, config.scale))),
+            crop, centre=middle + rng.normal(0, config.centre, 2) * ROOM * side,
+            side=ROOM * side * float(np.exp(rng.uniform(-config.scale, config.scale))),
             turn=float(rng.uniform(-config.turn, config.turn)))
     image = crop.warp(record['image'], config.size)
     if rng is not None:

@@ -239,7 +239,7 @@ class FinalReconstruction(nn.Module):
     def __init__(self, network: ReconstructionNet, holds: bool = True) -> None:
         super().__init__()
         self.network = network
-        self._told = [name for name, told in (('right', True), ('holds', holds)) if told and network.voting]
+        self._told = (('right', 'holds') if holds else ('right',)) if network.voting else ()
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
