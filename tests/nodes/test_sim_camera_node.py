@@ -136,7 +136,7 @@ def test_the_depth_pose_node_sees_its_hand(bench: Bench, tmp_path: Path) -> None
         bench.listen(kind, topic)
     node = NodeProcess(DEPTH_POSE, tmp_path / 'log.txt',
                        topics={'depth': DEPTH, 'image': COLOUR, 'camera_info': INFO})
-    bench.until(lambda: sum(bool(message.hands) for message in bench.received[hands]) >= 10, what='a hand in ten frames')
+    bench.until(lambda: sum(bool(message.hands) for message in bench.received[hands]) >= 10, what='ten hands')
     bench.until(lambda: bench.received[markers] and bench.received[markers][-1].markers, what='markers')
     bench.until(lambda: bench.received[transforms], what='transforms')
     seen = [message for message in bench.received[hands] if message.hands]
