@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import open3d
 import pytest
 import torch
 import trimesh
@@ -32,9 +33,11 @@ from training.recipes.reconstruction_losses import ReconstructionTargets
 from training.recipes.reconstruction_losses import associative_loss
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import reconstruction_loss
+from training.recipes.reconstruction_losses import spread_over
 from training.recipes.reconstruction_losses import voters_loss
 
 SMALL = ReconstructionConfig(widths=(4, 6, 8, 16), blocks=(1, 1, 1, 1), size=32, features=8, slots=4)
+SPHERE = torch.tensor(trimesh.creation.icosphere(subdivisions=3).faces)
 EXCHANGES = ('attention', 'gcn', 'spiral', 'late')
 
 
@@ -323,6 +326,22 @@ def test_chamfer_is_that_of_a_search_tree() -> None:
     assert torch.autograd.gradcheck(lambda x: chamfer_distance(x, torch.tensor(second[:1])), points[:1])
 
 
+def test_points_are_spread_evenly_over_a_surface() -> None:
+    ball = trimesh.creation.icosphere(subdivisions=3)
+    meshes = [trimesh.Trimesh(ball.vertices * axes, ball.faces, process=False) for axes in ([1, 1, 1], [0.03, 0.1, 0.2])]
+    vertices = torch.tensor(np.stack([mesh.vertices for mesh in meshes]), requires_grad=True)
+    found = spread_over(vertices, SPHERE, 1500)
+    for points, mesh in zip(found.detach().numpy(), meshes):
+        drawn = trimesh.sample.sample_surface(mesh, 20_000, seed=1)[0]
+        scene = open3d.t.geometry.RaycastingScene()
+        scene.add_triangles(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
+        assert scene.compute_distance(points.astype(np.float32)).numpy().max() < 1e-6
+        np.testing.assert_allclose(points.mean(0), 0, atol=0.01 * mesh.extents.max())
+        np.testing.assert_allclose(np.cov(points.T), np.cov(drawn.T), atol=0.02 * drawn.var())
+    shift, = torch.autograd.grad(found.sum(), vertices)
+    assert shift.sum().item() == pytest.approx(found.numel())
+
+
 def test_the_associative_loss_by_hand() -> None:
     root = np.sqrt(np.log(3))
     hands, things = torch.tensor([[root], [0.0]]), torch.tensor([[0.0], [root]])
@@ -358,7 +377,7 @@ def test_four_images_are_learned_by_heart(hand: HandModel) -> None:
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
     first: dict[str, float] = {}
     for _ in range(40):
-        terms = reconstruction_loss(network(shown), wanted, losses)
+        terms = reconstruction_loss(network(shown), wanted, losses, SPHERE)
         first = first or {name: term.item() for name, term in terms.items()}
         optimizer.zero_grad()
         sum(terms.values()).backward()
@@ -376,7 +395,7 @@ def test_the_voting_readout_learns_where_the_keypoints_are(hand: HandModel) -> N
     first: dict[str, float] = {}
     for _ in range(40):
         result = network(shown, hand_alone=True)
-        terms = reconstruction_loss(result, wanted, ReconstructionLosses(classes=3))
+        terms = reconstruction_loss(result, wanted, ReconstructionLosses(classes=3), SPHERE)
         first = first or {name: term.item() for name, term in terms.items()}
         optimizer.zero_grad()
         sum(terms.values()).backward()
@@ -407,10 +426,10 @@ def test_of_a_left_hand_the_side_and_the_keypoints_seen_are_learned(hand: HandMo
     spoilt = left._replace(**{name: getattr(wanted, name).clone().index_fill_(0, torch.tensor(0), 9.0)
                               for name in ('keypoints', 'place', 'vertices', 'surface')})
     result = network(shown)
-    first, second = (reconstruction_loss(result, given, losses) for given in (left, spoilt))
+    first, second = (reconstruction_loss(result, given, losses, SPHERE) for given in (left, spoilt))
     for name, term in first.items():
         assert (term == second[name]) == (name != 'votes'), name
-    assert first['side'] != reconstruction_loss(result, wanted, losses)['side']
+    assert first['side'] != reconstruction_loss(result, wanted, losses, SPHERE)['side']
 
 
 def test_whether_there_is_an_object_is_learned_from_both_cases(hand: HandModel) -> None:
@@ -419,11 +438,11 @@ def test_whether_there_is_an_object_is_learned_from_both_cases(hand: HandModel) 
     result = network(images(4))._replace(holds=torch.tensor([[2.0], [1.0], [-1.0], [3.0]]))
     assert network(images(4), hand_alone=True).holds is None
     doubt = np.log1p(np.exp([-2.0, 1.0, -1.0, -3.0]))  # of the four answers to the labels 1, 0, 0, 1
-    terms = reconstruction_loss(result, wanted._replace(has_object=torch.tensor([1.0, 0, 0, 1])), losses)
+    terms = reconstruction_loss(result, wanted._replace(has_object=torch.tensor([1.0, 0, 0, 1])), losses, SPHERE)
     expected = (doubt[[0, 3]].mean() + doubt[[1, 2]].mean()) / 2
     assert terms['holds'].item() == pytest.approx(losses.holds * expected, rel=1e-5)
     for alone in (torch.ones(4), torch.zeros(4)):
-        assert reconstruction_loss(result, wanted._replace(has_object=alone), losses)['holds'] == 0
+        assert reconstruction_loss(result, wanted._replace(has_object=alone), losses, SPHERE)['holds'] == 0
 
 
 def test_what_is_not_labelled_does_not_count(hand: HandModel) -> None:
@@ -433,15 +452,15 @@ def test_what_is_not_labelled_does_not_count(hand: HandModel) -> None:
     blind = wanted._replace(has_vertices=torch.tensor([0.0, 1, 1, 1]), has_object=torch.tensor([1.0, 0, 0, 0]))
     spoilt = blind._replace(vertices=wanted.vertices.clone().index_fill_(0, torch.tensor(0), 9.0),
                             surface=wanted.surface.clone().index_fill_(0, torch.tensor([1, 2, 3]), 9.0))
-    seen, unseen, whole = (reconstruction_loss(result, given, losses) for given in (blind, spoilt, wanted))
+    seen, unseen, whole = (reconstruction_loss(result, given, losses, SPHERE) for given in (blind, spoilt, wanted))
     assert set(seen) == {'vertices', 'joints', 'chamfer', 'place'}
     for name, term in seen.items():
         assert term == unseen[name]
     assert seen['chamfer'] != whole['chamfer'] and seen['vertices'] != whole['vertices']
     nothing = wanted._replace(has_vertices=torch.zeros(4), has_object=torch.zeros(4))
-    terms = reconstruction_loss(result, nothing, losses)
+    terms = reconstruction_loss(result, nothing, losses, SPHERE)
     assert terms['vertices'] == 0 and terms['chamfer'] == 0
-    final = reconstruction_loss(result, wanted, dataclasses.replace(losses, earlier=0.0))
+    final = reconstruction_loss(result, wanted, dataclasses.replace(losses, earlier=0.0), SPHERE)
     earlier = [((hand.keypoints - wanted.keypoints) ** 2).sum(-1).mean() * 1e4 for hand in result.hands]
     torch.testing.assert_close(final['joints'], 0.167 * earlier[-1])
     torch.testing.assert_close(whole['joints'], 0.167 * (earlier[-1] + 0.5 * (earlier[0] + earlier[1]) / 2))

@@ -25,6 +25,7 @@ from training.data.obman import ObMan
 from training.data.pool import SamplePool
 from training.data.pool import Samples
 from training.data.pool import generator_key
+from training.data.rgb_crops import SURFACE_POINTS
 from training.data.rgb_crops import RecordedSamples
 from training.data.rgb_crops import RgbAugmentation
 from training.data.rgb_crops import RgbCrops
@@ -45,6 +46,7 @@ from training.recipes.reconstruction_losses import ReconstructionLosses
 from training.recipes.reconstruction_losses import ReconstructionTargets
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import reconstruction_loss
+from training.recipes.reconstruction_losses import spread_over
 
 LEFT_SHARE = 0.3
 """Share of a batch that shows left hands, from which a network learns to tell the side and the places of the joints;
@@ -201,7 +203,8 @@ def train_network(network: ReconstructionNet, losses: ReconstructionLosses, loop
     images, *targets = collate(validation, augmentation, None)
 
     def loss(forward: nn.Module, image: Tensor, *batch: Tensor) -> dict[str, Tensor]:
-        return reconstruction_loss(forward(normalised(image), hand_alone), ReconstructionTargets(*batch), losses)
+        return reconstruction_loss(forward(normalised(image), hand_alone), ReconstructionTargets(*batch), losses,
+                                   network.object_estimator.faces)
 
     def validate(module: nn.Module) -> dict[str, float]:
         return validation_figures(module, images, ReconstructionTargets(*targets), without_object)
@@ -220,7 +223,8 @@ def validation_figures(network: nn.Module, images: Tensor, targets: Reconstructi
         nearer to the truth than 2 cm; of the joints that are voted, how far off they are in the crop, percent of its
         side, and in depth, mm; how often the crop looks more like a right hand than its mirror image does; of the crops
         with and of those without an object, where there are both, the shares that are told so, averaged; Chamfer
-        distance, mm², the mean squared distances of both directions added; error of the place.
+        distance of points on both surfaces, mm², the mean squared distances of both directions added; error of the
+        place.
     """
     device = next(network.parameters()).device
     keypoints, objects, places, votes, sides, holds = [], [], [], [], [], []
@@ -229,7 +233,8 @@ def validation_figures(network: nn.Module, images: Tensor, targets: Reconstructi
             result = network(normalised(part.to(device)), hand_alone)
             keypoints.append(result.hands[-1].keypoints.cpu())
             places.append(result.hands[-1].place.cpu())
-            objects += [points.cpu() for points in result.objects[-1:]]
+            objects += [spread_over(mesh, network.object_estimator.faces, SURFACE_POINTS).cpu()
+                        for mesh in result.objects[-1:]]
             holds += [] if result.holds is None else [result.holds[:, 0].cpu() > 0]
             if result.votes is not None:
                 votes.append(result.votes.places.cpu())
