@@ -10,6 +10,7 @@ import tyro
 from training.evaluation import calibration
 from training.evaluation import depth_pose as depth_pose_evaluation
 from training.evaluation import reconstruction as reconstruction_evaluation
+from training.evaluation import reconstruction_score as reconstruction_score_evaluation
 from training.evaluation import reconstruction_stage
 from training.evaluation import rgb_detector as rgb_detector_evaluation
 from training.evaluation import rgb_video
@@ -20,11 +21,13 @@ from training.export import rgb_detector as rgb_detector_export
 from training.recipes import depth_pose
 from training.recipes import hand_finder
 from training.recipes import reconstruction
+from training.recipes import reconstruction_score
 from training.recipes import rgb_detector
 
 _TRAIN = {'depth_pose': (depth_pose.DepthPoseRecipe, depth_pose.train),
           'hand_finder': (hand_finder.HandFinderRecipe, hand_finder.train),
           'reconstruction': (reconstruction.ReconstructionRecipe, reconstruction.train),
+          'reconstruction_score': (reconstruction_score.ReconstructionScoreRecipe, reconstruction_score.train),
           'rgb_detector': (rgb_detector.RgbDetectorRecipe, rgb_detector.train)}
 
 _EXPORT = {'depth_pose': (depth_pose_export.DepthPoseExport, depth_pose_export.export),
@@ -35,6 +38,8 @@ _EVALUATE = {'depth_pose': (depth_pose_evaluation.DepthPoseEvaluation, depth_pos
              'score': (calibration.ScoreEvaluation, calibration.evaluate),
              'reconstruction': (reconstruction_evaluation.ReconstructionEvaluation,
                                 reconstruction_evaluation.evaluate),
+             'reconstruction_score': (reconstruction_score_evaluation.ReconstructionScoreEvaluation,
+                                      reconstruction_score_evaluation.evaluate),
              'reconstruction_stage': (reconstruction_stage.ReconstructionStageEvaluation,
                                       reconstruction_stage.evaluate),
              'rgb_detector': (rgb_detector_evaluation.RgbDetectorEvaluation, rgb_detector_evaluation.evaluate),

@@ -17,6 +17,10 @@ STRIDE = 4
 """Pixels of the network's image to a cell of its maps."""
 _SAME_HAND = 0.5
 """Two peaks nearer than this share of the surer one's side are one hand."""
+_WINDOW = 3.2
+"""Side of the window in which a hand is looked at from near, as a multiple of the hand's side."""
+_STAYS = 0.75
+"""From near a hand lies within this share of its side of where it seemed to be."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +70,37 @@ class RgbDetector:
         found = decode(*(maps[name][0] for name in ('heat', 'square', 'kind', 'held')), most)
         hands = [_on_image(dataclasses.replace(hand, score=self.calibration(hand.score)), scale) for hand in found]
         return [hand for hand in hands if hand.score >= threshold]
+
+
+def look_near(detector: RgbDetector, image: np.ndarray, centre: np.ndarray, side: float,
+              threshold: float) -> DetectedHand | None:
+    """The hand that is nearest to a place in a window about it.
+
+    Args:
+        detector: is shown the window.
+        image: (H, W, 3) uint8 RGB.
+        centre: (2,) pixels.
+        side: of the hand's square, pixels.
+        threshold: lowest score.
+
+    Returns:
+        None where no hand is near it.
+    """
+    height, width = image.shape[:2]
+    half = _WINDOW * side / 2
+    left, top = (int(np.clip(centre[k] - half, 0, size - 1)) for k, size in enumerate((width, height)))
+    right, bottom = (int(np.clip(centre[k] + half + 1, corner + 1, size))
+                     for k, (corner, size) in enumerate(((left, width), (top, height))))
+    seen = [moved(hand, np.array([left, top])) for hand in detector(image[top:bottom, left:right], 2, threshold)]
+    gaps = [float(np.linalg.norm(hand.centre - centre)) for hand in seen]
+    return seen[int(np.argmin(gaps))] if gaps and min(gaps) < _STAYS * side else None
+
+
+def moved(hand: DetectedHand, corner: np.ndarray) -> DetectedHand:
+    """A hand that was found in a part of an image, in pixels of the image; `corner` (2,) is the part's first pixel."""
+    held = None if hand.held is None else (hand.held[0] + float(corner[0]), hand.held[1] + float(corner[1]),
+                                           hand.held[2], hand.held[3])
+    return dataclasses.replace(hand, centre=hand.centre + corner, held=held)
 
 
 def fitted(image: np.ndarray, width: int, height: int) -> tuple[np.ndarray, float]:

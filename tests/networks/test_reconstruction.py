@@ -328,7 +328,8 @@ def test_chamfer_is_that_of_a_search_tree() -> None:
 
 def test_points_are_spread_evenly_over_a_surface() -> None:
     ball = trimesh.creation.icosphere(subdivisions=3)
-    meshes = [trimesh.Trimesh(ball.vertices * axes, ball.faces, process=False) for axes in ([1, 1, 1], [0.03, 0.1, 0.2])]
+    meshes = [trimesh.Trimesh(ball.vertices * axes, ball.faces, process=False)
+              for axes in ([1, 1, 1], [0.03, 0.1, 0.2])]
     vertices = torch.tensor(np.stack([mesh.vertices for mesh in meshes]), requires_grad=True)
     found = spread_over(vertices, SPHERE, 1500)
     for points, mesh in zip(found.detach().numpy(), meshes):
@@ -468,7 +469,9 @@ def test_what_is_not_labelled_does_not_count(hand: HandModel) -> None:
 
 @pytest.mark.parametrize('readout', ['mean', 'votes'])
 def test_the_exported_network_is_the_one_that_was_trained(hand: HandModel, tmp_path: Path, readout: str) -> None:
-    network = small(hand, seed=1, readout=readout).eval()
+    # A layer normalisation over the four numbers of the smallest network makes rounding seventy times larger where
+    # they happen to be nearly alike.
+    network = small(hand, readout=readout, widths=(4, 6, 8, 64)).eval()
     if network.voting:
         # Joints that are all seen in one place would leave the palm's turn to rounding.
         nn.init.normal_(network.voting.votes.bias, std=0.5, generator=torch.Generator().manual_seed(6))

@@ -24,6 +24,7 @@ def test_training_depth_pose_explains_itself(monkeypatch: pytest.MonkeyPatch,
     (('train', 'hand_finder'), '--loop.learning-rate'), (('export', 'depth_pose'), '--'),
     (('export', 'hand_finder'), '--'), (('evaluate', 'depth_pose'), '--frames'),
     (('train', 'reconstruction'), '--network.iterations'), (('evaluate', 'reconstruction'), '--ablation'),
+    (('train', 'reconstruction_score'), '--weights'), (('evaluate', 'reconstruction_score'), '--split'),
     (('evaluate', 'score'), '--card')])
 def test_every_command_explains_itself(command: tuple[str, str], option: str, monkeypatch: pytest.MonkeyPatch,
                                        capsys: pytest.CaptureFixture[str]) -> None:

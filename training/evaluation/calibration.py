@@ -21,6 +21,7 @@ from training.evaluation.depth_pose import prepare
 
 REACH = 0.1
 """A candidate is a hand where its centre lies nearer than this to that of a hand of the scene, metres."""
+_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +58,26 @@ def evaluate(config: ScoreEvaluation) -> ScoreCalibration:
     calibration = fit_calibration(score, hand)
     calibrated = np.array([calibration(value) for value in score])
     print(f'{hand.sum()} hands and {(~hand).sum()} other things among the candidates; {hidden} hands are no candidate')
-    print('threshold  hands kept  other things a frame')
-    for threshold in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95):
-        kept = calibrated >= threshold
-        print(f'{threshold:9.2f}  {kept[hand].mean():10.4f}  {kept[~hand].sum() / config.frames:20.4f}')
+    print_curve(calibrated, hand, int(hand.sum()), config.frames)
     print(f'scale {calibration.scale:.4f}, offset {calibration.offset:.4f}')
     if config.card:
         keep_calibration(config.models / 'depth_pose', calibration)
     return calibration
+
+
+def print_curve(scores: np.ndarray, hands: np.ndarray, of: int, frames: int) -> None:
+    """Prints what each threshold keeps of so many hands and lets in of other things in so many frames.
+
+    Args:
+        scores: (N,) calibrated, of candidates.
+        hands: (N,) bool.
+        of: hands.
+        frames: images.
+    """
+    print('threshold  hands kept  other things a frame')
+    for threshold in _THRESHOLDS:
+        kept = scores >= threshold
+        print(f'{threshold:9.2f}  {kept[hands].sum() / max(of, 1):10.4f}  {kept[~hands].sum() / frames:20.4f}')
 
 
 def keep_calibration(folder: Path, calibration: ScoreCalibration) -> None:

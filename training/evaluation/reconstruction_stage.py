@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import multiprocessing
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,19 +54,17 @@ def evaluate(config: ReconstructionStageEvaluation) -> dict[str, dict[str, float
     found: dict[str, list[HandEstimate | None]] = {way: [] for way in WAYS}
     false = dict.fromkeys(WAYS, 0)
     truth = []
-    with multiprocessing.get_context('spawn').Pool(config.workers) as pool:
-        frames = pool.imap(functools.partial(_render, config.split), range(config.frames))
-        for index, frame in enumerate(tqdm(frames, total=config.frames, unit='image', mininterval=5)):
-            counted = np.array(frame.visible) >= COUNTED
-            truth += [hand for hand, counts in zip(frame.hands, counted) if counts]
-            for way, (with_depth, stage.fit_surface) in WAYS.items():
-                stage.reset()
-                hands = stage(frame.image, frame.view.camera, float(index), frame.depth if with_depth else None)
-                matched = match(hands, frame)
-                false[way] += len(hands) - sum(hand is not None for hand in matched)
-                found[way] += [hand for hand, counts in zip(matched, counted) if counts]
+    for index, frame in enumerate(rendered(config.split, config.frames, config.workers)):
+        counted = np.array(frame.visible) >= COUNTED
+        truth += [hand for hand, counts in zip(frame.hands, counted) if counts]
+        for way, (with_depth, stage.fit_surface) in WAYS.items():
+            stage.reset()
+            hands = stage(frame.image, frame.view.camera, float(index), frame.depth if with_depth else None)
+            matched = match(hands, frame)
+            false[way] += len(hands) - sum(hand is not None for hand in matched)
+            found[way] += [hand for hand, counts in zip(matched, counted) if counts]
     if not any(hand is not None for hand in found['colour alone']):
-        raise SystemExit(f'{config.models}/rgb_detector found none of {len(truth)} hands in {config.frames} images: '
+        raise SystemExit(f'the models in {config.models} found none of {len(truth)} hands in {config.frames} images: '
                          'there is nothing to measure')
     figures = {way: {'false_hands_an_image': false[way] / config.frames, **figures_of(hands, truth)}
                for way, hands in found.items()}
@@ -125,6 +124,13 @@ def match(hands: list[HandEstimate], frame: RgbFrame) -> list[HandEstimate | Non
         if gaps[known][seen] < 0.5:
             matched[known] = hands[seen]
     return matched
+
+
+def rendered(split: str, count: int, workers: int) -> Iterator[RgbFrame]:
+    """The images of a split, which so many processes render."""
+    with multiprocessing.get_context('spawn').Pool(workers) as pool:
+        yield from tqdm(pool.imap(functools.partial(_render, split), range(count)), total=count, unit='image',
+                        mininterval=5)
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from hoi_ros.stages.scores import ScoreCalibration
 from hoi_ros.stages.scores import probability
 from training.evaluation.calibration import fit_calibration
 from training.evaluation.calibration import keep_calibration
+from training.evaluation.calibration import print_curve
 from training.networks.rgb_detector import RgbMaps
 from training.recipes.rgb_detector import COUNTED
 from training.recipes.rgb_detector import Shown
@@ -26,7 +27,6 @@ from training.recipes.rgb_detector import detector_figures
 from training.recipes.rgb_detector import held_frames
 
 TEST_SEED = 1000
-_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +65,7 @@ def evaluate(config: RgbDetectorEvaluation) -> dict[str, float]:
     calibrated = np.array([calibration(score) for score in scores])
     counted = sum(int((frame.visible >= COUNTED).sum()) for frame in shown)
     print(f'{hands.sum()} of {counted} hands and {(~hands).sum()} other things are candidates in {len(shown)} frames')
-    print('threshold  hands found  other things a frame')
-    for threshold in _THRESHOLDS:
-        kept = calibrated >= threshold
-        print(f'{threshold:9.2f}  {kept[hands].sum() / max(counted, 1):11.4f}  '
-              f'{kept[~hands].sum() / len(shown):20.4f}')
+    print_curve(calibrated, hands, counted, len(shown))
     print(f'scale {calibration.scale:.4f}, offset {calibration.offset:.4f}')
     # The network's own score that is calibrated to 0.5.
     figures = detector_figures(network, shown, probability(-calibration.offset / calibration.scale))

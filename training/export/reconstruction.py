@@ -32,6 +32,8 @@ DATA = {'synthetic': 'Generated images only (training/data): the WebXR generic h
                      'objects, grasped by closing the fingers until they touch, ray-cast. No real image.',
         'freihand': 'FreiHAND (for research only)', 'obman': 'ObMan (for research only)',
         'ho3d': 'HO-3D (for research only)', 'dexycb': 'DexYCB (CC BY-NC 4.0)'}
+TOLD = {'right': 'side_right', 'holds': 'holds_told', 'hand': 'hand_told'}
+"""What a network may say of a crop, and the figure of a training that taught it to."""
 GRAPH_TOLERANCE = 1e-3
 """A vertex that rounding carries over the attention's threshold moves the meshes by up to a hundredth of a
 millimetre."""
@@ -52,7 +54,8 @@ def export(config: ReconstructionExport) -> Card:
     """Exports the network with its hand model, attention and thresholds inside the graph, and checks it."""
     kept = torch.load(config.weights, map_location='cpu', weights_only=True)
     network = load_network(config.weights)
-    final, size = FinalReconstruction(network, 'holds_told' in kept['figures']), network.config.size
+    told = [name for name, figure in TOLD.items() if figure in kept['figures']]
+    final, size = FinalReconstruction(network, told), network.config.size
     crops = RgbCrops(0, 'validation', round(1.3 * size))
     image = normalised(collate(crops[0][None], RgbAugmentation(size=size), None)[0])
     folder = config.models / 'reconstruction'

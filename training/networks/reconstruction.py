@@ -12,6 +12,7 @@ share one frame. The network sees right hands.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 from typing import NamedTuple
 
@@ -143,6 +144,9 @@ class Reconstruction(NamedTuple):
     """(B, 1) log-odds that the crop shows a right hand, and not a left one."""
     holds: Tensor | None
     """(B, 1) log-odds that it shows an object that the hand holds or reaches for; None of the hand alone."""
+    hand: Tensor
+    """(B, 1) log-odds that it shows a hand at all, which crops of hands alone do not teach: its layers learn by
+    themselves, from what a detector takes for hands (training.recipes.reconstruction_score)."""
 
 
 class ReconstructionNet(nn.Module):
@@ -168,6 +172,7 @@ class ReconstructionNet(nn.Module):
         self.voting = VotingReadout(config) if config.readout == 'votes' else None
         self.side = nn.Sequential(nn.Linear(width + 63, 64), nn.ReLU(), nn.Linear(64, 1)) if self.voting else None
         self.holds = nn.Sequential(nn.Linear(2 * width, 64), nn.ReLU(), nn.Linear(64, 1)) if self.voting else None
+        self.hand = nn.Sequential(nn.Linear(2 * width + (21 if self.voting else 0), 64), nn.ReLU(), nn.Linear(64, 1))
         self.hand_estimator = HandMeshEstimator(model, width, config.rotation)
         self.object_estimator = ObjectMeshEstimator(width)
         if config.iterations:
@@ -178,7 +183,7 @@ class ReconstructionNet(nn.Module):
     def heads(self) -> tuple[nn.Module, ...]:
         """The layers that give results."""
         voting = (self.voting.votes, self.voting.corrections, self.side[-1], self.holds[-1]) if self.voting else ()
-        return self.hand_estimator.regress, self.object_estimator.layers[-1], *voting
+        return self.hand_estimator.regress, self.object_estimator.layers[-1], self.hand[-1], *voting
 
     @property
     def hand_faces(self) -> np.ndarray:
@@ -201,8 +206,9 @@ class ReconstructionNet(nn.Module):
             read, votes = self.voting(detail, fine, coarse)
             right = self.side(torch.cat([seen_hand, votes.places.detach().flatten(1)], 1))
             seen_hand = seen_hand + read
+        hand = self.hand(self.signs_of_a_hand(coarse, votes))
         if hand_alone:
-            return Reconstruction((self.hand_estimator(seen_hand, votes),), (), (), (), votes, right, None)
+            return Reconstruction((self.hand_estimator(seen_hand, votes),), (), (), (), votes, right, None, hand)
         hand_features = seen_hand
         object_features = seen_object = self.object_encoder(image)[-1].mean((2, 3))
         holds = self.holds(torch.cat([seen_hand, seen_object], 1)) if self.holds else None
@@ -225,7 +231,14 @@ class ReconstructionNet(nn.Module):
                 hands.append(self.hand_estimator(hand_features, votes))
         return Reconstruction(tuple(hands or [self.hand_estimator(hand_features, votes)]),
                               tuple(objects or [self.object_estimator(object_features)]),
-                              tuple(hand_messages), tuple(object_messages), votes, right, holds)
+                              tuple(hand_messages), tuple(object_messages), votes, right, holds, hand)
+
+    @staticmethod
+    def signs_of_a_hand(coarse: Tensor, votes: Votes | None) -> Tensor:
+        """What `hand` is told from: the hand encoder's last maps (B, C, S/32, S/32), averaged and at their peaks, and
+        how much each keypoint's surest cell counts → (B, 2 C + 21), or 2 C without votes."""
+        surest = [votes.weights.amax(-1)] if votes else []
+        return torch.cat([coarse.mean((2, 3)), coarse.amax((2, 3)), *surest], 1)
 
 
 class FinalReconstruction(nn.Module):
@@ -233,20 +246,21 @@ class FinalReconstruction(nn.Module):
 
     Args:
         network: trained.
-        holds: whether it learned from images with and without objects, so that what it says of that is worth something.
+        told: which of 'right', 'holds' and 'hand' it learned to say.
     """
 
-    def __init__(self, network: ReconstructionNet, holds: bool = True) -> None:
+    def __init__(self, network: ReconstructionNet, told: Sequence[str] = ('right', 'holds', 'hand')) -> None:
         super().__init__()
         self.network = network
-        self._told = (('right', 'holds') if holds else ('right',)) if network.voting else ()
+        self._told = [name for name in told if name == 'hand' or network.voting]
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
         """Shapes and meanings, batch 1."""
         hand, thing = self.network.hand_estimator, self.network.object_estimator
         axes = "the camera's axes, from the knuckle of the middle finger"
-        told = {'right': 'the hand looks like a right one', 'holds': 'it holds something or reaches for it'}
+        told = {'right': 'the hand looks like a right one', 'holds': 'it holds something or reaches for it',
+                'hand': 'the crop shows a hand'}
         return (
             TensorSpec('vertices', (1, len(hand.template), 3), unit='m', meaning=f"the hand's mesh, {axes}"),
             TensorSpec('keypoints', (1, 21, 3), unit='m', meaning=f'{axes}; wrist, then thumb, index, middle, ring, '

@@ -127,8 +127,8 @@ def chamfer_distance(first: Tensor, second: Tensor, chunk: int = 256) -> Tensor:
 def spread_over(vertices: Tensor, faces: Tensor, count: int) -> Tensor:
     """Points spread evenly over the surfaces of meshes, the same at every call.
 
-    Each stands for the same area, counted from triangle to triangle; within its triangle it lies where the R₂ sequence
-    puts it (Roberts, "The Unreasonable Effectiveness of Quasirandom Sequences", 2018).
+    Each stands for the same area, counted from triangle to triangle; within its triangle it lies where the R₂
+    sequence puts it (Roberts, "The Unreasonable Effectiveness of Quasirandom Sequences", 2018).
 
     Args:
         vertices: (B, N, 3).

@@ -125,13 +125,14 @@ def show(record: np.ndarray, config: RgbFrameAugmentation, rng: np.random.Genera
     corners = np.stack([corners[:, [0, 1]], corners[:, [2, 1]], corners[:, [0, 3]], corners[:, [2, 3]]], 1)
     corners = corners @ matrix.T + shift
     if rng is not None:
-        image = _recoloured(image, config, rng)
+        image = recoloured(image, config, rng)
     return Shown(image, np.column_stack([centres, sides]), record['right'][:count] ^ flip,
                  record['visible'][:count] * np.minimum(1, inside / 0.9), record['holds'][:count],
                  np.concatenate([corners.min(1), corners.max(1)], 1))
 
 
-def _recoloured(image: np.ndarray, config: RgbFrameAugmentation, rng: np.random.Generator) -> np.ndarray:
+def recoloured(image: np.ndarray, config: RgbFrameAugmentation, rng: np.random.Generator) -> np.ndarray:
+    """An image (H, W, 3) uint8 in other colours, perhaps grey, blurred or noisy."""
     values = image.astype(np.float32) / 255
     values = values ** np.float32(np.exp(rng.uniform(-0.3, 0.3)))
     gain = np.exp(rng.uniform(-config.brightness, config.brightness)
