@@ -159,6 +159,32 @@ def test_the_ablation_prints_every_row(tmp_path: Path, monkeypatch: pytest.Monke
         assert name in said
         assert all(len(values) == 2 and np.isfinite(values).all() for values in columns['test'].values())
     assert table['budget']['steps'] == 2
+    with pytest.raises(SystemExit, match="no row 'P = 9'"):
+        evaluation.evaluate(ReconstructionEvaluation(ablation=True, budget=dataclasses.replace(budget, rows=('P = 9',))))
+
+
+def test_rows_of_the_ablation_go_on_from_the_same_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    config, weights = dataclasses.replace(SMALL, readout='votes'), tmp_path / 'hand.pt'
+    hand = ReconstructionNet(config).state_dict()
+    torch.save({'weights': hand, 'branch': 'hand'}, weights)
+    monkeypatch.setattr(evaluation, '_VALIDATED', 2)
+    started = []
+    monkeypatch.setattr(evaluation, 'train_network', lambda network, *_: started.append(
+        {name: value.clone() for name, value in network.state_dict().items()}))
+    rows = 'baseline, no exchange', 'attention, P = 2'
+    budget = AblationConfig(seeds=(3,), network=config, records=1, pool=tmp_path / 'pool', workers=1, start=weights,
+                            rows=rows, runs=tmp_path / 'runs')
+    table = evaluation.evaluate(ReconstructionEvaluation(samples=1, splits=('test',), ablation=True, budget=budget))
+    assert tuple(table['rows']) == rows
+    baseline, full = started
+    assert set(baseline) < set(full)
+    for name, value in hand.items():
+        if name.startswith(('hand_encoder.', 'voting.', 'hand_estimator.')):
+            assert torch.equal(baseline[name], value) and torch.equal(full[name], value)
+    torch.save({'weights': hand, 'branch': 'both'}, weights)
+    with pytest.raises(SystemExit, match='learned with an exchange'):
+        evaluation.evaluate(ReconstructionEvaluation(samples=1, splits=('test',), ablation=True, budget=budget))
 
 
 def test_a_data_set_needs_its_folder() -> None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from training.networks.reconstruction import ReconstructionConfig
 from training.networks.reconstruction import ReconstructionNet
 from training.recipes.loop import LoopConfig
 from training.recipes.reconstruction import normalised
+from training.recipes.reconstruction import start_from
 from training.recipes.reconstruction import train_network
 from training.recipes.reconstruction_losses import ReconstructionLosses
 
@@ -50,13 +52,20 @@ class AblationConfig:
     seeds: tuple[int, ...] = (0, 1)
     steps: int = 4000
     batch: int = 32
+    optimizer: Literal['adamw', 'muon'] = 'adamw'
     learning_rate: float = 5e-4
     network: ReconstructionConfig = ReconstructionConfig(widths=(32, 64, 128, 256), size=128)
+    start: Path | None = None
+    """weights.pt of a training of the hand alone (--branch hand) with that network, from which every row goes on:
+    none of it has seen an exchange."""
+    rows: tuple[str, ...] = ()
+    """Names of the rows; all of them where none is given."""
     records: int = 20_480
     """Crops that all rows learn from."""
     pool: Path = Path('runs/ablation.pool')
     workers: int = 2
     threads: int = 0
+    precision: str = 'bf16-mixed'
     runs: Path = Path('runs/ablation')
 
 
@@ -177,6 +186,9 @@ ROWS: dict[str, dict] = {
 def ablate(config: ReconstructionEvaluation) -> dict:
     """Trains every row with every seed on the same crops for the same steps and prints mean and spread."""
     budget = config.budget
+    names = budget.rows or tuple(ROWS)
+    if unknown := [name for name in names if name not in ROWS]:
+        raise SystemExit(f'there is no row {unknown[0]!r}; the rows are {", ".join(map(repr, ROWS))}')
     size = budget.network.size
     crops = functools.partial(RgbCrops, 0, 'train', round(size * 1.3))
     pool = SamplePool(crops, crops().dtype, budget.pool, generator_key(0, 'ablation'), budget.records,
@@ -187,8 +199,8 @@ def ablate(config: ReconstructionEvaluation) -> dict:
         validation = np.stack([held[index] for index in range(_VALIDATED)])
         test = [list(test_samples(split, config.samples, size)) for split in config.splits]
         table: dict = {}
-        for name, changes in ROWS.items():
-            runs = [_run(config, name, changes, seed, pool.records, validation, test) for seed in budget.seeds]
+        for name in names:
+            runs = [_run(config, name, ROWS[name], seed, pool.records, validation, test) for seed in budget.seeds]
             table[name] = {split: {column: [run[split][column] for run in runs] for column in _COLUMNS}
                            for split in config.splits}
             for split in config.splits:
@@ -197,7 +209,8 @@ def ablate(config: ReconstructionEvaluation) -> dict:
                     for column, values in table[name][split].items()), flush=True)
     finally:
         pool.close()
-    return {'budget': dataclasses.asdict(budget) | {'pool': str(budget.pool), 'runs': str(budget.runs)},
+    paths = {'pool': str(budget.pool), 'runs': str(budget.runs), 'start': str(budget.start)}
+    return {'budget': dataclasses.asdict(budget) | paths,
             'samples': config.samples, 'rows': table}
 
 
@@ -211,12 +224,16 @@ def _run(config: ReconstructionEvaluation, name: str, changes: dict, seed: int, 
     association = changes.pop('association', True)
     torch.manual_seed(seed)
     network = ReconstructionNet(dataclasses.replace(budget.network, **changes), HandModel.load())
+    if budget.start and start_from(network, budget.start) != 'hand':
+        raise SystemExit(f'{budget.start} has learned with an exchange: give weights of --branch hand, so that all rows '
+                         'begin alike')
     losses = ReconstructionLosses(classes=len(FAMILIES))
     if not association:
         losses = dataclasses.replace(losses, association=0.0)
     folder = ''.join(letter if letter.isalnum() else '_' for letter in name)
     loop = LoopConfig(budget.runs / f'{folder}_{seed}', steps=budget.steps, minutes=1e6, batch=budget.batch,
-                      learning_rate=budget.learning_rate, seed=seed, threads=budget.threads)
+                      optimizer=budget.optimizer, learning_rate=budget.learning_rate, seed=seed,
+                      threads=budget.threads, precision=budget.precision)
     train_network(network, losses, loop, RgbAugmentation(size=budget.network.size), lambda: records, validation)
     network.cpu().eval()
     return {split: evaluate_network(network, samples) for split, samples in zip(config.splits, test)}
