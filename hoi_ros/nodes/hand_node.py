@@ -54,7 +54,7 @@ _SETTINGS = (
             choices=('auto', 'tensorrt', 'openvino', 'pytorch')),
     Setting('threads', 0, 'Threads of a network that runs on the CPU; 0 leaves it to the backend.', 0, 256),
     Setting('max_hands', 2, 'Hands at the most.', 1, 4, live=True),
-    Setting('min_score', 0.5, 'What is less surely a hand is not reported.', 0.0, 1.0, live=True),
+    Setting('min_score', 0.5, 'A new hand that is less sure is not reported.', 0.0, 1.0, live=True),
     Setting('smoothing.enabled', False, 'Filter the joints over time (One-Euro).', live=True),
     Setting('smoothing.min_cutoff', _FILTER.min_cutoff_hz,
             'Cutoff for a hand at rest, Hz: lower is smoother and slower.', 0.01, 100.0, live=True),

@@ -106,7 +106,7 @@ class DepthPoseStage(HandFollowing[_Track]):
         models: folder of the trained networks and of the hand model; the package's own by default.
         backend, threads: of the engines.
         max_hands: hands at the most.
-        min_score: what is less surely a hand is not reported.
+        min_score: a new hand that is less sure is not reported.
         smoothing: filter of the joints over time, or None.
         variant: which network, one of `VARIANTS`.
         views, following_views: turns of the crop whose readings are averaged, for a new hand and for one that is

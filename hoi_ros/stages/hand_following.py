@@ -24,7 +24,7 @@ class HandFollowing(Generic[Track]):
     Args:
         models: folder of the hand model.
         max_hands: hands at the most.
-        min_score: what is less surely a hand is not reported.
+        min_score: a new hand that is less sure is not reported.
         smoothing: filter of the joints over time, or None.
 
     Attributes:

@@ -174,7 +174,7 @@ class ReconstructionStage(HandFollowing[_Track]):
         models: folder of the trained networks and of the hand model; the package's own by default.
         backend, threads: of the engines.
         max_hands: hands at the most.
-        min_score: what is less surely a hand is not reported.
+        min_score: a new hand that is less sure is not reported.
         smoothing: filter of the joints over time, or None.
         fit_surface: whether, where depth shows it, a hand moves onto the observed surface, pose and shape and all;
             else it moves along its ray alone.

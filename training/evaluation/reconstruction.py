@@ -124,19 +124,22 @@ def evaluate_network(network: ReconstructionNet, samples: Sequence[HandObjectSam
     """The paper's columns over samples, each cut around its true place.
 
     Returns:
-        Joints: root-relative error (mm) and what `evaluate_joints` gives of root-relative joints; meshes: the means of
-        `MeshFigures`, and where they are undefined.
+        Joints: error (mm) from the wrist and what `evaluate_joints` gives of joints measured from there; error and
+        PCK from the network's root, the knuckle of the middle finger; meshes: the means of `MeshFigures`, and where
+        they are undefined.
     """
     predicted, truth, figures = [], [], []
     for number, sample in enumerate(tqdm(samples, unit='image', mininterval=5)):
         seen, known = predict(network, sample)
-        predicted.append(seen.keypoints - seen.keypoints[0])
-        truth.append(known.keypoints - known.keypoints[0])
+        predicted.append(seen.keypoints)
+        truth.append(known.keypoints)
         figures.append(evaluate_meshes(seen, known, np.random.default_rng([TEST_SEED, number])))
-    joints = evaluate_joints(np.array(predicted), np.array(truth))
+    from_root = evaluate_joints(np.array(predicted), np.array(truth))
+    joints = evaluate_joints(*(np.array(points) - np.array(points)[:, :1] for points in (predicted, truth)))
     meshes = summarise(figures)
     pck = {'joint_error_mm': joints.mean_mm, 'joint_error_rigid_mm': joints.rigid_mm,
-           'joint_error_similarity_mm': joints.similarity_mm, 'pck_auc_0_50': joints.auc_0_50}
+           'joint_error_similarity_mm': joints.similarity_mm, 'pck_auc_0_50': joints.auc_0_50,
+           'joint_error_from_knuckle_mm': from_root.mean_mm, 'pck_auc_0_50_from_knuckle': from_root.auc_0_50}
     return {**pck, **{name: value for name, value in meshes.mean.items() if value is not None},
             'samples': meshes.samples, 'undefined': {k: v for k, v in meshes.undefined.items() if v},
             'not_closed': meshes.not_closed}

@@ -43,8 +43,9 @@ millimetre."""
 class ReconstructionExport:
     """Writes models/reconstruction from the weights that a training left."""
 
-    weights: Path = Path('runs/reconstruction/weights.pt')
-    """The training's weights.pt."""
+    weights: Path = Path('runs/reconstruction_score/weights.pt')
+    """The training's weights.pt; that of reconstruction itself does not yet tell hands from other things, which the
+    robot's stage asks for."""
     models: Path = Path('models')
     remark: str = ''
     """What whoever uses these weights should know: the node says it in the log and on /diagnostics."""
@@ -75,4 +76,7 @@ def export(config: ReconstructionExport) -> Card:
         raise ExportError(f"the object's sphere has no mirror image of itself: a vertex is {gap.max():.2g} off")
     np.savez(folder / OBJECT_MESH, faces=network.object_faces.astype(np.int32), mirror=mirror.astype(np.int32))
     print(f'{folder}: {card.figures}')
+    if 'hand' not in told:
+        print(f'{config.weights} was not taught to tell hands from other things: before a robot can use it, go on with '
+              'python -m training train reconstruction_score')
     return card
