@@ -145,6 +145,11 @@ class _Reading:
         return _Square(*outline(self.crop.camera.project(keypoints), None))
 
     @property
+    def right(self) -> bool:
+        """Whether it was read as a right hand."""
+        return not self.crop.mirrored
+
+    @property
     def hand(self) -> float:
         """What the network says of whether the crop shows a hand, in [0, 1]."""
         return float(self.outputs['hand'][0])
@@ -308,7 +313,7 @@ class ReconstructionStage(HandFollowing[_Track]):
             sight = self._see(track, track.square, image, camera)
             if sight and self._score(track, sight) >= self.min_score:
                 sight = self._confirm(track, sight, image, camera)
-                if self._score(track, sight) >= self.min_score and not _near(sight.square, others):
+                if sight and self._score(track, sight) >= self.min_score and not _near(sight.square, others):
                     self._keep(track, sight)
                     track.identity = self._new_identity()
                     fresh.append(track)
@@ -350,19 +355,19 @@ class ReconstructionStage(HandFollowing[_Track]):
             reading = self._read(track, expected, image, camera)
             square = _agreed(reading.square, expected)
             if _differ(square, expected):
-                reading = self._network(track, square, image, camera, track.right)
+                reading = self._network(track, square, image, camera, reading.right)
                 square = _agreed(reading.square, square)
         except ValueError:
             return None
         return _Sight(reading, square)
 
-    def _confirm(self, track: _Track, sight: _Sight, image: np.ndarray, camera: Pinhole) -> _Sight:
+    def _confirm(self, track: _Track, sight: _Sight, image: np.ndarray, camera: Pinhole) -> _Sight | None:
         """The less sure of a new hand's sight and another one where its joints are: what is none is seldom taken for
         one from both places."""
         try:
-            reading = self._network(track, sight.square, image, camera, track.right)
+            reading = self._network(track, sight.square, image, camera, sight.reading.right)
         except ValueError:
-            return sight
+            return None
         again = _Sight(reading, _agreed(reading.square, sight.square))
         return min(sight, again, key=lambda one: one.reading.hand)
 
@@ -411,7 +416,8 @@ class ReconstructionStage(HandFollowing[_Track]):
 
     def _estimate(self, track: _Track, depth: np.ndarray | None, camera: Pinhole, stamp: float) -> HandEstimate:
         crop, outputs = track.reading.crop, track.reading.outputs
-        side = 'right' if track.right else 'left'
+        right = track.reading.right
+        side = 'right' if right else 'left'
         model = self._hands[side]
         root = crop.to_camera(track.reading.root)
         pose, shape = self._pose(outputs, crop, side), outputs['shape'].astype(np.float32)
@@ -444,7 +450,7 @@ class ReconstructionStage(HandFollowing[_Track]):
             keypoints, vertices = fit.keypoints, model.forward(fit.pose, fit.shape, fit.translation).vertices
         thing = track.held = None
         if track.holds >= 0.5:
-            thing = crop.to_camera(outputs['object'] if track.right else outputs['object'][self._object_mirror])
+            thing = crop.to_camera(outputs['object'] if right else outputs['object'][self._object_mirror])
             # What is held moves as the palm does.
             turn = Rotation.from_rotvec(fit.pose[:3]) * Rotation.from_rotvec(pose[:3]).inv()
             thing = turn.apply(thing + root - read.keypoints[0]) + fit.keypoints[0]
@@ -452,8 +458,8 @@ class ReconstructionStage(HandFollowing[_Track]):
             track.held = np.stack([pixels.min(0), pixels.max(0)])
         held = None if thing is None else self._object(track.holds, thing, vertices)
         return HandEstimate(
-            side=side, side_score=probability(abs(track.side_evidence)), track_id=track.identity,
-            score=track.score, joints=keypoints.astype(np.float32),
+            side=side, side_score=max(0.5, probability(track.side_evidence if right else -track.side_evidence)),
+            track_id=track.identity, score=track.score, joints=keypoints.astype(np.float32),
             joint_scores=np.full(21, near * track.score, np.float32), pose=fit.pose, shape=fit.shape,
             translation=fit.translation, vertices=vertices.astype(np.float32), located_by=located_by, held=held)
 
