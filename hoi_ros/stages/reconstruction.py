@@ -63,6 +63,8 @@ there is one far more often than where something looks like one."""
 _DETECTED = 0.5
 """What the detector's evidence of a hand counts beside the network's. On validation frames the two tell hands apart a
 little better (0.9945 of the pairs) than the network alone (0.9924)."""
+_LEAST = 0.01
+"""A hand less likely than this is given up whatever score is asked for."""
 _UNLIKELY = 0.1
 """Of what the network calls less likely a hand than this nobody asks which side it is of."""
 _LOOKED_AT_EVERY = 5
@@ -166,10 +168,11 @@ class _Reading:
 
 
 class _Sight(NamedTuple):
-    """A hand as it is seen in this frame, and where."""
+    """A hand as it is seen in this frame, where, and how much then speaks for a right one."""
 
     reading: _Reading
     square: _Square
+    side_evidence: float
 
 
 class ReconstructionStage(HandFollowing[_Track]):
@@ -276,7 +279,8 @@ class ReconstructionStage(HandFollowing[_Track]):
         in a part of a hand."""
         followed: list[_Track] = []
         for track in self._tracks[:self.max_hands]:
-            before, elapsed, least = track.square, stamp - track.stamp, _FOLLOWED * self.min_score
+            before, elapsed = track.square, stamp - track.stamp
+            least = max(_FOLLOWED * self.min_score, _LEAST)
             step = np.clip(track.velocity * elapsed, -0.5 * before.side, 0.5 * before.side)
             expected = _Square(before.centre + step, before.side)
             if not track.side_told:
@@ -294,7 +298,10 @@ class ReconstructionStage(HandFollowing[_Track]):
                 continue
             self._keep(track, sight)
             if elapsed > 0:
-                track.velocity, track.stamp = (sight.square.centre - before.centre) / elapsed, stamp
+                # Where the joints do not say where the hand is, it does not go on by itself.
+                told = _agree(sight.reading.square, sight.square)
+                track.velocity = (sight.square.centre - before.centre) / elapsed if told else np.zeros(2)
+                track.stamp = stamp
             followed.append(track)
         return followed
 
@@ -304,15 +311,16 @@ class ReconstructionStage(HandFollowing[_Track]):
         if wanted <= 0 or (known and regions is None and self._frame % _SEARCHED_EVERY):
             return []
         fresh: list[_Track] = []
-        # However many things look like hands from afar, a frame takes its time for few.
-        for seen, told in self._proposals(image, regions, known)[:wanted + 1]:
+        for seen, told in self._proposals(image, regions, known):
+            if len(fresh) == wanted:
+                break
             track = self._start(seen, stamp, told)
             others = known + [other.square for other in fresh]
-            if len(fresh) == wanted or _near(track.square, others):
+            if _near(track.square, others):
                 continue
             sight = self._see(track, track.square, image, camera)
             if sight and self._score(track, sight) >= self.min_score:
-                sight = self._confirm(track, sight, image, camera)
+                sight = self._confirm(sight, track, image, camera)
                 if sight and self._score(track, sight) >= self.min_score and not _near(sight.square, others):
                     self._keep(track, sight)
                     track.identity = self._new_identity()
@@ -327,20 +335,22 @@ class ReconstructionStage(HandFollowing[_Track]):
             looked = [look_near(self._detector, image, far.centre, far.side, _CANDIDATE)
                       for far in self._detector(image, self.max_hands + 2, _CANDIDATE)
                       if not _near(_Square(far.centre, far.side), known)]
-            seen = [hand for hand in looked if hand is not None]
-            return [(hand, None) for hand in sorted(seen, key=lambda hand: -hand.score)]
+            seen = sorted((hand for hand in looked if hand), key=lambda hand: -hand.score)
+            # However many things look like hands, a frame takes its time for few.
+            return [(hand, None) for hand in seen[:self.max_hands + 1 - len(known)]]
         told = []
         for region in regions:
             square = _Square(np.array([region.x + region.width / 2, region.y + region.height / 2]),
                              max(region.width, region.height))
-            # Whoever says where a hand is need not wait for the detector to see it.
-            seen = look_near(self._detector, image, *square, _CANDIDATE)
-            told.append((seen or DetectedHand(*square, 0.5, 0.5, 0.0, None), region.side))
+            if square.side > 0 and not _near(square, known):
+                # Whoever says where a hand is need not wait for the detector to see it.
+                seen = look_near(self._detector, image, *square, _CANDIDATE)
+                told.append((seen or DetectedHand(*square, 0.5, 0.5, 0.0, None), region.side))
         return told
 
     def _start(self, seen: DetectedHand, stamp: float, told: str | None = None) -> _Track:
-        # Who says the side of a region knows it.
-        evidence = {'right': _TOLD, 'left': -_TOLD, None: log_odds(seen.right)}[told]
+        # Who says the side of a region knows it; the detector, which hardly does, is never sure.
+        evidence = {'right': _TOLD, 'left': -_TOLD, None: log_odds(seen.right, 0.1)}[told]
         square, held = _Square(seen.centre, seen.side), None
         if seen.held is not None:
             left, top, width, height = seen.held
@@ -352,24 +362,28 @@ class ReconstructionStage(HandFollowing[_Track]):
         """Reads a hand where it is expected, and again where its joints lie off that. None where what the network says
         is no hand, however sure it is."""
         try:
-            reading = self._read(track, expected, image, camera)
+            reading, evidence = self._read(track, expected, image, camera)
             square = _agreed(reading.square, expected)
             if _differ(square, expected):
                 reading = self._network(track, square, image, camera, reading.right)
                 square = _agreed(reading.square, square)
         except ValueError:
             return None
-        return _Sight(reading, square)
+        return _Sight(reading, square, evidence)
 
-    def _confirm(self, track: _Track, sight: _Sight, image: np.ndarray, camera: Pinhole) -> _Sight | None:
-        """The less sure of a new hand's sight and another one where its joints are: what is none is seldom taken for
-        one from both places."""
+    def _confirm(self, sight: _Sight, track: _Track, image: np.ndarray, camera: Pinhole) -> _Sight | None:
+        """A new hand as it is seen from where its joints lie, as sure as the less sure of both sights: what is none is
+        seldom taken for one from both places. None where the joints lie nowhere near."""
+        joints = sight.reading.square
+        near = np.linalg.norm(joints.centre - sight.square.centre) < sight.square.side
+        if not near or not 0.4 < joints.side / sight.square.side < 2.5:
+            return None
         try:
-            reading = self._network(track, sight.square, image, camera, sight.reading.right)
+            reading = self._network(track, joints, image, camera, sight.reading.right)
         except ValueError:
             return None
-        again = _Sight(reading, _agreed(reading.square, sight.square))
-        return min(sight, again, key=lambda one: one.reading.hand)
+        reading.outputs['hand'] = np.minimum(reading.outputs['hand'], sight.reading.outputs['hand'])
+        return _Sight(reading, _agreed(reading.square, joints), sight.side_evidence)
 
     def _score(self, track: _Track, sight: _Sight) -> float:
         """Probability that it is a hand."""
@@ -378,30 +392,33 @@ class ReconstructionStage(HandFollowing[_Track]):
 
     def _keep(self, track: _Track, sight: _Sight) -> None:
         track.reading, track.square, track.score = sight.reading, sight.square, self._score(track, sight)
+        track.side_evidence = sight.side_evidence
         if sight.reading.holds is not None:
             kept = _MEMORY if track.holds_read else 0.0
             track.holds = kept * track.holds + (1 - kept) * sight.reading.holds
             track.holds_read = True
 
-    def _read(self, track: _Track, expected: _Square, image: np.ndarray, camera: Pinhole) -> _Reading:
-        """Reads a hand as one of the side that its track speaks for. One whose side is not sure is read as both: the
-        network says which of the two looks more like a right hand."""
-        if track.side_told:
-            return self._network(track, expected, image, camera, track.right)
-        if abs(track.side_evidence) < _SURE:
-            as_right = self._network(track, expected, image, camera, True)
-            if as_right.hand < _UNLIKELY:
-                return as_right
-            as_left = self._network(track, expected, image, camera, False)
-            track.side_evidence += as_right.side_odds - as_left.side_odds
-            return as_right if track.right else as_left
-        was_right = track.right
-        reading = self._network(track, expected, image, camera, was_right)
-        track.side_evidence += reading.side_odds if was_right else -reading.side_odds
-        return reading if track.right == was_right else self._network(track, expected, image, camera, track.right)
+    def _read(self, track: _Track, expected: _Square, image: np.ndarray, camera: Pinhole) -> tuple[_Reading, float]:
+        """Reads a hand as one of the side that its track speaks for, and says how much then speaks for a right one. One
+        whose side is not sure is read as both: the network says which of the two looks more like a right hand."""
+        evidence, sign = track.side_evidence, 1 if track.right else -1
+        reading = self._network(track, expected, image, camera, track.right)
+        if track.side_told or (abs(evidence) < _SURE and reading.hand < _UNLIKELY):
+            return reading, evidence
+        if abs(evidence) < _SURE:
+            other = self._network(track, expected, image, camera, not track.right)
+            evidence += sign * (reading.side_odds - other.side_odds)
+            return (reading if (evidence >= 0) == reading.right else other), evidence
+        evidence += sign * reading.side_odds
+        if (evidence >= 0) != reading.right:
+            reading = self._network(track, expected, image, camera, not track.right)
+        return reading, evidence
 
     def _network(self, track: _Track, expected: _Square, image: np.ndarray, camera: Pinhole,
                  right: bool) -> _Reading:
+        size = np.array(image.shape[1::-1])
+        if ((expected.centre < 0) | (expected.centre >= size)).any() or expected.side > 2 * size.max():
+            raise ValueError('no hand is seen there')
         hand = expected.centre + np.array([[-0.5], [0.5]]) * expected.side
         middle, side = outline(hand, track.held if track.holds >= 0.5 else None)
         crop = ViewCrop(camera, middle, self._room * side, mirrored=not right)

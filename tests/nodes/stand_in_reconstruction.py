@@ -16,7 +16,8 @@ class StandInStage:
 
     Tells what it was given: the hand is as far as the depth's median, or 0.5 m; the first three numbers of its shape
     are the image's mean red, green and blue, from 0 to 1, the next two its width and height, and the sixth is the
-    number of regions, −1 without any; the seventh is whether it moves hands onto the depth's surface. Of a white image it breaks.
+    number of regions, −1 without any; the seventh is whether it moves hands onto the depth's surface. Of a white image
+    it breaks.
     """
 
     remark = ''

@@ -53,7 +53,8 @@ def test_a_square_shows_a_hand_or_none_or_too_little_of_one() -> None:
     assert label(np.array([110.0, 80]), 50.0, HAND, SEEN) is True
     assert label(np.array([200.0, 80]), 50.0, HAND, SEEN) is False
     assert label(np.array([110.0, 80]), 50.0, HAND[:0], SEEN[:0]) is False
-    for centre, side, visible in (((130.0, 80), 40.0, SEEN), ((110.0, 80), 90.0, SEEN), ((100.0, 80), 40.0, SEEN / 3)):
+    for centre, side, visible in (((130.0, 80), 40.0, SEEN), ((110.0, 80), 90.0, SEEN), ((100.0, 80), 40.0, SEEN / 3),
+                                  ((160.0, 80), 150.0, SEEN)):
         assert label(np.array(centre), side, HAND, visible) is None
 
 

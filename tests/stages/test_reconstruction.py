@@ -290,7 +290,8 @@ def test_the_side_is_that_of_the_crop_that_looks_like_a_right_hand(samples, buil
 def test_a_hand_is_cut_out_where_its_joints_are(samples, build) -> None:
     sample = samples['right']
     cuts: list[ViewCrop] = []
-    stage, seen = build(lambda image, crop: cuts.append(crop) or answer_of(sample, crop) | {'holds': [0.01]})
+    stage, seen = build(lambda image, crop: cuts.append(crop) or answer_of(sample, crop) | {
+        'holds': [0.01], 'right': [0.01 if crop.mirrored else 0.99]})
     true = detection(sample)
     seen.whole = sample.image
 
@@ -304,20 +305,23 @@ def test_a_hand_is_cut_out_where_its_joints_are(samples, build) -> None:
         np.testing.assert_allclose(hand.joints, sample.keypoints, atol=2e-3)
         return [(float(np.linalg.norm(crop.centre - true.centre)) / true.side, crop.side / (ROOM * true.side))
                 for crop in cuts]
-    # A new hand that the detector sees coarsely is cut out once more, and once more to confirm it.
+    # A new hand, read as either side, that the detector sees coarsely is cut out once more, and again to confirm it.
+    there, coarse = pytest.approx((0, 1), abs=1e-2), pytest.approx((0.2, 1.25), abs=1e-3)
     seen.hands = [detected(0.2, 1.25)]
-    first, *others = cut(0.0)
-    assert first == pytest.approx((0.2, 1.25), abs=1e-3) and others == [pytest.approx((0, 1), abs=1e-2)] * 2
+    assert cut(0.0) == [coarse, coarse, there, there]
     # One that is followed is cut out there at once.
     assert cut(1 / 30) == [pytest.approx((0, 1), abs=1e-2)]
-    # Joints that lie too far from where the hand must be do not say where it is: it is looked at there.
+    # Joints that lie far off are asked as well before anything is called a hand; further off there is none.
     stage.reset()
     seen.hands = [detected(0.3, 1.9)]
-    assert cut(1.0) == [pytest.approx((0.3, 1.9), abs=1e-2)] * 2
+    assert cut(1.0)[2:] == [there]
+    stage.reset()
+    seen.hands = [detected(0.3, 2.7)]
+    assert stage(sample.image, sample.camera, 1.5) == []
     # What is seen well need not be cut out anew but to confirm it.
     stage.reset()
     seen.hands = [detected(0.03, 1.05)]
-    assert len(cut(2.0)) == 2
+    assert len(cut(2.0)) == 3
 
 
 def test_what_is_not_finite_is_no_hand(samples, build) -> None:
@@ -443,6 +447,60 @@ def test_a_region_says_where_to_look(samples, build) -> None:
     stage.reset()
     assert stage(sample.image, sample.camera, 0.1, None, [Region(0, 0, 10, 10)]) == []
     assert stage(sample.image, sample.camera, 0.2, None, []) == []
+
+
+def test_every_region_is_looked_at(samples, build) -> None:
+    sample = samples['right']
+    true = detection(sample)
+
+    def answer(image: np.ndarray, crop: ViewCrop) -> dict[str, np.ndarray]:
+        here = np.linalg.norm(crop.centre - true.centre) < true.side
+        return answer_of(sample, crop) | {'hand': [0.9 if here else 0.01]}
+    stage, seen = build(answer, sample.held.faces, np.arange(len(sample.held.vertices)), max_hands=1)
+    seen.whole = sample.image
+    hand = Region(*(true.centre - true.side / 2), true.side, true.side)
+    others = [Region(0, 0, 20, 20), Region(180, 180, 20, 20), Region(0, 180, 20, 20), Region(90, 90, 0, 0)]
+    assert len(stage(sample.image, sample.camera, 0.0, None, [*others, hand])) == 1
+
+
+def test_a_hand_that_leaves_the_image_is_given_up(samples, build) -> None:
+    """Even by a network that sees it everywhere, and whatever score is asked for."""
+    sample = samples['right']
+    stage, seen = build(lambda image, crop: answer_of(sample, crop), sample.held.faces,
+                        np.arange(len(sample.held.vertices)), min_score=0.0)
+    seen.hands, seen.whole = [detection(sample)], sample.image
+    stage(sample.image, sample.camera, 0.0)
+    track, = stage._tracks
+    seen.hands, track.square = [], track.square._replace(centre=np.array([-30.0, 100.0]))
+    assert stage(sample.image, sample.camera, 1 / 30) == []
+    seen.hands = [detection(sample)]
+    assert len(stage(sample.image, sample.camera, 2 / 30)) == 1
+    seen.hands, stage._tracks[0].reading.outputs['hand'] = [], np.array([0.9])
+    stage._engine, sure = (lambda image: sure(image=image) | {'hand': np.full((1, 1), 0.005)}), stage._engine
+    assert stage(sample.image, sample.camera, 3 / 30) == []
+
+
+def test_a_frame_speaks_once_for_a_side(samples, build) -> None:
+    """A hand that is looked at twice, as what looks least like one is of either side, is drawn as it was read."""
+    sample, said = samples['left'], {'right': [0.9], 'hand': [0.9]}
+    true = dataclasses.replace(detection(sample), holds=0.1, held=None, right=0.5)
+    stage, seen = build(lambda image, crop: answer_of(sample, crop) | {'holds': [0.01], 'hand': said['hand'], 'right': [
+        0.9 if crop.mirrored else 0.1]})
+    seen.hands, seen.whole = [true], sample.image
+    hand, = stage(sample.image, sample.camera, 0.0)
+    assert hand.side == 'left'
+    odds = np.log(9)
+    track, = stage._tracks
+    assert track.side_evidence == pytest.approx(-2 * odds)
+    for frame in range(1, 6):
+        before = track.side_evidence
+        track.square = track.square._replace(side=0.55 * track.square.side)  # the detector disagrees when it is asked
+        hand, = stage(sample.image, sample.camera, frame / 30)
+        reads = 2 if abs(0.9 * before) < 4 else 1
+        assert track.side_evidence == pytest.approx(0.9 * before - reads * odds) and hand.side == 'left'
+    track.side_evidence, said['hand'] = -2.0, [0.08]
+    hand, = stage(sample.image, sample.camera, 6 / 30)
+    assert hand.side == 'left' and hand.score < 0.1
 
 
 def test_the_box_around_a_turned_brick_is_the_brick() -> None:

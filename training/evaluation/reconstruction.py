@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -105,10 +106,12 @@ def evaluate(config: ReconstructionEvaluation) -> dict:
 
 
 def load_network(weights: Path) -> ReconstructionNet:
-    """The network of a training's weights.pt, in evaluation mode."""
+    """The network of a training's weights.pt, in evaluation mode. One that was trained before there was a part that
+    tells hands from other things has that part untaught."""
     kept = torch.load(weights, map_location='cpu', weights_only=True)
     network = ReconstructionNet(ReconstructionConfig(**kept['network']))
-    network.load_state_dict(kept['weights'])
+    untaught = {name: value for name, value in network.state_dict().items() if name.startswith('hand.')}
+    network.load_state_dict({**untaught, **kept['weights']})
     return network.eval()
 
 
@@ -192,6 +195,9 @@ def ablate(config: ReconstructionEvaluation) -> dict:
     names = budget.rows or tuple(ROWS)
     if unknown := [name for name in names if name not in ROWS]:
         raise SystemExit(f'there is no row {unknown[0]!r}; the rows are {", ".join(map(repr, ROWS))}')
+    if budget.start and start_from(ReconstructionNet(budget.network), budget.start) != 'hand':
+        raise SystemExit(f'{budget.start} has learned with an exchange: give weights of --branch hand, so that all '
+                         'rows begin alike')
     size = budget.network.size
     crops = functools.partial(RgbCrops, 0, 'train', round(size * 1.3))
     pool = SamplePool(crops, crops().dtype, budget.pool, generator_key(0, 'ablation'), budget.records,
@@ -212,7 +218,7 @@ def ablate(config: ReconstructionEvaluation) -> dict:
                     for column, values in table[name][split].items()), flush=True)
     finally:
         pool.close()
-    paths = {'pool': str(budget.pool), 'runs': str(budget.runs), 'start': str(budget.start)}
+    paths = {'pool': str(budget.pool), 'runs': str(budget.runs), 'start': budget.start and str(budget.start)}
     return {'budget': dataclasses.asdict(budget) | paths,
             'samples': config.samples, 'rows': table}
 
@@ -227,14 +233,16 @@ def _run(config: ReconstructionEvaluation, name: str, changes: dict, seed: int, 
     association = changes.pop('association', True)
     torch.manual_seed(seed)
     network = ReconstructionNet(dataclasses.replace(budget.network, **changes), HandModel.load())
-    if budget.start and start_from(network, budget.start) != 'hand':
-        raise SystemExit(f'{budget.start} has learned with an exchange: give weights of --branch hand, so that all rows '
-                         'begin alike')
+    if budget.start:
+        start_from(network, budget.start)
     losses = ReconstructionLosses(classes=len(FAMILIES))
     if not association:
         losses = dataclasses.replace(losses, association=0.0)
     folder = ''.join(letter if letter.isalnum() else '_' for letter in name)
-    loop = LoopConfig(budget.runs / f'{folder}_{seed}', steps=budget.steps, minutes=1e6, batch=budget.batch,
+    # A run goes on from its checkpoint: not from that of another budget.
+    alike = dataclasses.replace(budget, seeds=(), rows=(), workers=0, threads=0, pool=Path(), runs=Path())
+    digest = hashlib.sha256(repr(alike).encode()).hexdigest()[:8]
+    loop = LoopConfig(budget.runs / f'{folder}_{seed}_{digest}', steps=budget.steps, minutes=1e6, batch=budget.batch,
                       optimizer=budget.optimizer, learning_rate=budget.learning_rate, seed=seed,
                       threads=budget.threads, precision=budget.precision)
     train_network(network, losses, loop, RgbAugmentation(size=budget.network.size), lambda: records, validation)

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.camera.view_crop import outline
+from hoi_ros.stages.rgb_detector import DetectedHand
 from hoi_ros.stages.rgb_detector import RgbDetector
 from hoi_ros.stages.rgb_detector import look_near
 from training.data.pool import SamplePool
@@ -98,6 +99,8 @@ def train(recipe: ReconstructionScoreRecipe) -> float:
             scores = module(others.to(next(module.parameters()).device))[:, 0]
         return {'hand_told': told_apart(scores.cpu().numpy(), unseen[1])}
 
+    # It takes a minute, and a checkpoint would be of other features.
+    (recipe.loop.out / 'checkpoint.pt').unlink(missing_ok=True)
     progress = fit(head, recipe.loop, batch, loss, validate)
     figure = validate(head)['hand_told']
     head.cpu()
@@ -136,7 +139,7 @@ def look(network: ReconstructionNet, detector: RgbDetector, image: np.ndarray, s
     """Looks with the network where the detector sees hands, as right and as left ones, and again where its joints are.
 
     Args:
-        network: in evaluation mode.
+        network: in evaluation mode, on the CPU.
         detector: proposes.
         image: (H, W, 3) uint8 RGB.
         squares: (N, 3) centre x, y and side of the hands' squares, pixels.
@@ -147,16 +150,17 @@ def look(network: ReconstructionNet, detector: RgbDetector, image: np.ndarray, s
     """
     height, width = image.shape[:2]
     camera = Pinhole(width, height, _FOCAL * width, _FOCAL * width, (width - 1) / 2, (height - 1) / 2)
-    places = [(hand.centre, hand.side) for far in detector(image, _PROPOSED, 0.0)
-              for hand in [look_near(detector, image, far.centre, far.side, 0.0) or far] * 2]
+    seen = [hand for far in detector(image, _PROPOSED, 0.0)
+            for hand in [look_near(detector, image, far.centre, far.side, 0.0) or far] * 2]
+    places = [(hand.centre, hand.side) for hand in seen]
     told_from: list[np.ndarray] = []
     labels: list[bool | None] = []
     hook = network.hand.register_forward_pre_hook(lambda _, inputs: told_from.append(inputs[0].numpy()))
     try:
         for _ in range(2 if places else 0):
             labels += [label(*place, squares, visible) for place in places]
-            crops = [ViewCrop(camera, centre, ROOM * side, mirrored=bool(number % 2))
-                     for number, (centre, side) in enumerate(places)]
+            crops = [_crop(camera, *place, hand, bool(number % 2))
+                     for number, (place, hand) in enumerate(zip(places, seen))]
             images = np.stack([crop.warp(image, network.config.size) for crop in crops])
             with torch.inference_mode():
                 hand = network(normalised(torch.from_numpy(images).permute(0, 3, 1, 2)), hand_alone=True).hands[-1]
@@ -171,9 +175,10 @@ def look(network: ReconstructionNet, detector: RgbDetector, image: np.ndarray, s
 
 def label(centre: np.ndarray, side: float, squares: np.ndarray, visible: np.ndarray) -> bool | None:
     """Whether a square shows one of the hands; None where it shows too little of one to say."""
-    gaps = np.linalg.norm(squares[:, :2] - centre, axis=1) / squares[:, 2]
-    if not len(gaps) or gaps.min() > 1:
+    gaps = np.linalg.norm(squares[:, :2] - centre, axis=1)
+    if not (gaps < np.maximum(side, squares[:, 2])).any():
         return False
+    gaps /= squares[:, 2]
     nearest = int(gaps.argmin())
     shows = gaps[nearest] < 0.5 and abs(np.log(side / squares[nearest, 2])) < 0.7 and visible[nearest] >= COUNTED
     return True if shows else None
@@ -184,8 +189,18 @@ def told_apart(scores: np.ndarray, hands: np.ndarray) -> float:
     return float(mannwhitneyu(scores[hands], scores[~hands]).statistic / (hands.sum() * (~hands).sum()))
 
 
+def _crop(camera: Pinhole, centre: np.ndarray, side: float, seen: DetectedHand, mirrored: bool) -> ViewCrop:
+    """As the stage cuts: around a square and what the detector says that the hand holds."""
+    held = None
+    if seen.held is not None:
+        left, top, width, height = seen.held
+        held = np.array([[left, top], [left + width, top + height]])
+    middle, wide = outline(centre + np.array([[-0.5], [0.5]]) * side, held)
+    return ViewCrop(camera, middle, ROOM * wide, mirrored=mirrored)
+
+
 def _square(crop: ViewCrop, keypoints: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, float]:
     """Of a hand that was read, in the image."""
     root = crop.point(place[:2], CROP_WIDTH * float(np.exp(np.clip(place[2], -3, 3))))
     centre, side = outline(crop.camera.project(crop.to_camera(keypoints + root)), None)
-    return centre, max(side, 4.0)
+    return centre, float(np.clip(side, 4.0, 2 * crop.camera.width))
