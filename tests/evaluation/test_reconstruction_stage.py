@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,9 @@ import pytest
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.engines import Card
 from hoi_ros.resources import models_dir
+from hoi_ros.stages.scores import ScoreCalibration
+from training.evaluation import reconstruction_score
+from training.evaluation.reconstruction_score import ReconstructionScoreEvaluation
 from training.evaluation.reconstruction_stage import ReconstructionStageEvaluation
 from training.evaluation.reconstruction_stage import WAYS
 from training.evaluation.reconstruction_stage import evaluate
@@ -35,6 +39,27 @@ def test_depth_puts_hands_in_their_place(tmp_path: Path) -> None:
     np.testing.assert_allclose(distance['from_wrist_mm'], colour['from_wrist_mm'], rtol=1e-3)
     kept = Card.load(models / 'reconstruction').parameters['joints_within_2_cm_on_depth']
     assert kept == pytest.approx(surface['placed_joints_within_2_cm'], abs=1e-4)
+
+
+def test_the_score_is_made_a_probability(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models = tmp_path / 'models'
+    shutil.copytree(models_dir(), models)
+    config = ReconstructionScoreEvaluation(frames=6, models=models, split='validation', workers=1)
+    shipped = Card.load(models / 'reconstruction').parameters['score_calibration']
+    assert reconstruction_score.evaluate(config) == ScoreCalibration(**shipped)
+    before = capsys.readouterr().out
+    fitted = reconstruction_score.evaluate(dataclasses.replace(config, card=True))
+    kept = Card.load(models / 'reconstruction').parameters['score_calibration']
+    assert kept == {name: pytest.approx(value, abs=1e-4) for name, value in dataclasses.asdict(fitted).items()}
+    # It is fitted to the network's own scores, not to those that were calibrated before.
+    assert reconstruction_score.evaluate(config) == ScoreCalibration(**kept)
+    curves = [[line.split() for line in said.splitlines() if line.startswith('     0.')]
+              for said in (before, capsys.readouterr().out)]
+    assert len(curves[0]) == 10 and len(curves[1]) == 20 and curves[1][:10] == curves[1][10:]
+    for curve in (curves[0], curves[1][:10]):
+        for column in (1, 2):
+            falling = [float(line[column]) for line in curve]
+            assert falling == sorted(falling, reverse=True) and falling[0] <= 2
 
 
 def test_a_reported_hand_is_one_hand_of_the_image() -> None:
