@@ -21,6 +21,7 @@ from training.evaluation.reconstruction_stage import ReconstructionStageEvaluati
 from training.evaluation.reconstruction_stage import WAYS
 from training.evaluation.reconstruction_stage import evaluate
 from training.evaluation.reconstruction_stage import match
+from training.evaluation.reconstruction_stage import rendered
 
 CAMERA = Pinhole(640, 480, 600.0, 600.0, 319.5, 239.5)
 
@@ -41,10 +42,13 @@ def test_depth_puts_hands_in_their_place(tmp_path: Path) -> None:
     assert kept == pytest.approx(surface['placed_joints_within_2_cm'], abs=1e-4)
 
 
-def test_the_score_is_made_a_probability(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_score_is_made_a_probability(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
     models = tmp_path / 'models'
     shutil.copytree(models_dir(), models)
     config = ReconstructionScoreEvaluation(frames=6, models=models, split='validation', workers=1)
+    frames = list(rendered('validation', 6, 1))
+    monkeypatch.setattr(reconstruction_score, 'rendered', lambda split, count, workers: frames)
     shipped = Card.load(models / 'reconstruction').parameters['score_calibration']
     assert reconstruction_score.evaluate(config) == ScoreCalibration(**shipped)
     before = capsys.readouterr().out

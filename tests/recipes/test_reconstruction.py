@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from hoi_ros.engines import Card
 from hoi_ros.engines import load_engine
 from hoi_ros.stages.reconstruction import OBJECT_MESH
 from training.data.rgb_crops import RgbAugmentation
@@ -101,6 +102,8 @@ def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path:
                                    if not name.startswith('hand.')}}, weights)
     export(ReconstructionExport(weights, tmp_path / 'models'))
     folder = tmp_path / 'models' / 'reconstruction'
+    # What was not taught is not said.
+    assert not {output.name for output in Card.load(folder).outputs} & {'right', 'holds', 'hand'}
     image = np.zeros((1, 3, 64, 64), np.float32)
     with torch.inference_mode():
         expected = evaluation.load_network(weights)(torch.from_numpy(image)).hands[-1].keypoints.numpy()
