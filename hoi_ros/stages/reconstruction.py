@@ -351,12 +351,8 @@ class ReconstructionStage(HandFollowing[_Track]):
     def _start(self, seen: DetectedHand, stamp: float, told: str | None = None) -> _Track:
         # Who says the side of a region knows it; the detector, which hardly does, is never sure.
         evidence = {'right': _TOLD, 'left': -_TOLD, None: log_odds(seen.right, 0.1)}[told]
-        square, held = _Square(seen.centre, seen.side), None
-        if seen.held is not None:
-            left, top, width, height = seen.held
-            held = np.array([[left, top], [left + width, top + height]])
-        return _Track(square, stamp, log_odds(seen.score), evidence, told is not None, seen.holds, held,
-                      self._new_filter())
+        return _Track(_Square(seen.centre, seen.side), stamp, log_odds(seen.score), evidence, told is not None,
+                      seen.holds, seen.held_corners, self._new_filter())
 
     def _see(self, track: _Track, expected: _Square, image: np.ndarray, camera: Pinhole) -> _Sight | None:
         """Reads a hand where it is expected, and again where its joints lie off that. None where what the network says

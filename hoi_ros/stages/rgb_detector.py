@@ -40,6 +40,14 @@ class DetectedHand:
     held: tuple[float, float, float, float] | None
     """Left, top, width and height of the box of what it holds; None where it more likely holds nothing."""
 
+    @property
+    def held_corners(self) -> np.ndarray | None:
+        """(2, 2) lowest and highest pixels of that box."""
+        if self.held is None:
+            return None
+        left, top, width, height = self.held
+        return np.array([[left, top], [left + width, top + height]])
+
 
 class RgbDetector:
     """Runs the detector's network on an image of any size.

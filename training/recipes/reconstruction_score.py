@@ -191,11 +191,7 @@ def told_apart(scores: np.ndarray, hands: np.ndarray) -> float:
 
 def _crop(camera: Pinhole, centre: np.ndarray, side: float, seen: DetectedHand, mirrored: bool) -> ViewCrop:
     """As the stage cuts: around a square and what the detector says that the hand holds."""
-    held = None
-    if seen.held is not None:
-        left, top, width, height = seen.held
-        held = np.array([[left, top], [left + width, top + height]])
-    middle, wide = outline(centre + np.array([[-0.5], [0.5]]) * side, held)
+    middle, wide = outline(centre + np.array([[-0.5], [0.5]]) * side, seen.held_corners)
     return ViewCrop(camera, middle, ROOM * wide, mirrored=mirrored)
 
 
