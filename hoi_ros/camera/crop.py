@@ -43,6 +43,19 @@ class CubeCrop:
         across = -1.0 if self.mirrored else 1.0
         return np.array([[across * cosine, across * sine], [-sine, cosine]])
 
+    def upright(self, keypoints: np.ndarray, roll: float = 0.0) -> CubeCrop:
+        """The same cube, turned so that the way from the wrist to the knuckles leads up in the picture.
+
+        Args:
+            keypoints: (21, 3) metres, optical frame.
+            roll: turns it further, radians.
+        """
+        away = keypoints[[5, 9, 13, 17]].mean(0) - keypoints[0]
+        # As the image shows it at the cube's centre: without dividing by depths that a network says.
+        across, down = away[:2] - self.centre[:2] * (away[2] / self.centre[2])
+        across = -across if self.mirrored else across
+        return dataclasses.replace(self, turn=roll - math.pi / 2 - math.atan2(down, across))
+
     def warp(self, image: np.ndarray, size: int) -> np.ndarray:
         """The square of an image (H, W) as (size, size), turned and mirrored; 0 outside of the image."""
         middle, half = self.pixels

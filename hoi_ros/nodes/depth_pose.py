@@ -24,7 +24,7 @@ from hoi_ros.stages.estimates import HandEstimate
 
 _SETTINGS = (
     Setting('variant', VARIANTS[0], 'The network: the stronger one, or that of the paper.', choices=VARIANTS),
-    Setting('following_views', 1, 'Turned views of a hand that is followed, whose readings are averaged: more are '
+    Setting('following_views', 1, 'Rolled views of a hand that is followed, whose readings are averaged: more are '
             'steadier, and each costs a run of the network.', 1, 6, live=True),
 )
 

@@ -29,6 +29,7 @@ from hoi_ros.stages.hand_following import HandFollowing
 from hoi_ros.stages.one_euro import OneEuroConfig
 from hoi_ros.stages.one_euro import OneEuroFilter
 from hoi_ros.stages.scores import ScoreCalibration
+from hoi_ros.stages.scores import SideCalibration
 from hoi_ros.stages.scores import log_odds
 from hoi_ros.stages.scores import probability
 
@@ -48,11 +49,14 @@ _RECENTRE = 0.012
 """A crop whose hand's centre lies further off than this is cut again around it, metres."""
 _LOOKS, _FAR_OFF = 2, 0.02
 """Where a new hand lies further off its proposal than this, metres, it is looked at again, so often at the most."""
+_QUARTERS = math.pi / 2, math.pi, -math.pi / 2
+"""Rolls beside none under which a hand is looked at that nobody has seen yet, radians."""
+_PASSES = 2
+"""So often a new hand is read as both sides, each time as upright as the time before tells."""
+_FAN = 0.3
+"""The outermost of several views is rolled so far from the upright one, radians."""
 _SAME_HAND = 0.07
 """Two hands whose centres are nearer than this are one, metres."""
-_SIDE_READ, _SIDE_FITTED = 0.26, 1.5
-"""How much of a new hand's side the network's log-odds and the logarithm of the two fits' residuals tell (logistic
-regression on 1,064 hands of the validation split)."""
 _GOOD_JOINT = 0.02
 """A joint's score is the probability that it is nearer to the truth than this, metres."""
 
@@ -88,11 +92,15 @@ class CropReading:
 class _Track:
     identity: int
     side_evidence: float
-    centre: np.ndarray
+    joints: np.ndarray
     velocity: np.ndarray
     stamp: float
     smoothing: OneEuroFilter | None
     fit: HandFit | None = None
+
+    @property
+    def centre(self) -> np.ndarray:
+        return self.joints.mean(0)
 
     @property
     def right(self) -> bool:
@@ -109,8 +117,8 @@ class DepthPoseStage(HandFollowing[_Track]):
         min_score: a new hand that is less sure is not reported.
         smoothing: filter of the joints over time, or None.
         variant: which network, one of `VARIANTS`.
-        views, following_views: turns of the crop whose readings are averaged, for a new hand and for one that is
-            followed; each costs one run of the network.
+        views, following_views: rolls of the crop about the upright hand whose readings are averaged, for a new hand
+            and for one that is followed; each costs one run of the network.
 
     Raises:
         EngineError, HandModelError: a model is missing or damaged.
@@ -128,8 +136,10 @@ class DepthPoseStage(HandFollowing[_Track]):
         self._cube = float(self._engine.card.parameters['cube_m'])
         self._size = self._engine.inputs[0].shape[-1]
         self.calibration = ScoreCalibration(**self._engine.card.parameters.get('score_calibration', {}))
-        judges = any(output.name == 'hand' for output in self._engine.outputs)
-        self._proposed = _CANDIDATE if judges else _UNJUDGED
+        self.side_calibration = SideCalibration(**self._engine.card.parameters.get('side_calibration', {}))
+        said = {output.name for output in self._engine.outputs}
+        self._proposed = _CANDIDATE if 'hand' in said else _UNJUDGED
+        self._tells_sides = 'right' in said
         self._finder = HandFinder(models, backend, threads)
         self._surfaces = {side: SurfaceFitter(model) for side, model in self._hands.items()}
 
@@ -142,7 +152,7 @@ class DepthPoseStage(HandFollowing[_Track]):
                                             np.array([0, 0, 0.5], np.float32), vertices=False).keypoints
         for _ in range(2):
             self._finder(ball, camera)
-            self._read_followed(ball, camera, np.array([0, 0, 0.5]), True)
+            self._read_followed(ball, camera, np.array([0, 0, 0.5]), rest, True)
             reading = CropReading(rest.astype(float), np.full(21, 0.01), 1.0, 1.0, True)
             self._estimate(self._start(reading, 0.0), reading, ball, camera, 0.0)
         self._warmed_up()
@@ -184,7 +194,7 @@ class DepthPoseStage(HandFollowing[_Track]):
         followed: list[tuple[_Track, CropReading]] = []
         for track in self._tracks[:self.max_hands]:
             step = np.clip(track.velocity * (stamp - track.stamp), -0.06, 0.06)
-            reading = self._read_followed(depth, camera, track.centre + step, track.right)
+            reading = self._read_followed(depth, camera, track.centre + step, track.joints, track.right)
             if (reading.score < _FOLLOWED * self.min_score
                     or _near(reading, [other for _, other in followed])):
                 continue
@@ -192,7 +202,8 @@ class DepthPoseStage(HandFollowing[_Track]):
             track.side_evidence = float(np.clip(0.9 * track.side_evidence + evidence, -12, 12))
             if track.right != reading.right:
                 # The side that the whole track speaks for, not this frame's, is reported.
-                reading = self._glance(depth, camera, reading.centre, track.right, self.following_views)
+                reading = self._glance(depth, camera, reading.centre, track.right, reading.joints,
+                                       self.following_views)
             followed.append((track, reading))
         return followed
 
@@ -235,40 +246,60 @@ class DepthPoseStage(HandFollowing[_Track]):
         readings = [self._read_new(depth, camera, camera.unproject(pixel, z), right, prior) for z in depths]
         return max(readings, key=lambda reading: reading.score)
 
-    def _read_followed(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool) -> CropReading:
-        """Reads a hand near where it must be, cutting again around what was read, and for the other side too where its
-        own does not fit."""
-        reading = self._glance(depth, camera, centre, right, self.following_views)
+    def _read_followed(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, joints: np.ndarray,
+                       right: bool) -> CropReading:
+        """Reads a hand near where it must be, turned as its joints of the frame before say, cutting again around what
+        was read, and for the other side too where its own does not fit."""
+        reading = self._glance(depth, camera, centre, right, joints, self.following_views)
         if reading.score >= _DOUBTFUL and np.linalg.norm(reading.centre - centre) > _RECENTRE:
-            centre = reading.centre
-            reading = self._glance(depth, camera, centre, right, self.following_views)
+            centre, joints = reading.centre, reading.joints
+            reading = self._glance(depth, camera, centre, right, joints, self.following_views)
         if reading.score < _DOUBTFUL or reading.side_fits >= 0.5:
             return reading
-        other = self._glance(depth, camera, centre, not right, self.following_views)
+        other = self._glance(depth, camera, centre, not right, joints, self.following_views)
         return other if other.side_fits > reading.side_fits else reading
 
     def _read_new(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool,
                   prior_right: float) -> CropReading:
-        """Reads what may be a hand near a centre, which is looked at again where the hand lies off it.
+        """Reads what may be a hand near a centre, which is looked at again where the hand lies off it, and then
+        upright.
 
         A hand is read as both: the side is taken that the network is surer of and whose hand model the joints fit
-        better.
+        better. A network that tells the sides has learned the joints of both: the mean of the two readings is nearer.
         """
-        reading = self._glance(depth, camera, centre, right, 1)
+        reading = self._first_glance(depth, camera, centre, right)
         for _ in range(_LOOKS):
             if reading.score < _DOUBTFUL or np.linalg.norm(reading.centre - centre) < _FAR_OFF:
                 break
             centre = reading.centre
-            reading = self._glance(depth, camera, centre, right, 1)
+            reading = self._glance(depth, camera, centre, right, reading.joints)
         if reading.score < _UNLIKELY * self.min_score:
             return reading
-        centre = reading.centre
-        reading, other = (self._fitted(self._glance(depth, camera, centre, side, self.views))
-                          for side in (right, not right))
-        evidence = (_SIDE_READ * (log_odds(other.side_fits) - log_odds(reading.side_fits))
-                    + _SIDE_FITTED * math.log(reading.residual / other.residual)
-                    + log_odds(1 - prior_right if right else prior_right))
-        return dataclasses.replace(other if evidence > 0 else reading, side_fits=probability(abs(evidence)))
+        reading, other = self.both_sides(depth, camera, reading)
+        evidence = self.side_calibration(*side_evidence(reading, other)) + log_odds(
+            prior_right if right else 1 - prior_right)
+        chosen = reading if evidence >= 0 else other
+        if self._tells_sides:
+            both = _mean([reading, other])
+            chosen = self._fitted(dataclasses.replace(chosen, joints=both.joints, spread=both.spread))
+        return dataclasses.replace(chosen, side_fits=probability(abs(evidence)))
+
+    def _first_glance(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool) -> CropReading:
+        """What the network says of a cube whose roll nobody knows: what it is surest of under four rolls."""
+        crop = CubeCrop(camera, _before_camera(centre), self._cube, not right)
+        readings = [self._reading(depth, [crop])]
+        if readings[0].score >= _DOUBTFUL:
+            readings += [self._reading(depth, [dataclasses.replace(crop, turn=turn)]) for turn in _QUARTERS]
+        return min(readings, key=lambda reading: reading.spread.mean())
+
+    def both_sides(self, depth: np.ndarray, camera: Pinhole, seen: CropReading) -> tuple[CropReading, CropReading]:
+        """A hand that was seen read again, with its fit, as of the side that it was seen as and as of the other."""
+        for _ in range(_PASSES):
+            readings = [self._glance(depth, camera, seen.centre, side, seen.joints, self.views)
+                        for side in (seen.right, not seen.right)]
+            seen = _mean(readings) if self._tells_sides else readings[0]
+        own, other = (self._fitted(reading) for reading in readings)
+        return own, other
 
     def _fitted(self, reading: CropReading) -> CropReading:
         """The reading with the hand that its joints fit; without one where they lie on one line."""
@@ -280,16 +311,16 @@ class DepthPoseStage(HandFollowing[_Track]):
     def _fit(self, reading: CropReading, guess: HandFit | None) -> HandFit:
         return self._fitters['right' if reading.right else 'left'].fit(reading.joints, reading.weights, guess)
 
-    def _glance(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool, views: int) -> CropReading:
-        """The mean of what the network says of a cube seen under so many turns of the camera."""
-        # A centre is never behind or in the camera, whatever a network says.
-        centre = np.array([centre[0], centre[1], max(float(centre[2]), 0.1)])
-        crops = [CubeCrop(camera, centre, self._cube, not right, 2 * math.pi * view / views) for view in range(views)]
-        readings = [self._network(depth, crop) for crop in crops]
-        return CropReading(
-            np.mean([reading.joints for reading in readings], 0), np.mean([reading.spread for reading in readings], 0),
-            self.calibration(float(np.mean([reading.score for reading in readings]))),
-            float(np.mean([reading.side_fits for reading in readings])), right)
+    def _glance(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool, joints: np.ndarray,
+                views: int = 1) -> CropReading:
+        """The mean of what the network says of a cube, seen so often about upright, which joints (21, 3) tell."""
+        crop = CubeCrop(camera, _before_camera(centre), self._cube, not right)
+        rolls = np.linspace(-_FAN, _FAN, views) if views > 1 else [0.0]
+        return self._reading(depth, [crop.upright(joints, roll) for roll in rolls])
+
+    def _reading(self, depth: np.ndarray, crops: Sequence[CubeCrop]) -> CropReading:
+        reading = _mean([self._network(depth, crop) for crop in crops])
+        return dataclasses.replace(reading, score=self.calibration(reading.score))
 
     def _network(self, depth: np.ndarray, crop: CubeCrop) -> CropReading:
         outputs = self._engine(crop=crop.cut(depth, self._size)[None, None])
@@ -301,13 +332,13 @@ class DepthPoseStage(HandFollowing[_Track]):
 
     def _start(self, reading: CropReading, stamp: float) -> _Track:
         evidence = log_odds(reading.side_fits) * (1 if reading.right else -1)
-        return _Track(self._new_identity(), evidence, reading.centre, np.zeros(3), stamp, self._new_filter())
+        return _Track(self._new_identity(), evidence, reading.joints, np.zeros(3), stamp, self._new_filter())
 
     def _estimate(self, track: _Track, reading: CropReading, depth: np.ndarray, camera: Pinhole,
                   stamp: float) -> HandEstimate:
         if stamp > track.stamp:
             track.velocity = (reading.centre - track.centre) / (stamp - track.stamp)
-        track.centre, track.stamp = reading.centre, stamp
+        track.joints, track.stamp = reading.joints, stamp
         side = 'right' if reading.right else 'left'
         fit = reading.fit or self._fit(reading, track.fit)
         crop = CubeCrop(camera, fit.keypoints.mean(0).astype(float), self._cube)
@@ -322,6 +353,23 @@ class DepthPoseStage(HandFollowing[_Track]):
             joint_scores=(1 - np.exp(-_GOOD_JOINT / np.maximum(reading.spread, 1e-4))).astype(np.float32),
             pose=fit.pose, shape=fit.shape, translation=fit.translation,
             vertices=self._hands[side].forward(fit.pose, fit.shape, fit.translation).vertices)
+
+
+def _before_camera(centre: np.ndarray) -> np.ndarray:
+    """A centre is never behind or in the camera, whatever a network says."""
+    return np.array([centre[0], centre[1], max(float(centre[2]), 0.1)])
+
+
+def _mean(readings: Sequence[CropReading]) -> CropReading:
+    """The mean of readings, of the first one's side."""
+    return CropReading(*(np.mean([getattr(reading, name) for reading in readings], 0)
+                         for name in ('joints', 'spread', 'score', 'side_fits')), readings[0].right)
+
+
+def side_evidence(reading: CropReading, other: CropReading) -> tuple[float, float]:
+    """What speaks for the side of one of two readings of a hand: how much surer the network is of it, log-odds, and
+    how much better its hand model fits, the logarithm of the residuals' ratio."""
+    return log_odds(reading.side_fits) - log_odds(other.side_fits), math.log(other.residual / reading.residual)
 
 
 def _near(reading: CropReading, others: list[CropReading]) -> bool:

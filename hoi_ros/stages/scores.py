@@ -23,6 +23,21 @@ class ScoreCalibration:
         return probability(self.scale * log_odds(score, self.margin) + self.offset)
 
 
+@dataclasses.dataclass(frozen=True)
+class SideCalibration:
+    """How much two kinds of evidence tell of a new hand's side: the factors of a logistic regression, which
+    `training.evaluation.calibration` fits on whole images."""
+
+    read: float = 0.26
+    """Of the log-odds that a network gives the two sides."""
+    fitted: float = 1.5
+    """Of the logarithm of how much worse the hand model of the other side fits the joints."""
+
+    def __call__(self, read: float, fitted: float) -> float:
+        """The log-odds of the side for which both kinds of evidence count."""
+        return self.read * read + self.fitted * fitted
+
+
 def log_odds(probability: float, margin: float = 0.01) -> float:
     """Logarithm of p / (1 − p), no closer to certainty than the margin."""
     probability = min(max(probability, margin), 1 - margin)

@@ -134,3 +134,22 @@ def test_the_surface_is_what_the_cube_holds() -> None:
     pixels = camera.project(points)
     assert ((pixels > [295, 195]) & (pixels < [365, 285])).all()
     assert not len(crop.surface(np.full((480, 640), np.nan, np.float32)))
+
+
+@BOTH_SIDES
+@pytest.mark.parametrize('turn', [0.0, 2.2])
+@pytest.mark.parametrize('roll', [0.0, 0.5])
+def test_upright_the_fingers_point_up(mirrored: bool, turn: float, roll: float) -> None:
+    centre = np.array([0.12, -0.05, 0.5])
+    crop = CubeCrop(CAMERA, centre, 0.25, mirrored, turn)
+    for seed in range(5):
+        # The wrist and four knuckles on one line through the cube's middle, which perspective leaves in place.
+        way = np.random.default_rng(seed).normal(0, 0.02, 3)
+        hand = np.tile(centre - way, (21, 1))
+        hand[[5, 9, 13, 17]] = centre + way
+        upright = crop.upright(hand, roll)
+        u, v = (upright.from_camera(centre + way / 100) * 1e4)[:2]
+        # Clockwise in the picture.
+        assert np.arctan2(u, -v) == pytest.approx(roll, abs=0.02)
+        assert (upright.centre == centre).all() and (upright.side, upright.mirrored) == (0.25, mirrored)
+    assert np.isfinite(crop.upright(np.zeros((21, 3))).turn)

@@ -6,6 +6,7 @@ import pytest
 
 from hoi_ros.stages.scores import ScoreCalibration
 from training.evaluation.calibration import fit_calibration
+from training.evaluation.calibration import fit_side_calibration
 
 
 def test_calibrated_scores_are_the_share_of_hands() -> None:
@@ -27,3 +28,20 @@ def test_a_calibration_that_is_not_given_changes_nothing() -> None:
 def test_one_kind_of_candidate_is_refused() -> None:
     with pytest.raises(ValueError, match='both kinds'):
         fit_calibration(np.array([0.3, 0.9]), np.array([True, True]))
+
+
+def test_the_evidence_of_a_side_counts_as_much_as_it_tells() -> None:
+    rng = np.random.default_rng(1)
+    factors = np.array([0.4, 1.2])
+    seen = rng.normal(0, [4, 1], (20_000, 2))
+    right = rng.random(20_000) < 1 / (1 + np.exp(-seen @ factors))
+    calibration = fit_side_calibration(np.where(right[:, None], seen, -seen))
+    assert (calibration.read, calibration.fitted) == pytest.approx(tuple(factors), rel=0.1)
+    told = np.array([calibration(*values) for values in seen])
+    sure = np.abs(told) > 2
+    assert ((told > 0) == right)[sure].mean() == pytest.approx((1 / (1 + np.exp(-np.abs(told[sure])))).mean(), abs=0.01)
+
+
+def test_no_hand_is_no_evidence() -> None:
+    with pytest.raises(ValueError, match='more frames'):
+        fit_side_calibration(np.zeros((0, 2)))

@@ -43,8 +43,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[list[HandEstimate]
 
     def answered(answers: list[list[HandEstimate]]) -> None:
         class Stage:
-            def __init__(self, models: Path, variant: str) -> None:
-                self.fresh = False
+            fresh = False
 
             def reset(self) -> None:
                 self.fresh = True
@@ -55,7 +54,8 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[list[HandEstimate]
                 self.fresh = False
                 return answers[int(stamp)]
 
-        monkeypatch.setattr(depth_pose, 'DepthPoseStage', Stage)
+        stage = Stage()
+        monkeypatch.setattr(depth_pose, '_stage', lambda models, variant: stage)
 
     return answered
 
@@ -75,7 +75,7 @@ def test_figures_count_found_missed_false_and_sides(joints: np.ndarray, tmp_path
             [estimate('left', aside)],  # elsewhere: one missed, one false
             [], [estimate('left', joints)], [estimate('left', joints)]])
     out = tmp_path / 'figures.json'
-    figures = depth_pose.evaluate(depth_pose.DepthPoseEvaluation(frames=6, cache=tmp_path, out=out))
+    figures = depth_pose.evaluate(depth_pose.DepthPoseEvaluation(frames=6, cache=tmp_path, workers=1, out=out))
     expected = {'hands': 4, 'found': 3 / 4, 'found_and_side_right': 2 / 4, 'side_right_of_found': 2 / 3,
                 'false_hands_per_frame': 2 / 6, 'empty_frames_silent': 1 / 2}
     assert {name: figures[name] for name in expected} == pytest.approx(expected, abs=1e-6)
@@ -87,7 +87,7 @@ def test_figures_count_found_missed_false_and_sides(joints: np.ndarray, tmp_path
 def test_one_estimate_is_not_two_hands(joints: np.ndarray, tmp_path: Path, answer: Callable) -> None:
     keep(tmp_path, 0, ('right', joints, True), ('left', joints + [0.06, 0, 0], True))
     answer([[estimate('right', joints)]])
-    figures = depth_pose.evaluate(depth_pose.DepthPoseEvaluation(frames=1, cache=tmp_path))
+    figures = depth_pose.evaluate(depth_pose.DepthPoseEvaluation(frames=1, cache=tmp_path, workers=1))
     assert (figures['hands'], figures['found'], figures['false_hands_per_frame']) == (2, 0.5, 0)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Both networks of `depth_pose` learn from the pool, and their losses count what they should."""
 
+import functools
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -54,6 +55,13 @@ def test_batches_follow_from_the_step(records: np.ndarray) -> None:
         torch.testing.assert_close(one, again, rtol=0, atol=0)
         assert one.shape == other.shape
     assert not torch.equal(crops, make(5)[0])
+
+
+def test_a_share_of_each_batch_is_mistakes(records: np.ndarray) -> None:
+    hands, others = records[records['hand']], records[~records['hand']]
+    pool, mistakes = (SimpleNamespace(records=part, ready=len(part)) for part in (hands, others))
+    hand = Batches(pool, AUGMENTATION, 10, 3, 0.5, mistakes, 0.3)(0)[2]
+    assert hand.tolist() == [1] * 7 + [0] * 3
 
 
 def test_some_hands_are_shown_as_left_ones(records: np.ndarray) -> None:
@@ -132,17 +140,17 @@ def test_training_leaves_weights_with_what_they_took_and_reached(
         records: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str) -> None:
     recipe = DepthPoseRecipe(
         network, pool=_full_pool(records, tmp_path), capacity=len(records), refresh=False, vae_steps=30,
+        mistakes=tmp_path / 'mistakes.pool', mistakes_capacity=6, mistakes_share=0.2,
         loop=LoopConfig(tmp_path / 'run', steps=3, minutes=1e6, batch=6, accelerator='cpu', precision='32-true',
                         every=2))
-    original = depth_pose.validation_batch
-    monkeypatch.setattr(depth_pose, 'validation_batch', lambda augmentation, count: original(augmentation, 8))
+    monkeypatch.setattr(depth_pose, 'Validation', functools.partial(depth_pose.Validation, count=8, mistakes=4))
     depth_pose.train(recipe)
 
     kept = torch.load(tmp_path / 'run' / 'weights.pt', weights_only=True)
     assert (kept['network'], kept['cube'], kept['seed']) == (network, 0.27, 0)
     assert (kept['progress']['step'], kept['progress']['samples']) == (3, 18)
-    figures = {'mean_joint_error_mm', 'within_40_mm'} | ({'hand_told', 'side_told'} if network == 'voting' else set())
-    assert set(kept['figures']) == figures
+    told = {'hand_told', 'mistake_told', 'side_told'} if network == 'voting' else set()
+    assert set(kept['figures']) == {'mean_joint_error_mm', 'within_40_mm'} | told
     assert 5 < kept['figures']['mean_joint_error_mm'] < 200
     trained = VotingPoseNet() if network == 'voting' else LSPSRegressor(Posterior(), PoseVAE())
     trained.load_state_dict(kept['weights'])

@@ -77,6 +77,21 @@ def test_the_mirror_image_shows_the_other_hand(stage, frames):
     assert compared >= len(frames) // 2
 
 
+def test_the_camera_may_be_held_upside_down(stage, frames):
+    apart, same_side = [], []
+    for depth, scene in frames:
+        camera = scene.camera
+        turned = dataclasses.replace(camera, cx=camera.width - 1 - camera.cx, cy=camera.height - 1 - camera.cy)
+        pairs = [read(stage, depth, camera), read(stage, np.ascontiguousarray(depth[::-1, ::-1]), turned)]
+        if all(pairs):
+            first, second = (hands[0] for hands in pairs)
+            apart.append(np.linalg.norm(first.joints * [-1, -1, 1] - second.joints, axis=1).mean())
+            same_side.append(first.side == second.side)
+    assert len(apart) >= 11
+    assert np.median(apart) < 0.005
+    assert np.mean(same_side) > 0.9
+
+
 def test_mesh_pose_and_joints_are_one_hand(stage, frames):
     depth, scene = frames[0]
     hand = read(stage, depth, scene.camera)[0]

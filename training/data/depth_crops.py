@@ -41,13 +41,14 @@ class DepthPatches:
         seed, split: of the scenes.
         extent: side of the window, metres at the depth of its centre.
         model: the right hand.
+        scenes: what the scenes are made of.
     """
 
     dtype = PATCH_DTYPE
 
     def __init__(self, seed: int = 0, split: str = 'train', extent: float = 0.36,
-                 model: HandModel | None = None) -> None:
-        self._scenes = SceneGenerator(model or HandModel.load(), CROP_SCENES, seed, split)
+                 model: HandModel | None = None, scenes: SceneConfig = CROP_SCENES) -> None:
+        self._scenes = SceneGenerator(model or HandModel.load(), scenes, seed, split)
         self._extent = extent
 
     def __getitem__(self, index: int) -> np.ndarray:
@@ -126,6 +127,10 @@ class CropAugmentation:
     size: int = 96
     centre_jitter: float = 0.010
     rotation: float = np.pi
+    upright: float = 0.0
+    """Share of the hands that are not turned anyhow but upright, as a stage that knows a hand's roll shows it."""
+    roll: float = 0.3
+    """Standard deviation of those hands' roll about upright, radians."""
     scale: float = 0.06
     fragments: tuple[float, float] = (0.15, 0.5)
     """Share of the hands and of the other things that lose patches, as what a camera sees poorly does."""
@@ -153,6 +158,8 @@ def augment(patch: np.ndarray, config: CropAugmentation,
         zoom = np.exp(rng.uniform(-config.scale, config.scale))
     camera = Pinhole(PATCH_SIZE, PATCH_SIZE, patch['focal'], patch['focal'], *patch['principal'])
     crop = CubeCrop(camera, centre, config.cube * zoom, mirrored=not patch['right'], turn=angle)
+    if patch['hand'] and rng is not None and rng.random() < config.upright:
+        crop = crop.upright(patch['keypoints'], rng.normal(0, config.roll))
     cut = crop.warp(patch['depth'], config.size)
     if rng is not None and rng.random() < config.fragments[0 if patch['hand'] else 1]:
         lost = rng.uniform(0, 0.12) if patch['hand'] else rng.uniform(0, 0.7)

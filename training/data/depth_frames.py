@@ -11,8 +11,10 @@ import numpy as np
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.sensor import SensorModel
 from hoi_ros.hand.model import HandModel
+from training.data.scenes import Scene
 from training.data.scenes import SceneConfig
 from training.data.scenes import SceneGenerator
+from training.data.scenes import View
 
 FRAME_SCENES = SceneConfig(hands=(0.14, 0.48, 0.38), person=0.6, clutter=5.0)
 FRAME_WIDTH, FRAME_HEIGHT = 160, 120
@@ -37,13 +39,8 @@ class DepthFrames:
         """One record of `FRAME_DTYPE`."""
         scene = self._scenes[index]
         rng = self._scenes.rng(index, purpose=2)
-        camera = scene.camera.scaled(FRAME_WIDTH, FRAME_HEIGHT)
-        view = scene.look(camera)
-        pitch = scene.camera.width / FRAME_WIDTH
-        observed = SensorModel.sample(rng).observe(view.without_dark_places(rng), camera.fx, rng, pitch)
-        if rng.random() < 0.25:
-            # A structured-light camera sees nothing of what is far or dark.
-            observed[observed > rng.uniform(0.8, 2.0)] = 0
+        view, observed = small_frame(scene, rng)
+        camera = view.camera
         record = np.zeros((), FRAME_DTYPE)
         record['depth'] = (np.minimum(observed, 6.5) * 1e4 + 0.5).astype(np.uint16)
         record['camera'] = camera.fx, camera.fy, camera.cx, camera.cy
@@ -57,6 +54,17 @@ class DepthFrames:
             record['right'][number] = hand.side == 'right'
             record['visible'][number] = seen
         return record
+
+
+def small_frame(scene: Scene, rng: np.random.Generator) -> tuple[View, np.ndarray]:
+    """A scene at the finder's size, and what a sensor sees of it (H, W), metres, 0 where nothing."""
+    view = scene.look(scene.camera.scaled(FRAME_WIDTH, FRAME_HEIGHT))
+    pitch = scene.camera.width / FRAME_WIDTH
+    observed = SensorModel.sample(rng).observe(view.without_dark_places(rng), view.camera.fx, rng, pitch)
+    if rng.random() < 0.25:
+        # A structured-light camera sees nothing of what is far or dark.
+        observed[observed > rng.uniform(0.8, 2.0)] = 0
+    return view, observed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import functools
 import json
 import multiprocessing
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ from hoi_ros.camera.sensor import SensorModel
 from hoi_ros.engines import Card
 from hoi_ros.hand.model import HandModel
 from hoi_ros.stages.depth_pose import DepthPoseStage
+from hoi_ros.stages.estimates import HandEstimate
 from training.data.scenes import SceneConfig
 from training.data.scenes import SceneGenerator
 from training.evaluation.metrics import evaluate_joints
@@ -90,7 +92,7 @@ class DepthPoseEvaluation:
     cache: Path = Path('runs/test_frames')
     """Folder that, in one folder a split, keeps the rendered frames for the next run (about 100 kB a frame)."""
     workers: int = 2
-    """Processes that render."""
+    """Processes that render and read."""
     out: Path | None = None
     """JSON file for the figures."""
     card: bool = False
@@ -100,15 +102,9 @@ class DepthPoseEvaluation:
 def evaluate(config: DepthPoseEvaluation) -> dict:
     """Prints and returns the figures of the whole stage."""
     prepare(config)
-    stage = DepthPoseStage(config.models, variant=config.variant)
-    frames = TestFrames(config.split)
-    folder = config.cache / config.split
     predicted, truth, sided = [], [], []
     counted = found = false = empty = silent = 0
-    for index in tqdm(range(config.frames), unit='frame', mininterval=5):
-        frame = frames.cached(index, folder)
-        stage.reset()
-        hands = stage(frame.depth, frame.camera, float(index))
+    for frame, hands in tqdm(read(config), total=config.frames, unit='frame', mininterval=5):
         gaps = np.array([[np.linalg.norm(hand.joints.mean(0) - joints.mean(0)) for hand in hands]
                          for joints in frame.keypoints]).reshape(len(frame.keypoints), len(hands))
         matched: set[int] = set()
@@ -154,6 +150,31 @@ def evaluate(config: DepthPoseEvaluation) -> dict:
         dataclasses.replace(card, figures={**card.figures, f'whole_stage_{config.split}': kept}).save(
             config.models / config.variant)
     return figures
+
+
+def read(config: DepthPoseEvaluation) -> Iterator[tuple[TestFrame, list[HandEstimate]]]:
+    """The frames, and what the stage reads in each as if it were the first."""
+    one = functools.partial(_read, config)
+    if config.workers < 2:
+        yield from map(one, range(config.frames))
+        return
+    with multiprocessing.get_context('spawn').Pool(config.workers) as pool:
+        yield from pool.imap(one, range(config.frames), chunksize=16)
+
+
+def _read(config: DepthPoseEvaluation, index: int) -> tuple[TestFrame, list[HandEstimate]]:
+    frame = _frames(config.split).cached(index, config.cache / config.split)
+    stage = _stage(config.models, config.variant)
+    stage.reset()
+    hands = stage(frame.depth, frame.camera, float(index))
+    # Neither pixels nor meshes are measured: they need not go from process to process.
+    return (dataclasses.replace(frame, depth=np.zeros((0, 0), np.float32)),
+            [dataclasses.replace(hand, vertices=np.zeros((0, 3), np.float32)) for hand in hands])
+
+
+@functools.cache
+def _stage(models: Path, variant: str) -> DepthPoseStage:
+    return DepthPoseStage(models, threads=1, variant=variant)
 
 
 def _rounded(value: object) -> object:

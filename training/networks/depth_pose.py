@@ -83,7 +83,7 @@ class VotingConfig:
     size: int = 96
     """Pixels of the square crop."""
     widths: tuple[int, int, int, int] = (24, 48, 96, 192)
-    blocks: tuple[int, int, int] = (1, 2, 2)
+    blocks: tuple[int, int, int] = (1, 3, 4)
     head: int = 128
     joints: int = 21
 

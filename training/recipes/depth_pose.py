@@ -18,17 +18,19 @@ import torch
 from torch import Tensor
 from torch import nn
 
+from hoi_ros.engines import Card
+from hoi_ros.resources import models_dir
 from training.data.depth_crops import PATCH_DTYPE
 from training.data.depth_crops import CropAugmentation
 from training.data.depth_crops import DepthPatches
 from training.data.depth_crops import augment
+from training.data.mistaken_patches import MistakenPatches
 from training.data.pool import SamplePool
 from training.data.pool import generator_key
 from training.export.onnx_import import load_weights
 from training.networks.depth_pose import LSPSRegressor
 from training.networks.depth_pose import PoseVAE
 from training.networks.depth_pose import Posterior
-from training.networks.depth_pose import VotingConfig
 from training.networks.depth_pose import VotingPoseNet
 from training.recipes.loop import LoopConfig
 from training.recipes.loop import fit
@@ -51,8 +53,15 @@ class DepthPoseRecipe:
     """Processes that render."""
     refresh: bool = True
     """Whether they go on once the pool is full, replacing the oldest patches by new ones."""
+    mistakes: Path = Path('runs/depth_mistakes.pool')
+    """File of patches of what the hand finder takes for hands."""
+    mistakes_capacity: int = 12_288
+    mistakes_share: float = 0.1
+    """Share of the samples of `voting` that are such."""
     left_share: float = 0.5
     """Share of the hands shown as left ones, from which the network learns to tell right from left."""
+    upright: float = 0.8
+    """Share of the hands that `voting` is shown upright, give or take; the others at any roll."""
     vae_steps: int = 60_000
     start: Path | None = None
     """Model folder whose network the training of `voting` goes on from."""
@@ -60,17 +69,20 @@ class DepthPoseRecipe:
 
 
 class Batches:
-    """Draws augmented batches from the pool of patches, seeded by the step."""
+    """Draws augmented batches from the pool of patches, seeded by the step; a share of each from that of mistakes."""
 
     def __init__(self, pool: SamplePool, augmentation: CropAugmentation, batch: int, seed: int,
-                 left_share: float) -> None:
+                 left_share: float, mistakes: SamplePool | None = None, mistakes_share: float = 0.0) -> None:
         self._pool, self._augmentation, self._batch = pool, augmentation, batch
         self._seed, self._left_share = seed, left_share
+        self._mistakes, self._mistaken = mistakes, round(batch * mistakes_share) if mistakes else 0
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """crops (B, 1, S, S), keypoints (B, 21, 3), hand (B,) and right (B,) as float."""
         rng = np.random.default_rng([self._seed, 7, step])
-        records = self._pool.records[np.sort(rng.integers(self._pool.ready, size=self._batch))]
+        records = self._drawn(self._pool, self._batch - self._mistaken, rng)
+        if self._mistaken:
+            records = np.concatenate([records, self._drawn(self._mistakes, self._mistaken, rng)])
         right = rng.random(self._batch) >= self._left_share
         crops, keypoints = [], []
         for record, appears_right in zip(records, right):
@@ -81,6 +93,10 @@ class Batches:
             keypoints.append(points)
         return (torch.from_numpy(np.stack(crops)[:, None]), torch.from_numpy(np.stack(keypoints)),
                 torch.from_numpy(records['hand'].astype(np.float32)), torch.from_numpy(right.astype(np.float32)))
+
+    @staticmethod
+    def _drawn(pool: SamplePool, count: int, rng: np.random.Generator) -> np.ndarray:
+        return pool.records[np.sort(rng.integers(pool.ready, size=count))]
 
 
 def voting_loss(network: nn.Module, crops: Tensor, keypoints: Tensor, hand: Tensor, right: Tensor) -> dict[str, Tensor]:
@@ -120,59 +136,27 @@ def posterior_loss(posterior: nn.Module, vae: PoseVAE, crops: Tensor, keypoints:
     return {'posterior': 10 * (distance * counted).sum() / counted.sum().clamp(min=1)}
 
 
-def _on_cpu(outputs: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
-    return tuple(output.cpu() for output in outputs) if isinstance(outputs, tuple) else outputs.cpu()
-
-
-def validation_batch(augmentation: CropAugmentation, count: int, cube_jitter: float = 0.01
-                     ) -> tuple[Tensor, Tensor, np.ndarray]:
-    """Unseen hands of the validation split, cut with the finder's uncertainty and without turning."""
-    patches = DepthPatches(split='validation')
-    still = dataclasses.replace(augmentation, rotation=0.0, scale=0.0, centre_jitter=cube_jitter, fragments=(0.0, 0.0))
-    crops, keypoints, hands = [], [], []
-    for index in range(count):
-        record = patches[index]
-        crop, points = augment(record, still, np.random.default_rng([1, index]))
-        crops.append(crop)
-        keypoints.append(points)
-        hands.append(record['hand'])
-    return torch.from_numpy(np.stack(crops)[:, None]), torch.from_numpy(np.stack(keypoints)), np.array(hands)
-
-
 def train(recipe: DepthPoseRecipe) -> None:
     """Trains, validates and leaves the weights in `<out>/weights.pt`."""
-    size = 96 if recipe.network == 'voting' else 128
-    augmentation = CropAugmentation(cube=recipe.cube, size=size)
+    votes = recipe.network == 'voting'
+    # The paper's network is shown hands at any roll; the one that ships is mostly shown the stage's second look.
+    augmentation = CropAugmentation(cube=recipe.cube, size=96 if votes else 128, upright=recipe.upright * votes)
     pool = SamplePool(functools.partial(DepthPatches, recipe.loop.seed), PATCH_DTYPE, recipe.pool,
                       generator_key(recipe.loop.seed, 'train'), recipe.capacity, recipe.workers, recipe.refresh)
+    mistakes = _mistakes(recipe) if votes and recipe.mistakes_share else None
     try:
         pool.wait(4 * recipe.loop.batch)
-        batches = Batches(pool, augmentation, recipe.loop.batch, recipe.loop.seed, recipe.left_share)
-        crops, keypoints, hands = validation_batch(augmentation, 1024)
-        millimetres = recipe.cube * 500
-
-        def validate(network: nn.Module) -> dict[str, float]:
-            device = next(network.parameters()).device
-            with torch.inference_mode():
-                outputs = [_on_cpu(network(part.to(device))) for part in crops.split(128)]
-            joints = torch.cat([o[0] if isinstance(o, tuple) else o for o in outputs])
-            error = (joints - keypoints).norm(dim=-1).numpy()[hands] * millimetres
-            figures = {'mean_joint_error_mm': float(error.mean()),
-                       'within_40_mm': float((error.max(1) <= 40).mean())}
-            if isinstance(outputs[0], tuple):
-                with torch.inference_mode():
-                    mirrored = torch.cat([network(part.flip(-1).to(device))[3].cpu()
-                                          for part in crops.split(128)])[:, 0].numpy()
-                said = torch.cat([o[2] for o in outputs])[:, 0].numpy()
-                sides = torch.cat([o[3] for o in outputs])[:, 0].numpy()
-                figures['hand_told'] = float(((said > 0.5) == hands).mean())
-                figures['side_told'] = float((sides[hands] > mirrored[hands]).mean())
-            return figures
-
-        if recipe.network == 'voting':
-            network: nn.Module = VotingPoseNet(VotingConfig(size=size))
+        if mistakes:
+            mistakes.wait(min(recipe.loop.batch, recipe.mistakes_capacity))
+        batches = Batches(pool, augmentation, recipe.loop.batch, recipe.loop.seed, recipe.left_share, mistakes,
+                          recipe.mistakes_share)
+        validate = Validation(augmentation, recipe.cube)
+        if votes:
+            network: nn.Module = VotingPoseNet()
             if recipe.start:
-                load_weights(network, recipe.start, crops[:256])
+                anew = load_weights(network, recipe.start, validate.crops[:256], partly=True)
+                if anew:
+                    print(f'new beside {recipe.start}: {", ".join(anew)}')
             progress = fit(network, recipe.loop, batches, voting_loss, validate)
         else:
             vae = train_vae(recipe, pool, augmentation)
@@ -184,7 +168,59 @@ def train(recipe: DepthPoseRecipe) -> None:
         figures = validate(network)
     finally:
         pool.close()
+        if mistakes:
+            mistakes.close()
     keep(network, recipe.loop, progress, figures, network=recipe.network, cube=recipe.cube)
+
+
+def _mistakes(recipe: DepthPoseRecipe) -> SamplePool:
+    finder = Card.load(models_dir() / 'hand_finder').sha256
+    return SamplePool(functools.partial(MistakenPatches, recipe.loop.seed), PATCH_DTYPE, recipe.mistakes,
+                      f'finder {finder} {generator_key(recipe.loop.seed, "train")}', recipe.mistakes_capacity,
+                      recipe.workers, recipe.refresh)
+
+
+class Validation:
+    """Figures of a network on crops of the validation split.
+
+    Args:
+        augmentation: of the training; the crops are moved as the finder is unsure, and stand about upright or as they
+            are.
+        cube: its side, metres.
+        count, mistakes: how many crops of patches, and of what the finder takes for hands.
+    """
+
+    def __init__(self, augmentation: CropAugmentation, cube: float, count: int = 1024, mistakes: int = 256) -> None:
+        still = dataclasses.replace(augmentation, rotation=0.0, scale=0.0, fragments=(0.0, 0.0),
+                                    upright=float(augmentation.upright > 0), roll=0.15)
+        streams = [(DepthPatches(split='validation'), count), (MistakenPatches(split='validation'), mistakes)]
+        records = [stream[index] for stream, share in streams for index in range(share)]
+        cut = [augment(record, still, np.random.default_rng([1, index])) for index, record in enumerate(records)]
+        self.crops = torch.from_numpy(np.stack([crop for crop, _ in cut])[:, None])
+        self._keypoints = torch.from_numpy(np.stack([points for _, points in cut]))
+        self._hands = np.array([record['hand'] for record in records])
+        self._mistakes = np.arange(len(records)) >= count
+        self._millimetres = cube * 500
+
+    def __call__(self, network: nn.Module) -> dict[str, float]:
+        outputs = self._run(network, self.crops)
+        error = (outputs[0] - self._keypoints).norm(dim=-1).numpy()[self._hands] * self._millimetres
+        figures = {'mean_joint_error_mm': float(error.mean()), 'within_40_mm': float((error.max(1) <= 40).mean())}
+        if len(outputs) > 1:
+            said, sides = (output[:, 0].numpy() for output in outputs[2:])
+            mirrored = self._run(network, self.crops.flip(-1))[3][:, 0].numpy()
+            figures['hand_told'] = float(((said > 0.5) == self._hands)[~self._mistakes].mean())
+            figures['mistake_told'] = float((said[self._hands][:, None] > said[self._mistakes]).mean())
+            figures['side_told'] = float((sides > mirrored)[self._hands].mean())
+        return figures
+
+    @staticmethod
+    def _run(network: nn.Module, crops: Tensor) -> list[Tensor]:
+        device = next(network.parameters()).device
+        with torch.inference_mode():
+            outputs = [network(part.to(device)) for part in crops.split(128)]
+        parts = [output if isinstance(output, tuple) else (output,) for output in outputs]
+        return [torch.cat(column).cpu() for column in zip(*parts)]
 
 
 def train_vae(recipe: DepthPoseRecipe, pool: SamplePool, augmentation: CropAugmentation) -> PoseVAE:

@@ -9,6 +9,8 @@ import math
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from typing import Literal
@@ -106,6 +108,13 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
     log = SummaryWriter(config.out) if fabric.is_global_zero else None
 
     started = time.monotonic() - progress.seconds
+
+    def draw(step: int) -> Future[tuple[Tensor, ...]]:
+        return drawer.submit(batch, step * fabric.world_size + fabric.global_rank)
+
+    # The next batch is drawn while this one is learned from.
+    drawer = ThreadPoolExecutor(max_workers=1)
+    coming = draw(progress.step)
     bar = tqdm(total=config.steps, initial=progress.step, unit='step', mininterval=10,
                disable=not fabric.is_global_zero)
     shown: dict[str, float] = {}
@@ -120,7 +129,7 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
         for group in optimizer.param_groups:
             group['lr'] = config.learning_rate * max(rise, 0.01) * fall
         wrapped.train()
-        drawn = batch(progress.step * fabric.world_size + fabric.global_rank)
+        drawn, coming = coming.result(), draw(progress.step + 1)
         terms = loss(wrapped, *(tensor.to(fabric.device) for tensor in drawn))
         total = sum(terms.values())
         optimizer.zero_grad()
@@ -139,6 +148,7 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
                 log.add_scalar(name, value, progress.step)
             bar.set_postfix({name: f'{value:.4g}' for name, value in {**shown, **figures}.items()})
             _save(checkpoint, network, average, optimizer, progress)
+    drawer.shutdown()
     bar.close()
     if log:
         _save(checkpoint, network, average, optimizer, progress)
