@@ -118,7 +118,7 @@ class DepthPoseStage(HandFollowing[_Track]):
         smoothing: filter of the joints over time, or None.
         variant: which network, one of `VARIANTS`.
         views, following_views: rolls of the crop about the upright hand whose readings are averaged, for a new hand
-            and for one that is followed; each costs one run of the network.
+            and for one that is followed; each costs one run of the network, for a new hand four.
 
     Raises:
         EngineError, HandModelError: a model is missing or damaged.
