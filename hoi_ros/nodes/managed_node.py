@@ -54,7 +54,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
         self._autostart: Autostart | None = None
         self._outputs: list[LifecyclePublisher] = []
         self._transitions = Transitions(self)
-        self.settings = Settings(self, (_AUTOSTART, *table), self._is_settled, self._settings_changed)
+        self.settings = Settings(self, (_AUTOSTART, *table), lambda: self.state, self._settings_changed)
         self._diagnostics = DiagnosticsPublisher(self)
         self.create_timer(_DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
         for reason in self.settings.faults.values():
@@ -200,12 +200,12 @@ class ManagedNode(LifecycleNodeMixin, Node):
         self._autostart = Autostart(self._start)
 
     def _start(self) -> bool:
+        if self.settings.faults:
+            # Each is said already; while a node configures no parameter can be mended.
+            return False
         if self.state == 'unconfigured' and not self._transitions.run(self.trigger_configure):
             return self.state != 'unconfigured'
         return self.state != 'inactive' or self._transitions.run(self.trigger_activate)
-
-    def _is_settled(self) -> bool:
-        return self.state != 'unconfigured'
 
     def _settings_changed(self) -> None:
         self.settings_changed()

@@ -70,18 +70,18 @@ class Settings:
     Args:
         node: declares them.
         table: the parameters.
-        settled: whether the node is configured, when only live parameters may change.
+        state: label of the node's state; other than live parameters change while it is unconfigured.
         changed: called after each change.
 
     Attributes:
         faults: refused start values: name → reason.
     """
 
-    def __init__(self, node: Node, table: Iterable[Setting], settled: Callable[[], bool],
+    def __init__(self, node: Node, table: Iterable[Setting], state: Callable[[], str],
                  changed: Callable[[], None]) -> None:
         self._node = node
         self._table = {setting.name: setting for setting in table}
-        self._settled = settled
+        self._state = state
         self._changed = changed
         self.faults: dict[str, str] = {}
         node.add_on_set_parameters_callback(self._judge)
@@ -108,9 +108,11 @@ class Settings:
             if setting is None:
                 continue
             reason = setting.refusal(parameter.value)
-            if not reason and not setting.live and self._settled():
-                reason = (f'{setting.name} takes effect when the node is configured: clean the node up '
-                          f'before (`ros2 lifecycle set {self._node.get_fully_qualified_name()} cleanup`)')
+            if not reason and not setting.live and (state := self._state()) != 'unconfigured':
+                mend = ('that is under way, set it again in a moment' if state == 'configuring' else
+                        'clean the node up before (`ros2 lifecycle set '
+                        f'{self._node.get_fully_qualified_name()} cleanup`)')
+                reason = f'{setting.name} takes effect when the node is configured: {mend}'
             if reason:
                 return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
