@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 
 import cv2
 import numpy as np
@@ -52,6 +53,20 @@ class ViewCrop:
         focal · (x, y) / z half squares of the centre."""
         focal = (self.camera.fx + self.camera.fy) / 2
         return float(focal * np.linalg.norm(self._ray) / (self.side / 2))
+
+    def upright(self, keypoints: np.ndarray, roll: float = 0.0) -> ViewCrop:
+        """The same view, turned so that the way from the wrist to the knuckles leads up in the picture.
+
+        Args:
+            keypoints: (21, 3) metres, the camera's optical frame.
+            roll: turns it further, radians.
+        """
+        level = dataclasses.replace(self, turn=0.0)
+        wrist, *knuckles = level.from_camera(keypoints[[0, 5, 9, 13, 17]])
+        middle, away = knuckles[1], np.mean(knuckles, 0) - wrist
+        # As the image shows it at the middle knuckle: without dividing by the depth of any other one.
+        across, down = away[:2] - middle[:2] * (away[2] / max(float(middle[2]), 1e-3))
+        return dataclasses.replace(level, turn=roll + math.pi / 2 + math.atan2(down, across))
 
     def warp(self, image: np.ndarray, size: int) -> np.ndarray:
         """The square of an image (H, W) or (H, W, C) as (size, size) or (size, size, C); 0 outside of the image."""

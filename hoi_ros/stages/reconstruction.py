@@ -77,6 +77,9 @@ this share of its side, and the sides' logarithms nearer than this."""
 _OFF, _LARGER = 0.12, 0.16
 """A hand whose joints span a square that lies off the one it was cut for, in sides, or is larger or smaller, as a
 logarithm, by more than this is cut again around it. Chosen on simulated frames, for time as much as for accuracy."""
+_ASKEW = 0.5
+"""So is one that stands more askew than this in its crop, radians: the network learned from crops in which the fingers
+point up, give or take."""
 _MEMORY = 0.7
 """What a followed hand's evidence of holding something, and of how far it is, keeps from frame to frame."""
 _SIDE_MEMORY = 0.9
@@ -141,10 +144,20 @@ class _Reading:
     """(3,) metres, in the axes of the crop's camera, as far as a hand of that size would be."""
 
     @property
+    def keypoints(self) -> np.ndarray:
+        """(21, 3) metres in the camera's optical frame, as far as `root`."""
+        return self.crop.to_camera(self.outputs['keypoints'] + self.root)
+
+    @property
     def square(self) -> _Square:
         """What its keypoints span in the image."""
-        keypoints = self.crop.to_camera(self.outputs['keypoints'] + self.root)
-        return _Square(*outline(self.crop.camera.project(keypoints), None))
+        return _Square(*outline(self.crop.camera.project(self.keypoints), None))
+
+    @property
+    def askew(self) -> bool:
+        """Whether the hand stands far from upright in its crop."""
+        turn = self.crop.turn - self.crop.upright(self.keypoints).turn
+        return abs(math.remainder(turn, 2 * math.pi)) > _ASKEW
 
     @property
     def right(self) -> bool:
@@ -355,13 +368,13 @@ class ReconstructionStage(HandFollowing[_Track]):
                       seen.holds, seen.held_corners, self._new_filter())
 
     def _see(self, track: _Track, expected: _Square, image: np.ndarray, camera: Pinhole) -> _Sight | None:
-        """Reads a hand where it is expected, and again where its joints lie off that. None where what the network says
-        is no hand, however sure it is."""
+        """Reads a hand where it is expected, upright as it stood the time before, and again where its joints lie off
+        that. None where what the network says is no hand, however sure it is."""
         try:
             reading, evidence = self._read(track, expected, image, camera)
             square = _agreed(reading.square, expected)
-            if _differ(square, expected):
-                reading = self._network(track, square, image, camera, reading.right)
+            if _differ(square, expected) or reading.askew:
+                reading = self._network(track, square, image, camera, reading.right, reading)
                 square = _agreed(reading.square, square)
         except ValueError:
             return None
@@ -375,7 +388,7 @@ class ReconstructionStage(HandFollowing[_Track]):
         if not near or not 0.4 < joints.side / sight.square.side < 2.5:
             return None
         try:
-            reading = self._network(track, joints, image, camera, sight.reading.right)
+            reading = self._network(track, joints, image, camera, sight.reading.right, sight.reading)
         except ValueError:
             return None
         reading.outputs['hand'] = np.minimum(reading.outputs['hand'], sight.reading.outputs['hand'])
@@ -398,26 +411,29 @@ class ReconstructionStage(HandFollowing[_Track]):
         """Reads a hand as one of the side that its track speaks for, and says how much then speaks for a right one. One
         whose side is not sure is read as both: the network says which of the two looks more like a right hand."""
         evidence, sign = track.side_evidence, 1 if track.right else -1
-        reading = self._network(track, expected, image, camera, track.right)
+        reading = self._network(track, expected, image, camera, track.right, track.reading)
         if track.side_told or (abs(evidence) < _SURE and reading.hand < _UNLIKELY):
             return reading, evidence
         if abs(evidence) < _SURE:
-            other = self._network(track, expected, image, camera, not track.right)
+            other = self._network(track, expected, image, camera, not track.right, track.reading)
             evidence += sign * (reading.side_odds - other.side_odds)
             return (reading if (evidence >= 0) == reading.right else other), evidence
         evidence += sign * reading.side_odds
         if (evidence >= 0) != reading.right:
-            reading = self._network(track, expected, image, camera, not track.right)
+            reading = self._network(track, expected, image, camera, not track.right, track.reading)
         return reading, evidence
 
-    def _network(self, track: _Track, expected: _Square, image: np.ndarray, camera: Pinhole,
-                 right: bool) -> _Reading:
+    def _network(self, track: _Track, expected: _Square, image: np.ndarray, camera: Pinhole, right: bool,
+                 before: _Reading | None) -> _Reading:
+        """Reads the crop about a square, upright as a reading before says that the hand stands."""
         size = np.array(image.shape[1::-1])
         if ((expected.centre < 0) | (expected.centre >= size)).any() or expected.side > 2 * size.max():
             raise ValueError('no hand is seen there')
         hand = expected.centre + np.array([[-0.5], [0.5]]) * expected.side
         middle, side = outline(hand, track.held if track.holds >= 0.5 else None)
         crop = ViewCrop(camera, middle, self._room * side, mirrored=not right)
+        if before:
+            crop = crop.upright(before.keypoints)
         pixels = crop.warp(image, self._size).transpose(2, 0, 1)[None]
         outputs = self._engine(image=pixels.astype(np.float32) / 127.5 - 1)
         if (not all(np.isfinite(values).all() for values in outputs.values())

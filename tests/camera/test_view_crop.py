@@ -54,3 +54,19 @@ def test_a_large_image_is_averaged_not_sampled() -> None:
     camera = Pinhole(3840, 2160, 3000, 3000, 1919.5, 1079.5)
     cut = ViewCrop(camera, np.array([1919.5, 1079.5]), 1600).warp(image, 100)
     assert cut.std() < 12  # single pixels would keep the noise's 74
+
+
+@pytest.mark.parametrize('mirrored', [False, True])
+@pytest.mark.parametrize('roll', [0.0, -0.4])
+def test_upright_the_fingers_point_up(mirrored: bool, roll: float) -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        hand = np.array([-0.3, 0.2, 0.7]) + rng.normal(0, 0.05, (21, 3))
+        crop = ViewCrop(CAMERA, np.array([90.0, 400.0]), 130, mirrored, float(rng.uniform(-3, 3)))
+        upright = crop.upright(hand, roll)
+        wrist, *knuckles = upright.from_camera(hand[[0, 5, 9, 13, 17]])
+        away = np.mean(knuckles, 0) - wrist
+        way = away[:2] - knuckles[1][:2] * away[2] / knuckles[1][2]
+        np.testing.assert_allclose(way / np.linalg.norm(way), [-np.sin(roll), -np.cos(roll)], atol=1e-9)
+        assert (upright.centre == crop.centre).all() and (upright.side, upright.mirrored) == (130, mirrored)
+    assert np.isfinite(crop.upright(np.zeros((21, 3))).turn)

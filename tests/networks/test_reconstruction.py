@@ -81,11 +81,11 @@ def test_the_encoder_is_resnet_18() -> None:
     detail, fine, coarse = encoder.eval()(images(2, 64))
     assert detail.shape == (2, 128, 8, 8) and fine.shape == (2, 256, 4, 4) and coarse.shape == (2, 512, 2, 2)
     sizes: list[tuple[int, ...]] = []
-    for layer in encoder.layers:
+    for layer in (*encoder.stem, *(block for stage in encoder.stages for block in stage)):
         layer.register_forward_hook(lambda module, inputs, output: sizes.append(tuple(output.shape[1:3])))
     encoder(images(1, 256))
     assert sizes == [(64, 128), (64, 64), *[(64, 64)] * 2, *[(128, 32)] * 2, *[(256, 16)] * 2, *[(512, 8)] * 2]
-    assert parameters(ReconstructionNet(COMPACT)) < 0.3 * parameters(ReconstructionNet(PAPER))
+    assert parameters(ReconstructionNet(COMPACT)) < 0.5 * parameters(ReconstructionNet(PAPER))
 
 
 @pytest.mark.parametrize('exchange', EXCHANGES)

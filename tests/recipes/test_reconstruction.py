@@ -149,7 +149,7 @@ def test_the_hand_alone_is_a_start_for_both(tmp_path: Path, few_scenes: None) ->
     on = torch.load(tmp_path / 'on' / 'weights.pt', weights_only=True)
     assert on['branch'] == 'both'
     assert not torch.equal(on['weights']['voting.votes.weight'], kept['voting.votes.weight'])
-    for name in ('object_encoder.layers.0.0.weight', 'object_estimator.of_point.weight', 'from_hand.pool'):
+    for name in ('object_encoder.stem.0.0.weight', 'object_estimator.of_point.weight', 'from_hand.pool'):
         torch.testing.assert_close(on['weights'][name], kept[name], rtol=0, atol=0)
 
 

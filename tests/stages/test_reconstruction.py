@@ -69,9 +69,10 @@ def build(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Callable[..., tuple[reco
     """Stages whose network answers what `answer` gives, (image, the crop that it shows) → outputs."""
     cuts: list[ViewCrop] = []
 
-    def cut(*arguments: object, **named: object) -> ViewCrop:
-        cuts.append(ViewCrop(*arguments, **named))
-        return cuts[-1]
+    class ShownCrop(ViewCrop):
+        def warp(self, image: np.ndarray, size: int) -> np.ndarray:
+            cuts.append(self)
+            return super().warp(image, size)
 
     def make(answer: Callable[[np.ndarray, ViewCrop], dict[str, np.ndarray]], faces: np.ndarray = np.zeros((1, 3), int),
              mirror: np.ndarray = np.arange(3), **more) -> tuple[reconstruction.ReconstructionStage, Seen]:
@@ -82,7 +83,7 @@ def build(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Callable[..., tuple[reco
             return {name: np.asarray(value, np.float32)[None] for name, value in answer(image, cuts[-1]).items()}
         engine.card, engine.inputs = card, [SimpleNamespace(shape=(1, 3, 128, 128))]
         engine.outputs = [SimpleNamespace(name='hand')]
-        monkeypatch.setattr(reconstruction, 'ViewCrop', cut)
+        monkeypatch.setattr(reconstruction, 'ViewCrop', ShownCrop)
         monkeypatch.setattr(reconstruction, 'RgbDetector', lambda *arguments: seen)
         monkeypatch.setattr(reconstruction, 'load_engine', lambda *arguments, **named: engine)
         monkeypatch.setattr(reconstruction, 'read_arrays', lambda *arguments: {'faces': faces, 'mirror': mirror})
@@ -322,6 +323,27 @@ def test_a_hand_is_cut_out_where_its_joints_are(samples, build) -> None:
     stage.reset()
     seen.hands = [detected(0.03, 1.05)]
     assert len(cut(2.0)) == 3
+
+
+@pytest.mark.parametrize('side', ['right', 'left'])
+def test_a_hand_is_read_with_its_fingers_up(samples, build, side) -> None:
+    """However it lies in the image: a new hand from the second look on, a followed one at once."""
+    sample, turns = samples[side], []
+    count = len(sample.held.vertices)
+
+    def answer(image: np.ndarray, crop: ViewCrop) -> dict[str, np.ndarray]:
+        turns.append(crop.turn - crop.upright(sample.keypoints.astype(float)).turn)
+        return answer_of(sample, crop) | {'right': [0.01 if crop.mirrored == (side == 'right') else 0.99]}
+    stage, seen = build(answer, sample.held.faces, np.arange(count))
+    seen.hands, seen.whole = [detection(sample)], sample.image
+    hand, = stage(sample.image, sample.camera, 0.0)
+    assert turns[0] != 0 and np.cos(turns[-1]) > 0.999
+    turns.clear()
+    again, = stage(sample.image, sample.camera, 1 / 30)
+    assert len(turns) == 1 and np.cos(turns[0]) > 0.999
+    for one in (hand, again):
+        np.testing.assert_allclose(one.joints, sample.keypoints, atol=5e-4)
+        np.testing.assert_allclose(one.held.vertices, sample.held.placed, atol=5e-4)
 
 
 def test_what_is_not_finite_is_no_hand(samples, build) -> None:

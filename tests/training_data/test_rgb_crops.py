@@ -68,6 +68,23 @@ def test_keypoints_lie_on_their_dots(side: str, seed: int | None) -> None:
     assert found >= 17
 
 
+@pytest.mark.parametrize('side', ['right', 'left'])
+def test_a_crop_stands_upright(side: str) -> None:
+    """About so where it is augmented, exactly where somebody has seen the keypoints."""
+    one, rng = record(picture(side)), np.random.default_rng(7)
+
+    def askew(crop) -> float:
+        across, up = (crop.pixels[[5, 9, 13, 17]].mean(0) - crop.pixels[0]) * [1, -1]
+        return float(np.arctan2(across, up))
+    config = RgbAugmentation(size=32, upright=1.0, roll=0.2)
+    assert abs(askew(cut(one, config, ROOT, CROP_WIDTH, None))) > 0.2
+    assert abs(askew(cut(one, config, ROOT, CROP_WIDTH, None, one['keypoints'].astype(float)))) < 0.02
+    rolls = [askew(cut(one, config, ROOT, CROP_WIDTH, rng)) for _ in range(200)]
+    assert abs(np.mean(rolls)) < 0.06 and 0.15 < np.std(rolls) < 0.25
+    others = [askew(cut(one, dataclasses.replace(config, upright=0.0), ROOT, CROP_WIDTH, rng)) for _ in range(100)]
+    assert np.std(others) > 0.4
+
+
 def test_how_a_crop_is_cut_does_not_tell_whether_there_is_an_object() -> None:
     sample = picture()
     config = RgbAugmentation(size=64, scale=0.0)

@@ -143,6 +143,13 @@ def plain_crop(camera: Pinhole, keypoints: np.ndarray, held: np.ndarray | None, 
     return ViewCrop(camera, middle, ROOM * side, mirrored=not right)
 
 
+def crop_of(record: np.ndarray) -> ViewCrop:
+    """The plain crop of a record of `crop_dtype`."""
+    window = record['image'].shape[0]
+    return plain_crop(Pinhole(window, window, *record['camera']), record['keypoints'].astype(float),
+                      record['surface'].astype(float) if record['family'] >= 0 else None, bool(record['right']))
+
+
 @dataclasses.dataclass(frozen=True)
 class RgbAugmentation:
     """How a window becomes a crop."""
@@ -153,8 +160,12 @@ class RgbAugmentation:
     """Standard deviation of the crop's centre, shares of its side."""
     scale: float = 0.12
     """Largest change of its side, as a logarithm."""
+    upright: float = 0.8
+    """Share of the crops that are turned until the fingers point up, as a stage that knows a hand's roll shows it."""
+    roll: float = 0.3
+    """Standard deviation of their roll about that, radians."""
     turn: float = 1.0
-    """Largest roll of the camera, radians."""
+    """Largest roll of the camera in the others, radians."""
     widened: float = 0.6
     """Share of the crops that take in what the hand holds, or, where it holds nothing, a place beside it: what a crop
     is cut around must not tell whether there is an object."""
@@ -181,7 +192,7 @@ class Crop(NamedTuple):
 
 
 def cut(record: np.ndarray, config: RgbAugmentation, root: int, crop_width: float,
-        rng: np.random.Generator | None) -> Crop:
+        rng: np.random.Generator | None, seen: np.ndarray | None = None) -> Crop:
     """Cuts the square out of a window; a left hand is mirrored.
 
     Args:
@@ -190,20 +201,22 @@ def cut(record: np.ndarray, config: RgbAugmentation, root: int, crop_width: floa
         root: keypoint from which everything is measured.
         crop_width: metres; the unit of the place's third number.
         rng: None for the plain crop.
+        seen: keypoints (21, 3), metres in the window's optical frame, by which the plain crop is turned upright.
     """
-    window = record['image'].shape[0]
-    camera = Pinhole(window, window, *record['camera'])
-    keypoints = record['keypoints'].astype(float)
-    held = record['surface'].astype(float) if record['family'] >= 0 else None
-    crop = plain_crop(camera, keypoints, held, bool(record['right']))
+    crop, keypoints = crop_of(record), record['keypoints'].astype(float)
     if rng is not None:
-        hand = camera.project(keypoints)
-        beside = _beside(hand, rng) if held is None else camera.project(held)
+        project = crop.camera.project
+        hand = project(keypoints)
+        beside = _beside(hand, rng) if record['family'] < 0 else project(record['surface'].astype(float))
         middle, side = outline(hand, beside if rng.random() < config.widened else None)
         crop = dataclasses.replace(
             crop, centre=middle + rng.normal(0, config.centre, 2) * ROOM * side,
             side=ROOM * side * float(np.exp(rng.uniform(-config.scale, config.scale))),
             turn=float(rng.uniform(-config.turn, config.turn)))
+        if rng.random() < config.upright:
+            crop = crop.upright(keypoints, float(rng.normal(0, config.roll)))
+    elif seen is not None:
+        crop = crop.upright(seen)
     image = crop.warp(record['image'], config.size)
     if rng is not None:
         image = _recoloured(image, config, rng)

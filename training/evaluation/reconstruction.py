@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.hand.model import HandModel
 from training.data.hand_object import HandObjectSample
 from training.data.objects import FAMILIES
@@ -30,9 +31,12 @@ from training.evaluation.meshes import close_holes
 from training.evaluation.meshes import evaluate_meshes
 from training.evaluation.meshes import summarise
 from training.evaluation.metrics import evaluate_joints
+from training.networks.reconstruction import COMPACT
 from training.networks.reconstruction import ROOT
+from training.networks.reconstruction import Reconstruction
 from training.networks.reconstruction import ReconstructionConfig
 from training.networks.reconstruction import ReconstructionNet
+from training.networks.reconstruction import in_camera
 from training.recipes.loop import LoopConfig
 from training.recipes.reconstruction import normalised
 from training.recipes.reconstruction import start_from
@@ -55,7 +59,7 @@ class AblationConfig:
     batch: int = 32
     optimizer: Literal['adamw', 'muon'] = 'adamw'
     learning_rate: float = 5e-4
-    network: ReconstructionConfig = ReconstructionConfig(widths=(32, 64, 128, 256), size=128)
+    network: ReconstructionConfig = COMPACT
     start: Path | None = None
     """weights.pt of a training of the hand alone (--branch hand) with that network, from which every row goes on:
     none of it has seen an exchange."""
@@ -63,6 +67,8 @@ class AblationConfig:
     """Names of the rows; all of them where none is given."""
     records: int = 20_480
     """Crops that all rows learn from."""
+    records_seed: int = 0
+    """Of these crops."""
     pool: Path = Path('runs/ablation.pool')
     workers: int = 2
     threads: int = 0
@@ -124,7 +130,8 @@ def test_samples(split: str, count: int, size: int) -> Iterator[HandObjectSample
 
 def evaluate_network(network: ReconstructionNet, samples: Sequence[HandObjectSample] | Iterator[HandObjectSample]
                      ) -> dict:
-    """The paper's columns over samples, each cut around its true place.
+    """The paper's columns over samples, each cut around its true place and looked at twice, as on the robot: the second
+    time turned upright by what the first look told.
 
     Returns:
         Joints: error (mm) from the wrist and what `evaluate_joints` gives of joints measured from there; error and
@@ -154,9 +161,9 @@ def predict(network: ReconstructionNet, sample: HandObjectSample) -> tuple[HandA
     held = None if sample.held is None else sample.held.placed.astype(float)
     keypoints = sample.keypoints.astype(float)
     crop = plain_crop(sample.camera, keypoints, held, sample.side == 'right')
-    image = torch.from_numpy(crop.warp(sample.image, network.config.size)).permute(2, 0, 1)[None]
-    with torch.inference_mode():
-        result = network(normalised(image))
+    first = _look(network, crop, sample.image, True).hands[-1]
+    crop = crop.upright(in_camera(crop, first.keypoints[0].numpy().astype(float), first.place[0].numpy().astype(float)))
+    result = _look(network, crop, sample.image)
     hand = result.hands[-1]
     origin = crop.from_camera(keypoints)[ROOT]
     faces = _closed_faces(network)
@@ -167,6 +174,12 @@ def predict(network: ReconstructionNet, sample: HandObjectSample) -> tuple[HandA
         crop.from_camera(keypoints) - origin,
         None if vertices is None else Surface(crop.from_camera(vertices.astype(float)) - origin, faces),
         None if held is None else Surface(crop.from_camera(held) - origin, sample.held.faces))
+
+
+def _look(network: ReconstructionNet, crop: ViewCrop, image: np.ndarray, hand_alone: bool = False) -> Reconstruction:
+    pixels = torch.from_numpy(crop.warp(image, network.config.size)).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        return network(normalised(pixels), hand_alone)
 
 
 @functools.lru_cache(2)
@@ -199,8 +212,8 @@ def ablate(config: ReconstructionEvaluation) -> dict:
         raise SystemExit(f'{budget.start} has learned with an exchange: give weights of --branch hand, so that all '
                          'rows begin alike')
     size = budget.network.size
-    crops = functools.partial(RgbCrops, 0, 'train', round(size * 1.3))
-    pool = SamplePool(crops, crops().dtype, budget.pool, generator_key(0, 'ablation'), budget.records,
+    crops = functools.partial(RgbCrops, budget.records_seed, 'train', round(size * 1.3))
+    pool = SamplePool(crops, crops().dtype, budget.pool, generator_key(budget.records_seed, 'ablation'), budget.records,
                       budget.workers, refresh=False)
     try:
         pool.wait(budget.records)

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch import nn
 from torch.nn import functional as F
 
+from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.engines import TensorSpec
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import rotation_matrices
@@ -43,6 +44,8 @@ _POSED_BY = ('template', 'shape_basis', 'joints', 'joint_shape_basis', 'tips', '
              'pose_basis')
 _WIDEST = 3.0
 """Bound of the numbers of a shape, standard deviations."""
+_NEAREST = 3.0
+"""Bound of a place's third number: twenty times as near or as far as a hand in its crop."""
 _LEAST_VARIANCE = 0.1
 _SLOPE = 0.2
 """Of LeakyReLU on negative logits, as in graph attention networks (Veličković et al., 2018)."""
@@ -94,7 +97,7 @@ class ReconstructionConfig:
 
 
 PAPER = ReconstructionConfig()
-COMPACT = ReconstructionConfig(widths=(32, 64, 128, 256), readout='votes', size=128)
+COMPACT = ReconstructionConfig(widths=(32, 64, 128, 256), blocks=(2, 3, 4, 3), readout='votes', size=128)
 """For the robot's CPU."""
 
 
@@ -239,6 +242,13 @@ class ReconstructionNet(nn.Module):
         how much each keypoint's surest cell counts → (B, 2 C + 21), or 2 C without votes."""
         surest = [votes.weights.amax(-1)] if votes else []
         return torch.cat([coarse.mean((2, 3)), coarse.amax((2, 3)), *surest], 1)
+
+
+def in_camera(crop: ViewCrop, keypoints: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """What a network says of a crop, keypoints (21, 3) from the root and the root's place (3,), as metres (21, 3) in
+    the optical frame of the camera that the crop was cut from."""
+    width = CROP_WIDTH * float(np.exp(np.clip(place[2], -_NEAREST, _NEAREST)))
+    return crop.to_camera(keypoints + crop.point(place[:2], width))
 
 
 class FinalReconstruction(nn.Module):

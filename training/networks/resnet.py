@@ -43,14 +43,12 @@ class ResNetEncoder(nn.Module):
         super().__init__()
         self.features = widths[-1]
         self.frozen = False
-        layers: list[nn.Module] = [ConvNormAct(3, widths[0], 7, 2), nn.MaxPool2d(3, 2, 1)]
-        inputs, self._ends = widths[0], []
-        for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
-            for block in range(count):
-                layers.append(BasicBlock(inputs, width, 2 if stage and not block else 1))
-                inputs = width
-            self._ends.append(len(layers))
-        self.layers = nn.Sequential(*layers)
+        self.stem = nn.Sequential(ConvNormAct(3, widths[0], 7, 2), nn.MaxPool2d(3, 2, 1))
+        # By stage and block, so that the weights of a shallower encoder are those of a deeper one's first blocks.
+        self.stages = nn.ModuleList(nn.Sequential(*(
+            BasicBlock(inputs if not block else width, width, 2 if stage and not block else 1)
+            for block in range(count)))
+            for stage, (inputs, width, count) in enumerate(zip((widths[0], *widths), widths, blocks)))
 
     def train(self, mode: bool = True) -> ResNetEncoder:
         return super().train(mode and not self.frozen)
@@ -58,7 +56,7 @@ class ResNetEncoder(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 3, H, W) → (B, C₂, H/8, W/8), (B, C₃, H/16, W/16) and (B, features, H/32, W/32); H and W are best
         multiples of 32."""
-        _, second, third, _ = self._ends
-        detail = self.layers[:second](image)
-        fine = self.layers[second:third](detail)
-        return detail, fine, self.layers[third:](fine)
+        first, second, third, fourth = self.stages
+        detail = second(first(self.stem(image)))
+        fine = third(detail)
+        return detail, fine, fourth(fine)

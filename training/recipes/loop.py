@@ -9,7 +9,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -109,12 +108,12 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
 
     started = time.monotonic() - progress.seconds
 
-    def draw(step: int) -> Future[tuple[Tensor, ...]]:
-        return drawer.submit(batch, step * fabric.world_size + fabric.global_rank)
+    def draw(step: int) -> tuple[Tensor, ...]:
+        return batch(step * fabric.world_size + fabric.global_rank)
 
-    # The next batch is drawn while this one is learned from.
-    drawer = ThreadPoolExecutor(max_workers=1)
-    coming = draw(progress.step)
+    # The next batch is drawn while an accelerator learns from this one; a processor that learns has no core to spare.
+    ahead = ThreadPoolExecutor(max_workers=1) if fabric.device.type != 'cpu' else None
+    coming = ahead.submit(draw, progress.step) if ahead else None
     bar = tqdm(total=config.steps, initial=progress.step, unit='step', mininterval=10,
                disable=not fabric.is_global_zero)
     shown: dict[str, float] = {}
@@ -129,7 +128,8 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
         for group in optimizer.param_groups:
             group['lr'] = config.learning_rate * max(rise, 0.01) * fall
         wrapped.train()
-        drawn, coming = coming.result(), draw(progress.step + 1)
+        drawn = coming.result() if coming else draw(progress.step)
+        coming = ahead.submit(draw, progress.step + 1) if ahead else None
         terms = loss(wrapped, *(tensor.to(fabric.device) for tensor in drawn))
         total = sum(terms.values())
         optimizer.zero_grad()
@@ -148,7 +148,8 @@ def fit(network: nn.Module, config: LoopConfig, batch: Callable[[int], tuple[Ten
                 log.add_scalar(name, value, progress.step)
             bar.set_postfix({name: f'{value:.4g}' for name, value in {**shown, **figures}.items()})
             _save(checkpoint, network, average, optimizer, progress)
-    drawer.shutdown()
+    if ahead:
+        ahead.shutdown()
     bar.close()
     if log:
         _save(checkpoint, network, average, optimizer, progress)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,7 @@ from training.data.rgb_crops import SURFACE_POINTS
 from training.data.rgb_crops import RecordedSamples
 from training.data.rgb_crops import RgbAugmentation
 from training.data.rgb_crops import RgbCrops
+from training.data.rgb_crops import crop_of
 from training.data.rgb_crops import cut
 from training.export.onnx_import import load_weights
 from training.networks.reconstruction import COMPACT
@@ -38,6 +40,7 @@ from training.networks.reconstruction import ROOT
 from training.networks.reconstruction import VOTED_DEPTH
 from training.networks.reconstruction import ReconstructionConfig
 from training.networks.reconstruction import ReconstructionNet
+from training.networks.reconstruction import in_camera
 from training.recipes.loop import LoopConfig
 from training.recipes.loop import Progress
 from training.recipes.loop import fit
@@ -55,6 +58,8 @@ _OF_THE_HAND = 'hand_encoder.', 'object_encoder.', 'hand_estimator.', 'voting.',
 """What a training of the hand alone leaves; the object's encoder begins as the hand's."""
 _VALIDATED = 256
 """Crops of the validation."""
+_LOOKED_AT = 32
+"""Crops that are looked at at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,10 +115,11 @@ class Batches:
 
 
 def collate(records: np.ndarray, augmentation: RgbAugmentation, rng: np.random.Generator | None,
-            left: int = 0) -> tuple[Tensor, ...]:
-    """Records → images (B, 3, S, S) uint8 and the fields of ReconstructionTargets; plain crops without `rng`. The
-    first `left` show left hands."""
-    crops = [cut(record, augmentation, ROOT, CROP_WIDTH, rng) for record in records]
+            left: int = 0, seen: Sequence[np.ndarray | None] | None = None) -> tuple[Tensor, ...]:
+    """Records → images (B, 3, S, S) uint8 and the fields of ReconstructionTargets; plain crops without `rng`, turned
+    upright by the keypoints that were `seen`, where they are given. The first `left` show left hands."""
+    crops = [cut(record, augmentation, ROOT, CROP_WIDTH, rng, known)
+             for record, known in zip(records, seen if seen is not None else [None] * len(records))]
     image = torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2)
     targets = ReconstructionTargets(
         *(torch.from_numpy(np.stack(values)) for values in (
@@ -200,18 +206,32 @@ def train_network(network: ReconstructionNet, losses: ReconstructionLosses, loop
         hand_alone: whether the hand's branch alone learns.
         without_object: whether the figures, too, are of the hand alone: nothing of the object has been learned.
     """
-    images, *targets = collate(validation, augmentation, None)
-
     def loss(forward: nn.Module, image: Tensor, *batch: Tensor) -> dict[str, Tensor]:
         return reconstruction_loss(forward(normalised(image), hand_alone), ReconstructionTargets(*batch), losses,
                                    network.object_estimator.faces)
 
     def validate(module: nn.Module) -> dict[str, float]:
+        images, *targets = collate(validation, augmentation, None, seen=seen_from_afar(module, validation,
+                                                                                       augmentation))
         return validation_figures(module, images, ReconstructionTargets(*targets), without_object)
 
     batches = Batches(records, augmentation, loop.batch, loop.seed, LEFT_SHARE if network.side else 0.0)
     progress = fit(network, loop, batches, loss, validate)
     return progress, validate(network)
+
+
+def seen_from_afar(network: nn.Module, records: np.ndarray, augmentation: RgbAugmentation) -> list[np.ndarray]:
+    """Keypoints (21, 3) that a network sees in plain crops, metres in the windows' optical frames: what the second look
+    is turned upright by, as on the robot."""
+    images, *_ = collate(records, augmentation, None)
+    device, seen = next(network.parameters()).device, []
+    with torch.inference_mode():
+        for number, part in enumerate(images.split(_LOOKED_AT)):
+            hand = network(normalised(part.to(device)), True).hands[-1]
+            for record, keypoints, place in zip(records[number * _LOOKED_AT:], hand.keypoints.numpy(force=True),
+                                                hand.place.numpy(force=True)):
+                seen.append(in_camera(crop_of(record), keypoints.astype(float), place.astype(float)))
+    return seen
 
 
 def validation_figures(network: nn.Module, images: Tensor, targets: ReconstructionTargets,
@@ -229,7 +249,7 @@ def validation_figures(network: nn.Module, images: Tensor, targets: Reconstructi
     device = next(network.parameters()).device
     keypoints, objects, places, votes, sides, holds = [], [], [], [], [], []
     with torch.inference_mode():
-        for part in images.split(32):
+        for part in images.split(_LOOKED_AT):
             result = network(normalised(part.to(device)), hand_alone)
             keypoints.append(result.hands[-1].keypoints.cpu())
             places.append(result.hands[-1].place.cpu())

@@ -28,8 +28,8 @@ from training.data.rgb_crops import ROOM
 from training.data.rgb_frames import RGB_FRAME_DTYPE
 from training.data.rgb_frames import RgbFrames
 from training.evaluation.reconstruction import load_network
-from training.networks.reconstruction import CROP_WIDTH
 from training.networks.reconstruction import ReconstructionNet
+from training.networks.reconstruction import in_camera
 from training.recipes.loop import LoopConfig
 from training.recipes.loop import fit
 from training.recipes.loop import is_first_process
@@ -197,6 +197,5 @@ def _crop(camera: Pinhole, centre: np.ndarray, side: float, seen: DetectedHand, 
 
 def _square(crop: ViewCrop, keypoints: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, float]:
     """Of a hand that was read, in the image."""
-    root = crop.point(place[:2], CROP_WIDTH * float(np.exp(np.clip(place[2], -3, 3))))
-    centre, side = outline(crop.camera.project(crop.to_camera(keypoints + root)), None)
+    centre, side = outline(crop.camera.project(in_camera(crop, keypoints, place)), None)
     return centre, float(np.clip(side, 4.0, 2 * crop.camera.width))
