@@ -12,6 +12,8 @@ from benchmarks import report  # noqa: E402
 from benchmarks.__main__ import main  # noqa: E402
 from benchmarks.generator_speed import GeneratorSpeed  # noqa: E402
 from benchmarks.machine import this_machine  # noqa: E402
+from benchmarks.network_speed import AT_256  # noqa: E402
+from benchmarks.network_speed import NETWORKS  # noqa: E402
 from benchmarks.network_speed import NetworkSpeed  # noqa: E402
 from benchmarks.stage_speed import StageSpeed  # noqa: E402
 from benchmarks.timing import Spread  # noqa: E402
@@ -31,7 +33,7 @@ FIGURES = {
     'stage': {name: SPEED for name in ('one hand', 'one hand, first frame', 'two hands', 'no hand')},
     'reconstruction_topics': TOPICS,
     'reconstruction_stage': {name: SPEED for name in ('one hand', 'one hand, first frame', 'two hands', 'no hand')},
-    'networks': {'depth_pose': NETWORK, 'hand_finder': NETWORK},
+    'networks': dict.fromkeys((*NETWORKS, *AT_256), NETWORK),
 }
 
 

@@ -34,6 +34,7 @@ from training.recipes.reconstruction_losses import associative_loss
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import reconstruction_loss
 from training.recipes.reconstruction_losses import spread_over
+from training.recipes.reconstruction_losses import unevenness
 from training.recipes.reconstruction_losses import voters_loss
 
 SMALL = ReconstructionConfig(widths=(4, 6, 8, 16), blocks=(1, 1, 1, 1), size=32, features=8, slots=4)
@@ -326,6 +327,18 @@ def test_chamfer_is_that_of_a_search_tree() -> None:
     assert torch.autograd.gradcheck(lambda x: chamfer_distance(x, torch.tensor(second[:1])), points[:1])
 
 
+def test_unevenness_is_the_laplacian_of_trimesh() -> None:
+    ball = trimesh.creation.icosphere(subdivisions=2)
+    rng = np.random.default_rng(8)
+    shapes = np.stack([ball.vertices, ball.vertices + rng.normal(0, 0.1, ball.vertices.shape)])
+    found = unevenness(torch.tensor(shapes), torch.tensor(ball.faces))
+    for value, vertices in zip(found, shapes):
+        mesh = trimesh.Trimesh(vertices, ball.faces, process=False)
+        off = trimesh.smoothing.laplacian_calculation(mesh) @ vertices - vertices
+        assert float(value) == pytest.approx((off ** 2).sum(1).mean())
+    assert found[1] > 5 * found[0]
+
+
 def test_points_are_spread_evenly_over_a_surface() -> None:
     ball = trimesh.creation.icosphere(subdivisions=3)
     meshes = [trimesh.Trimesh(ball.vertices * axes, ball.faces, process=False)
@@ -383,7 +396,7 @@ def test_four_images_are_learned_by_heart(hand: HandModel) -> None:
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
-    assert set(terms) == {'vertices', 'joints', 'chamfer', 'place', 'association'}
+    assert set(terms) == {'vertices', 'joints', 'chamfer', 'laplacian', 'place', 'association'}
     for name in ('vertices', 'joints', 'chamfer'):
         assert terms[name].item() < 0.3 * first[name], name
 
@@ -454,13 +467,13 @@ def test_what_is_not_labelled_does_not_count(hand: HandModel) -> None:
     spoilt = blind._replace(vertices=wanted.vertices.clone().index_fill_(0, torch.tensor(0), 9.0),
                             surface=wanted.surface.clone().index_fill_(0, torch.tensor([1, 2, 3]), 9.0))
     seen, unseen, whole = (reconstruction_loss(result, given, losses, SPHERE) for given in (blind, spoilt, wanted))
-    assert set(seen) == {'vertices', 'joints', 'chamfer', 'place'}
+    assert set(seen) == {'vertices', 'joints', 'chamfer', 'laplacian', 'place'}
     for name, term in seen.items():
         assert term == unseen[name]
     assert seen['chamfer'] != whole['chamfer'] and seen['vertices'] != whole['vertices']
     nothing = wanted._replace(has_vertices=torch.zeros(4), has_object=torch.zeros(4))
     terms = reconstruction_loss(result, nothing, losses, SPHERE)
-    assert terms['vertices'] == 0 and terms['chamfer'] == 0
+    assert terms['vertices'] == 0 and terms['chamfer'] == 0 and terms['laplacian'] == 0
     final = reconstruction_loss(result, wanted, dataclasses.replace(losses, earlier=0.0), SPHERE)
     earlier = [((hand.keypoints - wanted.keypoints) ** 2).sum(-1).mean() * 1e4 for hand in result.hands]
     torch.testing.assert_close(final['joints'], 0.167 * earlier[-1])

@@ -34,6 +34,9 @@ class ReconstructionLosses:
     """L_obj, equation 3, between points drawn on both surfaces, as the paper evaluates objects. With the mesh's own
     vertices instead a network that is unsure gathers most of them in the middle and stretches a few triangles around
     them: vertices at half of the true distance from their centre, in a box five times too large."""
+    laplacian: float = 0.5
+    """Of how far the object's vertices lie from the middle of their neighbours, as ObMan regularises its meshes; 0
+    leaves the paper's equation 3 alone, under which a network that is unsure folds the mesh to fill the room."""
     association: float = 0.167
     """L_asso, equation 12; 0 leaves it out."""
     place: float = 2.5
@@ -95,6 +98,10 @@ def reconstruction_loss(result: Reconstruction, targets: ReconstructionTargets, 
     if result.objects:
         terms['chamfer'] = _over_iterations([_object_loss(thing, faces, targets) for thing in result.objects],
                                             losses.earlier)
+        if losses.laplacian:
+            terms['laplacian'] = _over_iterations(
+                [_mean_where(unevenness(thing, faces) * _SQUARE_CENTIMETRES, targets.has_object * right)
+                 for thing in result.objects], losses.earlier)
     if result.votes is not None:
         seen = torch.cat([targets.pixels, targets.keypoints[..., 2:] / VOTED_DEPTH], -1)
         # Those of left hands too: whoever names the fingers of both has learned what tells the sides apart.
@@ -147,6 +154,16 @@ def spread_over(vertices: Tensor, faces: Tensor, count: int) -> Tensor:
     shares = torch.stack([1 - outward, outward * (1 - along), outward * along], -1)
     corners = vertices.gather(1, faces[chosen].flatten(1)[..., None].expand(-1, -1, 3)).unflatten(1, (count, 3))
     return (corners * shares[..., None]).sum(2)
+
+
+def unevenness(vertices: Tensor, faces: Tensor) -> Tensor:
+    """Mean squared distance of the vertices (B, N, 3) of closed meshes from the middle of their neighbours, which is
+    the uniform Laplacian's → (B,)."""
+    # In a closed mesh each neighbour of a vertex is in two of its triangles.
+    beside = vertices[:, faces[:, [1, 2, 0]].flatten()] + vertices[:, faces[:, [2, 0, 1]].flatten()]
+    middle = torch.zeros_like(vertices).index_add(1, faces.flatten(), beside)
+    count = 2 * torch.bincount(faces.flatten(), minlength=vertices.shape[1])
+    return (middle / count[:, None] - vertices).square().sum(-1).mean(1)
 
 
 def associative_loss(hand_messages: Tensor, object_messages: Tensor, classes: int) -> Tensor:
