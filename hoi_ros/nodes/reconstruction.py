@@ -34,6 +34,7 @@ from hoi_ros.nodes.running import run
 from hoi_ros.nodes.settings import Setting
 from hoi_ros.nodes.stage_node import Input
 from hoi_ros.stages.estimates import HandEstimate
+from hoi_ros.stages.reconstruction import VIEWS
 from hoi_ros.stages.reconstruction import ReconstructionStage
 
 _SMALLEST = 32
@@ -46,6 +47,8 @@ _SETTINGS = (
     Setting('use_depth', True, 'Whether depth tells how far the hands are, where there is any.'),
     Setting('fit_surface', True, 'Whether, where depth shows a hand, its mesh is moved onto what is observed, pose and '
             'shape and all; else it moves along its ray alone.', live=True),
+    Setting('views', VIEWS, 'Views of a hand, each cut a little differently, whose readings are averaged: more are nearer '
+            'to the truth, and each costs a run of the network.', 1, 8, live=True),
     Setting('depth_tolerance', 0.02, 'How far the stamps of an image and its depth may differ, seconds.', 0.0, 1.0),
 )
 
@@ -86,6 +89,7 @@ class ReconstructionNode(HandNode[ReconstructionStage]):
     def tune(self, stage: ReconstructionStage) -> None:
         super().tune(stage)
         stage.fit_surface = self.settings['fit_surface']
+        stage.views = self.settings['views']
 
     def findings(self) -> list[Finding]:
         remark = [Finding(Level.WARN, self._remark)] if self._remark else []

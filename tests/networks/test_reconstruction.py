@@ -396,7 +396,7 @@ def test_four_images_are_learned_by_heart(hand: HandModel) -> None:
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
-    assert set(terms) == {'vertices', 'joints', 'chamfer', 'laplacian', 'place', 'association'}
+    assert set(terms) == {'vertices', 'joints', 'distance', 'chamfer', 'laplacian', 'place', 'association'}
     for name in ('vertices', 'joints', 'chamfer'):
         assert terms[name].item() < 0.3 * first[name], name
 
@@ -467,7 +467,7 @@ def test_what_is_not_labelled_does_not_count(hand: HandModel) -> None:
     spoilt = blind._replace(vertices=wanted.vertices.clone().index_fill_(0, torch.tensor(0), 9.0),
                             surface=wanted.surface.clone().index_fill_(0, torch.tensor([1, 2, 3]), 9.0))
     seen, unseen, whole = (reconstruction_loss(result, given, losses, SPHERE) for given in (blind, spoilt, wanted))
-    assert set(seen) == {'vertices', 'joints', 'chamfer', 'laplacian', 'place'}
+    assert set(seen) == {'vertices', 'joints', 'distance', 'chamfer', 'laplacian', 'place'}
     for name, term in seen.items():
         assert term == unseen[name]
     assert seen['chamfer'] != whole['chamfer'] and seen['vertices'] != whole['vertices']

@@ -25,7 +25,7 @@ class StandInStage:
 
     def __init__(self, models, max_hands, min_score, smoothing, **_):
         self.max_hands, self.min_score, self.smoothing = max_hands, min_score, smoothing
-        self.timings, self.fit_surface = {}, None
+        self.timings, self.fit_surface, self.views = {}, None, None
         self._hands = {'right': HandModel.load()}
         self._hands['left'] = self._hands['right'].mirrored()
 

@@ -162,7 +162,7 @@ class RgbAugmentation:
     """Largest change of its side, as a logarithm."""
     upright: float = 0.8
     """Share of the crops that are turned until the fingers point up, as a stage that knows a hand's roll shows it."""
-    roll: float = 0.3
+    roll: float = 0.2
     """Standard deviation of their roll about that, radians."""
     turn: float = 1.0
     """Largest roll of the camera in the others, radians."""

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +15,12 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.hand.model import HandModel
+from hoi_ros.stages.reconstruction import VIEWS
 from training.data.hand_object import HandObjectSample
 from training.data.objects import FAMILIES
 from training.data.pool import SamplePool
@@ -130,8 +133,8 @@ def test_samples(split: str, count: int, size: int) -> Iterator[HandObjectSample
 
 def evaluate_network(network: ReconstructionNet, samples: Sequence[HandObjectSample] | Iterator[HandObjectSample]
                      ) -> dict:
-    """The paper's columns over samples, each cut around its true place and looked at twice, as on the robot: the second
-    time turned upright by what the first look told.
+    """The paper's columns over samples, each cut around its true place and looked at as on the robot: turned upright by what a
+    first look tells, the mean of the stage's views.
 
     Returns:
         Joints: error (mm) from the wrist and what `evaluate_joints` gives of joints measured from there; error and
@@ -163,12 +166,16 @@ def predict(network: ReconstructionNet, sample: HandObjectSample) -> tuple[HandA
     crop = plain_crop(sample.camera, keypoints, held, sample.side == 'right')
     first = _look(network, crop, sample.image, True).hands[-1]
     crop = crop.upright(in_camera(crop, first.keypoints[0].numpy().astype(float), first.place[0].numpy().astype(float)))
-    result = _look(network, crop, sample.image)
-    hand = result.hands[-1]
+    views = [(view, _look(network, view, sample.image)) for view in crop.varied(VIEWS)]
+
+    def mean(points: Callable[[Reconstruction], Tensor]) -> np.ndarray:
+        return np.mean([crop.from_camera(view.to_camera(points(result)[0].numpy().astype(float)))
+                        for view, result in views], 0)
     origin = crop.from_camera(keypoints)[ROOT]
     faces = _closed_faces(network)
-    seen = HandAndObject(hand.keypoints[0].numpy().astype(float), Surface(hand.vertices[0].numpy(), faces),
-                         Surface(result.objects[-1][0].numpy(), network.object_faces) if held is not None else None)
+    seen = HandAndObject(
+        mean(lambda result: result.hands[-1].keypoints), Surface(mean(lambda result: result.hands[-1].vertices), faces),
+        None if held is None else Surface(mean(lambda result: result.objects[-1]), network.object_faces))
     vertices = sample.hand_vertices
     return seen, HandAndObject(
         crop.from_camera(keypoints) - origin,

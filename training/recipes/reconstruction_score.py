@@ -136,7 +136,8 @@ def look_at_all(network: ReconstructionNet, detector: RgbDetector, records: Iter
 
 def look(network: ReconstructionNet, detector: RgbDetector, image: np.ndarray, squares: np.ndarray,
          visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Looks with the network where the detector sees hands, as right and as left ones, and again where its joints are.
+    """Looks with the network where the detector sees hands, as right and as left ones, and again where its joints are,
+    upright as they stand.
 
     Args:
         network: in evaluation mode, on the CPU.
@@ -153,19 +154,21 @@ def look(network: ReconstructionNet, detector: RgbDetector, image: np.ndarray, s
     seen = [hand for far in detector(image, _PROPOSED, 0.0)
             for hand in [look_near(detector, image, far.centre, far.side, 0.0) or far] * 2]
     places = [(hand.centre, hand.side) for hand in seen]
+    before: list[np.ndarray | None] = [None] * len(places)
     told_from: list[np.ndarray] = []
     labels: list[bool | None] = []
     hook = network.hand.register_forward_pre_hook(lambda _, inputs: told_from.append(inputs[0].numpy()))
     try:
         for _ in range(2 if places else 0):
             labels += [label(*place, squares, visible) for place in places]
-            crops = [_crop(camera, *place, hand, bool(number % 2))
-                     for number, (place, hand) in enumerate(zip(places, seen))]
+            crops = [_crop(camera, *place, hand, bool(number % 2), known)
+                     for number, (place, hand, known) in enumerate(zip(places, seen, before))]
             images = np.stack([crop.warp(image, network.config.size) for crop in crops])
             with torch.inference_mode():
                 hand = network(normalised(torch.from_numpy(images).permute(0, 3, 1, 2)), hand_alone=True).hands[-1]
-            places = [_square(crop, *numbers) for crop, *numbers in zip(
+            before = [in_camera(crop, *numbers) for crop, *numbers in zip(
                 crops, hand.keypoints.numpy().astype(float), hand.place.numpy().astype(float))]
+            places = [_square(camera, keypoints) for keypoints in before]
     finally:
         hook.remove()
     counted = np.array([known is not None for known in labels], bool)
@@ -189,13 +192,16 @@ def told_apart(scores: np.ndarray, hands: np.ndarray) -> float:
     return float(mannwhitneyu(scores[hands], scores[~hands]).statistic / (hands.sum() * (~hands).sum()))
 
 
-def _crop(camera: Pinhole, centre: np.ndarray, side: float, seen: DetectedHand, mirrored: bool) -> ViewCrop:
-    """As the stage cuts: around a square and what the detector says that the hand holds."""
+def _crop(camera: Pinhole, centre: np.ndarray, side: float, seen: DetectedHand, mirrored: bool,
+          before: np.ndarray | None) -> ViewCrop:
+    """As the stage cuts: around a square and what the detector says that the hand holds, upright by its keypoints (21,
+    3) of a look before."""
     middle, wide = outline(centre + np.array([[-0.5], [0.5]]) * side, seen.held_corners)
-    return ViewCrop(camera, middle, ROOM * wide, mirrored=mirrored)
+    crop = ViewCrop(camera, middle, ROOM * wide, mirrored=mirrored)
+    return crop if before is None else crop.upright(before)
 
 
-def _square(crop: ViewCrop, keypoints: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, float]:
-    """Of a hand that was read, in the image."""
-    centre, side = outline(crop.camera.project(in_camera(crop, keypoints, place)), None)
-    return centre, float(np.clip(side, 4.0, 2 * crop.camera.width))
+def _square(camera: Pinhole, keypoints: np.ndarray) -> tuple[np.ndarray, float]:
+    """What keypoints span in the image."""
+    centre, side = outline(camera.project(keypoints), None)
+    return centre, float(np.clip(side, 4.0, 2 * camera.width))
