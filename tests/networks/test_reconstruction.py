@@ -414,7 +414,7 @@ def test_the_voting_readout_learns_where_the_keypoints_are(hand: HandModel) -> N
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
-    assert set(terms) == {'vertices', 'joints', 'place', 'votes', 'voters', 'side'} and not result.objects
+    assert set(terms) == {'vertices', 'joints', 'distance', 'place', 'votes', 'voters', 'side'} and not result.objects
     for name in ('joints', 'votes'):
         assert terms[name].item() < 0.3 * first[name], name
     error = (result.votes.places[..., :2] - wanted.pixels).abs().sum(-1) + (
