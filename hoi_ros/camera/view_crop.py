@@ -12,7 +12,6 @@ import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
 
-
 _FAN = 0.15
 """Radians; chosen on validation crops."""
 

@@ -47,8 +47,8 @@ _SETTINGS = (
     Setting('use_depth', True, 'Whether depth tells how far the hands are, where there is any.'),
     Setting('fit_surface', True, 'Whether, where depth shows a hand, its mesh is moved onto what is observed, pose and '
             'shape and all; else it moves along its ray alone.', live=True),
-    Setting('views', VIEWS, 'Views of a hand, each cut a little differently, whose readings are averaged: more are nearer '
-            'to the truth, and each costs a run of the network.', 1, 8, live=True),
+    Setting('views', VIEWS, 'Views of a hand, each cut a little differently, whose readings are averaged: more are '
+            'nearer to the truth, and each costs a run of the network.', 1, 8, live=True),
     Setting('depth_tolerance', 0.02, 'How far the stamps of an image and its depth may differ, seconds.', 0.0, 1.0),
 )
 

@@ -83,6 +83,8 @@ logarithm, by more than this is cut again around it. Chosen on simulated frames,
 _ASKEW = 0.5
 """So is one that stands more askew than this in its crop, radians: the network learned from crops in which the fingers
 point up, give or take."""
+_POINTS = 'keypoints', 'vertices', 'object'
+"""Outputs of the network that lie along the axes of the crop's camera."""
 _MEMORY = 0.7
 """What a followed hand's evidence of holding something, and of how far it is, keeps from frame to frame."""
 _SIDE_MEMORY = 0.9
@@ -582,13 +584,10 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
 
 def _mean(readings: Sequence[_Reading], crop: ViewCrop) -> _Reading:
     """The mean of readings of views about a crop, in the axes of its camera."""
-    kept = readings[0].outputs
-    mean = {name: np.mean([reading.outputs[name] for reading in readings], 0) for name in kept}
     # Each row is an axis of the view's camera along those of the crop's.
     turns = [crop.from_camera(reading.crop.to_camera(np.eye(3))) for reading in readings]
-    for name in ('keypoints', 'vertices', 'object'):
-        if name in kept:
-            mean[name] = np.mean([reading.outputs[name] @ turn for reading, turn in zip(readings, turns)], 0)
+    mean = {name: np.mean([reading.outputs[name] @ turn if name in _POINTS else reading.outputs[name]
+                           for reading, turn in zip(readings, turns)], 0) for name in readings[0].outputs}
     mean['rotation'] = Rotation.from_matrix(
         [turn.T @ reading.outputs['rotation'] for reading, turn in zip(readings, turns)]).mean().as_matrix()
     root = np.mean([reading.root @ turn for reading, turn in zip(readings, turns)], 0)

@@ -133,8 +133,8 @@ def test_samples(split: str, count: int, size: int) -> Iterator[HandObjectSample
 
 def evaluate_network(network: ReconstructionNet, samples: Sequence[HandObjectSample] | Iterator[HandObjectSample]
                      ) -> dict:
-    """The paper's columns over samples, each cut around its true place and looked at as on the robot: turned upright by what a
-    first look tells, the mean of the stage's views.
+    """The paper's columns over samples, each cut around its true place and looked at as on the robot: turned upright by
+    what a first look tells, the mean of the stage's views.
 
     Returns:
         Joints: error (mm) from the wrist and what `evaluate_joints` gives of joints measured from there; error and

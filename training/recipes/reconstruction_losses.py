@@ -20,8 +20,6 @@ _R2 = 0.7548776662466927, 0.5698402909980532
 """1/ρ and 1/ρ² of the plastic number ρ."""
 _SQUARE_CENTIMETRES = 1e4
 """In a square metre: in this unit the distances are of the order of the associative loss."""
-
-
 _NO_DISTANCE = 1e-4
 """Square of a tenth of a millimetre, cm²."""
 
