@@ -52,8 +52,8 @@ from hoi_ros.stages.scores import probability
 OBJECT_MESH = 'object_mesh.npz'
 """In the model folder: `faces` (F, 3) of the object's mesh, and `mirror` (M,), the vertex that lies at the mirror image
 of each, so that a mirrored mesh keeps its faces."""
-TOUCHING = 0.005
-"""Metres between two surfaces that count as in contact."""
+TOUCHING = 0.004
+"""Metres between two surfaces that count as in contact, as in HO-3D's contact labels."""
 
 VIEWS = 2
 """Of an upright hand. On 400 validation crops the mean of two is 13.4 mm off from the wrist and a single one 13.7."""
@@ -228,6 +228,11 @@ class ReconstructionStage(HandFollowing[_Track]):
         if not any(output.name == 'hand' for output in self._engine.outputs):
             raise ResourceError(f'{folder} does not say whether a crop shows a hand: teach it with python -m training '
                                 'train reconstruction_score, and export it again')
+        drawn = next((output.shape[1] for output in self._engine.outputs if output.name == 'vertices'), None)
+        known = len(self._hands['right'].template)
+        if drawn not in (None, known):
+            raise ResourceError(f'{folder} was trained with a hand of {drawn} vertices, {models / "hand_model"} holds '
+                                f'one of {known}: put the hand that it was trained with there')
         parameters = self._engine.card.parameters
         self.calibration = ScoreCalibration(**parameters.get('score_calibration', {}))
         self._size = self._engine.inputs[0].shape[-1]

@@ -56,6 +56,18 @@ def test_weights_are_half_and_the_rest_is_single(tmp_path: Path) -> None:
     assert [(item.domain, item.version) for item in model.opset_import] == [('', 17)]
 
 
+def test_small_weights_stay_single_where_that_is_asked_for(tmp_path: Path) -> None:
+    further = [{'crop': torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(seed))} for seed in range(3)]
+    card = export_onnx(small(), EXAMPLE, OUTPUTS, tmp_path, FIELDS, further=further, single=36)
+    model = onnx.load(tmp_path / card.model)
+    kinds = {len(item.dims): item.data_type for item in model.graph.initializer if len(item.dims) > 1}
+    assert kinds == {4: TensorProto.FLOAT, 2: TensorProto.FLOAT16}
+    errors = [card.figures[name]['joints'] for name in ('graph_error', 'export_error')]
+    assert errors[0] < 1e-6 < errors[1]
+    alone = export_onnx(small(), EXAMPLE, OUTPUTS, tmp_path, FIELDS, single=36).figures['export_error']['joints']
+    assert errors[1] > alone
+
+
 def test_the_same_weights_give_the_same_file(tmp_path: Path) -> None:
     hashes = {export_onnx(small(), EXAMPLE, OUTPUTS, tmp_path / name, FIELDS).sha256 for name in ('a', 'b')}
     assert len(hashes) == 1

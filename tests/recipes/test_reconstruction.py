@@ -19,8 +19,7 @@ from training.data.rgb_crops import RgbCrops
 from training.evaluation import reconstruction as evaluation
 from training.evaluation.reconstruction import AblationConfig
 from training.evaluation.reconstruction import ReconstructionEvaluation
-from training.export.reconstruction import ReconstructionExport
-from training.export.reconstruction import export
+from training.export import reconstruction as reconstruction_export
 from training.networks.reconstruction import ReconstructionConfig
 from training.networks.reconstruction import ReconstructionNet
 from training.recipes import reconstruction
@@ -85,6 +84,7 @@ def test_it_learns_what_it_is_shown(records: np.ndarray, tmp_path: Path) -> None
 @pytest.fixture
 def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconstruction, '_VALIDATED', 4)
+    monkeypatch.setattr(reconstruction_export, '_COMPARED', 2)
 
 
 def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path: Path, few_scenes: None) -> None:
@@ -104,7 +104,7 @@ def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path:
     kept = torch.load(weights, weights_only=True)
     torch.save(kept | {'weights': {name: value for name, value in kept['weights'].items()
                                    if not name.startswith('hand.')}}, weights)
-    export(ReconstructionExport(weights, tmp_path / 'models'))
+    reconstruction_export.export(reconstruction_export.ReconstructionExport(weights, tmp_path / 'models'))
     folder = tmp_path / 'models' / 'reconstruction'
     # What was not taught is not said.
     assert not {output.name for output in Card.load(folder).outputs} & {'right', 'holds', 'hand'}
@@ -119,6 +119,9 @@ def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path:
         # A mirrored sphere, its vertices put in the mirror's order, is the sphere again: the faces still look outwards.
         sphere = evaluation.load_network(weights).object_estimator.points.numpy()
         np.testing.assert_allclose((sphere * [-1, 1, 1])[mesh['mirror']], sphere, atol=1e-6)
+    as_the_robot_runs_it = evaluation.evaluate(ReconstructionEvaluation(folder, samples=3, splits=('test',)))
+    for name in ('joint_error_mm', 'hand_similarity_mm', 'object_chamfer_mm2'):
+        assert as_the_robot_runs_it['test'][name] == pytest.approx(figures['test'][name], rel=0.01), name
     frozen = dataclasses.replace(recipe, start=weights, encoders=False, loop=loop(tmp_path / 'on', steps=2, batch=9))
     reconstruction.train(frozen)
     first, second = (torch.load(path, weights_only=True)['weights']
@@ -170,6 +173,10 @@ def test_the_ablation_prints_every_row(tmp_path: Path, monkeypatch: pytest.Monke
         assert name in said
         assert all(len(values) == 2 and np.isfinite(values).all() for values in columns['test'].values())
     assert table['budget']['steps'] == 2
+    monkeypatch.setattr(evaluation, 'train_network', None)
+    out = tmp_path / 'table.json'
+    evaluation.evaluate(ReconstructionEvaluation(samples=2, splits=('test',), ablation=True, budget=budget, out=out))
+    assert json.loads(out.read_text())['rows'] == table['rows']
     with pytest.raises(SystemExit, match="no row 'P = 9'"):
         wrong = dataclasses.replace(budget, rows=('P = 9',))
         evaluation.evaluate(ReconstructionEvaluation(ablation=True, budget=wrong))

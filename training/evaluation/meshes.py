@@ -329,6 +329,8 @@ class MeshFigures:
     """The same three of the truth, whose labels are not free of them."""
     true_intersection_cm3: float | None
     true_contact: bool | None
+    contact_told: bool | None
+    """Whether the prediction is in contact where, and only where, the truth is."""
     not_closed: tuple[str, ...]
     """The meshes that have no inside, of 'predicted hand', 'predicted object', 'true hand', 'true object'."""
 
@@ -374,8 +376,9 @@ def evaluate_meshes(
         chamfer = chamfer_mm2(*sampled[::-1]), chamfer_mm(*sampled[::-1])
     not_closed = tuple(f'{side} {name}' for side, pair in (('predicted', predicted), ('true', truth))
                        for name, mesh in (('hand', pair.hand), ('object', pair.held)) if mesh and not mesh.closed)
-    return MeshFigures(*errors, *scores, *chamfer, *_meeting(predicted, voxel_mm, contact_mm),
-                       *_meeting(truth, voxel_mm, contact_mm), not_closed)
+    ours, theirs = (_meeting(pair, voxel_mm, contact_mm) for pair in (predicted, truth))
+    told = None if ours[-1] is None or theirs[-1] is None else ours[-1] == theirs[-1]
+    return MeshFigures(*errors, *scores, *chamfer, *ours, *theirs, told, not_closed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -384,7 +387,7 @@ class MeshSummary:
 
     samples: int
     mean: dict[str, float | None]
-    """Over the samples where a figure is defined, None where it is defined in none; of a contact, the share."""
+    """Over the samples where a figure is defined, None where it is defined in none; of what is true or not, the share."""
     undefined: dict[str, int]
     """How many samples are left out of each mean."""
     not_closed: dict[str, int]

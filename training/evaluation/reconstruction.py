@@ -9,18 +9,21 @@ import hashlib
 import json
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from hoi_ros.camera.view_crop import ViewCrop
+from hoi_ros.engines import load_engine
 from hoi_ros.hand.model import HandModel
+from hoi_ros.stages.reconstruction import OBJECT_MESH
 from hoi_ros.stages.reconstruction import VIEWS
+from hoi_ros.stages.reconstruction import read_arrays
 from training.data.hand_object import HandObjectSample
 from training.data.objects import FAMILIES
 from training.data.pool import SamplePool
@@ -36,11 +39,12 @@ from training.evaluation.meshes import summarise
 from training.evaluation.metrics import evaluate_joints
 from training.networks.reconstruction import COMPACT
 from training.networks.reconstruction import ROOT
-from training.networks.reconstruction import Reconstruction
+from training.networks.reconstruction import FinalReconstruction
 from training.networks.reconstruction import ReconstructionConfig
 from training.networks.reconstruction import ReconstructionNet
 from training.networks.reconstruction import in_camera
 from training.recipes.loop import LoopConfig
+from training.recipes.public_data import DataChoice
 from training.recipes.reconstruction import normalised
 from training.recipes.reconstruction import start_from
 from training.recipes.reconstruction import train_network
@@ -80,14 +84,16 @@ class AblationConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class ReconstructionEvaluation:
-    """Prints the paper's columns on the synthetic test scenes, or trains and prints the ablation."""
+class ReconstructionEvaluation(DataChoice):
+    """Prints the paper's columns on the synthetic test scenes or on a public data set's official test split, or trains
+    and prints the ablation."""
 
     weights: Path = Path('runs/reconstruction/weights.pt')
+    """weights.pt of a training; or a model folder, whose file is evaluated as the robot runs it."""
     samples: int = 1000
-    """Images of each split."""
+    """Images of each split; of a public data set, spread over it."""
     splits: tuple[str, ...] = ('test', 'held_out')
-    """test: unseen shapes of the families of the training; held_out: two families that it never saw. Choices are made
+    """Of the synthetic scenes. test: unseen shapes of the families of the training; held_out: two families that it never saw. Choices are made
     on 'validation'."""
     ablation: bool = False
     """Train the variants of the paper's tables 6 and 7 and print those tables."""
@@ -102,9 +108,11 @@ def evaluate(config: ReconstructionEvaluation) -> dict:
     if config.ablation:
         figures = ablate(config)
     else:
-        network = load_network(config.weights)
-        figures = {split: evaluate_network(network, test_samples(split, config.samples, network.config.size))
-                   for split in config.splits}
+        reader = (reader_of_file(config.weights, HandModel.load(config.hand)) if config.weights.is_dir()
+                  else reader_of(load_network(config.weights)))
+        figures = ({split: evaluate_network(reader, test_samples(split, config.samples, reader.size))
+                    for split in config.splits} if config.data == 'synthetic'
+                   else {config.data: evaluate_network(reader, public_samples(config))})
         for split, columns in figures.items():
             print(split)
             for name, value in columns.items():
@@ -118,7 +126,7 @@ def load_network(weights: Path) -> ReconstructionNet:
     """The network of a training's weights.pt, in evaluation mode. One that was trained before there was a part that
     tells hands from other things has that part untaught."""
     kept = torch.load(weights, map_location='cpu', weights_only=True)
-    network = ReconstructionNet(ReconstructionConfig(**kept['network']))
+    network = ReconstructionNet(ReconstructionConfig(**kept['network']), HandModel.load(kept.get('hand')))
     untaught = {name: value for name, value in network.state_dict().items() if name.startswith('hand.')}
     network.load_state_dict({**untaught, **kept['weights']})
     return network.eval()
@@ -131,7 +139,62 @@ def test_samples(split: str, count: int, size: int) -> Iterator[HandObjectSample
         yield crops.sample(index)
 
 
-def evaluate_network(network: ReconstructionNet, samples: Sequence[HandObjectSample] | Iterator[HandObjectSample]
+def public_samples(config: ReconstructionEvaluation) -> Iterator[HandObjectSample]:
+    """Samples of the official test split whose keypoints are known, evenly spread over it.
+
+    Raises:
+        SystemExit: none is known, as before the labels of a challenge are released.
+    """
+    split, _ = config.public('test')
+    count = 0
+    for index in np.unique(np.linspace(0, len(split) - 1, config.samples).astype(int)):
+        sample = split[int(index)]
+        if sample.keypoints is not None and np.isfinite(sample.keypoints).all():
+            count += 1
+            yield sample
+    if not count:
+        raise SystemExit(f'{config.root}: the test split of {config.data} has no labels here: get those that were '
+                         'released after its challenge')
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """A network as the evaluation uses it, in training or exported."""
+
+    read: Callable[[np.ndarray], Mapping[str, np.ndarray]]
+    """Image (1, 3, S, S) in [−1, 1] → `FinalReconstruction.outputs` by name, without the first axis."""
+    size: int
+    hand_faces: np.ndarray
+    """Closed at the wrist."""
+    object_faces: np.ndarray
+
+
+def reader_of(network: ReconstructionNet) -> Reader:
+    """Of a network in evaluation mode, on the CPU."""
+    final = FinalReconstruction(network, ())
+
+    def read(image: np.ndarray) -> dict[str, np.ndarray]:
+        with torch.inference_mode():
+            return {name: value[0].numpy() for name, value in final(torch.from_numpy(image)).items()}
+    return Reader(read, network.config.size, close_holes(network.hand_faces), network.object_faces)
+
+
+def reader_of_file(folder: Path, hand: HandModel) -> Reader:
+    """Of a model folder, in float32, and the hand that it was trained with.
+
+    Raises:
+        CardError, ModelFileError: it holds no model of this kind.
+    """
+    engine = load_engine(folder, precision='fp32')
+    (image,) = engine.inputs
+
+    def read(pixels: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: value[0] for name, value in engine(**{image.name: pixels}).items()}
+    return Reader(read, image.shape[-1], close_holes(hand.faces),
+                  read_arrays(folder / OBJECT_MESH, ('faces',))['faces'])
+
+
+def evaluate_network(reader: Reader, samples: Sequence[HandObjectSample] | Iterator[HandObjectSample]
                      ) -> dict:
     """The paper's columns over samples, each cut around its true place and looked at as on the robot: turned upright by
     what a first look tells, the mean of the stage's views.
@@ -143,7 +206,7 @@ def evaluate_network(network: ReconstructionNet, samples: Sequence[HandObjectSam
     """
     predicted, truth, figures = [], [], []
     for number, sample in enumerate(tqdm(samples, unit='image', mininterval=5)):
-        seen, known = predict(network, sample)
+        seen, known = predict(reader, sample)
         predicted.append(seen.keypoints)
         truth.append(known.keypoints)
         figures.append(evaluate_meshes(seen, known, np.random.default_rng([TEST_SEED, number])))
@@ -158,59 +221,52 @@ def evaluate_network(network: ReconstructionNet, samples: Sequence[HandObjectSam
             'not_closed': meshes.not_closed}
 
 
-def predict(network: ReconstructionNet, sample: HandObjectSample) -> tuple[HandAndObject, HandAndObject]:
+def predict(reader: Reader, sample: HandObjectSample) -> tuple[HandAndObject, HandAndObject]:
     """What the network sees and what is true, both in the axes of the crop's camera, metres from the network's
     root; of a left hand, its mirror image."""
     held = None if sample.held is None else sample.held.placed.astype(float)
     keypoints = sample.keypoints.astype(float)
     crop = plain_crop(sample.camera, keypoints, held, sample.side == 'right')
-    first = _look(network, crop, sample.image, True).hands[-1]
-    crop = crop.upright(in_camera(crop, first.keypoints[0].numpy().astype(float), first.place[0].numpy().astype(float)))
-    views = [(view, _look(network, view, sample.image)) for view in crop.varied(VIEWS)]
+    first = _look(reader, crop, sample.image)
+    crop = crop.upright(in_camera(crop, first['keypoints'], first['place']))
+    views = [(view, _look(reader, view, sample.image)) for view in crop.varied(VIEWS)]
 
-    def mean(points: Callable[[Reconstruction], Tensor]) -> np.ndarray:
-        return np.mean([crop.from_camera(view.to_camera(points(result)[0].numpy().astype(float)))
-                        for view, result in views], 0)
+    def mean(name: str) -> np.ndarray:
+        return np.mean([crop.from_camera(view.to_camera(found[name])) for view, found in views], 0)
     origin = crop.from_camera(keypoints)[ROOT]
-    faces = _closed_faces(network)
-    seen = HandAndObject(
-        mean(lambda result: result.hands[-1].keypoints), Surface(mean(lambda result: result.hands[-1].vertices), faces),
-        None if held is None else Surface(mean(lambda result: result.objects[-1]), network.object_faces))
+    seen = HandAndObject(mean('keypoints'), Surface(mean('vertices'), reader.hand_faces),
+                         None if held is None else Surface(mean('object'), reader.object_faces))
     vertices = sample.hand_vertices
+    if vertices is not None and len(vertices) != len(seen.hand.vertices):
+        vertices = None  # of another mesh
     return seen, HandAndObject(
         crop.from_camera(keypoints) - origin,
-        None if vertices is None else Surface(crop.from_camera(vertices.astype(float)) - origin, faces),
+        None if vertices is None else Surface(crop.from_camera(vertices.astype(float)) - origin, reader.hand_faces),
         None if held is None else Surface(crop.from_camera(held) - origin, sample.held.faces))
 
 
-def _look(network: ReconstructionNet, crop: ViewCrop, image: np.ndarray, hand_alone: bool = False) -> Reconstruction:
-    pixels = torch.from_numpy(crop.warp(image, network.config.size)).permute(2, 0, 1)[None]
-    with torch.inference_mode():
-        return network(normalised(pixels), hand_alone)
+def _look(reader: Reader, crop: ViewCrop, image: np.ndarray) -> dict[str, np.ndarray]:
+    pixels = torch.from_numpy(crop.warp(image, reader.size)).permute(2, 0, 1)[None]
+    found = reader.read(normalised(pixels).numpy())
+    return {name: value.astype(float) for name, value in found.items()}
 
 
-@functools.lru_cache(2)
-def _closed_faces(network: ReconstructionNet) -> np.ndarray:
-    return close_holes(network.hand_faces)
-
-
+_EXCHANGES: dict[str, dict] = {
+    **{f'attention, P = {count}': {'iterations': count} for count in (1, 2, 3, 4, 5)},
+    **{f'{name}, P = {count}': {'iterations': count, 'exchange': name.lower()}
+       for name in ('GCN', 'spiral') for count in (1, 2)}}
 ROWS: dict[str, dict] = {
     'baseline, no exchange': {'iterations': 0, 'association': False},
-    'attention, P = 1': {'iterations': 1},
-    'attention, P = 2': {'iterations': 2},
-    'attention, P = 3': {'iterations': 3},
-    'attention, P = 1, without L_asso': {'iterations': 1, 'association': False},
-    'attention, P = 2, without L_asso': {'iterations': 2, 'association': False},
+    **_EXCHANGES,
+    **{f'{name}, without L_asso': {**changes, 'association': False} for name, changes in _EXCHANGES.items()},
     'attention, P = 2, every vertex a neighbour': {'iterations': 2, 'threshold': None},
-    'GCN, P = 2': {'iterations': 2, 'exchange': 'gcn'},
-    'spiral, P = 2': {'iterations': 2, 'exchange': 'spiral'},
-    'late exchange (table 7*), P = 2': {'iterations': 2, 'exchange': 'late'},
-}
+    **{f'late exchange (table 7*), P = {count}': {'iterations': count, 'exchange': 'late'} for count in (1, 2, 3)}}
 """The variants of tables 6 and 7: changes of the network, and whether L_asso is minimised."""
 
 
 def ablate(config: ReconstructionEvaluation) -> dict:
-    """Trains every row with every seed on the same crops for the same steps and prints mean and spread."""
+    """Trains every row with every seed on the same crops for the same steps and prints mean and spread; what has ended
+    before with the same budget is not run again. The figures so far are written after every row."""
     budget = config.budget
     names = budget.rows or tuple(ROWS)
     if unknown := [name for name in names if name not in ROWS]:
@@ -228,6 +284,8 @@ def ablate(config: ReconstructionEvaluation) -> dict:
         validation = np.stack([held[index] for index in range(_VALIDATED)])
         test = [list(test_samples(split, config.samples, size)) for split in config.splits]
         table: dict = {}
+        paths = {'pool': str(budget.pool), 'runs': str(budget.runs), 'start': budget.start and str(budget.start)}
+        figures = {'budget': dataclasses.asdict(budget) | paths, 'samples': config.samples, 'rows': table}
         for name in names:
             runs = [_run(config, name, ROWS[name], seed, pool.records, validation, test) for seed in budget.seeds]
             table[name] = {split: {column: [run[split][column] for run in runs] for column in _COLUMNS}
@@ -236,11 +294,11 @@ def ablate(config: ReconstructionEvaluation) -> dict:
                 print(f'{name:45} {split:9}' + ''.join(
                     f'  {column} {np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})'
                     for column, values in table[name][split].items()), flush=True)
+            if config.out:
+                config.out.write_text(json.dumps(figures, indent=1) + '\n')
     finally:
         pool.close()
-    paths = {'pool': str(budget.pool), 'runs': str(budget.runs), 'start': budget.start and str(budget.start)}
-    return {'budget': dataclasses.asdict(budget) | paths,
-            'samples': config.samples, 'rows': table}
+    return figures
 
 
 _COLUMNS = ('joint_error_mm', 'object_chamfer_mm2', 'penetration_mm', 'intersection_cm3')
@@ -252,7 +310,7 @@ def _run(config: ReconstructionEvaluation, name: str, changes: dict, seed: int, 
     changes = dict(changes)
     association = changes.pop('association', True)
     torch.manual_seed(seed)
-    network = ReconstructionNet(dataclasses.replace(budget.network, **changes), HandModel.load())
+    network = ReconstructionNet(dataclasses.replace(budget.network, **changes))
     if budget.start:
         start_from(network, budget.start)
     losses = ReconstructionLosses(classes=len(FAMILIES))
@@ -265,7 +323,13 @@ def _run(config: ReconstructionEvaluation, name: str, changes: dict, seed: int, 
     loop = LoopConfig(budget.runs / f'{folder}_{seed}_{digest}', steps=budget.steps, minutes=1e6, batch=budget.batch,
                       optimizer=budget.optimizer, learning_rate=budget.learning_rate, seed=seed,
                       threads=budget.threads, precision=budget.precision)
+    ended = loop.out / f'{config.samples}_{"_".join(config.splits)}.json'
+    if ended.is_file():
+        return json.loads(ended.read_text())
     train_network(network, losses, loop, RgbAugmentation(size=budget.network.size), lambda: records, validation)
-    network.cpu().eval()
-    return {split: evaluate_network(network, samples) for split, samples in zip(config.splits, test)}
+    reader = reader_of(network.cpu().eval())
+    figures = {split: evaluate_network(reader, samples) for split, samples in zip(config.splits, test)}
+    ended.parent.mkdir(parents=True, exist_ok=True)
+    ended.write_text(json.dumps(figures))
+    return figures
 

@@ -34,7 +34,8 @@ class RgbVideoEvaluation:
 
 
 def evaluate(config: RgbVideoEvaluation) -> dict[str, float]:
-    """Prints and returns the shares (percent) and the joint error after similarity alignment (mm)."""
+    """Prints and returns the shares (percent) of frames in which a hand is found, on its side, and said to hold
+    something, and the joint error after similarity alignment (mm)."""
     import imageio.v2 as imageio  # reads videos, and nothing else here does
     stage = ReconstructionStage(config.models)
     reader = imageio.get_reader(config.video)
@@ -46,7 +47,7 @@ def evaluate(config: RgbVideoEvaluation) -> dict[str, float]:
     wanted = set(np.linspace(0, count - 1, config.pictures).round().astype(int).tolist())
     faces = {side: stage.hand_model(side).faces for side in ('right', 'left')}
     config.out.mkdir(parents=True, exist_ok=True)
-    found, sided, others = 0, 0, 0
+    found, sided, holding, others = 0, 0, 0, 0
     compared: list[tuple[np.ndarray, np.ndarray]] = []
     for number, image in enumerate(tqdm(reader, total=count, unit='frame', mininterval=5)):
         height, width = image.shape[:2]
@@ -54,15 +55,16 @@ def evaluate(config: RgbVideoEvaluation) -> dict[str, float]:
         hands = stage(np.ascontiguousarray(image), camera, number / 30)
         found += bool(hands)
         sided += any(hand.side == config.side for hand in hands)
+        holding += any(hand.held is not None for hand in hands)
         others += max(len(hands) - 1, 0)
         best = max((hand for hand in hands if hand.side == config.side), key=lambda hand: hand.score, default=None)
         if best is not None and published is not None:
             compared.append((best.joints, published[number]))
         if number in wanted:
             cv2.imwrite(str(config.out / f'{number:04d}.png'),
-                        cv2.cvtColor(draw_hands(image, hands, camera, faces), cv2.COLOR_RGB2BGR))
+                        cv2.cvtColor(draw_hands(image, hands, camera, faces, stage.object_faces), cv2.COLOR_RGB2BGR))
     figures = {'frames': count, 'found_percent': 100 * found / count, 'side_percent': 100 * sided / count,
-               'more_hands': others}
+               'holding_percent': 100 * holding / count, 'more_hands': others}
     if compared:
         figures['joint_error_similarity_mm'] = evaluate_joints(*map(np.array, zip(*compared))).similarity_mm
     for name, value in figures.items():

@@ -78,7 +78,7 @@ class ReconstructionConfig:
     """What of an encoder's maps becomes the image features. mean: their average, as in the paper; votes: the average
     and where the hand's branch sees each joint (`VotingReadout`), from which far fewer images teach a pose. Such a
     network also says whether the hand looks like a right one and whether there is an object."""
-    rotation: Literal['axis_angle', '6d'] = '6d'
+    rotation: Literal['axis_angle', '6d'] = 'axis_angle'
     """How the wrist's turn is regressed: the paper's three numbers, or six (Zhou et al., 2019)."""
     widths: tuple[int, int, int, int] = (64, 128, 256, 512)
     """Channels of the encoders' stages; the last is the number of image features."""
@@ -97,7 +97,8 @@ class ReconstructionConfig:
 
 
 PAPER = ReconstructionConfig()
-COMPACT = ReconstructionConfig(widths=(32, 64, 128, 256), blocks=(2, 3, 4, 3), readout='votes', size=128)
+"""θ 51, β 10 by one fully connected layer from the mean of two ResNet-18's maps."""
+COMPACT = ReconstructionConfig(widths=(32, 64, 128, 256), blocks=(2, 3, 4, 3), readout='votes', rotation='6d', size=128)
 """For the robot's CPU."""
 
 

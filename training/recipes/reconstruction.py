@@ -16,13 +16,7 @@ from torch import Tensor
 from torch import nn
 
 from hoi_ros.hand.model import HandModel
-from training.data.dexycb import DexYcb
-from training.data.freihand import VERSIONS
-from training.data.freihand import FreiHand
-from training.data.hand_object import HandObjectSamples
-from training.data.ho3d import Ho3d
 from training.data.objects import FAMILIES
-from training.data.obman import ObMan
 from training.data.pool import SamplePool
 from training.data.pool import Samples
 from training.data.pool import generator_key
@@ -45,6 +39,7 @@ from training.recipes.loop import LoopConfig
 from training.recipes.loop import Progress
 from training.recipes.loop import fit
 from training.recipes.loop import keep
+from training.recipes.public_data import DataChoice
 from training.recipes.reconstruction_losses import ReconstructionLosses
 from training.recipes.reconstruction_losses import ReconstructionTargets
 from training.recipes.reconstruction_losses import chamfer_distance
@@ -63,19 +58,11 @@ _LOOKED_AT = 32
 
 
 @dataclasses.dataclass(frozen=True)
-class ReconstructionRecipe:
+class ReconstructionRecipe(DataChoice):
     """Trains the network of `reconstruction`."""
 
     network: ReconstructionConfig = COMPACT
     losses: ReconstructionLosses = ReconstructionLosses(classes=len(FAMILIES))
-    data: Literal['synthetic', 'freihand', 'obman', 'ho3d', 'dexycb'] = 'synthetic'
-    root: Path | None = None
-    """Folder of a public data set."""
-    objects: Path | None = None
-    """Folder of its objects' meshes, where it keeps them apart: ShapeNet for ObMan, the YCB models for HO-3D."""
-    hand: Path | None = None
-    """Hand model (.npz) to train with; the project's own by default, a converted MANO for the public data sets'
-    vertices (python -m training.hand.mano)."""
     pool: Path = Path('runs/rgb_crops.pool')
     """File of records; it grows to `capacity` and is reused."""
     capacity: int = 40_960
@@ -148,7 +135,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     window = recipe.window or round(recipe.network.size * 1.3)
     make = functools.partial(_stream, recipe, window, 'train')
     stream = make()
-    pool = SamplePool(make, stream.dtype, recipe.pool, f'{recipe.data} {recipe.root} window {window} '
+    pool = SamplePool(make, stream.dtype, recipe.pool, f'{_source(recipe)} window {window} '
                       + generator_key(recipe.loop.seed, 'train'), recipe.capacity, recipe.workers, recipe.refresh)
     augmentation = RgbAugmentation(size=recipe.network.size)
     learned = 'hand'
@@ -169,7 +156,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     finally:
         pool.close()
     keep(network, recipe.loop, progress, figures, network=dataclasses.asdict(recipe.network), data=recipe.data,
-         branch=branch)
+         branch=branch, hand=str(recipe.hand.resolve()) if recipe.hand else None)
     return figures
 
 
@@ -279,29 +266,21 @@ def validation_figures(network: nn.Module, images: Tensor, targets: Reconstructi
     return {**figures, 'place_error': float((torch.cat(places) - targets.place).norm(dim=-1).mean())}
 
 
+def _source(recipe: ReconstructionRecipe) -> str:
+    """What a pool's key says of the data."""
+    chosen = {'ho3d': f' {recipe.version}', 'dexycb': f' {recipe.setup}'}.get(recipe.data, '')
+    hand = f' of {recipe.hand}' if recipe.hand else ''
+    return f'{recipe.data} {recipe.root}{chosen}{hand}'
+
+
 def _stream(recipe: ReconstructionRecipe, window: int, split: str) -> Samples:
     model = HandModel.load(recipe.hand)
     if recipe.data == 'synthetic':
         return RgbCrops(recipe.loop.seed if split == 'train' else 0, split, window, model)
-    if recipe.root is None:
-        raise SystemExit(f'--data {recipe.data} needs --root, the folder of the data set')
-    samples, repeats = _public(recipe, model if recipe.hand else None)
+    samples, repeats = recipe.public('train')
     # The last of the official training split validate: of a video data set these are other sequences. FreiHAND shows
     # each of its hands before several backgrounds.
     place = np.arange(len(samples)) % (len(samples) // repeats)
     learned = place < 0.95 * len(samples) / repeats
     return RecordedSamples(samples, np.flatnonzero(learned if split == 'train' else ~learned), window,
                            len(model.template), recipe.loop.seed)
-
-
-def _public(recipe: ReconstructionRecipe, hand: HandModel | None) -> tuple[HandObjectSamples, int]:
-    """The official training split, and how often it shows each hand."""
-    match recipe.data:
-        case 'freihand':
-            return FreiHand(recipe.root, versions=VERSIONS), len(VERSIONS)
-        case 'obman':
-            return ObMan(recipe.root, shapenet=recipe.objects), 1
-        case 'ho3d':
-            return Ho3d(recipe.root, models=recipe.objects, hand=hand), 1
-        case _:
-            return DexYcb(recipe.root, hand=hand), 1

@@ -257,6 +257,6 @@ def _to_nearest(points: Tensor, others: Tensor, chunk: int) -> Tensor:
     with torch.no_grad():
         # Half of the squared distances without what all others have in common.
         beyond = others.square().sum(-1)[:, None] / 2
-        nearest = torch.cat([torch.baddbmm(beyond, part, others.mT, alpha=-1).argmin(-1)
+        nearest = torch.cat([torch.baddbmm(beyond, part, others.mT, alpha=-1).min(-1).indices
                              for part in points.split(chunk, 1)], 1)
     return (points - others.gather(1, nearest[..., None].expand(-1, -1, 3))).square().sum(-1).mean(1)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The models that ship, on rendered images that a camera may well give: hands whole, cut, hidden, of two people, none."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.camera.view_crop import outline
+from hoi_ros.hand.model import HandModel
+from hoi_ros.stages.estimates import HandEstimate
+from hoi_ros.stages.reconstruction import ReconstructionStage
+from training.data.grasps import GraspGenerator
+from training.data.rgb_scenes import RgbConfig
+from training.data.rgb_scenes import RgbFrame
+from training.data.rgb_scenes import RgbScenes
+
+SEED = 5
+WIDTH, HEIGHT = 480, 360
+
+
+def rendered(hands: tuple[float, float, float]) -> list[RgbFrame]:
+    model = HandModel.load()
+    config = RgbConfig(width=WIDTH, height=HEIGHT, hands=hands, free=0.0, samples=1, farthest=0.7)
+    scenes = RgbScenes(GraspGenerator(model, SEED, 'validation'), SEED, 'validation', config, model)
+    return [scenes.frame(index) for index in range(3)]
+
+
+@pytest.fixture(scope='module')
+def frames() -> list[RgbFrame]:
+    """Each shows a hand that holds something."""
+    return rendered((0, 1, 0))
+
+
+@pytest.fixture(scope='module')
+def stage() -> ReconstructionStage:
+    return ReconstructionStage(views=1)
+
+
+def seen(stage: ReconstructionStage, image: np.ndarray, camera: Pinhole) -> list[HandEstimate]:
+    """As if it were the first image."""
+    stage.reset()
+    hands = stage(np.ascontiguousarray(image), camera, 0.0)
+    for hand in hands:
+        assert stage.min_score <= hand.score <= 1 and np.isfinite(hand.vertices).all() and hand.joints[:, 2].min() > 0
+    return hands
+
+
+def square(frame: RgbFrame) -> tuple[np.ndarray, float]:
+    """Centre and side of what the hand's joints span, pixels."""
+    return outline(frame.view.camera.project(frame.hands[0].keypoints), None)
+
+
+def off(hand: HandEstimate, camera: Pinhole, frame: RgbFrame, scale: float = 1.0, moved: float = 0.0) -> float:
+    """How far from where it is in a frame, in its sides, a hand was seen in a part of its image, or in a larger one."""
+    centre, side = square(frame)
+    centre = (centre + 0.5) * scale - 0.5 - [moved, 0]
+    return float(np.linalg.norm(outline(camera.project(hand.joints), None)[0] - centre)) / (scale * side)
+
+
+def cut(frame: RgbFrame, share: float) -> tuple[np.ndarray, Pinhole, int]:
+    """The image without what lies left of a part of the hand, its camera, and how many columns it lacks."""
+    camera, (centre, side) = frame.view.camera, square(frame)
+    left = round(centre[0] + (share - 0.5) * side)
+    return frame.image[:, left:], dataclasses.replace(camera, width=WIDTH - left, cx=camera.cx - left), left
+
+
+def test_a_hand_is_found_whole_and_cut_by_the_border(stage, frames) -> None:
+    close = 0
+    for frame in frames:
+        hand, = seen(stage, frame.image, frame.view.camera)
+        assert hand.score > 0.9 and off(hand, frame.view.camera, frame) < 0.2 and hand.held is not None
+        image, camera, left = cut(frame, 0.25)
+        close += sum(off(part, camera, frame, moved=left) < 0.2 for part in seen(stage, image, camera))
+        # Of a hand that is more outside than in, silence or doubt.
+        image, camera, _ = cut(frame, 0.6)
+        assert all(part.score < hand.score for part in seen(stage, image, camera))
+    assert close >= 2
+
+
+def test_what_is_hidden_is_not_guessed(stage, frames) -> None:
+    for frame in frames:
+        centre, side = square(frame)
+        whole, = seen(stage, frame.image, frame.view.camera)
+        left, top, right, bottom = (round(value) for value in (*(centre - side / 2), *(centre + side / 2)))
+        image = frame.image.copy()
+        image[max(top, 0):bottom, max(left, 0):round(centre[0])] = 90, 60, 40
+        assert all(hand.score < whole.score for hand in seen(stage, image, frame.view.camera))
+        image[max(top - 20, 0):bottom + 20, max(left - 20, 0):right + 20] = 90, 60, 40
+        assert not seen(stage, image, frame.view.camera)
+
+
+def test_things_without_a_hand_are_no_hands(stage) -> None:
+    for frame in rendered((1, 0, 0)):
+        assert not frame.hands and not seen(stage, frame.image, frame.view.camera)
+
+
+def test_two_peoples_hands_are_followed_as_two(stage, frames) -> None:
+    left, right = frames[:2]
+    camera = left.view.camera
+    image = np.concatenate([left.image, right.image], 1)
+    camera = dataclasses.replace(camera, width=2 * WIDTH, cx=WIDTH - 0.5)
+    stage.reset()
+    for number in range(8):
+        hands = stage(image, camera, number / 30)
+        known = {hand.track_id: hand.side for hand in hands}
+        assert len(known) == len(hands) <= 2
+        if number:
+            assert before.items() <= known.items()
+        before = known
+    assert sorted(known.values()) == sorted(frame.hands[0].side for frame in (left, right)) == ['left', 'right']
+    for hand in hands:
+        frame, moved = (left, 0) if hand.side == left.hands[0].side else (right, -WIDTH)
+        assert off(hand, camera, frame, moved=moved) < 0.2
+
+
+def test_images_of_any_size_are_read(stage, frames) -> None:
+    for frame in frames:
+        camera = frame.view.camera
+        large = camera.scaled(8 * WIDTH, 8 * HEIGHT)
+        hand, = seen(stage, cv2.resize(frame.image, (8 * WIDTH, 8 * HEIGHT)), large)
+        assert off(hand, large, frame, 8) < 0.2
+        small = cv2.resize(frame.image, (10, 10), interpolation=cv2.INTER_AREA)
+        assert not seen(stage, small, camera.scaled(10, 10))
+
+
+def test_hands_are_found_without_colours(stage, frames) -> None:
+    found = 0
+    for frame in frames:
+        grey = cv2.cvtColor(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        found += sum(off(hand, frame.view.camera, frame) < 0.2 for hand in seen(stage, grey, frame.view.camera))
+    assert found >= 2
