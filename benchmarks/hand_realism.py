@@ -94,7 +94,7 @@ if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('command', choices=['render', 'detect'])
     parser.add_argument('folder', type=Path)
-    parser.add_argument('--count', type=int, default=150)
+    parser.add_argument('--count', type=int, default=200)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--confidence', type=float, default=0.5, help="MediaPipe's own default")
     arguments = parser.parse_args()

@@ -7,6 +7,10 @@ import sys
 
 import tyro
 
+from hoi_ros.engines import EngineError
+from hoi_ros.hand.model import HandModelError
+from hoi_ros.resources import ResourceError
+from training.data.dataset_files import DatasetError
 from training.evaluation import calibration
 from training.evaluation import depth_pose as depth_pose_evaluation
 from training.evaluation import reconstruction as reconstruction_evaluation
@@ -54,7 +58,11 @@ def main() -> None:
                             for system in systems)
         raise SystemExit(f'One of these, each with --help:\n{choices}')
     config, run = commands[sys.argv[1]][sys.argv[2]]
-    run(tyro.cli(config, args=sys.argv[3:], prog=f'python -m training {sys.argv[1]} {sys.argv[2]}'))
+    chosen = tyro.cli(config, args=sys.argv[3:], prog=f'python -m training {sys.argv[1]} {sys.argv[2]}')
+    try:
+        run(chosen)
+    except (DatasetError, EngineError, FileNotFoundError, HandModelError, ResourceError) as error:
+        raise SystemExit(f'error: {error}') from error
 
 
 if __name__ == '__main__':

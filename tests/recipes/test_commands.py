@@ -3,6 +3,7 @@
 
 import runpy
 import sys
+from pathlib import Path
 
 import pytest
 from training import __main__ as commands
@@ -40,4 +41,16 @@ def test_every_command_explains_itself(command: tuple[str, str], option: str, mo
 def test_a_wrong_command_lists_the_right_ones(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, 'argv', ['training', *arguments])
     with pytest.raises(SystemExit, match='python -m training train depth_pose'):
+        commands.main()
+
+
+@pytest.mark.parametrize(('arguments', 'said'), [
+    (('train', 'reconstruction', '--data', 'dexycb', '--root', 'nowhere'), 'nowhere: no such folder.*dex-ycb.github.io'),
+    (('evaluate', 'reconstruction', '--weights', 'nowhere/weights.pt'), 'nowhere/weights.pt'),
+    (('evaluate', 'reconstruction', '--weights', '.'), 'card.yaml')])
+def test_what_is_missing_is_said_in_one_line(arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch,
+                                             tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['training', *arguments])
+    with pytest.raises(SystemExit, match=f'^error: .*{said}'):
         commands.main()

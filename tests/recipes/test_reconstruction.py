@@ -13,6 +13,8 @@ import torch
 
 from hoi_ros.engines import Card
 from hoi_ros.engines import load_engine
+from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.model import HandModelError
 from hoi_ros.stages.reconstruction import OBJECT_MESH
 from training.data.rgb_crops import RgbAugmentation
 from training.data.rgb_crops import RgbCrops
@@ -100,8 +102,15 @@ def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path:
         for name in ('joint_error_mm', 'hand_similarity_mm', 'hand_f_5mm', 'hand_f_15mm', 'pck_auc_0_50',
                      'object_chamfer_mm2', 'penetration_mm', 'intersection_cm3', 'contact'):
             assert np.isfinite(columns[name]), name
-    # Weights of before there was a part that tells hands from other things are as good.
+    # Weights belong to the hand that they were trained with.
     kept = torch.load(weights, weights_only=True)
+    HandModel.load().save(tmp_path / 'other.npz')
+    torch.save(kept | {'hand': str(tmp_path / 'other.npz')}, tmp_path / 'others.pt')
+    assert evaluation.load_network(tmp_path / 'others.pt').hand_faces.shape == HandModel.load().faces.shape
+    (tmp_path / 'other.npz').unlink()
+    with pytest.raises(HandModelError, match='other.npz'):
+        evaluation.load_network(tmp_path / 'others.pt')
+    # Weights of before there was a part that tells hands from other things are as good.
     torch.save(kept | {'weights': {name: value for name, value in kept['weights'].items()
                                    if not name.startswith('hand.')}}, weights)
     reconstruction_export.export(reconstruction_export.ReconstructionExport(weights, tmp_path / 'models'))

@@ -473,6 +473,15 @@ def test_a_network_that_knows_no_hands_is_refused(build, monkeypatch: pytest.Mon
         reconstruction.ReconstructionStage()
 
 
+def test_a_network_of_another_hand_is_refused(build, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(lambda image, crop: {})
+    known = len(HandModel.load().template)
+    engine = reconstruction.load_engine('')
+    engine.outputs = [SimpleNamespace(name='hand', shape=(1, 1)), SimpleNamespace(name='vertices', shape=(1, 778, 3))]
+    with pytest.raises(ResourceError, match=f'a hand of 778 vertices, .*hand_model holds one of {known}: put the hand'):
+        reconstruction.ReconstructionStage()
+
+
 def test_a_region_says_where_to_look(samples, build) -> None:
     sample = samples['right']
     sure = detection(sample)

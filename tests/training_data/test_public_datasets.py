@@ -29,6 +29,7 @@ from hoi_ros.camera.raycast import Raycaster
 from hoi_ros.hand import KEYPOINT_NAMES
 from hoi_ros.hand import HandModel
 from scipy.spatial.transform import Rotation
+from hoi_ros.resources import models_dir
 from training.data import dexycb
 from training.data import preview_dataset
 from training.data.dataset_files import DatasetError
@@ -39,8 +40,11 @@ from training.data.hand_object import HandObjectSamples
 from training.data.ho3d import Ho3d
 from training.data.obman import ObMan
 from training.data.poses import sample_angles
+from training.evaluation.reconstruction import ReconstructionEvaluation
+from training.evaluation.reconstruction import evaluate
 from training.hand import mano
 from training.hand.mano import PoseSpace
+from training.recipes.public_data import DataChoice
 
 # The order of handJoints3D, as joint_order.png of shreyashampali/ho3d numbers the joints 0 to 20.
 MANO_ORDER = ['wrist', *(f'{finger}_{joint}' for finger in ('index', 'middle', 'little', 'ring')
@@ -442,6 +446,42 @@ def test_a_data_set_travels_to_workers_and_ends(folders, name: str) -> None:
     for beyond in (-1, len(split)):
         with pytest.raises(IndexError, match=f'there are {len(split)}'):
             split[beyond]
+
+
+@pytest.fixture
+def converted(hand, space, tmp_path: Path) -> Path:
+    """Stands for a user's MANO as `python -m training.hand.mano` writes it."""
+    hand.save(tmp_path / 'mano.npz')
+    with np.load(tmp_path / 'mano.npz') as file:
+        np.savez(tmp_path / 'converted.npz', **file, pose_mean=space.mean, pose_components=space.components)
+    return tmp_path / 'converted.npz'
+
+
+def test_commands_read_the_official_splits(folders, converted, blender_views, real_views, space) -> None:
+    def first(split: str, name: str, index: int = 0, **more) -> HandObjectSample:
+        samples, repeats = DataChoice(data=name, root=folders.root / name, hand=converted, **more).public(split)
+        assert repeats == (4 if name == 'freihand' else 1) and len(samples) % repeats == 0
+        return samples[index]
+    assert_read(first('train', 'freihand'), blender_views[0], 'pose shape vertices')
+    assert_read(first('test', 'obman', objects=folders.root / 'shapenet'), blender_views[0],
+                'vertices object')
+    assert_read(first('train', 'ho3d', 1, objects=folders.root / 'models'), real_views[0],
+                'pose shape vertices object depth')
+    shutil.rmtree(folders.root / 'dexycb')
+    write_dexycb(folders.root / 'dexycb', real_views[:1], space, dexycb.SUBJECTS[7:9])
+    assert_read(first('test', 'dexycb', 8 + 7, setup='s1'), real_views[0], 'pose shape vertices object depth')
+    with pytest.raises(DatasetError, match='0001.png'):
+        DataChoice(data='ho3d', root=folders.root / 'ho3d', version='v2').public('train')[0][0]
+
+
+def test_a_network_is_evaluated_on_an_official_test_split(folders) -> None:
+    config = ReconstructionEvaluation(models_dir() / 'reconstruction', samples=2, data='obman',
+                                      root=folders.root / 'obman', objects=folders.root / 'shapenet')
+    figures = evaluate(config)['obman']
+    assert figures['samples'] == 2
+    assert all(np.isfinite(figures[name]) for name in ('joint_error_mm', 'hand_f_15mm', 'object_chamfer_mm2'))
+    with pytest.raises(SystemExit, match='the test split of ho3d has no labels here'):
+        evaluate(dataclasses.replace(config, data='ho3d', root=folders.root / 'ho3d', objects=folders.root / 'models'))
 
 
 SEQUENCE = f'dexycb/{dexycb.SUBJECTS[6]}/20200709_141854'

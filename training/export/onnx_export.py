@@ -90,6 +90,7 @@ def export_onnx(
     )
     model.producer_name = 'hoi_ros'
     content = model.SerializeToString(deterministic=True)
+    above = f' where there are more than {single} in a layer' if single else ''
     found = [TensorSpec(name, array.shape, array.dtype.name) for name, array in feeds.items()]
     described = {spec.name: spec for spec in card_fields.get('inputs', ())}
     card = Card(
@@ -99,7 +100,7 @@ def export_onnx(
             'outputs': tuple(outputs),
             'model': MODEL_FILE,
             'sha256': hashlib.sha256(content).hexdigest(),
-            'precision': 'float16 weights, float32 arithmetic',
+            'precision': f'float16 weights{above}, float32 arithmetic',
             'figures': {**card_fields.get('figures', {}), 'graph_error': graph_error, 'export_error': error},
         }
     )
