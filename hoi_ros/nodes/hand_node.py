@@ -111,6 +111,7 @@ class HandNode(StageNode[AnyHandStage, list[HandEstimate]], abc.ABC, Generic[Any
         self._region_subscriptions: list[Subscription] = []
         self._marker_worker: NewestFirstWorker[tuple[int, Header, list[HandEstimate]]] | None = None
         self._marker_due = 0.0
+        self._seen, self._frames_without = 0, 0
         super().__init__(name, (*_SETTINGS, *table))
 
     # What a system may bring beside its inputs and how it reads a frame:
@@ -188,7 +189,7 @@ class HandNode(StageNode[AnyHandStage, list[HandEstimate]], abc.ABC, Generic[Any
 
     def start(self) -> None:
         super().start()
-        self._wanted = None
+        self._wanted, self._seen, self._frames_without = None, 0, 0
         qos = qos_profile(self.settings, 'input_qos')
         self._region_subscriptions = [
             self.create_subscription(RegionOfInterest, 'region', self._take_region, qos),
@@ -201,6 +202,9 @@ class HandNode(StageNode[AnyHandStage, list[HandEstimate]], abc.ABC, Generic[Any
             self.destroy_subscription(subscription)
         self._region_subscriptions = []
 
+    def values(self) -> dict[str, object]:
+        return {**super().values(), 'hands': self._seen, 'frames_without_hands': self._frames_without}
+
     def tune(self, stage: AnyHandStage) -> None:
         stage.max_hands, stage.min_score = self.settings['max_hands'], self.settings['min_score']
         smoothing = self._smoothing()
@@ -209,6 +213,7 @@ class HandNode(StageNode[AnyHandStage, list[HandEstimate]], abc.ABC, Generic[Any
             stage.reset()  # a hand that is followed keeps the filter it began with
 
     def publish(self, session: int, header: Header, result: list[HandEstimate]) -> None:
+        self._seen, self._frames_without = len(result), 0 if result else self._frames_without + 1
         if self._hands.get_subscription_count():
             self._hands.publish(hand_array(header, result, self.settings['publish_mesh']))
         if result and self.settings['publish_tf']:

@@ -189,7 +189,7 @@ def test_the_topology_holds_the_objects_faces(bench: ColourBench) -> None:
     assert max(topology.right_faces) == topology.vertex_count - 1
 
 
-def test_an_image_without_hands_gives_empty_arrays(bench: ColourBench) -> None:
+def test_an_image_without_hands_gives_empty_arrays_and_is_counted(bench: ColourBench) -> None:
     def send() -> int:
         header = bench.next_header()
         bench.send(good_depth(header), good_info(header), image_message(np.zeros((*SIZE, 3), np.uint8), header))
@@ -199,6 +199,10 @@ def test_an_image_without_hands_gives_empty_arrays(bench: ColourBench) -> None:
     for topic, field in (('objects', 'objects'), ('object_boxes', 'detections')):
         bench.until(lambda: any(stamp_of(message.header) == stamp and not getattr(message, field)
                                 for message in bench.received[f'{NODE}/{topic}']), what=f'empty {topic}')
+    bench.until(lambda: int(bench.value('frames_without_hands')) > 3, send, 'frames without hands')
+    assert bench.value('hands') == '0'
+    bench.until(lambda: bench.value('frames_without_hands') == '0', bench.send_good, 'a hand')
+    assert bench.value('hands') == '1'
 
 
 def encoded(encoding: str, pixel: tuple[int, ...], padding: int = 0) -> Callable[[Header], Image]:

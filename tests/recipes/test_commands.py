@@ -45,7 +45,7 @@ def test_a_wrong_command_lists_the_right_ones(arguments: list[str], monkeypatch:
 
 
 @pytest.mark.parametrize(('arguments', 'said'), [
-    (('train', 'reconstruction', '--data', 'dexycb', '--root', 'nowhere'), 'nowhere: no such folder.*dex-ycb.github.io'),
+    (('train', 'reconstruction', '--data', 'dexycb', '--root', 'nowhere'), 'nowhere: no such folder.*dex-ycb'),
     (('evaluate', 'reconstruction', '--weights', 'nowhere/weights.pt'), 'nowhere/weights.pt'),
     (('evaluate', 'reconstruction', '--weights', '.'), 'card.yaml')])
 def test_what_is_missing_is_said_in_one_line(arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch,

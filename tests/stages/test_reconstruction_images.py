@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The models that ship, on rendered images that a camera may well give: hands whole, cut, hidden, of two people, none."""
+"""The models that ship, on rendered images of hands that are whole, cut, hidden, of two people, or not there."""
 
 from __future__ import annotations
 

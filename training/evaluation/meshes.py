@@ -387,7 +387,7 @@ class MeshSummary:
 
     samples: int
     mean: dict[str, float | None]
-    """Over the samples where a figure is defined, None where it is defined in none; of what is true or not, the share."""
+    """Over the samples where a figure is defined, None where it is defined in none; of what is true or not the share."""
     undefined: dict[str, int]
     """How many samples are left out of each mean."""
     not_closed: dict[str, int]

@@ -93,8 +93,8 @@ class ReconstructionEvaluation(DataChoice):
     samples: int = 1000
     """Images of each split; of a public data set, spread over it."""
     splits: tuple[str, ...] = ('test', 'held_out')
-    """Of the synthetic scenes. test: unseen shapes of the families of the training; held_out: two families that it never saw. Choices are made
-    on 'validation'."""
+    """Of the synthetic scenes. test: unseen shapes of the families of the training; held_out: two families that it
+    never saw. Choices are made on 'validation'."""
     ablation: bool = False
     """Train the variants of the paper's tables 6 and 7 and print those tables."""
     budget: AblationConfig = AblationConfig()

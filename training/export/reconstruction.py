@@ -35,13 +35,13 @@ DATA = {'synthetic': 'Generated images only (training/data): the WebXR generic h
 TOLD = {'right': 'side_right', 'holds': 'holds_told', 'hand': 'hand_told'}
 """What a network may say of a crop, and the figure of a training that taught it to."""
 GRAPH_TOLERANCE = 3e-4
-"""Of a mesh that reaches 30 cm, 0.1 mm. A vertex that rounding carries over the attention's threshold moves the meshes by
-up to a hundredth of that."""
+"""Of a mesh that reaches 30 cm, 0.1 mm. A vertex that rounding carries over the attention's threshold moves the meshes
+by up to a hundredth of that."""
 _COMPARED = 32
 """Crops on which the file is compared with PyTorch."""
 _SINGLE = 65_536
-"""Numbers of a layer up to which they stay float32: 10 % of the file. With all in float16 the worst vertex of a crop is
-0.03 mm off in the median (160 validation crops), with these in float32 0.007 mm (400)."""
+"""Numbers of a layer up to which they stay float32: 10 % of the file. With all in float16 the worst vertex of a crop
+is 0.03 mm off in the median (160 validation crops), with these in float32 0.007 mm (400)."""
 
 
 @dataclasses.dataclass(frozen=True)
