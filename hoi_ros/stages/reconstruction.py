@@ -54,7 +54,6 @@ OBJECT_MESH = 'object_mesh.npz'
 of each, so that a mirrored mesh keeps its faces."""
 TOUCHING = 0.004
 """Metres between two surfaces that count as in contact, as in HO-3D's contact labels."""
-
 VIEWS = 2
 """Of an upright hand. On 400 validation crops the mean of two is 13.4 mm off from the wrist and a single one 13.7."""
 
@@ -225,12 +224,12 @@ class ReconstructionStage(HandFollowing[_Track]):
         self._detector = RgbDetector(models, backend, threads)
         folder = models / 'reconstruction'
         self._engine = load_engine(folder, backend, threads=threads)
-        if not any(output.name == 'hand' for output in self._engine.outputs):
+        outputs = {output.name: output.shape for output in self._engine.outputs}
+        if 'hand' not in outputs:
             raise ResourceError(f'{folder} does not say whether a crop shows a hand: teach it with python -m training '
                                 'train reconstruction_score, and export it again')
-        drawn = next((output.shape[1] for output in self._engine.outputs if output.name == 'vertices'), None)
-        known = len(self._hands['right'].template)
-        if drawn not in (None, known):
+        drawn, known = outputs['vertices'][1], len(self._hands['right'].template)
+        if drawn != known:
             raise ResourceError(f'{folder} was trained with a hand of {drawn} vertices, {models / "hand_model"} holds '
                                 f'one of {known}: put the hand that it was trained with there')
         parameters = self._engine.card.parameters

@@ -82,13 +82,18 @@ def build(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Callable[..., tuple[reco
         def engine(image: np.ndarray) -> dict[str, np.ndarray]:
             return {name: np.asarray(value, np.float32)[None] for name, value in answer(image, cuts[-1]).items()}
         engine.card, engine.inputs = card, [SimpleNamespace(shape=(1, 3, 128, 128))]
-        engine.outputs = [SimpleNamespace(name='hand')]
+        engine.outputs = outputs(len(HandModel.load().template))
         monkeypatch.setattr(reconstruction, 'ViewCrop', ShownCrop)
         monkeypatch.setattr(reconstruction, 'RgbDetector', lambda *arguments: seen)
         monkeypatch.setattr(reconstruction, 'load_engine', lambda *arguments, **named: engine)
         monkeypatch.setattr(reconstruction, 'read_arrays', lambda *arguments: {'faces': faces, 'mirror': mirror})
         return reconstruction.ReconstructionStage(**{'views': 1, **more}), seen
     return make
+
+
+def outputs(vertices: int) -> list[SimpleNamespace]:
+    """What the stage looks for among the outputs of a network."""
+    return [SimpleNamespace(name='hand', shape=(1, 1)), SimpleNamespace(name='vertices', shape=(1, vertices, 3))]
 
 
 def detection(sample: HandObjectSample, score: float = 0.5) -> DetectedHand:
@@ -477,7 +482,7 @@ def test_a_network_of_another_hand_is_refused(build, monkeypatch: pytest.MonkeyP
     build(lambda image, crop: {})
     known = len(HandModel.load().template)
     engine = reconstruction.load_engine('')
-    engine.outputs = [SimpleNamespace(name='hand', shape=(1, 1)), SimpleNamespace(name='vertices', shape=(1, 778, 3))]
+    engine.outputs = outputs(778)
     with pytest.raises(ResourceError, match=f'a hand of 778 vertices, .*hand_model holds one of {known}: put the hand'):
         reconstruction.ReconstructionStage()
 

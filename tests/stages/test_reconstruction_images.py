@@ -38,7 +38,7 @@ def frames() -> list[RgbFrame]:
 
 @pytest.fixture(scope='module')
 def stage() -> ReconstructionStage:
-    return ReconstructionStage(views=1)
+    return ReconstructionStage()
 
 
 def seen(stage: ReconstructionStage, image: np.ndarray, camera: Pinhole) -> list[HandEstimate]:

@@ -28,8 +28,8 @@ from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.raycast import Raycaster
 from hoi_ros.hand import KEYPOINT_NAMES
 from hoi_ros.hand import HandModel
-from scipy.spatial.transform import Rotation
 from hoi_ros.resources import models_dir
+from scipy.spatial.transform import Rotation
 from training.data import dexycb
 from training.data import preview_dataset
 from training.data.dataset_files import DatasetError
@@ -463,8 +463,7 @@ def test_commands_read_the_official_splits(folders, converted, blender_views, re
         assert repeats == (4 if name == 'freihand' else 1) and len(samples) % repeats == 0
         return samples[index]
     assert_read(first('train', 'freihand'), blender_views[0], 'pose shape vertices')
-    assert_read(first('test', 'obman', objects=folders.root / 'shapenet'), blender_views[0],
-                'vertices object')
+    assert_read(first('test', 'obman', objects=folders.root / 'shapenet'), blender_views[0], 'vertices object')
     assert_read(first('train', 'ho3d', 1, objects=folders.root / 'models'), real_views[0],
                 'pose shape vertices object depth')
     shutil.rmtree(folders.root / 'dexycb')

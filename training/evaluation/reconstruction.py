@@ -8,9 +8,9 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -194,8 +194,7 @@ def reader_of_file(folder: Path, hand: HandModel) -> Reader:
                   read_arrays(folder / OBJECT_MESH, ('faces',))['faces'])
 
 
-def evaluate_network(reader: Reader, samples: Sequence[HandObjectSample] | Iterator[HandObjectSample]
-                     ) -> dict:
+def evaluate_network(reader: Reader, samples: Iterable[HandObjectSample]) -> dict:
     """The paper's columns over samples, each cut around its true place and looked at as on the robot: turned upright by
     what a first look tells, the mean of the stage's views.
 
