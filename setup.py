@@ -3,7 +3,8 @@
 
 from pathlib import Path
 
-from setuptools import find_namespace_packages, setup
+from setuptools import find_namespace_packages
+from setuptools import setup
 
 ROOT = Path(__file__).parent
 
@@ -11,18 +12,14 @@ ROOT = Path(__file__).parent
 def requirements(*purposes: str) -> list[str]:
     """The lines of requirements/<purpose>.txt."""
     lines = [
-        line
-        for purpose in purposes
-        for line in (ROOT / 'requirements' / f'{purpose}.txt').read_text().splitlines()
+        line for purpose in purposes for line in (ROOT / 'requirements' / f'{purpose}.txt').read_text().splitlines()
     ]
     return [line for line in lines if line and not line.startswith('#')]
 
 
 def shared_files(*folders: str) -> list[tuple[str, list[str]]]:
     """data_files entries that place whole folders under share/hoi_ros."""
-    paths = [
-        path.relative_to(ROOT) for folder in folders for path in (ROOT / folder).rglob('*') if path.is_file()
-    ]
+    paths = [path.relative_to(ROOT) for folder in folders for path in (ROOT / folder).rglob('*') if path.is_file()]
     return [(f'share/hoi_ros/{path.parent}', [str(path)]) for path in paths]
 
 

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from typing import Literal
 from typing import get_args
+from typing import Literal
 
 import tyro
 
@@ -18,7 +18,7 @@ from benchmarks import report
 from benchmarks.machine import commit
 from benchmarks.machine import load
 from benchmarks.machine import this_machine
-from hoi_ros.nodes.session import SessionError
+from hoi_ros.playback.session import SessionError
 
 Part = Literal['topics', 'overload', 'stage', 'networks', 'generator', 'reconstruction_topics', 'reconstruction_stage']
 
@@ -54,8 +54,11 @@ def run(config: BenchmarkConfig) -> Path:
     path = config.out
     for part in config.parts:
         print(f'measuring: {part}', flush=True)
-        measured = {'commit': commit(), 'load_before': load(),
-                    'taken': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')}
+        measured = {
+            'commit': commit(),
+            'load_before': load(),
+            'taken': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+        }
         path = report.save(config.name or machine.slug, machine, part, measured, _measure(part, config), config.out)
     return path
 
@@ -79,6 +82,7 @@ def _measure(part: Part, config: BenchmarkConfig) -> Any:
     from benchmarks import network_speed
     from benchmarks import stage_speed
     from benchmarks import topics
+
     match part:
         case 'topics':
             return topics.measure('depth_pose', _RATE, config.seconds, config.logs / part, _say)

@@ -9,9 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from training.data.depth_crops import DepthPatches
-from training.data.depth_crops import PATCH_DTYPE
 from training.data.pool import SamplePool
+from training.data.synthetic.depth_crops import DepthPatches
+from training.data.synthetic.depth_crops import PATCH_DTYPE
 
 _CAPACITY = 2048  # records a worker
 
@@ -29,8 +29,14 @@ def measure(seconds: float) -> GeneratorSpeed:
     """One worker a core; counts once every worker has begun."""
     workers = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
-        pool = SamplePool(DepthPatches, PATCH_DTYPE, Path(folder) / 'crops.pool', key='benchmark',
-                          capacity=_CAPACITY * workers, workers=workers)
+        pool = SamplePool(
+            DepthPatches,
+            PATCH_DTYPE,
+            Path(folder) / 'crops.pool',
+            key='benchmark',
+            capacity=_CAPACITY * workers,
+            workers=workers,
+        )
         try:
             pool.wait(4 * workers)
             begun, before = time.perf_counter(), pool.made

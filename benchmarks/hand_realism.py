@@ -27,21 +27,28 @@ NEAR = 0.6
 
 def render(folder: Path, count: int, seed: int) -> None:
     """Writes frames as PNG and what is known of their hands as frames.json."""
-    from training.data.grasps import GraspGenerator
-    from training.data.rgb_scenes import RgbConfig
-    from training.data.rgb_scenes import RgbScenes
-
     from hoi_ros.hand.model import HandModel
+    from training.data.synthetic.grasps import GraspGenerator
+    from training.data.synthetic.rgb_scenes import RgbConfig
+    from training.data.synthetic.rgb_scenes import RgbScenes
+
     model = HandModel.load()
-    scenes = RgbScenes(GraspGenerator(model, seed, 'validation'), seed, 'validation',
-                       RgbConfig(hands=(0, 1, 0), visible=0.5), model)
+    scenes = RgbScenes(
+        GraspGenerator(model, seed, 'validation'), seed, 'validation', RgbConfig(hands=(0, 1, 0), visible=0.5), model
+    )
     folder.mkdir(parents=True, exist_ok=True)
     known = []
     for index in range(count):
         sample = scenes[index]
         cv2.imwrite(str(folder / f'{index:04d}.png'), sample.image[..., ::-1])
-        known.append({'keypoints': sample.camera.project(sample.keypoints).tolist(), 'side': sample.side,
-                      'held': sample.held.name if sample.held else None, 'depth': float(sample.keypoints[:, 2].mean())})
+        known.append(
+            {
+                'keypoints': sample.camera.project(sample.keypoints).tolist(),
+                'side': sample.side,
+                'held': sample.held.name if sample.held else None,
+                'depth': float(sample.keypoints[:, 2].mean()),
+            }
+        )
     (folder / 'frames.json').write_text(json.dumps(known))
     print(f'{folder}: {count} frames')
 
@@ -49,8 +56,10 @@ def render(folder: Path, count: int, seed: int) -> None:
 def detect(folder: Path, confidence: float) -> None:
     """Prints how many of the frames' hands MediaPipe finds."""
     import mediapipe
-    detector = mediapipe.solutions.hands.Hands(static_image_mode=True, max_num_hands=2,
-                                               min_detection_confidence=confidence)
+
+    detector = mediapipe.solutions.hands.Hands(
+        static_image_mode=True, max_num_hands=2, min_detection_confidence=confidence
+    )
     known = json.loads((folder / 'frames.json').read_text())
     found, sides, errors, missed = [], [], [], []
     for index, one in enumerate(known):
@@ -59,8 +68,10 @@ def detect(folder: Path, confidence: float) -> None:
         true = np.array(one['keypoints'])
         size = np.ptp(true, axis=0).max()
         result = detector.process(image[..., ::-1])
-        hands = [np.array([[point.x * width, point.y * height] for point in hand.landmark])
-                 for hand in result.multi_hand_landmarks or ()]
+        hands = [
+            np.array([[point.x * width, point.y * height] for point in hand.landmark])
+            for hand in result.multi_hand_landmarks or ()
+        ]
         gaps = [np.linalg.norm(hand[PALM].mean(0) - true[PALM].mean(0)) / size for hand in hands]
         found.append(bool(gaps) and min(gaps) < NEAR)
         if found[-1]:
@@ -76,18 +87,27 @@ def detect(folder: Path, confidence: float) -> None:
     found = np.array(found)
     held = np.array([one['held'] is not None for one in known])
     sizes = np.array([np.ptp(np.array(one['keypoints']), axis=0).max() for one in known])
-    print(f'found {found.mean():.1%} of {len(found)}; right side {np.mean(sides):.1%}; '
-          f'median keypoint error {np.median(errors):.3f} hand sizes')
-    for name, chosen in (('holding', held), ('free', ~held), ('under 80 px', sizes < 80),
-                         ('80 to 160 px', (sizes >= 80) & (sizes < 160)), ('over 160 px', sizes >= 160)):
+    print(
+        f'found {found.mean():.1%} of {len(found)}; right side {np.mean(sides):.1%}; '
+        f'median keypoint error {np.median(errors):.3f} hand sizes'
+    )
+    for name, chosen in (
+        ('holding', held),
+        ('free', ~held),
+        ('under 80 px', sizes < 80),
+        ('80 to 160 px', (sizes >= 80) & (sizes < 160)),
+        ('over 160 px', sizes >= 160),
+    ):
         if chosen.any():
             print(f'  {name}: {found[chosen].mean():.1%} of {chosen.sum()}')
     (folder / 'found.json').write_text(json.dumps(found.tolist()))
     if missed:
         blank = np.zeros_like(missed[0])
         missed += [blank] * (-len(missed) % 6)
-        cv2.imwrite(str(folder / 'missed.png'), np.vstack([np.hstack(missed[start:start + 6])
-                                                           for start in range(0, len(missed), 6)]))
+        cv2.imwrite(
+            str(folder / 'missed.png'),
+            np.vstack([np.hstack(missed[start : start + 6]) for start in range(0, len(missed), 6)]),
+        )
 
 
 if __name__ == '__main__':

@@ -15,8 +15,17 @@ from pathlib import Path
 import psutil
 
 _ROOT = Path(__file__).parents[1]
-_PACKAGES = ('numpy', 'scipy', 'opencv-python-headless', 'openvino', 'onnxruntime', 'torch', 'open3d', 'tensorrt',
-             'ros-rclpy')
+_PACKAGES = (
+    'numpy',
+    'scipy',
+    'opencv-python-headless',
+    'openvino',
+    'onnxruntime',
+    'torch',
+    'open3d',
+    'tensorrt',
+    'ros-rclpy',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +53,15 @@ def this_machine() -> Machine:
     """Describes the machine that this runs on."""
     release = platform.freedesktop_os_release() if Path('/etc/os-release').is_file() else {}
     return Machine(
-        cpu=_cpu(), cores=len(os.sched_getaffinity(0)), memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
-        gpu=_gpu(), system=release.get('PRETTY_NAME', platform.system()), kernel=platform.release(),
-        python=platform.python_version(), versions=dict(filter(None, map(_version, _PACKAGES))))
+        cpu=_cpu(),
+        cores=len(os.sched_getaffinity(0)),
+        memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
+        gpu=_gpu(),
+        system=release.get('PRETTY_NAME', platform.system()),
+        kernel=platform.release(),
+        python=platform.python_version(),
+        versions=dict(filter(None, map(_version, _PACKAGES))),
+    )
 
 
 def commit() -> str:

@@ -19,8 +19,8 @@ from hoi_ros.engines import load_engine
 from hoi_ros.resources import models_dir
 from training.export.onnx_export import export_onnx
 from training.networks.reconstruction import COMPACT
-from training.networks.reconstruction import PAPER
 from training.networks.reconstruction import FinalReconstruction
+from training.networks.reconstruction import PAPER
 from training.networks.reconstruction import ReconstructionNet
 
 NETWORKS = ('depth_pose', 'hand_finder', 'reconstruction')
@@ -46,8 +46,13 @@ def measure(seconds: float) -> dict[str, NetworkSpeed]:
         for name, config in AT_256.items():
             network = FinalReconstruction(ReconstructionNet(config).eval())
             image = torch.zeros(1, 3, config.size, config.size)
-            export_onnx(network, {'image': image}, network.outputs, Path(made) / name,
-                        {'name': name, 'licence': 'Apache-2.0', 'data': 'none: untrained'})
+            export_onnx(
+                network,
+                {'image': image},
+                network.outputs,
+                Path(made) / name,
+                {'name': name, 'licence': 'Apache-2.0', 'data': 'none: untrained'},
+            )
             speeds[name] = network_speed(Path(made) / name, share)
     return speeds
 
@@ -58,14 +63,21 @@ def network_speed(folder: Path, seconds: float) -> NetworkSpeed:
     rng = np.random.default_rng(0)
     inputs = {spec.name: rng.uniform(-1, 1, spec.shape).astype(spec.dtype) for spec in card.inputs}
     with load_engine(folder) as chosen, load_engine(folder, 'pytorch') as pytorch:
-        session = onnxruntime.InferenceSession(str(card.verified_model(folder)),
-                                               providers=['CPUExecutionProvider'])
+        session = onnxruntime.InferenceSession(str(card.verified_model(folder)), providers=['CPUExecutionProvider'])
         calls: dict[str, Callable[[int], object]] = {
             chosen.backend: lambda number: chosen(**inputs),
             'pytorch': lambda number: pytorch(**inputs),
-            'onnxruntime': lambda number: session.run(None, inputs)}
+            'onnxruntime': lambda number: session.run(None, inputs),
+        }
         times = time_in_turns(calls, seconds / len(calls))
         spreads = {backend: Spread.of(taken) for backend, taken in times.items()}
         engine = spreads[chosen.backend]
-        return NetworkSpeed(chosen.backend, engine, {
-            backend: spread.p50_ms / engine.p50_ms for backend, spread in spreads.items() if backend != chosen.backend})
+        return NetworkSpeed(
+            chosen.backend,
+            engine,
+            {
+                backend: spread.p50_ms / engine.p50_ms
+                for backend, spread in spreads.items()
+                if backend != chosen.backend
+            },
+        )

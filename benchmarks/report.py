@@ -17,55 +17,103 @@ RESULTS = Path(__file__).parent / 'results'
 
 # What the table shows: the text, where the numbers are in the results, and how they are written.
 _ROWS = (
-    ('depth 640×480 → mesh, hand followed, p50 / p99',
-     ('stage.one hand.total.p50_ms', 'stage.one hand.total.p99_ms'), '{:.1f} / {:.1f} ms'),
-    ('— first frame (hand to be found)',
-     ('stage.one hand, first frame.total.p50_ms', 'stage.one hand, first frame.total.p99_ms'), '{:.1f} / {:.1f} ms'),
+    (
+        'depth 640×480 → mesh, hand followed, p50 / p99',
+        ('stage.one hand.total.p50_ms', 'stage.one hand.total.p99_ms'),
+        '{:.1f} / {:.1f} ms',
+    ),
+    (
+        '— first frame (hand to be found)',
+        ('stage.one hand, first frame.total.p50_ms', 'stage.one hand, first frame.total.p99_ms'),
+        '{:.1f} / {:.1f} ms',
+    ),
     ('— two hands followed', ('stage.two hands.total.p50_ms', 'stage.two hands.total.p99_ms'), '{:.1f} / {:.1f} ms'),
     ('— no hand in view', ('stage.no hand.total.p50_ms', 'stage.no hand.total.p99_ms'), '{:.1f} / {:.1f} ms'),
     ('pose network alone, p50', ('networks.depth_pose.engine.p50_ms',), '{:.2f} ms'),
-    ('— the same network in PyTorch, in ONNX Runtime',
-     ('networks.depth_pose.peers.pytorch', 'networks.depth_pose.peers.onnxruntime'), '{:.1f}×, {:.1f}× as long'),
+    (
+        '— the same network in PyTorch, in ONNX Runtime',
+        ('networks.depth_pose.peers.pytorch', 'networks.depth_pose.peers.onnxruntime'),
+        '{:.1f}×, {:.1f}× as long',
+    ),
     ('hand finder alone, p50', ('networks.hand_finder.engine.p50_ms',), '{:.2f} ms'),
-    ('— the same network in PyTorch, in ONNX Runtime',
-     ('networks.hand_finder.peers.pytorch', 'networks.hand_finder.peers.onnxruntime'), '{:.1f}×, {:.1f}× as long'),
-    ('camera to topic over DDS at 30 Hz, p50 / p99',
-     ('topics.traffic.latency_p50_ms', 'topics.traffic.latency_p99_ms'), '{:.1f} / {:.1f} ms'),
-    ('— frames dropped in so many seconds', ('topics.traffic.dropped', 'topics.traffic.frames_in', 'topics.seconds'),
-     '{:.0f} of {:.0f} in {:.0f} s'),
+    (
+        '— the same network in PyTorch, in ONNX Runtime',
+        ('networks.hand_finder.peers.pytorch', 'networks.hand_finder.peers.onnxruntime'),
+        '{:.1f}×, {:.1f}× as long',
+    ),
+    (
+        'camera to topic over DDS at 30 Hz, p50 / p99',
+        ('topics.traffic.latency_p50_ms', 'topics.traffic.latency_p99_ms'),
+        '{:.1f} / {:.1f} ms',
+    ),
+    (
+        '— frames dropped in so many seconds',
+        ('topics.traffic.dropped', 'topics.traffic.frames_in', 'topics.seconds'),
+        '{:.0f} of {:.0f} in {:.0f} s',
+    ),
     ('— processor time of the node', ('topics.cpu_cores',), '{:.2f} cores'),
-    ('camera at 120 Hz: frames in → out', ('overload.traffic.input_hz', 'overload.traffic.output_hz'),
-     '{:.0f} → {:.0f} Hz'),
-    ('— latency p50, first third → last third',
-     ('overload.traffic.first_third_p50_ms', 'overload.traffic.last_third_p50_ms'), '{:.1f} → {:.1f} ms'),
+    (
+        'camera at 120 Hz: frames in → out',
+        ('overload.traffic.input_hz', 'overload.traffic.output_hz'),
+        '{:.0f} → {:.0f} Hz',
+    ),
+    (
+        '— latency p50, first third → last third',
+        ('overload.traffic.first_third_p50_ms', 'overload.traffic.last_third_p50_ms'),
+        '{:.1f} → {:.1f} ms',
+    ),
     ('node memory', ('topics.memory_mb',), '{:.0f} MB'),
     ('node configure + activate', ('topics.start_s',), '{:.1f} s'),
     ('reconstruction network alone, p50', ('networks.reconstruction.engine.p50_ms',), '{:.1f} ms'),
-    ('— the same network in PyTorch, in ONNX Runtime',
-     ('networks.reconstruction.peers.pytorch', 'networks.reconstruction.peers.onnxruntime'),
-     '{:.1f}×, {:.1f}× as long'),
+    (
+        '— the same network in PyTorch, in ONNX Runtime',
+        ('networks.reconstruction.peers.pytorch', 'networks.reconstruction.peers.onnxruntime'),
+        '{:.1f}×, {:.1f}× as long',
+    ),
     ('— for crops of 256×256 pixels', ('networks.reconstruction at 256.engine.p50_ms',), '{:.1f} ms'),
     ("— of the paper's size, 256×256 pixels", ('networks.reconstruction of the paper.engine.p50_ms',), '{:.1f} ms'),
-    ('RGB and depth 640×480 → hand and object, hand followed, p50 / p99',
-     ('reconstruction_stage.one hand.total.p50_ms', 'reconstruction_stage.one hand.total.p99_ms'),
-     '{:.1f} / {:.1f} ms'),
-    ('— first frame (hand to be found)',
-     ('reconstruction_stage.one hand, first frame.total.p50_ms',
-      'reconstruction_stage.one hand, first frame.total.p99_ms'), '{:.1f} / {:.1f} ms'),
-    ('— two hands followed',
-     ('reconstruction_stage.two hands.total.p50_ms', 'reconstruction_stage.two hands.total.p99_ms'),
-     '{:.1f} / {:.1f} ms'),
-    ('— no hand in view',
-     ('reconstruction_stage.no hand.total.p50_ms', 'reconstruction_stage.no hand.total.p99_ms'), '{:.1f} / {:.1f} ms'),
-    ('RGB-D camera to hands and objects over DDS at 30 Hz, p50 / p99',
-     ('reconstruction_topics.traffic.latency_p50_ms', 'reconstruction_topics.traffic.latency_p99_ms'),
-     '{:.1f} / {:.1f} ms'),
-    ('— frames dropped in so many seconds',
-     ('reconstruction_topics.traffic.dropped', 'reconstruction_topics.traffic.frames_in',
-      'reconstruction_topics.seconds'), '{:.0f} of {:.0f} in {:.0f} s'),
-    ('— latency p50, first third → last third',
-     ('reconstruction_topics.traffic.first_third_p50_ms', 'reconstruction_topics.traffic.last_third_p50_ms'),
-     '{:.1f} → {:.1f} ms'),
+    (
+        'RGB and depth 640×480 → hand and object, hand followed, p50 / p99',
+        ('reconstruction_stage.one hand.total.p50_ms', 'reconstruction_stage.one hand.total.p99_ms'),
+        '{:.1f} / {:.1f} ms',
+    ),
+    (
+        '— first frame (hand to be found)',
+        (
+            'reconstruction_stage.one hand, first frame.total.p50_ms',
+            'reconstruction_stage.one hand, first frame.total.p99_ms',
+        ),
+        '{:.1f} / {:.1f} ms',
+    ),
+    (
+        '— two hands followed',
+        ('reconstruction_stage.two hands.total.p50_ms', 'reconstruction_stage.two hands.total.p99_ms'),
+        '{:.1f} / {:.1f} ms',
+    ),
+    (
+        '— no hand in view',
+        ('reconstruction_stage.no hand.total.p50_ms', 'reconstruction_stage.no hand.total.p99_ms'),
+        '{:.1f} / {:.1f} ms',
+    ),
+    (
+        'RGB-D camera to hands and objects over DDS at 30 Hz, p50 / p99',
+        ('reconstruction_topics.traffic.latency_p50_ms', 'reconstruction_topics.traffic.latency_p99_ms'),
+        '{:.1f} / {:.1f} ms',
+    ),
+    (
+        '— frames dropped in so many seconds',
+        (
+            'reconstruction_topics.traffic.dropped',
+            'reconstruction_topics.traffic.frames_in',
+            'reconstruction_topics.seconds',
+        ),
+        '{:.0f} of {:.0f} in {:.0f} s',
+    ),
+    (
+        '— latency p50, first third → last third',
+        ('reconstruction_topics.traffic.first_third_p50_ms', 'reconstruction_topics.traffic.last_third_p50_ms'),
+        '{:.1f} → {:.1f} ms',
+    ),
     ('— processor time of the node', ('reconstruction_topics.cpu_cores',), '{:.2f} cores'),
     ('— node memory', ('reconstruction_topics.memory_mb',), '{:.0f} MB'),
     ('— node configure + activate', ('reconstruction_topics.start_s',), '{:.1f} s'),
@@ -73,8 +121,9 @@ _ROWS = (
 )
 
 
-def save(name: str, machine: Machine, part: str, measured: Mapping[str, object], figures: Any,
-         folder: Path = RESULTS) -> Path:
+def save(
+    name: str, machine: Machine, part: str, measured: Mapping[str, object], figures: Any, folder: Path = RESULTS
+) -> Path:
     """Puts one part into `folder`/`name`.json; the other parts in it stay.
 
     Args:

@@ -17,12 +17,12 @@ from benchmarks.timing import Clock
 from benchmarks.timing import Spread
 from benchmarks.timing import time_calls
 from hoi_ros.camera import Pinhole
-from hoi_ros.camera.sensor import SensorModel
-from hoi_ros.camera.simulated import SimulatedCamera
-from hoi_ros.camera.simulated_grasp import Can
-from hoi_ros.camera.simulated_grasp import Solid
-from hoi_ros.camera.simulated_hand import HandMotion
 from hoi_ros.hand import HandModel
+from hoi_ros.simulation.camera import SimulatedCamera
+from hoi_ros.simulation.hand_motion import HandMotion
+from hoi_ros.simulation.held_solid import Can
+from hoi_ros.simulation.held_solid import Solid
+from hoi_ros.simulation.sensor import SensorModel
 from hoi_ros.stages.depth_pose import DepthPoseStage
 from hoi_ros.stages.reconstruction import ReconstructionStage
 
@@ -64,8 +64,9 @@ class StageSpeed:
     hands_a_frame: float
 
 
-def stage_speed(stage: Stage[Frame], frames: Sequence[Frame], seconds: float, tracking: bool,
-                clock: Clock = time.perf_counter) -> StageSpeed:
+def stage_speed(
+    stage: Stage[Frame], frames: Sequence[Frame], seconds: float, tracking: bool, clock: Clock = time.perf_counter
+) -> StageSpeed:
     """Times a stage on frames shown over and over at 30 Hz.
 
     Args:
@@ -96,8 +97,10 @@ def simulated_frames(sides: Sequence[str], count: int, solid: Solid | None = Non
     """The first frames of a simulated camera at 30 Hz, its depth with a real camera's noise; each hand holds the solid
     where there is one."""
     model = HandModel.load()
-    motions = [HandMotion(model, side, aside=_ASIDE[side] if len(sides) > 1 else 0.0, solid=solid)
-               for side in sides or ('right',)]
+    motions = [
+        HandMotion(model, side, aside=_ASIDE[side] if len(sides) > 1 else 0.0, solid=solid)
+        for side in sides or ('right',)
+    ]
     simulated = SimulatedCamera(CAMERA, motions, SensorModel())
     frames = []
     for index in range(count):
@@ -139,8 +142,9 @@ class _WithDepth:
         return self._stage(frame.colour, camera, stamp, depth=frame.depth)
 
 
-def _measure(stage: Stage[Any], frames_of: Callable[[Sequence[str]], Sequence[Any]],
-             seconds: float) -> dict[str, StageSpeed]:
+def _measure(
+    stage: Stage[Any], frames_of: Callable[[Sequence[str]], Sequence[Any]], seconds: float
+) -> dict[str, StageSpeed]:
     share = seconds / (len(_SIDES) + 1)
     results = {}
     for name, sides in _SIDES.items():

@@ -35,8 +35,13 @@ class Spread:
         return cls(len(seconds), float(p50), float(p99))
 
 
-def time_calls(call: Callable[[int], object], seconds: float, prepare: Callable[[int], object] | None = None,
-               warm_up: int = 5, clock: Clock = time.perf_counter) -> list[float]:
+def time_calls(
+    call: Callable[[int], object],
+    seconds: float,
+    prepare: Callable[[int], object] | None = None,
+    warm_up: int = 5,
+    clock: Clock = time.perf_counter,
+) -> list[float]:
     """Calls again and again for a while.
 
     Args:
@@ -64,8 +69,9 @@ def time_calls(call: Callable[[int], object], seconds: float, prepare: Callable[
     return times
 
 
-def time_in_turns(calls: dict[str, Callable[[int], object]], seconds: float, turns: int = 5,
-                  clock: Clock = time.perf_counter) -> dict[str, list[float]]:
+def time_in_turns(
+    calls: dict[str, Callable[[int], object]], seconds: float, turns: int = 5, clock: Clock = time.perf_counter
+) -> dict[str, list[float]]:
     """Times several calls in the same stretch of time, so that what else the machine does hits all alike.
 
     Args:

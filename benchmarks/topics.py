@@ -7,11 +7,11 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from hoi_ros.nodes.recording import Traffic
-from hoi_ros.nodes.recording import traffic_of
-from hoi_ros.nodes.session import Session
-from hoi_ros.nodes.session import SIMULATED_CAMERA
-from hoi_ros.replay import STAGES
+from hoi_ros.playback.recording import Traffic
+from hoi_ros.playback.recording import traffic_of
+from hoi_ros.playback.replay import STAGES
+from hoi_ros.playback.session import Session
+from hoi_ros.playback.session import SIMULATED_CAMERA
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +30,9 @@ class TopicFigures:
     """From starting the process to the node's appearance in ROS."""
 
 
-def measure(stage: str, camera_hz: float, seconds: float, logs: Path,
-            say: Callable[[str], None] = print) -> TopicFigures:
+def measure(
+    stage: str, camera_hz: float, seconds: float, logs: Path, say: Callable[[str], None] = print
+) -> TopicFigures:
     """Runs the simulated camera and a stage's node and listens; a hand holds a can where the stage sees objects.
 
     Raises:
@@ -43,5 +44,6 @@ def measure(stage: str, camera_hz: float, seconds: float, logs: Path,
         start = session.start_stage()
         session.start_camera()
         recording = session.record(seconds)
-    return TopicFigures(camera_hz, seconds, traffic_of(recording), recording.memory_mb, recording.cpu, start.ready_s,
-                        start.process_s)
+    return TopicFigures(
+        camera_hz, seconds, traffic_of(recording), recording.memory_mb, recording.cpu, start.ready_s, start.process_s
+    )

@@ -25,9 +25,7 @@ def models_dir() -> Path:
     if override:
         folder = Path(override).expanduser()
         if not folder.is_dir():
-            raise ResourceError(
-                f'HOI_ROS_MODELS is {override!r}, which is no folder: unset it or mend the path.'
-            )
+            raise ResourceError(f'HOI_ROS_MODELS is {override!r}, which is no folder: unset it or mend the path.')
         return folder
     return _folder('models', 'HOI_ROS_MODELS')
 
@@ -50,6 +48,4 @@ def _folder(name: str, variable: str | None = None) -> Path:
             return candidate
     tried = ', '.join(str(candidate) for candidate in candidates)
     mend = f', or set {variable}' if variable else ''
-    raise ResourceError(
-        f"hoi_ros has no {name} folder (tried {tried}): source the install's setup file{mend}."
-    )
+    raise ResourceError(f"hoi_ros has no {name} folder (tried {tried}): source the install's setup file{mend}.")

@@ -4,9 +4,8 @@
 ros2 launch hoi_ros depth_pose.launch.py camera:=sim rviz:=true
 """
 
+from hoi_ros.launching.stage_launch import stage_launch
 from launch import LaunchDescription
-
-from hoi_ros.nodes.stage_launch import stage_launch
 
 
 def generate_launch_description() -> LaunchDescription:

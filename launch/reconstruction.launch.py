@@ -5,9 +5,8 @@ request. Without a depth topic the node works on the colours alone.
 ros2 launch hoi_ros reconstruction.launch.py camera:=sim rviz:=true
 """
 
+from hoi_ros.launching.stage_launch import stage_launch
 from launch import LaunchDescription
-
-from hoi_ros.nodes.stage_launch import stage_launch
 
 
 def generate_launch_description() -> LaunchDescription:

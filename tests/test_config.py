@@ -60,7 +60,4 @@ def test_a_node_takes_its_parameters_from_a_file(name: str, tmp_path):
     changed = tmp_path / f'{name}.yaml'
     changed.write_text(yaml.safe_dump(content))
     for namespace in ('/', '/robot'):
-        assert (
-            parameters(name, '--params-file', str(changed), '-r', f'__ns:={namespace}')['output_qos.depth']
-            == 7
-        )
+        assert parameters(name, '--params-file', str(changed), '-r', f'__ns:={namespace}')['output_qos.depth'] == 7

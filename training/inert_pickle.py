@@ -47,8 +47,11 @@ _CHUMPY, _SELECT = _kind('chumpy'), _kind('select')
 
 # All that a pickle may name, as Python 2 and 3, old and new NumPy and SciPy write it.
 _ADMITTED: dict[tuple[str, str], type[_Record]] = {
-    **{(f'numpy.{core}.multiarray', name): kind
-       for core in ('core', '_core') for name, kind in (('_reconstruct', _ARRAY), ('scalar', _SCALAR))},
+    **{
+        (f'numpy.{core}.multiarray', name): kind
+        for core in ('core', '_core')
+        for name, kind in (('_reconstruct', _ARRAY), ('scalar', _SCALAR))
+    },
     ('numpy', 'ndarray'): _OTHER,
     ('numpy', 'dtype'): _DTYPE,
     ('scipy.sparse.csc', 'csc_matrix'): _SPARSE_COLUMNS,
@@ -59,8 +62,7 @@ _ADMITTED: dict[tuple[str, str], type[_Record]] = {
     ('chumpy.reordering', 'Select'): _SELECT,
     ('_codecs', 'encode'): _BYTES,
     **{(module, '_reconstructor'): _REBUILT for module in ('copy_reg', 'copyreg')},
-    **{(module, name): _OTHER
-       for module in ('__builtin__', 'builtins') for name in ('object', 'set', 'frozenset')},
+    **{(module, name): _OTHER for module in ('__builtin__', 'builtins') for name in ('object', 'set', 'frozenset')},
 }
 
 
@@ -68,8 +70,10 @@ class _InertUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> type[_Record]:
         admitted = _ADMITTED.get((module, name))
         if admitted is None:
-            raise PickleError(f'refused, and nothing run: it asks for {module}.{name}, which no array needs; '
-                              'take the file of the original download')
+            raise PickleError(
+                f'refused, and nothing run: it asks for {module}.{name}, which no array needs; '
+                'take the file of the original download'
+            )
         return admitted
 
 

@@ -77,23 +77,33 @@ class CameraCalibration:
     def __post_init__(self) -> None:
         camera, label = self.camera, self.name or 'the camera'
         if camera.width <= 0 or camera.height <= 0:
-            raise CalibrationError(f'{label}: calibrated at {camera.width}x{camera.height} pixels, expected at least '
-                                   '1x1: calibrate the camera again')
+            raise CalibrationError(
+                f'{label}: calibrated at {camera.width}x{camera.height} pixels, expected at least '
+                '1x1: calibrate the camera again'
+            )
         if not all(map(math.isfinite, (camera.fx, camera.fy, camera.cx, camera.cy))) or min(camera.fx, camera.fy) <= 0:
-            raise CalibrationError(f'{label}: focal lengths ({camera.fx}, {camera.fy}) and principal point '
-                                   f'({camera.cx}, {camera.cy}), expected finite numbers and focal lengths above 0: '
-                                   'calibrate the camera again')
+            raise CalibrationError(
+                f'{label}: focal lengths ({camera.fx}, {camera.fy}) and principal point '
+                f'({camera.cx}, {camera.cy}), expected finite numbers and focal lengths above 0: '
+                'calibrate the camera again'
+            )
         if self.distortion_model not in DISTORTION_MODELS:
             known = ', '.join(filter(None, DISTORTION_MODELS))
-            raise CalibrationError(f'{label}: distortion model {self.distortion_model!r}, expected {known}: undistort '
-                                   'the images before, or calibrate with one of these')
+            raise CalibrationError(
+                f'{label}: distortion model {self.distortion_model!r}, expected {known}: undistort '
+                'the images before, or calibrate with one of these'
+            )
         allowed = DISTORTION_MODELS[self.distortion_model]
         if len(self.distortion) not in allowed:
-            raise CalibrationError(f'{label}: {len(self.distortion)} coefficients for the distortion model '
-                                   f'{self.distortion_model!r}, expected {" or ".join(map(str, allowed))}')
+            raise CalibrationError(
+                f'{label}: {len(self.distortion)} coefficients for the distortion model '
+                f'{self.distortion_model!r}, expected {" or ".join(map(str, allowed))}'
+            )
         if not all(map(math.isfinite, self.distortion)):
-            raise CalibrationError(f'{label}: distortion coefficients {list(self.distortion)}, expected finite '
-                                   'numbers: calibrate the camera again')
+            raise CalibrationError(
+                f'{label}: distortion coefficients {list(self.distortion)}, expected finite '
+                'numbers: calibrate the camera again'
+            )
 
     @property
     def distorted(self) -> bool:
@@ -112,9 +122,11 @@ class CameraCalibration:
             return self
         # A driver that halves an odd size rounds: one pixel either way is the same shape.
         if width <= 0 or abs(height - camera.height * width / camera.width) > 1:
-            raise CameraSizeError(f'{self.name or "the camera"}: the image is {width}x{height} pixels, the calibration '
-                                  f'{camera.width}x{camera.height}, which is of another shape: give the camera_info '
-                                  'that belongs to this image')
+            raise CameraSizeError(
+                f'{self.name or "the camera"}: the image is {width}x{height} pixels, the calibration '
+                f'{camera.width}x{camera.height}, which is of another shape: give the camera_info '
+                'that belongs to this image'
+            )
         return dataclasses.replace(self, camera=camera.scaled(width, height))
 
 
@@ -131,13 +143,15 @@ def load_camera_yaml(path: str | Path) -> CameraCalibration:
     try:
         fields = yaml.safe_load(path.read_text(encoding='utf-8'))
     except OSError as error:
-        raise CalibrationError(f'{path}: cannot be read ({error.strerror}): give a ROS camera calibration '
-                               'file') from error
+        raise CalibrationError(
+            f'{path}: cannot be read ({error.strerror}): give a ROS camera calibration file'
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CalibrationError(f'{path}: no readable YAML ({error})') from error
     if not isinstance(fields, Mapping):
-        raise CalibrationError(f'{path}: holds a {type(fields).__name__}, expected the mapping of a ROS camera '
-                               'calibration file')
+        raise CalibrationError(
+            f'{path}: holds a {type(fields).__name__}, expected the mapping of a ROS camera calibration file'
+        )
     width, height = (_entry(fields, name, path) for name in ('image_width', 'image_height'))
     if not (isinstance(width, int) and isinstance(height, int)):
         raise CalibrationError(f'{path}: image_width {width!r} and image_height {height!r}, expected whole numbers')
@@ -145,8 +159,14 @@ def load_camera_yaml(path: str | Path) -> CameraCalibration:
     if len(matrix) != 9:
         raise CalibrationError(f'{path}: camera_matrix has {len(matrix)} numbers, expected 9')
     distortion = _numbers(fields, 'distortion_coefficients', path)
-    return _calibration(str(fields.get('camera_name') or path), width, height, matrix,
-                        str(_entry(fields, 'distortion_model', path)), distortion)
+    return _calibration(
+        str(fields.get('camera_name') or path),
+        width,
+        height,
+        matrix,
+        str(_entry(fields, 'distortion_model', path)),
+        distortion,
+    )
 
 
 def calibration_of(info: CameraInfoFields, image_width: int, image_height: int, name: str = '') -> CameraCalibration:
@@ -170,19 +190,25 @@ def calibration_of(info: CameraInfoFields, image_width: int, image_height: int, 
     camera, roi = calibration.camera, info.roi
     columns, rows = roi.width or camera.width, roi.height or camera.height
     if roi.x_offset + columns > camera.width or roi.y_offset + rows > camera.height:
-        raise CalibrationError(f'{calibration.name}: the region of interest {columns}x{rows} at ({roi.x_offset}, '
-                               f'{roi.y_offset}) leaves the image of {camera.width}x{camera.height} pixels')
+        raise CalibrationError(
+            f'{calibration.name}: the region of interest {columns}x{rows} at ({roi.x_offset}, '
+            f'{roi.y_offset}) leaves the image of {camera.width}x{camera.height} pixels'
+        )
     across, down = max(info.binning_x, 1), max(info.binning_y, 1)
-    window = camera.window(roi.x_offset - 0.5, roi.y_offset - 0.5, columns, rows,
-                           max(columns // across, 1), max(rows // down, 1))
+    window = camera.window(
+        roi.x_offset - 0.5, roi.y_offset - 0.5, columns, rows, max(columns // across, 1), max(rows // down, 1)
+    )
     return dataclasses.replace(calibration, camera=window).for_image(image_width, image_height)
 
 
-def _calibration(name: str, width: int, height: int, matrix: Sequence[float], model: str,
-                 distortion: Sequence[float]) -> CameraCalibration:
+def _calibration(
+    name: str, width: int, height: int, matrix: Sequence[float], model: str, distortion: Sequence[float]
+) -> CameraCalibration:
     if matrix[0] == 0:
-        raise UncalibratedError(f'{name}: the camera is not calibrated (k[0] is 0): calibrate it, for example with '
-                                '`ros2 run camera_calibration cameracalibrator`')
+        raise UncalibratedError(
+            f'{name}: the camera is not calibrated (k[0] is 0): calibrate it, for example with '
+            '`ros2 run camera_calibration cameracalibrator`'
+        )
     camera = Pinhole(width, height, float(matrix[0]), float(matrix[4]), float(matrix[2]), float(matrix[5]))
     return CameraCalibration(camera, model, tuple(map(float, distortion)), name)
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from hoi_ros.camera.image_buffer import Buffer
-from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.image_buffer import decompress
+from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.image_buffer import pixel_view
 
 __all__ = ['COLOUR_ENCODINGS', 'ColourEncoding', 'ImageFormatError', 'decode_colour', 'decode_compressed_colour']
@@ -34,8 +34,9 @@ COLOUR_ENCODINGS = {
 }
 
 
-def decode_colour(buffer: Buffer, encoding: str, width: int, height: int, step: int,
-                  is_bigendian: bool = False) -> np.ndarray:
+def decode_colour(
+    buffer: Buffer, encoding: str, width: int, height: int, step: int, is_bigendian: bool = False
+) -> np.ndarray:
     """The colours of a sensor_msgs/Image.
 
     Args:
@@ -53,8 +54,10 @@ def decode_colour(buffer: Buffer, encoding: str, width: int, height: int, step: 
         ImageFormatError: unknown encoding, no pixels, step too small, or data missing.
     """
     if encoding not in COLOUR_ENCODINGS:
-        raise ImageFormatError(f'the encoding {encoding!r} is no colour encoding read here, expected '
-                               f'{", ".join(COLOUR_ENCODINGS)}: set the camera driver\'s colour format')
+        raise ImageFormatError(
+            f'the encoding {encoding!r} is no colour encoding read here, expected '
+            f"{', '.join(COLOUR_ENCODINGS)}: set the camera driver's colour format"
+        )
     traits = COLOUR_ENCODINGS[encoding]
     pixels = pixel_view(buffer, encoding, np.dtype(np.uint8), traits.channels, width, height, step, is_bigendian)
     if traits.to_rgb is None:

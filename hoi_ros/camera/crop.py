@@ -62,8 +62,13 @@ class CubeCrop:
         linear = half[:, None] * self._axes * (2 / size)
         first = middle + half * (self._axes @ np.full(2, 1 / size - 1))
         # Nearest neighbour: an average of two surfaces would be a surface that is not there.
-        return cv2.warpAffine(image, np.column_stack([linear, first]), (size, size),
-                              flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=0)
+        return cv2.warpAffine(
+            image,
+            np.column_stack([linear, first]),
+            (size, size),
+            flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+            borderValue=0,
+        )
 
     def cut(self, depth: np.ndarray, size: int) -> np.ndarray:
         """Cuts the cube out of a depth image.

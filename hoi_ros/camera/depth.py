@@ -10,12 +10,18 @@ import cv2
 import numpy as np
 
 from hoi_ros.camera.image_buffer import Buffer
-from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.image_buffer import decompress
+from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.image_buffer import pixel_view
 
-__all__ = ['DEPTH_ENCODINGS', 'DepthEncoding', 'ImageFormatError', 'decode_compressed_depth', 'decode_depth',
-           'metric_depth']
+__all__ = [
+    'DEPTH_ENCODINGS',
+    'DepthEncoding',
+    'ImageFormatError',
+    'decode_compressed_depth',
+    'decode_depth',
+    'metric_depth',
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +44,9 @@ _COMPRESSED_HEADER = struct.Struct('<iff')
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 
 
-def decode_depth(buffer: Buffer, encoding: str, width: int, height: int, step: int,
-                 is_bigendian: bool = False) -> np.ndarray:
+def decode_depth(
+    buffer: Buffer, encoding: str, width: int, height: int, step: int, is_bigendian: bool = False
+) -> np.ndarray:
     """The depth of a sensor_msgs/Image.
 
     Args:
@@ -76,25 +83,31 @@ def decode_compressed_depth(data: Buffer, format: str) -> np.ndarray:
     """
     encoding, _, compression = (part.strip() for part in format.partition(';'))
     if 'rvl' in compression.lower():
-        raise ImageFormatError(f'depth of format {format!r} is RVL-compressed, expected PNG: set the publisher\'s '
-                               'compressedDepth format to png')
+        raise ImageFormatError(
+            f"depth of format {format!r} is RVL-compressed, expected PNG: set the publisher's "
+            'compressedDepth format to png'
+        )
     traits = _traits(encoding if compression else '16UC1')
     raw = bytes(data)
     header = None
     if 'compressedDepth' in compression and not raw.startswith(_PNG_SIGNATURE):
         if len(raw) < _COMPRESSED_HEADER.size:
-            raise ImageFormatError(f'compressedDepth holds {len(raw)} bytes, expected a header of '
-                                   f'{_COMPRESSED_HEADER.size} and a PNG file: its data is truncated')
+            raise ImageFormatError(
+                f'compressedDepth holds {len(raw)} bytes, expected a header of '
+                f'{_COMPRESSED_HEADER.size} and a PNG file: its data is truncated'
+            )
         header = _COMPRESSED_HEADER.unpack_from(raw)
-        raw = raw[_COMPRESSED_HEADER.size:]
+        raw = raw[_COMPRESSED_HEADER.size :]
     pixels = decompress(raw, format, cv2.IMREAD_UNCHANGED)
     if traits.dtype != np.float32:
         return metric_depth(_single_channel(pixels, format), traits.metres)
     if pixels.dtype == np.float32:
         return metric_depth(_single_channel(pixels, format), traits.metres)
     if header is None:
-        raise ImageFormatError(f'depth of format {format!r} lacks the compressedDepth header that says how its '
-                               'numbers map to metres: publish it through compressed_depth_image_transport')
+        raise ImageFormatError(
+            f'depth of format {format!r} lacks the compressedDepth header that says how its '
+            'numbers map to metres: publish it through compressed_depth_image_transport'
+        )
     # REP 118 floats travel as quantised inverse depth: q = a / z + b.
     _, scale, offset = header
     inverse = _single_channel(pixels, format).astype(np.float32)
@@ -122,14 +135,18 @@ def _traits(encoding: str) -> DepthEncoding:
     if encoding in DEPTH_ENCODINGS:
         return DEPTH_ENCODINGS[encoding]
     if encoding.startswith('8') or encoding in ('mono8', 'rgb8', 'bgr8', 'rgba8', 'bgra8'):
-        raise ImageFormatError(f'the encoding {encoding!r} has 8 bits a channel and holds no metric depth, expected '
-                               f'{known}: subscribe to the raw depth topic, not to a picture of it')
+        raise ImageFormatError(
+            f'the encoding {encoding!r} has 8 bits a channel and holds no metric depth, expected '
+            f'{known}: subscribe to the raw depth topic, not to a picture of it'
+        )
     raise ImageFormatError(f'the encoding {encoding!r} is no depth encoding, expected {known}: check the depth topic')
 
 
 def _single_channel(pixels: np.ndarray, format: str) -> np.ndarray:
     if pixels.ndim != 2 or pixels.dtype.itemsize == 1:
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-        raise ImageFormatError(f'depth of format {format!r} decodes to {channels} channel(s) of {pixels.dtype}, '
-                               'expected one of 16 bits: JPEG and 8-bit PNG lose the depth')
+        raise ImageFormatError(
+            f'depth of format {format!r} decodes to {channels} channel(s) of {pixels.dtype}, '
+            'expected one of 16 bits: JPEG and 8-bit PNG lose the depth'
+        )
     return pixels

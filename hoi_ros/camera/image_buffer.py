@@ -13,8 +13,16 @@ class ImageFormatError(ValueError):
     """An image cannot be read as what it says it is."""
 
 
-def pixel_view(buffer: Buffer, encoding: str, dtype: np.dtype, channels: int, width: int, height: int,
-               step: int, is_bigendian: bool) -> np.ndarray:
+def pixel_view(
+    buffer: Buffer,
+    encoding: str,
+    dtype: np.dtype,
+    channels: int,
+    width: int,
+    height: int,
+    step: int,
+    is_bigendian: bool,
+) -> np.ndarray:
     """The pixels of an uncompressed image message, without copying them.
 
     Args:
@@ -37,12 +45,16 @@ def pixel_view(buffer: Buffer, encoding: str, dtype: np.dtype, channels: int, wi
         raise ImageFormatError(f'the image is {width}x{height} pixels, expected at least 1x1: check the camera driver')
     pixel = dtype.itemsize * channels
     if step < width * pixel:
-        raise ImageFormatError(f'step is {step} bytes, expected at least {width * pixel} for {width} pixels of '
-                               f'{encoding}: check step, width and encoding')
+        raise ImageFormatError(
+            f'step is {step} bytes, expected at least {width * pixel} for {width} pixels of '
+            f'{encoding}: check step, width and encoding'
+        )
     data = memoryview(buffer).cast('B')
     if data.nbytes < step * height:
-        raise ImageFormatError(f'the image holds {data.nbytes} bytes, expected {step * height} ({height} rows of '
-                               f'{step} bytes): its data is truncated')
+        raise ImageFormatError(
+            f'the image holds {data.nbytes} bytes, expected {step * height} ({height} rows of '
+            f'{step} bytes): its data is truncated'
+        )
     shape, strides = (height, width), (step, pixel)
     if channels > 1:
         shape, strides = (*shape, channels), (*strides, dtype.itemsize)
@@ -70,6 +82,8 @@ def decompress(data: Buffer, format: str, flags: int) -> np.ndarray:
         except cv2.error:
             pass  # a damaged header may ask for more memory than OpenCV grants
     if image is None:
-        raise ImageFormatError(f'the {raw.size} bytes of format {format!r} are no readable PNG, JPEG or TIFF image: '
-                               'the data is empty, truncated, damaged or compressed otherwise')
+        raise ImageFormatError(
+            f'the {raw.size} bytes of format {format!r} are no readable PNG, JPEG or TIFF image: '
+            'the data is empty, truncated, damaged or compressed otherwise'
+        )
     return image

@@ -27,20 +27,29 @@ class Pinhole:
     def project(self, points: np.ndarray) -> np.ndarray:
         """Points (..., 3), metres → pixels (..., 2)."""
         points = np.asarray(points)
-        return np.stack([self.fx * points[..., 0] / points[..., 2] + self.cx,
-                         self.fy * points[..., 1] / points[..., 2] + self.cy], -1)
+        return np.stack(
+            [self.fx * points[..., 0] / points[..., 2] + self.cx, self.fy * points[..., 1] / points[..., 2] + self.cy],
+            -1,
+        )
 
     def unproject(self, pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
         """Pixels (..., 2) at depth z (...), metres → points (..., 3)."""
         pixels, depth = np.asarray(pixels), np.asarray(depth)
-        return np.stack([(pixels[..., 0] - self.cx) / self.fx * depth,
-                         (pixels[..., 1] - self.cy) / self.fy * depth, depth], -1)
+        return np.stack(
+            [(pixels[..., 0] - self.cx) / self.fx * depth, (pixels[..., 1] - self.cy) / self.fy * depth, depth], -1
+        )
 
     def scaled(self, width: int, height: int) -> Pinhole:
         """The same camera with its image resized to width × height."""
         across, down = width / self.width, height / self.height
-        return Pinhole(width, height, self.fx * across, self.fy * down,
-                       (self.cx + 0.5) * across - 0.5, (self.cy + 0.5) * down - 0.5)
+        return Pinhole(
+            width,
+            height,
+            self.fx * across,
+            self.fy * down,
+            (self.cx + 0.5) * across - 0.5,
+            (self.cy + 0.5) * down - 0.5,
+        )
 
     def window(self, left: float, top: float, width: float, height: float, columns: int, rows: int) -> Pinhole:
         """The camera that sees only a window of the image, resampled to columns × rows.
@@ -48,5 +57,11 @@ class Pinhole:
         The window's outline is in pixel-edge coordinates: the whole image is (−0.5, −0.5, width, height).
         """
         across, down = columns / width, rows / height
-        return Pinhole(columns, rows, self.fx * across, self.fy * down,
-                       (self.cx - left) * across - 0.5, (self.cy - top) * down - 0.5)
+        return Pinhole(
+            columns,
+            rows,
+            self.fx * across,
+            self.fy * down,
+            (self.cx - left) * across - 0.5,
+            (self.cy - top) * down - 0.5,
+        )

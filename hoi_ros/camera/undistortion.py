@@ -31,8 +31,9 @@ class Rectifier:
         if calibration.distorted:
             matrix, size = self.camera.matrix, (self.camera.width, self.camera.height)
             maker = cv2.fisheye if _is_fisheye(calibration) else cv2
-            x, y = maker.initUndistortRectifyMap(matrix, _coefficients(calibration), np.eye(3), matrix, size,
-                                                 cv2.CV_32FC1)
+            x, y = maker.initUndistortRectifyMap(
+                matrix, _coefficients(calibration), np.eye(3), matrix, size, cv2.CV_32FC1
+            )
             self._nearest = cv2.convertMaps(x, y, cv2.CV_16SC2, nninterpolation=True)
             self._linear = cv2.convertMaps(x, y, cv2.CV_16SC2)
 
@@ -54,9 +55,11 @@ class Rectifier:
 
     def _remap(self, image: np.ndarray, maps: tuple[np.ndarray, np.ndarray] | None, flags: int) -> np.ndarray:
         if image.shape[:2] != (self.camera.height, self.camera.width):
-            raise ValueError(f'the image is {image.shape[1]}x{image.shape[0]} pixels, expected '
-                             f'{self.camera.width}x{self.camera.height}: make the Rectifier of '
-                             'calibration.for_image(width, height)')
+            raise ValueError(
+                f'the image is {image.shape[1]}x{image.shape[0]} pixels, expected '
+                f'{self.camera.width}x{self.camera.height}: make the Rectifier of '
+                'calibration.for_image(width, height)'
+            )
         if maps is None:
             return image
         return cv2.remap(image, *maps, flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
@@ -82,8 +85,9 @@ def distort_points(calibration: CameraCalibration, pixels: np.ndarray) -> np.nda
         return pixels.copy()
     rays = np.ascontiguousarray(calibration.camera.unproject(pixels, np.ones(pixels.shape[:-1])).reshape(-1, 1, 3))
     projector = cv2.fisheye if _is_fisheye(calibration) else cv2
-    distorted, _ = projector.projectPoints(rays, np.zeros(3), np.zeros(3), calibration.camera.matrix,
-                                           _coefficients(calibration))
+    distorted, _ = projector.projectPoints(
+        rays, np.zeros(3), np.zeros(3), calibration.camera.matrix, _coefficients(calibration)
+    )
     return distorted.reshape(pixels.shape)
 
 

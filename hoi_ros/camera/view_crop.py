@@ -75,8 +75,10 @@ class ViewCrop:
         """So many views about this one, rolled by up to 0.15 rad and a twentieth larger or smaller: what a network
         reads of each errs a little differently."""
         rolls = np.linspace(-_FAN, _FAN, count) if count > 1 else np.zeros(1)
-        return [dataclasses.replace(self, turn=self.turn + roll, side=self.side * math.exp(-roll / 3))
-                for roll in rolls.tolist()]
+        return [
+            dataclasses.replace(self, turn=self.turn + roll, side=self.side * math.exp(-roll / 3))
+            for roll in rolls.tolist()
+        ]
 
     def warp(self, image: np.ndarray, size: int) -> np.ndarray:
         """The square of an image (H, W) or (H, W, C) as (size, size) or (size, size, C); 0 outside of the image."""

@@ -78,17 +78,13 @@ class Card:
                 f'{CARD_FILE}; name such a folder, or restore the file'
             ) from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise CardError(
-                f'{path} is not a YAML file ({error}): restore it, or export the model again'
-            ) from error
+            raise CardError(f'{path} is not a YAML file ({error}): restore it, or export the model again') from error
         if not isinstance(content, dict):
             raise CardError(f'{path} holds {type(content).__name__}, expected a mapping: restore it')
         known = {item.name for item in fields(cls)}
         required = {'name', 'model', 'sha256', 'precision', 'inputs', 'outputs', 'licence', 'data'}
         if wrong := sorted((required - content.keys()) | (content.keys() - known)):
-            raise CardError(
-                f'{path}: missing or unknown fields {wrong}, expected {sorted(known)}: correct it'
-            )
+            raise CardError(f'{path}: missing or unknown fields {wrong}, expected {sorted(known)}: correct it')
         content |= {key: _specs(path, key, content[key]) for key in ('inputs', 'outputs')}
         if Path(content['model']).name != content['model']:
             raise CardError(f'{path}: model is {content["model"]!r}, expected a file name in the same folder')
@@ -100,9 +96,7 @@ class Card:
         for key in ('inputs', 'outputs'):
             content[key] = [spec | {'shape': list(spec['shape'])} for spec in content[key]]
         path = Path(directory) / CARD_FILE
-        path.write_text(
-            yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110), encoding='utf-8'
-        )
+        path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110), encoding='utf-8')
         return path
 
     def verified_model(self, directory: str | Path) -> Path:
@@ -152,9 +146,7 @@ def _specs(path: Path, key: str, entries: Any) -> tuple[TensorSpec, ...]:
             TensorSpec(**{**entry, 'shape': tuple(int(size) for size in entry['shape'])}) for entry in entries
         )
     except (TypeError, KeyError, ValueError) as error:
-        raise CardError(
-            f'{path}: {key} must be a list of {{name, shape, dtype, unit, meaning}} ({error})'
-        ) from error
+        raise CardError(f'{path}: {key} must be a list of {{name, shape, dtype, unit, meaning}} ({error})') from error
     if not specs:
         raise CardError(f'{path}: {key} is empty, expected at least one tensor')
     return specs

@@ -6,13 +6,13 @@ those of cuda.h; device addresses and handles pass as integers.
 """
 
 import ctypes
-from ctypes import POINTER
 from ctypes import c_char_p
 from ctypes import c_int
 from ctypes import c_size_t
 from ctypes import c_uint
 from ctypes import c_uint64
 from ctypes import c_void_p
+from ctypes import POINTER
 from dataclasses import dataclass
 from functools import cache
 

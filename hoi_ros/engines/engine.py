@@ -106,12 +106,9 @@ def _checked(model: Path, spec: TensorSpec, array: NDArray) -> NDArray:
     if not isinstance(array, np.ndarray):
         raise InputError(f'{model}: input {spec.name} is a {type(array).__name__}, expected a NumPy array')
     if array.shape != spec.shape:
-        raise InputError(
-            f'{model}: input {spec.name} has shape {list(array.shape)}, expected {list(spec.shape)}'
-        )
+        raise InputError(f'{model}: input {spec.name} has shape {list(array.shape)}, expected {list(spec.shape)}')
     if array.dtype != spec.dtype:
         raise InputError(
-            f'{model}: input {spec.name} is {array.dtype}, expected {spec.dtype}: use '
-            f'.astype(np.{spec.dtype})'
+            f'{model}: input {spec.name} is {array.dtype}, expected {spec.dtype}: use .astype(np.{spec.dtype})'
         )
     return np.ascontiguousarray(array)

@@ -77,13 +77,9 @@ def cached_engine(directory: Path, key: EngineKey) -> bytes:
     found = facts if isinstance(facts, dict) else {}
     for name, expected in asdict(key).items():
         if found.get(name) != expected:
-            raise StaleEngineError(
-                f'{path} was built for {name} {found.get(name)!r}, here it is {expected!r}'
-            )
+            raise StaleEngineError(f'{path} was built for {name} {found.get(name)!r}, here it is {expected!r}')
     if hashlib.sha256(engine).hexdigest() != found.get('engine_sha256'):
-        raise StaleEngineError(
-            f'{path} is damaged ({len(engine)} bytes, {found.get("engine_bytes")} when built)'
-        )
+        raise StaleEngineError(f'{path} is damaged ({len(engine)} bytes, {found.get("engine_bytes")} when built)')
     return engine
 
 

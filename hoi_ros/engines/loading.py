@@ -5,8 +5,8 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 from typing import get_args
+from typing import Literal
 
 from hoi_ros.engines import cuda_driver
 from hoi_ros.engines.card import Card
@@ -86,8 +86,7 @@ def _preferred(model: Path) -> str:
         if not _missing(backend) and (backend != 'tensorrt' or cuda_driver.first_gpu()):
             return backend
     raise MissingBackendError(
-        f'{model}: no backend is installed: pip install openvino (CPU), tensorrt onnx (NVIDIA '
-        'GPU) or torch onnx'
+        f'{model}: no backend is installed: pip install openvino (CPU), tensorrt onnx (NVIDIA GPU) or torch onnx'
     )
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto
 from onnx import numpy_helper
+from onnx import TensorProto
 
 from hoi_ros.engines.card import TensorSpec
 from hoi_ros.engines.errors import ModelFileError

@@ -99,7 +99,6 @@ class OnnxNetwork:
         attributes = {item.name: _attribute(item) for item in node.attribute}
         return Step(label, operator.function, tuple(inputs), attributes, tuple(node.output), dead)
 
-
     def _unsupported(self, label: str, why: str) -> UnsupportedOperatorError:
         return UnsupportedOperatorError(f'{self._path}: PyTorch cannot run {label}: {why}')
 
@@ -141,8 +140,15 @@ def _explicit(auto_pad: str) -> None:
 
 
 def _conv(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_shape: Numbers = None,
-    strides: Numbers = None, pads: Numbers = None, dilations: Numbers = None, group: int = 1,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    kernel_shape: Numbers = None,
+    strides: Numbers = None,
+    pads: Numbers = None,
+    dilations: Numbers = None,
+    group: int = 1,
     auto_pad: str = 'NOTSET',
 ) -> Tensor:
     _explicit(auto_pad)
@@ -153,9 +159,17 @@ def _conv(
 
 
 def _conv_transpose(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_shape: Numbers = None,
-    strides: Numbers = None, pads: Numbers = None, output_padding: Numbers = None, dilations: Numbers = None,
-    group: int = 1, auto_pad: str = 'NOTSET',
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    kernel_shape: Numbers = None,
+    strides: Numbers = None,
+    pads: Numbers = None,
+    output_padding: Numbers = None,
+    dilations: Numbers = None,
+    group: int = 1,
+    auto_pad: str = 'NOTSET',
 ) -> Tensor:
     _explicit(auto_pad)
     rank = x.ndim - 2
@@ -166,8 +180,15 @@ def _conv_transpose(
 
 
 def _max_pool(
-    x: Tensor, *, kernel_shape: Sequence[int], strides: Numbers = None, pads: Numbers = None,
-    dilations: Numbers = None, ceil_mode: int = 0, storage_order: int = 0, auto_pad: str = 'NOTSET',
+    x: Tensor,
+    *,
+    kernel_shape: Sequence[int],
+    strides: Numbers = None,
+    pads: Numbers = None,
+    dilations: Numbers = None,
+    ceil_mode: int = 0,
+    storage_order: int = 0,
+    auto_pad: str = 'NOTSET',
 ) -> Tensor:
     _explicit(auto_pad)
     rank = x.ndim - 2
@@ -177,8 +198,14 @@ def _max_pool(
 
 
 def _average_pool(
-    x: Tensor, *, kernel_shape: Sequence[int], strides: Numbers = None, pads: Numbers = None,
-    count_include_pad: int = 0, ceil_mode: int = 0, auto_pad: str = 'NOTSET',
+    x: Tensor,
+    *,
+    kernel_shape: Sequence[int],
+    strides: Numbers = None,
+    pads: Numbers = None,
+    count_include_pad: int = 0,
+    ceil_mode: int = 0,
+    auto_pad: str = 'NOTSET',
 ) -> Tensor:
     _explicit(auto_pad)
     rank = x.ndim - 2
@@ -188,10 +215,19 @@ def _average_pool(
 
 
 def _resize(
-    x: Tensor, roi: Sequence[float] | None = None, scales: Sequence[float] | None = None,
-    sizes: Numbers = None, *, mode: str = 'nearest', coordinate_transformation_mode: str = 'half_pixel',
-    nearest_mode: str = 'round_prefer_floor', cubic_coeff_a: float = -0.75, exclude_outside: int = 0,
-    antialias: int = 0, extrapolation_value: float = 0.0, keep_aspect_ratio_policy: str = 'stretch',
+    x: Tensor,
+    roi: Sequence[float] | None = None,
+    scales: Sequence[float] | None = None,
+    sizes: Numbers = None,
+    *,
+    mode: str = 'nearest',
+    coordinate_transformation_mode: str = 'half_pixel',
+    nearest_mode: str = 'round_prefer_floor',
+    cubic_coeff_a: float = -0.75,
+    exclude_outside: int = 0,
+    antialias: int = 0,
+    extrapolation_value: float = 0.0,
+    keep_aspect_ratio_policy: str = 'stretch',
 ) -> Tensor:
     if scales:
         sizes = [int(size * scale) for size, scale in zip(x.shape, scales, strict=True)]
@@ -206,7 +242,11 @@ def _resize(
 
 
 def _pad(
-    x: Tensor, pads: Sequence[int], value: float | None = None, axes: Numbers = None, *,
+    x: Tensor,
+    pads: Sequence[int],
+    value: float | None = None,
+    axes: Numbers = None,
+    *,
     mode: str = 'constant',
 ) -> Tensor:
     begin, end = [0] * x.ndim, [0] * x.ndim
@@ -221,7 +261,13 @@ def _pad(
 
 
 def _gemm(
-    a: Tensor, b: Tensor, c: Tensor | None = None, *, alpha: float = 1.0, beta: float = 1.0, transA: int = 0,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor | None = None,
+    *,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    transA: int = 0,
     transB: int = 0,
 ) -> Tensor:
     a, b = a.mT if transA else a, b.mT if transB else b
@@ -242,7 +288,7 @@ def _slice(
             window = [slice(None)] * x.ndim
             window[axis] = slice(starts[index], end, step)
             x = x[tuple(window)]
-        elif range(size)[starts[index]:end:step] == range(size - 1, -1, -1):
+        elif range(size)[starts[index] : end : step] == range(size - 1, -1, -1):
             x = x.flip(axis)
         else:
             raise NotImplementedError(f'step {step} over a part of an axis')
@@ -285,7 +331,7 @@ def _flatten(x: Tensor, *, axis: int = 1) -> Tensor:
 def _gather(x: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
     picked = x.index_select(axis, indices.reshape(-1) % x.shape[axis])
     axis %= x.ndim
-    return picked.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1:])
+    return picked.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
 
 
 def _cast(x: Tensor, *, to: int, saturate: int = 1) -> Tensor:
@@ -301,8 +347,15 @@ def _divide(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _batch_norm(
-    x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, *, epsilon: float = 1e-5,
-    momentum: float = 0.9, training_mode: int = 0,
+    x: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    *,
+    epsilon: float = 1e-5,
+    momentum: float = 0.9,
+    training_mode: int = 0,
 ) -> Tensor:
     return F.batch_norm(x, mean, variance, scale, bias, eps=epsilon)
 
@@ -312,7 +365,12 @@ def _instance_norm(x: Tensor, scale: Tensor, bias: Tensor, *, epsilon: float = 1
 
 
 def _layer_norm(
-    x: Tensor, scale: Tensor, bias: Tensor | None = None, *, axis: int = -1, epsilon: float = 1e-5,
+    x: Tensor,
+    scale: Tensor,
+    bias: Tensor | None = None,
+    *,
+    axis: int = -1,
+    epsilon: float = 1e-5,
     stash_type: int = 1,
 ) -> Tensor:
     return F.layer_norm(x, x.shape[axis:], scale, bias, epsilon)
@@ -324,14 +382,20 @@ def _prelu(x: Tensor, slope: Tensor) -> Tensor:
 
 def _reduction(reduce: Callable[[Tensor, tuple[int, ...], bool], Tensor]) -> Operator:
     """A reduction whose axes come as an attribute (older operator sets) or as a constant input."""
+
     def run(
-        x: Tensor, given: Numbers = None, *, axes: Numbers = None, keepdims: int = 1,
+        x: Tensor,
+        given: Numbers = None,
+        *,
+        axes: Numbers = None,
+        keepdims: int = 1,
         noop_with_empty_axes: int = 0,
     ) -> Tensor:
         chosen = tuple(given or axes or ())
         if not chosen and noop_with_empty_axes:
             return x
         return reduce(x, chosen or tuple(range(x.ndim)), bool(keepdims))
+
     return Operator(run, (1,))
 
 
@@ -340,7 +404,8 @@ def _arg_max(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: 
 
 
 OPERATORS: dict[str, Operator] = {
-    name: Operator(function) for name, function in {
+    name: Operator(function)
+    for name, function in {
         'Abs': torch.abs,
         'Add': torch.add,
         'And': torch.logical_and,

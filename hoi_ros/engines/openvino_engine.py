@@ -47,9 +47,7 @@ class OpenVINOEngine(Engine):
             raise ModelFileError(
                 f'{model}: OpenVINO cannot read it; restore it, or export the model again: {error}'
             ) from error
-        card.check_network(
-            model, [_spec(port) for port in network.inputs], [_spec(port) for port in network.outputs]
-        )
+        card.check_network(model, [_spec(port) for port in network.inputs], [_spec(port) for port in network.outputs])
         self._request = compiled.create_infer_request()
 
     def _run(self, arrays: Sequence[NDArray]) -> Sequence[NDArray]:

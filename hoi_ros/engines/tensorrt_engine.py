@@ -23,10 +23,10 @@ from hoi_ros.engines.cuda_driver import DeviceMemory
 from hoi_ros.engines.cuda_driver import first_gpu
 from hoi_ros.engines.engine import Engine
 from hoi_ros.engines.engine import Precision
-from hoi_ros.engines.engine_cache import EngineKey
-from hoi_ros.engines.engine_cache import StaleEngineError
 from hoi_ros.engines.engine_cache import cached_engine
 from hoi_ros.engines.engine_cache import default_cache_dir
+from hoi_ros.engines.engine_cache import EngineKey
+from hoi_ros.engines.engine_cache import StaleEngineError
 from hoi_ros.engines.engine_cache import store_engine
 from hoi_ros.engines.engine_cache import write_whole
 from hoi_ros.engines.errors import EngineBuildError
@@ -121,9 +121,7 @@ class TensorRTEngine(Engine):
         self._memory.free()
 
 
-def build_plan(
-    trt: Any, logger: Any, model: Path, key: EngineKey, cache: Path, say: Callable[[str], None]
-) -> bytes:
+def build_plan(trt: Any, logger: Any, model: Path, key: EngineKey, cache: Path, say: Callable[[str], None]) -> bytes:
     """Builds the serialized engine of an ONNX file, reusing and adding to the kernel timings in `cache`.
 
     Raises:
@@ -138,9 +136,7 @@ def build_plan(
     if not parser.parse(graph.SerializeToString()):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         said = '; '.join(f'{error.node_name()} ({error.node_operator()}): {error.desc()}' for error in errors)
-        raise EngineBuildError(
-            f'{model}: TensorRT {trt.__version__} cannot parse it: {said}; choose another backend'
-        )
+        raise EngineBuildError(f'{model}: TensorRT {trt.__version__} cannot parse it: {said}; choose another backend')
     config = builder.create_builder_config()
     if key.precision == 'fp32':
         config.clear_flag(trt.BuilderFlag.TF32)
@@ -151,17 +147,13 @@ def build_plan(
     with progress_lines(f'TensorRT: building {model}', say):
         plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise EngineBuildError(
-            f'{model}: TensorRT {trt.__version__} cannot build it for {key.gpu}: {logger.text()}'
-        )
+        raise EngineBuildError(f'{model}: TensorRT {trt.__version__} cannot build it for {key.gpu}: {logger.text()}')
     write_whole(timing_path, bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
 
 
 @contextmanager
-def progress_lines(
-    what: str, say: Callable[[str], None], period_s: float = PROGRESS_PERIOD_S
-) -> Iterator[None]:
+def progress_lines(what: str, say: Callable[[str], None], period_s: float = PROGRESS_PERIOD_S) -> Iterator[None]:
     """Says every `period_s` for how long the block has been running, and at its end how long it took."""
     start = time.monotonic()
     done = threading.Event()

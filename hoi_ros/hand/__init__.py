@@ -7,4 +7,4 @@ from hoi_ros.hand.model import mirror_pose
 from hoi_ros.hand.skeleton import KEYPOINT_NAMES
 from hoi_ros.hand.skeleton import KEYPOINT_PARENTS
 
-__all__ = ['HandGeometry', 'HandModel', 'KEYPOINT_NAMES', 'KEYPOINT_PARENTS', 'mirror_pose']
+__all__ = ['KEYPOINT_NAMES', 'KEYPOINT_PARENTS', 'HandGeometry', 'HandModel', 'mirror_pose']

@@ -111,8 +111,7 @@ class HandFitter:
         self._jacobian_of_place[:, _PLACE] = np.tile(np.eye(3), (21, 1))
         self._moves = np.tril(np.ones((3, 3)))[None, :, :, None, None]  # joint (column) moves keypoint (row)
 
-    def fit(self, keypoints: np.ndarray, weights: np.ndarray | None = None,
-            initial: HandFit | None = None) -> HandFit:
+    def fit(self, keypoints: np.ndarray, weights: np.ndarray | None = None, initial: HandFit | None = None) -> HandFit:
         """Fits the hand.
 
         Args:
@@ -148,20 +147,22 @@ class HandFitter:
         pose[_JOINTS] = (self._axes @ state.angles[..., None])[..., 0]
         distances = np.linalg.norm(state.keypoints - target, axis=1)[weights > 0]
         return HandFit(
-            pose=pose.reshape(48).astype(np.float32), shape=state.shape.astype(np.float32),
+            pose=pose.reshape(48).astype(np.float32),
+            shape=state.shape.astype(np.float32),
             translation=(state.place - self._rest[0] - self._rest_basis[0] @ state.shape).astype(np.float32),
-            residual=float(distances.mean()), keypoints=state.keypoints.astype(np.float32))
+            residual=float(distances.mean()),
+            keypoints=state.keypoints.astype(np.float32),
+        )
 
     def _shape_of_lengths(self, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
         first, second = _LENGTHS.T
         spans = target[second] - target[first]
         longer = np.sqrt((spans * spans).sum(1)) - self._lengths
         weighted = self._lengths_basis.T * (weights[first] * weights[second])
-        normal = weighted @ self._lengths_basis + _LENGTH_NOISE ** 2 * np.eye(10)
+        normal = weighted @ self._lengths_basis + _LENGTH_NOISE**2 * np.eye(10)
         return np.linalg.solve(normal, weighted @ longer)
 
-    def _palm(self, target: np.ndarray, weights: np.ndarray,
-              shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _palm(self, target: np.ndarray, weights: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         share = weights[_PALM] / max(weights[_PALM].sum(), 1e-12)
         rest = self._rest[_PALM] + self._rest_basis[_PALM] @ shape
         rest_centre, centre = share @ rest, share @ target[_PALM]
@@ -169,14 +170,17 @@ class HandFitter:
         left, spread, right = np.linalg.svd(covariance)
         if spread[1] < 1e-5:
             names = ', '.join(KEYPOINT_NAMES[row] for row in _PALM)
-            raise ValueError(f'the palm has no direction: at least three of {names} must have a weight above '
-                             '0 and not lie on one point or line; leave this frame out')
+            raise ValueError(
+                f'the palm has no direction: at least three of {names} must have a weight above '
+                '0 and not lie on one point or line; leave this frame out'
+            )
         left[:, 2] *= np.sign(np.linalg.det(left @ right))
         turn = left @ right
         return turn, centre + turn @ (self._rest[0] + self._rest_basis[0] @ shape - rest_centre)
 
-    def _closed_form(self, turn: np.ndarray, place: np.ndarray, shape: np.ndarray, target: np.ndarray,
-                     weights: np.ndarray) -> _State:
+    def _closed_form(
+        self, turn: np.ndarray, place: np.ndarray, shape: np.ndarray, target: np.ndarray, weights: np.ndarray
+    ) -> _State:
         points, seen = target[1:].reshape(5, 4, 3), weights[1:].reshape(5, 4) > 0
         observed = points[:, 1:] - points[:, :-1]
         lengths = np.sqrt((observed * observed).sum(-1, keepdims=True))
@@ -241,7 +245,7 @@ class HandFitter:
         for _ in range(_STEPS):
             if accepted:
                 unknowns[_ANGLES], unknowns[_SHAPE] = state.angles.ravel(), state.shape
-                prior = max(error / (_FREE_NUMBERS * counted), _LEAST_NOISE ** 2) * self._precision
+                prior = max(error / (_FREE_NUMBERS * counted), _LEAST_NOISE**2) * self._precision
                 off_mean = unknowns - self._mean
                 cost = error + float(prior @ (off_mean * off_mean))
                 jacobian = self._jacobian(state)
@@ -254,11 +258,15 @@ class HandFitter:
                 normal[:, held] = 0
                 diagonal = normal.diagonal() + prior + held
             damped = normal.copy()
-            damped.ravel()[::_UNKNOWNS + 1] = diagonal * (1 + damping)
+            damped.ravel()[:: _UNKNOWNS + 1] = diagonal * (1 + damping)
             step = np.linalg.solve(damped, -gradient)
             angles = np.clip(unknowns[_ANGLES] + step[_ANGLES], low[_ANGLES], high[_ANGLES]).reshape(5, 3, 3)
-            trial = self._posed(_exponential(step[_TURN])[0] @ state.turn, state.place + step[_PLACE], angles,
-                                state.shape + step[_SHAPE])
+            trial = self._posed(
+                _exponential(step[_TURN])[0] @ state.turn,
+                state.place + step[_PLACE],
+                angles,
+                state.shape + step[_SHAPE],
+            )
             off_mean[_ANGLES], off_mean[_SHAPE] = angles.ravel() - self._mean[_ANGLES], trial.shape
             trial_error = _error(trial, target, weights)
             trial_cost = trial_error + float(prior @ (off_mean * off_mean))
@@ -285,8 +293,7 @@ def _checked(keypoints: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndar
     keypoints[unseen] = 0
     if not np.isfinite(keypoints).all():
         names = [KEYPOINT_NAMES[row] for row in np.flatnonzero(~np.isfinite(keypoints).all(1))]
-        raise ValueError(f'keypoints {", ".join(names)} are not finite: give them weight 0 or leave this '
-                         'frame out')
+        raise ValueError(f'keypoints {", ".join(names)} are not finite: give them weight 0 or leave this frame out')
     return keypoints, weights / weights.max()
 
 
@@ -302,5 +309,4 @@ def _exponential(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cross = (vectors @ CROSS).reshape(*vectors.shape, 3)
     twice = cross @ cross
     sine, cosine = np.sin(angle) / angle, (1 - np.cos(angle)) / squared
-    return (np.eye(3) + sine * cross + cosine * twice,
-            np.eye(3) + cosine * cross + (1 - sine) / squared * twice)
+    return (np.eye(3) + sine * cross + cosine * twice, np.eye(3) + cosine * cross + (1 - sine) / squared * twice)

@@ -21,8 +21,18 @@ from hoi_ros.resources import models_dir
 
 Array = Any  # np.ndarray or torch.Tensor
 
-_ARRAYS = ('template', 'shape_basis', 'joints', 'joint_shape_basis', 'tips', 'tip_shape_basis', 'weights',
-           'faces', 'axes', 'limits')
+_ARRAYS = (
+    'template',
+    'shape_basis',
+    'joints',
+    'joint_shape_basis',
+    'tips',
+    'tip_shape_basis',
+    'weights',
+    'faces',
+    'axes',
+    'limits',
+)
 
 CROSS = np.zeros((3, 9), np.float32)
 CROSS[[0, 0, 1, 1, 2, 2], [7, 5, 2, 6, 3, 1]] = [1, -1, 1, -1, 1, -1]
@@ -88,8 +98,10 @@ class HandModel:
         """
         path = Path(path) if path is not None else models_dir() / 'hand_model' / 'hand.npz'
         if not path.is_file():
-            raise HandModelError(f'{path}: no hand model here; give a file made by `python -m training.hand.build` '
-                                 'or `python -m training.hand.mano`')
+            raise HandModelError(
+                f'{path}: no hand model here; give a file made by `python -m training.hand.build` '
+                'or `python -m training.hand.mano`'
+            )
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
@@ -101,16 +113,27 @@ class HandModel:
         if missing:
             raise HandModelError(f'{path}: lacks {", ".join(missing)}; it is no hand model of this version')
         vertices = arrays['template'].shape[0]
-        expected = {'template': (vertices, 3), 'shape_basis': (vertices, 3, 10), 'joints': (16, 3),
-                    'joint_shape_basis': (16, 3, 10), 'tips': (5, 3), 'tip_shape_basis': (5, 3, 10),
-                    'weights': (vertices, 16), 'axes': (16, 3, 3), 'limits': (16, 3, 2)}
+        expected = {
+            'template': (vertices, 3),
+            'shape_basis': (vertices, 3, 10),
+            'joints': (16, 3),
+            'joint_shape_basis': (16, 3, 10),
+            'tips': (5, 3),
+            'tip_shape_basis': (5, 3, 10),
+            'weights': (vertices, 16),
+            'axes': (16, 3, 3),
+            'limits': (16, 3, 2),
+        }
         for name, shape in expected.items():
             if arrays[name].shape != shape:
                 raise HandModelError(f'{path}: {name} has shape {arrays[name].shape}, expected {shape}')
         floats = {name: np.ascontiguousarray(arrays[name], np.float32) for name in expected}
         pose_basis = arrays.get('pose_basis')
-        return cls(faces=arrays['faces'].astype(np.int32), **floats,
-                   pose_basis=None if pose_basis is None else pose_basis.astype(np.float32))
+        return cls(
+            faces=arrays['faces'].astype(np.int32),
+            **floats,
+            pose_basis=None if pose_basis is None else pose_basis.astype(np.float32),
+        )
 
     def save(self, path: str | Path) -> None:
         """Writes the model to an .npz file that `load` reads."""
@@ -134,15 +157,23 @@ class HandModel:
             signs = np.outer(flip, flip).reshape(-1)
             pose_basis = self.pose_basis * flip[:, None] * np.tile(signs, 15)
         return dataclasses.replace(
-            self, template=self.template * flip, shape_basis=self.shape_basis * flip[:, None],
-            joints=self.joints * flip, joint_shape_basis=self.joint_shape_basis * flip[:, None],
-            tips=self.tips * flip, tip_shape_basis=self.tip_shape_basis * flip[:, None], axes=axes,
-            faces=np.ascontiguousarray(self.faces[:, ::-1]), pose_basis=pose_basis,
-            side='left' if self.side == 'right' else 'right')
+            self,
+            template=self.template * flip,
+            shape_basis=self.shape_basis * flip[:, None],
+            joints=self.joints * flip,
+            joint_shape_basis=self.joint_shape_basis * flip[:, None],
+            tips=self.tips * flip,
+            tip_shape_basis=self.tip_shape_basis * flip[:, None],
+            axes=axes,
+            faces=np.ascontiguousarray(self.faces[:, ::-1]),
+            pose_basis=pose_basis,
+            side='left' if self.side == 'right' else 'right',
+        )
 
     def to_torch(self, device: Any = 'cpu', dtype: Any = None) -> HandModel:
         """The same hand held in PyTorch tensors (float32 unless said otherwise), for differentiable use."""
         import torch
+
         arrays = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -221,7 +252,7 @@ def rotation_matrices(vectors: Array) -> Array:
     cross = (vectors @ _constant(CROSS, vectors)).reshape(*vectors.shape, 3)
     sine, cosine = (np.sin(angle), np.cos(angle)) if isinstance(angle, np.ndarray) else (angle.sin(), angle.cos())
     identity = _constant(np.eye(3, dtype=np.float32), cross)
-    return identity + sine / angle * cross + (1 - cosine) / angle ** 2 * (cross @ cross)
+    return identity + sine / angle * cross + (1 - cosine) / angle**2 * (cross @ cross)
 
 
 def mirror_pose(pose: Array) -> Array:
@@ -240,6 +271,7 @@ def _stack(arrays: list[Array], axis: int) -> Array:
     if isinstance(arrays[0], np.ndarray) or np.isscalar(arrays[0]):
         return np.stack(arrays, axis)
     import torch
+
     return torch.stack(arrays, axis)
 
 
@@ -247,6 +279,7 @@ def _concatenate(arrays: list[Array], axis: int) -> Array:
     if isinstance(arrays[0], np.ndarray):
         return np.concatenate(arrays, axis)
     import torch
+
     return torch.cat(arrays, axis)
 
 
@@ -254,4 +287,5 @@ def _constant(values: np.ndarray, like: Array) -> Array:
     if isinstance(like, np.ndarray):
         return values
     import torch
+
     return torch.as_tensor(values, dtype=like.dtype, device=like.device)

@@ -5,11 +5,26 @@ FINGERS = ('thumb', 'index', 'middle', 'ring', 'little')
 
 KEYPOINT_NAMES = (
     'wrist',
-    'thumb_cmc', 'thumb_mcp', 'thumb_ip', 'thumb_tip',
-    'index_mcp', 'index_pip', 'index_dip', 'index_tip',
-    'middle_mcp', 'middle_pip', 'middle_dip', 'middle_tip',
-    'ring_mcp', 'ring_pip', 'ring_dip', 'ring_tip',
-    'little_mcp', 'little_pip', 'little_dip', 'little_tip',
+    'thumb_cmc',
+    'thumb_mcp',
+    'thumb_ip',
+    'thumb_tip',
+    'index_mcp',
+    'index_pip',
+    'index_dip',
+    'index_tip',
+    'middle_mcp',
+    'middle_pip',
+    'middle_dip',
+    'middle_tip',
+    'ring_mcp',
+    'ring_pip',
+    'ring_dip',
+    'ring_tip',
+    'little_mcp',
+    'little_pip',
+    'little_dip',
+    'little_tip',
 )
 KEYPOINT_PARENTS = (-1, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19)
 FINGERTIPS = (4, 8, 12, 16, 20)
@@ -17,11 +32,21 @@ FINGERTIPS = (4, 8, 12, 16, 20)
 # The articulated joints stand in the order of MANO (Romero et al. 2017): wrist, then three a finger.
 JOINT_NAMES = (
     'wrist',
-    'index_mcp', 'index_pip', 'index_dip',
-    'middle_mcp', 'middle_pip', 'middle_dip',
-    'little_mcp', 'little_pip', 'little_dip',
-    'ring_mcp', 'ring_pip', 'ring_dip',
-    'thumb_cmc', 'thumb_mcp', 'thumb_ip',
+    'index_mcp',
+    'index_pip',
+    'index_dip',
+    'middle_mcp',
+    'middle_pip',
+    'middle_dip',
+    'little_mcp',
+    'little_pip',
+    'little_dip',
+    'ring_mcp',
+    'ring_pip',
+    'ring_dip',
+    'thumb_cmc',
+    'thumb_mcp',
+    'thumb_ip',
 )
 JOINT_PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 

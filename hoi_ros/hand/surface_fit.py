@@ -20,7 +20,8 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.skeleton import JOINT_PARENTS
 from hoi_ros.hand.skeleton import KEYPOINT_SOURCES
 from hoi_ros.hand.skeleton import TIP_JOINTS
-
+from hoi_ros.mesh.normals import cross
+from hoi_ros.mesh.normals import vertex_normals
 
 # The unknowns: turn and place of the wrist (3 each), angles (15 joints, 3 axes), shape (10).
 _OWN = np.arange(6, 61)
@@ -72,12 +73,13 @@ class SurfaceFitter:
         palm = model.joints[[1, 4, 7, 10]].mean(0) - wrist
         along = (model.template - wrist) @ (palm / np.linalg.norm(palm))
         self._hand = along > 0.0
-        self._source_joint = np.array([TIP_JOINTS[source - 16] if source >= 16 else source
-                                       for source in KEYPOINT_SOURCES])
+        self._source_joint = np.array(
+            [TIP_JOINTS[source - 16] if source >= 16 else source for source in KEYPOINT_SOURCES]
+        )
         points_basis = np.concatenate([model.joint_shape_basis, model.tip_shape_basis])
         self._keypoint_basis = points_basis[list(KEYPOINT_SOURCES)].astype(float)
         self._normals = vertex_normals(model.template.astype(float), model.faces)
-        self._keep = np.repeat([self._config.angle_noise ** -2, self._config.shape_noise ** -2], [45, 10])
+        self._keep = np.repeat([self._config.angle_noise**-2, self._config.shape_noise**-2], [45, 10])
 
     def refine(self, fit: HandFit, weights: np.ndarray, points: np.ndarray) -> HandFit:
         """Moves a fit towards observed points.
@@ -112,18 +114,21 @@ class SurfaceFitter:
             seen, nearest = seen[hand], nearest[hand]
             matched, weighed, blended, normals = (each[nearest] for each in (vertices, self._weights, blended, normals))
             gaps = ((points[seen] - matched) * normals).sum(1)
-            pull = 1 / config.surface_noise ** 2 / (1 + (gaps / (2 * config.surface_noise)) ** 2) ** 2
+            pull = 1 / config.surface_noise**2 / (1 + (gaps / (2 * config.surface_noise)) ** 2) ** 2
 
             growth = self._growth(rotations)
             carried = (weighed @ growth.reshape(16, 30)).reshape(-1, 3, 10)
             swelling = ((normals[:, None] @ blended) @ self._shape_basis[nearest] + normals[:, None] @ carried)[:, 0]
-            motion = _Motion(rotations[self._parents] @ model.axes[1:], keypoints[self._joint_keypoints[1:]],
-                             keypoints[0])
+            motion = _Motion(
+                rotations[self._parents] @ model.axes[1:], keypoints[self._joint_keypoints[1:]], keypoints[0]
+            )
             along = np.concatenate([motion.along(matched, normals, self._influence[nearest]), swelling], 1)
             bases = rotations[self._source_joint] @ self._keypoint_basis + growth[self._source_joint]
-            flat = np.concatenate([motion.along(np.repeat(keypoints, 3, 0), _EACH_AXIS, self._keypoint_influence),
-                                   bases.reshape(63, 10)], 1)
-            trust = np.repeat(weights / config.keypoint_noise ** 2, 3)
+            flat = np.concatenate(
+                [motion.along(np.repeat(keypoints, 3, 0), _EACH_AXIS, self._keypoint_influence), bases.reshape(63, 10)],
+                1,
+            )
+            trust = np.repeat(weights / config.keypoint_noise**2, 3)
             normal = along.T @ (along * pull[:, None]) + flat.T @ (flat * trust[:, None])
             right = along.T @ (pull * gaps) + flat.T @ (trust * (fit.keypoints - keypoints).ravel())
             angles = model.anatomical(pose)[1:]
@@ -140,8 +145,13 @@ class SurfaceFitter:
             translation, shape = translation + change[3:6], np.clip(shape + change[51:], -3, 3)
             pose = np.concatenate([turned[0], (model.axes[1:] @ angles[..., None])[..., 0].ravel()])
         keypoints = model.forward(pose, shape, translation, vertices=False).keypoints
-        return dataclasses.replace(fit, pose=pose.astype(np.float32), shape=shape.astype(np.float32),
-                                   translation=translation.astype(np.float32), keypoints=keypoints.astype(np.float32))
+        return dataclasses.replace(
+            fit,
+            pose=pose.astype(np.float32),
+            shape=shape.astype(np.float32),
+            translation=translation.astype(np.float32),
+            keypoints=keypoints.astype(np.float32),
+        )
 
     def _growth(self, rotations: np.ndarray) -> np.ndarray:
         """(16, 3, 10) what each joint adds to the motion of what it carries, per unit of shape: its own place moves
@@ -171,21 +181,6 @@ class _Motion:
     def along(self, points: np.ndarray, directions: np.ndarray, influence: np.ndarray) -> np.ndarray:
         """(N, 51) motion of points (N, 3) along directions (N, 3), each as much as its influence (N, 45) says:
         direction · (axis × (point − pivot)) = axis · (point × direction) − direction · (axis × pivot)."""
-        turn = _cross(points - self._wrist, directions)
+        turn = cross(points - self._wrist, directions)
         angles = turn @ self._axes - directions @ self._reach
         return np.concatenate([turn, directions, angles * influence], 1)
-
-
-def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    a, b, c = first[..., 0], first[..., 1], first[..., 2]
-    x, y, z = second[..., 0], second[..., 1], second[..., 2]
-    return np.stack([b * z - c * y, c * x - a * z, a * y - b * x], -1)
-
-
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(V, 3) unit normals, each the mean of its triangles', weighted by their areas."""
-    corners = vertices[faces]
-    normals = _cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    summed = np.stack([np.bincount(faces.ravel(), np.repeat(normals[:, axis], 3), len(vertices))
-                       for axis in range(3)], 1)
-    return summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12)

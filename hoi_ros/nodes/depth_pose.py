@@ -12,20 +12,27 @@ from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image
 
 from hoi_ros.camera.image_buffer import ImageFormatError
-from hoi_ros.nodes.hand_node import HandNode
-from hoi_ros.nodes.images import depth_of
-from hoi_ros.nodes.pairing import Frame
-from hoi_ros.nodes.running import run
-from hoi_ros.nodes.settings import Setting
-from hoi_ros.nodes.stage_node import Input
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.nodes.messages.images import depth_of
+from hoi_ros.nodes.runtime.hand_node import HandNode
+from hoi_ros.nodes.runtime.pairing import Frame
+from hoi_ros.nodes.runtime.running import run
+from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.nodes.runtime.stage_node import Input
 from hoi_ros.stages.depth_pose import DepthPoseStage
 from hoi_ros.stages.depth_pose import VARIANTS
-from hoi_ros.stages.estimates import HandEstimate
 
 _SETTINGS = (
     Setting('variant', VARIANTS[0], 'The network: the stronger one, or that of the paper.', choices=VARIANTS),
-    Setting('following_views', 1, 'Rolled views of a hand that is followed, whose readings are averaged: more are '
-            'steadier, and each costs a run of the network.', 1, 6, live=True),
+    Setting(
+        'following_views',
+        1,
+        'Rolled views of a hand that is followed, whose readings are averaged: more are '
+        'steadier, and each costs a run of the network.',
+        1,
+        6,
+        live=True,
+    ),
 )
 
 
@@ -40,9 +47,11 @@ class DepthPoseNode(HandNode[DepthPoseStage]):
         super().__init__('depth_pose', create_stage, _SETTINGS)
 
     def inputs(self) -> Sequence[Input]:
-        return (self.image_input('depth', 'leader', self.settings['depth_transport']),
-                Input('camera_info', CameraInfo, 'camera_info', 'constant'),
-                Input('image', Image, 'image', 'neighbour'))
+        return (
+            self.image_input('depth', 'leader', self.settings['depth_transport']),
+            Input('camera_info', CameraInfo, 'camera_info', 'constant'),
+            Input('image', Image, 'image', 'neighbour'),
+        )
 
     def stage_arguments(self) -> dict[str, Any]:
         return {'variant': self.settings['variant']}
@@ -54,8 +63,9 @@ class DepthPoseNode(HandNode[DepthPoseStage]):
     def read(self, stage: DepthPoseStage, frame: Frame) -> list[HandEstimate]:
         depth = depth_of(frame.messages['depth'])
         if not depth.any():
-            raise ImageFormatError('the depth is unknown everywhere (0 or NaN): uncover the camera, or move '
-                                   'it away from what is too near')
+            raise ImageFormatError(
+                'the depth is unknown everywhere (0 or NaN): uncover the camera, or move it away from what is too near'
+            )
         rectifier = self.rectifier(frame, depth)
         return stage(rectifier.depth(depth), rectifier.camera, frame.stamp / 1e9, self.regions(rectifier))
 

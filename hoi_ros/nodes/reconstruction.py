@@ -16,39 +16,55 @@ from visualization_msgs.msg import MarkerArray
 
 from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.undistortion import Rectifier
+from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.msg import HeldObjectArray
 from hoi_ros.msg import MeshTopology
-from hoi_ros.nodes.diagnostics import Finding
-from hoi_ros.nodes.diagnostics import Level
-from hoi_ros.nodes.hand_markers import object_markers
-from hoi_ros.nodes.hand_messages import mesh_topology
-from hoi_ros.nodes.hand_node import HandNode
-from hoi_ros.nodes.images import colour_of
-from hoi_ros.nodes.images import depth_of
-from hoi_ros.nodes.object_messages import held_objects
-from hoi_ros.nodes.object_messages import object_boxes
-from hoi_ros.nodes.object_messages import object_transforms
-from hoi_ros.nodes.pairing import Frame
-from hoi_ros.nodes.qos import qos_profile
-from hoi_ros.nodes.running import run
-from hoi_ros.nodes.settings import Setting
-from hoi_ros.nodes.stage_node import Input
-from hoi_ros.stages.estimates import HandEstimate
-from hoi_ros.stages.reconstruction import VIEWS
+from hoi_ros.nodes.messages.hands import mesh_topology
+from hoi_ros.nodes.messages.images import colour_of
+from hoi_ros.nodes.messages.images import depth_of
+from hoi_ros.nodes.messages.markers import object_markers
+from hoi_ros.nodes.messages.objects import held_objects
+from hoi_ros.nodes.messages.objects import object_boxes
+from hoi_ros.nodes.messages.objects import object_transforms
+from hoi_ros.nodes.runtime.diagnostics import Finding
+from hoi_ros.nodes.runtime.diagnostics import Level
+from hoi_ros.nodes.runtime.hand_node import HandNode
+from hoi_ros.nodes.runtime.pairing import Frame
+from hoi_ros.nodes.runtime.qos import qos_profile
+from hoi_ros.nodes.runtime.running import run
+from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.nodes.runtime.stage_node import Input
 from hoi_ros.stages.reconstruction import ReconstructionStage
+from hoi_ros.stages.reconstruction import VIEWS
 
 _SMALLEST = 32
 """Pixels of an image's side below which no hand can be told."""
 _WITHOUT_DEPTH = 'the hands are located by their size'
 
 _SETTINGS = (
-    Setting('image_transport', 'raw', 'How the colours travel; compressed reads <image>/compressed.',
-            choices=('raw', 'compressed')),
+    Setting(
+        'image_transport',
+        'raw',
+        'How the colours travel; compressed reads <image>/compressed.',
+        choices=('raw', 'compressed'),
+    ),
     Setting('use_depth', True, 'Whether depth tells how far the hands are, where there is any.'),
-    Setting('fit_surface', True, 'Whether, where depth shows a hand, its mesh is moved onto what is observed, pose and '
-            'shape and all; else it moves along its ray alone.', live=True),
-    Setting('views', VIEWS, 'Views of a hand, each cut a little differently, whose readings are averaged: more are '
-            'nearer to the truth, and each costs a run of the network.', 1, 8, live=True),
+    Setting(
+        'fit_surface',
+        True,
+        'Whether, where depth shows a hand, its mesh is moved onto what is observed, pose and '
+        'shape and all; else it moves along its ray alone.',
+        live=True,
+    ),
+    Setting(
+        'views',
+        VIEWS,
+        'Views of a hand, each cut a little differently, whose readings are averaged: more are '
+        'nearer to the truth, and each costs a run of the network.',
+        1,
+        8,
+        live=True,
+    ),
     Setting('depth_tolerance', 0.02, 'How far the stamps of an image and its depth may differ, seconds.', 0.0, 1.0),
 )
 
@@ -69,10 +85,14 @@ class ReconstructionNode(HandNode[ReconstructionStage]):
         info = Input('camera_info', CameraInfo, 'camera_info', 'constant')
         if not self.settings['use_depth']:
             return image, info
-        depth = self.image_input('depth', 'companion', self.settings['depth_transport'],
-                                 tolerance=self.settings['depth_tolerance'], without=_WITHOUT_DEPTH,
-                                 mend='have the driver stamp both alike (realsense2_camera: enable_sync:=true), or '
-                                 'raise depth_tolerance')
+        depth = self.image_input(
+            'depth',
+            'companion',
+            self.settings['depth_transport'],
+            tolerance=self.settings['depth_tolerance'],
+            without=_WITHOUT_DEPTH,
+            mend='have the driver stamp both alike (realsense2_camera: enable_sync:=true), or raise depth_tolerance',
+        )
         return image, info, depth
 
     def load_stage(self) -> ReconstructionStage:
@@ -112,11 +132,18 @@ class ReconstructionNode(HandNode[ReconstructionStage]):
         image = colour_of(frame.messages['image'])
         height, width = image.shape[:2]
         if min(height, width) < _SMALLEST:
-            raise ImageFormatError(f'{self.where("image")} is {width}x{height} pixels, expected at least {_SMALLEST} '
-                                   'a side: no hand can be told in it; raise the resolution of the camera')
+            raise ImageFormatError(
+                f'{self.where("image")} is {width}x{height} pixels, expected at least {_SMALLEST} '
+                'a side: no hand can be told in it; raise the resolution of the camera'
+            )
         rectifier = self.rectifier(frame, image)
-        return stage(rectifier.colour(np.ascontiguousarray(image)), rectifier.camera, frame.stamp / 1e9,
-                     depth=self._depth(frame, rectifier), regions=self.regions(rectifier))
+        return stage(
+            rectifier.colour(np.ascontiguousarray(image)),
+            rectifier.camera,
+            frame.stamp / 1e9,
+            depth=self._depth(frame, rectifier),
+            regions=self.regions(rectifier),
+        )
 
     def publish(self, session: int, header: Header, result: list[HandEstimate]) -> None:
         super().publish(session, header, result)
@@ -135,15 +162,20 @@ class ReconstructionNode(HandNode[ReconstructionStage]):
             depth = depth_of(message)
             height, width = depth.shape
             if (width, height) != (rectifier.camera.width, rectifier.camera.height):
-                raise ImageFormatError(f'it is {width}x{height} pixels, the image {rectifier.camera.width}x'
-                                       f'{rectifier.camera.height}: align it to the image (realsense2_camera: '
-                                       'align_depth.enable:=true)')
+                raise ImageFormatError(
+                    f'it is {width}x{height} pixels, the image {rectifier.camera.width}x'
+                    f'{rectifier.camera.height}: align it to the image (realsense2_camera: '
+                    'align_depth.enable:=true)'
+                )
             if seen_from and wanted and seen_from != wanted:
-                raise ImageFormatError(f'its frame_id is {seen_from!r}, that of the image {wanted!r}: align it to the '
-                                       'image (realsense2_camera: align_depth.enable:=true)')
+                raise ImageFormatError(
+                    f'its frame_id is {seen_from!r}, that of the image {wanted!r}: align it to the '
+                    'image (realsense2_camera: align_depth.enable:=true)'
+                )
             if not depth.any():
-                raise ImageFormatError('it is unknown everywhere (0 or NaN): uncover the camera, or move it away '
-                                       'from what is too near')
+                raise ImageFormatError(
+                    'it is unknown everywhere (0 or NaN): uncover the camera, or move it away from what is too near'
+                )
         except ImageFormatError as error:
             self.caution(f'{self.where("depth")} is not used, {_WITHOUT_DEPTH}: {error}')
             return None

@@ -18,43 +18,42 @@ from std_msgs.msg import Header
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.calibration import CameraCalibration
-from hoi_ros.camera.sensor import SensorModel
-from hoi_ros.camera.simulated import SimulatedCamera
-from hoi_ros.camera.simulated import SimulatedView
-from hoi_ros.camera.simulated_grasp import SOLIDS
-from hoi_ros.camera.simulated_hand import HandMotion
 from hoi_ros.hand import HandModel
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import HeldObjectArray
-from hoi_ros.nodes.camera_topics import COLOUR
-from hoi_ros.nodes.camera_topics import DEPTH
-from hoi_ros.nodes.camera_topics import FRAME
-from hoi_ros.nodes.camera_topics import INFO
-from hoi_ros.nodes.camera_topics import camera_info_message
-from hoi_ros.nodes.diagnostics import Finding
-from hoi_ros.nodes.diagnostics import Level
-from hoi_ros.nodes.frame_statistics import FrameStatistics
-from hoi_ros.nodes.hand_messages import hand_array
-from hoi_ros.nodes.image_transport import make_room_for_images
-from hoi_ros.nodes.managed_node import ManagedNode
-from hoi_ros.nodes.object_messages import held_objects
-from hoi_ros.nodes.qos import qos_profile
-from hoi_ros.nodes.qos import qos_settings
-from hoi_ros.nodes.running import run
-from hoi_ros.nodes.settings import Setting
+from hoi_ros.nodes.messages.hands import hand_array
+from hoi_ros.nodes.messages.objects import held_objects
+from hoi_ros.nodes.runtime.camera_topics import camera_info_message
+from hoi_ros.nodes.runtime.camera_topics import COLOUR
+from hoi_ros.nodes.runtime.camera_topics import DEPTH
+from hoi_ros.nodes.runtime.camera_topics import FRAME
+from hoi_ros.nodes.runtime.camera_topics import INFO
+from hoi_ros.nodes.runtime.diagnostics import Finding
+from hoi_ros.nodes.runtime.diagnostics import Level
+from hoi_ros.nodes.runtime.frame_statistics import FrameStatistics
+from hoi_ros.nodes.runtime.image_transport import make_room_for_images
+from hoi_ros.nodes.runtime.managed_node import ManagedNode
+from hoi_ros.nodes.runtime.qos import qos_profile
+from hoi_ros.nodes.runtime.qos import qos_settings
+from hoi_ros.nodes.runtime.running import run
+from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.simulation.camera import SimulatedCamera
+from hoi_ros.simulation.camera import SimulatedView
+from hoi_ros.simulation.hand_motion import HandMotion
+from hoi_ros.simulation.held_solid import SOLIDS
+from hoi_ros.simulation.sensor import SensorModel
 
 _FOCAL = 610 / 640  # of a RealSense D435's colour camera, as a share of the width
 _PICTURES_PER_SECOND = 30.0
 
 _SETTINGS = (
-    Setting('rate', 30.0, 'Images a second. Above 30 each picture is sent several times.', 1.0, 120.0,
-            live=True),
+    Setting('rate', 30.0, 'Images a second. Above 30 each picture is sent several times.', 1.0, 120.0, live=True),
     Setting('side', 'right', 'The hands that are seen.', choices=('right', 'left', 'both')),
-    Setting('object', 'none', 'What the hands hold all the while; with none they move freely.',
-            choices=('none', *SOLIDS)),
-    Setting('seed', 0, 'Of the movements, the shape of the hands and the noise.', 0, 2 ** 31 - 1),
-    Setting('loop', 8.0, 'Seconds after which the movements repeat; rendered before the camera starts.',
-            1.0, 60.0),
+    Setting(
+        'object', 'none', 'What the hands hold all the while; with none they move freely.', choices=('none', *SOLIDS)
+    ),
+    Setting('seed', 0, 'Of the movements, the shape of the hands and the noise.', 0, 2**31 - 1),
+    Setting('loop', 8.0, 'Seconds after which the movements repeat; rendered before the camera starts.', 1.0, 60.0),
     Setting('noise', True, 'Whether the depth has the noise, the holes and the shadows of a real camera.'),
     Setting('width', 640, 'Pixels.', 64, 1920),
     Setting('height', 480, 'Pixels.', 48, 1080),
@@ -110,14 +109,16 @@ class SimCameraNode(ManagedNode):
     def findings(self) -> list[Finding]:
         rate, wanted = self._statistics.values()['output_rate_hz'], self.settings['rate']
         if rate < 0.9 * wanted:
-            return [Finding(Level.WARN, f'sends {rate:.1f} images a second of {wanted:.1f}: the machine is '
-                            'too busy')]
+            return [Finding(Level.WARN, f'sends {rate:.1f} images a second of {wanted:.1f}: the machine is too busy')]
         return []
 
     def values(self) -> dict[str, object]:
         figures = self._statistics.values()
-        return {'images_sent': figures['frames_processed'], 'output_rate_hz': figures['output_rate_hz'],
-                'processing_time_ms_p99': figures['processing_time_ms_p99']}
+        return {
+            'images_sent': figures['frames_processed'],
+            'output_rate_hz': figures['output_rate_hz'],
+            'processing_time_ms_p99': figures['processing_time_ms_p99'],
+        }
 
     def _render(self) -> None:
         loop = self.settings['loop']
@@ -126,8 +127,9 @@ class SimCameraNode(ManagedNode):
         places = {'right': -0.2, 'left': 0.2} if len(sides) > 1 else {}
         seed, sensor = self.settings['seed'], SensorModel() if self.settings['noise'] else None
         solid = SOLIDS.get(self.settings['object'])
-        motions = [HandMotion(model, side, seed, loop, places.get(side, 0.0), solid() if solid else None)
-                   for side in sides]
+        motions = [
+            HandMotion(model, side, seed, loop, places.get(side, 0.0), solid() if solid else None) for side in sides
+        ]
         simulated = SimulatedCamera(self._camera, motions, sensor, seed)
         count, said = math.ceil(loop * _PICTURES_PER_SECOND), time.monotonic()
         views = []

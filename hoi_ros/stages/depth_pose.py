@@ -19,19 +19,19 @@ import numpy as np
 from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.engines import load_engine
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.fitting import HandFit
 from hoi_ros.hand.surface_fit import SurfaceFitter
 from hoi_ros.resources import models_dir
-from hoi_ros.stages.estimates import HandEstimate
-from hoi_ros.stages.estimates import Region
-from hoi_ros.stages.hand_finder import HandFinder
-from hoi_ros.stages.hand_following import HandFollowing
-from hoi_ros.stages.one_euro import OneEuroConfig
-from hoi_ros.stages.one_euro import OneEuroFilter
-from hoi_ros.stages.scores import ScoreCalibration
-from hoi_ros.stages.scores import SideCalibration
-from hoi_ros.stages.scores import log_odds
-from hoi_ros.stages.scores import probability
+from hoi_ros.stages.parts.following import HandFollowing
+from hoi_ros.stages.parts.hand_finder import HandFinder
+from hoi_ros.stages.parts.one_euro import OneEuroConfig
+from hoi_ros.stages.parts.one_euro import OneEuroFilter
+from hoi_ros.stages.parts.scores import log_odds
+from hoi_ros.stages.parts.scores import probability
+from hoi_ros.stages.parts.scores import ScoreCalibration
+from hoi_ros.stages.parts.scores import SideCalibration
 
 VARIANTS = ('depth_pose', 'depth_pose_lsps')
 """The network that ships, and the paper's."""
@@ -124,9 +124,18 @@ class DepthPoseStage(HandFollowing[_Track]):
         EngineError, HandModelError: a model is missing or damaged.
     """
 
-    def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None,
-                 max_hands: int = 2, min_score: float = 0.5, smoothing: OneEuroConfig | None = None,
-                 variant: str = 'depth_pose', views: int = 3, following_views: int = 1) -> None:
+    def __init__(
+        self,
+        models: Path | None = None,
+        backend: str = 'auto',
+        threads: int | None = None,
+        max_hands: int = 2,
+        min_score: float = 0.5,
+        smoothing: OneEuroConfig | None = None,
+        variant: str = 'depth_pose',
+        views: int = 3,
+        following_views: int = 1,
+    ) -> None:
         if variant not in VARIANTS:
             raise ValueError(f'variant is {variant!r}, expected one of {", ".join(VARIANTS)}')
         models = Path(models) if models is not None else models_dir()
@@ -148,8 +157,13 @@ class DepthPoseStage(HandFollowing[_Track]):
         camera = Pinhole(640, 480, 600.0, 600.0, 319.5, 239.5)
         rows, columns = np.mgrid[:480, :640]
         ball = (0.5 + ((columns - 320) ** 2 + (rows - 240) ** 2) * 1e-5).astype(np.float32)
-        rest = self._hands['right'].forward(np.zeros(48, np.float32), np.zeros(10, np.float32),
-                                            np.array([0, 0, 0.5], np.float32), vertices=False).keypoints
+        rest = (
+            self._hands['right']
+            .forward(
+                np.zeros(48, np.float32), np.zeros(10, np.float32), np.array([0, 0, 0.5], np.float32), vertices=False
+            )
+            .keypoints
+        )
         for _ in range(2):
             self._finder(ball, camera)
             self._read_followed(ball, camera, np.array([0, 0, 0.5]), rest, True)
@@ -157,8 +171,9 @@ class DepthPoseStage(HandFollowing[_Track]):
             self._estimate(self._start(reading, 0.0), reading, ball, camera, 0.0)
         self._warmed_up()
 
-    def __call__(self, depth: np.ndarray, camera: Pinhole, stamp: float,
-                 regions: Sequence[Region] | None = None) -> list[HandEstimate]:
+    def __call__(
+        self, depth: np.ndarray, camera: Pinhole, stamp: float, regions: Sequence[Region] | None = None
+    ) -> list[HandEstimate]:
         """Reads one image.
 
         Args:
@@ -192,30 +207,34 @@ class DepthPoseStage(HandFollowing[_Track]):
 
     def _follow(self, depth: np.ndarray, camera: Pinhole, stamp: float) -> list[tuple[_Track, CropReading]]:
         followed: list[tuple[_Track, CropReading]] = []
-        for track in self._tracks[:self.max_hands]:
+        for track in self._tracks[: self.max_hands]:
             step = np.clip(track.velocity * (stamp - track.stamp), -0.06, 0.06)
             reading = self._read_followed(depth, camera, track.centre + step, track.joints, track.right)
-            if (reading.score < _FOLLOWED * self.min_score
-                    or _near(reading, [other for _, other in followed])):
+            if reading.score < _FOLLOWED * self.min_score or _near(reading, [other for _, other in followed]):
                 continue
             evidence = log_odds(reading.side_fits) * (1 if reading.right else -1)
             track.side_evidence = float(np.clip(0.9 * track.side_evidence + evidence, -12, 12))
             if track.right != reading.right:
                 # The side that the whole track speaks for, not this frame's, is reported.
-                reading = self._glance(depth, camera, reading.centre, track.right, reading.joints,
-                                       self.following_views)
+                reading = self._glance(depth, camera, reading.centre, track.right, reading.joints, self.following_views)
             followed.append((track, reading))
         return followed
 
-    def _discover(self, depth: np.ndarray, camera: Pinhole, followed: list[tuple[_Track, CropReading]],
-                  regions: Sequence[Region] | None) -> list[CropReading]:
+    def _discover(
+        self,
+        depth: np.ndarray,
+        camera: Pinhole,
+        followed: list[tuple[_Track, CropReading]],
+        regions: Sequence[Region] | None,
+    ) -> list[CropReading]:
         wanted = self.max_hands - len(followed)
         known = [reading for _, reading in followed]
         if wanted <= 0 or (followed and regions is None and self._frame % 5):
             return []
         if regions is not None:
-            candidates = [reading for region in regions
-                          if (reading := self._read_region(depth, camera, region)) is not None]
+            candidates = [
+                reading for region in regions if (reading := self._read_region(depth, camera, region)) is not None
+            ]
         else:
             candidates = self.candidates(depth, camera, known)
         fresh: list[CropReading] = []
@@ -224,19 +243,20 @@ class DepthPoseStage(HandFollowing[_Track]):
                 fresh.append(reading)
         return fresh[:wanted]
 
-    def candidates(self, depth: np.ndarray, camera: Pinhole,
-                   known: Sequence[CropReading] = ()) -> list[CropReading]:
+    def candidates(self, depth: np.ndarray, camera: Pinhole, known: Sequence[CropReading] = ()) -> list[CropReading]:
         """What may be a hand, however unsure, away from those that are known; the finder's surest first."""
         # Where a hand is followed, another one has the next frames to be seen in too.
         most, least = (self.max_hands, 2 * self._proposed) if known else (self.max_hands + 4, self._proposed)
-        return [self._read_new(depth, camera, hand.centre, True, 0.5)
-                for hand in self._finder(depth, camera, most, least)
-                if all(np.linalg.norm(hand.centre - reading.centre) > _SAME_HAND for reading in known)]
+        return [
+            self._read_new(depth, camera, hand.centre, True, 0.5)
+            for hand in self._finder(depth, camera, most, least)
+            if all(np.linalg.norm(hand.centre - reading.centre) > _SAME_HAND for reading in known)
+        ]
 
     def _read_region(self, depth: np.ndarray, camera: Pinhole, region: Region) -> CropReading | None:
         """Tries a hand at the depths that the region holds: its nearest surface need not be the hand."""
         left, top = max(int(region.x), 0), max(int(region.y), 0)
-        window = depth[top:top + max(int(region.height), 1), left:left + max(int(region.width), 1)]
+        window = depth[top : top + max(int(region.height), 1), left : left + max(int(region.width), 1)]
         seen = window[window > 0]
         if not seen.size:
             return None
@@ -246,8 +266,9 @@ class DepthPoseStage(HandFollowing[_Track]):
         readings = [self._read_new(depth, camera, camera.unproject(pixel, z), right, prior) for z in depths]
         return max(readings, key=lambda reading: reading.score)
 
-    def _read_followed(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, joints: np.ndarray,
-                       right: bool) -> CropReading:
+    def _read_followed(
+        self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, joints: np.ndarray, right: bool
+    ) -> CropReading:
         """Reads a hand near where it must be, turned as its joints of the frame before say, cutting again around what
         was read, and for the other side too where its own does not fit."""
         reading = self._glance(depth, camera, centre, right, joints, self.following_views)
@@ -259,8 +280,9 @@ class DepthPoseStage(HandFollowing[_Track]):
         other = self._glance(depth, camera, centre, not right, joints, self.following_views)
         return other if other.side_fits > reading.side_fits else reading
 
-    def _read_new(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool,
-                  prior_right: float) -> CropReading:
+    def _read_new(
+        self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool, prior_right: float
+    ) -> CropReading:
         """Reads what may be a hand near a centre, which is looked at again where the hand lies off it, and then
         upright.
 
@@ -277,7 +299,8 @@ class DepthPoseStage(HandFollowing[_Track]):
             return reading
         reading, other = self.both_sides(depth, camera, reading)
         evidence = self.side_calibration(*side_evidence(reading, other)) + log_odds(
-            prior_right if right else 1 - prior_right)
+            prior_right if right else 1 - prior_right
+        )
         chosen = reading if evidence >= 0 else other
         if self._tells_sides:
             both = _mean([reading, other])
@@ -295,8 +318,10 @@ class DepthPoseStage(HandFollowing[_Track]):
     def both_sides(self, depth: np.ndarray, camera: Pinhole, seen: CropReading) -> tuple[CropReading, CropReading]:
         """A hand that was seen read again, with its fit, as of the side that it was seen as and as of the other."""
         for _ in range(_PASSES):
-            readings = [self._glance(depth, camera, seen.centre, side, seen.joints, self.views)
-                        for side in (seen.right, not seen.right)]
+            readings = [
+                self._glance(depth, camera, seen.centre, side, seen.joints, self.views)
+                for side in (seen.right, not seen.right)
+            ]
             seen = _mean(readings) if self._tells_sides else readings[0]
         own, other = (self._fitted(reading) for reading in readings)
         return own, other
@@ -311,8 +336,9 @@ class DepthPoseStage(HandFollowing[_Track]):
     def _fit(self, reading: CropReading, guess: HandFit | None) -> HandFit:
         return self._fitters['right' if reading.right else 'left'].fit(reading.joints, reading.weights, guess)
 
-    def _glance(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool, joints: np.ndarray,
-                views: int = 1) -> CropReading:
+    def _glance(
+        self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool, joints: np.ndarray, views: int = 1
+    ) -> CropReading:
         """The mean of what the network says of a cube, seen so often about upright, which joints (21, 3) tell."""
         crop = CubeCrop(camera, _before_camera(centre), self._cube, not right)
         rolls = np.linspace(-_FAN, _FAN, views) if views > 1 else [0.0]
@@ -327,15 +353,21 @@ class DepthPoseStage(HandFollowing[_Track]):
         joints = crop.to_camera(outputs['joints'][0].astype(float))
         if 'spread' not in outputs:
             return CropReading(joints, np.full(21, _GOOD_JOINT), 1.0, 1.0, not crop.mirrored)
-        return CropReading(joints, outputs['spread'][0] * self._cube / 2, float(outputs['hand'][0, 0]),
-                           float(outputs['right'][0, 0]), not crop.mirrored)
+        return CropReading(
+            joints,
+            outputs['spread'][0] * self._cube / 2,
+            float(outputs['hand'][0, 0]),
+            float(outputs['right'][0, 0]),
+            not crop.mirrored,
+        )
 
     def _start(self, reading: CropReading, stamp: float) -> _Track:
         evidence = log_odds(reading.side_fits) * (1 if reading.right else -1)
         return _Track(self._new_identity(), evidence, reading.joints, np.zeros(3), stamp, self._new_filter())
 
-    def _estimate(self, track: _Track, reading: CropReading, depth: np.ndarray, camera: Pinhole,
-                  stamp: float) -> HandEstimate:
+    def _estimate(
+        self, track: _Track, reading: CropReading, depth: np.ndarray, camera: Pinhole, stamp: float
+    ) -> HandEstimate:
         if stamp > track.stamp:
             track.velocity = (reading.centre - track.centre) / (stamp - track.stamp)
         track.joints, track.stamp = reading.joints, stamp
@@ -348,11 +380,17 @@ class DepthPoseStage(HandFollowing[_Track]):
             fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)
         track.fit = fit
         return HandEstimate(
-            side=side, side_score=probability(abs(track.side_evidence)), track_id=track.identity, score=reading.score,
+            side=side,
+            side_score=probability(abs(track.side_evidence)),
+            track_id=track.identity,
+            score=reading.score,
             joints=fit.keypoints,
             joint_scores=(1 - np.exp(-_GOOD_JOINT / np.maximum(reading.spread, 1e-4))).astype(np.float32),
-            pose=fit.pose, shape=fit.shape, translation=fit.translation,
-            vertices=self._hands[side].forward(fit.pose, fit.shape, fit.translation).vertices)
+            pose=fit.pose,
+            shape=fit.shape,
+            translation=fit.translation,
+            vertices=self._hands[side].forward(fit.pose, fit.shape, fit.translation).vertices,
+        )
 
 
 def _before_camera(centre: np.ndarray) -> np.ndarray:
@@ -362,8 +400,13 @@ def _before_camera(centre: np.ndarray) -> np.ndarray:
 
 def _mean(readings: Sequence[CropReading]) -> CropReading:
     """The mean of readings, of the first one's side."""
-    return CropReading(*(np.mean([getattr(reading, name) for reading in readings], 0)
-                         for name in ('joints', 'spread', 'score', 'side_fits')), readings[0].right)
+    return CropReading(
+        *(
+            np.mean([getattr(reading, name) for reading in readings], 0)
+            for name in ('joints', 'spread', 'score', 'side_fits')
+        ),
+        readings[0].right,
+    )
 
 
 def side_evidence(reading: CropReading, other: CropReading) -> tuple[float, float]:

@@ -24,36 +24,35 @@ from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.camera.pinhole import Pinhole
-from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.camera.view_crop import outline
+from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.engines import load_engine
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import LocatedBy
+from hoi_ros.hand.estimates import ObjectEstimate
+from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.fitting import HandFit
 from hoi_ros.hand.model import mirror_pose
 from hoi_ros.hand.surface_fit import SurfaceFitConfig
 from hoi_ros.hand.surface_fit import SurfaceFitter
-from hoi_ros.hand.surface_fit import vertex_normals
-from hoi_ros.resources import ResourceError
+from hoi_ros.mesh.contact import TOUCHING
+from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.resources import models_dir
-from hoi_ros.stages.distance import shift_along_ray
-from hoi_ros.stages.estimates import HandEstimate
-from hoi_ros.stages.estimates import LocatedBy
-from hoi_ros.stages.estimates import ObjectEstimate
-from hoi_ros.stages.estimates import Region
-from hoi_ros.stages.hand_following import HandFollowing
-from hoi_ros.stages.one_euro import OneEuroConfig
-from hoi_ros.stages.one_euro import OneEuroFilter
-from hoi_ros.stages.rgb_detector import DetectedHand
-from hoi_ros.stages.rgb_detector import RgbDetector
-from hoi_ros.stages.rgb_detector import look_near
-from hoi_ros.stages.scores import ScoreCalibration
-from hoi_ros.stages.scores import log_odds
-from hoi_ros.stages.scores import probability
+from hoi_ros.resources import ResourceError
+from hoi_ros.stages.parts.distance import shift_along_ray
+from hoi_ros.stages.parts.following import HandFollowing
+from hoi_ros.stages.parts.one_euro import OneEuroConfig
+from hoi_ros.stages.parts.one_euro import OneEuroFilter
+from hoi_ros.stages.parts.rgb_detector import DetectedHand
+from hoi_ros.stages.parts.rgb_detector import look_near
+from hoi_ros.stages.parts.rgb_detector import RgbDetector
+from hoi_ros.stages.parts.scores import log_odds
+from hoi_ros.stages.parts.scores import probability
+from hoi_ros.stages.parts.scores import ScoreCalibration
 
 OBJECT_MESH = 'object_mesh.npz'
 """In the model folder: `faces` (F, 3) of the object's mesh, and `mirror` (M,), the vertex that lies at the mirror image
 of each, so that a mirrored mesh keeps its faces."""
-TOUCHING = 0.004
-"""Metres between two surfaces that count as in contact, as in HO-3D's contact labels."""
 VIEWS = 2
 """Of an upright hand. On 400 validation crops the mean of two is 13.4 mm off from the wrist and a single one 13.7."""
 
@@ -214,9 +213,17 @@ class ReconstructionStage(HandFollowing[_Track]):
             things.
     """
 
-    def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None,
-                 max_hands: int = 2, min_score: float = 0.5, smoothing: OneEuroConfig | None = None,
-                 fit_surface: bool = True, views: int = VIEWS) -> None:
+    def __init__(
+        self,
+        models: Path | None = None,
+        backend: str = 'auto',
+        threads: int | None = None,
+        max_hands: int = 2,
+        min_score: float = 0.5,
+        smoothing: OneEuroConfig | None = None,
+        fit_surface: bool = True,
+        views: int = VIEWS,
+    ) -> None:
         models = Path(models) if models is not None else models_dir()
         super().__init__(models, max_hands, min_score, smoothing)
         self.fit_surface, self.views = fit_surface, views
@@ -226,12 +233,16 @@ class ReconstructionStage(HandFollowing[_Track]):
         self._engine = load_engine(folder, backend, threads=threads)
         outputs = {output.name: output.shape for output in self._engine.outputs}
         if 'hand' not in outputs:
-            raise ResourceError(f'{folder} does not say whether a crop shows a hand: teach it with python -m training '
-                                'train reconstruction_score, and export it again')
+            raise ResourceError(
+                f'{folder} does not say whether a crop shows a hand: teach it with python -m training '
+                'train reconstruction_score, and export it again'
+            )
         drawn, known = outputs['vertices'][1], len(self._hands['right'].template)
         if drawn != known:
-            raise ResourceError(f'{folder} was trained with a hand of {drawn} vertices, {models / "hand_model"} holds '
-                                f'one of {known}: put the hand that it was trained with there')
+            raise ResourceError(
+                f'{folder} was trained with a hand of {drawn} vertices, {models / "hand_model"} holds '
+                f'one of {known}: put the hand that it was trained with there'
+            )
         parameters = self._engine.card.parameters
         self.calibration = ScoreCalibration(**parameters.get('score_calibration', {}))
         self._size = self._engine.inputs[0].shape[-1]
@@ -256,8 +267,14 @@ class ReconstructionStage(HandFollowing[_Track]):
                 self._estimate(track, np.full((480, 640), 0.5, np.float32), camera, 0.0)
         self._warmed_up()
 
-    def __call__(self, image: np.ndarray, camera: Pinhole, stamp: float, depth: np.ndarray | None = None,
-                 regions: Sequence[Region] | None = None) -> list[HandEstimate]:
+    def __call__(
+        self,
+        image: np.ndarray,
+        camera: Pinhole,
+        stamp: float,
+        depth: np.ndarray | None = None,
+        regions: Sequence[Region] | None = None,
+    ) -> list[HandEstimate]:
         """Reads one image.
 
         Args:
@@ -274,8 +291,10 @@ class ReconstructionStage(HandFollowing[_Track]):
             ValueError: the depth is of another size than the image.
         """
         if depth is not None and depth.shape != image.shape[:2]:
-            raise ValueError(f'the depth is {depth.shape[1]}x{depth.shape[0]} pixels, expected '
-                             f'{image.shape[1]}x{image.shape[0]} as the image: align it to the colour camera')
+            raise ValueError(
+                f'the depth is {depth.shape[1]}x{depth.shape[0]} pixels, expected '
+                f'{image.shape[1]}x{image.shape[0]} as the image: align it to the colour camera'
+            )
         begun = time.perf_counter()
         self._begin(stamp)
         tracks = self._follow(image, camera, stamp)
@@ -292,8 +311,12 @@ class ReconstructionStage(HandFollowing[_Track]):
                 # What the network draws is no hand, however sure it is: the track ends.
                 continue
         done = time.perf_counter()
-        self.timings = {'track': tracked - begun, 'find': found - tracked, 'reconstruct': done - found,
-                        'total': done - begun}
+        self.timings = {
+            'track': tracked - begun,
+            'find': found - tracked,
+            'reconstruct': done - found,
+            'total': done - begun,
+        }
         return estimates
 
     def _follow(self, image: np.ndarray, camera: Pinhole, stamp: float) -> list[_Track]:
@@ -301,7 +324,7 @@ class ReconstructionStage(HandFollowing[_Track]):
         not seen, the detector looks there, too: a network that cuts its crops by its own joints alone may lose itself
         in a part of a hand."""
         followed: list[_Track] = []
-        for track in self._tracks[:self.max_hands]:
+        for track in self._tracks[: self.max_hands]:
             before, elapsed = track.square, stamp - track.stamp
             least = max(_FOLLOWED * self.min_score, _LEAST)
             step = np.clip(track.velocity * elapsed, -0.5 * before.side, 0.5 * before.side)
@@ -309,15 +332,21 @@ class ReconstructionStage(HandFollowing[_Track]):
             if not track.side_told:
                 track.side_evidence *= _SIDE_MEMORY
             sight = self._see(track, expected, image, camera)
-            if (sight is None or self._score(track, sight) < least
-                    or (self._frame + track.identity) % _LOOKED_AT_EVERY == 0):
+            if (
+                sight is None
+                or self._score(track, sight) < least
+                or (self._frame + track.identity) % _LOOKED_AT_EVERY == 0
+            ):
                 seen = look_near(self._detector, image, *expected, _CANDIDATE)
                 track.near = log_odds(seen.score if seen else 0.0)
                 if seen and not (sight and _agree(sight.square, _Square(seen.centre, seen.side))):
                     other = self._see(track, _Square(seen.centre, seen.side), image, camera)
                     sight = max((one for one in (sight, other) if one), key=lambda one: one.reading.hand, default=None)
-            if (sight is None or self._score(track, sight) < least
-                    or _near(sight.square, [other.square for other in followed])):
+            if (
+                sight is None
+                or self._score(track, sight) < least
+                or _near(sight.square, [other.square for other in followed])
+            ):
                 continue
             self._keep(track, sight)
             if elapsed > 0:
@@ -328,8 +357,9 @@ class ReconstructionStage(HandFollowing[_Track]):
             followed.append(track)
         return followed
 
-    def _discover(self, image: np.ndarray, camera: Pinhole, stamp: float, known: list[_Square],
-                  regions: Sequence[Region] | None) -> list[_Track]:
+    def _discover(
+        self, image: np.ndarray, camera: Pinhole, stamp: float, known: list[_Square], regions: Sequence[Region] | None
+    ) -> list[_Track]:
         wanted = self.max_hands - len(known)
         if wanted <= 0 or (known and regions is None and self._frame % _SEARCHED_EVERY):
             return []
@@ -350,21 +380,25 @@ class ReconstructionStage(HandFollowing[_Track]):
                     fresh.append(track)
         return fresh
 
-    def _proposals(self, image: np.ndarray, regions: Sequence[Region] | None,
-                   known: list[_Square]) -> list[tuple[DetectedHand, str | None]]:
+    def _proposals(
+        self, image: np.ndarray, regions: Sequence[Region] | None, known: list[_Square]
+    ) -> list[tuple[DetectedHand, str | None]]:
         """What may be a hand, each looked at a second time from near, and its side where somebody said it; the
         likeliest first."""
         if regions is None:
-            looked = [look_near(self._detector, image, far.centre, far.side, _CANDIDATE)
-                      for far in self._detector(image, self.max_hands + 2, _CANDIDATE)
-                      if not _near(_Square(far.centre, far.side), known)]
+            looked = [
+                look_near(self._detector, image, far.centre, far.side, _CANDIDATE)
+                for far in self._detector(image, self.max_hands + 2, _CANDIDATE)
+                if not _near(_Square(far.centre, far.side), known)
+            ]
             seen = sorted((hand for hand in looked if hand), key=lambda hand: -hand.score)
             # However many things look like hands, a frame takes its time for few.
-            return [(hand, None) for hand in seen[:self.max_hands + 1 - len(known)]]
+            return [(hand, None) for hand in seen[: self.max_hands + 1 - len(known)]]
         told = []
         for region in regions:
-            square = _Square(np.array([region.x + region.width / 2, region.y + region.height / 2]),
-                             max(region.width, region.height))
+            square = _Square(
+                np.array([region.x + region.width / 2, region.y + region.height / 2]), max(region.width, region.height)
+            )
             if square.side > 0 and not _near(square, known):
                 # Whoever says where a hand is need not wait for the detector to see it.
                 seen = look_near(self._detector, image, *square, _CANDIDATE)
@@ -374,8 +408,16 @@ class ReconstructionStage(HandFollowing[_Track]):
     def _start(self, seen: DetectedHand, stamp: float, told: str | None = None) -> _Track:
         # Who says the side of a region knows it; the detector, which hardly does, is never sure.
         evidence = {'right': _TOLD, 'left': -_TOLD, None: log_odds(seen.right, 0.1)}[told]
-        return _Track(_Square(seen.centre, seen.side), stamp, log_odds(seen.score), evidence, told is not None,
-                      seen.holds, seen.held_corners, self._new_filter())
+        return _Track(
+            _Square(seen.centre, seen.side),
+            stamp,
+            log_odds(seen.score),
+            evidence,
+            told is not None,
+            seen.holds,
+            seen.held_corners,
+            self._new_filter(),
+        )
 
     def _see(self, track: _Track, expected: _Square, image: np.ndarray, camera: Pinhole) -> _Sight | None:
         """Reads a hand where it is expected, upright as it stood the time before, and again where its joints lie off
@@ -433,8 +475,9 @@ class ReconstructionStage(HandFollowing[_Track]):
             reading = self._network(track, expected, image, camera, not track.right, track.reading)
         return reading, evidence
 
-    def _network(self, track: _Track, expected: _Square, image: np.ndarray, camera: Pinhole, right: bool,
-                 before: _Reading | None) -> _Reading:
+    def _network(
+        self, track: _Track, expected: _Square, image: np.ndarray, camera: Pinhole, right: bool, before: _Reading | None
+    ) -> _Reading:
         """Reads the crop about a square, upright as a reading before says that the hand stands."""
         size = np.array(image.shape[1::-1])
         if ((expected.centre < 0) | (expected.centre >= size)).any() or expected.side > 2 * size.max():
@@ -450,8 +493,7 @@ class ReconstructionStage(HandFollowing[_Track]):
     def _look(self, image: np.ndarray, crop: ViewCrop) -> _Reading:
         pixels = crop.warp(image, self._size).transpose(2, 0, 1)[None]
         outputs = self._engine(image=pixels.astype(np.float32) / 127.5 - 1)
-        if (not all(np.isfinite(values).all() for values in outputs.values())
-                or abs(outputs['place'][0, 2]) > _WIDEST):
+        if not all(np.isfinite(values).all() for values in outputs.values()) or abs(outputs['place'][0, 2]) > _WIDEST:
             raise ValueError('what the network says is no hand')
         outputs = {name: values[0].astype(float) for name, values in outputs.items()}
         root = crop.point(outputs['place'][:2], self._crop_width * math.exp(outputs['place'][2]))
@@ -465,8 +507,9 @@ class ReconstructionStage(HandFollowing[_Track]):
         root = crop.to_camera(track.reading.root)
         pose, shape = self._pose(outputs, crop, side), outputs['shape'].astype(np.float32)
         at_origin = model.forward(pose, shape, np.zeros(3, np.float32))
-        keypoints, vertices = (points - at_origin.keypoints[self._root] for points in
-                               (at_origin.keypoints, at_origin.vertices))
+        keypoints, vertices = (
+            points - at_origin.keypoints[self._root] for points in (at_origin.keypoints, at_origin.vertices)
+        )
         located_by: LocatedBy = 'hand_size'
         if depth is not None:
             moved = shift_along_ray(vertices + root, model.faces, root, depth, camera)
@@ -501,10 +544,19 @@ class ReconstructionStage(HandFollowing[_Track]):
             track.held = np.stack([pixels.min(0), pixels.max(0)])
         held = None if thing is None else self._object(track.holds, thing, vertices)
         return HandEstimate(
-            side=side, side_score=max(0.5, probability(track.side_evidence if right else -track.side_evidence)),
-            track_id=track.identity, score=track.score, joints=keypoints.astype(np.float32),
-            joint_scores=np.full(21, near * track.score, np.float32), pose=fit.pose, shape=fit.shape,
-            translation=fit.translation, vertices=vertices.astype(np.float32), located_by=located_by, held=held)
+            side=side,
+            side_score=max(0.5, probability(track.side_evidence if right else -track.side_evidence)),
+            track_id=track.identity,
+            score=track.score,
+            joints=keypoints.astype(np.float32),
+            joint_scores=np.full(21, near * track.score, np.float32),
+            pose=fit.pose,
+            shape=fit.shape,
+            translation=fit.translation,
+            vertices=vertices.astype(np.float32),
+            located_by=located_by,
+            held=held,
+        )
 
     def _pose(self, outputs: dict[str, np.ndarray], crop: ViewCrop, side: str) -> np.ndarray:
         """(48,) of the side's hand model in the camera's optical frame, from what was read of a right hand."""
@@ -518,8 +570,9 @@ class ReconstructionStage(HandFollowing[_Track]):
     def _object(self, score: float, vertices: np.ndarray, hand: np.ndarray) -> ObjectEstimate:
         position, orientation, size = oriented_box(vertices)
         gap = surface_gap(hand, vertices, self.object_faces)
-        return ObjectEstimate(float(score), vertices.astype(np.float32), position, orientation, size, gap,
-                              gap <= TOUCHING)
+        return ObjectEstimate(
+            float(score), vertices.astype(np.float32), position, orientation, size, gap, gap <= TOUCHING
+        )
 
 
 def oriented_box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -541,8 +594,12 @@ def oriented_box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
         if best is None or volume < best[0]:
             cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
             turned = np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]]) @ frame
-            best = (volume, mean + np.array([x, y, (low + high) / 2]) @ frame, turned,
-                    np.array([width, height, high - low]))
+            best = (
+                volume,
+                mean + np.array([x, y, (low + high) / 2]) @ frame,
+                turned,
+                np.array([width, height, high - low]),
+            )
     _, centre, frame, size = best
     order = np.argsort(size)
     frame, size = frame[order], size[order]
@@ -582,18 +639,31 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in names}
     except (OSError, ValueError, KeyError) as error:
-        raise ResourceError(f'{path} cannot be read ({error}): install the package again, or export the model again '
-                            'with python -m training export reconstruction') from error
+        raise ResourceError(
+            f'{path} cannot be read ({error}): install the package again, or export the model again '
+            'with python -m training export reconstruction'
+        ) from error
 
 
 def _mean(readings: Sequence[_Reading], crop: ViewCrop) -> _Reading:
     """The mean of readings of views about a crop, in the axes of its camera."""
     # Each row is an axis of the view's camera along those of the crop's.
     turns = [crop.from_camera(reading.crop.to_camera(np.eye(3))) for reading in readings]
-    mean = {name: np.mean([reading.outputs[name] @ turn if name in _POINTS else reading.outputs[name]
-                           for reading, turn in zip(readings, turns)], 0) for name in readings[0].outputs}
-    mean['rotation'] = Rotation.from_matrix(
-        [turn.T @ reading.outputs['rotation'] for reading, turn in zip(readings, turns)]).mean().as_matrix()
+    mean = {
+        name: np.mean(
+            [
+                reading.outputs[name] @ turn if name in _POINTS else reading.outputs[name]
+                for reading, turn in zip(readings, turns)
+            ],
+            0,
+        )
+        for name in readings[0].outputs
+    }
+    mean['rotation'] = (
+        Rotation.from_matrix([turn.T @ reading.outputs['rotation'] for reading, turn in zip(readings, turns)])
+        .mean()
+        .as_matrix()
+    )
     root = np.mean([reading.root @ turn for reading, turn in zip(readings, turns)], 0)
     return _Reading(crop, mean, root)
 
@@ -609,10 +679,13 @@ def _agreed(square: _Square, expected: _Square) -> _Square:
 
 
 def _differ(square: _Square, other: _Square) -> bool:
-    return bool(np.linalg.norm(square.centre - other.centre) > _OFF * other.side
-                or abs(math.log(square.side / other.side)) > _LARGER)
+    return bool(
+        np.linalg.norm(square.centre - other.centre) > _OFF * other.side
+        or abs(math.log(square.side / other.side)) > _LARGER
+    )
 
 
 def _near(square: _Square, others: list[_Square]) -> bool:
-    return any(np.linalg.norm(square.centre - other.centre) < _SAME_HAND * max(square.side, other.side)
-               for other in others)
+    return any(
+        np.linalg.norm(square.centre - other.centre) < _SAME_HAND * max(square.side, other.side) for other in others
+    )

@@ -8,28 +8,32 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2')
 
-from benchmarks import report  # noqa: E402
-from benchmarks.__main__ import main  # noqa: E402
-from benchmarks.generator_speed import GeneratorSpeed  # noqa: E402
-from benchmarks.machine import this_machine  # noqa: E402
-from benchmarks.network_speed import AT_256  # noqa: E402
-from benchmarks.network_speed import NETWORKS  # noqa: E402
-from benchmarks.network_speed import NetworkSpeed  # noqa: E402
-from benchmarks.stage_speed import StageSpeed  # noqa: E402
-from benchmarks.timing import Spread  # noqa: E402
-from benchmarks.topics import TopicFigures  # noqa: E402
-from hoi_ros.nodes.recording import Traffic  # noqa: E402
+from benchmarks import report
+from benchmarks.__main__ import main
+from benchmarks.generator_speed import GeneratorSpeed
+from benchmarks.machine import this_machine
+from benchmarks.network_speed import AT_256
+from benchmarks.network_speed import NETWORKS
+from benchmarks.network_speed import NetworkSpeed
+from benchmarks.stage_speed import StageSpeed
+from benchmarks.timing import Spread
+from benchmarks.topics import TopicFigures
+from hoi_ros.playback.recording import Traffic
 
 MACHINE = dataclasses.replace(this_machine(), cpu='Quick CPU', cores=2, gpu='')
 MEASURED = {'commit': 'abc', 'load_before': 0.1, 'taken': '2026-01-01T00:00:00+00:00'}
 SPEED = StageSpeed(Spread(1000, 8.04, 14.0), {'track': 5.0, 'find': 0.0, 'fit': 2.0}, 1.0)
 NETWORK = NetworkSpeed('openvino', Spread(1000, 2.5, 3.0), {'pytorch': 4.0, 'onnxruntime': 2.0})
-TOPICS = TopicFigures(30.0, 60.0, Traffic(1800, 1799, 1, 1799, 30.0, 29.98, 9.12, 14.0, 9.0, 9.2), 312.4, 0.5, 1.25,
-                      2.0)
-OVERLOAD = TopicFigures(120.0, 30.0, Traffic(3600, 2700, 900, 2700, 120.0, 90.0, 11.0, 19.0, 10.9, 11.1), 315.0, 1.0,
-                        1.3, 2.1)
+TOPICS = TopicFigures(
+    30.0, 60.0, Traffic(1800, 1799, 1, 1799, 30.0, 29.98, 9.12, 14.0, 9.0, 9.2), 312.4, 0.5, 1.25, 2.0
+)
+OVERLOAD = TopicFigures(
+    120.0, 30.0, Traffic(3600, 2700, 900, 2700, 120.0, 90.0, 11.0, 19.0, 10.9, 11.1), 315.0, 1.0, 1.3, 2.1
+)
 FIGURES = {
-    'topics': TOPICS, 'overload': OVERLOAD, 'generator': GeneratorSpeed(2, 3000, 201.4),
+    'topics': TOPICS,
+    'overload': OVERLOAD,
+    'generator': GeneratorSpeed(2, 3000, 201.4),
     'stage': {name: SPEED for name in ('one hand', 'one hand, first frame', 'two hands', 'no hand')},
     'reconstruction_topics': TOPICS,
     'reconstruction_stage': {name: SPEED for name in ('one hand', 'one hand, first frame', 'two hands', 'no hand')},
@@ -39,8 +43,10 @@ FIGURES = {
 
 def rows(text):
     """The table as {first cell: other cells}; of rows that share their first cell, the last."""
-    return {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.strip('|').split(' | ')]
-                                              for line in text.splitlines())}
+    return {
+        cells[0]: cells[1:]
+        for cells in ([cell.strip() for cell in line.strip('|').split(' | ')] for line in text.splitlines())
+    }
 
 
 def test_every_row_finds_its_figures(tmp_path):

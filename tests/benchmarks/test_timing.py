@@ -93,7 +93,9 @@ def test_turns_take_the_calls_one_after_the_other():
         def run(number):
             order.append(name)
             clock.let_pass(seconds)
+
         return run
+
     times = time_in_turns({'slow': call('slow', 0.2), 'quick': call('quick', 0.1)}, 2.0, turns=2, clock=clock)
     assert times['slow'] == pytest.approx([0.2] * len(times['slow']))
     assert times['quick'] == pytest.approx([0.1] * len(times['quick']))

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from hoi_ros.camera import Pinhole
+from hoi_ros.camera.calibration import calibration_of
 from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.calibration import CameraSizeError
-from hoi_ros.camera.calibration import UncalibratedError
-from hoi_ros.camera.calibration import calibration_of
 from hoi_ros.camera.calibration import load_camera_yaml
+from hoi_ros.camera.calibration import UncalibratedError
 
 SR305 = Path(__file__).parents[1] / 'data' / 'sr305_camera.yaml'
 
@@ -55,20 +55,23 @@ def edited(tmp_path, edit):
     return path
 
 
-@pytest.mark.parametrize(('edit', 'told'), [
-    (lambda f: f.pop('camera_matrix'), 'lacks camera_matrix'),
-    (lambda f: f.pop('image_width'), 'lacks image_width'),
-    (lambda f: f.pop('distortion_coefficients'), 'lacks distortion_coefficients'),
-    (lambda f: f.update(image_width='wide'), "image_width 'wide'"),
-    (lambda f: f.update(image_width=0), '0x480'),
-    (lambda f: f['camera_matrix'].update(data=[1.0, 2.0]), 'camera_matrix has 2 numbers, expected 9'),
-    (lambda f: f['camera_matrix'].update(data='none'), 'camera_matrix is .* expected rows, cols'),
-    (lambda f: f.update(camera_matrix=3), 'camera_matrix is 3'),
-    (lambda f: f.update(distortion_model='thin_prism'), "model 'thin_prism', expected plumb_bob"),
-    (lambda f: f['distortion_coefficients'].update(data=[0.1, 0.2]), '2 coefficients .* expected 0 or 4 or 5'),
-    (lambda f: f['distortion_coefficients'].update(data=[math.nan] * 5), 'expected finite'),
-    (lambda f: f['camera_matrix']['data'].__setitem__(0, -1.0), 'focal lengths .*above 0'),
-])
+@pytest.mark.parametrize(
+    ('edit', 'told'),
+    [
+        (lambda f: f.pop('camera_matrix'), 'lacks camera_matrix'),
+        (lambda f: f.pop('image_width'), 'lacks image_width'),
+        (lambda f: f.pop('distortion_coefficients'), 'lacks distortion_coefficients'),
+        (lambda f: f.update(image_width='wide'), "image_width 'wide'"),
+        (lambda f: f.update(image_width=0), '0x480'),
+        (lambda f: f['camera_matrix'].update(data=[1.0, 2.0]), 'camera_matrix has 2 numbers, expected 9'),
+        (lambda f: f['camera_matrix'].update(data='none'), 'camera_matrix is .* expected rows, cols'),
+        (lambda f: f.update(camera_matrix=3), 'camera_matrix is 3'),
+        (lambda f: f.update(distortion_model='thin_prism'), "model 'thin_prism', expected plumb_bob"),
+        (lambda f: f['distortion_coefficients'].update(data=[0.1, 0.2]), '2 coefficients .* expected 0 or 4 or 5'),
+        (lambda f: f['distortion_coefficients'].update(data=[math.nan] * 5), 'expected finite'),
+        (lambda f: f['camera_matrix']['data'].__setitem__(0, -1.0), 'focal lengths .*above 0'),
+    ],
+)
 def test_a_damaged_file_is_refused_by_name(tmp_path, edit, told):
     path = edited(tmp_path, edit)
     with pytest.raises(CalibrationError, match=told):
@@ -130,18 +133,21 @@ def test_projection_survives_region_and_binning():
     np.testing.assert_allclose(part * 2 + 0.5 + [100, 50], whole)
 
 
-@pytest.mark.parametrize(('info', 'size', 'error', 'told'), [
-    (Info(k=(0.0,) * 9), (1280, 720), UncalibratedError, 'not calibrated'),
-    (Info(), (640, 480), CameraSizeError, '640x480 pixels, the calibration 1280x720'),
-    (Info(), (720, 1280), CameraSizeError, 'another shape'),
-    (Info(), (0, 0), CameraSizeError, '0x0'),
-    (Info(width=0, height=0), (1280, 720), CalibrationError, '0x0'),
-    (Info(k=(math.nan, 0, 1, 0, 1, 1, 0, 0, 1)), (1280, 720), CalibrationError, 'nan'),
-    (Info(k=(math.inf, 0, 1, 0, 1, 1, 0, 0, 1)), (1280, 720), CalibrationError, 'inf'),
-    (Info(d=(math.nan,) * 5), (1280, 720), CalibrationError, 'expected finite'),
-    (Info(distortion_model='fov'), (1280, 720), CalibrationError, "'fov'"),
-    (Info(roi=Roi(1000, 0, 800, 600)), (800, 600), CalibrationError, 'leaves the image'),
-])
+@pytest.mark.parametrize(
+    ('info', 'size', 'error', 'told'),
+    [
+        (Info(k=(0.0,) * 9), (1280, 720), UncalibratedError, 'not calibrated'),
+        (Info(), (640, 480), CameraSizeError, '640x480 pixels, the calibration 1280x720'),
+        (Info(), (720, 1280), CameraSizeError, 'another shape'),
+        (Info(), (0, 0), CameraSizeError, '0x0'),
+        (Info(width=0, height=0), (1280, 720), CalibrationError, '0x0'),
+        (Info(k=(math.nan, 0, 1, 0, 1, 1, 0, 0, 1)), (1280, 720), CalibrationError, 'nan'),
+        (Info(k=(math.inf, 0, 1, 0, 1, 1, 0, 0, 1)), (1280, 720), CalibrationError, 'inf'),
+        (Info(d=(math.nan,) * 5), (1280, 720), CalibrationError, 'expected finite'),
+        (Info(distortion_model='fov'), (1280, 720), CalibrationError, "'fov'"),
+        (Info(roi=Roi(1000, 0, 800, 600)), (800, 600), CalibrationError, 'leaves the image'),
+    ],
+)
 def test_bad_camera_info_is_refused_by_name(info, size, error, told):
     with pytest.raises(error, match=told):
         calibration_of(info, *size)

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.camera.crop import normalise_depth
 from hoi_ros.camera.pinhole import Pinhole
@@ -16,8 +17,8 @@ def sphere_depth(camera: Pinhole, centre: np.ndarray, radius: float) -> np.ndarr
     """(H, W) depth of a sphere seen by a camera, 0 beside it."""
     columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
     rays = camera.unproject(np.stack([columns, rows], -1), np.ones((camera.height, camera.width)))
-    a, b = (rays ** 2).sum(-1), rays @ centre
-    root = b ** 2 - a * (centre @ centre - radius ** 2)
+    a, b = (rays**2).sum(-1), rays @ centre
+    root = b**2 - a * (centre @ centre - radius**2)
     return np.where(root > 0, (b - np.sqrt(np.maximum(root, 0))) / a, 0).astype(np.float32)
 
 

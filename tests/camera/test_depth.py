@@ -10,9 +10,9 @@ import pytest
 
 from hoi_ros.camera.colour import decode_colour
 from hoi_ros.camera.colour import decode_compressed_colour
-from hoi_ros.camera.depth import ImageFormatError
 from hoi_ros.camera.depth import decode_compressed_depth
 from hoi_ros.camera.depth import decode_depth
+from hoi_ros.camera.depth import ImageFormatError
 
 MILLIMETRES = np.array([[0, 250, 1000], [65535, 1, 4000]], np.uint16)
 METRES = MILLIMETRES.astype(np.float32) / 1000
@@ -45,27 +45,32 @@ def test_big_endian(encoding, raw):
     np.testing.assert_allclose(decode_depth(data, encoding, 3, 2, step, is_bigendian=True), METRES, rtol=1e-6)
 
 
-@pytest.mark.parametrize('make', [bytes, bytearray, memoryview, lambda data: array.array('B', data),
-                                  lambda data: np.frombuffer(data, np.uint8)])
+@pytest.mark.parametrize(
+    'make',
+    [bytes, bytearray, memoryview, lambda data: array.array('B', data), lambda data: np.frombuffer(data, np.uint8)],
+)
 def test_any_buffer(make):
     data, step = message_bytes(MILLIMETRES)
     np.testing.assert_allclose(decode_depth(make(data), '16UC1', 3, 2, step), METRES, rtol=1e-6)
 
 
-@pytest.mark.parametrize(('change', 'told'), [
-    ({'encoding': 'bayer_rggb16'}, "'bayer_rggb16'.*expected 16UC1, mono16, 32FC1"),
-    ({'encoding': ''}, "encoding ''"),
-    ({'encoding': 'mono8'}, 'mono8.*8 bits'),
-    ({'encoding': '8UC1'}, '8UC1.*8 bits'),
-    ({'encoding': 'rgb8'}, 'rgb8.*8 bits'),
-    ({'width': 0}, '0x2 pixels'),
-    ({'height': 0}, '3x0 pixels'),
-    ({'step': 5}, 'step is 5 bytes, expected at least 6'),
-    ({'step': 0}, 'step is 0 bytes'),
-    ({'buffer': b'\0' * 11}, '11 bytes, expected 12'),
-    ({'buffer': b''}, '0 bytes, expected 12'),
-    ({'step': 1 << 31}, 'expected 4294967296'),
-])
+@pytest.mark.parametrize(
+    ('change', 'told'),
+    [
+        ({'encoding': 'bayer_rggb16'}, "'bayer_rggb16'.*expected 16UC1, mono16, 32FC1"),
+        ({'encoding': ''}, "encoding ''"),
+        ({'encoding': 'mono8'}, 'mono8.*8 bits'),
+        ({'encoding': '8UC1'}, '8UC1.*8 bits'),
+        ({'encoding': 'rgb8'}, 'rgb8.*8 bits'),
+        ({'width': 0}, '0x2 pixels'),
+        ({'height': 0}, '3x0 pixels'),
+        ({'step': 5}, 'step is 5 bytes, expected at least 6'),
+        ({'step': 0}, 'step is 0 bytes'),
+        ({'buffer': b'\0' * 11}, '11 bytes, expected 12'),
+        ({'buffer': b''}, '0 bytes, expected 12'),
+        ({'step': 1 << 31}, 'expected 4294967296'),
+    ],
+)
 def test_a_bad_depth_image_is_refused_by_name(change, told):
     fields = {'buffer': MILLIMETRES.tobytes(), 'encoding': '16UC1', 'width': 3, 'height': 2, 'step': 6} | change
     with pytest.raises(ImageFormatError, match=told):
@@ -76,8 +81,9 @@ def png(pixels):
     return cv2.imencode('.png', pixels)[1].tobytes()
 
 
-@pytest.mark.parametrize('format', ['16UC1; compressedDepth', '16UC1; compressedDepth png',
-                                    'mono16; compressedDepth png'])
+@pytest.mark.parametrize(
+    'format', ['16UC1; compressedDepth', '16UC1; compressedDepth png', 'mono16; compressedDepth png']
+)
 @pytest.mark.parametrize('kind', [0, -1])
 def test_compressed_depth_with_its_header(format, kind):
     data = struct.pack('<iff', kind, 0, 0) + png(MILLIMETRES)
@@ -105,16 +111,19 @@ def noise_png():
     return png(np.random.default_rng(0).integers(0, 65535, (64, 64)).astype(np.uint16))
 
 
-@pytest.mark.parametrize(('data', 'format', 'told'), [
-    (b'', '16UC1; png', '0 bytes'),
-    (b'', '16UC1; compressedDepth png', '0 bytes, expected a header of 12'),
-    (b'\0' * 12 + b'no image', '16UC1; compressedDepth png', 'no readable PNG'),
-    (struct.pack('<iff', 0, 0, 0) + b'\0' * 40, '16UC1; compressedDepth rvl', 'RVL-compressed, expected PNG'),
-    (png(np.zeros((4, 4), np.uint8)), '16UC1; png', '1 channel.* of uint8'),
-    (png(np.zeros((4, 4, 3), np.uint8)), 'png', '3 channel.* of uint8'),
-    (png(MILLIMETRES), 'bgr8; jpeg compressed bgr8', 'bgr8.*8 bits'),
-    (png(MILLIMETRES), '32FC1; png', 'lacks the compressedDepth header'),
-])
+@pytest.mark.parametrize(
+    ('data', 'format', 'told'),
+    [
+        (b'', '16UC1; png', '0 bytes'),
+        (b'', '16UC1; compressedDepth png', '0 bytes, expected a header of 12'),
+        (b'\0' * 12 + b'no image', '16UC1; compressedDepth png', 'no readable PNG'),
+        (struct.pack('<iff', 0, 0, 0) + b'\0' * 40, '16UC1; compressedDepth rvl', 'RVL-compressed, expected PNG'),
+        (png(np.zeros((4, 4), np.uint8)), '16UC1; png', '1 channel.* of uint8'),
+        (png(np.zeros((4, 4, 3), np.uint8)), 'png', '3 channel.* of uint8'),
+        (png(MILLIMETRES), 'bgr8; jpeg compressed bgr8', 'bgr8.*8 bits'),
+        (png(MILLIMETRES), '32FC1; png', 'lacks the compressedDepth header'),
+    ],
+)
 def test_bad_compressed_depth_is_refused_by_name(data, format, told):
     with pytest.raises(ImageFormatError, match=told):
         decode_compressed_depth(data, format)
@@ -124,19 +133,22 @@ def test_a_truncated_png_is_refused():
     data = noise_png()
     assert decode_compressed_depth(data, '16UC1; png').shape == (64, 64)
     with pytest.raises(ImageFormatError, match='no readable PNG|truncated'):
-        decode_compressed_depth(data[:len(data) // 2], '16UC1; png')
+        decode_compressed_depth(data[: len(data) // 2], '16UC1; png')
 
 
 RGB = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 9
 
 
-@pytest.mark.parametrize(('encoding', 'raw', 'expected'), [
-    ('rgb8', RGB, RGB),
-    ('bgr8', RGB[..., ::-1], RGB),
-    ('rgba8', np.dstack([RGB, RGB[..., :1]]), RGB),
-    ('bgra8', np.dstack([RGB[..., ::-1], RGB[..., :1]]), RGB),
-    ('mono8', RGB[..., 0], np.repeat(RGB[..., :1], 3, -1)),
-])
+@pytest.mark.parametrize(
+    ('encoding', 'raw', 'expected'),
+    [
+        ('rgb8', RGB, RGB),
+        ('bgr8', RGB[..., ::-1], RGB),
+        ('rgba8', np.dstack([RGB, RGB[..., :1]]), RGB),
+        ('bgra8', np.dstack([RGB[..., ::-1], RGB[..., :1]]), RGB),
+        ('mono8', RGB[..., 0], np.repeat(RGB[..., :1], 3, -1)),
+    ],
+)
 @pytest.mark.parametrize('padding', [0, 5])
 def test_colours_come_out_as_rgb(encoding, raw, expected, padding):
     data, step = message_bytes(np.ascontiguousarray(raw), padding)
@@ -145,13 +157,16 @@ def test_colours_come_out_as_rgb(encoding, raw, expected, padding):
     np.testing.assert_array_equal(image, expected)
 
 
-@pytest.mark.parametrize(('change', 'told'), [
-    ({'encoding': 'yuv422'}, "'yuv422'.*expected rgb8, bgr8, mono8, rgba8, bgra8"),
-    ({'encoding': '16UC1'}, "'16UC1'"),
-    ({'width': 0}, '0x2 pixels'),
-    ({'step': 8}, 'step is 8 bytes, expected at least 9'),
-    ({'buffer': b'\0' * 17}, '17 bytes, expected 18'),
-])
+@pytest.mark.parametrize(
+    ('change', 'told'),
+    [
+        ({'encoding': 'yuv422'}, "'yuv422'.*expected rgb8, bgr8, mono8, rgba8, bgra8"),
+        ({'encoding': '16UC1'}, "'16UC1'"),
+        ({'width': 0}, '0x2 pixels'),
+        ({'step': 8}, 'step is 8 bytes, expected at least 9'),
+        ({'buffer': b'\0' * 17}, '17 bytes, expected 18'),
+    ],
+)
 def test_a_bad_colour_image_is_refused_by_name(change, told):
     fields = {'buffer': RGB.tobytes(), 'encoding': 'rgb8', 'width': 3, 'height': 2, 'step': 9} | change
     with pytest.raises(ImageFormatError, match=told):
@@ -169,4 +184,4 @@ def test_a_truncated_jpeg_is_refused():
     data = cv2.imencode('.jpg', np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8))[1].tobytes()
     assert decode_compressed_colour(data, 'jpeg').shape == (64, 64, 3)
     with pytest.raises(ImageFormatError, match='truncated'):
-        decode_compressed_colour(data[:len(data) // 2], 'jpeg')
+        decode_compressed_colour(data[: len(data) // 2], 'jpeg')

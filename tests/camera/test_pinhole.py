@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from hoi_ros.camera.pinhole import Pinhole
 
 CAMERA = Pinhole(640, 480, 612.0, 604.0, 322.3, 238.1)

@@ -6,8 +6,8 @@ import pytest
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.calibration import CameraCalibration
-from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.camera.undistortion import distort_points
+from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.camera.undistortion import undistort_points
 
 CAMERA = Pinhole(320, 240, 250.0, 252.0, 158.0, 122.0)
@@ -38,9 +38,10 @@ def test_plumb_bob_is_brown_conrady():
     k1, k2, p1, p2, k3 = LENSES['plumb_bob']
     x, y = np.moveaxis((grid() - [CAMERA.cx, CAMERA.cy]) / [CAMERA.fx, CAMERA.fy], -1, 0)
     r2 = x * x + y * y
-    radial = 1 + k1 * r2 + k2 * r2 ** 2 + k3 * r2 ** 3
-    bent = np.stack([x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
-                     y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], -1)
+    radial = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
+    bent = np.stack(
+        [x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], -1
+    )
     expected = bent * [CAMERA.fx, CAMERA.fy] + [CAMERA.cx, CAMERA.cy]
     np.testing.assert_allclose(distort_points(lens('plumb_bob'), grid()), expected, atol=1e-6)
 

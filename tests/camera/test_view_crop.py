@@ -9,8 +9,9 @@ from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import ViewCrop
 
 CAMERA = Pinhole(640, 480, 560.0, 560.0, 322.0, 236.0)
-CROPS = [ViewCrop(CAMERA, np.array([90.0, 400.0]), 130, mirrored, turn)
-         for mirrored in (False, True) for turn in (0.0, 0.7)]
+CROPS = [
+    ViewCrop(CAMERA, np.array([90.0, 400.0]), 130, mirrored, turn) for mirrored in (False, True) for turn in (0.0, 0.7)
+]
 
 
 @pytest.mark.parametrize('crop', CROPS)

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from .every_operator import OUTPUTS
-from .every_operator import EveryOperator
-from hoi_ros.engines import TensorSpec
 from numpy.typing import NDArray
+
+from hoi_ros.engines import TensorSpec
 from training.export import export_onnx
+
+from .every_operator import EveryOperator
+from .every_operator import OUTPUTS
 
 
 @pytest.fixture(scope='session')
@@ -32,9 +34,7 @@ def example() -> dict[str, NDArray]:
 
 
 @pytest.fixture(scope='session')
-def model_dir(
-    tmp_path_factory: pytest.TempPathFactory, module: EveryOperator, example: dict[str, NDArray]
-) -> Path:
+def model_dir(tmp_path_factory: pytest.TempPathFactory, module: EveryOperator, example: dict[str, NDArray]) -> Path:
     """The model folder; tests that damage it copy it first."""
     folder = tmp_path_factory.mktemp('models') / 'every_operator'
     export_onnx(

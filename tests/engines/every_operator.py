@@ -9,13 +9,14 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+from torch import Tensor
+
 from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
 from hoi_ros.engines.cuda_driver import first_gpu
 from hoi_ros.engines.loading import PACKAGES
-from numpy.typing import NDArray
-from torch import Tensor
-from torch import nn
 
 TOLERANCES = {
     ('openvino', 'fp32'): 2e-4,
@@ -47,9 +48,7 @@ class EveryOperator(nn.Module):
         self.code = nn.Linear(8, 16)
         self.norm = nn.LayerNorm(16)
         self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
-        self.activations = nn.ModuleList(
-            [nn.SiLU(), nn.GELU(), nn.Hardswish(), nn.ELU(), nn.PReLU(8), nn.Softplus()]
-        )
+        self.activations = nn.ModuleList([nn.SiLU(), nn.GELU(), nn.Hardswish(), nn.ELU(), nn.PReLU(8), nn.Softplus()])
         self.pose = nn.Linear(16, 12)
         for bn in (self.down[1], self.before):
             nn.init.uniform_(bn.running_mean, -0.2, 0.2)
@@ -79,9 +78,7 @@ class EveryOperator(nn.Module):
         pose = torch.where(pose > 0, pose, -0.5 * pose)[:, [2, 0, 3, 1]]
         turned = torch.einsum('bij,bkj->bik', pose, pose) @ pose
 
-        mask = F.interpolate(
-            F.pad(heat, (1, 1, 0, 2), mode='reflect')[..., :16, :16], scale_factor=2, mode='nearest'
-        )
+        mask = F.interpolate(F.pad(heat, (1, 1, 0, 2), mode='reflect')[..., :16, :16], scale_factor=2, mode='nearest')
         mask = F.avg_pool2d(F.pad(mask, (1, 1, 1, 1)), 3, 1)
         return {'heat': heat, 'points': points, 'pose': turned, 'mask': mask}
 

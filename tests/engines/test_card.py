@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from hoi_ros.engines import Card
 from hoi_ros.engines import CardError
 from hoi_ros.engines.card import CARD_FILE

@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from hoi_ros.engines import EngineError
-from hoi_ros.engines.engine_cache import EngineKey
-from hoi_ros.engines.engine_cache import StaleEngineError
 from hoi_ros.engines.engine_cache import cached_engine
 from hoi_ros.engines.engine_cache import default_cache_dir
+from hoi_ros.engines.engine_cache import EngineKey
+from hoi_ros.engines.engine_cache import StaleEngineError
 from hoi_ros.engines.engine_cache import store_engine
 
 KEY = EngineKey('depth_pose', 'ab' * 32, '10.13.3.9', 'NVIDIA Orin (nvgpu)/8', '8.7', 'fp16', 1)
@@ -46,9 +47,7 @@ def test_engines_for_different_things_lie_side_by_side(tmp_path: Path, change: d
         ({'recipe': 2}, 'was built for recipe 1, here it is 2'),
     ],
 )
-def test_an_engine_for_something_else_is_refused(
-    tmp_path: Path, change: dict[str, str], message: str
-) -> None:
+def test_an_engine_for_something_else_is_refused(tmp_path: Path, change: dict[str, str], message: str) -> None:
     store_engine(tmp_path, KEY, PLAN)
     with pytest.raises(StaleEngineError, match=message):
         cached_engine(tmp_path, replace(KEY, **change))

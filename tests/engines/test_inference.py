@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from .every_operator import TOLERANCES
-from .every_operator import largest_error
-from .every_operator import reference
-from .every_operator import require
+from numpy.typing import NDArray
+
 from hoi_ros.engines import Engine
 from hoi_ros.engines import EngineError
 from hoi_ros.engines import InputError
 from hoi_ros.engines import load_engine
-from numpy.typing import NDArray
+
+from .every_operator import largest_error
+from .every_operator import reference
+from .every_operator import require
+from .every_operator import TOLERANCES
 
 Arrays = dict[str, NDArray]
 
@@ -33,9 +35,7 @@ def test_backends_agree(model_dir: Path, example: Arrays, backend: str, precisio
     wanted = reference(model_dir, example)
     with load_engine(model_dir, backend, precision=precision) as engine:
         found = engine(**example)
-    assert {name: array.shape for name, array in found.items()} == {
-        spec.name: spec.shape for spec in engine.outputs
-    }
+    assert {name: array.shape for name, array in found.items()} == {spec.name: spec.shape for spec in engine.outputs}
     assert all(array.dtype == np.float32 for array in found.values())
     for name in wanted:
         assert largest_error(found[name], wanted[name]) <= TOLERANCES[backend, precision], name

@@ -6,18 +6,20 @@ from pathlib import Path
 
 import onnx
 import pytest
-from .every_operator import require
+
 from hoi_ros.engines import Card
 from hoi_ros.engines import CardError
 from hoi_ros.engines import EngineError
 from hoi_ros.engines import HashMismatchError
+from hoi_ros.engines import load_engine
+from hoi_ros.engines import loading
 from hoi_ros.engines import MissingBackendError
 from hoi_ros.engines import ModelFileError
 from hoi_ros.engines import PrecisionError
-from hoi_ros.engines import load_engine
-from hoi_ros.engines import loading
 from hoi_ros.engines.card import file_sha256
 from hoi_ros.engines.cuda_driver import Gpu
+
+from .every_operator import require
 
 BACKENDS = pytest.mark.parametrize('backend', ['openvino', 'pytorch'])
 
@@ -61,9 +63,7 @@ def test_auto_loads_what_is_here(model_dir: Path) -> None:
         ('auto', 'no backend is installed: pip install openvino'),
     ],
 )
-def test_a_missing_backend(
-    monkeypatch: pytest.MonkeyPatch, model_dir: Path, backend: str, message: str
-) -> None:
+def test_a_missing_backend(monkeypatch: pytest.MonkeyPatch, model_dir: Path, backend: str, message: str) -> None:
     installed(monkeypatch)
     with pytest.raises(MissingBackendError, match=message):
         load_engine(model_dir, backend)
@@ -81,14 +81,10 @@ def test_a_wrong_option(model_dir: Path, options: dict[str, object], message: st
         load_engine(model_dir, **options)
 
 
-@pytest.mark.parametrize(
-    ('backend', 'precision'), [('openvino', 'tf32'), ('pytorch', 'bf16'), ('pytorch', 'int8')]
-)
+@pytest.mark.parametrize(('backend', 'precision'), [('openvino', 'tf32'), ('pytorch', 'bf16'), ('pytorch', 'int8')])
 def test_a_precision_that_the_backend_lacks(model_dir: Path, backend: str, precision: str) -> None:
     require(backend)
-    with pytest.raises(
-        PrecisionError, match=f"{backend} was asked for precision '{precision}'; it computes in"
-    ):
+    with pytest.raises(PrecisionError, match=f"{backend} was asked for precision '{precision}'; it computes in"):
         load_engine(model_dir, backend, precision=precision)
 
 
@@ -101,22 +97,16 @@ def test_a_missing_model_file(damaged: Path) -> None:
 def test_a_truncated_model_file(damaged: Path) -> None:
     path = damaged / 'model.onnx'
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(
-        HashMismatchError, match=r'model\.onnx .* has SHA-256 .* says .*: the file is damaged'
-    ):
+    with pytest.raises(HashMismatchError, match=r'model\.onnx .* has SHA-256 .* says .*: the file is damaged'):
         load_engine(damaged)
 
 
 @BACKENDS
 @pytest.mark.parametrize('content', ['truncated', 'noise', 'empty'])
-def test_a_file_that_is_no_network_though_its_hash_is_right(
-    damaged: Path, backend: str, content: str
-) -> None:
+def test_a_file_that_is_no_network_though_its_hash_is_right(damaged: Path, backend: str, content: str) -> None:
     require(backend)
     path = damaged / 'model.onnx'
-    path.write_bytes(
-        {'truncated': path.read_bytes()[:2000], 'noise': bytes(range(256)) * 40, 'empty': b''}[content]
-    )
+    path.write_bytes({'truncated': path.read_bytes()[:2000], 'noise': bytes(range(256)) * 40, 'empty': b''}[content])
     rehash(damaged)
     with pytest.raises(ModelFileError, match=r'model\.onnx.*restore it'):
         load_engine(damaged, backend)

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from .every_operator import largest_error
-from .every_operator import reference
-from .every_operator import require
+
 from hoi_ros.engines import Card
 from hoi_ros.engines import load_engine
 from hoi_ros.engines.card import CARD_FILE
+
+from .every_operator import largest_error
+from .every_operator import reference
+from .every_operator import require
 
 MODELS = Path(__file__).parents[2] / 'models'
 FOLDERS = sorted(card.parent for card in MODELS.glob(f'*/{CARD_FILE}'))
@@ -42,9 +44,7 @@ def test_a_model_is_small_and_described(folder: Path) -> None:
 def test_backends_agree_on_a_model(folder: Path, backend: str, precision: str) -> None:
     require(backend)
     draw = np.random.default_rng(0)
-    inputs = {
-        spec.name: draw.uniform(-1, 1, spec.shape).astype(spec.dtype) for spec in Card.load(folder).inputs
-    }
+    inputs = {spec.name: draw.uniform(-1, 1, spec.shape).astype(spec.dtype) for spec in Card.load(folder).inputs}
     wanted = reference(folder, inputs)
     with load_engine(folder, backend, precision=precision) as engine:
         found = engine(**inputs)

@@ -5,12 +5,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from .every_operator import largest_error
-from .every_operator import reference
-from hoi_ros.engines.onnx_graph import half_precision
-from hoi_ros.engines.onnx_graph import read_onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
+
+from hoi_ros.engines.onnx_graph import half_precision
+from hoi_ros.engines.onnx_graph import read_onnx
+
+from .every_operator import largest_error
+from .every_operator import reference
 
 
 @pytest.fixture(scope='module')
@@ -30,19 +32,14 @@ def test_the_half_graph_is_valid_and_gives_the_same(
 ) -> None:
     onnx.checker.check_model(half, full_check=True)
     session = onnxruntime.InferenceSession(half.SerializeToString(), providers=['CPUExecutionProvider'])
-    for output, (name, wanted) in zip(
-        session.run(None, example), reference(model_dir, example).items(), strict=True
-    ):
+    for output, (name, wanted) in zip(session.run(None, example), reference(model_dir, example).items(), strict=True):
         assert output.dtype == np.float32
         assert largest_error(output, wanted) <= 1e-2, name
 
 
 def test_products_are_half_and_sums_are_not(half: onnx.ModelProto) -> None:
     typed = onnx.shape_inference.infer_shapes(half, strict_mode=True)
-    kind = {
-        value.name: value.type.tensor_type.elem_type
-        for value in (*typed.graph.value_info, *typed.graph.output)
-    }
+    kind = {value.name: value.type.tensor_type.elem_type for value in (*typed.graph.value_info, *typed.graph.output)}
     kinds = {
         operator: {kind[node.output[0]] for node in typed.graph.node if node.op_type == operator}
         for operator in (

@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
+
 from hoi_ros.engines import Card
 from hoi_ros.engines import CardError
 from hoi_ros.engines import EngineBuildError
-from hoi_ros.engines import MissingBackendError
 from hoi_ros.engines import load_engine
 from hoi_ros.engines import loading
+from hoi_ros.engines import MissingBackendError
 from hoi_ros.engines import tensorrt_engine
 from hoi_ros.engines.cuda_driver import Gpu
 from hoi_ros.engines.tensorrt_engine import progress_lines
-from numpy.typing import NDArray
 
 
 class StandIn:
@@ -78,9 +79,7 @@ class StandIn:
         def deserialize(plan: bytes) -> Any:
             values = (*self.built[-1].graph.input, *self.built[-1].graph.output)
             names = [value.name for value in values]
-            shapes = {
-                value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in values
-            }
+            shapes = {value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in values}
             return SimpleNamespace(
                 num_io_tensors=len(names),
                 get_tensor_name=names.__getitem__,
@@ -117,9 +116,7 @@ def trt(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     return stand_in
 
 
-def test_an_engine_is_built_once(
-    trt: StandIn, model_dir: Path, tmp_path: Path, example: dict[str, NDArray]
-) -> None:
+def test_an_engine_is_built_once(trt: StandIn, model_dir: Path, tmp_path: Path, example: dict[str, NDArray]) -> None:
     said: list[str] = []
     for _ in range(2):
         with load_engine(model_dir, 'tensorrt', cache_dir=tmp_path, progress=said.append) as engine:
@@ -129,9 +126,7 @@ def test_an_engine_is_built_once(
         True,
         True,
     ]
-    assert {name: array.shape for name, array in found.items()} == {
-        spec.name: spec.shape for spec in engine.outputs
-    }
+    assert {name: array.shape for name, array in found.items()} == {spec.name: spec.shape for spec in engine.outputs}
     assert np.all(found['points'] == found['points'].nbytes)
 
 
@@ -168,9 +163,7 @@ def test_the_precision_is_in_the_graph(trt: StandIn, model_dir: Path, tmp_path: 
         ('build', r'model.onnx: TensorRT 10.13 cannot build it for Orin: out of memory'),
     ],
 )
-def test_a_failed_build_says_why(
-    trt: StandIn, model_dir: Path, tmp_path: Path, fails: str, message: str
-) -> None:
+def test_a_failed_build_says_why(trt: StandIn, model_dir: Path, tmp_path: Path, fails: str, message: str) -> None:
     trt.fails = fails
     with pytest.raises(EngineBuildError, match=message):
         load_engine(model_dir, 'tensorrt', cache_dir=tmp_path, progress=lambda line: None)
@@ -186,15 +179,11 @@ def test_a_card_of_other_outputs_is_refused(trt: StandIn, damaged: Path, tmp_pat
 
 def test_without_a_gpu_it_says_so(trt: StandIn, monkeypatch: pytest.MonkeyPatch, model_dir: Path) -> None:
     monkeypatch.setattr(tensorrt_engine, 'first_gpu', lambda: None)
-    with pytest.raises(
-        MissingBackendError, match=r'needs an NVIDIA GPU and its driver, found none.*nvidia-smi'
-    ):
+    with pytest.raises(MissingBackendError, match=r'needs an NVIDIA GPU and its driver, found none.*nvidia-smi'):
         load_engine(model_dir, 'tensorrt')
 
 
-def test_a_tensorrt_that_does_not_start_says_so(
-    trt: StandIn, monkeypatch: pytest.MonkeyPatch, model_dir: Path
-) -> None:
+def test_a_tensorrt_that_does_not_start_says_so(trt: StandIn, monkeypatch: pytest.MonkeyPatch, model_dir: Path) -> None:
     def refuse(logger: Any) -> None:
         logger.log(trt.ILogger.ERROR, 'the driver is too old')
         raise TypeError('factory function returned nullptr')
@@ -204,9 +193,7 @@ def test_a_tensorrt_that_does_not_start_says_so(
         load_engine(model_dir, 'tensorrt')
 
 
-def test_a_tensorrt_that_does_not_load_says_so(
-    trt: StandIn, monkeypatch: pytest.MonkeyPatch, model_dir: Path
-) -> None:
+def test_a_tensorrt_that_does_not_load_says_so(trt: StandIn, monkeypatch: pytest.MonkeyPatch, model_dir: Path) -> None:
     monkeypatch.setitem(sys.modules, 'tensorrt', None)
     with pytest.raises(MissingBackendError, match='tensorrt is installed but does not load'):
         load_engine(model_dir, 'tensorrt')

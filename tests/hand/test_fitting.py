@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hoi_ros.hand import KEYPOINT_NAMES
+from scipy.spatial.transform import Rotation
+
 from hoi_ros.hand import HandModel
+from hoi_ros.hand import KEYPOINT_NAMES
 from hoi_ros.hand.fitting import HandFit
 from hoi_ros.hand.fitting import HandFitter
 from hoi_ros.hand.model import mirror_pose
-from scipy.spatial.transform import Rotation
 
 
 @pytest.fixture(scope='module')
@@ -57,8 +58,9 @@ def test_jacobian_matches_finite_differences(hand: HandModel, fitter: HandFitter
 
     def keypoints(step: np.ndarray) -> np.ndarray:
         turned = Rotation.from_rotvec(step[:3]).as_matrix() @ turn
-        return fitter._posed(turned, place + step[3:6], angles + step[6:51].reshape(5, 3, 3),
-                             shape + step[51:]).keypoints.ravel()
+        return fitter._posed(
+            turned, place + step[3:6], angles + step[6:51].reshape(5, 3, 3), shape + step[51:]
+        ).keypoints.ravel()
 
     jacobian = fitter._jacobian(fitter._posed(turn, place, angles, shape))
     steps = 1e-6 * np.eye(61)
@@ -87,8 +89,7 @@ def test_keypoints_of_weight_zero_do_not_count(hand: HandModel, fitter: HandFitt
     pose, shape, translation = draw(np.random.default_rng(13))
     keypoints = hand.forward(pose, shape, translation, vertices=False).keypoints
     weights = np.ones(21)
-    hidden = [KEYPOINT_NAMES.index(name)
-              for name in ('wrist', 'ring_pip', 'ring_dip', 'ring_tip', 'index_tip')]
+    hidden = [KEYPOINT_NAMES.index(name) for name in ('wrist', 'ring_pip', 'ring_dip', 'ring_tip', 'index_tip')]
     weights[hidden] = 0
     keypoints[hidden] = [np.nan, 1e3, -np.inf]
     fit = fitter.fit(keypoints, weights)
@@ -138,17 +139,20 @@ def test_a_folded_finger_stays_on_the_side_it_can_bend_to(hand: HandModel, fitte
 INDEX_TIP_MISSING = np.where(np.arange(21) == 8, np.nan, 0)[:, None]
 
 
-@pytest.mark.parametrize(('spoil', 'said'), [
-    (lambda keypoints, weights: (keypoints[:20], weights), r'shape \(20, 3\), expected \(21, 3\)'),
-    (lambda keypoints, weights: (keypoints, weights[:5]), r'weights have shape \(5,\)'),
-    (lambda keypoints, weights: (keypoints + INDEX_TIP_MISSING, weights), 'index_tip'),
-    (lambda keypoints, weights: (keypoints * 0 + 0.1, weights), 'no direction'),
-    (lambda keypoints, weights: (keypoints * [0, 1, 0], weights), 'no direction'),
-    (lambda keypoints, weights: (keypoints, weights * (np.arange(21) % 4 != 1)), 'no direction'),
-    (lambda keypoints, weights: (keypoints, -weights), 'at least 0'),
-    (lambda keypoints, weights: (keypoints, weights * 0), 'not all 0'),
-    (lambda keypoints, weights: (keypoints, weights * np.nan), 'finite'),
-])
+@pytest.mark.parametrize(
+    ('spoil', 'said'),
+    [
+        (lambda keypoints, weights: (keypoints[:20], weights), r'shape \(20, 3\), expected \(21, 3\)'),
+        (lambda keypoints, weights: (keypoints, weights[:5]), r'weights have shape \(5,\)'),
+        (lambda keypoints, weights: (keypoints + INDEX_TIP_MISSING, weights), 'index_tip'),
+        (lambda keypoints, weights: (keypoints * 0 + 0.1, weights), 'no direction'),
+        (lambda keypoints, weights: (keypoints * [0, 1, 0], weights), 'no direction'),
+        (lambda keypoints, weights: (keypoints, weights * (np.arange(21) % 4 != 1)), 'no direction'),
+        (lambda keypoints, weights: (keypoints, -weights), 'at least 0'),
+        (lambda keypoints, weights: (keypoints, weights * 0), 'not all 0'),
+        (lambda keypoints, weights: (keypoints, weights * np.nan), 'finite'),
+    ],
+)
 def test_what_cannot_be_fitted_is_one_error(hand: HandModel, fitter: HandFitter, spoil, said: str) -> None:
     keypoints = hand.forward(np.zeros(48), np.zeros(10), np.zeros(3), vertices=False).keypoints
     with pytest.raises(ValueError, match=said):

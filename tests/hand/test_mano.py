@@ -17,13 +17,14 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import scipy.sparse
+
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.fitting import HandFitter
 from hoi_ros.hand.skeleton import JOINT_PARENTS
 from hoi_ros.hand.skeleton import TIP_JOINTS
-from training.hand.mano import ManoFileError
 from training.hand.mano import anatomical_axes
 from training.hand.mano import convert
+from training.hand.mano import ManoFileError
 
 MANO_TIPS = [745, 317, 444, 556, 673]
 
@@ -32,8 +33,11 @@ class Python2Pickler(pickle._Pickler):
     """Writes what Python 2's cPickle writes: byte strings, and the module names of its time."""
 
     dispatch: ClassVar = dict(pickle._Pickler.dispatch)
-    renamed: ClassVar = {'numpy._core.multiarray': 'numpy.core.multiarray',
-                         'scipy.sparse._csc': 'scipy.sparse.csc', 'builtins': '__builtin__'}
+    renamed: ClassVar = {
+        'numpy._core.multiarray': 'numpy.core.multiarray',
+        'scipy.sparse._csc': 'scipy.sparse.csc',
+        'builtins': '__builtin__',
+    }
 
     def save_text(self, text: str | bytes) -> None:
         content = text.encode('latin1') if isinstance(text, str) else text
@@ -62,8 +66,7 @@ def chumpy() -> Iterator[types.SimpleNamespace]:
         sys.modules.pop(name, None)
 
 
-def mano_content(hand: HandModel, chumpy: types.SimpleNamespace,
-                 rows: np.ndarray | None = None) -> dict[str, Any]:
+def mano_content(hand: HandModel, chumpy: types.SimpleNamespace, rows: np.ndarray | None = None) -> dict[str, Any]:
     """The dictionary of a MANO pickle, made from a hand model or from some of its vertices."""
     rows = np.arange(len(hand.template)) if rows is None else rows
     template = hand.template[rows].astype(float)
@@ -78,13 +81,20 @@ def mano_content(hand: HandModel, chumpy: types.SimpleNamespace,
     whole.__dict__.update(x=directions, _dirty_vars=set())
     picked = np.arange(directions.size).reshape(directions.shape)[..., :10]
     some.__dict__.update(a=whole, idxs=picked.ravel(), preferred_shape=picked.shape, _dirty_vars={'idxs'})
-    parents = np.array([2 ** 32 - 1, *JOINT_PARENTS[1:]], np.uint32)
+    parents = np.array([2**32 - 1, *JOINT_PARENTS[1:]], np.uint32)
     return {
-        'v_template': template, 'shapedirs': some, 'J_regressor': scipy.sparse.csc_matrix(regressor),
+        'v_template': template,
+        'shapedirs': some,
+        'J_regressor': scipy.sparse.csc_matrix(regressor),
         'posedirs': np.asfortranarray(np.random.default_rng(0).normal(0, 1e-4, (len(rows), 3, 135))),
-        'weights': hand.weights[rows].astype('>f8'), 'f': (hand.faces % len(rows)).astype(np.uint32),
-        'kintree_table': np.stack([parents, np.arange(16, dtype=np.uint32)]), 'bs_style': 'lbs',
-        'hands_mean': np.full(45, 0.1), 'hands_components': np.eye(45), 'J': hand.joints.astype(float)}
+        'weights': hand.weights[rows].astype('>f8'),
+        'f': (hand.faces % len(rows)).astype(np.uint32),
+        'kintree_table': np.stack([parents, np.arange(16, dtype=np.uint32)]),
+        'bs_style': 'lbs',
+        'hands_mean': np.full(45, 0.1),
+        'hands_components': np.eye(45),
+        'J': hand.joints.astype(float),
+    }
 
 
 def python2(content: Any) -> bytes:
@@ -97,9 +107,12 @@ def in_python3(content: Any, protocol: int) -> bytes:
     return pickle.dumps(content, protocol)
 
 
-WRITERS = {'python 2': python2, 'python 3, protocol 0': lambda content: in_python3(content, 0),
-           'python 3, protocol 2': lambda content: in_python3(content, 2),
-           'python 3, protocol 4': lambda content: in_python3(content, 4)}
+WRITERS = {
+    'python 2': python2,
+    'python 3, protocol 0': lambda content: in_python3(content, 0),
+    'python 3, protocol 2': lambda content: in_python3(content, 2),
+    'python 3, protocol 4': lambda content: in_python3(content, 4),
+}
 
 
 @pytest.mark.parametrize('writer', WRITERS)
@@ -199,7 +212,8 @@ ATTACKS = {
 
 @pytest.mark.parametrize('attack', ATTACKS)
 def test_a_pickle_that_asks_for_anything_else_is_refused_and_nothing_runs(
-        hand: HandModel, tmp_path: Path, monkeypatch, attack: str) -> None:
+    hand: HandModel, tmp_path: Path, monkeypatch, attack: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     payload = ATTACKS[attack]
     if isinstance(payload, Asks):
@@ -213,14 +227,17 @@ def test_a_pickle_that_asks_for_anything_else_is_refused_and_nothing_runs(
     assert Path(MARKER).exists(), 'the attack is not one: this test proves nothing'
 
 
-@pytest.mark.parametrize(('spoil', 'said'), [
-    (lambda content: content.pop('posedirs'), 'lacks posedirs'),
-    (lambda content: content.update(weights=content['weights'][:, :15]), r'\(200, 15\), expected \(200, 1'),
-    (lambda content: content.update(f=content['f'] + 1), 'f names vertices'),
-    (lambda content: content.update(v_template=content['v_template'] * np.nan), 'v_template has numbers'),
-    (lambda content: content.update(v_template=np.array([None])), 'v_template cannot be rebuilt'),
-    (lambda content: content.update(kintree_table=content['kintree_table'][::-1]), 'kintree_table has the'),
-])
+@pytest.mark.parametrize(
+    ('spoil', 'said'),
+    [
+        (lambda content: content.pop('posedirs'), 'lacks posedirs'),
+        (lambda content: content.update(weights=content['weights'][:, :15]), r'\(200, 15\), expected \(200, 1'),
+        (lambda content: content.update(f=content['f'] + 1), 'f names vertices'),
+        (lambda content: content.update(v_template=content['v_template'] * np.nan), 'v_template has numbers'),
+        (lambda content: content.update(v_template=np.array([None])), 'v_template cannot be rebuilt'),
+        (lambda content: content.update(kintree_table=content['kintree_table'][::-1]), 'kintree_table has the'),
+    ],
+)
 def test_damaged_content_is_named(hand: HandModel, chumpy, tmp_path: Path, spoil, said: str) -> None:
     content = mano_content(hand, chumpy, np.arange(200))
     spoil(content)
@@ -232,8 +249,12 @@ def test_damaged_content_is_named(hand: HandModel, chumpy, tmp_path: Path, spoil
 
 def test_damaged_files_are_named(hand: HandModel, chumpy, tmp_path: Path) -> None:
     whole = python2(mano_content(hand, chumpy, np.arange(200)))
-    for content, said in ((whole[:-20000], 'not a readable pickle'), (b'', 'not a readable pickle'),
-                          (b'GIF89a', 'not a readable pickle'), (pickle.dumps([1, 2]), 'holds a list')):
+    for content, said in (
+        (whole[:-20000], 'not a readable pickle'),
+        (b'', 'not a readable pickle'),
+        (b'GIF89a', 'not a readable pickle'),
+        (pickle.dumps([1, 2]), 'holds a list'),
+    ):
         path = tmp_path / 'MANO_RIGHT.pkl'
         path.write_bytes(content)
         with pytest.raises(ManoFileError, match=said):

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from scipy.spatial import cKDTree
+
+from hoi_ros.hand import HandModel
 from hoi_ros.hand import KEYPOINT_NAMES
 from hoi_ros.hand import KEYPOINT_PARENTS
-from hoi_ros.hand import HandModel
 from hoi_ros.hand import mirror_pose
 from hoi_ros.hand.model import HandModelError
 from hoi_ros.hand.model import rotation_matrices
 from hoi_ros.hand.skeleton import JOINT_NAMES
 from hoi_ros.hand.skeleton import TIP_JOINTS
-from scipy.spatial import cKDTree
+from training.hand.build import read_generic_hand
 from training.hand.build import SHAPE_NAMES
 from training.hand.build import SHAPE_SPREAD
-from training.hand.build import read_generic_hand
 
 FINGERS = ('index', 'middle', 'ring', 'little')
 REST = np.zeros(48), np.zeros(10), np.zeros(3)
@@ -64,7 +65,7 @@ def test_gradients_match_finite_differences(with_correctives: HandModel, draw, a
         return (posed.vertices * share[0]).sum() + (posed.keypoints * share[1]).sum()
 
     numbers = torch.tensor(point, requires_grad=True)
-    gradient, = torch.autograd.grad(value(numbers), numbers)
+    (gradient,) = torch.autograd.grad(value(numbers), numbers)
     steps = 1e-5 * torch.eye(61, dtype=torch.float64)
     with torch.no_grad():
         expected = torch.stack([(value(numbers + step) - value(numbers - step)) / 2e-5 for step in steps])
@@ -89,8 +90,7 @@ def test_left_is_the_mirror_image_of_right(with_correctives: HandModel, draw) ->
     left_posed = left.forward(mirror_pose(pose), shape, translation * flip)
     np.testing.assert_allclose(left_posed.vertices, right_posed.vertices * flip, atol=1e-6)
     np.testing.assert_allclose(left_posed.keypoints, right_posed.keypoints * flip, atol=1e-6)
-    np.testing.assert_allclose(left.anatomical(mirror_pose(pose))[1:], with_correctives.anatomical(pose)[1:],
-                               atol=1e-6)
+    np.testing.assert_allclose(left.anatomical(mirror_pose(pose))[1:], with_correctives.anatomical(pose)[1:], atol=1e-6)
     assert left.side == 'left' and left.mirrored().side == 'right'
 
 
@@ -153,10 +153,17 @@ def test_each_number_of_the_shape_changes_what_its_name_says(hand: HandModel) ->
     digit = np.array([name.split('_')[0] for name in KEYPOINT_NAMES[1:]])
     on_finger = ~in_palm & (digit != 'thumb')
     lengthened = {
-        'size': np.ones(20), 'finger_length': on_finger, 'thumb_length': ~in_palm & (digit == 'thumb'),
+        'size': np.ones(20),
+        'finger_length': on_finger,
+        'thumb_length': ~in_palm & (digit == 'thumb'),
         'index_against_ring': on_finger * ((digit == 'index') * 1.0 - (digit == 'ring')),
-        'finger_girth': np.zeros(20), 'thumb_girth': np.zeros(20), 'tip_taper': np.zeros(20),
-        'palm_width': None, 'palm_length': None, 'palm_thickness': None}
+        'finger_girth': np.zeros(20),
+        'thumb_girth': np.zeros(20),
+        'tip_taper': np.zeros(20),
+        'palm_width': None,
+        'palm_length': None,
+        'palm_thickness': None,
+    }
     rest = hand.forward(*REST)
     before = np.linalg.norm(rest.keypoints[ends] - rest.keypoints[starts], axis=1)
     for number, (name, spread) in enumerate(zip(SHAPE_NAMES, SHAPE_SPREAD, strict=True)):
@@ -197,7 +204,7 @@ def test_files_that_are_no_hand_model_are_refused_by_name(hand: HandModel, tmp_p
     truncated.write_bytes(whole.read_bytes()[:5000])
     garbled = tmp_path / 'garbled.npz'
     content = bytearray(whole.read_bytes())
-    content[len(content) // 3:len(content) // 3 + 2000] = bytes(2000)
+    content[len(content) // 3 : len(content) // 3 + 2000] = bytes(2000)
     garbled.write_bytes(content)
     arrays = dict(np.load(whole))
     partial = tmp_path / 'partial.npz'
@@ -205,7 +212,12 @@ def test_files_that_are_no_hand_model_are_refused_by_name(hand: HandModel, tmp_p
     reshaped = tmp_path / 'reshaped.npz'
     np.savez(reshaped, **{**arrays, 'weights': arrays['weights'][:, :15]})
     wrong_shape = r'weights has shape \(1159, 15\), expected \(1159, 16\)'
-    for path, said in ((missing, 'training.hand.build'), (truncated, 'truncated.npz'),
-                       (garbled, 'garbled.npz'), (partial, 'limits'), (reshaped, wrong_shape)):
+    for path, said in (
+        (missing, 'training.hand.build'),
+        (truncated, 'truncated.npz'),
+        (garbled, 'garbled.npz'),
+        (partial, 'limits'),
+        (reshaped, wrong_shape),
+    ):
         with pytest.raises(HandModelError, match=said):
             HandModel.load(path)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from hoi_ros.camera import Pinhole
-from hoi_ros.camera.raycast import Raycaster
 from hoi_ros.hand.fitting import HandFit
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.surface_fit import SurfaceFitter
 from hoi_ros.hand.surface_fit import vertex_normals
-from training.data.poses import gesture_angles
+from hoi_ros.simulation.raycast import Raycaster
+from training.data.synthetic.poses import gesture_angles
 
 CAMERA = Pinhole(320, 240, 300.0, 300.0, 160.0, 120.0)
 SHAPE = np.zeros(10, np.float32)
@@ -32,7 +32,7 @@ def seen(model: HandModel, pose: np.ndarray, translation: np.ndarray) -> np.ndar
     depth = Raycaster(vertices, model.faces).look(CAMERA).depth
     rows, columns = np.nonzero(depth)
     points = CAMERA.unproject(np.stack([columns, rows], 1), depth[rows, columns])
-    return points[::max(1, len(points) // 600)]
+    return points[:: max(1, len(points) // 600)]
 
 
 @pytest.mark.parametrize('side', ['right', 'left'])
@@ -53,7 +53,9 @@ def test_a_wrong_pose_moves_towards_the_true_one(side, gesture):
         after.append(np.linalg.norm(refined.keypoints - target, axis=1).mean())
         np.testing.assert_allclose(
             model.forward(refined.pose, refined.shape, refined.translation, vertices=False).keypoints,
-            refined.keypoints, atol=1e-5)
+            refined.keypoints,
+            atol=1e-5,
+        )
         angles = model.anatomical(refined.pose)[1:]
         assert (angles >= model.limits[1:, :, 0] - 1e-4).all()
         assert (angles <= model.limits[1:, :, 1] + 1e-4).all()
@@ -82,10 +84,12 @@ def test_normals_point_out_of_the_hand():
     model = HandModel.load()
     normals = vertex_normals(model.template, model.faces)
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
+
     # The volume grows when every vertex moves along its normal.
     def volume(points):
         a, b, c = points[model.faces].transpose(1, 0, 2)
         return (np.cross(a, b) * c).sum() / 6
+
     assert volume(model.template + 1e-3 * normals) > volume(model.template) * 1.05
 
 
@@ -100,6 +104,7 @@ def test_growth_is_the_derivative_of_the_posed_hand_with_its_shape():
     expected = blended @ model.shape_basis + (model.weights @ growth.reshape(16, 30)).reshape(-1, 3, 10)
     for number in range(10):
         step = np.eye(10)[number] * 1e-3
-        difference = (model.forward(pose, shape + step, place).vertices
-                      - model.forward(pose, shape - step, place).vertices) / 2e-3
+        difference = (
+            model.forward(pose, shape + step, place).vertices - model.forward(pose, shape - step, place).vertices
+        ) / 2e-3
         np.testing.assert_allclose(difference, expected[..., number], atol=1e-9)

@@ -18,9 +18,6 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
-from hoi_ros.msg import HandArray
-from hoi_ros.nodes.images import image_message
-from hoi_ros.resources import models_dir
 from lifecycle_msgs.srv import ChangeState
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import GetParameters
@@ -32,6 +29,10 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+
+from hoi_ros.msg import HandArray
+from hoi_ros.nodes.messages.images import image_message
+from hoi_ros.resources import models_dir
 
 TIMEOUT = 60.0
 """Seconds that a loaded machine may take for what takes a fraction of a second."""
@@ -48,15 +49,24 @@ TOPICS = {name: f'/camera/{name}' for name in ('depth', 'image', 'camera_info')}
 class NodeProcess:
     """A node's executable, its output kept in a file."""
 
-    def __init__(self, arguments: Sequence[str], log: Path, parameters: dict[str, object] | None = None,
-                 environment: dict[str, str] | None = None, topics: dict[str, str] = TOPICS) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        log: Path,
+        parameters: dict[str, object] | None = None,
+        environment: dict[str, str] | None = None,
+        topics: dict[str, str] = TOPICS,
+    ) -> None:
         self._log = log
         settings = [text for name, value in (parameters or {}).items() for text in ('-p', f'{name}:={value}')]
         remappings = [text for name, topic in topics.items() for text in ('-r', f'{name}:={topic}')]
         with log.open('w') as output:
             self._process = subprocess.Popen(
-                [sys.executable, *arguments, '--ros-args', *remappings, *settings], stdout=output,
-                stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})})
+                [sys.executable, *arguments, '--ros-args', *remappings, *settings],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+            )
 
     @property
     def pid(self) -> int:
@@ -92,13 +102,15 @@ class Bench:
         self._node = rclpy.create_node('bench')
         self._name = node
         self._clients: dict[str, Any] = {}
-        self._outputs = {name: self._node.create_publisher(kind, TOPICS[name], 1)
-                         for name, kind in (('depth', Image), ('image', Image), ('camera_info', CameraInfo))}
+        self._outputs = {
+            name: self._node.create_publisher(kind, TOPICS[name], 1)
+            for name, kind in (('depth', Image), ('image', Image), ('camera_info', CameraInfo))
+        }
         self.diagnosis: DiagnosticStatus | None = None
         self.received: dict[str, list[Any]] = {}
         self._node.create_subscription(DiagnosticArray, '/diagnostics', self._diagnosed, 10)
         self.listen(HandArray, f'{node}/hands')
-        self._stamp = 100 * 10 ** 9
+        self._stamp = 100 * 10**9
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -134,8 +146,9 @@ class Bench:
         """One value of the last diagnosis."""
         return next(value.value for value in self.diagnosis.values if value.key == key)
 
-    def until(self, holds: Callable[[], object], meanwhile: Callable[[], object] = lambda: None,
-              what: str = '') -> None:
+    def until(
+        self, holds: Callable[[], object], meanwhile: Callable[[], object] = lambda: None, what: str = ''
+    ) -> None:
         """Waits until something holds, doing something ten times a second."""
         end = time.monotonic() + TIMEOUT
         while not holds():
@@ -158,20 +171,18 @@ class Bench:
     def until_well(self) -> None:
         """Sends good frames until nothing is amiss."""
         self.diagnosis = None
-        self.until(lambda: self.diagnosis and self.diagnosis.level == DiagnosticStatus.OK, self.send_good,
-                   'OK')
+        self.until(lambda: self.diagnosis and self.diagnosis.level == DiagnosticStatus.OK, self.send_good, 'OK')
 
     def next_header(self) -> Header:
         """A header a thirtieth of a second after the one before."""
-        self._stamp += 10 ** 9 // 30
+        self._stamp += 10**9 // 30
         return self._header()
 
     def turn_back(self) -> None:
         """Lets the stamps start over."""
-        self._stamp = 50 * 10 ** 9
+        self._stamp = 50 * 10**9
 
-    def send(self, depth: Image | None = None, info: CameraInfo | None = None,
-             image: Image | None = None) -> None:
+    def send(self, depth: Image | None = None, info: CameraInfo | None = None, image: Image | None = None) -> None:
         for name, message in (('camera_info', info), ('image', image), ('depth', depth)):
             if message is not None:
                 self._outputs[name].publish(message)
@@ -185,8 +196,11 @@ class Bench:
     def until_hands(self) -> HandArray:
         """Sends good frames until one is answered."""
         sent: set[int] = set()
-        self.until(lambda: any(stamp_of(hands.header) in sent for hands in self.hands),
-                   lambda: sent.add(self.send_good()), 'hands')
+        self.until(
+            lambda: any(stamp_of(hands.header) in sent for hands in self.hands),
+            lambda: sent.add(self.send_good()),
+            'hands',
+        )
         return next(hands for hands in reversed(self.hands) if stamp_of(hands.header) in sent)
 
     def call(self, kind: type, service: str, request: Any) -> Any:
@@ -227,12 +241,11 @@ class Bench:
 
     def get_parameter(self, name: str) -> Any:
         answer = self.call(GetParameters, 'get_parameters', GetParameters.Request(names=[name]))
-        return Parameter.from_parameter_msg(
-            rclpy.parameter.ParameterMsg(name=name, value=answer.values[0])).value
+        return Parameter.from_parameter_msg(rclpy.parameter.ParameterMsg(name=name, value=answer.values[0])).value
 
     def _header(self) -> Header:
         header = Header(frame_id=FRAME)
-        header.stamp.sec, header.stamp.nanosec = divmod(self._stamp, 10 ** 9)
+        header.stamp.sec, header.stamp.nanosec = divmod(self._stamp, 10**9)
         return header
 
     def _diagnosed(self, message: DiagnosticArray) -> None:
@@ -249,7 +262,7 @@ class Bench:
 
 def stamp_of(header: Header) -> int:
     """Nanoseconds."""
-    return header.stamp.sec * 10 ** 9 + header.stamp.nanosec
+    return header.stamp.sec * 10**9 + header.stamp.nanosec
 
 
 def good_depth(header: Header) -> Image:
@@ -262,5 +275,11 @@ def black_image(header: Header) -> Image:
 
 def good_info(header: Header, width: int = WIDTH, height: int = HEIGHT) -> CameraInfo:
     focal = 305.0 * width / WIDTH
-    return CameraInfo(header=header, width=width, height=height, distortion_model='plumb_bob', d=[0.0] * 5,
-                      k=[focal, 0.0, width / 2, 0.0, focal, height / 2, 0.0, 0.0, 1.0])
+    return CameraInfo(
+        header=header,
+        width=width,
+        height=height,
+        distortion_model='plumb_bob',
+        d=[0.0] * 5,
+        k=[focal, 0.0, width / 2, 0.0, focal, height / 2, 0.0, 0.0, 1.0],
+    )

@@ -1,19 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ROS domain of this run's own."""
-
-import os
-from collections.abc import Iterator
-
 import pytest
 
 
-@pytest.fixture(scope='package', autouse=True)
-def ros() -> Iterator[None]:
-    """rclpy for all tests of the nodes, unseen by other machines and other runs."""
-    os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
-    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    import rclpy
-
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
+@pytest.fixture(autouse=True)
+def _ros(ros: None) -> None:
+    """Every test here runs with rclpy."""

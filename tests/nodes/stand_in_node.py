@@ -6,10 +6,11 @@ import sys
 import time
 
 import numpy as np
+
 from hoi_ros.hand import HandModel
+from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.nodes.depth_pose import DepthPoseNode
-from hoi_ros.nodes.running import run
-from hoi_ros.stages.estimates import HandEstimate
+from hoi_ros.nodes.runtime.running import run
 
 BUSY = float(os.environ.get('STAND_IN_BUSY', '0'))
 
@@ -42,8 +43,9 @@ class StandInStage:
         pose, shape = np.zeros(48, np.float32), np.zeros(10, np.float32)
         place = np.array([0, 0, np.median(depth[depth > 0])], np.float32)
         posed = self._hands['right'].forward(pose, shape, place)
-        return [HandEstimate('right', 1, 0.9, posed.keypoints, np.ones(21, np.float32), pose, shape, place,
-                             posed.vertices)]
+        return [
+            HandEstimate('right', 1, 0.9, posed.keypoints, np.ones(21, np.float32), pose, shape, place, posed.vertices)
+        ]
 
 
 if __name__ == '__main__':

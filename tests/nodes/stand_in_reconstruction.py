@@ -4,11 +4,12 @@
 import sys
 
 import numpy as np
+
 from hoi_ros.hand import HandModel
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.nodes.reconstruction import ReconstructionNode
-from hoi_ros.nodes.running import run
-from hoi_ros.stages.estimates import HandEstimate
-from hoi_ros.stages.estimates import ObjectEstimate
+from hoi_ros.nodes.runtime.running import run
 
 
 class StandInStage:
@@ -53,8 +54,21 @@ class StandInStage:
         posed = self._hands['right'].forward(pose, 0 * shape, place)
         vertices = (np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]) * 0.05 + place).astype(np.float32)
         held = ObjectEstimate(0.8, vertices, vertices.mean(0), np.array([0, 0, 0, 1.0]), np.full(3, 0.05), 0.001, True)
-        return [HandEstimate('right', 7, 0.9, posed.keypoints, np.ones(21, np.float32), pose, shape, place,
-                             posed.vertices, 'hand_size' if depth is None else 'depth', held)]
+        return [
+            HandEstimate(
+                'right',
+                7,
+                0.9,
+                posed.keypoints,
+                np.ones(21, np.float32),
+                pose,
+                shape,
+                place,
+                posed.vertices,
+                'hand_size' if depth is None else 'depth',
+                held,
+            )
+        ]
 
 
 if __name__ == '__main__':

@@ -11,11 +11,6 @@ from typing import TypeVar
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from hoi_ros.msg import MeshTopology
-from hoi_ros.nodes.hand_node import region_of
-from hoi_ros.nodes.images import image_message
-from hoi_ros.nodes.qos import LATCHED
-from hoi_ros.stages.estimates import Region
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image
 from sensor_msgs.msg import RegionOfInterest
@@ -24,16 +19,22 @@ from vision_msgs.msg import Detection2D
 from vision_msgs.msg import Detection2DArray
 from vision_msgs.msg import ObjectHypothesisWithPose
 
+from hoi_ros.hand.estimates import Region
+from hoi_ros.msg import MeshTopology
+from hoi_ros.nodes.messages.images import image_message
+from hoi_ros.nodes.runtime.hand_node import region_of
+from hoi_ros.nodes.runtime.qos import LATCHED
+
+from .bench import Bench
+from .bench import black_image
 from .bench import DEPTH_POSE
 from .bench import FRAME
-from .bench import HEIGHT
-from .bench import WIDTH
-from .bench import Bench
-from .bench import NodeProcess
-from .bench import black_image
 from .bench import good_depth
 from .bench import good_info
+from .bench import HEIGHT
+from .bench import NodeProcess
 from .bench import stamp_of
+from .bench import WIDTH
 
 Message = TypeVar('Message')
 
@@ -185,8 +186,7 @@ def restart(bench: Bench) -> None:
 
 def test_depth_without_camera_info_publishes_nothing_and_says_what_is_missing(bench: Bench) -> None:
     restart(bench)
-    bench.until_says('no camera_info on /camera/camera_info',
-                     lambda: bench.send(good_depth(bench.next_header())))
+    bench.until_says('no camera_info on /camera/camera_info', lambda: bench.send(good_depth(bench.next_header())))
     assert bench.diagnosis.level == DiagnosticStatus.STALE
     assert bench.value('missing_inputs') == 'camera_info'
     assert 'there is depth on /camera/depth' in bench.says
@@ -224,17 +224,20 @@ def test_stamps_that_go_backwards_start_over(bench: Bench, node: NodeProcess) ->
     bench.until_logged(node, 'the stamps of depth on /camera/depth went backwards')
 
 
-@pytest.mark.parametrize(('name', 'value', 'reason'), [
-    ('min_score', math.nan, 'min_score'),
-    ('min_score', math.inf, 'min_score'),
-    ('min_score', 1.5, 'out of range'),
-    ('min_score', 'high', 'type'),
-    ('max_hands', 0, 'out of range'),
-    ('smoothing.min_cutoff', -1.0, 'out of range'),
-    ('marker_rate', -math.inf, 'out of range'),
-    ('variant', 'best', 'expected one of depth_pose, depth_pose_lsps'),
-    ('backend', 'openvino', 'clean the node up before'),
-])
+@pytest.mark.parametrize(
+    ('name', 'value', 'reason'),
+    [
+        ('min_score', math.nan, 'min_score'),
+        ('min_score', math.inf, 'min_score'),
+        ('min_score', 1.5, 'out of range'),
+        ('min_score', 'high', 'type'),
+        ('max_hands', 0, 'out of range'),
+        ('smoothing.min_cutoff', -1.0, 'out of range'),
+        ('marker_rate', -math.inf, 'out of range'),
+        ('variant', 'best', 'expected one of depth_pose, depth_pose_lsps'),
+        ('backend', 'openvino', 'clean the node up before'),
+    ],
+)
 def test_a_bad_parameter_is_refused(bench: Bench, name: str, value: object, reason: str) -> None:
     before = bench.get_parameter(name)
     result = bench.set_parameter(name, value)

@@ -17,12 +17,6 @@ import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from hoi_ros.msg import Hand
-from hoi_ros.msg import HandArray
-from hoi_ros.msg import HeldObjectArray
-from hoi_ros.msg import MeshTopology
-from hoi_ros.nodes.images import image_message
-from hoi_ros.nodes.qos import LATCHED
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
@@ -33,14 +27,21 @@ from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import Marker
 from visualization_msgs.msg import MarkerArray
 
-from .bench import FRAME
-from .bench import HEIGHT
-from .bench import WIDTH
+from hoi_ros.msg import Hand
+from hoi_ros.msg import HandArray
+from hoi_ros.msg import HeldObjectArray
+from hoi_ros.msg import MeshTopology
+from hoi_ros.nodes.messages.images import image_message
+from hoi_ros.nodes.runtime.qos import LATCHED
+
 from .bench import Bench
-from .bench import NodeProcess
+from .bench import FRAME
 from .bench import good_depth
 from .bench import good_info
+from .bench import HEIGHT
+from .bench import NodeProcess
 from .bench import stamp_of
+from .bench import WIDTH
 
 Message = TypeVar('Message')
 
@@ -68,14 +69,16 @@ class ColourBench(Bench):
         self.send(None, good_info(header), colours(header))
         return stamp_of(header)
 
-    def until_answer(self, send: Callable[[], int], accept: Callable[[HandArray], bool] = lambda hands: True,
-                     what: str = 'an answer') -> HandArray:
+    def until_answer(
+        self, send: Callable[[], int], accept: Callable[[HandArray], bool] = lambda hands: True, what: str = 'an answer'
+    ) -> HandArray:
         """Sends frames until the answer to one of them is as it should be."""
         sent: set[int] = set()
 
         def answer() -> HandArray | None:
-            return next((hands for hands in reversed(self.hands) if stamp_of(hands.header) in sent and accept(hands)),
-                        None)
+            return next(
+                (hands for hands in reversed(self.hands) if stamp_of(hands.header) in sent and accept(hands)), None
+            )
 
         self.until(answer, lambda: sent.add(send()), what)
         return answer()
@@ -99,8 +102,12 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
 @pytest.fixture(scope='module')
 def shared_bench() -> Iterator[ColourBench]:
     bench = ColourBench(NODE)
-    for kind, topic in ((HeldObjectArray, f'{NODE}/objects'), (Detection3DArray, f'{NODE}/object_boxes'),
-                        (MarkerArray, f'{NODE}/markers'), (TFMessage, '/tf')):
+    for kind, topic in (
+        (HeldObjectArray, f'{NODE}/objects'),
+        (Detection3DArray, f'{NODE}/object_boxes'),
+        (MarkerArray, f'{NODE}/markers'),
+        (TFMessage, '/tf'),
+    ):
         bench.listen(kind, topic)
     yield bench
     bench.close()
@@ -118,7 +125,7 @@ def bench(shared_bench: ColourBench, node: NodeProcess) -> Iterator[ColourBench]
 def test_rgb_with_depth_gives_hands_located_by_depth(bench: ColourBench) -> None:
     hands = bench.until_answer(bench.send_good, by_depth)
     assert hands.header.frame_id == FRAME
-    hand, = hands.hands
+    (hand,) = hands.hands
     assert hand.translation[2] == pytest.approx(0.6)
     np.testing.assert_allclose(hand.shape[:5], [200 / 255, 100 / 255, 50 / 255, WIDTH, HEIGHT], atol=1e-3)
     bench.until_well()
@@ -135,7 +142,7 @@ def restart(bench: ColourBench) -> None:
 
 def test_rgb_alone_gives_hands_located_by_their_size_and_says_so(bench: ColourBench, node: NodeProcess) -> None:
     restart(bench)
-    hand, = bench.until_answer(bench.send_without_depth).hands
+    (hand,) = bench.until_answer(bench.send_without_depth).hands
     assert hand.located_by == Hand.LOCATED_BY_HAND_SIZE and hand.translation[2] == pytest.approx(0.5)
     bench.until_says('no depth on /camera/depth', bench.send_without_depth)
     # A camera without depth is no fault.
@@ -148,19 +155,20 @@ def test_what_a_hand_holds_comes_in_the_projects_and_in_the_standard_message(ben
     stamp = stamp_of(bench.until_answer(bench.send_good, by_depth).header)
 
     def of_the_frame(topic: str) -> object:
-        return next((message for message in bench.received[f'{NODE}/{topic}'] if stamp_of(message.header) == stamp),
-                    None)
+        return next(
+            (message for message in bench.received[f'{NODE}/{topic}'] if stamp_of(message.header) == stamp), None
+        )
 
     bench.until(lambda: of_the_frame('objects') and of_the_frame('object_boxes'), what='the objects of the frame')
     objects, boxes = of_the_frame('objects'), of_the_frame('object_boxes')
     assert objects.header == boxes.header and objects.header.frame_id == FRAME
-    held, = objects.objects
+    (held,) = objects.objects
     assert (held.hand_id, held.hand_side, held.touching) == (7, Hand.RIGHT, True)
     assert held.score == pytest.approx(0.8) and held.gap == pytest.approx(0.001)
     vertices = np.reshape(held.vertices, (-1, 3))
     assert vertices.shape == (4, 3)
     np.testing.assert_allclose([held.pose.position.x, held.pose.position.z], vertices.mean(0)[[0, 2]], atol=1e-6)
-    box, = boxes.detections
+    (box,) = boxes.detections
     assert (box.id, box.results[0].hypothesis.class_id) == ('7', 'held_object')
     assert box.results[0].hypothesis.score == pytest.approx(0.8)
     assert box.bbox.center == box.results[0].pose.pose == held.pose and box.bbox.size == held.size
@@ -197,8 +205,13 @@ def test_an_image_without_hands_gives_empty_arrays_and_is_counted(bench: ColourB
 
     stamp = stamp_of(bench.until_answer(send, lambda hands: not hands.hands).header)
     for topic, field in (('objects', 'objects'), ('object_boxes', 'detections')):
-        bench.until(lambda: any(stamp_of(message.header) == stamp and not getattr(message, field)
-                                for message in bench.received[f'{NODE}/{topic}']), what=f'empty {topic}')
+        bench.until(
+            lambda: any(
+                stamp_of(message.header) == stamp and not getattr(message, field)
+                for message in bench.received[f'{NODE}/{topic}']
+            ),
+            what=f'empty {topic}',
+        )
     bench.until(lambda: int(bench.value('frames_without_hands')) > 3, send, 'frames without hands')
     assert bench.value('hands') == '0'
     bench.until(lambda: bench.value('frames_without_hands') == '0', bench.send_good, 'a hand')
@@ -208,10 +221,11 @@ def test_an_image_without_hands_gives_empty_arrays_and_is_counted(bench: ColourB
 def encoded(encoding: str, pixel: tuple[int, ...], padding: int = 0) -> Callable[[Header], Image]:
     def make(header: Header) -> Image:
         rows = np.zeros((HEIGHT, WIDTH * len(pixel) + padding), np.uint8)
-        rows[:, :WIDTH * len(pixel)] = np.tile(np.array(pixel, np.uint8), WIDTH)
+        rows[:, : WIDTH * len(pixel)] = np.tile(np.array(pixel, np.uint8), WIDTH)
         message = Image(header=header, width=WIDTH, height=HEIGHT, encoding=encoding, step=rows.shape[1])
         message.data.frombytes(rows.tobytes())
         return message
+
     return make
 
 
@@ -233,7 +247,7 @@ def test_every_encoding_comes_to_the_stage_as_rgb(bench: ColourBench, encoding: 
         bench.send(good_depth(header), good_info(header), make(header))
         return stamp_of(header)
 
-    hand, = bench.until_answer(send).hands
+    (hand,) = bench.until_answer(send).hands
     np.testing.assert_allclose(hand.shape[:3], np.array(colour) / 255, atol=1e-3)
 
 
@@ -276,8 +290,7 @@ def test_a_bad_image_is_refused_and_said(bench: ColourBench, node: NodeProcess, 
     assert not stamps & {stamp_of(hands.header) for hands in bench.hands}
 
 
-def test_a_stage_that_breaks_after_a_refused_frame_does_not_end_the_node(bench: ColourBench,
-                                                                         node: NodeProcess) -> None:
+def test_a_stage_that_breaks_after_a_refused_frame_does_not_end_the_node(bench: ColourBench, node: NodeProcess) -> None:
     def send(pixels: np.ndarray) -> None:
         header = bench.next_header()
         bench.send(good_depth(header), good_info(header), image_message(pixels, header))
@@ -326,7 +339,7 @@ def test_a_distorted_camera_is_rectified(bench: ColourBench) -> None:
         bench.send(good_depth(header), bad_info(d=[0.1, -0.05, 0.001, 0.0, 0.0])(header), colours(header))
         return stamp_of(header)
 
-    hand, = bench.until_answer(send, by_depth).hands
+    (hand,) = bench.until_answer(send, by_depth).hands
     # What the lens did not see is black.
     assert hand.shape[0] < 200 / 255 - 1e-3
 
@@ -339,7 +352,7 @@ def test_a_larger_image_is_read_with_the_same_camera_info(bench: ColourBench) ->
         bench.send(None, good_info(header), colours(header, (2 * HEIGHT, 2 * WIDTH)))
         return stamp_of(header)
 
-    hand, = bench.until_answer(send).hands
+    (hand,) = bench.until_answer(send).hands
     assert (hand.shape[3], hand.shape[4]) == (2 * WIDTH, 2 * HEIGHT)
 
 
@@ -352,11 +365,16 @@ def depth(pixels: np.ndarray) -> Callable[[Header], Image]:
 
 
 BAD_DEPTH: dict[str, tuple[Callable[[Header], Image], str]] = {
-    'of another size': (depth(np.full((480, 848), 600, np.uint16)),
-                        f'it is 848x480 pixels, the image {WIDTH}x{HEIGHT}: align it to the image'),
-    'of another frame': (lambda header: with_fields(
-        good_depth(header), header=Header(stamp=header.stamp, frame_id='camera_depth_optical_frame')),
-        "its frame_id is 'camera_depth_optical_frame'"),
+    'of another size': (
+        depth(np.full((480, 848), 600, np.uint16)),
+        f'it is 848x480 pixels, the image {WIDTH}x{HEIGHT}: align it to the image',
+    ),
+    'of another frame': (
+        lambda header: with_fields(
+            good_depth(header), header=Header(stamp=header.stamp, frame_id='camera_depth_optical_frame')
+        ),
+        "its frame_id is 'camera_depth_optical_frame'",
+    ),
     'a colour image': (colours, "'rgb8' has 8 bits a channel"),
     'truncated': (bad_depth(data=bytes(1000)), 'the image holds 1000 bytes'),
     '0 everywhere': (depth(np.zeros(SIZE, np.uint16)), 'it is unknown everywhere'),
@@ -365,8 +383,7 @@ BAD_DEPTH: dict[str, tuple[Callable[[Header], Image], str]] = {
 
 
 @pytest.mark.parametrize('what', BAD_DEPTH)
-def test_unusable_depth_is_said_and_the_frame_goes_on_without(bench: ColourBench, node: NodeProcess,
-                                                              what: str) -> None:
+def test_unusable_depth_is_said_and_the_frame_goes_on_without(bench: ColourBench, node: NodeProcess, what: str) -> None:
     make, reason = BAD_DEPTH[what]
 
     def send() -> int:
@@ -382,8 +399,9 @@ def test_unusable_depth_is_said_and_the_frame_goes_on_without(bench: ColourBench
 
 
 @pytest.mark.parametrize(('skew', 'told'), [(-5.0, ' ms earlier, expected'), (5.0, ' ms later, expected')])
-def test_skewed_stamps_are_said_and_frames_go_on_without_depth(bench: ColourBench, node: NodeProcess, skew: float,
-                                                               told: str) -> None:
+def test_skewed_stamps_are_said_and_frames_go_on_without_depth(
+    bench: ColourBench, node: NodeProcess, skew: float, told: str
+) -> None:
     restart(bench)
 
     def send() -> int:
@@ -407,7 +425,7 @@ def test_depth_within_the_tolerance_is_used(bench: ColourBench) -> None:
     def send() -> int:
         header = bench.next_header()
         early = Header(frame_id=FRAME)
-        early.stamp.sec, early.stamp.nanosec = divmod(stamp_of(header) - 10_000_000, 10 ** 9)
+        early.stamp.sec, early.stamp.nanosec = divmod(stamp_of(header) - 10_000_000, 10**9)
         bench.send(good_depth(early), good_info(header), colours(header))
         return stamp_of(header)
 
@@ -456,13 +474,16 @@ def test_a_region_reaches_the_stage(bench: ColourBench) -> None:
     bench.until_answer(bench.send_good, lambda hands: hands.hands[0].shape[5] == -1, 'its end')
 
 
-@pytest.mark.parametrize(('name', 'value', 'reason'), [
-    ('min_score', math.nan, 'min_score'),
-    ('max_hands', 0, 'out of range'),
-    ('depth_tolerance', 0.05, 'clean the node up before'),
-    ('use_depth', False, 'clean the node up before'),
-    ('image_transport', 'theora', 'expected one of raw, compressed'),
-])
+@pytest.mark.parametrize(
+    ('name', 'value', 'reason'),
+    [
+        ('min_score', math.nan, 'min_score'),
+        ('max_hands', 0, 'out of range'),
+        ('depth_tolerance', 0.05, 'clean the node up before'),
+        ('use_depth', False, 'clean the node up before'),
+        ('image_transport', 'theora', 'expected one of raw, compressed'),
+    ],
+)
 def test_a_bad_parameter_is_refused(bench: ColourBench, name: str, value: object, reason: str) -> None:
     before = bench.get_parameter(name)
     result = bench.set_parameter(name, value)
@@ -498,16 +519,27 @@ def test_depth_can_be_left_alone(bench: ColourBench) -> None:
 @pytest.mark.parametrize('size', [SIZE, (2160, 3840)])
 def test_compressed_images_are_read_up_to_4k(shared_bench: ColourBench, tmp_path: Path, size: tuple[int, int]) -> None:
     bench, (height, width) = shared_bench, size
-    node = NodeProcess(STAND_IN, tmp_path / 'log.txt', {'image_transport': 'compressed'}, topics={
-        'image': '/other/image', 'camera_info': '/other/camera_info', '__node': 'second', '/tf': '/other/tf'})
+    node = NodeProcess(
+        STAND_IN,
+        tmp_path / 'log.txt',
+        {'image_transport': 'compressed'},
+        topics={'image': '/other/image', 'camera_info': '/other/camera_info', '__node': 'second', '/tf': '/other/tf'},
+    )
     bench.listen(HandArray, '/second/hands')
     publish = bench.create_publisher(CompressedImage, '/other/image/compressed')
     publish_info = bench.create_publisher(CameraInfo, '/other/camera_info')
     data = cv2.imencode('.png', np.full((height, width, 3), COLOUR[::-1], np.uint8))[1].tobytes()
 
     def found() -> Hand | None:
-        return next((hand for message in bench.received['/second/hands'] for hand in message.hands
-                     if (hand.shape[3], hand.shape[4]) == (width, height)), None)
+        return next(
+            (
+                hand
+                for message in bench.received['/second/hands']
+                for hand in message.hands
+                if (hand.shape[3], hand.shape[4]) == (width, height)
+            ),
+            None,
+        )
 
     def send() -> None:
         header = bench.next_header()

@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 
 from hoi_ros.camera import Pinhole
-from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.engines import EngineError
+from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.model import HandModel
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.depth_pose import DepthPoseStage
-from hoi_ros.stages.estimates import Region
-from hoi_ros.stages.one_euro import OneEuroConfig
-from training.data.scenes import SceneConfig
-from training.data.scenes import SceneGenerator
+from hoi_ros.stages.parts.one_euro import OneEuroConfig
+from training.data.synthetic.scenes import SceneConfig
+from training.data.synthetic.scenes import SceneGenerator
 
 DATA = Path(os.environ.get('HOI_DATA', '../shared/data'))
 CAMERA = Pinhole(640, 480, 476.007, 476.007, 313.683, 242.755)
@@ -104,7 +103,7 @@ def test_mesh_pose_and_joints_are_one_hand(stage, frames):
 def test_nothing_is_reported_where_there_is_no_hand(stage):
     rows, columns = np.mgrid[:480, :640].astype(np.float32)
     table = 0.5 + 0.0008 * (480 - rows)
-    ball = np.where((columns - 320) ** 2 + (rows - 240) ** 2 < 60 ** 2, 0.5, 0).astype(np.float32)
+    ball = np.where((columns - 320) ** 2 + (rows - 240) ** 2 < 60**2, 0.5, 0).astype(np.float32)
     for depth in (table, ball, np.zeros((480, 640), np.float32), np.full((480, 640), np.nan, np.float32)):
         assert read(stage, depth, CAMERA) == []
 
@@ -117,7 +116,7 @@ def test_the_score_falls_as_the_hand_leaves_the_image(stage, frames):
     try:
         whole = max(hand.score for hand in read(stage, depth, scene.camera, regions=[region]))
         cut = depth.copy()
-        cut[:, int(np.percentile(pixels[:, 0], 12)):] = 0
+        cut[:, int(np.percentile(pixels[:, 0], 12)) :] = 0
         rest = [hand.score for hand in read(stage, cut, scene.camera, regions=[region])]
     finally:
         stage.min_score = 0.5
@@ -152,7 +151,7 @@ def test_following_a_hand_costs_a_run_a_view(frames, views, monkeypatch):
     depth, scene = next(pair for pair in frames if read(stage, pair[0], pair[1].camera))
     identity, runs, network = read(stage, depth, scene.camera)[0].track_id, [], stage._network
     monkeypatch.setattr(stage, '_network', lambda *crop: runs.append(crop) or network(*crop))
-    hand, = stage(depth, scene.camera, 1 / 30)
+    (hand,) = stage(depth, scene.camera, 1 / 30)
     assert hand.track_id == identity
     assert len(runs) == views
 

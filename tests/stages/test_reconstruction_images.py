@@ -11,13 +11,13 @@ import pytest
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import outline
+from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
-from hoi_ros.stages.estimates import HandEstimate
 from hoi_ros.stages.reconstruction import ReconstructionStage
-from training.data.grasps import GraspGenerator
-from training.data.rgb_scenes import RgbConfig
-from training.data.rgb_scenes import RgbFrame
-from training.data.rgb_scenes import RgbScenes
+from training.data.synthetic.grasps import GraspGenerator
+from training.data.synthetic.rgb_scenes import RgbConfig
+from training.data.synthetic.rgb_scenes import RgbFrame
+from training.data.synthetic.rgb_scenes import RgbScenes
 
 SEED = 5
 WIDTH, HEIGHT = 480, 360
@@ -72,7 +72,7 @@ def cut(frame: RgbFrame, share: float) -> tuple[np.ndarray, Pinhole, int]:
 def test_a_hand_is_found_whole_and_cut_by_the_border(stage, frames) -> None:
     close = 0
     for frame in frames:
-        hand, = seen(stage, frame.image, frame.view.camera)
+        (hand,) = seen(stage, frame.image, frame.view.camera)
         assert hand.score > 0.9 and off(hand, frame.view.camera, frame) < 0.2 and hand.held is not None
         image, camera, left = cut(frame, 0.25)
         close += sum(off(part, camera, frame, moved=left) < 0.2 for part in seen(stage, image, camera))
@@ -85,12 +85,12 @@ def test_a_hand_is_found_whole_and_cut_by_the_border(stage, frames) -> None:
 def test_what_is_hidden_is_not_guessed(stage, frames) -> None:
     for frame in frames:
         centre, side = square(frame)
-        whole, = seen(stage, frame.image, frame.view.camera)
+        (whole,) = seen(stage, frame.image, frame.view.camera)
         left, top, right, bottom = (round(value) for value in (*(centre - side / 2), *(centre + side / 2)))
         image = frame.image.copy()
-        image[max(top, 0):bottom, max(left, 0):round(centre[0])] = 90, 60, 40
+        image[max(top, 0) : bottom, max(left, 0) : round(centre[0])] = 90, 60, 40
         assert all(hand.score < whole.score for hand in seen(stage, image, frame.view.camera))
-        image[max(top - 20, 0):bottom + 20, max(left - 20, 0):right + 20] = 90, 60, 40
+        image[max(top - 20, 0) : bottom + 20, max(left - 20, 0) : right + 20] = 90, 60, 40
         assert not seen(stage, image, frame.view.camera)
 
 
@@ -122,7 +122,7 @@ def test_images_of_any_size_are_read(stage, frames) -> None:
     for frame in frames:
         camera = frame.view.camera
         large = camera.scaled(8 * WIDTH, 8 * HEIGHT)
-        hand, = seen(stage, cv2.resize(frame.image, (8 * WIDTH, 8 * HEIGHT)), large)
+        (hand,) = seen(stage, cv2.resize(frame.image, (8 * WIDTH, 8 * HEIGHT)), large)
         assert off(hand, large, frame, 8) < 0.2
         small = cv2.resize(frame.image, (10, 10), interpolation=cv2.INTER_AREA)
         assert not seen(stage, small, camera.scaled(10, 10))

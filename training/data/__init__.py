@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The synthetic generator, and one adapter a public dataset."""
+"""Samples to learn from: generated, or read from public data sets."""

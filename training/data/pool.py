@@ -39,8 +39,9 @@ class SamplePool:
         refresh: whether to go on past the capacity.
     """
 
-    def __init__(self, make, dtype: np.dtype, path: Path, key: str, capacity: int, workers: int = 1,
-                 refresh: bool = True) -> None:
+    def __init__(
+        self, make, dtype: np.dtype, path: Path, key: str, capacity: int, workers: int = 1, refresh: bool = True
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if capacity % workers:
             raise ValueError(f'a pool of {capacity} records cannot be shared by {workers} workers: make it a multiple')
@@ -55,9 +56,12 @@ class SamplePool:
         self.records = np.memmap(path, dtype, 'r+', shape=(capacity,))
         self._counts = np.memmap(counts, np.int64, 'r+', shape=(workers,))
         context = multiprocessing.get_context('spawn')
-        self._workers = [context.Process(target=_fill, daemon=True,
-                                         args=(make, dtype, path, counts, capacity, number, workers, refresh))
-                         for number in range(workers if first else 0)]
+        self._workers = [
+            context.Process(
+                target=_fill, daemon=True, args=(make, dtype, path, counts, capacity, number, workers, refresh)
+            )
+            for number in range(workers if first else 0)
+        ]
         for worker in self._workers:
             worker.start()
 
@@ -96,7 +100,8 @@ def generator_key(seed: int, split: str) -> str:
     """What generated samples depend on: seed, split and the code that makes them."""
     root = Path(__file__).parents[2]
     sources = sorted((root / 'training' / 'data').glob('*.py')) + sorted(
-        root / 'hoi_ros' / 'camera' / f'{name}.py' for name in ('crop', 'pinhole', 'raycast', 'sensor'))
+        root / 'hoi_ros' / 'camera' / f'{name}.py' for name in ('crop', 'pinhole', 'raycast', 'sensor')
+    )
     code = hashlib.sha256(b''.join(source.read_bytes() for source in sources)).hexdigest()
     return f'seed {seed}, {split}, code {code[:16]}'
 

@@ -14,12 +14,12 @@ from tqdm import tqdm
 from hoi_ros.engines import Card
 from hoi_ros.stages.depth_pose import DepthPoseStage
 from hoi_ros.stages.depth_pose import side_evidence
-from hoi_ros.stages.scores import ScoreCalibration
-from hoi_ros.stages.scores import SideCalibration
-from hoi_ros.stages.scores import log_odds
+from hoi_ros.stages.parts.scores import log_odds
+from hoi_ros.stages.parts.scores import ScoreCalibration
+from hoi_ros.stages.parts.scores import SideCalibration
 from training.evaluation.depth_pose import DepthPoseEvaluation
-from training.evaluation.depth_pose import TestFrames
 from training.evaluation.depth_pose import prepare
+from training.evaluation.depth_pose import TestFrames
 
 REACH = 0.1
 """A candidate is a hand where its centre lies nearer than this to that of a hand of the scene, metres."""
@@ -61,8 +61,9 @@ def evaluate(config: ScoreEvaluation) -> tuple[ScoreCalibration, SideCalibration
             hidden += not at_hand
             if at_hand:
                 surest = max(at_hand, key=lambda reading: reading.score)
-                right, left = sorted(stage.both_sides(frame.depth, frame.camera, surest),
-                                     key=lambda reading: not reading.right)
+                right, left = sorted(
+                    stage.both_sides(frame.depth, frame.camera, surest), key=lambda reading: not reading.right
+                )
                 sign = 1 if frame.sides[number] == 'right' else -1
                 evidence.append([sign * value for value in side_evidence(right, left)])
     score, hand = np.array(scores), np.array(hands)
@@ -95,12 +96,18 @@ def print_curve(scores: np.ndarray, hands: np.ndarray, of: int, frames: int) -> 
         print(f'{threshold:9.2f}  {kept[hands].sum() / max(of, 1):10.4f}  {kept[~hands].sum() / frames:20.4f}')
 
 
-def keep_calibration(folder: Path, calibration: ScoreCalibration | SideCalibration,
-                     name: str = 'score_calibration') -> None:
+def keep_calibration(
+    folder: Path, calibration: ScoreCalibration | SideCalibration, name: str = 'score_calibration'
+) -> None:
     """Writes it into the card of a model folder."""
     card = Card.load(folder)
-    dataclasses.replace(card, parameters={**card.parameters, name: {
-        name: round(value, 4) for name, value in dataclasses.asdict(calibration).items()}}).save(folder)
+    dataclasses.replace(
+        card,
+        parameters={
+            **card.parameters,
+            name: {name: round(value, 4) for name, value in dataclasses.asdict(calibration).items()},
+        },
+    ).save(folder)
 
 
 def fit_calibration(scores: np.ndarray, hands: np.ndarray) -> ScoreCalibration:

@@ -16,13 +16,13 @@ import numpy as np
 from tqdm import tqdm
 
 from hoi_ros.camera.pinhole import Pinhole
-from hoi_ros.camera.sensor import SensorModel
 from hoi_ros.engines import Card
+from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
+from hoi_ros.simulation.sensor import SensorModel
 from hoi_ros.stages.depth_pose import DepthPoseStage
-from hoi_ros.stages.estimates import HandEstimate
-from training.data.scenes import SceneConfig
-from training.data.scenes import SceneGenerator
+from training.data.synthetic.scenes import SceneConfig
+from training.data.synthetic.scenes import SceneGenerator
 from training.evaluation.metrics import evaluate_joints
 
 TEST_SCENES = SceneConfig(hands=(0.08, 0.67, 0.25), person=0.55)
@@ -58,11 +58,19 @@ class TestFrames:
         rng = self._scenes.rng(index, purpose=3)
         view = scene.look(scene.camera)
         observed = SensorModel.sample(rng).observe(view.without_dark_places(rng), scene.camera.fx, rng)
-        counted = [scene.visible_share(number, view) >= COUNTED
-                   and (observed[view.owners == number] > 0).mean() >= 0.5 if (view.owners == number).any() else False
-                   for number in range(len(scene.hands))]
-        return TestFrame(np.round(observed, 4), scene.camera, tuple(hand.side for hand in scene.hands),
-                         np.array([hand.keypoints for hand in scene.hands]).reshape(-1, 21, 3), np.array(counted, bool))
+        counted = [
+            scene.visible_share(number, view) >= COUNTED and (observed[view.owners == number] > 0).mean() >= 0.5
+            if (view.owners == number).any()
+            else False
+            for number in range(len(scene.hands))
+        ]
+        return TestFrame(
+            np.round(observed, 4),
+            scene.camera,
+            tuple(hand.side for hand in scene.hands),
+            np.array([hand.keypoints for hand in scene.hands]).reshape(-1, 21, 3),
+            np.array(counted, bool),
+        )
 
     def cached(self, index: int, folder: Path) -> TestFrame:
         """The frame from a folder, where it was put by an earlier run; made and put there otherwise."""
@@ -71,13 +79,26 @@ class TestFrames:
             frame = self[index]
             cv2.imwrite(str(image), (np.minimum(frame.depth, 6.5) * 1e4 + 0.5).astype(np.uint16))
             fresh = notes.with_suffix('.new')
-            fresh.write_text(json.dumps({'camera': dataclasses.asdict(frame.camera), 'sides': frame.sides,
-                                         'keypoints': frame.keypoints.tolist(), 'counted': frame.counted.tolist()}))
+            fresh.write_text(
+                json.dumps(
+                    {
+                        'camera': dataclasses.asdict(frame.camera),
+                        'sides': frame.sides,
+                        'keypoints': frame.keypoints.tolist(),
+                        'counted': frame.counted.tolist(),
+                    }
+                )
+            )
             os.replace(fresh, notes)
         kept = json.loads(notes.read_text())
         depth = cv2.imread(str(image), cv2.IMREAD_UNCHANGED).astype(np.float32) * np.float32(1e-4)
-        return TestFrame(depth, Pinhole(**kept['camera']), tuple(kept['sides']),
-                         np.array(kept['keypoints'], float).reshape(-1, 21, 3), np.array(kept['counted'], bool))
+        return TestFrame(
+            depth,
+            Pinhole(**kept['camera']),
+            tuple(kept['sides']),
+            np.array(kept['keypoints'], float).reshape(-1, 21, 3),
+            np.array(kept['counted'], bool),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,8 +126,9 @@ def evaluate(config: DepthPoseEvaluation) -> dict:
     predicted, truth, sided = [], [], []
     counted = found = false = empty = silent = 0
     for frame, hands in tqdm(read(config), total=config.frames, unit='frame', mininterval=5):
-        gaps = np.array([[np.linalg.norm(hand.joints.mean(0) - joints.mean(0)) for hand in hands]
-                         for joints in frame.keypoints]).reshape(len(frame.keypoints), len(hands))
+        gaps = np.array(
+            [[np.linalg.norm(hand.joints.mean(0) - joints.mean(0)) for hand in hands] for joints in frame.keypoints]
+        ).reshape(len(frame.keypoints), len(hands))
         matched: set[int] = set()
         for number in range(len(frame.keypoints)):
             best = int(gaps[number].argmin()) if hands else -1
@@ -126,16 +148,24 @@ def evaluate(config: DepthPoseEvaluation) -> dict:
             empty += 1
             silent += not hands
     if not predicted:
-        raise SystemExit(f'{config.models}/{config.variant} found none of {counted} hands in {config.frames} frames: '
-                         'there is nothing to measure')
+        raise SystemExit(
+            f'{config.models}/{config.variant} found none of {counted} hands in {config.frames} frames: '
+            'there is nothing to measure'
+        )
     sided_array = np.array(sided)
     metrics = evaluate_joints(np.array(predicted), np.array(truth))
     figures = {
-        'variant': config.variant, 'split': config.split, 'frames': config.frames,
-        'hands': counted, 'found': found / counted,
-        'found_and_side_right': float(sided_array.sum() / counted), 'side_right_of_found': float(sided_array.mean()),
-        'false_hands_per_frame': false / config.frames, 'empty_frames_silent': silent / max(empty, 1),
-        'joints': {name: value for name, value in dataclasses.asdict(metrics).items() if name != 'frames'}}
+        'variant': config.variant,
+        'split': config.split,
+        'frames': config.frames,
+        'hands': counted,
+        'found': found / counted,
+        'found_and_side_right': float(sided_array.sum() / counted),
+        'side_right_of_found': float(sided_array.mean()),
+        'false_hands_per_frame': false / config.frames,
+        'empty_frames_silent': silent / max(empty, 1),
+        'joints': {name: value for name, value in dataclasses.asdict(metrics).items() if name != 'frames'},
+    }
     joints = figures['joints']
     for name, value in {**figures, **joints}.items():
         if isinstance(value, float):
@@ -145,10 +175,12 @@ def evaluate(config: DepthPoseEvaluation) -> dict:
         config.out.write_text(json.dumps(figures, indent=1) + '\n')
     if config.card:
         card = Card.load(config.models / config.variant)
-        kept = {name: _rounded(value) for name, value in {**figures, **joints}.items()
-                if name not in ('variant', 'joints')}
+        kept = {
+            name: _rounded(value) for name, value in {**figures, **joints}.items() if name not in ('variant', 'joints')
+        }
         dataclasses.replace(card, figures={**card.figures, f'whole_stage_{config.split}': kept}).save(
-            config.models / config.variant)
+            config.models / config.variant
+        )
     return figures
 
 
@@ -168,8 +200,10 @@ def _read(config: DepthPoseEvaluation, index: int) -> tuple[TestFrame, list[Hand
     stage.reset()
     hands = stage(frame.depth, frame.camera, float(index))
     # Neither pixels nor meshes are measured: they need not go from process to process.
-    return (dataclasses.replace(frame, depth=np.zeros((0, 0), np.float32)),
-            [dataclasses.replace(hand, vertices=np.zeros((0, 3), np.float32)) for hand in hands])
+    return (
+        dataclasses.replace(frame, depth=np.zeros((0, 0), np.float32)),
+        [dataclasses.replace(hand, vertices=np.zeros((0, 3), np.float32)) for hand in hands],
+    )
 
 
 @functools.cache
@@ -191,8 +225,13 @@ def prepare(config: DepthPoseEvaluation) -> None:
     if not missing:
         return
     with multiprocessing.get_context('spawn').Pool(config.workers) as pool:
-        for _ in tqdm(pool.imap_unordered(functools.partial(_render, config.split, folder), missing, chunksize=16),
-                      total=len(missing), unit='frame', mininterval=5, desc='rendering'):
+        for _ in tqdm(
+            pool.imap_unordered(functools.partial(_render, config.split, folder), missing, chunksize=16),
+            total=len(missing),
+            unit='frame',
+            mininterval=5,
+            desc='rendering',
+        ):
             pass
 
 

@@ -66,8 +66,9 @@ class Surface:
             bad = int((~np.isfinite(self.vertices).all(1)).sum())
             raise ValueError(f'{bad} of {len(self.vertices)} vertices are not finite: count the sample as a failure')
         if self.faces.min() < 0 or self.faces.max() >= len(self.vertices):
-            raise ValueError(f'faces name vertices {self.faces.min()} to {self.faces.max()}, '
-                             f'expected 0 to {len(self.vertices) - 1}')
+            raise ValueError(
+                f'faces name vertices {self.faces.min()} to {self.faces.max()}, expected 0 to {len(self.vertices) - 1}'
+            )
 
     @functools.cached_property
     def closed(self) -> bool:
@@ -84,8 +85,10 @@ class Surface:
     def check_closed(self) -> None:
         """Raises an OpenSurfaceError where there is no inside."""
         if not self.closed:
-            raise OpenSurfaceError(f'a mesh of {len(self.faces)} triangles has no inside: close its holes '
-                                   '(`close_holes`) and turn its triangles the same way')
+            raise OpenSurfaceError(
+                f'a mesh of {len(self.faces)} triangles has no inside: close its holes '
+                '(`close_holes`) and turn its triangles the same way'
+            )
 
     def distances(self, points: np.ndarray) -> np.ndarray:
         """(N,) distance of points (N, 3) to the surface, metres; never negative."""
@@ -106,8 +109,7 @@ class Surface:
         if not near.any():  # Open3D crashes where it gets no rays
             return near
         local = self._local(points[near]).numpy()
-        rays = np.concatenate([np.tile(local, (len(_RAYS), 1)),
-                               np.repeat(_RAYS, len(local), 0).astype(np.float32)], 1)
+        rays = np.concatenate([np.tile(local, (len(_RAYS), 1)), np.repeat(_RAYS, len(local), 0).astype(np.float32)], 1)
         hits = self._scene.list_intersections(rays, nthreads=1)
         ray = hits['ray_ids'].numpy()
         along = (self._normals[hits['primitive_ids'].numpy()] * rays[ray, 3:]).sum(1)
@@ -136,6 +138,7 @@ class Surface:
     @functools.cached_property
     def _scene(self) -> Any:
         import open3d  # loaded here: it takes a second, and joints are measured without it
+
         scene = open3d.t.geometry.RaycastingScene(nthreads=1)
         scene.add_triangles(self._local(self.vertices), open3d.core.Tensor(self.faces.astype(np.uint32)))
         return scene
@@ -143,6 +146,7 @@ class Surface:
     def _local(self, points: np.ndarray) -> Any:
         """A tensor around the mesh's middle: Open3D takes single precision, which is finest near 0."""
         import open3d
+
         return open3d.core.Tensor((np.asarray(points, np.float64) - self._centre).astype(np.float32))
 
 
@@ -202,7 +206,8 @@ def hand_mesh_errors(
         mean_joint_error(predicted, truth),
         None if roots is None else mean_joint_error(predicted - roots[0], truth - roots[1]),
         mean_joint_error(align_rigid(predicted, truth), truth),
-        mean_joint_error(align_similarity(predicted, truth), truth))
+        mean_joint_error(align_similarity(predicted, truth), truth),
+    )
 
 
 def f_score(predicted: np.ndarray, truth: np.ndarray, threshold_mm: float) -> float:
@@ -234,7 +239,7 @@ def chamfer_mm2(predicted: np.ndarray, truth: np.ndarray) -> float:
         truth: (M, 3) metres, sampled on the true surface.
     """
     to_truth, to_predicted = _nearest_mm(predicted, truth)
-    return float((to_truth ** 2).mean() + (to_predicted ** 2).mean())
+    return float((to_truth**2).mean() + (to_predicted**2).mean())
 
 
 def chamfer_mm(predicted: np.ndarray, truth: np.ndarray) -> float:
@@ -275,8 +280,10 @@ def intersection_cm3(hand: Surface, held: Surface, voxel_mm: float = VOXEL_MM) -
     lowest = np.maximum(hand.vertices.min(0), held.vertices.min(0))
     highest = np.minimum(hand.vertices.max(0), held.vertices.max(0))
     edge = voxel_mm / 1e3
-    x, y, z = (edge * (np.arange(np.ceil(low / edge - 0.5), np.floor(high / edge - 0.5) + 1) + 0.5)
-               for low, high in zip(lowest, highest))
+    x, y, z = (
+        edge * (np.arange(np.ceil(low / edge - 0.5), np.floor(high / edge - 0.5) + 1) + 0.5)
+        for low, high in zip(lowest, highest)
+    )
     layer = np.stack(np.meshgrid(y, z, indexing='ij'), -1).reshape(-1, 2)
     count = 0
     for place in x:
@@ -336,8 +343,13 @@ class MeshFigures:
 
 
 def evaluate_meshes(
-    predicted: HandAndObject, truth: HandAndObject, rng: np.random.Generator, root: int = 0,
-    points: int = CHAMFER_POINTS, voxel_mm: float = VOXEL_MM, contact_mm: float = CONTACT_MM
+    predicted: HandAndObject,
+    truth: HandAndObject,
+    rng: np.random.Generator,
+    root: int = 0,
+    points: int = CHAMFER_POINTS,
+    voxel_mm: float = VOXEL_MM,
+    contact_mm: float = CONTACT_MM,
 ) -> MeshFigures:
     """All figures of one sample.
 
@@ -374,8 +386,12 @@ def evaluate_meshes(
     if truth.held is not None and rooted:
         sampled = [side.held.sample(points, rng) - side.keypoints[root] for side in (truth, predicted)]
         chamfer = chamfer_mm2(*sampled[::-1]), chamfer_mm(*sampled[::-1])
-    not_closed = tuple(f'{side} {name}' for side, pair in (('predicted', predicted), ('true', truth))
-                       for name, mesh in (('hand', pair.hand), ('object', pair.held)) if mesh and not mesh.closed)
+    not_closed = tuple(
+        f'{side} {name}'
+        for side, pair in (('predicted', predicted), ('true', truth))
+        for name, mesh in (('hand', pair.hand), ('object', pair.held))
+        if mesh and not mesh.closed
+    )
     ours, theirs = (_meeting(pair, voxel_mm, contact_mm) for pair in (predicted, truth))
     told = None if ours[-1] is None or theirs[-1] is None else ours[-1] == theirs[-1]
     return MeshFigures(*errors, *scores, *chamfer, *ours, *theirs, told, not_closed)
@@ -399,9 +415,11 @@ def summarise(figures: Sequence[MeshFigures]) -> MeshSummary:
     names = [field.name for field in dataclasses.fields(MeshFigures) if field.name != 'not_closed']
     known = {name: [value for sample in figures if (value := getattr(sample, name)) is not None] for name in names}
     return MeshSummary(
-        len(figures), {name: float(np.mean(values)) if values else None for name, values in known.items()},
+        len(figures),
+        {name: float(np.mean(values)) if values else None for name, values in known.items()},
         {name: len(figures) - len(values) for name, values in known.items()},
-        dict(Counter(mesh for sample in figures for mesh in sample.not_closed)))
+        dict(Counter(mesh for sample in figures for mesh in sample.not_closed)),
+    )
 
 
 def _meeting(pair: HandAndObject, voxel_mm: float, contact_mm: float) -> tuple[float | None, float | None, bool | None]:

@@ -140,12 +140,17 @@ def evaluate_joints(predicted: np.ndarray, truth: np.ndarray) -> JointMetrics:
     """
     errors = joint_errors(predicted, truth)
     return JointMetrics(
-        frames=int(np.prod(errors.shape[:-1])), mean_mm=float(errors.mean()), median_mm=float(np.median(errors)),
+        frames=int(np.prod(errors.shape[:-1])),
+        mean_mm=float(errors.mean()),
+        median_mm=float(np.median(errors)),
         rigid_mm=mean_joint_error(align_rigid(predicted, truth), truth),
         similarity_mm=mean_joint_error(align_similarity(predicted, truth), truth),
-        auc_0_50=pck_auc(errors, 0, 50), auc_20_50=pck_auc(errors, 20, 50),
-        within_20=share_within(errors, 20), within_40=share_within(errors, 40),
-        per_joint_mm=tuple(per_joint_error(predicted, truth).tolist()))
+        auc_0_50=pck_auc(errors, 0, 50),
+        auc_20_50=pck_auc(errors, 20, 50),
+        within_20=share_within(errors, 20),
+        within_40=share_within(errors, 40),
+        per_joint_mm=tuple(per_joint_error(predicted, truth).tolist()),
+    )
 
 
 def _align(predicted: np.ndarray, truth: np.ndarray, scaled: bool) -> np.ndarray:
@@ -159,7 +164,7 @@ def _align(predicted: np.ndarray, truth: np.ndarray, scaled: bool) -> np.ndarray
     rotation = (left * signs[..., None, :]) @ right
     turned = source @ np.swapaxes(rotation, -1, -2)
     if scaled:
-        spread = (source ** 2).sum((-1, -2))
+        spread = (source**2).sum((-1, -2))
         scale = np.divide((singular * signs).sum(-1), spread, out=np.ones_like(spread), where=spread > 0)
         turned = turned * scale[..., None, None]
     return turned + centre
@@ -168,8 +173,10 @@ def _align(predicted: np.ndarray, truth: np.ndarray, scaled: bool) -> np.ndarray
 def _pair(predicted: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     predicted, truth = np.asarray(predicted, np.float64), np.asarray(truth, np.float64)
     if predicted.shape != truth.shape or truth.ndim < 2 or truth.shape[-1] != 3 or truth.size == 0:
-        raise ValueError(f'predicted has shape {predicted.shape} and truth {truth.shape}, expected the same '
-                         '(..., J, 3) with at least one joint')
+        raise ValueError(
+            f'predicted has shape {predicted.shape} and truth {truth.shape}, expected the same '
+            '(..., J, 3) with at least one joint'
+        )
     for name, array in (('predicted', predicted), ('truth', truth)):
         if not np.isfinite(array).all():
             bad = int((~np.isfinite(array).all(-1)).sum())

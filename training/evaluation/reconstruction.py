@@ -22,29 +22,29 @@ from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.engines import load_engine
 from hoi_ros.hand.model import HandModel
 from hoi_ros.stages.reconstruction import OBJECT_MESH
-from hoi_ros.stages.reconstruction import VIEWS
 from hoi_ros.stages.reconstruction import read_arrays
+from hoi_ros.stages.reconstruction import VIEWS
 from training.data.hand_object import HandObjectSample
-from training.data.objects import FAMILIES
-from training.data.pool import SamplePool
 from training.data.pool import generator_key
-from training.data.rgb_crops import RgbAugmentation
-from training.data.rgb_crops import RgbCrops
-from training.data.rgb_crops import plain_crop
-from training.evaluation.meshes import HandAndObject
-from training.evaluation.meshes import Surface
+from training.data.pool import SamplePool
+from training.data.public.choice import DataChoice
+from training.data.synthetic.objects import FAMILIES
+from training.data.synthetic.rgb_crops import plain_crop
+from training.data.synthetic.rgb_crops import RgbAugmentation
+from training.data.synthetic.rgb_crops import RgbCrops
 from training.evaluation.meshes import close_holes
 from training.evaluation.meshes import evaluate_meshes
+from training.evaluation.meshes import HandAndObject
 from training.evaluation.meshes import summarise
+from training.evaluation.meshes import Surface
 from training.evaluation.metrics import evaluate_joints
+from training.loop.fitting import LoopConfig
 from training.networks.reconstruction import COMPACT
-from training.networks.reconstruction import ROOT
 from training.networks.reconstruction import FinalReconstruction
+from training.networks.reconstruction import in_camera
 from training.networks.reconstruction import ReconstructionConfig
 from training.networks.reconstruction import ReconstructionNet
-from training.networks.reconstruction import in_camera
-from training.recipes.loop import LoopConfig
-from training.recipes.public_data import DataChoice
+from training.networks.reconstruction import ROOT
 from training.recipes.reconstruction import normalised
 from training.recipes.reconstruction import start_from
 from training.recipes.reconstruction import train_network
@@ -108,11 +108,19 @@ def evaluate(config: ReconstructionEvaluation) -> dict:
     if config.ablation:
         figures = ablate(config)
     else:
-        reader = (reader_of_file(config.weights, HandModel.load(config.hand)) if config.weights.is_dir()
-                  else reader_of(load_network(config.weights)))
-        figures = ({split: evaluate_network(reader, test_samples(split, config.samples, reader.size))
-                    for split in config.splits} if config.data == 'synthetic'
-                   else {config.data: evaluate_network(reader, public_samples(config))})
+        reader = (
+            reader_of_file(config.weights, HandModel.load(config.hand))
+            if config.weights.is_dir()
+            else reader_of(load_network(config.weights))
+        )
+        figures = (
+            {
+                split: evaluate_network(reader, test_samples(split, config.samples, reader.size))
+                for split in config.splits
+            }
+            if config.data == 'synthetic'
+            else {config.data: evaluate_network(reader, public_samples(config))}
+        )
         for split, columns in figures.items():
             print(split)
             for name, value in columns.items():
@@ -153,8 +161,10 @@ def public_samples(config: ReconstructionEvaluation) -> Iterator[HandObjectSampl
             count += 1
             yield sample
     if not count:
-        raise SystemExit(f'{config.root}: the test split of {config.data} has no labels here: get those that were '
-                         'released after its challenge')
+        raise SystemExit(
+            f'{config.root}: the test split of {config.data} has no labels here: get those that were '
+            'released after its challenge'
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,6 +186,7 @@ def reader_of(network: ReconstructionNet) -> Reader:
     def read(image: np.ndarray) -> dict[str, np.ndarray]:
         with torch.inference_mode():
             return {name: value[0].numpy() for name, value in final(torch.from_numpy(image)).items()}
+
     return Reader(read, network.config.size, close_holes(network.hand_faces), network.object_faces)
 
 
@@ -190,8 +201,10 @@ def reader_of_file(folder: Path, hand: HandModel) -> Reader:
 
     def read(pixels: np.ndarray) -> dict[str, np.ndarray]:
         return {name: value[0] for name, value in engine(**{image.name: pixels}).items()}
-    return Reader(read, image.shape[-1], close_holes(hand.faces),
-                  read_arrays(folder / OBJECT_MESH, ('faces',))['faces'])
+
+    return Reader(
+        read, image.shape[-1], close_holes(hand.faces), read_arrays(folder / OBJECT_MESH, ('faces',))['faces']
+    )
 
 
 def evaluate_network(reader: Reader, samples: Iterable[HandObjectSample]) -> dict:
@@ -212,12 +225,21 @@ def evaluate_network(reader: Reader, samples: Iterable[HandObjectSample]) -> dic
     from_root = evaluate_joints(np.array(predicted), np.array(truth))
     joints = evaluate_joints(*(np.array(points) - np.array(points)[:, :1] for points in (predicted, truth)))
     meshes = summarise(figures)
-    pck = {'joint_error_mm': joints.mean_mm, 'joint_error_rigid_mm': joints.rigid_mm,
-           'joint_error_similarity_mm': joints.similarity_mm, 'pck_auc_0_50': joints.auc_0_50,
-           'joint_error_from_knuckle_mm': from_root.mean_mm, 'pck_auc_0_50_from_knuckle': from_root.auc_0_50}
-    return {**pck, **{name: value for name, value in meshes.mean.items() if value is not None},
-            'samples': meshes.samples, 'undefined': {k: v for k, v in meshes.undefined.items() if v},
-            'not_closed': meshes.not_closed}
+    pck = {
+        'joint_error_mm': joints.mean_mm,
+        'joint_error_rigid_mm': joints.rigid_mm,
+        'joint_error_similarity_mm': joints.similarity_mm,
+        'pck_auc_0_50': joints.auc_0_50,
+        'joint_error_from_knuckle_mm': from_root.mean_mm,
+        'pck_auc_0_50_from_knuckle': from_root.auc_0_50,
+    }
+    return {
+        **pck,
+        **{name: value for name, value in meshes.mean.items() if value is not None},
+        'samples': meshes.samples,
+        'undefined': {k: v for k, v in meshes.undefined.items() if v},
+        'not_closed': meshes.not_closed,
+    }
 
 
 def predict(reader: Reader, sample: HandObjectSample) -> tuple[HandAndObject, HandAndObject]:
@@ -232,16 +254,21 @@ def predict(reader: Reader, sample: HandObjectSample) -> tuple[HandAndObject, Ha
 
     def mean(name: str) -> np.ndarray:
         return np.mean([crop.from_camera(view.to_camera(found[name])) for view, found in views], 0)
+
     origin = crop.from_camera(keypoints)[ROOT]
-    seen = HandAndObject(mean('keypoints'), Surface(mean('vertices'), reader.hand_faces),
-                         None if held is None else Surface(mean('object'), reader.object_faces))
+    seen = HandAndObject(
+        mean('keypoints'),
+        Surface(mean('vertices'), reader.hand_faces),
+        None if held is None else Surface(mean('object'), reader.object_faces),
+    )
     vertices = sample.hand_vertices
     if vertices is not None and len(vertices) != len(seen.hand.vertices):
         vertices = None  # of another mesh
     return seen, HandAndObject(
         crop.from_camera(keypoints) - origin,
         None if vertices is None else Surface(crop.from_camera(vertices.astype(float)) - origin, reader.hand_faces),
-        None if held is None else Surface(crop.from_camera(held) - origin, sample.held.faces))
+        None if held is None else Surface(crop.from_camera(held) - origin, sample.held.faces),
+    )
 
 
 def _look(reader: Reader, crop: ViewCrop, image: np.ndarray) -> dict[str, np.ndarray]:
@@ -252,14 +279,19 @@ def _look(reader: Reader, crop: ViewCrop, image: np.ndarray) -> dict[str, np.nda
 
 _EXCHANGES: dict[str, dict] = {
     **{f'attention, P = {count}': {'iterations': count} for count in (1, 2, 3, 4, 5)},
-    **{f'{name}, P = {count}': {'iterations': count, 'exchange': name.lower()}
-       for name in ('GCN', 'spiral') for count in (1, 2)}}
+    **{
+        f'{name}, P = {count}': {'iterations': count, 'exchange': name.lower()}
+        for name in ('GCN', 'spiral')
+        for count in (1, 2)
+    },
+}
 ROWS: dict[str, dict] = {
     'baseline, no exchange': {'iterations': 0, 'association': False},
     **_EXCHANGES,
     **{f'{name}, without L_asso': {**changes, 'association': False} for name, changes in _EXCHANGES.items()},
     'attention, P = 2, every vertex a neighbour': {'iterations': 2, 'threshold': None},
-    **{f'late exchange (table 7*), P = {count}': {'iterations': count, 'exchange': 'late'} for count in (1, 2, 3)}}
+    **{f'late exchange (table 7*), P = {count}': {'iterations': count, 'exchange': 'late'} for count in (1, 2, 3)},
+}
 """The variants of tables 6 and 7: changes of the network, and whether L_asso is minimised."""
 
 
@@ -271,12 +303,20 @@ def ablate(config: ReconstructionEvaluation) -> dict:
     if unknown := [name for name in names if name not in ROWS]:
         raise SystemExit(f'there is no row {unknown[0]!r}; the rows are {", ".join(map(repr, ROWS))}')
     if budget.start and start_from(ReconstructionNet(budget.network), budget.start) != 'hand':
-        raise SystemExit(f'{budget.start} has learned with an exchange: give weights of --branch hand, so that all '
-                         'rows begin alike')
+        raise SystemExit(
+            f'{budget.start} has learned with an exchange: give weights of --branch hand, so that all rows begin alike'
+        )
     size = budget.network.size
     crops = functools.partial(RgbCrops, budget.records_seed, 'train', round(size * 1.3))
-    pool = SamplePool(crops, crops().dtype, budget.pool, generator_key(budget.records_seed, 'ablation'), budget.records,
-                      budget.workers, refresh=False)
+    pool = SamplePool(
+        crops,
+        crops().dtype,
+        budget.pool,
+        generator_key(budget.records_seed, 'ablation'),
+        budget.records,
+        budget.workers,
+        refresh=False,
+    )
     try:
         pool.wait(budget.records)
         held = RgbCrops(0, 'validation', round(size * 1.3))
@@ -287,12 +327,18 @@ def ablate(config: ReconstructionEvaluation) -> dict:
         figures = {'budget': dataclasses.asdict(budget) | paths, 'samples': config.samples, 'rows': table}
         for name in names:
             runs = [_run(config, name, ROWS[name], seed, pool.records, validation, test) for seed in budget.seeds]
-            table[name] = {split: {column: [run[split][column] for run in runs] for column in _COLUMNS}
-                           for split in config.splits}
+            table[name] = {
+                split: {column: [run[split][column] for run in runs] for column in _COLUMNS} for split in config.splits
+            }
             for split in config.splits:
-                print(f'{name:45} {split:9}' + ''.join(
-                    f'  {column} {np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})'
-                    for column, values in table[name][split].items()), flush=True)
+                print(
+                    f'{name:45} {split:9}'
+                    + ''.join(
+                        f'  {column} {np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})'
+                        for column, values in table[name][split].items()
+                    ),
+                    flush=True,
+                )
             if config.out:
                 config.out.write_text(json.dumps(figures, indent=1) + '\n')
     finally:
@@ -303,8 +349,15 @@ def ablate(config: ReconstructionEvaluation) -> dict:
 _COLUMNS = ('joint_error_mm', 'object_chamfer_mm2', 'penetration_mm', 'intersection_cm3')
 
 
-def _run(config: ReconstructionEvaluation, name: str, changes: dict, seed: int, records: np.ndarray,
-         validation: np.ndarray, test: list[list[HandObjectSample]]) -> dict:
+def _run(
+    config: ReconstructionEvaluation,
+    name: str,
+    changes: dict,
+    seed: int,
+    records: np.ndarray,
+    validation: np.ndarray,
+    test: list[list[HandObjectSample]],
+) -> dict:
     budget = config.budget
     changes = dict(changes)
     association = changes.pop('association', True)
@@ -319,9 +372,17 @@ def _run(config: ReconstructionEvaluation, name: str, changes: dict, seed: int, 
     # A run goes on from its checkpoint: not from that of another budget.
     alike = dataclasses.replace(budget, seeds=(), rows=(), workers=0, threads=0, pool=Path(), runs=Path())
     digest = hashlib.sha256(repr(alike).encode()).hexdigest()[:8]
-    loop = LoopConfig(budget.runs / f'{folder}_{seed}_{digest}', steps=budget.steps, minutes=1e6, batch=budget.batch,
-                      optimizer=budget.optimizer, learning_rate=budget.learning_rate, seed=seed,
-                      threads=budget.threads, precision=budget.precision)
+    loop = LoopConfig(
+        budget.runs / f'{folder}_{seed}_{digest}',
+        steps=budget.steps,
+        minutes=1e6,
+        batch=budget.batch,
+        optimizer=budget.optimizer,
+        learning_rate=budget.learning_rate,
+        seed=seed,
+        threads=budget.threads,
+        precision=budget.precision,
+    )
     ended = loop.out / f'{config.samples}_{"_".join(config.splits)}.json'
     if ended.is_file():
         return json.loads(ended.read_text())
@@ -331,4 +392,3 @@ def _run(config: ReconstructionEvaluation, name: str, changes: dict, seed: int, 
     ended.parent.mkdir(parents=True, exist_ok=True)
     ended.write_text(json.dumps(figures))
     return figures
-

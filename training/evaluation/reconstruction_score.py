@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hoi_ros.stages.estimates import HandEstimate
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.stages.parts.scores import ScoreCalibration
 from hoi_ros.stages.reconstruction import ReconstructionStage
-from hoi_ros.stages.scores import ScoreCalibration
-from training.data.rgb_scenes import RgbFrame
+from training.data.synthetic.rgb_scenes import RgbFrame
 from training.evaluation.calibration import fit_calibration
 from training.evaluation.calibration import keep_calibration
 from training.evaluation.calibration import print_curve

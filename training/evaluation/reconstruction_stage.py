@@ -16,13 +16,13 @@ from tqdm import tqdm
 
 from hoi_ros.camera.view_crop import outline
 from hoi_ros.engines import Card
+from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
-from hoi_ros.stages.estimates import HandEstimate
 from hoi_ros.stages.reconstruction import ReconstructionStage
-from training.data.grasps import GraspGenerator
 from training.data.hand_object import HandObjectSample
-from training.data.rgb_scenes import RgbFrame
-from training.data.rgb_scenes import RgbScenes
+from training.data.synthetic.grasps import GraspGenerator
+from training.data.synthetic.rgb_scenes import RgbFrame
+from training.data.synthetic.rgb_scenes import RgbScenes
 from training.evaluation.metrics import evaluate_joints
 from training.evaluation.reconstruction import TEST_SEED
 from training.networks.reconstruction import ROOT
@@ -64,21 +64,28 @@ def evaluate(config: ReconstructionStageEvaluation) -> dict[str, dict[str, float
             false[way] += len(hands) - sum(hand is not None for hand in matched)
             found[way] += [hand for hand, counts in zip(matched, counted) if counts]
     if not any(hand is not None for hand in found['colour alone']):
-        raise SystemExit(f'the models in {config.models} found none of {len(truth)} hands in {config.frames} images: '
-                         'there is nothing to measure')
-    figures = {way: {'false_hands_an_image': false[way] / config.frames, **figures_of(hands, truth)}
-               for way, hands in found.items()}
+        raise SystemExit(
+            f'the models in {config.models} found none of {len(truth)} hands in {config.frames} images: '
+            'there is nothing to measure'
+        )
+    figures = {
+        way: {'false_hands_an_image': false[way] / config.frames, **figures_of(hands, truth)}
+        for way, hands in found.items()
+    }
     for name in figures['depth: surface']:
-        print(f'{name:26}' + ''.join(f'  {way}: {columns[name]:.4g}' for way, columns in figures.items()
-                                     if name in columns))
+        print(
+            f'{name:26}'
+            + ''.join(f'  {way}: {columns[name]:.4g}' for way, columns in figures.items() if name in columns)
+        )
     if config.out:
         config.out.write_text(json.dumps(figures, indent=1) + '\n')
     share = figures['depth: surface'].get('placed_joints_within_2_cm')
     if config.card and share is not None:
         folder = config.models / 'reconstruction'
         card = Card.load(folder)
-        dataclasses.replace(card, parameters={
-            **card.parameters, 'joints_within_2_cm_on_depth': round(share, 4)}).save(folder)
+        dataclasses.replace(card, parameters={**card.parameters, 'joints_within_2_cm_on_depth': round(share, 4)}).save(
+            folder
+        )
     return figures
 
 
@@ -96,14 +103,18 @@ def figures_of(hands: list[HandEstimate | None], truth: list[HandObjectSample]) 
     for hand, sample in pairs:
         told[sample.held is not None].append((hand.held is None) == (sample.held is None))
     figures = {
-        'hands': len(truth), 'found': len(pairs) / len(truth),
+        'hands': len(truth),
+        'found': len(pairs) / len(truth),
         'side_right_of_found': float(np.mean([hand.side == sample.side for hand, sample in pairs])),
         'object_told': float(np.mean([np.mean(right) for right in told.values() if right])),
         'placed_by_depth': float(placed.mean()),
-        'joints_mm': 1e3 * float(off.mean()), 'joints_median_mm': 1e3 * float(np.median(off)),
+        'joints_mm': 1e3 * float(off.mean()),
+        'joints_median_mm': 1e3 * float(np.median(off)),
         'from_wrist_mm': evaluate_joints(seen - seen[:, :1], known - known[:, :1]).mean_mm,
         'from_knuckle_mm': evaluate_joints(seen - seen[:, [ROOT]], known - known[:, [ROOT]]).mean_mm,
-        'rigid_mm': evaluate_joints(seen, known).rigid_mm, 'joints_within_2_cm': float((off < 0.02).mean())}
+        'rigid_mm': evaluate_joints(seen, known).rigid_mm,
+        'joints_within_2_cm': float((off < 0.02).mean()),
+    }
     if placed.any():
         figures['placed_joints_within_2_cm'] = float((off[placed] < 0.02).mean())
     return figures
@@ -118,8 +129,12 @@ def match(hands: list[HandEstimate], frame: RgbFrame) -> list[HandEstimate | Non
     gaps = []
     for sample in frame.hands:
         middle, side = outline(sample.camera.project(sample.keypoints), None)
-        gaps.append([min(np.linalg.norm(outline(sample.camera.project(hand.joints), None)[0] - middle) / side, 0.5)
-                     for hand in hands])
+        gaps.append(
+            [
+                min(np.linalg.norm(outline(sample.camera.project(hand.joints), None)[0] - middle) / side, 0.5)
+                for hand in hands
+            ]
+        )
     for known, seen in zip(*linear_sum_assignment(gaps)):
         if gaps[known][seen] < 0.5:
             matched[known] = hands[seen]
@@ -129,8 +144,9 @@ def match(hands: list[HandEstimate], frame: RgbFrame) -> list[HandEstimate | Non
 def rendered(split: str, count: int, workers: int) -> Iterator[RgbFrame]:
     """The images of a split, which so many processes render."""
     with multiprocessing.get_context('spawn').Pool(workers) as pool:
-        yield from tqdm(pool.imap(functools.partial(_render, split), range(count)), total=count, unit='image',
-                        mininterval=5)
+        yield from tqdm(
+            pool.imap(functools.partial(_render, split), range(count)), total=count, unit='image', mininterval=5
+        )
 
 
 @functools.cache

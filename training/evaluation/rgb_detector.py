@@ -8,23 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch import nn
+from torch import Tensor
 
 from hoi_ros.engines import Card
 from hoi_ros.engines import Engine
 from hoi_ros.engines import load_engine
-from hoi_ros.stages.scores import ScoreCalibration
-from hoi_ros.stages.scores import probability
+from hoi_ros.stages.parts.scores import probability
+from hoi_ros.stages.parts.scores import ScoreCalibration
 from training.evaluation.calibration import fit_calibration
 from training.evaluation.calibration import keep_calibration
 from training.evaluation.calibration import print_curve
 from training.networks.rgb_detector import RgbMaps
 from training.recipes.rgb_detector import COUNTED
-from training.recipes.rgb_detector import Shown
 from training.recipes.rgb_detector import detect
 from training.recipes.rgb_detector import detector_figures
 from training.recipes.rgb_detector import held_frames
+from training.recipes.rgb_detector import Shown
 
 TEST_SEED = 1000
 

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hoi_ros.camera.pinhole import Pinhole
-from hoi_ros.overlay import draw_hands
+from hoi_ros.playback.overlay import draw_hands
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.evaluation.metrics import evaluate_joints
 
@@ -37,13 +37,15 @@ def evaluate(config: RgbVideoEvaluation) -> dict[str, float]:
     """Prints and returns the shares (percent) of frames in which a hand is found, on its side, and said to hold
     something, and the joint error after similarity alignment (mm)."""
     import imageio.v2 as imageio  # reads videos, and nothing else here does
+
     stage = ReconstructionStage(config.models)
     reader = imageio.get_reader(config.video)
     count = reader.count_frames()
     published = np.load(config.joints) if config.joints else None
     if published is not None and len(published) != count:
-        raise SystemExit(f'{config.joints} holds {len(published)} frames, {config.video} {count}: they do not belong '
-                         'together')
+        raise SystemExit(
+            f'{config.joints} holds {len(published)} frames, {config.video} {count}: they do not belong together'
+        )
     wanted = set(np.linspace(0, count - 1, config.pictures).round().astype(int).tolist())
     faces = {side: stage.hand_model(side).faces for side in ('right', 'left')}
     config.out.mkdir(parents=True, exist_ok=True)
@@ -61,10 +63,17 @@ def evaluate(config: RgbVideoEvaluation) -> dict[str, float]:
         if best is not None and published is not None:
             compared.append((best.joints, published[number]))
         if number in wanted:
-            cv2.imwrite(str(config.out / f'{number:04d}.png'),
-                        cv2.cvtColor(draw_hands(image, hands, camera, faces, stage.object_faces), cv2.COLOR_RGB2BGR))
-    figures = {'frames': count, 'found_percent': 100 * found / count, 'side_percent': 100 * sided / count,
-               'holding_percent': 100 * holding / count, 'more_hands': others}
+            cv2.imwrite(
+                str(config.out / f'{number:04d}.png'),
+                cv2.cvtColor(draw_hands(image, hands, camera, faces, stage.object_faces), cv2.COLOR_RGB2BGR),
+            )
+    figures = {
+        'frames': count,
+        'found_percent': 100 * found / count,
+        'side_percent': 100 * sided / count,
+        'holding_percent': 100 * holding / count,
+        'more_hands': others,
+    }
     if compared:
         figures['joint_error_similarity_mm'] = evaluate_joints(*map(np.array, zip(*compared))).similarity_mm
     for name, value in figures.items():

@@ -13,10 +13,10 @@ import numpy as np
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.calibration import load_camera_yaml
-from hoi_ros.camera.image_folder import list_frames
-from hoi_ros.camera.image_folder import read_metric_depth
-from hoi_ros.camera.surface import surface_agreement
 from hoi_ros.camera.undistortion import Rectifier
+from hoi_ros.playback.image_folder import list_frames
+from hoi_ros.playback.image_folder import read_metric_depth
+from hoi_ros.simulation.surface_agreement import surface_agreement
 from hoi_ros.stages.depth_pose import DepthPoseStage
 
 

@@ -10,13 +10,13 @@ import torch
 
 from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
-from hoi_ros.stages.hand_finder import finder_input
-from training.data.depth_crops import CropAugmentation
-from training.data.depth_crops import DepthPatches
-from training.data.depth_crops import augment
-from training.data.depth_frames import FRAME_HEIGHT
-from training.data.depth_frames import FRAME_WIDTH
-from training.data.depth_frames import DepthFrames
+from hoi_ros.stages.parts.hand_finder import finder_input
+from training.data.synthetic.depth_crops import augment
+from training.data.synthetic.depth_crops import CropAugmentation
+from training.data.synthetic.depth_crops import DepthPatches
+from training.data.synthetic.depth_frames import DepthFrames
+from training.data.synthetic.depth_frames import FRAME_HEIGHT
+from training.data.synthetic.depth_frames import FRAME_WIDTH
 from training.export.onnx_export import export_onnx
 from training.networks.depth_pose import LSPSRegressor
 from training.networks.depth_pose import PoseVAE
@@ -25,8 +25,10 @@ from training.networks.depth_pose import VotingPoseNet
 from training.networks.hand_finder import HandFinderNet
 
 LICENCE = 'Apache-2.0'
-DATA = ('Synthetic depth only (training/data): the WebXR generic hand (MIT, Amazon) posed, shaped, ray-cast and seen '
-        'through models of structured-light and stereo cameras. No real image.')
+DATA = (
+    'Synthetic depth only (training/data): the WebXR generic hand (MIT, Amazon) posed, shaped, ray-cast and seen '
+    'through models of structured-light and stereo cameras. No real image.'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,28 +43,50 @@ class DepthPoseExport:
 def export(config: DepthPoseExport) -> None:
     """Exports a pose network; its file says which of the two it is."""
     kept = torch.load(config.weights, map_location='cpu', weights_only=True)
-    joints = TensorSpec('joints', (1, 21, 3), unit='half cubes', meaning='u right, v down, d away in [-1, 1] of the '
-                        'cube; wrist, then thumb, index, middle, ring, little, each from the palm to the tip')
+    joints = TensorSpec(
+        'joints',
+        (1, 21, 3),
+        unit='half cubes',
+        meaning='u right, v down, d away in [-1, 1] of the '
+        'cube; wrist, then thumb, index, middle, ring, little, each from the palm to the tip',
+    )
     if kept['network'] == 'voting':
         name, size = 'depth_pose', 96
         network: torch.nn.Module = VotingPoseNet()
-        outputs = [joints,
-                   TensorSpec('spread', (1, 21), unit='half cubes', meaning='expected error of each joint'),
-                   TensorSpec('hand', (1, 1), unit='probability', meaning='the crop shows a hand'),
-                   TensorSpec('right', (1, 1), unit='probability', meaning='the hand looks like a right one')]
+        outputs = [
+            joints,
+            TensorSpec('spread', (1, 21), unit='half cubes', meaning='expected error of each joint'),
+            TensorSpec('hand', (1, 1), unit='probability', meaning='the crop shows a hand'),
+            TensorSpec('right', (1, 1), unit='probability', meaning='the hand looks like a right one'),
+        ]
     else:
         name, size = 'depth_pose_lsps', 128
         network = LSPSRegressor(Posterior(), PoseVAE())
         outputs = [joints]
     network.load_state_dict(kept['weights'])
     crop, _ = augment(DepthPatches(split='validation')[1], CropAugmentation(cube=kept['cube'], size=size), None)
-    card = export_onnx(network, {'crop': torch.from_numpy(crop)[None, None]}, outputs, config.models / name, {
-        'name': name, 'licence': LICENCE, 'data': DATA,
-        'inputs': [TensorSpec('crop', (1, 1, size, size), unit='half cubes', meaning='depth in the cube around the '
-                              'hand, [-1, 1]; 1 where nothing is seen; a left hand mirrored')],
-        'parameters': {'cube_m': kept['cube']},
-        'training': training_of(f'python -m training train depth_pose --network {kept["network"]}', kept),
-        'figures': figures_of(kept)})
+    card = export_onnx(
+        network,
+        {'crop': torch.from_numpy(crop)[None, None]},
+        outputs,
+        config.models / name,
+        {
+            'name': name,
+            'licence': LICENCE,
+            'data': DATA,
+            'inputs': [
+                TensorSpec(
+                    'crop',
+                    (1, 1, size, size),
+                    unit='half cubes',
+                    meaning='depth in the cube around the hand, [-1, 1]; 1 where nothing is seen; a left hand mirrored',
+                )
+            ],
+            'parameters': {'cube_m': kept['cube']},
+            'training': training_of(f'python -m training train depth_pose --network {kept["network"]}', kept),
+            'figures': figures_of(kept),
+        },
+    )
     _say(config, card)
 
 
@@ -74,24 +98,49 @@ def export_finder(config: DepthPoseExport) -> None:
     record = DepthFrames(split='validation')[0]
     frame = torch.from_numpy(finder_input(record['depth'] * 1e-4))[None].float()
     cells = (FRAME_HEIGHT // 4, FRAME_WIDTH // 4)
-    card = export_onnx(network, {'frame': frame}, [
-        TensorSpec('heat', (1, 1, *cells), unit='probability', meaning='a hand is centred here'),
-        TensorSpec('place', (1, 3, *cells), unit='cells, half metres', meaning='offset from the cell to the centre, '
-                   'and the depth of the centre less 0.7 m')],
-        config.models / 'hand_finder', {
-            'name': 'hand_finder', 'licence': LICENCE, 'data': DATA,
-            'inputs': [TensorSpec('frame', tuple(frame.shape), unit='half metres, 0/1',
-                                  meaning='depth less 0.7 m, 2.6 where invalid; what is valid')],
+    card = export_onnx(
+        network,
+        {'frame': frame},
+        [
+            TensorSpec('heat', (1, 1, *cells), unit='probability', meaning='a hand is centred here'),
+            TensorSpec(
+                'place',
+                (1, 3, *cells),
+                unit='cells, half metres',
+                meaning='offset from the cell to the centre, and the depth of the centre less 0.7 m',
+            ),
+        ],
+        config.models / 'hand_finder',
+        {
+            'name': 'hand_finder',
+            'licence': LICENCE,
+            'data': DATA,
+            'inputs': [
+                TensorSpec(
+                    'frame',
+                    tuple(frame.shape),
+                    unit='half metres, 0/1',
+                    meaning='depth less 0.7 m, 2.6 where invalid; what is valid',
+                )
+            ],
             'training': training_of('python -m training train hand_finder', kept),
-            'figures': figures_of(kept)})
+            'figures': figures_of(kept),
+        },
+    )
     _say(config, card)
 
 
 def training_of(command: str, kept: dict) -> dict:
     """What a card says of a training that left these weights."""
     progress = kept['progress']
-    return {'command': command, 'seed': kept['seed'], 'samples': progress['samples'], 'steps': progress['step'],
-            'minutes': round(progress['seconds'] / 60, 1), 'machine': '2 CPU cores, shared with other work'}
+    return {
+        'command': command,
+        'seed': kept['seed'],
+        'samples': progress['samples'],
+        'steps': progress['step'],
+        'minutes': round(progress['seconds'] / 60, 1),
+        'machine': '2 CPU cores, shared with other work',
+    }
 
 
 def figures_of(kept: dict) -> dict:

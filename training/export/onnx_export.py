@@ -16,10 +16,10 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnx import TensorProto
 from onnx import numpy_helper
-from torch import Tensor
+from onnx import TensorProto
 from torch import nn
+from torch import Tensor
 
 from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
@@ -85,9 +85,7 @@ def export_onnx(
     graph_error = _check(model, cases, outputs, graph_tolerance, 'the float32 graph')
     store_weights_in_half(model, single)
     error = _check(model, cases, outputs, tolerance, 'the graph with float16 weights')
-    onnx.helper.set_model_props(
-        model, {'name': str(card_fields['name']), 'licence': str(card_fields['licence'])}
-    )
+    onnx.helper.set_model_props(model, {'name': str(card_fields['name']), 'licence': str(card_fields['licence'])})
     model.producer_name = 'hoi_ros'
     content = model.SerializeToString(deterministic=True)
     above = f' where there are more than {single} in a layer' if single else ''
@@ -107,10 +105,7 @@ def export_onnx(
     card.check_network(
         folder / MODEL_FILE,
         found,
-        [
-            TensorSpec(spec.name, array.shape, array.dtype.name)
-            for spec, array in zip(outputs, expected, strict=True)
-        ],
+        [TensorSpec(spec.name, array.shape, array.dtype.name) for spec, array in zip(outputs, expected, strict=True)],
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MODEL_FILE).write_bytes(content)
@@ -124,8 +119,9 @@ def store_weights_in_half(model: onnx.ModelProto, single: int = 0) -> None:
     graph = model.graph
     weights = {name for node in graph.node if node.op_type in HALF_OPERATORS for name in node.input[:2]}
     for item in [
-        item for item in graph.initializer if item.name in weights and item.data_type == TensorProto.FLOAT
-        and math.prod(item.dims) > single
+        item
+        for item in graph.initializer
+        if item.name in weights and item.data_type == TensorProto.FLOAT and math.prod(item.dims) > single
     ]:
         array = numpy_helper.to_array(item)
         with np.errstate(over='ignore'):

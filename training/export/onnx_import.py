@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
-from torch import Tensor
 from torch import nn
+from torch import Tensor
 
 from hoi_ros.engines import Card
 
@@ -58,11 +58,14 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: boo
             layer = modules.get(name) if name else None
             if layer is None and partly:
                 continue
-            weight, bias = (torch.tensor(constants[casts.get(key, key)], dtype=torch.float32)
-                            for key in node.input[1:3])
+            weight, bias = (
+                torch.tensor(constants[casts.get(key, key)], dtype=torch.float32) for key in node.input[1:3]
+            )
             if not isinstance(layer, nn.Conv2d | nn.Linear) or layer.weight.shape != weight.shape:
-                raise ImportedWeightsError(f'{folder}: {name} {tuple(weight.shape)} is no layer of '
-                                           f'{type(network).__name__}; expected the network that was exported here')
+                raise ImportedWeightsError(
+                    f'{folder}: {name} {tuple(weight.shape)} is no layer of '
+                    f'{type(network).__name__}; expected the network that was exported here'
+                )
             named.add(name)
             with torch.no_grad():
                 layer.weight.copy_(weight)
@@ -80,8 +83,11 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: boo
         for hook in hooks:
             hook.remove()
     norms = {name for name, module in modules.items() if id(module) in map(id, following.values())}
-    return [name for name, _ in network.named_parameters()
-            if name not in kept and name.rpartition('.')[0] not in named | norms]
+    return [
+        name
+        for name, _ in network.named_parameters()
+        if name not in kept and name.rpartition('.')[0] not in named | norms
+    ]
 
 
 def _by_name(network: nn.Module, constants: dict[str, np.ndarray]) -> set[str]:

@@ -13,25 +13,29 @@ from scipy.spatial import cKDTree
 from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
 from hoi_ros.stages.reconstruction import OBJECT_MESH
-from training.data.rgb_crops import ROOM
-from training.data.rgb_crops import RgbAugmentation
-from training.data.rgb_crops import RgbCrops
+from training.data.synthetic.rgb_crops import RgbAugmentation
+from training.data.synthetic.rgb_crops import RgbCrops
+from training.data.synthetic.rgb_crops import ROOM
 from training.evaluation.reconstruction import load_network
-from training.export.depth_pose import LICENCE
 from training.export.depth_pose import figures_of
+from training.export.depth_pose import LICENCE
 from training.export.depth_pose import training_of
-from training.export.onnx_export import ExportError
 from training.export.onnx_export import export_onnx
+from training.export.onnx_export import ExportError
 from training.networks.reconstruction import CROP_WIDTH
-from training.networks.reconstruction import ROOT
 from training.networks.reconstruction import FinalReconstruction
+from training.networks.reconstruction import ROOT
 from training.recipes.reconstruction import collate
 from training.recipes.reconstruction import normalised
 
-DATA = {'synthetic': 'Generated images only (training/data): the WebXR generic hand (MIT, Amazon) and parametric '
-                     'objects, grasped by closing the fingers until they touch, ray-cast. No real image.',
-        'freihand': 'FreiHAND (for research only)', 'obman': 'ObMan (for research only)',
-        'ho3d': 'HO-3D (for research only)', 'dexycb': 'DexYCB (CC BY-NC 4.0)'}
+DATA = {
+    'synthetic': 'Generated images only (training/data): the WebXR generic hand (MIT, Amazon) and parametric '
+    'objects, grasped by closing the fingers until they touch, ray-cast. No real image.',
+    'freihand': 'FreiHAND (for research only)',
+    'obman': 'ObMan (for research only)',
+    'ho3d': 'HO-3D (for research only)',
+    'dexycb': 'DexYCB (CC BY-NC 4.0)',
+}
 TOLD = {'right': 'side_right', 'holds': 'holds_told', 'hand': 'hand_told'}
 """What a network may say of a crop, and the figure of a training that taught it to."""
 GRAPH_TOLERANCE = 3e-4
@@ -66,16 +70,39 @@ def export(config: ReconstructionExport) -> Card:
     records = np.stack([crops[index] for index in range(_COMPARED)])
     image, *further = normalised(collate(records, RgbAugmentation(size=size), None)[0]).split(1)
     folder = config.models / 'reconstruction'
-    card = export_onnx(final, {'image': image}, final.outputs, folder, {
-        'name': 'reconstruction', 'licence': LICENCE, 'data': DATA[kept['data']],
-        'inputs': [TensorSpec('image', tuple(image.shape), unit='1', meaning='RGB / 127.5 - 1 in the view of a '
-                              'camera that looks at the middle of hand and object; a left hand mirrored')],
-        'parameters': {'root': ROOT, 'crop_width_m': CROP_WIDTH, 'room': ROOM,
-                       'iterations': network.config.iterations,
-                       'joints_within_2_cm': round(kept['figures']['joints_within_2_cm'], 3),
-                       **({'remark': config.remark} if config.remark else {})},
-        'training': training_of('python -m training train reconstruction', kept), 'figures': figures_of(kept)},
-        graph_tolerance=GRAPH_TOLERANCE, further=[{'image': other} for other in further], single=_SINGLE)
+    card = export_onnx(
+        final,
+        {'image': image},
+        final.outputs,
+        folder,
+        {
+            'name': 'reconstruction',
+            'licence': LICENCE,
+            'data': DATA[kept['data']],
+            'inputs': [
+                TensorSpec(
+                    'image',
+                    tuple(image.shape),
+                    unit='1',
+                    meaning='RGB / 127.5 - 1 in the view of a '
+                    'camera that looks at the middle of hand and object; a left hand mirrored',
+                )
+            ],
+            'parameters': {
+                'root': ROOT,
+                'crop_width_m': CROP_WIDTH,
+                'room': ROOM,
+                'iterations': network.config.iterations,
+                'joints_within_2_cm': round(kept['figures']['joints_within_2_cm'], 3),
+                **({'remark': config.remark} if config.remark else {}),
+            },
+            'training': training_of('python -m training train reconstruction', kept),
+            'figures': figures_of(kept),
+        },
+        graph_tolerance=GRAPH_TOLERANCE,
+        further=[{'image': other} for other in further],
+        single=_SINGLE,
+    )
     points = network.object_estimator.points.numpy()
     gap, mirror = cKDTree(points).query(points * [-1, 1, 1])
     if gap.max() > 1e-6:
@@ -83,6 +110,8 @@ def export(config: ReconstructionExport) -> Card:
     np.savez(folder / OBJECT_MESH, faces=network.object_faces.astype(np.int32), mirror=mirror.astype(np.int32))
     print(f'{folder}: {card.figures}')
     if 'hand' not in told:
-        print(f'{config.weights} was not taught to tell hands from other things: before a robot can use it, go on with '
-              'python -m training train reconstruction_score')
+        print(
+            f'{config.weights} was not taught to tell hands from other things: before a robot can use it, go on with '
+            'python -m training train reconstruction_score'
+        )
     return card

@@ -32,9 +32,7 @@ def main(build: Build) -> int:
     failed = 0
     for folder in build.folders or sorted(card.parent for card in models.glob(f'*/{CARD_FILE}')):
         try:
-            load_engine(
-                folder, 'tensorrt', precision=build.precision, cache_dir=build.cache_dir, build_only=True
-            )
+            load_engine(folder, 'tensorrt', precision=build.precision, cache_dir=build.cache_dir, build_only=True)
         except EngineError as error:
             print(f'{folder}: {error}', file=sys.stderr)
             failed += 1

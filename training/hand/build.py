@@ -21,10 +21,20 @@ from hoi_ros.hand.skeleton import JOINT_NAMES
 from hoi_ros.hand.skeleton import JOINT_PARENTS
 from hoi_ros.hand.skeleton import TIP_JOINTS
 
-_FINGERS = {'thumb': 'thumb', 'index': 'index-finger', 'middle': 'middle-finger', 'ring': 'ring-finger',
-            'little': 'pinky-finger'}
-_BONES = {'cmc': 'metacarpal', 'mcp': 'phalanx-proximal', 'ip': 'phalanx-distal', 'pip': 'phalanx-intermediate',
-          'dip': 'phalanx-distal'}
+_FINGERS = {
+    'thumb': 'thumb',
+    'index': 'index-finger',
+    'middle': 'middle-finger',
+    'ring': 'ring-finger',
+    'little': 'pinky-finger',
+}
+_BONES = {
+    'cmc': 'metacarpal',
+    'mcp': 'phalanx-proximal',
+    'ip': 'phalanx-distal',
+    'pip': 'phalanx-intermediate',
+    'dip': 'phalanx-distal',
+}
 
 # The file's axes: fingers along −y, palm towards −x, thumb towards −z. Ours: thumb's side x, fingers y, palm z.
 _TO_REST_FRAME = np.array([[0, 0, -1], [0, -1, 0], [-1, 0, 0]], float)
@@ -46,8 +56,18 @@ LIMITS_DEGREES = {
 
 # One standard deviation of each number of the shape, as a share of the length it scales (or metres, where said):
 # about the spread of adult hands in Greiner, "Hand Anthropometry of U.S. Army Personnel" (1991).
-SHAPE_NAMES = ('size', 'finger_length', 'finger_girth', 'palm_width', 'palm_length', 'palm_thickness',
-               'thumb_length', 'thumb_girth', 'index_against_ring', 'tip_taper')
+SHAPE_NAMES = (
+    'size',
+    'finger_length',
+    'finger_girth',
+    'palm_width',
+    'palm_length',
+    'palm_thickness',
+    'thumb_length',
+    'thumb_girth',
+    'index_against_ring',
+    'tip_taper',
+)
 SHAPE_SPREAD = (0.055, 0.04, 0.06, 0.04, 0.04, 0.06, 0.05, 0.06, 0.03, 0.06)
 
 
@@ -79,8 +99,8 @@ def read_generic_hand(path: str | Path) -> GenericHand:
     if data[:4] != b'glTF':
         raise ValueError(f'{path}: starts with {data[:4]!r}, expected a binary glTF (.glb)')
     header_length = struct.unpack_from('<I', data, 12)[0]
-    document = json.loads(data[20:20 + header_length])
-    body = data[28 + header_length:]
+    document = json.loads(data[20 : 20 + header_length])
+    body = data[28 + header_length :]
 
     def read(accessor: int) -> np.ndarray:
         entry = document['accessors'][accessor]
@@ -104,10 +124,13 @@ def read_generic_hand(path: str | Path) -> GenericHand:
     triangles = welded.reshape(-1)[triangles]
     distinct = (triangles != np.roll(triangles, 1, axis=1)).all(1)
     return GenericHand(
-        vertices=positions[first], faces=triangles[distinct],
+        vertices=positions[first],
+        faces=triangles[distinct],
         joint_names=[document['nodes'][node]['name'] for node in skin['joints']],
-        joints=bind[:, :3, 3], orientations=bind[:, :3, :3],
-        weights=weights[first] / weights[first].sum(1, keepdims=True))
+        joints=bind[:, :3, 3],
+        orientations=bind[:, :3, :3],
+        weights=weights[first] / weights[first].sum(1, keepdims=True),
+    )
 
 
 def build(generic: GenericHand) -> HandModel:
@@ -117,8 +140,9 @@ def build(generic: GenericHand) -> HandModel:
     vertices = (generic.vertices - origin) @ _TO_REST_FRAME.T
     placed = (generic.joints - origin) @ _TO_REST_FRAME.T
 
-    rows = [index['wrist']] + [index[f'{_FINGERS[finger]}-{_BONES[bone]}']
-                               for finger, bone in (name.split('_') for name in JOINT_NAMES[1:])]
+    rows = [index['wrist']] + [
+        index[f'{_FINGERS[finger]}-{_BONES[bone]}'] for finger, bone in (name.split('_') for name in JOINT_NAMES[1:])
+    ]
     joints = placed[rows]
     tips = np.stack([placed[index[f'{name}-tip']] for name in _FINGERS.values()])
 
@@ -138,11 +162,17 @@ def build(generic: GenericHand) -> HandModel:
     limits = np.radians([LIMITS_DEGREES.get(name, LIMITS_DEGREES.get(name.split('_')[-1])) for name in JOINT_NAMES])
     displacement, joint_displacement, tip_displacement = _shape_space(vertices, joints, tips, weights, axes)
     return HandModel(
-        template=vertices.astype(np.float32), shape_basis=displacement.astype(np.float32),
-        joints=joints.astype(np.float32), joint_shape_basis=joint_displacement.astype(np.float32),
-        tips=tips.astype(np.float32), tip_shape_basis=tip_displacement.astype(np.float32),
-        weights=weights.astype(np.float32), faces=generic.faces.astype(np.int32),
-        axes=axes.astype(np.float32), limits=limits.astype(np.float32))
+        template=vertices.astype(np.float32),
+        shape_basis=displacement.astype(np.float32),
+        joints=joints.astype(np.float32),
+        joint_shape_basis=joint_displacement.astype(np.float32),
+        tips=tips.astype(np.float32),
+        tip_shape_basis=tip_displacement.astype(np.float32),
+        weights=weights.astype(np.float32),
+        faces=generic.faces.astype(np.int32),
+        axes=axes.astype(np.float32),
+        limits=limits.astype(np.float32),
+    )
 
 
 def _carrier(name: str) -> int:
@@ -150,9 +180,12 @@ def _carrier(name: str) -> int:
     the last joint of their finger."""
     for finger, prefix in _FINGERS.items():
         if name.startswith(prefix):
-            bones = ('metacarpal', 'phalanx-proximal', 'phalanx-distal', 'tip') if finger == 'thumb' else (
-                'metacarpal', 'phalanx-proximal', 'phalanx-intermediate', 'phalanx-distal', 'tip')
-            position = min(bones.index(name[len(prefix) + 1:]), len(bones) - 2)
+            bones = (
+                ('metacarpal', 'phalanx-proximal', 'phalanx-distal', 'tip')
+                if finger == 'thumb'
+                else ('metacarpal', 'phalanx-proximal', 'phalanx-intermediate', 'phalanx-distal', 'tip')
+            )
+            position = min(bones.index(name[len(prefix) + 1 :]), len(bones) - 2)
             if finger != 'thumb' and position == 0:
                 return 0
             first = JOINT_NAMES.index(f'{finger}_cmc' if finger == 'thumb' else f'{finger}_mcp')
@@ -164,8 +197,9 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def _shape_space(vertices: np.ndarray, joints: np.ndarray, tips: np.ndarray, weights: np.ndarray,
-                 axes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _shape_space(
+    vertices: np.ndarray, joints: np.ndarray, tips: np.ndarray, weights: np.ndarray, axes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Displacements of vertices, joints and tips for one unit of each number of the shape, (N, 3, 10) each.
 
     Each number is a linear field on every bone: what a bone's base does, how much it stretches along the bone
@@ -224,8 +258,9 @@ def _bone_fields(vertices, joints, ends, axes, stretch, swell, palm, taper, palm
         radial = offset - along[:, None] * bone
         length = np.linalg.norm(ends[joint] - joints[joint])
         narrowing = taper * np.clip(along / length, 0, 1) if joint in TIP_JOINTS else 0 * along
-        field[:, joint] = (base[joint] + stretch[joint] * along[:, None] * bone
-                           + (swell[joint] - narrowing)[:, None] * radial)
+        field[:, joint] = (
+            base[joint] + stretch[joint] * along[:, None] * bone + (swell[joint] - narrowing)[:, None] * radial
+        )
     return field, base, end
 
 
@@ -249,8 +284,7 @@ def main(config: BuildConfig) -> None:
     notice = config.source / 'LICENSE.md'
     if notice.is_file():
         (config.out.parent / 'LICENSE.md').write_text(notice.read_text())
-    print(f'{config.out}: {len(model.template)} vertices, {len(model.faces)} triangles, '
-          f'{mesh.volume * 1e6:.1f} cm³')
+    print(f'{config.out}: {len(model.template)} vertices, {len(model.faces)} triangles, {mesh.volume * 1e6:.1f} cm³')
 
 
 if __name__ == '__main__':

@@ -143,9 +143,15 @@ def hand_model(arrays: dict[str, np.ndarray]) -> HandModel:
     """
     template, faces = arrays['v_template'].astype(float), arrays['f'].astype(np.int64)
     count = len(template)
-    expected = {'v_template': (count, 3), 'shapedirs': (count, 3, 10), 'posedirs': (count, 3, 135),
-                'J_regressor': (16, count), 'weights': (count, 16), 'f': (len(faces), 3),
-                'kintree_table': (2, 16)}
+    expected = {
+        'v_template': (count, 3),
+        'shapedirs': (count, 3, 10),
+        'posedirs': (count, 3, 135),
+        'J_regressor': (16, count),
+        'weights': (count, 16),
+        'f': (len(faces), 3),
+        'kintree_table': (2, 16),
+    }
     for name, shape in expected.items():
         if arrays[name].shape != shape:
             raise ManoFileError(f'{name} has shape {arrays[name].shape}, expected {shape}')
@@ -155,8 +161,7 @@ def hand_model(arrays: dict[str, np.ndarray]) -> HandModel:
         raise ManoFileError(f'f names vertices {faces.min()} to {faces.max()}, expected 0 to {count - 1}')
     parents = arrays['kintree_table'][0].astype(np.int64)
     if parents[1:].tolist() != list(JOINT_PARENTS[1:]):
-        raise ManoFileError(f'kintree_table has the parents {parents[1:].tolist()}, '
-                            f'expected {list(JOINT_PARENTS[1:])}')
+        raise ManoFileError(f'kintree_table has the parents {parents[1:].tolist()}, expected {list(JOINT_PARENTS[1:])}')
 
     shape_basis, weights = arrays['shapedirs'].astype(float), arrays['weights'].astype(float)
     regressor = arrays['J_regressor'].astype(float)
@@ -166,16 +171,24 @@ def hand_model(arrays: dict[str, np.ndarray]) -> HandModel:
     across, along = joints[1] - joints[7], joints[4] - joints[0]
     thumb = joints[13:].mean(0) - joints[[1, 4, 7, 10]].mean(0)
     if thumb @ np.cross(across, along) <= 0:
-        raise ManoFileError('this is a left hand: convert MANO_RIGHT.pkl, whose mirror image '
-                            '(HandModel.mirrored) is the left hand')
+        raise ManoFileError(
+            'this is a left hand: convert MANO_RIGHT.pkl, whose mirror image (HandModel.mirrored) is the left hand'
+        )
 
     limits = [LIMITS_DEGREES.get(name) or LIMITS_DEGREES[name.split('_')[-1]] for name in JOINT_NAMES]
     return HandModel(
-        template=_single(template), shape_basis=_single(shape_basis), joints=_single(joints),
-        joint_shape_basis=_single(np.einsum('jv,vxs->jxs', regressor, shape_basis)), tips=_single(tips),
-        tip_shape_basis=_single(shape_basis[tip_rows]), weights=_single(weights),
-        faces=faces.astype(np.int32), axes=_single(anatomical_axes(joints, tips)),
-        limits=_single(np.radians(limits)), pose_basis=_single(arrays['posedirs']))
+        template=_single(template),
+        shape_basis=_single(shape_basis),
+        joints=_single(joints),
+        joint_shape_basis=_single(np.einsum('jv,vxs->jxs', regressor, shape_basis)),
+        tips=_single(tips),
+        tip_shape_basis=_single(shape_basis[tip_rows]),
+        weights=_single(weights),
+        faces=faces.astype(np.int32),
+        axes=_single(anatomical_axes(joints, tips)),
+        limits=_single(np.radians(limits)),
+        pose_basis=_single(arrays['posedirs']),
+    )
 
 
 def anatomical_axes(joints: np.ndarray, tips: np.ndarray) -> np.ndarray:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-from torch import Tensor
 from torch import nn
+from torch import Tensor
 
 from training.networks.blocks import ConvNormAct
 from training.networks.blocks import Residual
@@ -47,10 +47,14 @@ class Posterior(nn.Module):
 
     def __init__(self, latent: int = 20, width: int = 64) -> None:
         super().__init__()
-        channels = [1] + [width * 2 ** k for k in range(5)]
-        self.features = nn.Sequential(*[
-            layer for inputs, outputs in zip(channels, channels[1:])
-            for layer in (nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(0.2))])
+        channels = [1] + [width * 2**k for k in range(5)]
+        self.features = nn.Sequential(
+            *[
+                layer
+                for inputs, outputs in zip(channels, channels[1:])
+                for layer in (nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(0.2))
+            ]
+        )
         self.latent = nn.Conv2d(channels[-1], latent, 2)
 
     @property
@@ -101,8 +105,9 @@ class VotingPoseNet(nn.Module):
         config = config or VotingConfig()
         self.config = config
         a, b, c, d = config.widths
-        self.stem = nn.Sequential(ConvNormAct(1, a, 5, 2), ConvNormAct(a, b, 3, 2),
-                                  *[Residual(b) for _ in range(config.blocks[0])])
+        self.stem = nn.Sequential(
+            ConvNormAct(1, a, 5, 2), ConvNormAct(a, b, 3, 2), *[Residual(b) for _ in range(config.blocks[0])]
+        )
         self.middle = nn.Sequential(ConvNormAct(b, c, 3, 2), *[Residual(c) for _ in range(config.blocks[1])])
         self.deep = nn.Sequential(ConvNormAct(c, d, 3, 2), *[Residual(d) for _ in range(config.blocks[2])])
         self.lateral = ConvNormAct(c, config.head, 1)

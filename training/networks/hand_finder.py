@@ -6,8 +6,8 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-from torch import Tensor
 from torch import nn
+from torch import Tensor
 
 from training.networks.blocks import ConvNormAct
 from training.networks.blocks import Residual

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import trimesh
-from torch import Tensor
 from torch import nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from hoi_ros.camera.view_crop import ViewCrop
@@ -28,7 +28,7 @@ from hoi_ros.engines import TensorSpec
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import rotation_matrices
 from hoi_ros.hand.skeleton import KEYPOINT_NAMES
-from training.data.poses import gesture_angles
+from training.data.synthetic.poses import gesture_angles
 from training.networks.blocks import ConvNormAct
 from training.networks.blocks import vote_grid
 from training.networks.blocks import voted_places
@@ -40,8 +40,16 @@ CROP_WIDTH = 0.3
 """Metres that a crop shows at the root's depth where the third number of `place` is 0."""
 _UNIT = VOTED_DEPTH = 0.1
 """Metres; in it the numbers of a mesh around a hand are of the order of one."""
-_POSED_BY = ('template', 'shape_basis', 'joints', 'joint_shape_basis', 'tips', 'tip_shape_basis', 'weights',
-             'pose_basis')
+_POSED_BY = (
+    'template',
+    'shape_basis',
+    'joints',
+    'joint_shape_basis',
+    'tips',
+    'tip_shape_basis',
+    'weights',
+    'pose_basis',
+)
 _WIDEST = 3.0
 """Bound of the numbers of a shape, standard deviations."""
 _NEAREST = 3.0
@@ -92,8 +100,10 @@ class ReconstructionConfig:
             if getattr(self, name) < least:
                 raise ValueError(f'{name} is {getattr(self, name)}, expected at least {least}')
         if self.exchange == 'late' and not self.iterations:
-            raise ValueError('late exchange with 0 iterations exchanges nothing: give iterations ≥ 1, or leave '
-                             'exchange as it is for the baseline')
+            raise ValueError(
+                'late exchange with 0 iterations exchanges nothing: give iterations ≥ 1, or leave '
+                'exchange as it is for the baseline'
+            )
 
 
 PAPER = ReconstructionConfig()
@@ -233,9 +243,16 @@ class ReconstructionNet(nn.Module):
             hand_features = seen_hand + message
             if not late:
                 hands.append(self.hand_estimator(hand_features, votes))
-        return Reconstruction(tuple(hands or [self.hand_estimator(hand_features, votes)]),
-                              tuple(objects or [self.object_estimator(object_features)]),
-                              tuple(hand_messages), tuple(object_messages), votes, right, holds, hand)
+        return Reconstruction(
+            tuple(hands or [self.hand_estimator(hand_features, votes)]),
+            tuple(objects or [self.object_estimator(object_features)]),
+            tuple(hand_messages),
+            tuple(object_messages),
+            votes,
+            right,
+            holds,
+            hand,
+        )
 
     @staticmethod
     def signs_of_a_hand(coarse: Tensor, votes: Votes | None) -> Tensor:
@@ -270,19 +287,32 @@ class FinalReconstruction(nn.Module):
         """Shapes and meanings, batch 1."""
         hand, thing = self.network.hand_estimator, self.network.object_estimator
         axes = "the camera's axes, from the knuckle of the middle finger"
-        told = {'right': 'the hand looks like a right one', 'holds': 'it holds something or reaches for it',
-                'hand': 'the crop shows a hand'}
+        told = {
+            'right': 'the hand looks like a right one',
+            'holds': 'it holds something or reaches for it',
+            'hand': 'the crop shows a hand',
+        }
         return (
             TensorSpec('vertices', (1, len(hand.template), 3), unit='m', meaning=f"the hand's mesh, {axes}"),
-            TensorSpec('keypoints', (1, 21, 3), unit='m', meaning=f'{axes}; wrist, then thumb, index, middle, ring, '
-                       'little, each from the palm to the tip'),
+            TensorSpec(
+                'keypoints',
+                (1, 21, 3),
+                unit='m',
+                meaning=f'{axes}; wrist, then thumb, index, middle, ring, little, each from the palm to the tip',
+            ),
             TensorSpec('object', (1, len(thing.points), 3), unit='m', meaning=f"the held object's mesh, {axes}"),
             TensorSpec('rotation', (1, 3, 3), unit='1', meaning="from the hand model's axes to the camera's"),
             TensorSpec('fingers', (1, 45), unit='rad', meaning='axis-angle of the finger joints'),
             TensorSpec('shape', (1, 10), unit='standard deviations', meaning="of the hand model's shape space"),
-            TensorSpec('place', (1, 3), unit='half crops, half crops, 1', meaning='the root right and down of the '
-                       f"crop's centre; log of the crop's width at its depth over {CROP_WIDTH} m"),
-            *(TensorSpec(name, (1, 1), unit='probability', meaning=told[name]) for name in self._told))
+            TensorSpec(
+                'place',
+                (1, 3),
+                unit='half crops, half crops, 1',
+                meaning='the root right and down of the '
+                f"crop's centre; log of the crop's width at its depth over {CROP_WIDTH} m",
+            ),
+            *(TensorSpec(name, (1, 1), unit='probability', meaning=told[name]) for name in self._told),
+        )
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         result = self.network(image)
@@ -310,8 +340,9 @@ class VotingReadout(nn.Module):
         self.corrections = nn.Conv2d(detail, 4 * 21, 1)
         nn.init.zeros_(self.corrections.weight)
         nn.init.zeros_(self.corrections.bias)
-        self.read = nn.Sequential(nn.Linear(3 * 21, coarse), nn.ReLU(), nn.Linear(coarse, coarse), nn.ReLU(),
-                                  nn.Linear(coarse, coarse))
+        self.read = nn.Sequential(
+            nn.Linear(3 * 21, coarse), nn.ReLU(), nn.Linear(coarse, coarse), nn.ReLU(), nn.Linear(coarse, coarse)
+        )
         self.register_buffer('grid', vote_grid(config.size // 16 * 2), persistent=False)
 
     def forward(self, detail: Tensor, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Votes]:
@@ -349,7 +380,7 @@ class HandMeshEstimator(nn.Module):
         nn.init.zeros_(self.regress.weight)
         nn.init.zeros_(self.regress.bias)
         with torch.no_grad():
-            self.regress.bias[self._turn:self._turn + 45] = torch.tensor(relaxed)
+            self.regress.bias[self._turn : self._turn + 45] = torch.tensor(relaxed)
 
     @property
     def faces(self) -> np.ndarray:
@@ -374,9 +405,10 @@ class HandMeshEstimator(nn.Module):
             posed = hand.forward(pose, shape, torch.zeros_like(place))
             # To turn the hand about its wrist and then to measure from the root is to turn it about the root.
             turned = rotation.transpose(-1, -2)
-            root = posed.keypoints[:, ROOT:ROOT + 1]
-            return HandEstimate((posed.vertices - root) @ turned, (posed.keypoints - root) @ turned, rotation,
-                                fingers, shape, place)
+            root = posed.keypoints[:, ROOT : ROOT + 1]
+            return HandEstimate(
+                (posed.vertices - root) @ turned, (posed.keypoints - root) @ turned, rotation, fingers, shape, place
+            )
 
 
 class ObjectMeshEstimator(nn.Module):
@@ -400,9 +432,16 @@ class ObjectMeshEstimator(nn.Module):
         self.of_point = nn.Linear(3, widths[0])
         self.of_features = nn.Linear(features, widths[0], bias=False)
         self.layers = nn.Sequential(
-            nn.LayerNorm(widths[0]), nn.ReLU(), nn.Linear(widths[0], widths[1]),
-            nn.LayerNorm(widths[1]), nn.ReLU(), nn.Linear(widths[1], widths[2]),
-            nn.LayerNorm(widths[2]), nn.ReLU(), nn.Linear(widths[2], 3))
+            nn.LayerNorm(widths[0]),
+            nn.ReLU(),
+            nn.Linear(widths[0], widths[1]),
+            nn.LayerNorm(widths[1]),
+            nn.ReLU(),
+            nn.Linear(widths[1], widths[2]),
+            nn.LayerNorm(widths[2]),
+            nn.ReLU(),
+            nn.Linear(widths[2], 3),
+        )
         nn.init.zeros_(self.layers[-1].weight)
         nn.init.zeros_(self.layers[-1].bias)
 
@@ -432,9 +471,10 @@ class GraphExchange(nn.Module):
         super().__init__()
         inputs = config.slots * config.features
         self.norm = nn.LayerNorm(config.features)
-        self.pool = nn.Parameter(torch.randn(config.slots, vertices) / vertices ** 0.5)
+        self.pool = nn.Parameter(torch.randn(config.slots, vertices) / vertices**0.5)
         self.standard = nn.ModuleList(
-            nn.BatchNorm1d(inputs, _LEAST_VARIANCE, affine=False) for _ in range(config.iterations))
+            nn.BatchNorm1d(inputs, _LEAST_VARIANCE, affine=False) for _ in range(config.iterations)
+        )
         self.resize = nn.Linear(inputs, outputs)
         nn.init.zeros_(self.resize.weight)
         nn.init.zeros_(self.resize.bias)
@@ -448,7 +488,7 @@ class GraphExchange(nn.Module):
         with torch.autocast(vertices.device.type, enabled=False):
             history = self.norm(self.message(vertices / _UNIT) + history)
             pooled = self.standard[iteration]((self.pool @ history).flatten(1))
-            return self.resize(pooled) / self.resize.in_features ** 0.5, history
+            return self.resize(pooled) / self.resize.in_features**0.5, history
 
 
 class AttentionExchange(GraphExchange):
@@ -462,8 +502,8 @@ class AttentionExchange(GraphExchange):
     def __init__(self, vertices: int, outputs: int, config: ReconstructionConfig) -> None:
         super().__init__(vertices, outputs, config)
         self.threshold = config.threshold
-        self.weight = nn.Parameter(torch.randn(config.heads, config.features, 3) / 3 ** 0.5)
-        self.attention = nn.Parameter(torch.randn(config.heads, 2, config.features) / config.features ** 0.5)
+        self.weight = nn.Parameter(torch.randn(config.heads, config.features, 3) / 3**0.5)
+        self.attention = nn.Parameter(torch.randn(config.heads, 2, config.features) / config.features**0.5)
 
     def message(self, vertices: Tensor) -> Tensor:
         scores = (self.attention @ self.weight).flatten(0, 1) @ vertices.transpose(-1, -2)
@@ -556,8 +596,7 @@ def attend(source: Tensor, target: Tensor, values: Tensor, threshold: float | No
     far = _running_sums((_SLOPE * (target - highest)).exp()[..., None] * summed)
 
     positive = _count_above(target, -source)
-    total = (steep * _rows(near[..., -1:], positive)
-             + flat * (far[..., -1:, -1:] - _rows(far[..., -1:], positive)))
+    total = steep * _rows(near[..., -1:], positive) + flat * (far[..., -1:, -1:] - _rows(far[..., -1:], positive))
     if threshold is None:
         bend, beyond = _rows(near, positive), far[..., -1:, :] - _rows(far, positive)
     else:
@@ -605,8 +644,8 @@ def neighbours(faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     index = np.repeat(np.arange(count)[:, None], degree.max(), 1)
     weight = np.zeros(index.shape)
     for vertex, row in enumerate(rows):
-        index[vertex, :len(row)] = row
-        weight[vertex, :len(row)] = 1 / np.sqrt(degree[vertex] * degree[row])
+        index[vertex, : len(row)] = row
+        weight[vertex, : len(row)] = 1 / np.sqrt(degree[vertex] * degree[row])
     return index, weight
 
 

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 from torch import nn
+from torch import Tensor
 
 from training.networks.blocks import ConvNormAct
 
@@ -18,8 +18,11 @@ class BasicBlock(nn.Module):
         self.first = ConvNormAct(inputs, outputs, 3, stride)
         self.second = nn.Sequential(nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs))
         same = inputs == outputs and stride == 1
-        self.shortcut = nn.Identity() if same else nn.Sequential(
-            nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.shortcut = (
+            nn.Identity()
+            if same
+            else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        )
         # Trained from scratch, a block that starts as its shortcut lets the gradient through from the first step.
         nn.init.zeros_(self.second[1].weight)
 
@@ -38,17 +41,23 @@ class ResNetEncoder(nn.Module):
         frozen: whether it stays in evaluation mode, so that its statistics no longer follow the batches.
     """
 
-    def __init__(self, widths: tuple[int, int, int, int] = (64, 128, 256, 512),
-                 blocks: tuple[int, int, int, int] = (2, 2, 2, 2)) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int, int] = (64, 128, 256, 512), blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
+    ) -> None:
         super().__init__()
         self.features = widths[-1]
         self.frozen = False
         self.stem = nn.Sequential(ConvNormAct(3, widths[0], 7, 2), nn.MaxPool2d(3, 2, 1))
         # By stage and block, so that the weights of a shallower encoder are those of a deeper one's first blocks.
-        self.stages = nn.ModuleList(nn.Sequential(*(
-            BasicBlock(inputs if not block else width, width, 2 if stage and not block else 1)
-            for block in range(count)))
-            for stage, (inputs, width, count) in enumerate(zip((widths[0], *widths), widths, blocks)))
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                *(
+                    BasicBlock(inputs if not block else width, width, 2 if stage and not block else 1)
+                    for block in range(count)
+                )
+            )
+            for stage, (inputs, width, count) in enumerate(zip((widths[0], *widths), widths, blocks))
+        )
 
     def train(self, mode: bool = True) -> ResNetEncoder:
         return super().train(mode and not self.frozen)

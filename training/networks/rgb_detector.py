@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 from torch import nn
+from torch import Tensor
 
 from training.networks.hand_finder import FinderConfig
 from training.networks.hand_finder import HandFinderNet

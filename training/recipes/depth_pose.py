@@ -15,27 +15,27 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch import nn
+from torch import Tensor
 
 from hoi_ros.engines import Card
 from hoi_ros.resources import models_dir
-from training.data.depth_crops import PATCH_DTYPE
-from training.data.depth_crops import CropAugmentation
-from training.data.depth_crops import DepthPatches
-from training.data.depth_crops import augment
-from training.data.mistaken_patches import MistakenPatches
-from training.data.pool import SamplePool
 from training.data.pool import generator_key
+from training.data.pool import SamplePool
+from training.data.synthetic.depth_crops import augment
+from training.data.synthetic.depth_crops import CropAugmentation
+from training.data.synthetic.depth_crops import DepthPatches
+from training.data.synthetic.depth_crops import PATCH_DTYPE
+from training.data.synthetic.mistaken_patches import MistakenPatches
 from training.export.onnx_import import load_weights
+from training.loop.fitting import fit
+from training.loop.fitting import is_first_process
+from training.loop.fitting import keep
+from training.loop.fitting import LoopConfig
 from training.networks.depth_pose import LSPSRegressor
 from training.networks.depth_pose import PoseVAE
 from training.networks.depth_pose import Posterior
 from training.networks.depth_pose import VotingPoseNet
-from training.recipes.loop import LoopConfig
-from training.recipes.loop import fit
-from training.recipes.loop import is_first_process
-from training.recipes.loop import keep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +71,16 @@ class DepthPoseRecipe:
 class Batches:
     """Draws augmented batches from the pool of patches, seeded by the step; a share of each from that of mistakes."""
 
-    def __init__(self, pool: SamplePool, augmentation: CropAugmentation, batch: int, seed: int,
-                 left_share: float, mistakes: SamplePool | None = None, mistakes_share: float = 0.0) -> None:
+    def __init__(
+        self,
+        pool: SamplePool,
+        augmentation: CropAugmentation,
+        batch: int,
+        seed: int,
+        left_share: float,
+        mistakes: SamplePool | None = None,
+        mistakes_share: float = 0.0,
+    ) -> None:
         self._pool, self._augmentation, self._batch = pool, augmentation, batch
         self._seed, self._left_share = seed, left_share
         self._mistakes, self._mistaken = mistakes, round(batch * mistakes_share) if mistakes else 0
@@ -91,8 +99,12 @@ class Batches:
                 crop, points = crop[:, ::-1], points * np.array([-1, 1, 1], np.float32)
             crops.append(crop)
             keypoints.append(points)
-        return (torch.from_numpy(np.stack(crops)[:, None]), torch.from_numpy(np.stack(keypoints)),
-                torch.from_numpy(records['hand'].astype(np.float32)), torch.from_numpy(right.astype(np.float32)))
+        return (
+            torch.from_numpy(np.stack(crops)[:, None]),
+            torch.from_numpy(np.stack(keypoints)),
+            torch.from_numpy(records['hand'].astype(np.float32)),
+            torch.from_numpy(right.astype(np.float32)),
+        )
 
     @staticmethod
     def _drawn(pool: SamplePool, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -111,23 +123,27 @@ def voting_loss(network: nn.Module, crops: Tensor, keypoints: Tensor, hand: Tens
     difference = nn.functional.smooth_l1_loss(joints, keypoints, beta=0.02, reduction='none').sum(-1)
     error = (joints - keypoints).detach().norm(dim=-1)
     likelihood = error / spread + spread.log()
-    verdict_right = nn.functional.binary_cross_entropy(right_probability[:, 0].clamp(1e-6, 1 - 1e-6), right,
-                                                       reduction='none')
-    return {'joints': 10 * (difference * counted).sum() / share,
-            'spread': 0.05 * (likelihood * counted).sum() / share,
-            'hand': 0.3 * nn.functional.binary_cross_entropy(hand_probability[:, 0].clamp(1e-6, 1 - 1e-6), hand),
-            'right': (verdict_right * hand).mean()}
+    verdict_right = nn.functional.binary_cross_entropy(
+        right_probability[:, 0].clamp(1e-6, 1 - 1e-6), right, reduction='none'
+    )
+    return {
+        'joints': 10 * (difference * counted).sum() / share,
+        'spread': 0.05 * (likelihood * counted).sum() / share,
+        'hand': 0.3 * nn.functional.binary_cross_entropy(hand_probability[:, 0].clamp(1e-6, 1 - 1e-6), hand),
+        'right': (verdict_right * hand).mean(),
+    }
 
 
 def vae_loss(vae: nn.Module, keypoints: Tensor, noise: Tensor) -> dict[str, Tensor]:
     """Equation 1 with the figures of PAPERS.md: L1 × 100, KL × 0.1."""
     mean, log_variance, decoded = vae(keypoints, noise)
-    divergence = 0.5 * (mean ** 2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
+    divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
     return {'reconstruction': 100 * (decoded - keypoints).abs().mean(), 'divergence': 0.1 * divergence}
 
 
-def posterior_loss(posterior: nn.Module, vae: PoseVAE, crops: Tensor, keypoints: Tensor, hand: Tensor,
-                   right: Tensor) -> dict[str, Tensor]:
+def posterior_loss(
+    posterior: nn.Module, vae: PoseVAE, crops: Tensor, keypoints: Tensor, hand: Tensor, right: Tensor
+) -> dict[str, Tensor]:
     """Equation 7: λ7 = 10 times the distance between P(x) and the VAE's code of the same hand."""
     with torch.no_grad():
         codes = vae.encode(keypoints)[0]
@@ -141,15 +157,23 @@ def train(recipe: DepthPoseRecipe) -> None:
     votes = recipe.network == 'voting'
     # The paper's network is shown hands at any roll; the one that ships is mostly shown the stage's second look.
     augmentation = CropAugmentation(cube=recipe.cube, size=96 if votes else 128, upright=recipe.upright * votes)
-    pool = SamplePool(functools.partial(DepthPatches, recipe.loop.seed), PATCH_DTYPE, recipe.pool,
-                      generator_key(recipe.loop.seed, 'train'), recipe.capacity, recipe.workers, recipe.refresh)
+    pool = SamplePool(
+        functools.partial(DepthPatches, recipe.loop.seed),
+        PATCH_DTYPE,
+        recipe.pool,
+        generator_key(recipe.loop.seed, 'train'),
+        recipe.capacity,
+        recipe.workers,
+        recipe.refresh,
+    )
     mistakes = _mistakes(recipe) if votes and recipe.mistakes_share else None
     try:
         pool.wait(4 * recipe.loop.batch)
         if mistakes:
             mistakes.wait(min(recipe.loop.batch, recipe.mistakes_capacity))
-        batches = Batches(pool, augmentation, recipe.loop.batch, recipe.loop.seed, recipe.left_share, mistakes,
-                          recipe.mistakes_share)
+        batches = Batches(
+            pool, augmentation, recipe.loop.batch, recipe.loop.seed, recipe.left_share, mistakes, recipe.mistakes_share
+        )
         validate = Validation(augmentation, recipe.cube)
         if votes:
             network: nn.Module = VotingPoseNet()
@@ -161,9 +185,13 @@ def train(recipe: DepthPoseRecipe) -> None:
         else:
             vae = train_vae(recipe, pool, augmentation)
             posterior = Posterior()
-            progress = fit(posterior, recipe.loop, batches,
-                           lambda forward, crops, *rest: posterior_loss(forward, vae.to(crops.device), crops, *rest),
-                           lambda module: validate(LSPSRegressor(module, vae)))
+            progress = fit(
+                posterior,
+                recipe.loop,
+                batches,
+                lambda forward, crops, *rest: posterior_loss(forward, vae.to(crops.device), crops, *rest),
+                lambda module: validate(LSPSRegressor(module, vae)),
+            )
             network = LSPSRegressor(posterior.cpu(), vae.cpu()).eval()
         figures = validate(network)
     finally:
@@ -175,9 +203,15 @@ def train(recipe: DepthPoseRecipe) -> None:
 
 def _mistakes(recipe: DepthPoseRecipe) -> SamplePool:
     finder = Card.load(models_dir() / 'hand_finder').sha256
-    return SamplePool(functools.partial(MistakenPatches, recipe.loop.seed), PATCH_DTYPE, recipe.mistakes,
-                      f'finder {finder} {generator_key(recipe.loop.seed, "train")}', recipe.mistakes_capacity,
-                      recipe.workers, recipe.refresh)
+    return SamplePool(
+        functools.partial(MistakenPatches, recipe.loop.seed),
+        PATCH_DTYPE,
+        recipe.mistakes,
+        f'finder {finder} {generator_key(recipe.loop.seed, "train")}',
+        recipe.mistakes_capacity,
+        recipe.workers,
+        recipe.refresh,
+    )
 
 
 class Validation:
@@ -191,8 +225,14 @@ class Validation:
     """
 
     def __init__(self, augmentation: CropAugmentation, cube: float, count: int = 1024, mistakes: int = 256) -> None:
-        still = dataclasses.replace(augmentation, rotation=0.0, scale=0.0, fragments=(0.0, 0.0),
-                                    upright=float(augmentation.upright > 0), roll=0.15)
+        still = dataclasses.replace(
+            augmentation,
+            rotation=0.0,
+            scale=0.0,
+            fragments=(0.0, 0.0),
+            upright=float(augmentation.upright > 0),
+            roll=0.15,
+        )
         streams = [(DepthPatches(split='validation'), count), (MistakenPatches(split='validation'), mistakes)]
         records = [stream[index] for stream, share in streams for index in range(share)]
         cut = [augment(record, still, np.random.default_rng([1, index])) for index, record in enumerate(records)]
@@ -231,13 +271,22 @@ def train_vae(recipe: DepthPoseRecipe, pool: SamplePool, augmentation: CropAugme
         vae.load_state_dict(torch.load(path, weights_only=True))
         return vae.eval()
     pool.wait(min(20_000, recipe.capacity))
-    records = pool.records[:pool.ready]
+    records = pool.records[: pool.ready]
     hands = np.flatnonzero(records['hand'])[:40_000]
     rng = np.random.default_rng([recipe.loop.seed, 11])
     points = torch.from_numpy(np.stack([augment(records[k], augmentation, rng)[1] for k in hands]))
-    learned, held = points[len(points) // 10:], points[:len(points) // 10]
-    config = dataclasses.replace(recipe.loop, out=recipe.loop.out / 'vae', steps=recipe.vae_steps, minutes=20.0,
-                                 batch=64, precision='32-true', learning_rate=1e-3, weight_decay=0.0, every=5000)
+    learned, held = points[len(points) // 10 :], points[: len(points) // 10]
+    config = dataclasses.replace(
+        recipe.loop,
+        out=recipe.loop.out / 'vae',
+        steps=recipe.vae_steps,
+        minutes=20.0,
+        batch=64,
+        precision='32-true',
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        every=5000,
+    )
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([recipe.loop.seed, 13, step])

@@ -12,38 +12,38 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch import nn
+from torch import Tensor
 
 from hoi_ros.hand.model import HandModel
-from training.data.objects import FAMILIES
+from training.data.pool import generator_key
 from training.data.pool import SamplePool
 from training.data.pool import Samples
-from training.data.pool import generator_key
-from training.data.rgb_crops import SURFACE_POINTS
-from training.data.rgb_crops import RecordedSamples
-from training.data.rgb_crops import RgbAugmentation
-from training.data.rgb_crops import RgbCrops
-from training.data.rgb_crops import crop_of
-from training.data.rgb_crops import cut
+from training.data.public.choice import DataChoice
+from training.data.synthetic.objects import FAMILIES
+from training.data.synthetic.rgb_crops import crop_of
+from training.data.synthetic.rgb_crops import cut
+from training.data.synthetic.rgb_crops import RecordedSamples
+from training.data.synthetic.rgb_crops import RgbAugmentation
+from training.data.synthetic.rgb_crops import RgbCrops
+from training.data.synthetic.rgb_crops import SURFACE_POINTS
 from training.export.onnx_import import load_weights
+from training.loop.fitting import fit
+from training.loop.fitting import keep
+from training.loop.fitting import LoopConfig
+from training.loop.fitting import Progress
 from training.networks.reconstruction import COMPACT
 from training.networks.reconstruction import CROP_WIDTH
 from training.networks.reconstruction import FinalReconstruction
-from training.networks.reconstruction import ROOT
-from training.networks.reconstruction import VOTED_DEPTH
+from training.networks.reconstruction import in_camera
 from training.networks.reconstruction import ReconstructionConfig
 from training.networks.reconstruction import ReconstructionNet
-from training.networks.reconstruction import in_camera
-from training.recipes.loop import LoopConfig
-from training.recipes.loop import Progress
-from training.recipes.loop import fit
-from training.recipes.loop import keep
-from training.recipes.public_data import DataChoice
-from training.recipes.reconstruction_losses import ReconstructionLosses
-from training.recipes.reconstruction_losses import ReconstructionTargets
+from training.networks.reconstruction import ROOT
+from training.networks.reconstruction import VOTED_DEPTH
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import reconstruction_loss
+from training.recipes.reconstruction_losses import ReconstructionLosses
+from training.recipes.reconstruction_losses import ReconstructionTargets
 from training.recipes.reconstruction_losses import spread_over
 
 LEFT_SHARE = 0.3
@@ -81,15 +81,19 @@ class ReconstructionRecipe(DataChoice):
     """hand: the hand's branch learns alone, from the image alone, at a third of the cost; a start for both."""
     encoders: bool = True
     """Whether the image encoders learn; the paper's last 100 epochs leave them as they are, at a rate of 1e-5."""
-    loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(
-        Path('runs/reconstruction'), batch=32, optimizer='muon', learning_rate=1.5e-3))
+    loop: LoopConfig = dataclasses.field(
+        default_factory=lambda: LoopConfig(
+            Path('runs/reconstruction'), batch=32, optimizer='muon', learning_rate=1.5e-3
+        )
+    )
 
 
 class Batches:
     """Draws augmented batches from records, seeded by the step."""
 
-    def __init__(self, records: Callable[[], np.ndarray], augmentation: RgbAugmentation, batch: int,
-                 seed: int, left: float = 0.0) -> None:
+    def __init__(
+        self, records: Callable[[], np.ndarray], augmentation: RgbAugmentation, batch: int, seed: int, left: float = 0.0
+    ) -> None:
         self._records, self._augmentation, self._batch, self._seed = records, augmentation, batch, seed
         self._left = left
 
@@ -101,19 +105,35 @@ class Batches:
         return collate(drawn, self._augmentation, rng, round(self._left * self._batch))
 
 
-def collate(records: np.ndarray, augmentation: RgbAugmentation, rng: np.random.Generator | None,
-            left: int = 0, seen: Sequence[np.ndarray | None] | None = None) -> tuple[Tensor, ...]:
+def collate(
+    records: np.ndarray,
+    augmentation: RgbAugmentation,
+    rng: np.random.Generator | None,
+    left: int = 0,
+    seen: Sequence[np.ndarray | None] | None = None,
+) -> tuple[Tensor, ...]:
     """Records → images (B, 3, S, S) uint8 and the fields of ReconstructionTargets; plain crops without `rng`, turned
     upright by the keypoints that were `seen`, where they are given. The first `left` show left hands."""
-    crops = [cut(record, augmentation, ROOT, CROP_WIDTH, rng, known)
-             for record, known in zip(records, seen if seen is not None else [None] * len(records))]
+    crops = [
+        cut(record, augmentation, ROOT, CROP_WIDTH, rng, known)
+        for record, known in zip(records, seen if seen is not None else [None] * len(records))
+    ]
     image = torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2)
     targets = ReconstructionTargets(
-        *(torch.from_numpy(np.stack(values)) for values in (
-            [crop.keypoints for crop in crops], [crop.place for crop in crops], [crop.pixels for crop in crops],
-            [crop.vertices for crop in crops],
-            records['has_vertices'].astype(np.float32), [crop.surface for crop in crops],
-            (records['family'] >= 0).astype(np.float32), (np.arange(len(crops)) >= left).astype(np.float32))))
+        *(
+            torch.from_numpy(np.stack(values))
+            for values in (
+                [crop.keypoints for crop in crops],
+                [crop.place for crop in crops],
+                [crop.pixels for crop in crops],
+                [crop.vertices for crop in crops],
+                records['has_vertices'].astype(np.float32),
+                [crop.surface for crop in crops],
+                (records['family'] >= 0).astype(np.float32),
+                (np.arange(len(crops)) >= left).astype(np.float32),
+            )
+        )
+    )
     image[:left] = image[:left].flip(-1)
     for places in (targets.keypoints, targets.place, targets.pixels, targets.vertices, targets.surface):
         places[:left, ..., 0] *= -1
@@ -135,8 +155,15 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     window = recipe.window or round(recipe.network.size * 1.3)
     make = functools.partial(_stream, recipe, window, 'train')
     stream = make()
-    pool = SamplePool(make, stream.dtype, recipe.pool, f'{_source(recipe)} window {window} '
-                      + generator_key(recipe.loop.seed, 'train'), recipe.capacity, recipe.workers, recipe.refresh)
+    pool = SamplePool(
+        make,
+        stream.dtype,
+        recipe.pool,
+        f'{_source(recipe)} window {window} ' + generator_key(recipe.loop.seed, 'train'),
+        recipe.capacity,
+        recipe.workers,
+        recipe.refresh,
+    )
     augmentation = RgbAugmentation(size=recipe.network.size)
     learned = 'hand'
     held = _stream(recipe, window, 'validation')
@@ -150,13 +177,28 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     branch = 'both' if 'both' in (recipe.branch, learned) else 'hand'
     try:
         pool.wait(recipe.first)
-        progress, figures = train_network(network, recipe.losses, recipe.loop, augmentation,
-                                          lambda: pool.records[:pool.ready], validation, recipe.branch == 'hand',
-                                          branch == 'hand')
+        progress, figures = train_network(
+            network,
+            recipe.losses,
+            recipe.loop,
+            augmentation,
+            lambda: pool.records[: pool.ready],
+            validation,
+            recipe.branch == 'hand',
+            branch == 'hand',
+        )
     finally:
         pool.close()
-    keep(network, recipe.loop, progress, figures, network=dataclasses.asdict(recipe.network), data=recipe.data,
-         branch=branch, hand=str(recipe.hand.resolve()) if recipe.hand else None)
+    keep(
+        network,
+        recipe.loop,
+        progress,
+        figures,
+        network=dataclasses.asdict(recipe.network),
+        data=recipe.data,
+        branch=branch,
+        hand=str(recipe.hand.resolve()) if recipe.hand else None,
+    )
     return figures
 
 
@@ -178,28 +220,43 @@ def start_from(network: ReconstructionNet, path: Path) -> str:
     other = [name for name, value in weights.items() if name in own and own[name].shape != value.shape]
     lacking = [name for name in own if name.startswith(_OF_THE_HAND) and name not in weights]
     if other or lacking:
-        raise ValueError(f'{path} holds another network: {(other + lacking)[0]} differs; give the same widths, blocks, '
-                         'rotation and readout, or go on from the model folder that was made of it')
+        raise ValueError(
+            f'{path} holds another network: {(other + lacking)[0]} differs; give the same widths, blocks, '
+            'rotation and readout, or go on from the model folder that was made of it'
+        )
     network.load_state_dict({**own, **{name: value for name, value in weights.items() if name in own}})
     return kept.get('branch', 'both')
 
 
-def train_network(network: ReconstructionNet, losses: ReconstructionLosses, loop: LoopConfig,
-                  augmentation: RgbAugmentation, records: Callable[[], np.ndarray], validation: np.ndarray,
-                  hand_alone: bool = False, without_object: bool = False) -> tuple[Progress, dict[str, float]]:
+def train_network(
+    network: ReconstructionNet,
+    losses: ReconstructionLosses,
+    loop: LoopConfig,
+    augmentation: RgbAugmentation,
+    records: Callable[[], np.ndarray],
+    validation: np.ndarray,
+    hand_alone: bool = False,
+    without_object: bool = False,
+) -> tuple[Progress, dict[str, float]]:
     """Trains a network in place on records and gives what it took and its figures on others.
 
     Args:
         hand_alone: whether the hand's branch alone learns.
         without_object: whether the figures, too, are of the hand alone: nothing of the object has been learned.
     """
+
     def loss(forward: nn.Module, image: Tensor, *batch: Tensor) -> dict[str, Tensor]:
-        return reconstruction_loss(forward(normalised(image), hand_alone), ReconstructionTargets(*batch), losses,
-                                   network.object_estimator.faces)
+        return reconstruction_loss(
+            forward(normalised(image), hand_alone),
+            ReconstructionTargets(*batch),
+            losses,
+            network.object_estimator.faces,
+        )
 
     def validate(module: nn.Module) -> dict[str, float]:
-        images, *targets = collate(validation, augmentation, None, seen=seen_from_afar(module, validation,
-                                                                                       augmentation))
+        images, *targets = collate(
+            validation, augmentation, None, seen=seen_from_afar(module, validation, augmentation)
+        )
         return validation_figures(module, images, ReconstructionTargets(*targets), without_object)
 
     batches = Batches(records, augmentation, loop.batch, loop.seed, LEFT_SHARE if network.side else 0.0)
@@ -215,14 +272,16 @@ def seen_from_afar(network: nn.Module, records: np.ndarray, augmentation: RgbAug
     with torch.inference_mode():
         for number, part in enumerate(images.split(_LOOKED_AT)):
             hand = network(normalised(part.to(device)), True).hands[-1]
-            for record, keypoints, place in zip(records[number * _LOOKED_AT:], hand.keypoints.numpy(force=True),
-                                                hand.place.numpy(force=True)):
+            for record, keypoints, place in zip(
+                records[number * _LOOKED_AT :], hand.keypoints.numpy(force=True), hand.place.numpy(force=True)
+            ):
                 seen.append(in_camera(crop_of(record), keypoints.astype(float), place.astype(float)))
     return seen
 
 
-def validation_figures(network: nn.Module, images: Tensor, targets: ReconstructionTargets,
-                       hand_alone: bool = False) -> dict[str, float]:
+def validation_figures(
+    network: nn.Module, images: Tensor, targets: ReconstructionTargets, hand_alone: bool = False
+) -> dict[str, float]:
     """What a network reaches.
 
     Returns:
@@ -240,21 +299,23 @@ def validation_figures(network: nn.Module, images: Tensor, targets: Reconstructi
             result = network(normalised(part.to(device)), hand_alone)
             keypoints.append(result.hands[-1].keypoints.cpu())
             places.append(result.hands[-1].place.cpu())
-            objects += [spread_over(mesh, network.object_estimator.faces, SURFACE_POINTS).cpu()
-                        for mesh in result.objects[-1:]]
+            objects += [
+                spread_over(mesh, network.object_estimator.faces, SURFACE_POINTS).cpu() for mesh in result.objects[-1:]
+            ]
             holds += [] if result.holds is None else [result.holds[:, 0].cpu() > 0]
             if result.votes is not None:
                 votes.append(result.votes.places.cpu())
                 mirrored = network(normalised(part.flip(-1).to(device)), True)
                 sides.append((result.right > mirrored.right).float().cpu())
     errors = (torch.cat(keypoints) - targets.keypoints).norm(dim=-1)
-    figures = {'joint_error_mm': 1e3 * float(errors.mean()),
-               'joints_within_2_cm': float((errors < 0.02).float().mean())}
+    figures = {
+        'joint_error_mm': 1e3 * float(errors.mean()),
+        'joints_within_2_cm': float((errors < 0.02).float().mean()),
+    }
     if votes:
         seen = torch.cat(votes)
         figures['voted_pixels_percent'] = 50 * float((seen[..., :2] - targets.pixels).norm(dim=-1).mean())
-        figures['voted_depth_mm'] = 1e3 * float(
-            (seen[..., 2] * VOTED_DEPTH - targets.keypoints[..., 2]).abs().mean())
+        figures['voted_depth_mm'] = 1e3 * float((seen[..., 2] * VOTED_DEPTH - targets.keypoints[..., 2]).abs().mean())
         figures['side_right'] = float(torch.cat(sides).mean())
     has = targets.has_object.bool()
     if holds and has.any() and not has.all():
@@ -282,5 +343,10 @@ def _stream(recipe: ReconstructionRecipe, window: int, split: str) -> Samples:
     # each of its hands before several backgrounds.
     place = np.arange(len(samples)) % (len(samples) // repeats)
     learned = place < 0.95 * len(samples) / repeats
-    return RecordedSamples(samples, np.flatnonzero(learned if split == 'train' else ~learned), window,
-                           len(model.template), recipe.loop.seed)
+    return RecordedSamples(
+        samples,
+        np.flatnonzero(learned if split == 'train' else ~learned),
+        window,
+        len(model.template),
+        recipe.loop.seed,
+    )

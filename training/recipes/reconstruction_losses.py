@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.networks.reconstruction import VOTED_DEPTH
 from training.networks.reconstruction import HandEstimate
 from training.networks.reconstruction import Reconstruction
+from training.networks.reconstruction import VOTED_DEPTH
 
 _BELL = 0.7
 """Standard deviation of a keypoint's bell, cells."""
@@ -87,8 +87,9 @@ class ReconstructionTargets(NamedTuple):
     """(B,) whether the crop shows a right hand. Of a left one the meshes are not learned."""
 
 
-def reconstruction_loss(result: Reconstruction, targets: ReconstructionTargets, losses: ReconstructionLosses,
-                        faces: Tensor) -> dict[str, Tensor]:
+def reconstruction_loss(
+    result: Reconstruction, targets: ReconstructionTargets, losses: ReconstructionLosses, faces: Tensor
+) -> dict[str, Tensor]:
     """Equation 13: the weighted terms by name, whose sum is minimised; `faces` (F, 3) are those of the objects.
 
     Distances are means over the points, in cm², where the paper writes sums: a mesh of more vertices must not count
@@ -97,18 +98,28 @@ def reconstruction_loss(result: Reconstruction, targets: ReconstructionTargets, 
     last, right = result.hands[-1], targets.right
     terms = {
         'vertices': _over_iterations([_vertex_loss(hand, targets) for hand in result.hands], losses.earlier),
-        'joints': _over_iterations([_mean_where(_squared(hand.keypoints, targets.keypoints).mean(1), right)
-                                    for hand in result.hands], losses.earlier),
-        'distance': _over_iterations([_mean_where(_distance(hand.keypoints, targets.keypoints).mean(1), right)
-                                      for hand in result.hands], losses.earlier),
-        'place': _mean_where(F.smooth_l1_loss(last.place, targets.place, beta=0.1, reduction='none').mean(1), right)}
+        'joints': _over_iterations(
+            [_mean_where(_squared(hand.keypoints, targets.keypoints).mean(1), right) for hand in result.hands],
+            losses.earlier,
+        ),
+        'distance': _over_iterations(
+            [_mean_where(_distance(hand.keypoints, targets.keypoints).mean(1), right) for hand in result.hands],
+            losses.earlier,
+        ),
+        'place': _mean_where(F.smooth_l1_loss(last.place, targets.place, beta=0.1, reduction='none').mean(1), right),
+    }
     if result.objects:
-        terms['chamfer'] = _over_iterations([_object_loss(thing, faces, targets) for thing in result.objects],
-                                            losses.earlier)
+        terms['chamfer'] = _over_iterations(
+            [_object_loss(thing, faces, targets) for thing in result.objects], losses.earlier
+        )
         if losses.laplacian:
             terms['laplacian'] = _over_iterations(
-                [_mean_where(unevenness(thing, faces) * _SQUARE_CENTIMETRES, targets.has_object * right)
-                 for thing in result.objects], losses.earlier)
+                [
+                    _mean_where(unevenness(thing, faces) * _SQUARE_CENTIMETRES, targets.has_object * right)
+                    for thing in result.objects
+                ],
+                losses.earlier,
+            )
     if result.votes is not None:
         seen = torch.cat([targets.pixels, targets.keypoints[..., 2:] / VOTED_DEPTH], -1)
         # Those of left hands too: whoever names the fingers of both has learned what tells the sides apart.
@@ -118,9 +129,12 @@ def reconstruction_loss(result: Reconstruction, targets: ReconstructionTargets, 
     if result.holds is not None:
         terms['holds'] = _doubt(result.holds, targets.has_object)
     if losses.association and result.hand_messages:
-        terms['association'] = torch.stack([
-            associative_loss(hand, thing, losses.classes)
-            for hand, thing in zip(result.hand_messages, result.object_messages)]).mean()
+        terms['association'] = torch.stack(
+            [
+                associative_loss(hand, thing, losses.classes)
+                for hand, thing in zip(result.hand_messages, result.object_messages)
+            ]
+        ).mean()
     return {name: getattr(losses, name) * value for name, value in terms.items()}
 
 
@@ -193,8 +207,10 @@ def associative_loss(hand_messages: Tensor, object_messages: Tensor, classes: in
     """
     batch = len(hand_messages)
     if classes >= batch:
-        raise ValueError(f'{classes} classes in a batch of {batch}: the associative loss needs fewer classes than '
-                         'samples; make the batch larger, or set its weight to 0')
+        raise ValueError(
+            f'{classes} classes in a batch of {batch}: the associative loss needs fewer classes than '
+            'samples; make the batch larger, or set its weight to 0'
+        )
     embedding = torch.cat([hand_messages, object_messages], -1)
     step = torch.softmax(embedding @ embedding.mT, -1)
     target = torch.eye(batch, dtype=step.dtype, device=step.device) / classes
@@ -211,7 +227,7 @@ def voters_loss(weights: Tensor, pixels: Tensor) -> Tensor:
     cells = round(weights.shape[-1] ** 0.5)
     line = (torch.arange(cells, device=weights.device) + 0.5) * 2 / cells - 1
     # One cell is 2 / cells half crops wide.
-    across, down = (-((line - pixels[..., k:k + 1]) * (cells / 2)).square() / (2 * _BELL ** 2) for k in (0, 1))
+    across, down = (-((line - pixels[..., k : k + 1]) * (cells / 2)).square() / (2 * _BELL**2) for k in (0, 1))
     bell = torch.softmax((down[..., :, None] + across[..., None, :]).flatten(-2), -1)
     inside = (pixels.abs() < 1).all(-1)
     return _mean_where(-(bell * torch.log_softmax(weights, -1)).sum(-1), inside)
@@ -228,8 +244,9 @@ def _vertex_loss(hand: HandEstimate, targets: ReconstructionTargets) -> Tensor:
 
 def _object_loss(vertices: Tensor, faces: Tensor, targets: ReconstructionTargets) -> Tensor:
     points = spread_over(vertices, faces, targets.surface.shape[1])
-    return _mean_where(chamfer_distance(points, targets.surface) * _SQUARE_CENTIMETRES,
-                       targets.has_object * targets.right)
+    return _mean_where(
+        chamfer_distance(points, targets.surface) * _SQUARE_CENTIMETRES, targets.has_object * targets.right
+    )
 
 
 def _squared(first: Tensor, second: Tensor) -> Tensor:
@@ -257,6 +274,7 @@ def _to_nearest(points: Tensor, others: Tensor, chunk: int) -> Tensor:
     with torch.no_grad():
         # Half of the squared distances without what all others have in common.
         beyond = others.square().sum(-1)[:, None] / 2
-        nearest = torch.cat([torch.baddbmm(beyond, part, others.mT, alpha=-1).min(-1).indices
-                             for part in points.split(chunk, 1)], 1)
+        nearest = torch.cat(
+            [torch.baddbmm(beyond, part, others.mT, alpha=-1).min(-1).indices for part in points.split(chunk, 1)], 1
+        )
     return (points - others.gather(1, nearest[..., None].expand(-1, -1, 3))).square().sum(-1).mean(1)

@@ -11,32 +11,32 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.stats import mannwhitneyu
-from torch import Tensor
 from torch import nn
+from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from hoi_ros.camera.pinhole import Pinhole
-from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.camera.view_crop import outline
-from hoi_ros.stages.rgb_detector import DetectedHand
-from hoi_ros.stages.rgb_detector import RgbDetector
-from hoi_ros.stages.rgb_detector import look_near
-from training.data.pool import SamplePool
+from hoi_ros.camera.view_crop import ViewCrop
+from hoi_ros.stages.parts.rgb_detector import DetectedHand
+from hoi_ros.stages.parts.rgb_detector import look_near
+from hoi_ros.stages.parts.rgb_detector import RgbDetector
 from training.data.pool import generator_key
-from training.data.rgb_crops import ROOM
-from training.data.rgb_frames import RGB_FRAME_DTYPE
-from training.data.rgb_frames import RgbFrames
+from training.data.pool import SamplePool
+from training.data.synthetic.rgb_crops import ROOM
+from training.data.synthetic.rgb_frames import RGB_FRAME_DTYPE
+from training.data.synthetic.rgb_frames import RgbFrames
 from training.evaluation.reconstruction import load_network
-from training.networks.reconstruction import ReconstructionNet
+from training.loop.fitting import fit
+from training.loop.fitting import is_first_process
+from training.loop.fitting import LoopConfig
 from training.networks.reconstruction import in_camera
-from training.recipes.loop import LoopConfig
-from training.recipes.loop import fit
-from training.recipes.loop import is_first_process
+from training.networks.reconstruction import ReconstructionNet
 from training.recipes.reconstruction import normalised
 from training.recipes.rgb_detector import COUNTED
-from training.recipes.rgb_detector import RgbFrameAugmentation
 from training.recipes.rgb_detector import recoloured
+from training.recipes.rgb_detector import RgbFrameAugmentation
 
 _PROPOSED = 5
 """Guesses of the detector in a frame, however unsure."""
@@ -59,9 +59,17 @@ class ReconstructionScoreRecipe:
     """File of frames, as of rgb_detector."""
     capacity: int = 16_384
     workers: int = 1
-    loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(
-        Path('runs/reconstruction_score'), steps=3000, batch=256, weight_decay=0.05, averaging=0.99,
-        precision='32-true', every=500))
+    loop: LoopConfig = dataclasses.field(
+        default_factory=lambda: LoopConfig(
+            Path('runs/reconstruction_score'),
+            steps=3000,
+            batch=256,
+            weight_decay=0.05,
+            averaging=0.99,
+            precision='32-true',
+            every=500,
+        )
+    )
 
 
 def train(recipe: ReconstructionScoreRecipe) -> float:
@@ -69,12 +77,20 @@ def train(recipe: ReconstructionScoreRecipe) -> float:
     scores higher than what is none."""
     kept = torch.load(recipe.weights, map_location='cpu', weights_only=True)
     network, detector = load_network(recipe.weights), RgbDetector(recipe.models)
-    pool = SamplePool(functools.partial(RgbFrames, recipe.loop.seed), RGB_FRAME_DTYPE, recipe.pool,
-                      generator_key(recipe.loop.seed, 'train'), recipe.capacity, recipe.workers, refresh=False)
+    pool = SamplePool(
+        functools.partial(RgbFrames, recipe.loop.seed),
+        RGB_FRAME_DTYPE,
+        recipe.pool,
+        generator_key(recipe.loop.seed, 'train'),
+        recipe.capacity,
+        recipe.workers,
+        refresh=False,
+    )
     try:
         pool.wait(recipe.frames)
-        signs, hands = look_at_all(network, detector, pool.records[:recipe.frames],
-                                   np.random.default_rng([recipe.loop.seed, 31]))
+        signs, hands = look_at_all(
+            network, detector, pool.records[: recipe.frames], np.random.default_rng([recipe.loop.seed, 31])
+        )
     finally:
         pool.close()
     held = RgbFrames(0, 'validation')
@@ -84,8 +100,12 @@ def train(recipe: ReconstructionScoreRecipe) -> float:
     spread = np.maximum(spread, 0.1 * spread.mean())
     signs, others = (torch.from_numpy((values - mean) / spread) for values in (signs, unseen[0]))
     hands = torch.from_numpy(hands)
-    head = nn.Sequential(nn.Linear(signs.shape[1], network.hand[0].out_features), nn.ReLU(), nn.Dropout(0.3),
-                         nn.Linear(network.hand[0].out_features, 1))
+    head = nn.Sequential(
+        nn.Linear(signs.shape[1], network.hand[0].out_features),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.Linear(network.hand[0].out_features, 1),
+    )
 
     def batch(number: int) -> tuple[Tensor, ...]:
         drawn = np.random.default_rng([recipe.loop.seed, 37, number]).integers(len(signs), size=recipe.loop.batch)
@@ -111,13 +131,19 @@ def train(recipe: ReconstructionScoreRecipe) -> float:
     if is_first_process():
         kept['weights'], kept['figures']['hand_told'] = network.state_dict(), figure
         torch.save(kept, recipe.loop.out / 'weights.pt')
-        print(f'{recipe.loop.out}/weights.pt after {progress.seconds:.0f} s on {len(signs)} crops, {int(hands.sum())} '
-              f'of hands: hand_told {figure:.4f} on {len(others)} others')
+        print(
+            f'{recipe.loop.out}/weights.pt after {progress.seconds:.0f} s on {len(signs)} crops, {int(hands.sum())} '
+            f'of hands: hand_told {figure:.4f} on {len(others)} others'
+        )
     return figure
 
 
-def look_at_all(network: ReconstructionNet, detector: RgbDetector, records: Iterable[np.ndarray],
-                rng: np.random.Generator | None = None) -> tuple[np.ndarray, np.ndarray]:
+def look_at_all(
+    network: ReconstructionNet,
+    detector: RgbDetector,
+    records: Iterable[np.ndarray],
+    rng: np.random.Generator | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """What `look` gives of records of RGB_FRAME_DTYPE; with `rng` of each mirrored and recoloured, too."""
     signs, hands = [], []
     for record in tqdm(records, unit='frame', mininterval=5):
@@ -134,8 +160,9 @@ def look_at_all(network: ReconstructionNet, detector: RgbDetector, records: Iter
     return np.concatenate(signs), np.concatenate(hands)
 
 
-def look(network: ReconstructionNet, detector: RgbDetector, image: np.ndarray, squares: np.ndarray,
-         visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def look(
+    network: ReconstructionNet, detector: RgbDetector, image: np.ndarray, squares: np.ndarray, visible: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Looks with the network where the detector sees hands, as right and as left ones, and again where its joints are,
     upright as they stand.
 
@@ -151,8 +178,11 @@ def look(network: ReconstructionNet, detector: RgbDetector, image: np.ndarray, s
     """
     height, width = image.shape[:2]
     camera = Pinhole(width, height, _FOCAL * width, _FOCAL * width, (width - 1) / 2, (height - 1) / 2)
-    seen = [hand for far in detector(image, _PROPOSED, 0.0)
-            for hand in [look_near(detector, image, far.centre, far.side, 0.0) or far] * 2]
+    seen = [
+        hand
+        for far in detector(image, _PROPOSED, 0.0)
+        for hand in [look_near(detector, image, far.centre, far.side, 0.0) or far] * 2
+    ]
     places = [(hand.centre, hand.side) for hand in seen]
     before: list[np.ndarray | None] = [None] * len(places)
     told_from: list[np.ndarray] = []
@@ -161,13 +191,17 @@ def look(network: ReconstructionNet, detector: RgbDetector, image: np.ndarray, s
     try:
         for _ in range(2 if places else 0):
             labels += [label(*place, squares, visible) for place in places]
-            crops = [_crop(camera, *place, hand, bool(number % 2), known)
-                     for number, (place, hand, known) in enumerate(zip(places, seen, before))]
+            crops = [
+                _crop(camera, *place, hand, bool(number % 2), known)
+                for number, (place, hand, known) in enumerate(zip(places, seen, before))
+            ]
             images = np.stack([crop.warp(image, network.config.size) for crop in crops])
             with torch.inference_mode():
                 hand = network(normalised(torch.from_numpy(images).permute(0, 3, 1, 2)), hand_alone=True).hands[-1]
-            before = [in_camera(crop, *numbers) for crop, *numbers in zip(
-                crops, hand.keypoints.numpy().astype(float), hand.place.numpy().astype(float))]
+            before = [
+                in_camera(crop, *numbers)
+                for crop, *numbers in zip(crops, hand.keypoints.numpy().astype(float), hand.place.numpy().astype(float))
+            ]
             places = [_square(camera, keypoints) for keypoints in before]
     finally:
         hook.remove()
@@ -192,8 +226,9 @@ def told_apart(scores: np.ndarray, hands: np.ndarray) -> float:
     return float(mannwhitneyu(scores[hands], scores[~hands]).statistic / (hands.sum() * (~hands).sum()))
 
 
-def _crop(camera: Pinhole, centre: np.ndarray, side: float, seen: DetectedHand, mirrored: bool,
-          before: np.ndarray | None) -> ViewCrop:
+def _crop(
+    camera: Pinhole, centre: np.ndarray, side: float, seen: DetectedHand, mirrored: bool, before: np.ndarray | None
+) -> ViewCrop:
     """As the stage cuts: around a square and what the detector says that the hand holds, upright by its keypoints (21,
     3) of a look before."""
     middle, wide = outline(centre + np.array([[-0.5], [0.5]]) * side, seen.held_corners)

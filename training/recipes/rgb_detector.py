@@ -11,25 +11,25 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 from torch import nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from hoi_ros.stages.rgb_detector import STRIDE
-from hoi_ros.stages.rgb_detector import DetectedHand
-from hoi_ros.stages.rgb_detector import decode
-from hoi_ros.stages.rgb_detector import network_input
-from training.data.pool import SamplePool
+from hoi_ros.stages.parts.rgb_detector import decode
+from hoi_ros.stages.parts.rgb_detector import DetectedHand
+from hoi_ros.stages.parts.rgb_detector import network_input
+from hoi_ros.stages.parts.rgb_detector import STRIDE
 from training.data.pool import generator_key
-from training.data.rgb_frames import RGB_FRAME_DTYPE
-from training.data.rgb_frames import RgbFrames
+from training.data.pool import SamplePool
+from training.data.synthetic.rgb_frames import RGB_FRAME_DTYPE
+from training.data.synthetic.rgb_frames import RgbFrames
 from training.export.onnx_import import load_weights
+from training.loop.fitting import fit
+from training.loop.fitting import keep
+from training.loop.fitting import LoopConfig
 from training.networks.rgb_detector import RGB_FINDER
 from training.networks.rgb_detector import RgbDetectorNet
 from training.networks.rgb_detector import RgbMaps
-from training.recipes.loop import LoopConfig
-from training.recipes.loop import fit
-from training.recipes.loop import keep
 
 COUNTED, IGNORED = 0.45, 0.1
 """Hands seen more than the first share are to be found; those between the two may be."""
@@ -52,8 +52,9 @@ class RgbDetectorRecipe:
     """Frames to wait for before the training begins."""
     start: Path | None = None
     """Model folder whose network the training goes on from."""
-    loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(
-        Path('runs/rgb_detector'), batch=32, learning_rate=1.5e-3))
+    loop: LoopConfig = dataclasses.field(
+        default_factory=lambda: LoopConfig(Path('runs/rgb_detector'), batch=32, learning_rate=1.5e-3)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +114,8 @@ def show(record: np.ndarray, config: RgbFrameAugmentation, rng: np.random.Genera
     matrix = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([-1 if flip else 1, 1])
     shift = (extent - 1) / 2 - matrix @ target
     warp = np.column_stack([matrix, shift])
-    image = cv2.warpAffine(record['image'], warp, (config.width, config.height),
-                           flags=cv2.INTER_LINEAR)
-    image[extent[1]:], image[:, extent[0]:] = 0, 0
+    image = cv2.warpAffine(record['image'], warp, (config.width, config.height), flags=cv2.INTER_LINEAR)
+    image[extent[1] :], image[:, extent[0] :] = 0, 0
     centres = square[:, :2] @ matrix.T + shift
     sides = square[:, 2] * scale
     # What is left of a hand's square inside the image stands for what is left of the hand.
@@ -126,17 +126,23 @@ def show(record: np.ndarray, config: RgbFrameAugmentation, rng: np.random.Genera
     corners = corners @ matrix.T + shift
     if rng is not None:
         image = recoloured(image, config, rng)
-    return Shown(image, np.column_stack([centres, sides]), record['right'][:count] ^ flip,
-                 record['visible'][:count] * np.minimum(1, inside / 0.9), record['holds'][:count],
-                 np.concatenate([corners.min(1), corners.max(1)], 1))
+    return Shown(
+        image,
+        np.column_stack([centres, sides]),
+        record['right'][:count] ^ flip,
+        record['visible'][:count] * np.minimum(1, inside / 0.9),
+        record['holds'][:count],
+        np.concatenate([corners.min(1), corners.max(1)], 1),
+    )
 
 
 def recoloured(image: np.ndarray, config: RgbFrameAugmentation, rng: np.random.Generator) -> np.ndarray:
     """An image (H, W, 3) uint8 in other colours, perhaps grey, blurred or noisy."""
     values = image.astype(np.float32) / 255
     values = values ** np.float32(np.exp(rng.uniform(-0.3, 0.3)))
-    gain = np.exp(rng.uniform(-config.brightness, config.brightness)
-                  + rng.uniform(-config.colour, config.colour, 3)).astype(np.float32)
+    gain = np.exp(
+        rng.uniform(-config.brightness, config.brightness) + rng.uniform(-config.colour, config.colour, 3)
+    ).astype(np.float32)
     values *= gain
     mean = values.mean((0, 1))
     values = (values - mean) * np.float32(np.exp(rng.uniform(-config.contrast, config.contrast))) + mean
@@ -169,8 +175,9 @@ def targets(shown: Shown) -> tuple[np.ndarray, ...]:
             heat[0] = np.maximum(heat[0], peak)
             close = squared < max(_NEAR * cells, 1.5) ** 2
             near[0][close] = 1
-            square[:, close] = np.stack([cell[0] - columns, cell[1] - rows, np.full_like(
-                peak, np.log(side / shown.image.shape[0]))])[:, close]
+            square[:, close] = np.stack(
+                [cell[0] - columns, cell[1] - rows, np.full_like(peak, np.log(side / shown.image.shape[0]))]
+            )[:, close]
             kind[:, close] = np.array([shown.right[number], shown.holds[number]], float)[:, None]
             holding[0][close] = shown.holds[number]
             held[:, close] = ((shown.held[number] - [x, y, x, y]) / side)[:, None]
@@ -196,22 +203,36 @@ class Batches:
         return tuple(torch.from_numpy(np.stack(column).astype(np.float32)) for column in zip(*samples))
 
 
-def detector_loss(network: nn.Module, image: Tensor, heat: Tensor, weight: Tensor, near: Tensor, square: Tensor,
-                  kind: Tensor, held: Tensor, holding: Tensor) -> dict[str, Tensor]:
+def detector_loss(
+    network: nn.Module,
+    image: Tensor,
+    heat: Tensor,
+    weight: Tensor,
+    near: Tensor,
+    square: Tensor,
+    kind: Tensor,
+    held: Tensor,
+    holding: Tensor,
+) -> dict[str, Tensor]:
     """Penalty-reduced focal loss on the heat (Law & Deng, "CornerNet", 2018); near hands L1 on places and sizes and
     cross-entropy on the kinds (after Zhou et al., "Objects as Points", 2019)."""
     maps: RgbMaps = network(image)
     said = maps.heat.clamp(1e-5, 1 - 1e-5)
     at_peak = (heat >= 1).float()
     peak = -((1 - said) ** 2) * said.log() * at_peak
-    rest = -(said ** 2) * (1 - said).log() * (1 - heat) ** 4 * (1 - at_peak) * weight
+    rest = -(said**2) * (1 - said).log() * (1 - heat) ** 4 * (1 - at_peak) * weight
     cells = near.sum().clamp(min=1)
     error = (maps.square - square).abs() * near
     doubt = F.binary_cross_entropy(maps.kind.clamp(1e-5, 1 - 1e-5), kind, reduction='none') * near
     box = F.smooth_l1_loss(maps.held, held, beta=0.1, reduction='none') * near * holding
-    return {'heat': (peak + rest).sum() / at_peak.sum().clamp(min=1), 'offset': 0.3 * error[:, :2].sum() / cells,
-            'size': error[:, 2].sum() / cells, 'right': 0.7 * doubt[:, 0].sum() / cells,
-            'holds': 0.3 * doubt[:, 1].sum() / cells, 'held': 0.5 * box.sum() / (near * holding).sum().clamp(min=1)}
+    return {
+        'heat': (peak + rest).sum() / at_peak.sum().clamp(min=1),
+        'offset': 0.3 * error[:, :2].sum() / cells,
+        'size': error[:, 2].sum() / cells,
+        'right': 0.7 * doubt[:, 0].sum() / cells,
+        'holds': 0.3 * doubt[:, 1].sum() / cells,
+        'held': 0.5 * box.sum() / (near * holding).sum().clamp(min=1),
+    }
 
 
 def detect(network: nn.Module, image: np.ndarray, most: int = 3) -> list[DetectedHand]:
@@ -250,8 +271,15 @@ def detector_figures(network: nn.Module, shown: list[Shown], threshold: float = 
         unsure = frame.square[frame.visible < COUNTED]
         false += sum(all(np.linalg.norm(hands[k].centre - [x, y]) > side for x, y, side in unsure) for k in free)
     mean = [float(np.mean(values)) if values else float('nan') for values in (right, holds, sizes, sides, overlaps)]
-    return {'found': float(hits / max(counted, 1)), 'false_per_frame': false / len(shown), 'side_right': mean[0],
-            'holds_right': mean[1], 'size_error': mean[2], 'centre_error': mean[3], 'held_iou': mean[4]}
+    return {
+        'found': float(hits / max(counted, 1)),
+        'false_per_frame': false / len(shown),
+        'side_right': mean[0],
+        'holds_right': mean[1],
+        'size_error': mean[2],
+        'centre_error': mean[3],
+        'held_iou': mean[4],
+    }
 
 
 def _overlap(box: tuple[float, float, float, float], corners: np.ndarray) -> float:
@@ -266,23 +294,44 @@ def _overlap(box: tuple[float, float, float, float], corners: np.ndarray) -> flo
 def held_frames(split: str, count: int, seed: int = 0) -> list[Shown]:
     """Frames that no training saw, each shown whole and from nearer by turns."""
     stream = RgbFrames(seed, split)
-    return [show(stream[index], RgbFrameAugmentation(brightness=0, contrast=0, colour=0),
-                 np.random.default_rng([seed, 29, index]) if index % 2 else None) for index in range(count)]
+    return [
+        show(
+            stream[index],
+            RgbFrameAugmentation(brightness=0, contrast=0, colour=0),
+            np.random.default_rng([seed, 29, index]) if index % 2 else None,
+        )
+        for index in range(count)
+    ]
 
 
 def train(recipe: RgbDetectorRecipe) -> None:
     """Trains, validates and leaves the weights in `<out>/weights.pt`."""
-    pool = SamplePool(functools.partial(RgbFrames, recipe.loop.seed), RGB_FRAME_DTYPE, recipe.pool,
-                      generator_key(recipe.loop.seed, 'train'), recipe.capacity, recipe.workers, recipe.refresh)
+    pool = SamplePool(
+        functools.partial(RgbFrames, recipe.loop.seed),
+        RGB_FRAME_DTYPE,
+        recipe.pool,
+        generator_key(recipe.loop.seed, 'train'),
+        recipe.capacity,
+        recipe.workers,
+        recipe.refresh,
+    )
     try:
         held = held_frames('validation', _VALIDATED)
         pool.wait(recipe.first)
         network = RgbDetectorNet()
         if recipe.start:
-            load_weights(network.finder, recipe.start, torch.from_numpy(np.stack(
-                [network_input(frame.image) for frame in held[:64]])))
-        progress = fit(network, recipe.loop, Batches(pool, recipe.loop.batch, recipe.loop.seed), detector_loss,
-                       lambda module: detector_figures(module, held))
+            load_weights(
+                network.finder,
+                recipe.start,
+                torch.from_numpy(np.stack([network_input(frame.image) for frame in held[:64]])),
+            )
+        progress = fit(
+            network,
+            recipe.loop,
+            Batches(pool, recipe.loop.batch, recipe.loop.seed),
+            detector_loss,
+            lambda module: detector_figures(module, held),
+        )
         figures = detector_figures(network, held)
     finally:
         pool.close()

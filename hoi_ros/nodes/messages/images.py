@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image messages ↔ arrays, without walking their data element by element."""
+
+from __future__ import annotations
+
+import numpy as np
+from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from hoi_ros.camera.colour import COLOUR_ENCODINGS
+from hoi_ros.camera.colour import decode_colour
+from hoi_ros.camera.colour import decode_compressed_colour
+from hoi_ros.camera.depth import decode_compressed_depth
+from hoi_ros.camera.depth import decode_depth
+from hoi_ros.camera.image_buffer import ImageFormatError
+
+_ENCODINGS = {('uint8', 3): 'rgb8', ('uint8', 1): 'mono8', ('uint16', 1): '16UC1', ('float32', 1): '32FC1'}
+
+
+def depth_of(message: Image | CompressedImage) -> np.ndarray:
+    """(H, W) float32 metres, 0 where the depth is unknown; a new array.
+
+    Raises:
+        ImageFormatError: the message holds no depth, or less than it says.
+    """
+    if isinstance(message, CompressedImage):
+        return decode_compressed_depth(message.data, message.format)
+    return decode_depth(
+        message.data, message.encoding, message.width, message.height, message.step, bool(message.is_bigendian)
+    )
+
+
+def colour_of(message: Image | CompressedImage) -> np.ndarray:
+    """(H, W, 3) uint8 RGB; it may be a view of the message's data.
+
+    Bayer, YUV and other encodings go through cv_bridge, where it is installed.
+
+    Raises:
+        ImageFormatError: the message holds no colours, or less than it says.
+    """
+    if isinstance(message, CompressedImage):
+        return decode_compressed_colour(message.data, message.format)
+    if message.encoding not in COLOUR_ENCODINGS:
+        return _colour_by_cv_bridge(message)
+    return decode_colour(
+        message.data, message.encoding, message.width, message.height, message.step, bool(message.is_bigendian)
+    )
+
+
+def image_message(pixels: np.ndarray, header: Header) -> Image:
+    """A message of (H, W, 3) uint8 RGB (rgb8), (H, W) uint8 (mono8), uint16 millimetres (16UC1) or float32
+    metres (32FC1)."""
+    height, width, channels = (*pixels.shape, 1)[:3]
+    encoding = _ENCODINGS[pixels.dtype.name, channels]
+    message = Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=0,
+        step=width * channels * pixels.itemsize,
+    )
+    # Assigned, a NumPy array would be copied number by number.
+    message.data.frombytes(np.ascontiguousarray(pixels).tobytes())
+    return message
+
+
+def _colour_by_cv_bridge(message: Image) -> np.ndarray:
+    try:
+        from cv_bridge import CvBridge
+        from cv_bridge import CvBridgeError
+    except ImportError as error:
+        raise ImageFormatError(
+            f'the encoding {message.encoding!r} is read through cv_bridge, which is not '
+            'installed: install it, or have the camera publish one of '
+            f'{", ".join(COLOUR_ENCODINGS)}'
+        ) from error
+    try:
+        return CvBridge().imgmsg_to_cv2(message, 'rgb8')
+    except (CvBridgeError, TypeError, ValueError) as error:
+        raise ImageFormatError(f'cv_bridge cannot read the encoding {message.encoding!r}: {error}') from error

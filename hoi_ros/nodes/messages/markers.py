@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Estimated hands and what they hold as RViz markers: mesh, joints and bones; the object's mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Point
+from std_msgs.msg import ColorRGBA
+from std_msgs.msg import Header
+from visualization_msgs.msg import Marker
+from visualization_msgs.msg import MarkerArray
+
+from hoi_ros.hand import KEYPOINT_PARENTS
+from hoi_ros.nodes.messages.hands import HandFields
+from hoi_ros.nodes.messages.objects import HELD_OBJECT
+from hoi_ros.nodes.messages.objects import holding
+from hoi_ros.nodes.messages.objects import HoldingHand
+
+_SKIN = {'right': ColorRGBA(r=0.92, g=0.75, b=0.63, a=0.8), 'left': ColorRGBA(r=0.63, g=0.80, b=0.92, a=0.8)}
+_BONE = ColorRGBA(r=0.95, g=0.95, b=0.95, a=1.0)
+_JOINT = ColorRGBA(r=0.90, g=0.30, b=0.25, a=1.0)
+_OBJECT = ColorRGBA(r=0.45, g=0.78, b=0.42, a=0.9)
+
+
+def hand_markers(
+    header: Header, hands: Sequence[HandFields], faces: Mapping[str, np.ndarray], lifetime: float
+) -> MarkerArray:
+    """Three markers a hand. It takes some 10 ms: build them only for those who look.
+
+    Args:
+        header: of the image.
+        hands: seen in it.
+        faces: (F, 3) vertex indices by side.
+        lifetime: seconds after which RViz forgets a hand that is not seen any more.
+    """
+    markers = MarkerArray()
+    for hand in hands:
+        bones = [
+            point
+            for joint, parent in enumerate(KEYPOINT_PARENTS)
+            if parent >= 0
+            for point in (hand.joints[parent], hand.joints[joint])
+        ]
+        parts = (
+            ('mesh', Marker.TRIANGLE_LIST, 1.0, _SKIN[hand.side], hand.vertices[faces[hand.side]].reshape(-1, 3)),
+            ('joints', Marker.SPHERE_LIST, 0.008, _JOINT, hand.joints),
+            ('bones', Marker.LINE_LIST, 0.004, _BONE, np.array(bones)),
+        )
+        for part, kind, size, colour, points in parts:
+            markers.markers.append(
+                _marker(header, f'{hand.side}_{part}', hand.track_id, kind, size, colour, points, lifetime)
+            )
+    return markers
+
+
+def object_markers(header: Header, hands: Iterable[HoldingHand], faces: np.ndarray, lifetime: float) -> list[Marker]:
+    """One marker an object, under the number of its hand's track; faces (F, 3), the rest as for `hand_markers`."""
+    return [
+        _marker(
+            header,
+            f'{hand.side}_{HELD_OBJECT}',
+            hand.track_id,
+            Marker.TRIANGLE_LIST,
+            1.0,
+            _OBJECT,
+            thing.vertices[faces].reshape(-1, 3),
+            lifetime,
+        )
+        for hand, thing in holding(hands)
+    ]
+
+
+def _marker(
+    header: Header,
+    name: str,
+    number: int,
+    kind: int,
+    size: float,
+    colour: ColorRGBA,
+    points: np.ndarray,
+    lifetime: float,
+) -> Marker:
+    marker = Marker(
+        header=header,
+        ns=name,
+        id=number,
+        type=kind,
+        action=Marker.ADD,
+        color=colour,
+        lifetime=Duration(sec=int(lifetime), nanosec=int(lifetime % 1 * 1e9)),
+    )
+    marker.pose.orientation.w = 1.0
+    marker.scale.x = marker.scale.y = marker.scale.z = size
+    marker.points = [Point(x=x, y=y, z=z) for x, y, z in points.tolist()]
+    return marker

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node says of itself on /diagnostics."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import KeyValue
+from rclpy.node import Node
+
+
+class Level(enum.IntEnum):
+    """How bad a finding is; where several hold, the greatest counts."""
+
+    OK = 0
+    WARN = 1
+    STALE = 2
+    """An input is missing."""
+    ERROR = 3
+
+
+_MESSAGE_LEVELS = {
+    Level.OK: DiagnosticStatus.OK,
+    Level.WARN: DiagnosticStatus.WARN,
+    Level.STALE: DiagnosticStatus.STALE,
+    Level.ERROR: DiagnosticStatus.ERROR,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that holds now."""
+
+    level: Level
+    text: str
+
+
+class DiagnosticsPublisher:
+    """Publishes one status for the node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+
+    def publish(self, findings: Sequence[Finding], values: Mapping[str, object]) -> None:
+        """Sends the findings, the worst first, and the values."""
+        ordered = sorted(findings, key=lambda finding: -finding.level) or [Finding(Level.OK, 'running')]
+        name = self._node.get_fully_qualified_name()
+        status = DiagnosticStatus(
+            level=_MESSAGE_LEVELS[ordered[0].level],
+            name=f'{name.lstrip("/")}: status',
+            hardware_id=name,
+            message='; '.join(finding.text for finding in ordered),
+            values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)
+
+
+def _text(value: object) -> str:
+    return f'{value:.2f}' if isinstance(value, float) else str(value)

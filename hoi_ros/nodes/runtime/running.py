@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a node's process: until SIGINT or SIGTERM, with exit code 0."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
+
+from hoi_ros.nodes.runtime.managed_node import ManagedNode
+from hoi_ros.nodes.runtime.worker import THREADS
+
+_PATIENCE = 1.0  # seconds for threads that are still busy with a network when the process is told to end
+
+
+def run(create: Callable[[], ManagedNode]) -> int:
+    """Creates the node, serves it until the process is told to end, and cleans up; returns the exit code."""
+    node, code = None, 1
+    try:
+        rclpy.init()
+        node = create()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        code = 0
+    except Exception as error:
+        if isinstance(error, rclpy_implementation.RCLError) and not rclpy.ok():
+            code = 0  # a callback was at work when the process was told to end
+        else:
+            traceback.print_exc()  # here: the process may end below, before Python says it
+    finally:
+        # A second Ctrl-C must not cut the cleaning up short.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        if node is not None:
+            node.close()
+        ended = _own_threads_end()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+        if not ended:
+            # A native library is at work in that thread, and would be torn down under its feet.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    return code
+
+
+def _own_threads_end() -> bool:
+    """Waits for the threads of the node, not those of libraries; whether they ended."""
+    until = time.monotonic() + _PATIENCE
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(THREADS)]
+    for thread in threads:
+        thread.join(max(until - time.monotonic(), 0))
+    return not any(thread.is_alive() for thread in threads)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node's parameters: declared from one table, with their ranges, refused with a reason."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange
+from rcl_interfaces.msg import IntegerRange
+from rcl_interfaces.msg import ParameterDescriptor
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException
+from rclpy.exceptions import InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+Value = bool | int | float | str
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One parameter."""
+
+    name: str
+    default: Value
+    """Its type is the parameter's."""
+    description: str
+    lowest: float = math.nan
+    """Numbers always have a range, which also keeps NaN and infinity out."""
+    highest: float = math.nan
+    choices: tuple[str, ...] = ()
+    """What a text may be; empty for any."""
+    live: bool = False
+    """Whether it may change while the node is configured."""
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.default, (int, float)) and not isinstance(self.default, bool)
+        if number and not self.lowest < self.highest:
+            raise ValueError(f'the parameter {self.name} has no range')
+
+    def descriptor(self) -> ParameterDescriptor:
+        """What `ros2 param describe` says."""
+        when = 'Takes effect at once.' if self.live else 'Takes effect when the node is configured.'
+        constraints = f'One of {", ".join(self.choices)}. {when}' if self.choices else when
+        descriptor = ParameterDescriptor(description=self.description, additional_constraints=constraints)
+        if isinstance(self.default, float):
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=float(self.lowest), to_value=float(self.highest))
+            ]
+        elif isinstance(self.default, int) and not isinstance(self.default, bool):
+            descriptor.integer_range = [IntegerRange(from_value=int(self.lowest), to_value=int(self.highest))]
+        return descriptor
+
+    def refusal(self, value: Value) -> str:
+        """Why a value is refused, or an empty text."""
+        if self.choices and value not in self.choices:
+            return f'{self.name} is {value!r}, expected one of {", ".join(self.choices)}'
+        return ''
+
+
+class Settings:
+    """The declared parameters of a node.
+
+    A start value that is refused leaves the default standing and is kept in `faults`, so that the node lives,
+    says what is wrong and goes on when a good value is set.
+
+    Args:
+        node: declares them.
+        table: the parameters.
+        state: label of the node's state; other than live parameters change while it is unconfigured.
+        changed: called after each change.
+
+    Attributes:
+        faults: refused start values: name → reason.
+    """
+
+    def __init__(
+        self, node: Node, table: Iterable[Setting], state: Callable[[], str], changed: Callable[[], None]
+    ) -> None:
+        self._node = node
+        self._table = {setting.name: setting for setting in table}
+        self._state = state
+        self._changed = changed
+        self.faults: dict[str, str] = {}
+        node.add_on_set_parameters_callback(self._judge)
+        for setting in self._table.values():
+            self._declare(setting)
+        node.add_post_set_parameters_callback(self._accept)
+
+    def __getitem__(self, name: str) -> Any:
+        """The value, of the type of the setting's default."""
+        return self._node.get_parameter(name).value
+
+    def _declare(self, setting: Setting) -> None:
+        try:
+            self._node.declare_parameter(setting.name, setting.default, setting.descriptor())
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            self._node.declare_parameter(setting.name, setting.default, setting.descriptor(), ignore_override=True)
+            self.faults[setting.name] = (
+                f'parameter refused: {error}; set it with `ros2 param set '
+                f'{self._node.get_fully_qualified_name()} {setting.name} ...`'
+            )
+
+    def _judge(self, parameters: list[Parameter]) -> SetParametersResult:
+        for parameter in parameters:
+            setting = self._table.get(parameter.name)
+            if setting is None:
+                continue
+            reason = setting.refusal(parameter.value)
+            if not reason and not setting.live and (state := self._state()) != 'unconfigured':
+                mend = (
+                    'that is under way, set it again in a moment'
+                    if state == 'configuring'
+                    else 'clean the node up before (`ros2 lifecycle set '
+                    f'{self._node.get_fully_qualified_name()} cleanup`)'
+                )
+                reason = f'{setting.name} takes effect when the node is configured: {mend}'
+            if reason:
+                return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
+
+    def _accept(self, parameters: list[Parameter]) -> None:
+        for parameter in parameters:
+            self.faults.pop(parameter.name, None)
+        self._changed()

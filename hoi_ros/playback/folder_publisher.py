@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Publishes a folder of recorded images under the topics of a RealSense camera."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import rclpy
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from rclpy.qos import ReliabilityPolicy
+from rclpy.task import Future
+from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from hoi_ros.camera.calibration import CalibrationError
+from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.calibration import load_camera_yaml
+from hoi_ros.camera.depth import metric_depth
+from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.nodes.messages.images import image_message
+from hoi_ros.nodes.runtime.camera_topics import camera_info_message
+from hoi_ros.nodes.runtime.camera_topics import COLOUR
+from hoi_ros.nodes.runtime.camera_topics import DEPTH
+from hoi_ros.nodes.runtime.camera_topics import FRAME
+from hoi_ros.nodes.runtime.camera_topics import INFO
+from hoi_ros.nodes.runtime.image_transport import make_room_for_images
+from hoi_ros.playback.image_folder import FrameFiles
+from hoi_ros.playback.image_folder import list_frames
+from hoi_ros.playback.image_folder import read_colour
+from hoi_ros.playback.image_folder import read_depth
+
+if TYPE_CHECKING:
+    from hoi_ros.playback.replay import ReplayConfig
+
+_MILLIMETRE = 0.001
+_SETTLING = 1.0  # seconds
+_FAREWELL = Duration(seconds=1)
+
+
+class ReplayNode(Node):
+    """Publishes frame after frame at `config.rate`, stamped with the time of publishing, once somebody subscribes.
+
+    Depth goes out as it was recorded (16UC1) where its unit is the millimetre, else as 32FC1 metres with NaN where it
+    is unknown. A frame that cannot be read is named in the log and left out.
+
+    Attributes:
+        finished: done after the last frame; never with `config.loop`.
+        published: frames that went out.
+
+    Raises:
+        ImageFolderError, CalibrationError: the folder or the calibration file cannot be used.
+    """
+
+    def __init__(self, config: ReplayConfig) -> None:
+        self._loop, self._metres_per_unit = config.loop, config.depth_scale or 1.0
+        self._frames = list_frames(config.depth, config.rgb)
+        self._calibration = load_camera_yaml(config.camera)
+        super().__init__('replay')
+        qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+        self._images: dict[str, Publisher] = {}
+        if config.depth is not None:
+            self._images['depth'] = self.create_publisher(Image, DEPTH, qos)
+        if config.rgb is not None:
+            self._images['colour'] = self.create_publisher(Image, COLOUR, qos)
+        self._info = self.create_publisher(CameraInfo, INFO, qos)
+        self.finished: Future = Future()
+        self.published = 0
+        self._position = 0
+        self._start: float | None = None
+        self._timer = self.create_timer(1 / config.rate, self._tick)
+        topics = ' and '.join(publisher.topic_name for publisher in self._images.values())
+        self.get_logger().info(f'{len(self._frames)} frames wait for a subscriber to {topics}')
+
+    def farewell(self) -> None:
+        """Waits until the subscribers have what was published, a second at most."""
+        for publisher in (*self._images.values(), self._info):
+            publisher.wait_for_all_acked(_FAREWELL)
+
+    def _tick(self) -> None:
+        if self._start is None:
+            if any(publisher.get_subscription_count() for publisher in self._images.values()):
+                # The subscriber has yet to discover this end, and its other subscriptions are yet to be discovered.
+                self._start = time.monotonic() + _SETTLING
+            return
+        if time.monotonic() < self._start:
+            return
+        if self._position == len(self._frames) and self._loop:
+            self._position = 0
+        if self._position == len(self._frames):
+            self._timer.cancel()
+            self.finished.set_result(self.published)
+            return
+        files = self._frames[self._position]
+        self._position += 1
+        try:
+            images, calibration = self._read(files)
+        except (ImageFormatError, CalibrationError) as error:
+            self.get_logger().warning(f'frame {files.name} is left out: {error}')
+            return
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=FRAME)
+        self._info.publish(camera_info_message(calibration, header))
+        for name, image in images.items():
+            self._images[name].publish(image_message(image, header))
+        self.published += 1
+
+    def _read(self, files: FrameFiles) -> tuple[dict[str, np.ndarray], CameraCalibration]:
+        """The frame's images as they are published, and the calibration of the colour image or else of the depth."""
+        images = {}
+        if files.depth is not None:
+            images['depth'] = self._published_depth(read_depth(files.depth))
+        if files.colour is not None:
+            images['colour'] = read_colour(files.colour)
+        calibrations = [self._calibration.for_image(image.shape[1], image.shape[0]) for image in images.values()]
+        return images, calibrations[-1]
+
+    def _published_depth(self, pixels: np.ndarray) -> np.ndarray:
+        if pixels.dtype == np.uint16 and self._metres_per_unit == _MILLIMETRE:
+            return pixels
+        depth = metric_depth(pixels, self._metres_per_unit)
+        return np.where(depth > 0, depth, np.float32(np.nan))
+
+
+def publish_folder(config: ReplayConfig, ros_arguments: Sequence[str] = ()) -> int:
+    """Publishes the folder until its last frame or an interrupt.
+
+    Args:
+        config: what to publish.
+        ros_arguments: as after --ros-args, to remap topics.
+
+    Returns:
+        The exit code: 0 where a frame was published, or the process was interrupted.
+
+    Raises:
+        ImageFolderError, CalibrationError: the folder or the calibration file cannot be used.
+    """
+    make_room_for_images()
+    rclpy.init(args=list(ros_arguments))
+    node = None
+    try:
+        node = ReplayNode(config)
+        rclpy.spin_until_future_complete(node, node.finished)
+        if not rclpy.ok():
+            return 0
+        node.farewell()
+        node.get_logger().info(f'{node.published} frames published')
+        return 0 if node.published else 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except rclpy_implementation.RCLError:
+        if rclpy.ok():
+            raise
+        return 0  # a frame was on its way out when the process was told to end
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()

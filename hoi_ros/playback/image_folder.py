@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recorded frames: folders of depth and colour images, and videos."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hoi_ros.camera.depth import metric_depth
+from hoi_ros.camera.image_buffer import decompress
+from hoi_ros.camera.image_buffer import ImageFormatError
+
+IMAGE_SUFFIXES = frozenset({'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp'})
+VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.webm'})
+
+
+class ImageFolderError(ValueError):
+    """A folder of images is missing, empty, or does not pair with the other."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameFiles:
+    """The images of one frame."""
+
+    name: str
+    """Path inside the folder of depth images where the frame has one, else inside that of colour images."""
+    depth: Path | None
+    colour: Path | None
+
+
+def list_frames(depth: Path | None, colour: Path | None) -> list[FrameFiles]:
+    """Every image in the folders and the folders below them; depth and colour of one name are one frame.
+
+    Frames are sorted by their names, numbers inside them by value: 30.png comes before 110.png. An image without
+    its counterpart is a frame of its own.
+
+    Raises:
+        ImageFolderError: a folder is missing or holds no image, two images have one name, or no depth image has the
+            name of a colour image.
+    """
+    depths, colours = (_images(folder) if folder else {} for folder in (depth, colour))
+    if depths and colours and not depths.keys() & colours.keys():
+        raise ImageFolderError(
+            f'no image in {colour} has the name of one in {depth} (they start with '
+            f'{min(colours)!r} and {min(depths)!r}): name the images of one frame alike'
+        )
+    frames = []
+    for name in sorted(depths.keys() | colours.keys(), key=lambda name: (_numeric(name), name)):
+        file, folder = (depths[name], depth) if name in depths else (colours[name], colour)
+        frames.append(FrameFiles(file.relative_to(folder).as_posix(), depths.get(name), colours.get(name)))
+    return frames
+
+
+def read_depth(path: Path) -> np.ndarray:
+    """The raw numbers of a depth image: (H, W) uint16 or float32; `metric_depth` makes metres of them.
+
+    Raises:
+        ImageFormatError: the file is unreadable, or an image of another kind.
+    """
+    pixels = _read(path, cv2.IMREAD_UNCHANGED)
+    if pixels.ndim != 2 or pixels.dtype not in (np.uint16, np.float32):
+        channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+        raise ImageFormatError(
+            f'{path}: {channels} channel(s) of {pixels.dtype}, expected one of uint16 or float32: '
+            'this is no depth image'
+        )
+    return pixels
+
+
+def read_metric_depth(path: Path, metres_per_unit: float) -> np.ndarray:
+    """(H, W) float32 metres, 0 where unknown. Errors as `read_depth`."""
+    return metric_depth(read_depth(path), metres_per_unit)
+
+
+def read_colour(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB.
+
+    Raises:
+        ImageFormatError: the file is unreadable.
+    """
+    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def unpack_video(video: Path, folder: Path) -> Path:
+    """Writes each frame of a video as a JPEG image, 000000.jpg and so on, and returns the folder, which is made.
+
+    Raises:
+        ImageFolderError: the video is missing or cannot be read, or a frame cannot be written.
+    """
+    capture = cv2.VideoCapture(str(video))
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    try:
+        while True:
+            more, frame = capture.read()
+            if not more:
+                break
+            if not cv2.imwrite(str(folder / f'{count:06}.jpg'), frame, [cv2.IMWRITE_JPEG_QUALITY, 95]):
+                raise ImageFolderError(f'{folder}: a frame of {video} cannot be written there')
+            count += 1
+    finally:
+        capture.release()
+    if not count:
+        raise ImageFolderError(
+            f'{video}: no video that can be read, expected H.264 in MP4 or another that OpenCV knows'
+        )
+    return folder
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    """Each image by its path inside the folder, without suffix."""
+    if not folder.is_dir():
+        raise ImageFolderError(f'{folder} is no folder: give the folder that holds the images')
+    images: dict[str, Path] = {}
+    for path in folder.rglob('*'):
+        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith('.') or not path.is_file():
+            continue
+        name = path.relative_to(folder).with_suffix('').as_posix()
+        if name in images:
+            raise ImageFolderError(f'{images[name]} and {path} are two images of one name: keep one of them')
+        images[name] = path
+    if not images:
+        raise ImageFolderError(f'{folder} holds no image, expected files ending in {", ".join(sorted(IMAGE_SUFFIXES))}')
+    return images
+
+
+def _numeric(name: str) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part.casefold() for part in re.split(r'(\d+)', name)]
+
+
+def _read(path: Path, flags: int) -> np.ndarray:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageFormatError(f'{path}: cannot be read ({error.strerror})') from error
+    try:
+        return decompress(data, path.suffix, flags)
+    except ImageFormatError as error:
+        raise ImageFormatError(f'{path}: {error}') from error

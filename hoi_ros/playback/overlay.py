@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hands and what they hold drawn over the image they were seen in, as pictures and as video."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+from typing import Self
+
+import cv2
+import numpy as np
+
+from hoi_ros.camera import Pinhole
+from hoi_ros.hand import KEYPOINT_PARENTS
+
+Colour = tuple[int, int, int]
+
+# One hue a finger, thumb to little; the wrist is white.
+FINGER_COLOURS: tuple[Colour, ...] = ((230, 75, 60), (240, 175, 50), (90, 200, 90), (70, 160, 235), (180, 110, 220))
+# The 21 joints: darker at the knuckle, brighter at the tip.
+JOINT_COLOURS: tuple[Colour, ...] = (
+    (255, 255, 255),
+    *(
+        (min(round(red * light), 255), min(round(green * light), 255), min(round(blue * light), 255))
+        for red, green, blue in FINGER_COLOURS
+        for light in (0.8, 0.9, 1.0, 1.1)
+    ),
+)
+SIDE_COLOURS: dict[str, Colour] = {'right': (235, 190, 160), 'left': (160, 205, 235)}
+OBJECT_COLOUR: Colour = (120, 205, 110)
+_MESH_OPACITY = 0.6
+_NEAREST = 0.01  # metres: nothing nearer to the camera's centre is drawn
+
+
+class DrawnObject(Protocol):
+    """What of a held object is drawn."""
+
+    @property
+    def vertices(self) -> np.ndarray:
+        """(M, 3) metres, in the camera's optical frame; may be empty."""
+
+
+class DrawnHand(Protocol):
+    """What of a hand is drawn."""
+
+    @property
+    def side(self) -> str:
+        """'right' or 'left'."""
+
+    @property
+    def score(self) -> float:
+        """0 to 1."""
+
+    @property
+    def joints(self) -> np.ndarray:
+        """(21, 3) metres, in the camera's optical frame."""
+
+    @property
+    def vertices(self) -> np.ndarray:
+        """(V, 3) metres; may be empty."""
+
+    @property
+    def held(self) -> DrawnObject | None:
+        """What it holds; asked for only where objects are drawn."""
+
+
+def draw_hands(
+    image: np.ndarray,
+    hands: Sequence[DrawnHand],
+    camera: Pinhole,
+    faces_by_side: Mapping[str, np.ndarray],
+    object_faces: np.ndarray | None = None,
+) -> np.ndarray:
+    """Draws mesh, skeleton and label of each hand, and the mesh of what it holds, the farthest hand first.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, or (H, W) float32 depth in metres (0 where unknown), undistorted.
+        hands: as a stage returns them.
+        camera: of the image; follows where the image is resized.
+        faces_by_side: (F, 3) vertex indices of the 'right' and the 'left' mesh.
+        object_faces: (F, 3) of the objects that the hands hold; None to draw none.
+
+    Returns:
+        (H, W, 3) uint8 RGB, a new picture.
+    """
+    picture = colour_depth(image) if image.ndim == 2 else image.copy()
+    height, width = picture.shape[:2]
+    if (width, height) != (camera.width, camera.height):
+        camera = camera.scaled(width, height)
+    for hand in sorted(hands, key=lambda hand: -float(hand.joints[:, 2].mean())):
+        meshes = [(hand.vertices, faces_by_side[hand.side], SIDE_COLOURS[hand.side])] if len(hand.vertices) else []
+        if object_faces is not None and hand.held is not None and len(hand.held.vertices):
+            meshes.append((hand.held.vertices, object_faces, OBJECT_COLOUR))
+        if meshes:
+            # As one mesh, so that fingers and object hide each other as they should.
+            starts = np.cumsum([0, *(len(vertices) for vertices, *_ in meshes)])
+            draw_mesh(
+                picture,
+                np.concatenate([vertices for vertices, *_ in meshes]),
+                np.concatenate([faces + start for (_, faces, _), start in zip(meshes, starts)]),
+                camera,
+                np.concatenate([np.tile(colour, (len(faces), 1)) for _, faces, colour in meshes]),
+            )
+        draw_skeleton(picture, hand.joints, camera)
+        _label(picture, f'{hand.side} {hand.score:.2f}', hand.joints, camera)
+    return picture
+
+
+def colour_depth(depth: np.ndarray, nearest: float | None = None, farthest: float | None = None) -> np.ndarray:
+    """Depth as a picture: bright is near, black is unknown.
+
+    Args:
+        depth: (H, W) metres, 0 or NaN where unknown.
+        nearest: metres of the brightest colour; the nearest percent of the image where not given.
+        farthest: metres of the darkest; the farthest percent where not given. Give both for a video, or it flickers.
+
+    Returns:
+        (H, W, 3) uint8 RGB in OpenCV's perceptually uniform viridis.
+    """
+    known = depth > 0
+    sample = depth[::4, ::4][known[::4, ::4]]
+    if sample.size:
+        low, high = np.percentile(sample, [1, 99]).tolist()
+        nearest, farthest = low if nearest is None else nearest, high if farthest is None else farthest
+    nearest, farthest = nearest or 0.0, farthest or 1.0
+    # Viridis starts at a violet that could pass for black: the lowest tenth is left to the holes.
+    slope = 229 / max(farthest - nearest, 1e-3)
+    brightness = np.clip(255 + slope * nearest - slope * np.where(known, depth, 0), 26, 255).astype(np.uint8)
+    picture = cv2.cvtColor(cv2.applyColorMap(brightness, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    return cv2.bitwise_and(picture, picture, mask=known.view(np.uint8))
+
+
+def draw_mesh(
+    picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Pinhole, colour: Colour | np.ndarray
+) -> None:
+    """Draws a closed mesh into an RGB picture (H, W, 3): translucent, lit from the camera, far triangles first.
+
+    Args:
+        picture: changed in place.
+        vertices: (V, 3) metres in the camera's optical frame.
+        faces: (F, 3), counter-clockwise from outside.
+        camera: of the picture.
+        colour: RGB of a surface that faces the camera, or (F, 3) of each triangle.
+    """
+    corners = vertices[faces]
+    in_front = (corners[..., 2] > _NEAREST).all(-1)
+    corners, colours = corners[in_front], np.broadcast_to(colour, faces.shape)[in_front]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    centres = corners.mean(1)
+    # Cosine between the normal and the ray back to the camera; what looks away is hidden by what does not.
+    length = np.linalg.norm(normals, axis=-1) * np.linalg.norm(centres, axis=-1)
+    cosine = -(normals * centres).sum(-1) / np.maximum(length, 1e-12)
+    pixels = camera.project(corners)
+    low, high = pixels.min(1), pixels.max(1)
+    shown = (cosine > 0) & (high >= -0.5).all(-1) & (low < [camera.width, camera.height]).all(-1)
+    shown &= (high - low < 4 * max(camera.width, camera.height)).all(-1)
+    if not shown.any():
+        return
+    order = np.flatnonzero(shown)[np.argsort(-centres[shown, 2])]
+    left, top = np.maximum(np.floor(low[order].min(0)), 0).astype(int)
+    right, bottom = np.ceil(high[order].max(0)).astype(int) + 1
+    window = picture[top:bottom, left:right]
+    layer = window.copy()
+    shift = 4
+    polygons = np.round((pixels[order] - [left, top]) * 2**shift).astype(np.int32)
+    shades = ((0.35 + 0.65 * cosine[order, None]) * colours[order]).tolist()
+    for polygon, shade in zip(polygons, shades):
+        cv2.fillConvexPoly(layer, polygon, shade, cv2.LINE_8, shift)
+    # Outside the mesh layer and window are the same, so that blending leaves them as they are.
+    cv2.addWeighted(layer, _MESH_OPACITY, window, 1 - _MESH_OPACITY, 0, dst=window)
+
+
+def draw_skeleton(picture: np.ndarray, joints: np.ndarray, camera: Pinhole) -> None:
+    """Draws 21 joints (metres) and their bones into an RGB picture (H, W, 3), one colour a finger, brighter tips."""
+    visible = joints[:, 2] > _NEAREST
+    pixels = _on_canvas(camera.project(np.where(visible[:, None], joints, [0, 0, 1])), camera)
+    thickness = max(1, round(camera.width / 400))
+    for joint, parent in enumerate(KEYPOINT_PARENTS):
+        if parent >= 0 and visible[joint] and visible[parent]:
+            cv2.line(picture, pixels[parent], pixels[joint], JOINT_COLOURS[joint], thickness, cv2.LINE_AA)
+    for joint in np.flatnonzero(visible):
+        cv2.circle(picture, pixels[joint], thickness + 1, JOINT_COLOURS[joint], cv2.FILLED, cv2.LINE_AA)
+
+
+class VideoWriter:
+    """Writes RGB pictures to an H.264 video; use it in a `with` statement."""
+
+    def __init__(self, path: str | Path, rate_hz: float) -> None:
+        """Opens the file; its folder is made where it is missing.
+
+        Raises:
+            ImportError: imageio or imageio-ffmpeg is not installed.
+        """
+        import imageio.v2 as imageio  # only the demo needs it
+
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._shape: tuple[int, ...] | None = None
+        self._writer = imageio.get_writer(
+            path,
+            format='FFMPEG',
+            fps=rate_hz,
+            codec='libx264',
+            pixelformat='yuv420p',
+            macro_block_size=1,
+            ffmpeg_log_level='error',
+        )
+
+    def write(self, picture: np.ndarray) -> None:
+        """Appends one (H, W, 3) uint8 RGB picture.
+
+        Raises:
+            ValueError: its size is another than that of the first.
+        """
+        if self._shape is None:
+            self._shape = picture.shape
+        if picture.shape != self._shape:
+            raise ValueError(f'the picture has shape {picture.shape}, expected {self._shape} as the first')
+        height, width = picture.shape[:2]
+        # H.264 with 4:2:0 chroma needs even sides.
+        self._writer.append_data(np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode='edge'))
+
+    def close(self) -> None:
+        """Finishes the file."""
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _label(picture: np.ndarray, text: str, joints: np.ndarray, camera: Pinhole) -> None:
+    """Writes the text above the joints, inside the picture."""
+    front = joints[joints[:, 2] > _NEAREST]
+    if not len(front):
+        return
+    pixels = np.array(_on_canvas(camera.project(front), camera))
+    size = max(0.4, camera.width / 1100)
+    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    x = int(np.clip(pixels[:, 0].min(), 0, max(camera.width - width, 0)))
+    y = int(np.clip(pixels[:, 1].min() - base - 4, height, max(camera.height - base, height)))
+    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(picture, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
+
+
+def _on_canvas(pixels: np.ndarray, camera: Pinhole) -> list[tuple[int, int]]:
+    """Whole pixels, kept near enough to the picture for OpenCV's integers."""
+    reach = 8 * max(camera.width, camera.height)
+    return [tuple(pixel) for pixel in np.clip(np.round(pixels), -reach, reach).astype(int).tolist()]

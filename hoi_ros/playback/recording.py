@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What went into and came out of a node, and the figures that follow from it. Knows no ROS."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy as np
+
+from hoi_ros.camera import Pinhole
+
+_SAME_HAND = 0.1
+"""A true hand is found where an estimate's middle is nearer to its own than this, metres."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordedObject:
+    """What a hand holds: centre (3,) of its box and vertices (M, 3) in metres, camera's optical frame."""
+
+    score: float
+    position: np.ndarray
+    vertices: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordedHand:
+    """One hand of a message: joints (21, 3) and vertices (V, 3) in metres, camera's optical frame."""
+
+    side: str
+    score: float
+    joints: np.ndarray
+    vertices: np.ndarray
+    located_by: str = 'depth'
+    held: RecordedObject | None = None
+
+
+Hands = Sequence[RecordedHand]
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """The hands of one frame: the frame's stamp and when the message arrived, both in nanoseconds."""
+
+    stamp: int
+    arrival: int
+    hands: Hands
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """The undistorted image of one frame, depth (H, W) in metres, 0 invalid, or colours (H, W, 3) in RGB, and its
+    camera."""
+
+    stamp: int
+    image: np.ndarray
+    camera: Pinhole
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """A stretch of time at a stage's node.
+
+    Attributes:
+        sent: stamps of the frames that the camera sent, nanoseconds.
+        answers: what the node published.
+        truth: the true hands of each stamp, where the camera knows them.
+        pictures: some of the frames.
+        faces: (F, 3) vertex indices of the 'right' and the 'left' mesh, and of the 'object' where the node sees any.
+        diagnostics: what the node said of itself last.
+        memory_mb: the most resident memory of the node's process, 1e6 bytes.
+        cpu: processor time the node used, in cores.
+    """
+
+    sent: Sequence[int]
+    answers: Sequence[Answer]
+    truth: Mapping[int, Hands]
+    pictures: Sequence[Picture]
+    faces: Mapping[str, np.ndarray]
+    diagnostics: str
+    memory_mb: float
+    cpu: float
+
+    def hands_at(self, stamp: int) -> Hands:
+        """The hands that were published for a frame; none where it was dropped."""
+        return next((answer.hands for answer in self.answers if answer.stamp == stamp), ())
+
+
+@dataclasses.dataclass(frozen=True)
+class Traffic:
+    """Frames in, messages out, and the time between: from the image's stamp to the message's arrival."""
+
+    frames_in: int
+    frames_out: int
+    dropped: int
+    """Frames without an answer."""
+    with_hands: int
+    """Answers that hold a hand."""
+    input_hz: float
+    output_hz: float
+    latency_p50_ms: float
+    latency_p99_ms: float
+    first_third_p50_ms: float
+    """Median latency of the first third of the answers: latency that grows shows against the last third."""
+    last_third_p50_ms: float
+
+
+def traffic_of(recording: Recording) -> Traffic:
+    """Counts and times; rates and latencies are NaN where there is nothing to take them from."""
+    answers = sorted(recording.answers, key=lambda answer: answer.stamp)
+    latencies = np.array([(answer.arrival - answer.stamp) / 1e6 for answer in answers])
+    # What was answered was sent, even where the recorder missed it.
+    sent = sorted({*recording.sent, *(answer.stamp for answer in answers)})
+    third = max(len(answers) // 3, 1)
+    return Traffic(
+        frames_in=len(sent),
+        frames_out=len(answers),
+        dropped=len(sent) - len({answer.stamp for answer in answers}),
+        with_hands=sum(bool(answer.hands) for answer in answers),
+        input_hz=_rate(sent),
+        output_hz=_rate([answer.stamp for answer in answers]),
+        latency_p50_ms=_percentile(latencies, 50),
+        latency_p99_ms=_percentile(latencies, 99),
+        first_third_p50_ms=_percentile(latencies[:third], 50),
+        last_third_p50_ms=_percentile(latencies[-third:], 50),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TruthAgreement:
+    """The published hands against the true ones of the frames that were answered."""
+
+    true_hands: int
+    found: int
+    """True hands with an estimate whose middle is within 10 cm of theirs."""
+    false_hands: int
+    """Estimates that belong to no true hand."""
+    side_right: int
+    """Found hands whose side is right."""
+    mean_joint_error_mm: float
+    """Over all joints of the found hands; NaN where there are none."""
+    mean_relative_joint_error_mm: float
+    """The same with both hands moved so that their wrists meet."""
+    true_objects: int
+    """Found hands that hold something."""
+    objects_found: int
+    """Those of them that are said to hold something."""
+    false_objects: int
+    """Found hands that hold nothing and are said to."""
+    mean_object_error_mm: float
+    """Between the centres of the found objects' boxes and the true ones; NaN where there are none."""
+
+
+def truth_agreement(recording: Recording) -> TruthAgreement:
+    """Compares frame by frame; of several estimates of one hand the nearest counts, the others are false."""
+    true_hands = found = false_hands = side_right = true_objects = objects_found = false_objects = 0
+    errors: list[float] = []
+    relative_errors: list[float] = []
+    object_errors: list[float] = []
+    for answer in recording.answers:
+        if answer.stamp not in recording.truth:
+            continue
+        left = list(answer.hands)
+        for truth in recording.truth[answer.stamp]:
+            true_hands += 1
+            gaps = [float(np.linalg.norm(hand.joints.mean(0) - truth.joints.mean(0))) for hand in left]
+            if not gaps or min(gaps) > _SAME_HAND:
+                continue
+            hand = left.pop(int(np.argmin(gaps)))
+            found += 1
+            side_right += hand.side == truth.side
+            off = hand.joints - truth.joints
+            errors.append(_mean_length(off) * 1e3)
+            relative_errors.append(_mean_length(off - off[0]) * 1e3)
+            true_objects += truth.held is not None
+            false_objects += truth.held is None and hand.held is not None
+            if truth.held is not None and hand.held is not None:
+                objects_found += 1
+                object_errors.append(_mean_length(hand.held.position - truth.held.position) * 1e3)
+        false_hands += len(left)
+    return TruthAgreement(
+        true_hands,
+        found,
+        false_hands,
+        side_right,
+        _mean(errors),
+        _mean(relative_errors),
+        true_objects,
+        objects_found,
+        false_objects,
+        _mean(object_errors),
+    )
+
+
+def _mean_length(vectors: np.ndarray) -> float:
+    return float(np.linalg.norm(vectors, axis=-1).mean())
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
+
+
+def _rate(stamps: Sequence[int]) -> float:
+    return (len(stamps) - 1) * 1e9 / (stamps[-1] - stamps[0]) if len(stamps) > 1 else math.nan
+
+
+def _percentile(values: np.ndarray, share: float) -> float:
+    return float(np.percentile(values, share)) if values.size else math.nan

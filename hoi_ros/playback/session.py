@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A camera and a stage's node as processes of their own, in a ROS domain of their own, and a recorder beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+from typing import Self
+
+import psutil
+import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from hoi_ros.nodes.runtime import camera_topics
+from hoi_ros.playback.recorder import Recorder
+from hoi_ros.playback.recording import Recording
+
+_PATIENCE = 300.0  # seconds for a process to answer: a busy machine may take long
+_DISCOVERY = 5.0  # seconds for the first answer to come, which a broken node never gives
+_SETTLING = 1.0  # seconds from the first answer to the first frame that counts
+_LATE = 0.5  # seconds that the answers to the last frames may take
+_FAREWELL = 4.0  # seconds for a process to end by itself
+
+_ENDS_WITH_PARENT = ('setpriv', '--pdeathsig', 'TERM', 'sh', '-c', '[ "$PPID" -eq "$0" ] && exec "$@"')
+"""Before the number of this process and a program: starts the program so that Linux ends it when this process is killed
+and cannot end it itself, and not at all where this process is gone already."""
+
+SIMULATED_CAMERA = ('-m', 'hoi_ros.nodes.sim_camera', '--ros-args')
+"""Arguments of Python that start it; parameters may follow."""
+
+
+class SessionError(RuntimeError):
+    """A process did not start, ended, or fell silent."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StartTimes:
+    """Seconds that a node took: to appear in ROS, to configure (its networks loaded and warm) and to activate."""
+
+    process_s: float
+    configure_s: float
+    activate_s: float
+
+    @property
+    def ready_s(self) -> float:
+        """Configure and activate."""
+        return self.configure_s + self.activate_s
+
+
+class Session:
+    """Starts and ends only processes of its own. Use it in a `with` statement.
+
+    Args:
+        stage: name of the stage, which is that of its node and of the node's module.
+        camera: arguments of Python that start the camera.
+        logs: folder for what the processes say.
+        pictures: images that a recording keeps.
+        kind: of those images.
+        say: receives a line about what is awaited.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        camera: Sequence[str],
+        logs: Path,
+        pictures: int = 0,
+        kind: Literal['depth', 'colour'] = 'depth',
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._stage = stage
+        self._camera_arguments = camera
+        self._logs = logs
+        self._pictures, self._kind = pictures, kind
+        self._say = say
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.domain = os.getpid() % 100 + 1
+
+    def __enter__(self) -> Self:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+        os.environ['ROS_DOMAIN_ID'] = str(self.domain)
+        self._context = Context()
+        rclpy.init(
+            args=[], context=self._context, domain_id=self.domain, signal_handler_options=SignalHandlerOptions.NO
+        )
+        self._recorder = Recorder(self._stage, self._context, self._pictures, self._kind)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._recorder)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._end_processes()
+        finally:
+            self._executor.shutdown()
+            self._recorder.destroy_node()
+            rclpy.shutdown(context=self._context)
+
+    def start_stage(self) -> StartTimes:
+        """Starts the stage's node and takes it through its lifecycle.
+
+        Raises:
+            SessionError: it cannot be started; its own reason is in the text.
+        """
+        self._say(f'starting the {self._stage} node')
+        begun = time.perf_counter()
+        self._start(
+            self._stage,
+            (
+                '-m',
+                f'hoi_ros.nodes.{self._stage}',
+                '--ros-args',
+                '-p',
+                'autostart:=false',
+                '-r',
+                f'depth:={camera_topics.DEPTH}',
+                '-r',
+                f'image:={camera_topics.COLOUR}',
+                '-r',
+                f'camera_info:={camera_topics.INFO}',
+            ),
+        )
+        client = self._recorder.create_client(ChangeState, f'/{self._stage}/change_state')
+        self._wait(client.service_is_ready, f'the {self._stage} node to appear')
+        appeared = time.perf_counter()
+        for number, name in (
+            (Transition.TRANSITION_CONFIGURE, 'configured'),
+            (Transition.TRANSITION_ACTIVATE, 'activated'),
+        ):
+            answer = client.call_async(ChangeState.Request(transition=Transition(id=number)))
+            self._wait(answer.done, f'the {self._stage} node to be {name}')
+            if not answer.result().success:
+                reason = self._reason()
+                raise SessionError(
+                    f'the {self._stage} node cannot be {name}: {reason}'
+                    if f'be {name}' not in reason
+                    else f'the {self._stage} node {reason}'
+                )
+            if number == Transition.TRANSITION_CONFIGURE:
+                configured = time.perf_counter()
+        times = StartTimes(appeared - begun, configured - appeared, time.perf_counter() - configured)
+        self._recorder.destroy_client(client)
+        return times
+
+    def start_camera(self) -> None:
+        """Starts the camera and waits until its frames are answered, or long enough to say that they are not.
+
+        Raises:
+            SessionError: no frame comes.
+        """
+        self._say('starting the camera')
+        self._start('camera', self._camera_arguments)
+        self._wait(lambda: self._recorder.frames > 0, 'the first frame of the camera')
+        end = time.monotonic() + _DISCOVERY
+        while not self._recorder.answers and time.monotonic() < end:
+            self._spin(0.1)
+        self._spin(_SETTLING)
+
+    def record(self, seconds: float) -> Recording:
+        """Listens for a while.
+
+        Raises:
+            SessionError: a process ended.
+        """
+        process = psutil.Process(self._processes[self._stage].pid)
+        used, begun, memory = sum(process.cpu_times()[:2]), time.monotonic(), 0
+        self._recorder.start()
+        told = begun
+        while (now := time.monotonic()) < begun + seconds:
+            self._spin(min(0.5, begun + seconds - now))
+            memory = max(memory, process.memory_info().rss)
+            if time.monotonic() - told > 5:
+                told = time.monotonic()
+                self._say(
+                    f'{told - begun:.0f} of {seconds:.0f} s: {self._recorder.frames} frames, '
+                    f'{self._recorder.answers} answers'
+                )
+        cpu = (sum(process.cpu_times()[:2]) - used) / (time.monotonic() - begun)
+        self._recorder.end()
+        self._spin(_LATE)
+        return self._recorder.recording(memory / 1e6, cpu)
+
+    def finish(self) -> None:
+        """Ends the processes; what was recorded stays."""
+        self._end_processes()
+
+    def _start(self, name: str, arguments: Sequence[str]) -> None:
+        lead = (*_ENDS_WITH_PARENT, str(os.getpid())) if shutil.which('setpriv') else ()
+        with self._log(name).open('wb') as log, _uninterrupted():
+            # A group of its own: Ctrl-C comes to this process alone, which then ends the others in order.
+            self._processes[name] = subprocess.Popen(
+                [*lead, sys.executable, *arguments], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f'{name}.log'
+
+    def _spin(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=min(left, 0.1))
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                raise SessionError(
+                    f'the process of {name} ended with exit code {process.returncode}; {self._said(name)}'
+                )
+
+    def _wait(self, done: Callable[[], bool], event: str) -> None:
+        begun = told = time.monotonic()
+        latest = next(reversed(self._processes))
+        while not done():
+            self._spin(0.02)
+            now = time.monotonic()
+            if now - begun > _PATIENCE:
+                raise SessionError(f'waited {_PATIENCE:.0f} s in vain for {event}; {self._said(latest)}')
+            if now - told > 5:
+                told = now
+                last = [line.rpartition(']: ')[2] for line in self._last_lines(latest, 1)]
+                self._say('; '.join([f'waiting for {event}', *last]))
+
+    def _reason(self) -> str:
+        """What the node says on /diagnostics, which it does once a second."""
+        self._recorder.diagnostics = ''
+        self._wait(lambda: bool(self._recorder.diagnostics), 'its diagnostics')
+        return self._recorder.diagnostics
+
+    def _said(self, name: str) -> str:
+        return '\n  '.join([f'the end of {self._log(name)}:', *self._last_lines(name, 5)])
+
+    def _last_lines(self, name: str, count: int) -> list[str]:
+        return self._log(name).read_text(errors='replace').splitlines()[-count:]
+
+    def _end_processes(self) -> None:
+        running = [process for process in self._processes.values() if process.poll() is None]
+        self._processes.clear()
+        try:
+            for process in running:
+                process.send_signal(signal.SIGINT)
+            end = time.monotonic() + _FAREWELL
+            for process in running:
+                process.wait(max(end - time.monotonic(), 0.01))
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            for process in running:
+                process.kill()
+                process.wait()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Puts SIGINT and SIGTERM off: between its start and its entry in a list, a process would be forgotten."""
+    pending: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: pending.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if pending:
+            signal.raise_signal(pending[0])

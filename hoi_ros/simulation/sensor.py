@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a real depth camera makes of a perfect depth image.
+
+Structured light (SR300/SR305, Kinect v1) and active stereo (D400) share the geometry: depth is triangulated
+from a disparity f·b/z, so that errors grow with z² and a shadow lies beside each near surface. The magnitudes
+follow Khoshelham & Elberink (Sensors 2012), Nguyen et al. (3DIMPVT 2012) and Intel's D400 data sheet.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from statistics import NormalDist
+
+import cv2
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class SensorModel:
+    """One depth camera. Lengths in metres; disparities in pixels of the full-size sensor."""
+
+    baseline: float = 0.047
+    """Projector to camera (structured light) or camera to camera (stereo)."""
+    projector_side: int = 1
+    """1: the second eye stands to the right of the camera; −1: to the left; 0: no shadow is cast."""
+    disparity_step: float = 0.03
+    """Sub-pixel step of the disparity, which quantises depth in steps that grow with z²."""
+    disparity_noise: float = 0.05
+    """Standard deviation of the disparity."""
+    noise_grain: float = 1.5
+    """Width over which the noise is alike, pixels."""
+    smoothing: float = 0.8
+    """Standard deviation of the smoothing inside surfaces, pixels."""
+    grazing_cosine: float = 0.2
+    """Surfaces seen at this cosine lose half of their pixels, at half of it nearly all."""
+    edge_loss: float = 0.3
+    """Share of the pixels at depth edges that are lost."""
+    flying: float = 0.2
+    """Share of the pixels at depth edges that float between the two surfaces."""
+    edge_grain: float = 3.0
+    """Width over which edge pixels share their fate, pixels."""
+    speckle_loss: float = 0.004
+    """Share of the other pixels lost in small patches."""
+    nearest: float = 0.15
+    farthest: float = 4.0
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator) -> SensorModel:
+        """A camera drawn from the family of structured-light and stereo cameras."""
+        stereo = rng.random() < 0.5
+        return cls(
+            baseline=rng.uniform(0.045, 0.06) if stereo else rng.uniform(0.03, 0.08),
+            projector_side=int(rng.choice([-1, 1])) if rng.random() < 0.85 else 0,
+            disparity_step=1 / 32 if stereo else rng.uniform(0.01, 0.06),
+            disparity_noise=rng.uniform(0.04, 0.16) if stereo else rng.uniform(0.01, 0.08),
+            noise_grain=rng.uniform(2, 6) if stereo else rng.uniform(0.5, 2),
+            smoothing=rng.uniform(0.8, 2.5) if stereo else rng.uniform(0.3, 1.2),
+            grazing_cosine=rng.uniform(0.05, 0.15) if stereo else rng.uniform(0.1, 0.3),
+            edge_loss=rng.uniform(0, 0.35) if stereo else rng.uniform(0.1, 0.6),
+            flying=rng.uniform(0.2, 0.6) if stereo else rng.uniform(0, 0.2),
+            edge_grain=rng.uniform(1, 8),
+            speckle_loss=rng.uniform(0, 0.02) if rng.random() < 0.5 else 0.0,
+        )
+
+    def observe(self, depth: np.ndarray, focal: float, rng: np.random.Generator, pitch: float = 1.0) -> np.ndarray:
+        """Turns perfect depth into what the camera delivers.
+
+        Args:
+            depth: (H, W) metres, 0 where there is nothing.
+            focal: focal length of this image, pixels.
+            rng: source of the noise.
+            pitch: pixels of the full-size sensor to one pixel of this image.
+
+        Returns:
+            (H, W) float32 metres, 0 where the camera sees nothing.
+        """
+        depth = np.asarray(depth, np.float32)
+        shape = depth.shape
+        valid = (depth > self.nearest) & (depth < self.farthest)
+        safe = np.where(valid, depth, self.farthest).astype(np.float32)
+        disparity = focal * self.baseline / safe
+
+        lost = ~valid
+        if self.projector_side:
+            lost |= self._shadow(disparity)
+        smallest, largest = cv2.erode(safe, _CROSS), cv2.dilate(safe, _CROSS)
+        edge = largest - smallest > 0.012 + 0.02 * safe
+        fate = grain(rng, shape, self.edge_grain / pitch)
+
+        slope_x = cv2.Sobel(safe, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
+        slope_y = cv2.Sobel(safe, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
+        steepness = (slope_x**2 + slope_y**2) * (focal / safe) ** 2
+        cosine_squared = 1 / (1 + steepness)
+        lost |= ~edge & (cosine_squared < (self.grazing_cosine * (1 + 0.3 * fate)) ** 2)
+
+        seen = disparity
+        width = self.smoothing / pitch
+        if width > 0.25:
+            smooth = cv2.GaussianBlur(disparity, (0, 0), width)
+            seen = np.where(edge, disparity, smooth)
+        # An edge pixel of a coarser image is less often one of the sensor's own edge pixels.
+        flying = edge & (fate < _quantile(self.flying / pitch**0.5))
+        mixed = focal * self.baseline / (smallest + (largest - smallest) * rng.random(shape, np.float32))
+        seen = np.where(flying, mixed, seen)
+        lost |= edge & (fate > _quantile(1 - self.edge_loss / pitch**0.5))
+
+        # Disparity counts in pixels of the full sensor, whose focal length is pitch times this image's.
+        seen = seen * pitch + self.disparity_noise * grain(rng, shape, self.noise_grain / pitch)
+        seen = np.round(seen / self.disparity_step) * self.disparity_step
+        if self.speckle_loss > 0:
+            lost |= grain(rng, shape, 3 / pitch) > _quantile(1 - self.speckle_loss)
+        result = focal * pitch * self.baseline / np.maximum(seen, self.disparity_step)
+        return np.where(lost | (result > self.farthest), 0, result).astype(np.float32)
+
+    def _shadow(self, disparity: np.ndarray) -> np.ndarray:
+        """Pixels whose surface the second eye does not see: another surface lies before it on the same row."""
+        columns = np.arange(disparity.shape[1], dtype=np.float32)
+        if self.projector_side > 0:
+            where = columns - disparity
+            ahead = np.minimum.accumulate(where[:, ::-1], axis=1)[:, ::-1]
+            return where > ahead + 0.5
+        where = columns + disparity
+        ahead = np.maximum.accumulate(where, axis=1)
+        return where < ahead - 0.5
+
+
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+
+
+def _quantile(share: float) -> float:
+    return NormalDist().inv_cdf(min(max(share, 1e-6), 1 - 1e-6))
+
+
+def grain(rng: np.random.Generator, shape: tuple[int, int], width: float) -> np.ndarray:
+    """Unit-variance noise (H, W), alike over about `width` pixels."""
+    if width < 1.2:
+        return rng.standard_normal(shape, np.float32)
+    small = rng.standard_normal((int(shape[0] / width) + 2, int(shape[1] / width) + 2), np.float32)
+    grown = cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    # Linear interpolation lowers the variance to (2/3)² of the samples'.
+    return grown * 1.5

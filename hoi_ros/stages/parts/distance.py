@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a reconstructed hand is, from the depth image that was taken with it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hoi_ros.camera.pinhole import Pinhole
+
+_FACING = 0.3
+"""Cosine to the ray above which a vertex of the near side is compared: at grazing angles depth is unsure."""
+_CELL = 8
+"""Pixels of the cells in which a vertex hides those behind it."""
+_THICKNESS = 0.012
+"""Metres behind the nearest vertex of its cell that a vertex still counts as seen."""
+_AGREEMENT = 0.012
+"""Metres within which two vertices' distances to the observed surface agree."""
+_LEAST, _LEAST_SHARE = 25, 0.2
+"""Vertices that must agree: in number, and as a share of those seen."""
+_FURTHEST = 0.4
+"""Largest change of the distance, as a share of it."""
+
+
+def shift_along_ray(
+    vertices: np.ndarray, faces: np.ndarray, anchor: np.ndarray, depth: np.ndarray, camera: Pinhole, steps: int = 2
+) -> np.ndarray | None:
+    """Moves a mesh along the ray through its anchor to where the depth image has its surface.
+
+    The shift is the one on which most of the vertices that the camera sees agree: what is held hides some of the hand,
+    and the background shows where the mesh is off, but neither lies at one distance from the hand's near side.
+
+    Args:
+        vertices: (V, 3) metres in the camera's optical frame.
+        faces: (F, 3) counter-clockwise from outside.
+        anchor: (3,) a point of the mesh's.
+        depth: (H, W) metres, 0 or NaN invalid.
+        camera: of the depth image.
+        steps: times that the vertices are compared, each time from where the last one put them.
+
+    Returns:
+        The anchor's new place (3,), or None where the depth image does not show the surface.
+    """
+    place = np.asarray(anchor, float)
+    near_side = _facing(vertices, faces)
+    for _ in range(steps):
+        points = (vertices + (place - anchor))[near_side]
+        shift = _shift(points, depth, camera)
+        if shift is None or abs(shift) > _FURTHEST * place[2]:
+            return None
+        place = place * (1 + shift / place[2])
+    return place
+
+
+def _facing(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V,) vertices of a triangle that faces the camera."""
+    corners = vertices[faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    centres = corners.mean(1)
+    length = np.linalg.norm(normals, axis=1) * np.linalg.norm(centres, axis=1)
+    seen = np.zeros(len(vertices), bool)
+    seen[faces[-(normals * centres).sum(1) > _FACING * length]] = True
+    return seen
+
+
+def _shift(points: np.ndarray, depth: np.ndarray, camera: Pinhole) -> float | None:
+    points = points[points[:, 2] > 0.05]
+    if not len(points):
+        return None
+    pixels = np.floor(camera.project(points) + 0.5).astype(int)
+    height, width = depth.shape
+    inside = ((pixels >= 0) & (pixels < [width, height])).all(1)
+    points, pixels = points[inside], pixels[inside]
+    cells = (pixels[:, 1] // _CELL) * (width // _CELL + 1) + pixels[:, 0] // _CELL
+    nearest = np.full(cells.max(initial=0) + 1, np.inf)
+    np.minimum.at(nearest, cells, points[:, 2])
+    seen = points[:, 2] < nearest[cells] + _THICKNESS
+    points, pixels = points[seen], pixels[seen]
+    observed = depth[pixels[:, 1], pixels[:, 0]]
+    gaps = np.sort((observed - points[:, 2])[observed > 0])
+    if len(gaps) < _LEAST:
+        return None
+    agreeing = np.searchsorted(gaps, gaps + 2 * _AGREEMENT, 'right') - np.arange(len(gaps))
+    first = int(agreeing.argmax())
+    if agreeing[first] < max(_LEAST, _LEAST_SHARE * len(points)):
+        return None
+    return float(np.median(gaps[first : first + agreeing[first]]))

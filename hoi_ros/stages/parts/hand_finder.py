@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the hands in a whole depth image: where and how far."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.engines import load_engine
+from hoi_ros.resources import models_dir
+
+STRIDE = 4
+"""Pixels of the small image to a cell of the maps."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundHand:
+    """A hand's centre (3,) in metres, optical frame, and its score in [0, 1]."""
+
+    centre: np.ndarray
+    score: float
+
+
+def finder_input(depth: np.ndarray) -> np.ndarray:
+    """Depth (H, W) metres, 0 or NaN invalid → (2, H, W): scaled depth and what is valid."""
+    valid = (depth > 0.1) & (depth < 2.0)
+    scaled = np.where(valid, (depth - 0.7) * 2, 2.6)
+    return np.stack([scaled, valid]).astype(np.float32)
+
+
+class HandFinder:
+    """Runs the finder's network on an image of any size.
+
+    Args:
+        models: folder that holds hand_finder/.
+        backend, threads: of the engine.
+    """
+
+    def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None) -> None:
+        self._engine = load_engine((models or models_dir()) / 'hand_finder', backend, threads=threads)
+        _, _, self._height, self._width = self._engine.inputs[0].shape
+
+    def __call__(self, depth: np.ndarray, camera: Pinhole, most: int = 2, threshold: float = 0.3) -> list[FoundHand]:
+        """Looks for hands.
+
+        Args:
+            depth: (H, W) metres, 0 or NaN invalid.
+            camera: of that image.
+            most: hands at the most, the surest first.
+            threshold: lowest score.
+        """
+        small, small_camera = self.shrink(depth, camera)
+        maps = self._engine(frame=finder_input(small)[None])
+        return decode(maps['heat'][0], maps['place'][0], small_camera, most, threshold)
+
+    def shrink(self, depth: np.ndarray, camera: Pinhole) -> tuple[np.ndarray, Pinhole]:
+        """The image at the network's size, every so many pixels taken as they are, padded to its shape."""
+        scale = min(self._width / camera.width, self._height / camera.height)
+        width, height = round(camera.width * scale), round(camera.height * scale)
+        small = cv2.resize(np.asarray(depth, np.float32), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        small = cv2.copyMakeBorder(
+            small, 0, self._height - height, 0, self._width - width, cv2.BORDER_CONSTANT, value=0
+        )
+        shrunk = camera.scaled(width, height)
+        return small, dataclasses.replace(shrunk, width=self._width, height=self._height)
+
+
+def decode(heat: np.ndarray, place: np.ndarray, camera: Pinhole, most: int, threshold: float) -> list[FoundHand]:
+    """Peaks of the maps → hands.
+
+    Args:
+        heat: (1, h, w) probability that a hand is centred in a cell.
+        place: (3, h, w) offset from the cell's centre (cells) and scaled depth of the hand's centre.
+        camera: of the network's image.
+    """
+    scores = heat[0]
+    peaks = (scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8))) & (scores >= threshold)
+    found: list[FoundHand] = []
+    for row, column in sorted(zip(*np.nonzero(peaks)), key=lambda cell: -scores[cell]):
+        across, down, away = place[:, row, column]
+        z = float(np.clip(away / 2 + 0.7, 0.12, 2.5))
+        pixel = (np.array([column + across, row + down]) + 0.5) * STRIDE - 0.5
+        centre = camera.unproject(pixel, z)
+        if any(np.linalg.norm(centre - other.centre) < 0.08 for other in found):
+            continue
+        found.append(FoundHand(centre, float(scores[row, column])))
+        if len(found) == most:
+            break
+    return found

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the hands in an RGB image: where, how large, which side, and the box of what each holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hoi_ros.engines import load_engine
+from hoi_ros.resources import models_dir
+from hoi_ros.stages.parts.scores import ScoreCalibration
+
+STRIDE = 4
+"""Pixels of the network's image to a cell of its maps."""
+_SAME_HAND = 0.5
+"""Two peaks nearer than this share of the surer one's side are one hand."""
+_WINDOW = 3.2
+"""Side of the window in which a hand is looked at from near, as a multiple of the hand's side."""
+_STAYS = 0.75
+"""From near a hand lies within this share of its side of where it seemed to be."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectedHand:
+    """One hand; pixels of the image that was given."""
+
+    centre: np.ndarray
+    """(2,) middle of the square around the hand's 21 keypoints."""
+    side: float
+    """Of that square."""
+    score: float
+    """Probability that a hand is there."""
+    right: float
+    """Probability that it is a right hand."""
+    holds: float
+    """Probability that it holds something."""
+    held: tuple[float, float, float, float] | None
+    """Left, top, width and height of the box of what it holds; None where it more likely holds nothing."""
+
+    @property
+    def held_corners(self) -> np.ndarray | None:
+        """(2, 2) lowest and highest pixels of that box."""
+        if self.held is None:
+            return None
+        left, top, width, height = self.held
+        return np.array([[left, top], [left + width, top + height]])
+
+
+class RgbDetector:
+    """Runs the detector's network on an image of any size.
+
+    Args:
+        models: folder that holds rgb_detector/; the package's own by default.
+        backend, threads: of the engine.
+
+    Raises:
+        EngineError: the model is missing or damaged.
+    """
+
+    def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None) -> None:
+        self._engine = load_engine((models or models_dir()) / 'rgb_detector', backend, threads=threads)
+        _, _, self._height, self._width = self._engine.inputs[0].shape
+        self.calibration = ScoreCalibration(**self._engine.card.parameters.get('score_calibration', {}))
+
+    def __call__(self, image: np.ndarray, most: int = 2, threshold: float = 0.3) -> list[DetectedHand]:
+        """Looks for hands.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            most: hands at the most, the surest first.
+            threshold: lowest score.
+        """
+        small, scale = fitted(image, self._width, self._height)
+        maps = self._engine(image=network_input(small)[None])
+        found = decode(*(maps[name][0] for name in ('heat', 'square', 'kind', 'held')), most)
+        hands = [_on_image(dataclasses.replace(hand, score=self.calibration(hand.score)), scale) for hand in found]
+        return [hand for hand in hands if hand.score >= threshold]
+
+
+def look_near(
+    detector: RgbDetector, image: np.ndarray, centre: np.ndarray, side: float, threshold: float
+) -> DetectedHand | None:
+    """The hand that is nearest to a place in a window about it.
+
+    Args:
+        detector: is shown the window.
+        image: (H, W, 3) uint8 RGB.
+        centre: (2,) pixels.
+        side: of the hand's square, pixels.
+        threshold: lowest score.
+
+    Returns:
+        None where no hand is near it.
+    """
+    height, width = image.shape[:2]
+    half = _WINDOW * side / 2
+    left, top = (int(np.clip(centre[k] - half, 0, size - 1)) for k, size in enumerate((width, height)))
+    right, bottom = (
+        int(np.clip(centre[k] + half + 1, corner + 1, size))
+        for k, (corner, size) in enumerate(((left, width), (top, height)))
+    )
+    seen = [moved(hand, np.array([left, top])) for hand in detector(image[top:bottom, left:right], 2, threshold)]
+    gaps = [float(np.linalg.norm(hand.centre - centre)) for hand in seen]
+    return seen[int(np.argmin(gaps))] if gaps and min(gaps) < _STAYS * side else None
+
+
+def moved(hand: DetectedHand, corner: np.ndarray) -> DetectedHand:
+    """A hand that was found in a part of an image, in pixels of the image; `corner` (2,) is the part's first pixel."""
+    held = (
+        None
+        if hand.held is None
+        else (hand.held[0] + float(corner[0]), hand.held[1] + float(corner[1]), hand.held[2], hand.held[3])
+    )
+    return dataclasses.replace(hand, centre=hand.centre + corner, held=held)
+
+
+def fitted(image: np.ndarray, width: int, height: int) -> tuple[np.ndarray, float]:
+    """An image (H, W, 3) at the size that fits into width × height, its left and top on theirs, black beyond it; and
+    the small image's pixels to one of the image."""
+    scale = min(width / image.shape[1], height / image.shape[0])
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return cv2.copyMakeBorder(small, 0, height - size[1], 0, width - size[0], cv2.BORDER_CONSTANT, value=0), scale
+
+
+def network_input(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 → (3, H, W) in [−1, 1]."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / 127.5 - 1
+
+
+def decode(
+    heat: np.ndarray, square: np.ndarray, kind: np.ndarray, held: np.ndarray, most: int, threshold: float = 0.02
+) -> list[DetectedHand]:
+    """Peaks of the maps → hands in pixels of the network's image, the surest first.
+
+    Args:
+        heat: (1, h, w) probability that a hand is centred in a cell.
+        square: (3, h, w) centre right and down of the cell's (cells), log(side / height of the image).
+        kind: (2, h, w) probabilities of a right hand and of something held.
+        held: (4, h, w) left, top, right, bottom of what is held from the hand's centre, in sides.
+        most: hands at the most.
+        threshold: lowest probability of a peak.
+    """
+    scores = heat[0]
+    peaks = (scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8))) & (scores >= threshold)
+    found: list[DetectedHand] = []
+    for row, column in sorted(zip(*np.nonzero(peaks)), key=lambda cell: -scores[cell]):
+        across, down, size = square[:, row, column].astype(float)
+        side = float(scores.shape[0] * STRIDE * np.exp(np.clip(size, -5, 2)))
+        centre = (np.array([column + across, row + down]) + 0.5) * STRIDE - 0.5
+        if any(np.linalg.norm(centre - other.centre) < _SAME_HAND * other.side for other in found):
+            continue
+        right, holds = (float(value) for value in kind[:, row, column])
+        left, top, end, bottom = held[:, row, column].astype(float) * side + np.tile(centre, 2)
+        box = (left, top, end - left, bottom - top) if holds >= 0.5 and end > left and bottom > top else None
+        found.append(DetectedHand(centre, side, float(scores[row, column]), right, holds, box))
+        if len(found) == most:
+            break
+    return found
+
+
+def _on_image(hand: DetectedHand, scale: float) -> DetectedHand:
+    """From pixels of the small image to those of the image; a pixel's centre is at whole numbers."""
+    held = None
+    if hand.held is not None:
+        left, top, width, height = hand.held
+        held = (left + 0.5) / scale - 0.5, (top + 0.5) / scale - 0.5, width / scale, height / scale
+    return dataclasses.replace(hand, centre=(hand.centre + 0.5) / scale - 0.5, side=hand.side / scale, held=held)

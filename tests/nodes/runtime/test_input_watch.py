@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from hoi_ros.nodes.runtime.input_watch import InputWatch
+from hoi_ros.nodes.runtime.throttle import Throttle
+
+MS = 1_000_000
+
+
+class Clock:
+    now = 7.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def watch(clock):
+    return InputWatch(('depth', 'image'), clock)
+
+
+def test_silence_counts_from_the_beginning_and_then_from_the_last_message(watch, clock):
+    clock.now += 2
+    assert watch.silence('depth') == 2
+    assert not watch.seen('depth')
+    assert watch.arrived('depth', 0) == 0
+    clock.now += 3
+    assert watch.silence('depth') == 3
+    assert watch.arrived('depth', 1) == 3
+    assert watch.seen('depth')
+
+
+def test_skew_is_the_median_to_the_nearest_stamp(watch):
+    assert watch.skew('depth', 'image') is None
+    for index in range(10):
+        watch.arrived('depth', index * 33 * MS)
+        watch.arrived('image', index * 33 * MS + 4 * MS)
+    assert watch.skew('depth', 'image') == pytest.approx(0.004)
+    assert watch.skew('image', 'depth') == pytest.approx(-0.004)
+
+
+def test_a_partner_still_under_way_is_no_skew(watch):
+    for index in range(5):
+        watch.arrived('depth', index * 33 * MS)
+        watch.arrived('image', index * 33 * MS)
+    watch.arrived('image', 5 * 33 * MS)
+    assert watch.skew('depth', 'image') == 0
+
+
+def test_stamps_that_start_over_do_not_pair_with_the_old_ones(watch):
+    watch.arrived('depth', 900 * MS)
+    watch.arrived('image', 900 * MS)
+    for index in range(4):
+        watch.arrived('depth', index * 33 * MS)
+        watch.arrived('image', index * 33 * MS + 2 * MS)
+    assert watch.skew('depth', 'image') == pytest.approx(0.002)
+
+
+def test_a_throttle_lets_each_subject_through_once_a_period(clock):
+    throttle = Throttle(5, clock)
+    assert throttle.allows('a')
+    assert throttle.allows('b')
+    assert not throttle.allows('a')
+    clock.now += 4.9
+    assert not throttle.allows('a')
+    clock.now += 0.2
+    assert throttle.allows('a')

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+from hoi_ros.nodes.runtime.pairing import nearest
+from hoi_ros.nodes.runtime.pairing import Pairing
+
+MS = 1_000_000
+
+
+def test_a_lone_leader_is_a_frame_once_its_constants_are_known():
+    pairing = Pairing('depth', constants=('camera_info',))
+    assert pairing.put('depth', 1, 'd1') is None
+    pairing.put('camera_info', 99, 'info')
+    frame = pairing.put('depth', 2, 'd2')
+    assert frame.stamp == 2
+    assert frame.messages == {'depth': 'd2', 'camera_info': 'info'}
+
+
+def test_exact_partners_meet_in_either_order():
+    pairing = Pairing('image', ('depth',))
+    assert pairing.put('image', 10, 'i') is None
+    assert pairing.put('depth', 11, 'other') is None
+    assert pairing.put('depth', 10, 'd') is None, 'stamps within a topic only grow'
+    pairing = Pairing('image', ('depth',))
+    assert pairing.put('depth', 10, 'd') is None
+    assert pairing.put('image', 10, 'i').messages == {'image': 'i', 'depth': 'd'}
+
+
+def test_partners_within_the_tolerance_meet_and_the_nearest_wins():
+    pairing = Pairing('image', ('depth',), tolerance=5 * MS)
+    pairing.put('depth', 0, 'far')
+    pairing.put('depth', 8 * MS, 'near')
+    assert pairing.put('image', 10 * MS, 'i').messages['depth'] == 'near'
+    assert pairing.put('image', 43 * MS, 'later') is None
+
+
+def test_what_a_newer_frame_overtook_is_never_used():
+    pairing = Pairing('image', ('depth',))
+    pairing.put('image', 1, 'i1')
+    pairing.put('image', 2, 'i2')
+    assert pairing.put('depth', 2, 'd2').messages['image'] == 'i2'
+    assert pairing.put('depth', 1, 'd1') is None
+
+
+def test_stamps_that_go_backwards_start_over_once():
+    pairing = Pairing('image', ('depth',))
+    pairing.put('depth', 100, 'd')
+    assert not pairing.put('image', 100, 'i').restarted
+    assert pairing.put('image', 5, 'i') is None
+    assert pairing.put('depth', 5, 'd').restarted
+    pairing.put('image', 6, 'i')
+    assert not pairing.put('depth', 6, 'd').restarted
+
+
+def test_a_silent_partner_does_not_pile_messages_up():
+    pairing = Pairing('image', ('depth',), depth=4)
+    for stamp in range(100):
+        pairing.put('image', stamp, stamp)
+    assert pairing.put('depth', 95, 'd') is None
+    assert pairing.put('depth', 99, 'd').messages['image'] == 99
+
+
+def test_clear_forgets_messages_but_not_constants():
+    pairing = Pairing('image', ('depth',), ('camera_info',))
+    pairing.put('camera_info', 0, 'info')
+    pairing.put('image', 1, 'i')
+    pairing.clear()
+    assert pairing.put('depth', 1, 'd') is None
+    pairing.put('image', 2, 'i')
+    assert pairing.put('depth', 2, 'd').messages['camera_info'] == 'info'
+
+
+def test_nearest():
+    assert nearest([1], 3) == 1
+    assert nearest([1, 4, 9], 3) == 4
+    assert nearest([1, 4, 9], 100) == 9
+
+
+def companions(tolerance=20 * MS, **more):
+    return Pairing('image', constants=('camera_info',), companions={'depth': tolerance}, **more)
+
+
+def started(**more):
+    pairing = companions(**more)
+    pairing.put('camera_info', 0, 'info')
+    return pairing
+
+
+def test_a_companion_that_never_came_is_not_waited_for():
+    frame = started().put('image', 33 * MS, 'i')
+    assert frame.messages == {'image': 'i', 'camera_info': 'info'} and frame.unmatched == {}
+
+
+def test_a_companion_completes_a_frame_in_either_order():
+    pairing = started()
+    pairing.put('depth', 0, 'd0')
+    assert pairing.put('image', 33 * MS, 'i1') is None
+    assert pairing.put('depth', 33 * MS, 'd1').messages['depth'] == 'd1'
+    pairing.put('depth', 66 * MS, 'd2')
+    assert pairing.put('image', 66 * MS, 'i2').messages['depth'] == 'd2'
+
+
+def test_a_frame_goes_on_without_its_companion_when_the_next_one_comes():
+    pairing = started()
+    pairing.put('depth', 0, 'd0')
+    assert pairing.put('image', 100 * MS, 'i1') is None
+    frame = pairing.put('image', 133 * MS, 'i2')
+    assert frame.messages['image'] == 'i1' and 'depth' not in frame.messages
+    assert frame.unmatched == {'depth': -100 * MS}
+    assert pairing.put('depth', 133 * MS, 'd2').messages == {'image': 'i2', 'depth': 'd2', 'camera_info': 'info'}
+
+
+def test_a_frame_whose_companion_can_not_come_any_more_goes_on_at_once():
+    pairing = started()
+    pairing.put('depth', 5000 * MS, 'd')
+    frame = pairing.put('image', 33 * MS, 'i')
+    assert frame.unmatched == {'depth': 4967 * MS} and 'depth' not in frame.messages
+
+
+def test_a_silent_companion_is_not_waited_for():
+    alive = True
+    pairing = started(alive=lambda name: alive)
+    pairing.put('depth', 0, 'd0')
+    assert pairing.put('image', 33 * MS, 'i1') is None
+    alive = False
+    assert pairing.put('image', 66 * MS, 'i2').messages['image'] == 'i2'
+
+
+def test_the_exact_companion_is_preferred_to_one_that_is_near():
+    pairing = started()
+    pairing.put('depth', 0, 'd0')
+    pairing.put('depth', 16 * MS, 'd1')
+    assert pairing.put('image', 32 * MS, 'i') is None, 'the next one will be nearer'
+    assert pairing.put('depth', 32 * MS, 'd2').messages['depth'] == 'd2'
+
+
+def test_no_nearer_companion_is_waited_for_where_none_is_to_be_expected():
+    pairing = started()
+    pairing.put('depth', 0, 'd0')
+    pairing.put('depth', 33 * MS, 'd1')
+    assert pairing.put('image', 40 * MS, 'i').messages['depth'] == 'd1'
+
+
+def test_a_companion_whose_stamps_go_backwards_starts_over_alone():
+    pairing = started()
+    pairing.put('depth', 1000 * MS, 'old')
+    assert pairing.put('depth', 33 * MS, 'new') is None
+    frame = pairing.put('image', 33 * MS, 'i')
+    assert frame.messages['depth'] == 'new' and not frame.restarted
+
+
+def test_a_recording_that_starts_over_keeps_the_companion_that_came_first():
+    pairing = started()
+    pairing.put('depth', 1000 * MS, 'd')
+    assert pairing.put('image', 1000 * MS, 'i').messages['depth'] == 'd'
+    pairing.put('depth', 33 * MS, 'd0')
+    frame = pairing.put('image', 33 * MS, 'i0')
+    assert frame.restarted and frame.messages['depth'] == 'd0'
+    pairing.put('depth', 66 * MS, 'd1')
+    frame = pairing.put('image', 66 * MS, 'i1')
+    assert not frame.restarted and frame.messages['depth'] == 'd1'
+
+
+def test_without_its_constants_a_frame_does_not_go_on():
+    pairing = companions()
+    pairing.put('depth', 0, 'd')
+    assert pairing.put('image', 0, 'i') is None

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+import threading
+
+from hoi_ros.nodes.runtime.worker import NewestFirstWorker
+
+TIMEOUT = 30.0
+
+
+def test_the_newest_item_replaces_those_that_wait():
+    begun, go_on, done = threading.Event(), threading.Event(), []
+
+    def process(item):
+        begun.set()
+        go_on.wait(TIMEOUT)
+        done.append(item)
+
+    worker = NewestFirstWorker(process)
+    assert not worker.offer('first')
+    assert begun.wait(TIMEOUT)
+    assert not worker.offer('second')
+    assert worker.offer('third')
+    go_on.set()
+    last = threading.Event()
+    while len(done) < 2:
+        last.wait(0.01)
+    worker.stop()
+    assert worker.join(TIMEOUT)
+    assert done == ['first', 'third']
+
+
+def test_stop_returns_while_an_item_is_processed_and_release_follows_it():
+    begun, go_on, events = threading.Event(), threading.Event(), []
+
+    def process(item):
+        begun.set()
+        go_on.wait(TIMEOUT)
+        events.append(item)
+
+    worker = NewestFirstWorker(process, lambda: events.append('released'))
+    worker.offer('item')
+    assert begun.wait(TIMEOUT)
+    worker.offer('never')
+    worker.stop()
+    assert events == []
+    go_on.set()
+    assert worker.join(TIMEOUT)
+    assert events == ['item', 'released']
+
+
+def test_clear_forgets_what_waits():
+    begun, go_on, done = threading.Event(), threading.Event(), []
+
+    def process(item):
+        begun.set()
+        go_on.wait(TIMEOUT)
+        done.append(item)
+
+    worker = NewestFirstWorker(process)
+    worker.offer('first')
+    assert begun.wait(TIMEOUT)
+    worker.offer('second')
+    worker.clear()
+    go_on.set()
+    worker.stop()
+    assert worker.join(TIMEOUT)
+    assert done == ['first']

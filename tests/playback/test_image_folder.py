@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of depth and colour images as frames."""
+
+import cv2
+import numpy as np
+import pytest
+
+from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.playback.image_folder import ImageFolderError
+from hoi_ros.playback.image_folder import list_frames
+from hoi_ros.playback.image_folder import read_colour
+from hoi_ros.playback.image_folder import read_depth
+from hoi_ros.playback.image_folder import read_metric_depth
+from hoi_ros.playback.image_folder import unpack_video
+
+
+def folder(tmp_path, *names):
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.ones((4, 6), np.uint16) if path.suffix == '.png' else np.ones((4, 6), np.uint8))
+    return tmp_path
+
+
+def test_numbers_sort_by_value(tmp_path):
+    depth = folder(tmp_path, '110.png', '30.png', 'b/2.png', 'b/10.png', 'frame_9.png', 'frame_10.png')
+    (tmp_path / 'notes.txt').write_text('not an image')
+    (tmp_path / '.hidden.png').write_bytes(b'')
+    assert [frame.name for frame in list_frames(depth, None)] == [
+        '30.png',
+        '110.png',
+        'b/2.png',
+        'b/10.png',
+        'frame_9.png',
+        'frame_10.png',
+    ]
+
+
+def test_one_name_is_one_frame_and_none_is_lost(tmp_path):
+    depth, colour = folder(tmp_path / 'depth', '1.png', '2.png'), folder(tmp_path / 'rgb', '2.jpg', '3.jpg')
+    frames = list_frames(depth, colour)
+    assert [frame.name for frame in frames] == ['1.png', '2.png', '3.jpg']
+    assert [(frame.depth is None, frame.colour is None) for frame in frames] == [
+        (False, True),
+        (False, False),
+        (True, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ('names', 'told'),
+    [((), 'no folder'), (('1.txt.d/x.npy',), 'holds no image'), (('1.png', '1.jpg'), 'two images of one name')],
+)
+def test_a_bad_folder_is_refused_by_name(tmp_path, names, told):
+    for name in names:
+        path = tmp_path / 'images' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b'')
+    with pytest.raises(ImageFolderError, match=told):
+        list_frames(tmp_path / 'images', None)
+
+
+def test_folders_that_do_not_pair_are_refused(tmp_path):
+    with pytest.raises(ImageFolderError, match="'b' and 'a'"):
+        list_frames(folder(tmp_path / 'depth', 'a.png'), folder(tmp_path / 'rgb', 'b.png'))
+
+
+def test_depth_in_sixteen_bits_and_in_floats(tmp_path):
+    raw = np.array([[0, 8, 4000]], np.uint16)
+    cv2.imwrite(str(tmp_path / 'raw.png'), raw)
+    np.testing.assert_array_equal(read_depth(tmp_path / 'raw.png'), raw)
+    np.testing.assert_allclose(read_metric_depth(tmp_path / 'raw.png', 0.000125), [[0, 0.001, 0.5]], rtol=1e-6)
+    cv2.imwrite(str(tmp_path / 'metres.tiff'), np.array([[0.4, np.nan, 1.0]], np.float32))
+    np.testing.assert_allclose(read_metric_depth(tmp_path / 'metres.tiff', 1), [[0.4, 0, 1]], rtol=1e-6)
+
+
+def test_colours_are_rgb(tmp_path):
+    cv2.imwrite(str(tmp_path / 'red.png'), np.full((2, 2, 3), (0, 0, 255), np.uint8))
+    np.testing.assert_array_equal(read_colour(tmp_path / 'red.png')[0, 0], [255, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ('name', 'pixels', 'told'),
+    [
+        ('grey.png', np.ones((4, 4), np.uint8), r'grey.png: 1 channel\(s\) of uint8'),
+        ('colour.png', np.ones((4, 4, 3), np.uint16), r'colour.png: 3 channel\(s\) of uint16'),
+    ],
+)
+def test_what_is_no_depth_is_refused_by_name(tmp_path, name, pixels, told):
+    cv2.imwrite(str(tmp_path / name), pixels)
+    with pytest.raises(ImageFormatError, match=told):
+        read_depth(tmp_path / name)
+
+
+def test_unreadable_files_are_refused_by_name(tmp_path):
+    (tmp_path / 'broken.png').write_bytes(b'not a png')
+    for path, told in (
+        (tmp_path / 'broken.png', 'broken.png: .*no readable PNG'),
+        (tmp_path / 'absent.png', 'absent.png: cannot be read'),
+    ):
+        for read in (read_depth, read_colour):
+            with pytest.raises(ImageFormatError, match=told):
+                read(path)
+
+
+def test_a_video_becomes_a_folder_of_its_frames(tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / 'hand.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 30, (64, 48))
+    for number in range(12):
+        writer.write(np.full((48, 64, 3), 20 * number, np.uint8))
+    writer.release()
+    frames = list_frames(None, unpack_video(tmp_path / 'hand.avi', tmp_path / 'frames'))
+    assert len(frames) == 12
+    brightness = [read_colour(frame.colour).mean() for frame in frames]
+    np.testing.assert_allclose(brightness, 20 * np.arange(12), atol=6)
+
+
+def test_a_video_that_is_none_is_named(tmp_path):
+    (tmp_path / 'hand.mp4').write_bytes(b'no video')
+    with pytest.raises(ImageFolderError, match=r'hand\.mp4: no video that can be read'):
+        unpack_video(tmp_path / 'hand.mp4', tmp_path / 'frames')

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hands drawn over depth and colour images."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+from hoi_ros.camera import Pinhole
+from hoi_ros.hand import HandModel
+from hoi_ros.playback.overlay import colour_depth
+from hoi_ros.playback.overlay import draw_hands
+from hoi_ros.playback.overlay import JOINT_COLOURS
+from hoi_ros.playback.overlay import VideoWriter
+
+CAMERA = Pinhole(320, 240, 240.0, 240.0, 160.0, 120.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hand:
+    side: str
+    score: float
+    joints: np.ndarray
+    vertices: np.ndarray
+    held: 'Thing | None' = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Thing:
+    vertices: np.ndarray
+
+
+@pytest.fixture(scope='module')
+def models():
+    right = HandModel.load()
+    return {'right': right, 'left': right.mirrored()}
+
+
+@pytest.fixture(scope='module')
+def faces(models):
+    return {side: model.faces for side, model in models.items()}
+
+
+def hand(models, side='right', at=(0.0, 0.0, 0.5), mesh=True):
+    pose = np.zeros(48, np.float32)
+    geometry = models[side].forward(pose, np.zeros(10, np.float32), np.array(at, np.float32))
+    return Hand(side, 0.875, geometry.keypoints, geometry.vertices if mesh else np.empty((0, 3)))
+
+
+def silhouette(models, side):
+    """Which pixels the mesh covers: each triangle filled on its own, front and back."""
+    drawn = hand(models, side)
+    mask = np.zeros((240, 320), np.uint8)
+    for corners in np.round(CAMERA.project(drawn.vertices[models[side].faces])).astype(np.int32):
+        cv2.fillConvexPoly(mask, corners, 1)
+    return mask
+
+
+@pytest.mark.parametrize('side', ['right', 'left'])
+def test_the_mesh_covers_its_silhouette(models, faces, side):
+    image = np.full((240, 320, 3), 20, np.uint8)
+    changed = (draw_hands(image, [hand(models, side)], CAMERA, faces) != image).any(-1)
+    mask = silhouette(models, side)
+    inside = cv2.erode(mask, np.ones((3, 3))) > 0
+    assert inside.sum() > 2000 and changed[inside].mean() > 0.99
+    # Beyond the outline there are only the label and the outer half of lines and dots.
+    assert changed[mask == 0].mean() < 0.06
+
+
+CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * 0.02
+CUBE_FACES = np.array(
+    [
+        [0, 1, 3],
+        [0, 3, 2],
+        [4, 6, 7],
+        [4, 7, 5],
+        [0, 4, 5],
+        [0, 5, 1],
+        [2, 3, 7],
+        [2, 7, 6],
+        [0, 2, 6],
+        [0, 6, 4],
+        [1, 5, 7],
+        [1, 7, 3],
+    ]
+)
+
+
+def test_a_held_object_is_drawn_where_its_faces_are_given(models, faces):
+    blank = np.zeros((240, 320, 3), np.uint8)
+    empty = hand(models, at=(0.3, 0, 0.5))
+    holding = dataclasses.replace(empty, held=Thing(CUBE + [-0.1, 0, 0.5]))
+    x, y = np.round(CAMERA.project(np.array([-0.1, 0, 0.5]))).astype(int)
+    without, with_it = (draw_hands(blank, [drawn], CAMERA, faces, CUBE_FACES) for drawn in (empty, holding))
+    assert not without[y, x].any()
+    assert with_it[y, x, 1] > 100 and with_it[y, x, 1] > with_it[y, x, 0]
+    np.testing.assert_array_equal(draw_hands(blank, [holding], CAMERA, faces), without)
+
+
+@pytest.mark.parametrize(('nearer', 'shown'), [(-0.06, True), (0.06, False)])
+def test_hand_and_object_hide_each_other(models, faces, nearer, shown):
+    palm = hand(models).vertices[models['right'].weights.argmax(1) == 0].mean(0)
+    place = palm + [0, 0, nearer]
+    holding = dataclasses.replace(hand(models), held=Thing(CUBE / 2 + place))
+    blank = np.zeros((240, 320, 3), np.uint8)
+    with_it, without = (draw_hands(blank, [holding], CAMERA, faces, *more) for more in ((CUBE_FACES,), ()))
+    x, y = np.round(CAMERA.project(place)).astype(int)
+    # Between the bones, whose lines are drawn over everything.
+    window = slice(y - 3, y + 4), slice(x - 3, x + 4)
+    assert (with_it[window] != without[window]).any() == shown
+
+
+def test_the_input_is_not_changed(models, faces):
+    image = np.full((240, 320, 3), 20, np.uint8)
+    draw_hands(image, [hand(models)], CAMERA, faces)
+    assert (image == 20).all()
+
+
+def test_each_joint_has_its_fingers_colour(models, faces):
+    drawn = draw_hands(np.zeros((240, 320, 3), np.uint8), [hand(models, mesh=False)], CAMERA, faces)
+    joints = hand(models).joints
+    for joint in (0, 4, 8, 12, 16, 20):
+        x, y = np.round(CAMERA.project(joints[joint])).astype(int)
+        np.testing.assert_array_equal(drawn[y, x], JOINT_COLOURS[joint])
+
+
+def test_the_nearer_hand_is_on_top(models, faces):
+    near, far = hand(models, 'right', (0, 0, 0.4)), hand(models, 'left', (0, 0, 0.8))
+    blank = np.zeros((240, 320, 3), np.uint8)
+    one_way, other_way = (draw_hands(blank, hands, CAMERA, faces) for hands in ([near, far], [far, near]))
+    np.testing.assert_array_equal(one_way, other_way)
+    x, y = np.round(CAMERA.project(near.joints[9])).astype(int)
+    np.testing.assert_array_equal(one_way[y, x], JOINT_COLOURS[9])
+
+
+@pytest.mark.parametrize('at', [(0, 0, -0.5), (0, 0, 0.0), (0, 0, 0.05), (5, 0, 0.5), (0.3, 0.2, 0.5), (0, 0, 50)])
+def test_hands_behind_beside_and_at_the_camera_do_no_harm(models, faces, at):
+    drawn = draw_hands(np.zeros((240, 320), np.float32), [hand(models, at=at)], CAMERA, faces)
+    assert drawn.shape == (240, 320, 3) and drawn.dtype == np.uint8
+
+
+def test_an_image_of_another_size_scales_the_camera(models, faces):
+    drawn = draw_hands(np.zeros((480, 640, 3), np.uint8), [hand(models, mesh=False)], CAMERA, faces)
+    x, y = np.round(CAMERA.scaled(640, 480).project(hand(models).joints[8])).astype(int)
+    np.testing.assert_array_equal(drawn[y, x], JOINT_COLOURS[8])
+
+
+def test_depth_is_bright_near_and_black_where_unknown():
+    depth = np.tile(np.linspace(0.3, 1.0, 64, dtype=np.float32), (64, 1))
+    depth[:8] = 0
+    depth[8:16] = np.nan
+    picture = colour_depth(depth)
+    assert (picture[:16] == 0).all() and (picture[16:].max(-1) > 0).all()
+    brightness = picture[32].astype(float) @ [0.2126, 0.7152, 0.0722]
+    assert brightness[0] > 150 and brightness[-1] < 60 and (np.diff(brightness) < 6).all()
+
+
+@pytest.mark.parametrize('depth', [np.zeros((8, 8)), np.full((8, 8), np.nan), np.full((8, 8), 0.5)])
+def test_flat_and_empty_depth(depth):
+    assert colour_depth(depth.astype(np.float32)).shape == (8, 8, 3)
+
+
+def test_a_given_range_does_not_depend_on_the_image():
+    depth = np.full((8, 8), 0.5, np.float32)
+    other = depth.copy()
+    other[0, 0] = 0.9
+    np.testing.assert_array_equal(colour_depth(depth, 0.3, 1)[4], colour_depth(other, 0.3, 1)[4])
+
+
+def test_video(tmp_path):
+    imageio = pytest.importorskip('imageio.v2', reason='video needs imageio')
+    pytest.importorskip('imageio_ffmpeg', reason='video needs imageio-ffmpeg')
+    with VideoWriter(tmp_path / 'clips' / 'hand.mp4', 30) as video:
+        for brightness in range(0, 250, 25):
+            video.write(np.full((47, 63, 3), brightness, np.uint8))
+        with pytest.raises(ValueError, match=r'\(47, 64, 3\), expected \(47, 63, 3\)'):
+            video.write(np.zeros((47, 64, 3), np.uint8))
+    frames = [frame for frame in imageio.get_reader(tmp_path / 'clips' / 'hand.mp4')]  # it has no length
+    assert len(frames) == 10 and frames[0].shape == (48, 64, 3)
+    assert frames[-1].mean() == pytest.approx(225, abs=4)

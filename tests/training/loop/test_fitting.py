@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: it learns, it averages, it goes on after it was killed as if it had not been."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch import Tensor
+
+from training.loop.fitting import fit
+from training.loop.fitting import LoopConfig
+from training.loop.fitting import Progress
+
+STEPS = 12
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> LoopConfig:
+    return LoopConfig(
+        tmp_path / 'run',
+        steps=STEPS,
+        minutes=1e6,
+        batch=8,
+        learning_rate=0.05,
+        accelerator='cpu',
+        precision='32-true',
+        every=3,
+    )
+
+
+def network() -> nn.Module:
+    torch.manual_seed(5)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 2))
+
+
+def batch(step: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(step)
+    images = torch.randn(8, 1, 6, 6, generator=generator)
+    return images, torch.stack([images.mean((1, 2, 3)), images[:, 0, 2, 2]], 1)
+
+
+def loss(forward: nn.Module, images: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+    return {'distance': (forward(images) - wanted).square().mean()}
+
+
+@pytest.mark.parametrize('optimizer', ['adamw', 'muon'])
+def test_a_batch_is_learnt(config: LoopConfig, optimizer: str) -> None:
+    config = dataclasses.replace(config, optimizer=optimizer)
+    errors: list[float] = []
+
+    def kept(forward: nn.Module, *tensors: Tensor) -> dict[str, Tensor]:
+        terms = loss(forward, *tensors)
+        errors.append(terms['distance'].item())
+        return terms
+
+    trained = network()
+    progress = fit(trained, dataclasses.replace(config, steps=40), lambda step: batch(0), kept, lambda module: {})
+    assert progress.step == len(errors) == 40 and progress.samples == 320
+    assert errors[-1] < 0.2 * errors[0]
+    assert not trained.training
+
+
+@pytest.mark.parametrize('optimizer', ['adamw', 'muon'])
+def test_a_killed_run_goes_on_as_if_it_had_not_been(config: LoopConfig, optimizer: str) -> None:
+    config = dataclasses.replace(config, optimizer=optimizer)
+    whole, broken = network(), network()
+    fit(whole, dataclasses.replace(config, out=config.out / 'whole'), batch, loss, lambda module: {})
+
+    def run(until: int) -> tuple[list[int], Progress | None]:
+        steps: list[int] = []
+
+        def counted(step: int) -> tuple[Tensor, Tensor]:
+            if step >= until:
+                raise KeyboardInterrupt
+            steps.append(step)
+            return batch(step)
+
+        try:
+            return steps, fit(broken, config, counted, loss, lambda module: {})
+        except KeyboardInterrupt:
+            return steps, None
+
+    assert run(8) == (list(range(8)), None)
+    for parameter in broken.parameters():
+        nn.init.zeros_(parameter)
+    steps, progress = run(STEPS)
+    assert steps == list(range(6, STEPS)), 'the last checkpoint was written after step 6'
+    assert progress is not None and (progress.step, progress.samples) == (STEPS, STEPS * 8)
+    for ours, expected in zip(broken.state_dict().values(), whole.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, expected)
+
+    assert run(STEPS)[0] == [], 'a finished run has nothing left to do'
+    torch.testing.assert_close(broken.state_dict(), whole.state_dict())
+
+
+def test_the_average_forgets_the_start_soon(config: LoopConfig) -> None:
+    class OneNumber(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.number = nn.Parameter(torch.zeros(1))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return images.mean((1, 2, 3)) * 0 + self.number
+
+    path: list[float] = []
+
+    def climb(forward: nn.Module, images: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        path.append(trained.number.item())
+        return {'height': -forward(images).mean()}
+
+    trained = OneNumber()
+    fit(
+        trained,
+        dataclasses.replace(config, decay=False, weight_decay=0.0, warm_up=0.0),
+        batch,
+        climb,
+        lambda module: {},
+    )
+    last = torch.load(config.out / 'checkpoint.pt', weights_only=True)['network']['number'].item()
+    assert path[0] == 0 and last == pytest.approx(STEPS * 0.05, rel=0.01)
+    assert 0.75 * last < trained.number.item() < last
+
+
+@pytest.mark.parametrize('decay', [True, False])
+def test_the_learning_rate_follows_the_budget(config: LoopConfig, decay: bool) -> None:
+    number = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(number.weight)
+    path: list[float] = []
+
+    def climb(forward: nn.Module, images: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        path.append(number.weight.item())
+        return {'height': -forward(images.mean((2, 3)) * 0 + 1).mean()}
+
+    fit(
+        number,
+        dataclasses.replace(config, steps=100, warm_up=0.1, decay=decay, weight_decay=0.0, every=1000),
+        batch,
+        climb,
+        lambda module: {},
+    )
+    # Adam moves by the learning rate where the gradient stays the same.
+    rates = torch.tensor(path).diff() / config.learning_rate
+    assert rates[0] < 0.02 and rates[12] > 0.9 and (rates[:10].diff() > 0).all()
+    assert rates[-1] == pytest.approx(0 if decay else 1, abs=0.02)
+
+
+def test_no_time_is_no_training(config: LoopConfig) -> None:
+    trained = network()
+    before = [parameter.clone() for parameter in trained.parameters()]
+    assert fit(trained, dataclasses.replace(config, minutes=1e-12), batch, loss, lambda module: {}).step == 0
+    torch.testing.assert_close(list(trained.parameters()), before)
+
+
+def test_validation_sees_the_averaged_network_and_is_logged(config: LoopConfig) -> None:
+    seen: list[tuple[bool, Tensor]] = []
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        seen.append((module.training, module[4].weight.detach().clone()))
+        return {'figure': 1.5}
+
+    trained = network()
+    fit(trained, config, batch, loss, validate)
+    assert [training for training, _ in seen] == [False] * 4
+    torch.testing.assert_close(seen[-1][1], trained[4].weight.detach())
+    assert _logged(config.out, 'figure') == [(3, 1.5), (6, 1.5), (9, 1.5), (12, 1.5)]
+
+
+def _logged(folder: Path, name: str) -> list[tuple[int, float]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return [(event.step, event.value) for event in events.Scalars(name)]
+
+
+def test_two_processes_train_one_network(tmp_path: Path) -> None:
+    script = Path(__file__).with_name('two_processes.py')
+    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((tmp_path / f'{rank}.json').read_text()) for rank in (0, 1))
+    assert first['weights'] == second['weights']
+    assert first['steps'] == second['steps'] > 10 and first['samples'] == 16 * first['steps']
+    # Even numbers of batches go to the one and odd ones to the other.
+    assert first['drawn'] == list(range(0, 2 * first['steps'], 2))
+    assert second['drawn'] == list(range(1, 2 * first['steps'], 2))
+    # One of them makes the samples and one leaves the weights.
+    assert first['made'] == second['made'] == 64
+    assert torch.load(tmp_path / 'run' / 'weights.pt', weights_only=True)['rank'] == 0

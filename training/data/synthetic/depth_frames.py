@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole synthetic depth frames, small: what the hand finder learns from."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.hand.model import HandModel
+from hoi_ros.simulation.sensor import SensorModel
+from training.data.synthetic.scenes import Scene
+from training.data.synthetic.scenes import SceneConfig
+from training.data.synthetic.scenes import SceneGenerator
+from training.data.synthetic.scenes import View
+
+FRAME_SCENES = SceneConfig(hands=(0.14, 0.48, 0.38), person=0.6, clutter=5.0)
+FRAME_WIDTH, FRAME_HEIGHT = 160, 120
+FRAME_DTYPE = np.dtype(
+    [
+        ('depth', np.uint16, (FRAME_HEIGHT, FRAME_WIDTH)),  # tenths of a millimetre, 0 invalid
+        ('camera', np.float64, 4),  # fx, fy, cx, cy, pixels
+        ('count', np.uint8),
+        ('centre', np.float32, (2, 3)),  # mean of the keypoints, metres, optical frame
+        ('right', np.bool_, 2),
+        ('visible', np.float32, 2),
+    ]
+)  # share of the hand that is inside the image and unhidden
+
+
+class DepthFrames:
+    """Streams frames; the same index gives the same frame on every machine."""
+
+    dtype = FRAME_DTYPE
+
+    def __init__(self, seed: int = 0, split: str = 'train', model: HandModel | None = None) -> None:
+        self._scenes = SceneGenerator(model or HandModel.load(), FRAME_SCENES, seed, split)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """One record of `FRAME_DTYPE`."""
+        scene = self._scenes[index]
+        rng = self._scenes.rng(index, purpose=2)
+        view, observed = small_frame(scene, rng)
+        camera = view.camera
+        record = np.zeros((), FRAME_DTYPE)
+        record['depth'] = (np.minimum(observed, 6.5) * 1e4 + 0.5).astype(np.uint16)
+        record['camera'] = camera.fx, camera.fy, camera.cx, camera.cy
+        record['count'] = len(scene.hands)
+        for number, hand in enumerate(scene.hands):
+            seen = scene.visible_share(number, view)
+            own = view.owners == number
+            if own.any():
+                seen *= float((observed[own] > 0).mean())
+            record['centre'][number] = hand.centre
+            record['right'][number] = hand.side == 'right'
+            record['visible'][number] = seen
+        return record
+
+
+def small_frame(scene: Scene, rng: np.random.Generator) -> tuple[View, np.ndarray]:
+    """A scene at the finder's size, and what a sensor sees of it (H, W), metres, 0 where nothing."""
+    view = scene.look(scene.camera.scaled(FRAME_WIDTH, FRAME_HEIGHT))
+    pitch = scene.camera.width / FRAME_WIDTH
+    observed = SensorModel.sample(rng).observe(view.without_dark_places(rng), view.camera.fx, rng, pitch)
+    if rng.random() < 0.25:
+        # A structured-light camera sees nothing of what is far or dark.
+        observed[observed > rng.uniform(0.8, 2.0)] = 0
+    return view, observed
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameAugmentation:
+    """A camera rolled about its axis, and the mirror image of the scene."""
+
+    roll: float = 0.6
+    """Largest roll, radians."""
+    mirror: float = 0.5
+    """Probability."""
+
+
+def augment_frame(
+    record: np.ndarray, config: FrameAugmentation, rng: np.random.Generator | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rolls and mirrors a frame.
+
+    Returns:
+        depth (H, W) float32 metres, pixels (2, 2), centre depths (2,) metres.
+    """
+    fx, fy, cx, cy = record['camera']
+    camera = Pinhole(FRAME_WIDTH, FRAME_HEIGHT, fx, fy, cx, cy)
+    pixels = np.zeros((2, 2))
+    count = int(record['count'])
+    pixels[:count] = camera.project(record['centre'][:count].astype(float))
+    depth = record['depth']
+    if rng is not None:
+        angle = rng.uniform(-config.roll, config.roll) if rng.random() < 0.7 else 0.0
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        if rng.random() < config.mirror:
+            turn = turn @ np.diag([-1.0, 1.0])
+        middle = np.array([cx, cy])
+        back = np.linalg.inv(turn)
+        warp = np.concatenate([back, (middle - back @ middle)[:, None]], 1)
+        depth = cv2.warpAffine(
+            depth, warp, (FRAME_WIDTH, FRAME_HEIGHT), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=0
+        )
+        pixels = (pixels - middle) @ turn.T + middle
+    return depth.astype(np.float32) * np.float32(1e-4), pixels, record['centre'][:, 2].copy()

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the grasp generator makes, in one picture: figures of many grasps above, some of them seen from two sides below.
+
+`python -m training.data.synthetic.grasp_preview --out out/grasps.png`
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import trimesh
+import tyro
+from scipy.spatial.transform import Rotation
+from tqdm import tqdm
+
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.skeleton import FINGERS
+from hoi_ros.simulation.raycast import Raycaster
+from training.data.synthetic.grasps import FARTHEST
+from training.data.synthetic.grasps import FINGER_JOINTS
+from training.data.synthetic.grasps import Grasp
+from training.data.synthetic.grasps import GraspGenerator
+from training.data.synthetic.grasps import GRIPS
+from training.data.synthetic.objects import FAMILIES
+from training.data.synthetic.objects import HELD_OUT
+
+_SKIN, _THING, _INK, _PAPER = (168, 190, 232), (196, 140, 84), (40, 40, 40), (255, 255, 255)  # blue, green, red
+_PANEL = (400, 250)
+_TILE = 200
+_COLUMNS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class GraspPreviewConfig:
+    """What to show."""
+
+    out: Path = Path('out/grasps.png')
+    count: int = 400
+    """Grasps that the figures are of."""
+    shown: int = 40
+    seed: int = 0
+    split: str = 'train'
+
+
+def main(config: GraspPreviewConfig) -> None:
+    model = HandModel.load()
+    generator = GraspGenerator(model, config.seed, config.split)
+    began = time.perf_counter()
+    grasps = [generator[index] for index in tqdm(range(config.count), unit='grasp')]
+    rate = config.count / (time.perf_counter() - began)
+    figures = _figures(grasps, model)
+    tiles = [_tile(grasp, model) for grasp in grasps[: config.shown]]
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % _COLUMNS)
+    sheet = np.vstack([np.hstack(tiles[start : start + _COLUMNS]) for start in range(0, len(tiles), _COLUMNS)])
+    config.out.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(config.out), np.vstack([figures, sheet]))
+    print(f'{config.out}: {config.count} grasps of split {config.split}, {rate:.1f} a second')
+
+
+def _figures(grasps: list[Grasp], model: HandModel) -> np.ndarray:
+    held = [grasp for grasp in grasps if grasp.pregrasp == 0]
+    before = [grasp for grasp in grasps if grasp.pregrasp > 0]
+    contact = np.array([grasp.contact for grasp in held])
+    owners = model.weights.argmax(1)
+    touching = [contact[:, np.isin(owners, joints)].any(1).mean() for joints in FINGER_JOINTS]
+    touching.append(contact[:, owners == 0].any(1).mean())
+    kinds = [f'{name} ({grip.kind})' for name, grip in GRIPS.items()]
+    families = [name for name in (*FAMILIES, *HELD_OUT) if any(grasp.object.family == name for grasp in grasps)]
+    angles = np.array([model.anatomical(grasp.pose)[1:] for grasp in held])
+    components = np.linalg.svd((angles - angles.mean(0)).reshape(len(held), -1), full_matrices=False)
+    variance = components[1] ** 2 / (components[1] ** 2).sum()
+    around = Rotation.from_rotvec([grasp.pose[:3] for grasp in grasps]).apply([0, 0, 1])
+    panels = [
+        _bars('touches, share of grasps', [*FINGERS, 'palm'], touching),
+        _bars('grip', kinds, [np.mean([grasp.grip == name for grasp in grasps]) for name in GRIPS]),
+        _bars('object', families, [np.mean([grasp.object.family == name for grasp in grasps]) for name in families]),
+        _histogram('penetration, mm', [1e3 * grasp.penetration for grasp in held], (0, 5)),
+        _histogram('touching vertices, % of the hand', 100 * contact.mean(1), (0, 40)),
+        _histogram(
+            'thumb tip to index tip, mm',
+            [1e3 * np.linalg.norm(grasp.keypoints[4] - grasp.keypoints[8]) for grasp in held],
+            (0, 150),
+        ),
+        _histogram(
+            f'withdrawn, mm ({len(before)} of {len(grasps)})',
+            [1e3 * grasp.pregrasp for grasp in before],
+            (0, 1e3 * FARTHEST),
+        ),
+        _histogram("object's longest side, mm", [1e3 * grasp.object.extents.max() for grasp in grasps], (0, 320)),
+        _bars(
+            'variance of the joint angles by component', [str(k + 1) for k in range(len(variance[:10]))], variance[:10]
+        ),
+        _scatter('first two components of the joint angles', components[0][:, :2] * components[1][:2]),
+        _scatter("where the palm faces, in the object's frame (x, z)", around[:, [0, 2]]),
+        _contact_map('how often each place touches', model, contact.mean(0)),
+    ]
+    half = len(panels) // 2
+    figures = np.vstack([np.hstack(panels[:half]), np.hstack(panels[half:])])
+    return cv2.resize(
+        figures,
+        (_COLUMNS * _TILE, figures.shape[0] * _COLUMNS * _TILE // figures.shape[1]),
+        interpolation=cv2.INTER_AREA,
+    )
+
+
+def _tile(grasp: Grasp, model: HandModel) -> np.ndarray:
+    placed = grasp.object.vertices @ grasp.object_pose[:3, :3].T + grasp.object_pose[:3, 3]
+    meshes = [(grasp.vertices, model.faces, _SKIN), (placed, grasp.object.faces, _THING)]
+    own = Rotation.from_rotvec(grasp.pose[:3]).inv()
+    front = _render(meshes, Rotation.from_euler('xyz', [180, 25, 0], degrees=True) * own, _TILE)
+    thumb = _render(meshes, Rotation.from_euler('xy', [180, 100], degrees=True) * own, _TILE)
+    label = f'{grasp.grip} {grasp.object.family}'
+    label += f' -{1e3 * grasp.pregrasp:.0f} mm' if grasp.pregrasp else f' {1e3 * grasp.penetration:.1f} mm'
+    tile = np.vstack([front, thumb])
+    _write(tile, label, (4, 13), 0.4)
+    return tile
+
+
+def _render(
+    meshes: list[tuple[np.ndarray, np.ndarray, tuple[int, int, int]]],
+    view: Rotation,
+    size: int,
+    shades: np.ndarray | None = None,
+) -> np.ndarray:
+    """A square picture of meshes (vertices, faces, colour) from far away; `shades` (V, 3) colours vertices instead."""
+    points = np.concatenate([view.apply(vertices) for vertices, _, _ in meshes])
+    counts = np.cumsum([0] + [len(vertices) for vertices, _, _ in meshes])
+    faces = np.concatenate([faces + start for (_, faces, _), start in zip(meshes, counts, strict=False)])
+    colours = np.concatenate([np.tile(np.array(colour, float), (len(vertices), 1)) for vertices, _, colour in meshes])
+    colours = colours if shades is None else shades
+    middle, distance = (points.min(0) + points.max(0)) / 2, 3.0
+    focal = 0.9 * size * distance / np.ptp(points[:, :2], axis=0).max()
+    camera = Pinhole(size, size, focal, focal, (size - 1) / 2, (size - 1) / 2)
+    placed = points - middle + [0, 0, distance]
+    hits = Raycaster(placed, faces).look(camera)
+    seen = hits.triangles >= 0
+    corners = faces[hits.triangles[seen]]
+    # Normals and colours of the vertices, spread over the triangles.
+    rows, columns = np.nonzero(seen)
+    where = camera.unproject(np.stack([columns, rows], 1), hits.depth[seen])
+    shares = trimesh.triangles.points_to_barycentric(placed[corners], where)[..., None]
+    normals = (trimesh.Trimesh(placed, faces, process=False).vertex_normals[corners] * shares).sum(1)
+    light = np.array([-0.45, -0.55, -0.7])
+    brightness = 0.35 + 0.65 * np.clip(normals @ light / np.linalg.norm(normals, axis=1), 0, 1)
+    picture = np.full((size, size, 3), 255, np.uint8)
+    picture[seen] = np.clip((colours[corners] * shares).sum(1) * brightness[:, None], 0, 255)
+    return picture
+
+
+def _contact_map(title: str, model: HandModel, share: np.ndarray) -> np.ndarray:
+    """The flat hand from the palm and from the thumb's side, red where grasps touch most often."""
+    strength = (share / max(share.max(), 1e-6))[:, None]
+    shades = (1 - strength) * np.array([220, 220, 220]) + strength * np.array([20, 20, 220])
+    hand = [(model.template, model.faces, _SKIN)]
+    views = [
+        _render(hand, Rotation.from_euler('xy', [180, turn], degrees=True), _PANEL[1] - 30, shades) for turn in (0, 75)
+    ]
+    panel = _panel(f'{title} (red: {100 * share.max():.0f} %)')
+    for number, view in enumerate(views):
+        left = 2 + number * (_PANEL[0] - view.shape[1] - 4)
+        region = panel[28 : 28 + view.shape[0], left : left + view.shape[1]]
+        np.minimum(region, view, out=region)
+    return panel
+
+
+def _bars(title: str, labels: list[str], shares: list[float] | np.ndarray) -> np.ndarray:
+    panel = _panel(title)
+    pitch = (_PANEL[1] - 36) / len(labels)
+    for row, (label, share) in enumerate(zip(labels, shares, strict=True)):
+        top = int(32 + row * pitch)
+        _write(panel, label, (8, top + int(0.65 * pitch)), 0.4)
+        right = 130 + int(210 * share / max(max(shares), 1e-9))
+        cv2.rectangle(panel, (130, top), (right, top + int(0.75 * pitch)), _THING, -1)
+        _write(panel, f'{100 * share:.0f} %', (right + 4, top + int(0.65 * pitch)), 0.4)
+    return panel
+
+
+def _histogram(title: str, values: list[float] | np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    values = np.asarray(values, float)
+    panel = _panel(title)
+    counts, edges = np.histogram(np.clip(values, *limits), bins=25, range=limits)
+    for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
+        left, right = (20 + int((_PANEL[0] - 40) * (edge - limits[0]) / np.ptp(limits)) for edge in (low, high))
+        height = int((_PANEL[1] - 70) * count / max(counts.max(), 1))
+        cv2.rectangle(panel, (left, _PANEL[1] - 25 - height), (right - 1, _PANEL[1] - 25), _THING, -1)
+    for share in (0, 0.5, 1):
+        mark = f'{limits[0] + share * (limits[1] - limits[0]):g}'
+        _write(panel, mark, (20 + int((_PANEL[0] - 55) * share), _PANEL[1] - 8), 0.4)
+    if len(values):
+        _write(panel, f'median {np.median(values):.3g}, largest {values.max():.3g}', (_PANEL[0] - 210, 40), 0.4)
+    return panel
+
+
+def _scatter(title: str, points: np.ndarray) -> np.ndarray:
+    panel = _panel(title)
+    scale = (_PANEL[1] / 2 - 20) / max(np.abs(points).max(), 1e-9)
+    for x, y in points:
+        place = (int(_PANEL[0] / 2 + scale * x), int(_PANEL[1] / 2 + 10 - scale * y))
+        cv2.circle(panel, place, 2, _THING, -1, cv2.LINE_AA)
+    return panel
+
+
+def _panel(title: str) -> np.ndarray:
+    panel = np.full((_PANEL[1], _PANEL[0], 3), _PAPER, np.uint8)
+    cv2.rectangle(panel, (0, 0), (_PANEL[0] - 1, _PANEL[1] - 1), (210, 210, 210), 1)
+    _write(panel, title, (8, 18), 0.45)
+    return panel
+
+
+def _write(picture: np.ndarray, text: str, place: tuple[int, int], size: float) -> None:
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, _INK, 1, cv2.LINE_AA)
+
+
+if __name__ == '__main__':
+    main(tyro.cli(GraspPreviewConfig))

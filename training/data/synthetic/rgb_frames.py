@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole synthetic RGB frames, small: what the RGB detector learns from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hoi_ros.camera.view_crop import outline
+from hoi_ros.hand.model import HandModel
+from training.data.synthetic.grasps import GraspGenerator
+from training.data.synthetic.rgb_scenes import RgbConfig
+from training.data.synthetic.rgb_scenes import RgbFrame
+from training.data.synthetic.rgb_scenes import RgbScenes
+
+RGB_FRAME_WIDTH, RGB_FRAME_HEIGHT = 320, 240
+RGB_FRAME_SCENES = RgbConfig(
+    width=RGB_FRAME_WIDTH,
+    height=RGB_FRAME_HEIGHT,
+    hands=(0.15, 0.6, 0.25),
+    free=0.35,
+    farthest=1.1,
+    visible=0.4,
+    samples=2,
+)
+RGB_FRAME_DTYPE = np.dtype(
+    [
+        ('image', np.uint8, (RGB_FRAME_HEIGHT, RGB_FRAME_WIDTH, 3)),
+        ('count', np.uint8),
+        ('square', np.float32, (2, 3)),  # centre x, y and side of the square around a hand's keypoints, pixels
+        ('right', np.bool_, 2),
+        ('visible', np.float32, 2),  # share of the hand that is inside the image and unhidden
+        ('holds', np.bool_, 2),
+        ('held', np.float32, (2, 4)),
+    ]
+)  # left, top, right, bottom of what it holds, pixels
+
+_APART = 50_000
+"""Added to the seed: other scenes than those of the crops of the same seed."""
+
+
+class RgbFrames:
+    """Streams records of whole frames; the same index gives the same record on every machine.
+
+    Args:
+        seed, split: of the scenes.
+        model: the right hand.
+    """
+
+    dtype = RGB_FRAME_DTYPE
+
+    def __init__(self, seed: int = 0, split: str = 'train', model: HandModel | None = None) -> None:
+        model = model or HandModel.load()
+        seed += _APART
+        self._scenes = RgbScenes(GraspGenerator(model, seed, split), seed, split, RGB_FRAME_SCENES, model)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return record_of(self._scenes.frame(index))
+
+
+def record_of(frame: RgbFrame) -> np.ndarray:
+    """The record of a frame of at most two hands."""
+    record = np.zeros((), RGB_FRAME_DTYPE)
+    record['image'], record['count'] = frame.image, len(frame.hands)
+    for number, (hand, visible) in enumerate(zip(frame.hands, frame.visible)):
+        centre, side = outline(hand.camera.project(hand.keypoints), None)
+        record['square'][number] = *centre, side
+        record['right'][number], record['visible'][number] = hand.side == 'right', visible
+        if hand.held is not None:
+            pixels = hand.camera.project(hand.held.placed)
+            record['holds'][number] = True
+            record['held'][number] = *pixels.min(0), *pixels.max(0)
+    return record

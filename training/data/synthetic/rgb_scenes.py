@@ -1,0 +1,503 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RGB and depth of hands and what they hold, ray-cast: lamps with shadows, skin, sleeves, rooms, cameras.
+
+Everything follows from (seed, split, index): the same three numbers make the same image on every machine, and the
+splits never share a random stream. The people and the rooms are those of the depth scenes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+from typing import Protocol
+
+import cv2
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.model import mirror_pose
+from hoi_ros.simulation.sensor import SensorModel
+from training.data.hand_object import HandObjectSample
+from training.data.hand_object import ObjectLabel
+from training.data.synthetic.appearance import Lighting
+from training.data.synthetic.appearance import RgbSensor
+from training.data.synthetic.appearance import sample_paint
+from training.data.synthetic.poses import gesture_angles
+from training.data.synthetic.poses import GESTURES
+from training.data.synthetic.poses import sample_angles
+from training.data.synthetic.rgb_render import Rays
+from training.data.synthetic.rgb_render import RgbScene
+from training.data.synthetic.rgb_render import Surfaces
+from training.data.synthetic.scenes import forearm
+from training.data.synthetic.scenes import SceneConfig
+from training.data.synthetic.scenes import SceneGenerator
+from training.data.synthetic.scenes import SceneHand
+from training.data.synthetic.scenes import SPLITS
+from training.data.synthetic.scenes import THING
+from training.data.synthetic.scenes import tube
+from training.data.synthetic.scenes import unit
+from training.data.synthetic.scenes import View
+from training.data.synthetic.skin import HandMarks
+from training.data.synthetic.skin import Skin
+
+HELD = -4
+"""Owner of what the first hand holds; HELD − 1 of what the second one holds. The others are those of the scenes."""
+
+
+class Shape(Protocol):
+    """A closed mesh: vertices (M, 3) metres in its own frame, faces (F, 3)."""
+
+    family: str
+    vertices: np.ndarray
+    faces: np.ndarray
+
+
+class Grasp(Protocol):
+    """A right hand at or near an object, in any frame, metres."""
+
+    pose: np.ndarray
+    shape: np.ndarray
+    translation: np.ndarray
+    keypoints: np.ndarray
+    vertices: np.ndarray
+    object: Shape
+    object_pose: np.ndarray
+    contact: np.ndarray
+
+
+class Grasps(Protocol):
+    """A stream of grasps: index → grasp."""
+
+    def __getitem__(self, index: int) -> Grasp: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class RgbConfig:
+    """What the images show."""
+
+    window: int | None = None
+    """Side of a square window around the hand, pixels; None for the whole frame."""
+    width: int = 640
+    height: int = 480
+    """Of the whole frame."""
+    hands: tuple[float, float, float] = (0.05, 0.75, 0.2)
+    """Probability of 0, 1 and 2 hands in a whole frame; a window is around one hand."""
+    free: float = 0.25
+    """Share of the hands that hold nothing."""
+    left: float = 0.5
+    """Share of the left hands."""
+    nearest: float = 0.3
+    farthest: float = 0.9
+    """Depth of the hands' centres, metres."""
+    field_of_view: tuple[float, float] = (45.0, 80.0)
+    """Horizontal, degrees."""
+    visible: float = 0.5
+    """The least share of a hand's outline that the whole frame shows."""
+    margin: tuple[float, float] = (1.25, 1.7)
+    """Side of a window as a multiple of the square that holds the hand."""
+    samples: int = 4
+    """Rays through each pixel at an edge."""
+
+
+class PlacedHand(NamedTuple):
+    """A hand before the camera with what it holds, and which of its vertices touch that."""
+
+    hand: SceneHand
+    held: ObjectLabel | None
+    contact: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class RgbFrame:
+    """An image with all that is known of it."""
+
+    image: np.ndarray
+    """(H, W, 3) uint8 RGB."""
+    depth: np.ndarray
+    """(H, W) float32 metres, 0 invalid, as a depth camera delivers it."""
+    view: View
+    """The same without a camera's faults: depth, and who owns each pixel: the hand's number, HELD − the hand's
+    number, or one of the scenes' owners."""
+    hands: tuple[HandObjectSample, ...]
+    """One for each hand; they share the image and the depth."""
+    visible: tuple[float, ...]
+    """Share of each hand's outline that lies inside the camera's whole image with nothing before it."""
+
+
+class RgbScenes:
+    """Makes image after image.
+
+    Args:
+        grasps: where hands with objects come from; without it every hand is free.
+        seed: of the whole set.
+        split: 'train', 'validation' or 'test'; 'held_out' differs from 'test' in its grasps only.
+        config: what the images show.
+        model: the right hand, the one of the grasps.
+        length: of the stream, which has no end of its own.
+    """
+
+    def __init__(
+        self,
+        grasps: Grasps | None = None,
+        seed: int = 0,
+        split: str = 'train',
+        config: RgbConfig | None = None,
+        model: HandModel | None = None,
+        length: int = 1_000_000,
+    ) -> None:
+        self._grasps, self._length = grasps, length
+        self._config = config or RgbConfig()
+        self._right = model or HandModel.load()
+        self._left = self._right.mirrored()
+        self._marks = HandMarks(self._right)
+        self._name = f'{split}/{seed}'
+        self._seed = seed, SPLITS['test' if split == 'held_out' else split]
+        self._rooms = SceneGenerator(
+            self._right,
+            SceneConfig(nearest=self._config.nearest, farthest=self._config.farthest, held=0, wall=0.8, clutter=1.5),
+        )
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> HandObjectSample:
+        """The sample of the first hand; an image without a hand has no keypoints.
+
+        Raises:
+            IndexError: the index is not within the stream.
+        """
+        if not 0 <= index < self._length:
+            raise IndexError(f'index {index} is outside of a stream of {self._length} images')
+        frame = self.frame(index)
+        if frame.hands:
+            return frame.hands[0]
+        return HandObjectSample(
+            f'{self._name}/{index}', frame.image, frame.view.camera, 'right', None, depth=frame.depth
+        )
+
+    def frame(self, index: int) -> RgbFrame:
+        """The image with all of its hands."""
+        for attempt in range(_ATTEMPTS):
+            rng = np.random.default_rng([*self._seed, index, attempt])
+            made = self._scene(index * _ATTEMPTS + attempt, rng)
+            if made is not None:
+                show = self._whole if self._config.window is None else self._window
+                return show(f'{self._name}/{index}', *made, rng)
+        raise RuntimeError(f'image {index}: none of {_ATTEMPTS} scenes shows its hands; RgbConfig asks for too much')
+
+    def _scene(self, stream: int, rng: np.random.Generator) -> tuple[RgbScene, list[PlacedHand]] | None:
+        """A scene with its hands; None where one of them is hidden."""
+        config = self._config
+        focal = config.width / 2 / np.tan(np.radians(rng.uniform(*config.field_of_view)) / 2)
+        camera = Pinhole(
+            config.width,
+            config.height,
+            focal,
+            focal,
+            (config.width - 1) / 2 + rng.normal(0, 6),
+            (config.height - 1) / 2 + rng.normal(0, 6),
+        )
+        up = Rotation.from_euler('xz', [rng.uniform(-60, 35), rng.normal(0, 10)], degrees=True).apply([0, -1, 0])
+        count = 1 if config.window else int(rng.choice(3, p=config.hands))
+        placed: list[PlacedHand] = []
+        for number in range(count):
+            hand = self._place(2 * stream + number, camera, up, placed, rng)
+            if hand is None:
+                return None
+            placed.append(hand)
+        surfaces = Surfaces(up, rng)
+        clothed = [(Skin.sample(rng), sample_paint('cloth', rng)) for _ in range(2)]
+        same = rng.random() < 0.7
+        for number, one in enumerate(placed):
+            surfaces.skin, surfaces.cloth = clothed[0 if same else number]
+            self._dress(surfaces, one, number, up, rng)
+        # The room keeps clear of what is held as well.
+        hands = [dataclasses.replace(one.hand, vertices=_points(one)) for one in placed]
+        self._rooms.add_room(surfaces, hands, camera, up, rng)
+        scene = RgbScene(camera, tuple(one.hand for one in placed), surfaces, Lighting.sample(up, rng))
+        return None if min(scene.visible, default=1) < config.visible else (scene, placed)
+
+    def _place(
+        self, index: int, camera: Pinhole, up: np.ndarray, others: list[PlacedHand], rng: np.random.Generator
+    ) -> PlacedHand | None:
+        """Puts a hand where the camera sees it; None where no place was found."""
+        config = self._config
+        side = 'left' if rng.random() < config.left else 'right'
+        if others and rng.random() < 0.85:
+            side = 'left' if others[0].hand.side == 'right' else 'right'
+        if self._grasps is None or rng.random() < config.free:
+            grasp = self._free_hand(rng)
+        else:
+            grasp = _posed(self._grasps[index])
+        if side == 'left':
+            grasp = grasp.mirrored()
+        own = Rotation.from_rotvec(grasp.pose[:3])
+        for _ in range(40):
+            depth = np.exp(rng.uniform(np.log(config.nearest), np.log(config.farthest)))
+            if others:
+                depth = np.clip(others[0].hand.centre[2] + rng.normal(0, 0.08), config.nearest, config.farthest)
+            pixel = (0.06 + 0.88 * rng.beta(2, 2, 2)) * [camera.width, camera.height]
+            centre = camera.unproject(pixel, depth)
+            turn = Rotation.random(random_state=rng)
+            arm = turn.apply([0, -1, 0])
+            if arm @ -unit(centre) > 0.6 or np.linalg.norm(centre + 0.33 * arm) < 0.2:
+                continue  # the arm would hide the hand
+            if rng.random() > (0.15 + 0.85 * (0.5 - 0.5 * arm @ up)) * (0.5 if arm @ unit(centre) > 0.7 else 1):
+                continue  # arms mostly lead downwards, and few point at the camera
+            placed = grasp.moved(turn * own.inv(), centre, side)
+            points = _points(placed)
+            if points[:, 2].min() < 0.14:
+                continue
+            if any(cKDTree(_points(other)).query(points)[0].min() < 0.015 for other in others):
+                continue
+            if placed.held is None or _seen_past(placed.hand.vertices, placed.held) > config.visible:
+                return placed
+        return None
+
+    def _free_hand(self, rng: np.random.Generator) -> _Posed:
+        model = self._right
+        if rng.random() < 0.4:
+            names = list(GESTURES)
+            angles = gesture_angles(model, names[rng.integers(len(names))])
+        else:
+            angles = sample_angles(model, rng)
+        pose = model.pose_of(angles).astype(np.float32)
+        shape = np.clip(rng.standard_normal(10), -2.5, 2.5).astype(np.float32)
+        translation = np.zeros(3, np.float32)
+        geometry = model.forward(pose, shape, translation)
+        return _Posed(pose, shape, translation, geometry.keypoints, geometry.vertices, None, None)
+
+    def _dress(
+        self, surfaces: Surfaces, placed: PlacedHand, number: int, up: np.ndarray, rng: np.random.Generator
+    ) -> None:
+        """Adds a hand, its arm, sleeve and person, and what it holds."""
+        hand, left = placed.hand, placed.hand.side == 'left'
+        model = self._left if left else self._right
+        marks = self._marks.mirrored() if left else self._marks
+        surfaces.put(hand.vertices, model.faces, number, surfaces.skin.of_hand(marks), model.template)
+        if placed.held is not None:
+            extent = np.ptp(placed.held.vertices, axis=0)
+            longest_last = np.roll(np.eye(3), 2 - int(extent.argmax()), 0)
+            surfaces.put(
+                placed.held.placed,
+                placed.held.faces,
+                HELD - number,
+                sample_paint('thing', rng, longest_last, float(extent.max())),
+                placed.held.vertices,
+            )
+        down, scale = self._rooms.arm_of(hand, rng)
+        across, along, _ = Rotation.from_rotvec(hand.pose[:3]).as_matrix().T
+        arm, _ = forearm(hand.keypoints[0], along, down, across, scale * rng.uniform(0.97, 1.12), 0.24, 1.0, rng)
+        rings = arm[:-2].reshape(-1, 16, 3)
+        # The arm comes out of the hand before the hand's mesh ends.
+        rings = rings + (rings - rings.mean(1, keepdims=True)) * _SWELL[: len(rings), None, None]
+        meshes = len(surfaces.materials)
+        if rng.random() < 0.5:
+            self._rooms.add_person(surfaces, hand, rings[-1].mean(0), up, rng)
+        if len(surfaces.materials) == meshes:
+            rings = _with_upper_arm(rings, rng)
+        covers = [(surfaces.skin, 0.0, np.inf, 0.0)]
+        if rng.random() < 0.55:
+            start = rng.choice([rng.uniform(0.0, 0.04), rng.uniform(0.03, 0.2)])
+            covers.append((surfaces.cloth, start, np.inf, rng.uniform(0.003, 0.014)))
+        elif rng.random() < 0.2:  # a watch or a bracelet
+            start = rng.uniform(0.02, 0.05)
+            covers.append((sample_paint('thing', rng), start, start + rng.uniform(0.01, 0.03), 0.003))
+        for material, start, end, loose in covers:
+            vertices, faces = _around(rings, start, end, loose, rng)
+            surfaces.put(vertices, faces, THING, material, vertices)
+
+    def _whole(self, name: str, scene: RgbScene, placed: list[PlacedHand], rng: np.random.Generator) -> RgbFrame:
+        light, view = scene.look(scene.camera, self._config.samples, rng)
+        image = RgbSensor.sample(scene.lighting.white(), rng).develop(light, scene.camera, rng)
+        depth = SensorModel.sample(rng).observe(view.without_dark_places(rng), scene.camera.fx, rng)
+        return _frame(name, image, depth, view, scene, placed)
+
+    def _window(self, name: str, scene: RgbScene, placed: list[PlacedHand], rng: np.random.Generator) -> RgbFrame:
+        """Renders the pixels that the camera has of the window, or fewer, then resamples: no sharper than real."""
+        size = self._config.window
+        left, top, side = self._outline(scene.camera, placed[0], rng)
+        density = rng.uniform(1, 2)  # of the camera's pixels, 640 to 1280 in a row
+        count = int(np.clip(np.round(side * density), 48, size))
+        window = scene.camera.window(left, top, side, side, count, count)
+        light, view = scene.look(window, self._config.samples, rng)
+        outside = ~_within(window, scene.camera)
+        image = RgbSensor.sample(scene.lighting.white(), rng).develop(
+            light, window, rng, max(1.0, side * density / size)
+        )
+        image[outside] = 0
+        depth = np.where(outside, 0, view.without_dark_places(rng))
+        depth = SensorModel.sample(rng).observe(depth, window.fx, rng, side / count)
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+        nearest = ((np.arange(size) + 0.5) * count / size).astype(int)
+        depth, true, owners, normals = (
+            values[nearest][:, nearest] for values in (depth, view.depth, view.owners, view.normals)
+        )
+        view = View(scene.camera.window(left, top, side, side, size, size), true, owners, normals)
+        return _frame(name, image, depth, view, scene, placed)
+
+    def _outline(self, camera: Pinhole, placed: PlacedHand, rng: np.random.Generator) -> tuple[float, float, float]:
+        """Left, top and side of a window: about the hand, moved and widened towards what it holds."""
+        pixels = camera.project(placed.hand.keypoints)
+        low, high = pixels.min(0), pixels.max(0)
+        side, middle = float((high - low).max()), (low + high) / 2
+        if placed.held is not None:
+            around = camera.project(placed.held.placed)
+            low, high = np.minimum(low, around.min(0)), np.maximum(high, around.max(0))
+            both = min(float((high - low).max()), 1.6 * side)
+            middle = middle + np.clip((low + high) / 2 - middle, -(both - side) / 2, (both - side) / 2)
+            side = both
+        side *= rng.uniform(*self._config.margin)
+        left, top = middle - side / 2 + rng.normal(0, 0.04, 2) * side
+        return left, top, side
+
+
+_ATTEMPTS = 40
+_SWELL = np.array([0.05, 0.09, 0.04, 0, 0, 0, 0])  # of a forearm's rings, shares of their radius
+
+
+class _Posed(NamedTuple):
+    """A hand and what it holds in any frame."""
+
+    pose: np.ndarray
+    shape: np.ndarray
+    translation: np.ndarray
+    keypoints: np.ndarray
+    vertices: np.ndarray
+    held: ObjectLabel | None
+    contact: np.ndarray | None
+
+    def moved(self, turn: Rotation, centre: np.ndarray, side: str) -> PlacedHand:
+        """Turned, and put where its keypoints' mean is `centre`."""
+        matrix = turn.as_matrix()
+        shift = centre - matrix @ self.keypoints.mean(0)
+        pose = self.pose.astype(np.float32).copy()
+        pose[:3] = (turn * Rotation.from_rotvec(self.pose[:3])).as_rotvec()
+        # The wrist at rest stays where it is under the pose; the turn moves it with everything else.
+        rest = self.keypoints[0] - self.translation
+        translation = (matrix @ self.keypoints[0] + shift - rest).astype(np.float32)
+        keypoints, vertices = (
+            (points @ matrix.T + shift).astype(np.float32) for points in (self.keypoints, self.vertices)
+        )
+        held = self.held
+        if held is not None:
+            place = np.eye(4)
+            place[:3, :3], place[:3, 3] = matrix, shift
+            held = dataclasses.replace(held, pose=place @ held.pose)
+        return PlacedHand(SceneHand(side, pose, self.shape, translation, keypoints, vertices), held, self.contact)
+
+    def mirrored(self) -> _Posed:
+        """The mirror image, x → −x."""
+        flip = np.array([-1, 1, 1], np.float32)
+        held = self.held
+        if held is not None:
+            signs = np.append(flip, 1)
+            held = ObjectLabel(
+                held.name,
+                held.vertices * flip,
+                np.ascontiguousarray(held.faces[:, ::-1]),
+                signs[:, None] * held.pose * signs,
+            )
+        return _Posed(
+            mirror_pose(self.pose),
+            self.shape,
+            self.translation * flip,
+            self.keypoints * flip,
+            self.vertices * flip,
+            held,
+            self.contact,
+        )
+
+
+def _posed(grasp: Grasp) -> _Posed:
+    shape = grasp.object
+    return _Posed(
+        grasp.pose,
+        grasp.shape,
+        grasp.translation,
+        grasp.keypoints,
+        grasp.vertices,
+        ObjectLabel(shape.family, shape.vertices, shape.faces, grasp.object_pose),
+        grasp.contact,
+    )
+
+
+def _points(placed: PlacedHand) -> np.ndarray:
+    """(N, 3) vertices of a hand and of what it holds."""
+    return np.concatenate([placed.hand.vertices, placed.held.placed]) if placed.held else placed.hand.vertices
+
+
+def _frame(
+    name: str, image: np.ndarray, depth: np.ndarray, view: View, scene: RgbScene, placed: list[PlacedHand]
+) -> RgbFrame:
+    samples = tuple(
+        HandObjectSample(
+            name,
+            image,
+            view.camera,
+            one.hand.side,
+            one.hand.keypoints,
+            one.hand.pose,
+            one.hand.shape,
+            one.hand.vertices,
+            one.held,
+            one.contact,
+            depth,
+        )
+        for one in placed
+    )
+    return RgbFrame(image, depth, view, samples, scene.visible)
+
+
+def _within(window: Pinhole, camera: Pinhole) -> np.ndarray:
+    """(H, W) which pixels of a window lie within its camera's image."""
+    columns = (np.arange(window.width) - window.cx) * (camera.fx / window.fx) + camera.cx
+    rows = (np.arange(window.height) - window.cy) * (camera.fy / window.fy) + camera.cy
+    return ((rows > -0.5) & (rows < camera.height - 0.5))[:, None] & (
+        (columns > -0.5) & (columns < camera.width - 0.5)
+    )[None]
+
+
+def _seen_past(points: np.ndarray, held: ObjectLabel) -> float:
+    """Share of points (N, 3) that the camera sees past an object."""
+    rays = Rays(held.placed, held.faces)
+    return 1 - float(rays.blocked(np.zeros_like(points), points, 0, 0.999).mean())
+
+
+def _with_upper_arm(rings: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The rings (N, 16, 3) of a forearm and of an upper arm that goes on from it, away from the camera."""
+    centres = rings.mean(1)
+    ahead = unit(centres[-1] - centres[-2])
+    onwards = unit(ahead + rng.uniform(0, 1) * unit(centres[-1]) + rng.normal(0, 0.3, 3))
+    share = np.linspace(0.25, 1, 5)[:, None]
+    directions = ahead * (1 - share) + onwards * share
+    further = centres[-1] + np.cumsum(0.12 * directions, 0)
+    first, second = rings[-1, 0] - centres[-1], rings[-1, 4] - centres[-1]
+    turn = np.arange(16) * np.pi / 8
+    section = 1.1 * (np.cos(turn)[:, None] * first + np.sin(turn)[:, None] * second)
+    return np.concatenate([rings, further[:, None] + section])
+
+
+def _around(
+    rings: np.ndarray, start: float, end: float, loose: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A tube `loose` metres around an arm's rings (N, 16, 3), from `start` to `end` metres beyond the wrist."""
+    centres = rings.mean(1)
+    way = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(centres, axis=0), axis=1))])
+    places = np.linspace(start, min(end, way[-1]), 2 + int((min(end, way[-1]) - start) / 0.012))
+    gap = loose * np.exp(rng.normal(0, 0.25, len(places)))
+    if loose:
+        # A hem: the cloth starts under its own edge, so that the rim has a thickness.
+        places, gap = np.append(start + 0.004, places), np.append(0.0, gap)
+
+    def along(values: np.ndarray) -> np.ndarray:
+        return np.stack([np.interp(places, way, values[:, axis]) for axis in range(3)], 1)
+
+    def widened(values: np.ndarray) -> np.ndarray:
+        axes = along(values)
+        return axes * (1 + gap / np.linalg.norm(axes, axis=1))[:, None]
+
+    return tube(along(centres), widened(rings[:, 0] - centres), widened(rings[:, 4] - centres))
