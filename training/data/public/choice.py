@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which data set a training or an evaluation of `reconstruction` reads."""
+"""The choice of a data set in a training or an evaluation of `reconstruction`."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class DataChoice:
     root: Path | None = None
     """Folder of a public data set."""
     objects: Path | None = None
-    """Folder of its objects' meshes, where it keeps them apart: ShapeNet for ObMan, the YCB models for HO-3D."""
+    """Folder of the object meshes that come separately: ShapeNet for ObMan, the YCB models for HO-3D."""
     version: Literal['v2', 'v3'] = 'v3'
-    """Of HO-3D."""
+    """Version of HO-3D."""
     setup: Literal['s0', 's1', 's2', 's3'] = 's0'
-    """Of DexYCB: what the test split has that the training split lacks."""
+    """Setup of DexYCB: what only the test split contains."""
     hand: Path | None = None
     """Hand model (.npz); the project's own by default, a converted MANO (python -m training.hand.mano) for the
     vertices of the public data sets."""
 
     def public(self, split: Literal['train', 'test']) -> tuple[HandObjectSamples, int]:
-        """An official split of the public data set, and how often it shows each hand.
+        """An official split of the public data set, and the number of images per hand.
 
         Raises:
             SystemExit: no folder is given.
-            DatasetError: it does not hold the data set.
+            DatasetError: the folder does not hold the data set.
         """
         if self.root is None:
             raise SystemExit(f'--data {self.data} needs --root, the folder of the data set')
