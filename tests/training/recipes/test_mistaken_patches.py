@@ -22,14 +22,14 @@ def test_the_same_index_gives_the_same_patch(stream: MistakenPatches) -> None:
     assert stream[2].tobytes() != stream[3].tobytes() != MistakenPatches(seed=5, split='validation')[3].tobytes()
 
 
-def test_something_is_there_and_it_is_no_hand(stream: MistakenPatches) -> None:
+def test_patches_show_surfaces_but_no_hand(stream: MistakenPatches) -> None:
     records = np.stack([stream[index] for index in range(12)])
     assert not records['hand'].any() and not records['keypoints'].any()
     seen = [(augment(record, CropAugmentation(), None)[0] < 1).mean() for record in records]
     assert np.median(seen) > 0.05
 
 
-def test_what_lies_at_a_hand_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proposal_at_a_hand_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     stream, shown = MistakenPatches(seed=4, split='validation'), []
     original = mistaken_patches.small_frame
     monkeypatch.setattr(mistaken_patches, 'small_frame', lambda scene, rng: shown.append(scene) or original(scene, rng))
