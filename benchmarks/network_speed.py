@@ -18,9 +18,9 @@ from hoi_ros.engines import Card
 from hoi_ros.engines import load_engine
 from hoi_ros.resources import models_dir
 from training.export.onnx_export import export_onnx
-from training.networks.reconstruction import COMPACT
+from training.networks.reconstruction_config import COMPACT
 from training.networks.reconstruction import FinalReconstruction
-from training.networks.reconstruction import PAPER
+from training.networks.reconstruction_config import PAPER
 from training.networks.reconstruction import ReconstructionNet
 
 NETWORKS = ('depth_pose', 'hand_finder', 'reconstruction')

@@ -8,13 +8,13 @@ from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
 from hoi_ros.resources import models_dir
 from training.export.onnx_export import export_onnx
-from training.export.onnx_import import ImportedWeightsError
-from training.export.onnx_import import load_weights
 from training.networks.depth_pose import VotingPoseNet
 from training.networks.hand_finder import HandFinderNet
 from training.networks.reconstruction import FinalReconstruction
-from training.networks.reconstruction import ReconstructionConfig
 from training.networks.reconstruction import ReconstructionNet
+from training.networks.reconstruction_config import ReconstructionConfig
+from training.networks.weights import ImportedWeightsError
+from training.networks.weights import load_weights
 
 
 @pytest.fixture(scope='module')
@@ -52,7 +52,7 @@ def test_the_models_that_ship_can_be_trained_on(crops) -> None:
 
 def test_another_network_is_refused(crops) -> None:
     folder = models_dir() / 'hand_finder'
-    with pytest.raises(ImportedWeightsError, match='is no layer of VotingPoseNet'):
+    with pytest.raises(ImportedWeightsError, match='is not a layer of VotingPoseNet'):
         load_weights(VotingPoseNet(), folder, crops)
     assert Card.load(folder).name == 'hand_finder'
 
