@@ -14,9 +14,9 @@ from hoi_ros.resources import models_dir
 from training.calibration import reconstruction as calibration
 from training.calibration.reconstruction import ReconstructionJointCalibration
 from training.calibration.reconstruction import ReconstructionScoreCalibration
+from training.data.synthetic.rgb_scenes import RgbFrame
 from training.evaluation import reconstruction_score
 from training.evaluation.reconstruction_score import ReconstructionScoreEvaluation
-from training.evaluation.reconstruction_stage import rendered
 
 
 @pytest.fixture
@@ -27,10 +27,12 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_fitted_score_calibration_is_used_by_the_evaluation(
-    models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    models: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    validation_images: list[RgbFrame],
 ) -> None:
-    frames = list(rendered('validation', 6, 1))
-    monkeypatch.setattr(reconstruction_score, 'rendered', lambda split, count, workers: frames)
+    monkeypatch.setattr(reconstruction_score, 'rendered', lambda split, count, workers: validation_images)
     config = ReconstructionScoreEvaluation(frames=6, models=models, split='validation', workers=1)
     shipped = Card.load(models / 'reconstruction').parameters['score_calibration']
     figures = reconstruction_score.evaluate(config)

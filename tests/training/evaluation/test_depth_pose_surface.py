@@ -82,7 +82,7 @@ def test_a_folder_of_images(recording, monkeypatch, capsys):
     assert 'right 0.90' in said and '4.png  no hand' in said
 
 
-def test_a_mesh_that_meets_nothing_is_not_left_out():
+def test_a_mesh_without_observed_points_counts_as_infinitely_far():
     wall = np.full((120, 160), 2, np.float32)
     (found,) = surface.hand_surfaces(Oracle(None, None), 'a.png', wall, CAMERA, 0.0)
     assert found == HandSurface('a.png', 'right', 0.9, math.inf, 0.0)
@@ -90,7 +90,7 @@ def test_a_mesh_that_meets_nothing_is_not_left_out():
     assert (figures['right'], figures['without_a_hand']) == (1, 1) and math.isinf(figures['residual_worst_mm'])
 
 
-def test_no_hand_at_all_has_no_figures():
+def test_figures_without_hands_are_nan():
     figures = summarise([], ['a.png'])
     assert (
         figures['without_a_hand'] == 1 and math.isnan(figures['residual_median_mm']) and math.isnan(figures['iou_mean'])

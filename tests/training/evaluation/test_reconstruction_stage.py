@@ -12,6 +12,8 @@ import pytest
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.resources import models_dir
+from training.data.synthetic.rgb_scenes import RgbFrame
+from training.evaluation import reconstruction_stage
 from training.evaluation.reconstruction_stage import evaluate
 from training.evaluation.reconstruction_stage import match
 from training.evaluation.reconstruction_stage import ReconstructionStageEvaluation
@@ -21,8 +23,11 @@ CAMERA = Pinhole(640, 480, 600.0, 600.0, 319.5, 239.5)
 
 
 @pytest.mark.slow
-def test_depth_places_the_hands(tmp_path: Path) -> None:
+def test_depth_places_the_hands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validation_images: list[RgbFrame]
+) -> None:
     out = tmp_path / 'figures.json'
+    monkeypatch.setattr(reconstruction_stage, 'rendered', lambda split, count, workers: validation_images[:count])
     figures = evaluate(
         ReconstructionStageEvaluation(frames=5, models=models_dir(), split='validation', workers=1, out=out)
     )

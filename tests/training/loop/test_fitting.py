@@ -178,6 +178,7 @@ def _logged(folder: Path, name: str) -> list[tuple[int, float]]:
     return [(event.step, event.value) for event in events.Scalars(name)]
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
     script = Path(__file__).with_name('two_processes.py')
     done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=200)

@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
     network.register_parameter('unused', torch.nn.Parameter(torch.zeros(2)))
     config = LoopConfig(
         folder / 'run',
-        minutes=0.1,
+        minutes=0.04,
         batch=8,
         accelerator='cpu',
         devices=2,

@@ -145,6 +145,7 @@ def test_the_hand_mesh_is_that_of_the_hand_model(
     np.testing.assert_allclose(estimate.keypoints.numpy(), posed.keypoints - root, atol=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('readout', ['mean', 'votes'])
 def test_the_exported_network_matches_pytorch(
     hand: HandModel, tmp_path: Path, readout: str, small: Networks, images: Images

@@ -59,6 +59,7 @@ def test_the_weights_of_another_network_raise(crops) -> None:
     assert Card.load(folder).name == 'hand_finder'
 
 
+@pytest.mark.slow
 def test_parameters_that_the_export_multiplied_out_keep_their_values(tmp_path) -> None:
     torch.manual_seed(2)
     config = ReconstructionConfig(

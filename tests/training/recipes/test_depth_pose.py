@@ -137,6 +137,7 @@ def test_the_voting_network_learns_a_batch(batch: tuple[Tensor, ...], tmp_path: 
     assert sums[-1] < 0.6 * sums[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('network', ['voting', 'lsps'])
 def test_a_training_saves_weights_progress_and_figures(
     records: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str
@@ -148,13 +149,13 @@ def test_a_training_saves_weights_progress_and_figures(
         refresh=False,
         vae_steps=30,
         mistakes=tmp_path / 'mistakes.pool',
-        mistakes_capacity=6,
+        mistakes_capacity=2,
         mistakes_share=0.2,
         loop=LoopConfig(
             tmp_path / 'run', steps=3, minutes=1e6, batch=6, accelerator='cpu', precision='32-true', every=2
         ),
     )
-    monkeypatch.setattr(depth_pose, 'Validation', functools.partial(depth_pose.Validation, count=8, mistakes=4))
+    monkeypatch.setattr(depth_pose, 'Validation', functools.partial(depth_pose.Validation, count=4, mistakes=1))
     depth_pose.train(recipe)
 
     kept = torch.load(tmp_path / 'run' / 'weights.pt', weights_only=True)

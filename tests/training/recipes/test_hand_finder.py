@@ -20,6 +20,7 @@ from training.data.synthetic.depth_frames import FRAME_WIDTH
 from training.evaluation.hand_finder import finder_figures
 from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
+from training.networks.hand_finder import FinderConfig
 from training.networks.hand_finder import HandFinderNet
 from training.recipes.hand_finder import Batches
 from training.recipes.hand_finder import finder_loss
@@ -99,8 +100,8 @@ def test_the_loss_is_lowest_at_the_targets() -> None:
 
 def test_the_network_learns_a_batch(tmp_path: Path) -> None:
     stream = DepthFrames(seed=5)
-    records = np.stack([stream[index] for index in range(4)])
-    batch = Batches(SimpleNamespace(records=records, ready=4), 4, 0)(0)
+    records = np.stack([stream[index] for index in range(2)])
+    batch = Batches(SimpleNamespace(records=records, ready=2), 2, 0)(0)
     sums: list[float] = []
 
     def recorded(forward: nn.Module, *tensors: Tensor) -> dict[str, Tensor]:
@@ -108,13 +109,15 @@ def test_the_network_learns_a_batch(tmp_path: Path) -> None:
         sums.append(sum(term.item() for term in terms.values()))
         return terms
 
-    config = LoopConfig(tmp_path, steps=12, minutes=1e6, batch=4, learning_rate=2e-3, accelerator='cpu', every=100)
+    config = LoopConfig(
+        tmp_path, steps=12, minutes=1e6, batch=2, learning_rate=4e-3, accelerator='cpu', precision='32-true', every=100
+    )
     torch.manual_seed(0)
-    network = HandFinderNet()
+    network = HandFinderNet(FinderConfig(widths=(8, 16, 24, 32), head=16))
     fit(network, config, lambda step: batch, recorded, lambda module: {})
     assert sums[-1] < 0.5 * sums[0]
     heat, place = network(batch[0])
-    assert heat.shape == (4, 1, 30, 40) and place.shape == (4, 3, 30, 40)
+    assert heat.shape == (2, 1, 30, 40) and place.shape == (2, 3, 30, 40)
     assert ((heat >= 0) & (heat <= 1)).all()
 
 

@@ -120,7 +120,7 @@ def test_the_network_overfits_four_images(hand: HandModel) -> None:
     losses = ReconstructionLosses(classes=3)
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
     first: dict[str, float] = {}
-    for _ in range(40):
+    for _ in range(25):
         terms = reconstruction_loss(network(shown), wanted, losses, SPHERE)
         first = first or {name: term.item() for name, term in terms.items()}
         optimizer.zero_grad()

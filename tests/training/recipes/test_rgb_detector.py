@@ -43,7 +43,7 @@ STILL = RgbFrameAugmentation(zoom=(1.0, 1.0), turn=0, cropped=0, brightness=0, c
 @pytest.fixture(scope='module')
 def records() -> np.ndarray:
     stream = RgbFrames(5, 'train')
-    return np.stack([stream[index] for index in range(10)])
+    return np.stack([stream[index] for index in range(8)])
 
 
 @pytest.fixture(scope='module')
