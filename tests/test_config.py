@@ -35,14 +35,10 @@ def node_class(name: str) -> type[ManagedNode]:
 
 def parameters(name: str, *arguments: str) -> dict[str, object]:
     """The parameters of a node that is started with these ROS arguments and left unconfigured."""
-    context = rclpy.Context()
-    rclpy.init(args=['--ros-args', *arguments, '-p', 'autostart:=false'], context=context)
     create = node_class(name)
+    rclpy.init(args=['--ros-args', *arguments, '-p', 'autostart:=false'])
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(rclpy.utilities, 'get_default_context', lambda: context)
-            patch.setattr('rclpy.node.get_default_context', lambda: context)
-            node = create()
+        node = create()
         try:
             assert node.settings.faults == {}
             names = set(node.list_parameters([], 0).names) - NOT_OURS
@@ -51,7 +47,7 @@ def parameters(name: str, *arguments: str) -> dict[str, object]:
             node.close()
             node.destroy_node()
     finally:
-        rclpy.shutdown(context=context)
+        rclpy.shutdown()
 
 
 def leaves(tree: dict, prefix: str = '') -> dict[str, object]:

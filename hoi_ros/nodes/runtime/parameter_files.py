@@ -99,7 +99,8 @@ def _entry(text: str, comment: str, indent: str) -> list[str]:
 
 
 def _comment(setting: Setting) -> str:
-    text = setting.description[0].lower() + setting.description[1:].rstrip('.')
+    words = setting.description.rstrip('.')
+    text = words if words[:2].isupper() else words[0].lower() + words[1:]
     if setting.choices:
         text += f'; one of {", ".join(setting.choices)}'
     return f'live; {text}' if setting.live else text
