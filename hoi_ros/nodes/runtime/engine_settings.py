@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from typing import get_args
 
-from hoi_ros.engines import Backend
+from hoi_ros.engines import BACKENDS
 from hoi_ros.nodes.runtime.settings import Setting
 from hoi_ros.nodes.runtime.settings import Settings
 
@@ -17,7 +16,7 @@ ENGINE_SETTINGS = (
         'backend',
         'auto',
         'What runs the networks; auto: TensorRT on an NVIDIA GPU, else OpenVINO, else ONNX Runtime.',
-        choices=get_args(Backend),
+        choices=BACKENDS,
     ),
     Setting('threads', 0, 'CPU threads of a network; 0 leaves it to the backend.', 0, 256),
 )
