@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import TypeVar
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock
@@ -26,6 +28,7 @@ from hoi_ros.nodes.runtime.settings import Settings
 from hoi_ros.nodes.runtime.throttle import Throttle
 from hoi_ros.nodes.runtime.transitions import Transitions
 
+Made = TypeVar('Made')
 LIFECYCLE_SETTINGS = (
     Setting('autostart', True, 'Configure and activate without a lifecycle manager; retry while that fails.'),
 )
@@ -120,9 +123,13 @@ class ManagedNode(LifecycleNodeMixin, Node):
 
     def create_output(self, message_type: type, topic: str, qos: QoSProfile) -> LifecyclePublisher:
         """A publisher that exists until the node is cleaned up and is silent while the node is inactive."""
-        publisher = self._transitions.on_executor(lambda: self.create_lifecycle_publisher(message_type, topic, qos))
+        publisher = self.on_executor(lambda: self.create_lifecycle_publisher(message_type, topic, qos))
         self._outputs.append(publisher)
         return publisher
+
+    def on_executor(self, change: Callable[[], Made]) -> Made:
+        """Runs on the executor's thread what creates or destroys topics, services and timers, and waits for it."""
+        return self._transitions.on_executor(change)
 
     def report(self, severity: str, text: str, subject: object = None) -> None:
         """Logs a recurring event, throttled by subject.

@@ -30,7 +30,11 @@ class ServiceTrigger(Part[AnyWorkerNode]):
         self._pending: dict[Future, Any] = {}
 
     def load(self) -> None:
-        self._service = self.node.create_service(self._type, self._name, self._call)
+        # A reply that is awaited would hold up the callbacks of its own group.
+        group = ReentrantCallbackGroup()
+        self._service = self.node.on_executor(
+            lambda: self.node.create_service(self._type, self._name, self._call, callback_group=group)
+        )
 
     def unload(self) -> None:
         self._refuse_pending()
