@@ -50,9 +50,15 @@ def list_frames(depth: Path | None, colour: Path | None) -> list[FrameFiles]:
         )
     frames = []
     for name in sorted(depths.keys() | colours.keys(), key=lambda name: (_numeric(name), name)):
-        file, folder = (depths[name], depth) if name in depths else (colours[name], colour)
-        frames.append(FrameFiles(file.relative_to(folder).as_posix(), depths.get(name), colours.get(name)))
+        file = depths.get(name) or colours[name]
+        frames.append(FrameFiles(_below(file, depth, colour), depths.get(name), colours.get(name)))
     return frames
+
+
+def _below(file: Path, *folders: Path | None) -> str:
+    """The path of a file below whichever folder holds it."""
+    folder = next(folder for folder in folders if folder and file.is_relative_to(folder))
+    return file.relative_to(folder).as_posix()
 
 
 def read_depth(path: Path) -> np.ndarray:

@@ -149,7 +149,7 @@ def draw_skeleton(picture: np.ndarray, joints: np.ndarray, camera: Pinhole) -> N
     for joint, parent in enumerate(KEYPOINT_PARENTS):
         if parent >= 0 and visible[joint] and visible[parent]:
             cv2.line(picture, pixels[parent], pixels[joint], JOINT_COLOURS[joint], thickness, cv2.LINE_AA)
-    for joint in np.flatnonzero(visible):
+    for joint in np.flatnonzero(visible).tolist():
         cv2.circle(picture, pixels[joint], thickness + 1, JOINT_COLOURS[joint], cv2.FILLED, cv2.LINE_AA)
 
 

@@ -7,11 +7,11 @@ import concurrent.futures
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from typing import TypeVar
 
 from lifecycle_msgs.srv import ChangeState
 from rclpy.impl.implementation_singleton import rclpy_implementation
-from rclpy.lifecycle import LifecycleNodeMixin
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.task import Future
 
@@ -29,7 +29,7 @@ class Transitions:
         node: a lifecycle node whose services are in a reentrant callback group.
     """
 
-    def __init__(self, node: LifecycleNodeMixin) -> None:
+    def __init__(self, node: Any) -> None:
         self._node = node
         self._pool = ThreadPoolExecutor(1, f'{THREADS} transitions')
         self._closed = False
