@@ -99,7 +99,7 @@ class Session:
         self._pictures, self._kind = pictures, kind
         self._say = say
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.domain = os.getpid() % 100 + 1
+        self.domain = os.getpid() % 50 + 51
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
