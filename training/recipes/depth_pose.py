@@ -26,7 +26,6 @@ from training.data.synthetic.depth_crops import augment
 from training.data.synthetic.depth_crops import CropAugmentation
 from training.data.synthetic.depth_crops import DepthPatches
 from training.data.synthetic.depth_crops import PATCH_DTYPE
-from training.data.synthetic.mistaken_patches import MistakenPatches
 from training.export.onnx_import import load_weights
 from training.loop.fitting import fit
 from training.loop.fitting import is_first_process
@@ -36,6 +35,7 @@ from training.networks.depth_pose import LSPSRegressor
 from training.networks.depth_pose import PoseVAE
 from training.networks.depth_pose import Posterior
 from training.networks.depth_pose import VotingPoseNet
+from training.recipes.mistaken_patches import MistakenPatches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _mistakes(recipe: DepthPoseRecipe) -> SamplePool:
         functools.partial(MistakenPatches, recipe.loop.seed),
         PATCH_DTYPE,
         recipe.mistakes,
-        f'finder {finder} {generator_key(recipe.loop.seed, "train")}',
+        f'finder {finder} ' + generator_key(recipe.loop.seed, 'train', modules=[MistakenPatches.__module__]),
         recipe.mistakes_capacity,
         recipe.workers,
         recipe.refresh,
