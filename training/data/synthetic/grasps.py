@@ -63,7 +63,7 @@ _SIDE_LINK = JOINT_NAMES.index('middle_dip')
 @dataclasses.dataclass(frozen=True)
 class Grip:
     """A way to hold. Rows of `opened` and `closed`: flexion of a finger's three joints and its abduction, each as a
-    share of the range (as in `training.data.synthetic.poses.GESTURES`), thumb to little."""
+    share of the range (as in `hoi_ros.hand.poses.GESTURES`), thumb to little."""
 
     kind: Literal['power', 'precision']
     fingers: tuple[int, ...]

@@ -18,9 +18,9 @@ from scipy.spatial.transform import Rotation
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
+from hoi_ros.hand.poses import sample_angles
 from hoi_ros.simulation.raycast import Raycaster
 from hoi_ros.simulation.sensor import grain
-from training.data.synthetic.poses import sample_angles
 
 SPLITS = {'train': 0, 'validation': 1, 'test': 2}
 
