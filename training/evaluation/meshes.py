@@ -25,6 +25,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from hoi_ros.mesh.closing import is_closed
+from hoi_ros.mesh.closing import OpenSurfaceError
 from training.evaluation.metrics import align_rigid
 from training.evaluation.metrics import align_similarity
 from training.evaluation.metrics import mean_joint_error
@@ -40,10 +42,6 @@ CONTACT_MM = 4.0
 
 # Slanted, so that no axis-parallel face or edge is met along its length; any direction gives the same answer.
 _RAYS = np.array([[0.439, 0.618, 0.652], [-0.712, 0.310, 0.630], [0.234, -0.811, 0.536]])
-
-
-class OpenSurfaceError(ValueError):
-    """A mesh has no inside: it has holes, or its triangles do not all face the same way."""
 
 
 class Surface:
@@ -72,15 +70,8 @@ class Surface:
 
     @functools.cached_property
     def closed(self) -> bool:
-        """Whether there is an inside: each edge is run through as often one way as the other.
-
-        Vertices in one place count as one (a texture's seam is no hole). A deformed icosphere stays closed even where
-        it folds through itself.
-        """
-        _, welded = np.unique(self.vertices, axis=0, return_inverse=True)
-        edges = _edges(welded.reshape(-1)[self.faces])
-        forward, backward = (np.sort(start * len(self.vertices) + end) for start, end in (edges.T, edges.T[::-1]))
-        return bool(np.array_equal(forward, backward))
+        """Whether there is an inside, see `is_closed`."""
+        return is_closed(self.vertices, self.faces)
 
     def check_closed(self) -> None:
         """Raises an OpenSurfaceError where there is no inside."""
@@ -148,33 +139,6 @@ class Surface:
         import open3d
 
         return open3d.core.Tensor((np.asarray(points, np.float64) - self._centre).astype(np.float32))
-
-
-def close_holes(faces: np.ndarray) -> np.ndarray:
-    """The faces and a fan of triangles over each hole; for the flat, round wrist that MANO leaves open.
-
-    Args:
-        faces: (F, 3).
-
-    Returns:
-        (F', 3) over the same vertices; the same faces where there is no hole.
-
-    Raises:
-        OpenSurfaceError: two holes meet in a vertex, or triangles do not face the same way.
-    """
-    faces = np.asarray(faces)
-    edges = set(map(tuple, _edges(faces).tolist()))
-    rim = [edge for edge in edges if edge[::-1] not in edges]
-    after = dict(rim)
-    if len(after) < len(rim) or set(after) != set(after.values()):
-        raise OpenSurfaceError('the edges of the holes are no separate rings: close the mesh in a mesh editor')
-    fans = []
-    while after:
-        ring = [min(after)]
-        while (following := after.pop(ring[-1])) != ring[0]:
-            ring.append(following)
-        fans += [(ring[0], second, first) for first, second in zip(ring[1:], ring[2:])]
-    return np.concatenate([faces, np.array(fans, faces.dtype).reshape(-1, 3)])
 
 
 class HandMeshErrors(NamedTuple):
@@ -403,7 +367,7 @@ class MeshSummary:
 
     samples: int
     mean: dict[str, float | None]
-    """Over the samples where a figure is defined, None where it is defined in none; of what is true or not the share."""
+    """Means over the samples that define a figure, shares for booleans; None if no sample defines it."""
     undefined: dict[str, int]
     """How many samples are left out of each mean."""
     not_closed: dict[str, int]
@@ -441,7 +405,3 @@ def _carried(points: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.n
 def _nearest_mm(predicted: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     to_truth, to_predicted = cKDTree(truth).query(predicted)[0], cKDTree(predicted).query(truth)[0]
     return to_truth * 1e3, to_predicted * 1e3
-
-
-def _edges(faces: np.ndarray) -> np.ndarray:
-    return faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)

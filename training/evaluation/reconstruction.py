@@ -21,6 +21,7 @@ from tqdm import tqdm
 from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.engines import load_engine
 from hoi_ros.hand.model import HandModel
+from hoi_ros.mesh.closing import close_holes
 from hoi_ros.stages.reconstruction import OBJECT_MESH
 from hoi_ros.stages.reconstruction import read_arrays
 from hoi_ros.stages.reconstruction import VIEWS
@@ -32,7 +33,6 @@ from training.data.synthetic.objects import FAMILIES
 from training.data.synthetic.rgb_crops import plain_crop
 from training.data.synthetic.rgb_crops import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
-from training.evaluation.meshes import close_holes
 from training.evaluation.meshes import evaluate_meshes
 from training.evaluation.meshes import HandAndObject
 from training.evaluation.meshes import summarise

@@ -11,16 +11,16 @@ from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.hand.model import HandModel
+from hoi_ros.mesh.closing import close_holes
+from hoi_ros.mesh.closing import OpenSurfaceError
 from training.evaluation.meshes import chamfer_mm
 from training.evaluation.meshes import chamfer_mm2
-from training.evaluation.meshes import close_holes
 from training.evaluation.meshes import evaluate_meshes
 from training.evaluation.meshes import f_score
 from training.evaluation.meshes import hand_mesh_errors
 from training.evaluation.meshes import HandAndObject
 from training.evaluation.meshes import in_contact
 from training.evaluation.meshes import intersection_cm3
-from training.evaluation.meshes import OpenSurfaceError
 from training.evaluation.meshes import penetration_mm
 from training.evaluation.meshes import summarise
 from training.evaluation.meshes import Surface
