@@ -22,6 +22,7 @@ from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.engines import load_engine
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.closing import close_holes
+from hoi_ros.mesh.surface import Surface
 from hoi_ros.stages.reconstruction import OBJECT_MESH
 from hoi_ros.stages.reconstruction import read_arrays
 from hoi_ros.stages.reconstruction import VIEWS
@@ -36,7 +37,6 @@ from training.data.synthetic.rgb_crops import RgbCrops
 from training.evaluation.meshes import evaluate_meshes
 from training.evaluation.meshes import HandAndObject
 from training.evaluation.meshes import summarise
-from training.evaluation.meshes import Surface
 from training.evaluation.metrics import evaluate_joints
 from training.loop.fitting import LoopConfig
 from training.networks.reconstruction import COMPACT
