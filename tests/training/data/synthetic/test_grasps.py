@@ -13,15 +13,15 @@ from scipy.optimize import linprog
 from scipy.spatial import cKDTree
 
 from hoi_ros.hand import HandModel
-from training.data.synthetic.grasps import CONTACT_DISTANCE
-from training.data.synthetic.grasps import DEEPEST
-from training.data.synthetic.grasps import FARTHEST
-from training.data.synthetic.grasps import FINGER_JOINTS
-from training.data.synthetic.grasps import force_closure
-from training.data.synthetic.grasps import FRICTION
+from hoi_ros.hand.skeleton import FINGER_JOINTS
+from hoi_ros.mesh.contact import TOUCHING
 from training.data.synthetic.grasps import Grasp
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.grasps import GRIPS
+from training.data.synthetic.grasps.approach import FARTHEST
+from training.data.synthetic.grasps.force_closure import force_closure
+from training.data.synthetic.grasps.force_closure import FRICTION
+from training.data.synthetic.grasps.generator import DEEPEST
 from training.data.synthetic.objects import FAMILIES
 from training.data.synthetic.objects import HELD_OUT
 
@@ -125,8 +125,8 @@ def test_thumb_and_fingers_hold_and_the_bodies_stay_apart(hand: HandModel, held:
         assert -distance.min() <= grasp.penetration + 1e-5
         touching = fingers_touching(hand, distance < 0.0021)
         assert touching[0] and touching[1:].sum() >= 2
-        doubtful = np.abs(distance - CONTACT_DISTANCE) < 1e-5
-        np.testing.assert_array_equal((distance < CONTACT_DISTANCE)[~doubtful], grasp.contact[~doubtful])
+        doubtful = np.abs(distance - TOUCHING) < 1e-5
+        np.testing.assert_array_equal((distance < TOUCHING)[~doubtful], grasp.contact[~doubtful])
         depth = -signed_distance(grasp.vertices, hand.faces, placed(grasp).astype(float)).min()
         assert depth <= DEEPEST + 1e-5
 
@@ -162,7 +162,7 @@ def test_hands_before_their_grasp_do_not_touch(every: list[Grasp], before: list[
         assert 0 < grasp.pregrasp <= FARTHEST and grasp.penetration == 0 and not grasp.contact.any()
     for grasp in before[:3]:
         distance = signed_distance(placed(grasp), grasp.object.faces, grasp.vertices.astype(float))
-        assert distance.min() > CONTACT_DISTANCE - 1e-5
+        assert distance.min() > TOUCHING - 1e-5
 
 
 def test_the_object_touches_where_the_hand_is(hand: HandModel, held: list[Grasp], before: list[Grasp]) -> None:
@@ -170,9 +170,9 @@ def test_the_object_touches_where_the_hand_is(hand: HandModel, held: list[Grasp]
     points = trimesh.sample.sample_surface(trimesh.Trimesh(grasp.object.vertices, grasp.object.faces), 500, seed=1)[0]
     touched = grasp.object_contact(hand.faces, points)
     distance = np.abs(signed_distance(grasp.vertices, hand.faces, points))
-    clear = np.abs(distance - CONTACT_DISTANCE) > 1e-5
+    clear = np.abs(distance - TOUCHING) > 1e-5
     assert touched.any()
-    np.testing.assert_array_equal(touched[clear], (distance < CONTACT_DISTANCE)[clear])
+    np.testing.assert_array_equal(touched[clear], (distance < TOUCHING)[clear])
     assert len(grasp.object_contact(hand.faces)) == len(grasp.object.vertices)
     assert not before[0].object_contact(hand.faces).any()
 
