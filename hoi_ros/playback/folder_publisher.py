@@ -26,8 +26,8 @@ from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.camera.calibration import load_camera_yaml
 from hoi_ros.camera.depth import metric_depth
 from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.nodes.messages.images import camera_info_message
 from hoi_ros.nodes.messages.images import image_message
-from hoi_ros.nodes.runtime.camera_topics import camera_info_message
 from hoi_ros.nodes.runtime.camera_topics import COLOUR
 from hoi_ros.nodes.runtime.camera_topics import DEPTH
 from hoi_ros.nodes.runtime.camera_topics import FRAME

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 from typing import Self
 
 import cv2
@@ -15,6 +14,7 @@ import numpy as np
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.hand import KEYPOINT_PARENTS
+from hoi_ros.hand.estimates import HandEstimate
 
 Colour = tuple[int, int, int]
 
@@ -35,41 +35,9 @@ _MESH_OPACITY = 0.6
 _NEAREST = 0.01  # metres: nothing nearer to the camera's centre is drawn
 
 
-class DrawnObject(Protocol):
-    """What of a held object is drawn."""
-
-    @property
-    def vertices(self) -> np.ndarray:
-        """(M, 3) metres, in the camera's optical frame; may be empty."""
-
-
-class DrawnHand(Protocol):
-    """What of a hand is drawn."""
-
-    @property
-    def side(self) -> str:
-        """'right' or 'left'."""
-
-    @property
-    def score(self) -> float:
-        """0 to 1."""
-
-    @property
-    def joints(self) -> np.ndarray:
-        """(21, 3) metres, in the camera's optical frame."""
-
-    @property
-    def vertices(self) -> np.ndarray:
-        """(V, 3) metres; may be empty."""
-
-    @property
-    def held(self) -> DrawnObject | None:
-        """What it holds; asked for only where objects are drawn."""
-
-
 def draw_hands(
     image: np.ndarray,
-    hands: Sequence[DrawnHand],
+    hands: Sequence[HandEstimate],
     camera: Pinhole,
     faces_by_side: Mapping[str, np.ndarray],
     object_faces: np.ndarray | None = None,

@@ -11,33 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from hoi_ros.camera import Pinhole
+from hoi_ros.hand.estimates import HandEstimate
 
 _SAME_HAND = 0.1
 """A true hand is found where an estimate's middle is nearer to its own than this, metres."""
 
 
-@dataclasses.dataclass(frozen=True)
-class RecordedObject:
-    """What a hand holds: centre (3,) of its box and vertices (M, 3) in metres, camera's optical frame."""
-
-    score: float
-    position: np.ndarray
-    vertices: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordedHand:
-    """One hand of a message: joints (21, 3) and vertices (V, 3) in metres, camera's optical frame."""
-
-    side: str
-    score: float
-    joints: np.ndarray
-    vertices: np.ndarray
-    located_by: str = 'depth'
-    held: RecordedObject | None = None
-
-
-Hands = Sequence[RecordedHand]
+Hands = Sequence[HandEstimate]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
 from typing import Self
 
 import psutil
@@ -30,6 +29,8 @@ from rclpy.signals import SignalHandlerOptions
 from hoi_ros.nodes.runtime import camera_topics
 from hoi_ros.playback.recorder import Recorder
 from hoi_ros.playback.recording import Recording
+from hoi_ros.systems import ImageKind
+from hoi_ros.systems import System
 
 _PATIENCE = 300.0  # seconds for a process to answer: a busy machine may take long
 _DISCOVERY = 5.0  # seconds for the first answer to come, which a broken node never gives
@@ -41,8 +42,16 @@ _ENDS_WITH_PARENT = ('setpriv', '--pdeathsig', 'TERM', 'sh', '-c', '[ "$PPID" -e
 """Before the number of this process and a program: starts the program so that Linux ends it when this process is killed
 and cannot end it itself, and not at all where this process is gone already."""
 
-SIMULATED_CAMERA = ('-m', 'hoi_ros.nodes.sim_camera', '--ros-args')
-"""Arguments of Python that start it; parameters may follow."""
+
+def simulated_camera(system: System, **parameters: object) -> tuple[str, ...]:
+    """Arguments of Python that start the simulated camera with the scene of a system and further parameters."""
+    settings = {**system.scene, **parameters}
+    return (
+        '-m',
+        'hoi_ros.nodes.sim_camera',
+        '--ros-args',
+        *(text for name, value in settings.items() for text in ('-p', f'{name}:={value}')),
+    )
 
 
 class SessionError(RuntimeError):
@@ -67,7 +76,7 @@ class Session:
     """Starts and ends only processes of its own. Use it in a `with` statement.
 
     Args:
-        stage: name of the stage, which is that of its node and of the node's module.
+        system: whose node is started.
         camera: arguments of Python that start the camera.
         logs: folder for what the processes say.
         pictures: images that a recording keeps.
@@ -77,14 +86,14 @@ class Session:
 
     def __init__(
         self,
-        stage: str,
+        system: System,
         camera: Sequence[str],
         logs: Path,
         pictures: int = 0,
-        kind: Literal['depth', 'colour'] = 'depth',
+        kind: ImageKind = 'depth',
         say: Callable[[str], None] = print,
     ) -> None:
-        self._stage = stage
+        self._system = system
         self._camera_arguments = camera
         self._logs = logs
         self._pictures, self._kind = pictures, kind
@@ -100,7 +109,7 @@ class Session:
         rclpy.init(
             args=[], context=self._context, domain_id=self.domain, signal_handler_options=SignalHandlerOptions.NO
         )
-        self._recorder = Recorder(self._stage, self._context, self._pictures, self._kind)
+        self._recorder = Recorder(self._system, self._context, self._pictures, self._kind)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._recorder)
         return self
@@ -115,19 +124,19 @@ class Session:
             self._recorder.destroy_node()
             rclpy.shutdown(context=self._context)
 
-    def start_stage(self) -> StartTimes:
-        """Starts the stage's node and takes it through its lifecycle.
+    def start_node(self) -> StartTimes:
+        """Starts the node of the system and takes it through its lifecycle.
 
         Raises:
             SessionError: it cannot be started; its own reason is in the text.
         """
-        self._say(f'starting the {self._stage} node')
+        self._say(f'starting the {self._system.name} node')
         begun = time.perf_counter()
         self._start(
-            self._stage,
+            self._system.name,
             (
                 '-m',
-                f'hoi_ros.nodes.{self._stage}',
+                self._system.node,
                 '--ros-args',
                 '-p',
                 'autostart:=false',
@@ -139,21 +148,21 @@ class Session:
                 f'camera_info:={camera_topics.INFO}',
             ),
         )
-        client = self._recorder.create_client(ChangeState, f'/{self._stage}/change_state')
-        self._wait(client.service_is_ready, f'the {self._stage} node to appear')
+        client = self._recorder.create_client(ChangeState, f'/{self._system.name}/change_state')
+        self._wait(client.service_is_ready, f'the {self._system.name} node to appear')
         appeared = time.perf_counter()
         for number, name in (
             (Transition.TRANSITION_CONFIGURE, 'configured'),
             (Transition.TRANSITION_ACTIVATE, 'activated'),
         ):
             answer = client.call_async(ChangeState.Request(transition=Transition(id=number)))
-            self._wait(answer.done, f'the {self._stage} node to be {name}')
+            self._wait(answer.done, f'the {self._system.name} node to be {name}')
             if not answer.result().success:
                 reason = self._reason()
                 raise SessionError(
-                    f'the {self._stage} node cannot be {name}: {reason}'
+                    f'the {self._system.name} node cannot be {name}: {reason}'
                     if f'be {name}' not in reason
-                    else f'the {self._stage} node {reason}'
+                    else f'the {self._system.name} node {reason}'
                 )
             if number == Transition.TRANSITION_CONFIGURE:
                 configured = time.perf_counter()
@@ -181,7 +190,7 @@ class Session:
         Raises:
             SessionError: a process ended.
         """
-        process = psutil.Process(self._processes[self._stage].pid)
+        process = psutil.Process(self._processes[self._system.name].pid)
         used, begun, memory = sum(process.cpu_times()[:2]), time.monotonic(), 0
         self._recorder.start()
         told = begun
@@ -198,10 +207,6 @@ class Session:
         self._recorder.end()
         self._spin(_LATE)
         return self._recorder.recording(memory / 1e6, cpu)
-
-    def finish(self) -> None:
-        """Ends the processes; what was recorded stays."""
-        self._end_processes()
 
     def _start(self, name: str, arguments: Sequence[str]) -> None:
         lead = (*_ENDS_WITH_PARENT, str(os.getpid())) if shutil.which('setpriv') else ()

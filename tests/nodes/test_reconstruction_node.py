@@ -377,8 +377,8 @@ BAD_DEPTH: dict[str, tuple[Callable[[Header], Image], str]] = {
     ),
     'a colour image': (colours, "'rgb8' has 8 bits a channel"),
     'truncated': (bad_depth(data=bytes(1000)), 'the image holds 1000 bytes'),
-    '0 everywhere': (depth(np.zeros(SIZE, np.uint16)), 'it is unknown everywhere'),
-    'NaN everywhere': (depth(np.full(SIZE, np.nan, np.float32)), 'it is unknown everywhere'),
+    '0 everywhere': (depth(np.zeros(SIZE, np.uint16)), 'the depth is unknown everywhere'),
+    'NaN everywhere': (depth(np.full(SIZE, np.nan, np.float32)), 'the depth is unknown everywhere'),
 }
 
 
