@@ -23,6 +23,8 @@ from hoi_ros.simulation.held_solid import Solid
 _FIRST_POSTURE = 'spread'
 _POSTURES = ('power_cylinder', 'relaxed', 'pinch', 'open', 'fist', 'point', 'power_sphere')
 """Gestures of the motion after the first, in an order that the seed decides."""
+_REACHED = 0.85
+"""Share of the way from the relaxed hand to a gesture that the moving hand reaches."""
 _HELD_SHARE = 0.3
 """Share of a posture's time in which the hand keeps still."""
 _FACING = np.diag([1.0, -1.0, -1.0])
@@ -73,7 +75,8 @@ class HandMotion:
         self._period = period
         self._aside = aside
         order = (_FIRST_POSTURE, *rng.permutation(_POSTURES))
-        self._postures = np.array([GESTURES[name] for name in order])
+        relaxed = np.array(GESTURES['relaxed'])
+        self._postures = relaxed + _REACHED * (np.array([GESTURES[name] for name in order]) - relaxed)
         self._phases = rng.uniform(0, 2 * np.pi, 8)
         self._shape = np.clip(rng.normal(0, 0.6, 10), -1.5, 1.5).astype(np.float32)
         self._grasp = grasp(model, self._shape, solid) if solid else None
