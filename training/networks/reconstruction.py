@@ -27,8 +27,8 @@ from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.engines import TensorSpec
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import rotation_matrices
+from hoi_ros.hand.poses import gesture_angles
 from hoi_ros.hand.skeleton import KEYPOINT_NAMES
-from training.data.synthetic.poses import gesture_angles
 from training.networks.blocks import ConvNormAct
 from training.networks.blocks import vote_grid
 from training.networks.blocks import voted_places

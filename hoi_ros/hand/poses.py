@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hand poses: the anatomical limits, natural grasps and gestures, and what lies between them."""
+"""Hand poses: named gestures, and random poses within the anatomical limits.
+
+A posture is given as shares (4, 5): rows are the flexion of a finger's first, second and third joint and the abduction
+of its first joint; columns are the fingers, thumb to little. 0 is straight or neutral, 1 the upper limit, −1 the lower
+limit.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from hoi_ros.hand.model import HandModel
-from hoi_ros.hand.skeleton import JOINT_NAMES
+from hoi_ros.hand.skeleton import FINGER_JOINTS
 
-# One number a finger (thumb, index, middle, ring, little) for each of: flexion of the first, second and third
-# joint, and abduction, each as a share of its range (0 straight or neutral, 1 the limit of flexion).
 GESTURES: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...]]] = {
     'open': ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),
     'spread': ((-0.3, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0.6, 0.8, 0.1, -0.5, -0.9)),
@@ -65,16 +68,53 @@ GESTURES: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...
     'lateral': ((0.6, 0.6, 0.7, 0.7, 0.7), (0.2, 0.7, 0.75, 0.75, 0.75), (0.5, 0.4, 0.5, 0.5, 0.5), (-0.5, 0, 0, 0, 0)),
     'plate': ((0.5, 0.75, 0.75, 0.75, 0.75), (0.1, 0.03, 0.03, 0.03, 0.03), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),
 }
-_FIRST_JOINTS = tuple(
-    JOINT_NAMES.index(name) for name in ('thumb_cmc', 'index_mcp', 'middle_mcp', 'ring_mcp', 'little_mcp')
-)
+"""Shares of the named gestures and natural grasps."""
+
+_CLEARANCE = 0.0095
+"""Least distance between the bone axes of two fingers, metres."""
+_PALM_CLEARANCE = 0.012
+"""Least distance between a finger's outer bones and the palm's bones, metres."""
+_FIRST_JOINTS = FINGER_JOINTS[:, 0]
+_HINGES = FINGER_JOINTS[:, 1:].ravel()
+
+
+def joint_angles(model: HandModel, shares: np.ndarray, play: np.ndarray | None = None) -> np.ndarray:
+    """Converts shares of the joints' ranges into angles within the limits.
+
+    Args:
+        model: the hand.
+        shares: (4, 5) as in GESTURES.
+        play: (16, 3) radians to add, for example abduction of the hinges and twist.
+
+    Returns:
+        (16, 3) flexion, abduction and twist, radians; the wrist's row is zero.
+    """
+    low, high = model.limits[..., 0], model.limits[..., 1]
+    angles = np.zeros((16, 3))
+    flexion, abduction = shares[:3].T, shares[3]
+    angles[FINGER_JOINTS, 0] = _angle(flexion, low[FINGER_JOINTS, 0], high[FINGER_JOINTS, 0])
+    angles[_FIRST_JOINTS, 1] = _angle(abduction, low[_FIRST_JOINTS, 1], high[_FIRST_JOINTS, 1])
+    if play is not None:
+        angles += play
+    angles = np.clip(angles, low, high)
+    angles[0] = 0
+    return angles
+
+
+def gesture_angles(model: HandModel, name: str) -> np.ndarray:
+    """Angles (16, 3) of a named gesture, radians.
+
+    Raises:
+        KeyError: no such gesture.
+    """
+    return joint_angles(model, np.array(GESTURES[name]))
 
 
 def sample_angles(model: HandModel, rng: np.random.Generator, attempts: int = 6) -> np.ndarray:
-    """One pose of the fingers within the model's limits, its fingers not inside each other.
+    """Samples one pose of the fingers within the model's limits, whose fingers do not collide.
 
-    A fifth of the poses is uniform over the limits, two fifths lie between two gestures, two fifths bend each
-    finger by one number with the joints coupled as tendons couple them.
+    A fifth of the poses is uniform over the limits. Two fifths lie between two gestures. Two fifths bend each finger by
+    one number, with the joints coupled as tendons couple them. After `attempts` colliding poses the last one is used.
 
     Returns:
         (16, 3) flexion, abduction and twist, radians; the wrist's row is zero.
@@ -88,15 +128,14 @@ def sample_angles(model: HandModel, rng: np.random.Generator, attempts: int = 6)
             shares = _between_gestures(rng)
         else:
             shares = _coupled(rng)
-        angles = _angles(model, shares, rng)
+        angles = joint_angles(model, shares, _play(model, rng))
         if not _fingers_collide(model, angles):
             break
     return angles
 
 
-def gesture_angles(model: HandModel, name: str) -> np.ndarray:
-    """(16, 3) angles of one of the named gestures."""
-    return _angles(model, np.array(GESTURES[name]), None)
+def _angle(shares: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return np.where(shares >= 0, shares * high, -shares * low)
 
 
 def _uniform(rng: np.random.Generator) -> np.ndarray:
@@ -122,26 +161,16 @@ def _coupled(rng: np.random.Generator) -> np.ndarray:
     return np.stack([first, second, third, spread])
 
 
-def _angles(model: HandModel, shares: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-    angles = np.zeros((16, 3))
-    low, high = model.limits[..., 0], model.limits[..., 1]
-    for finger, first in enumerate(_FIRST_JOINTS):
-        joints = slice(first, first + 3)
-        share = shares[:3, finger]
-        angles[joints, 0] = np.where(share >= 0, share * high[joints, 0], -share * low[joints, 0])
-        angles[first, 1] = shares[3, finger] * (high[first, 1] if shares[3, finger] > 0 else -low[first, 1])
-    if rng is not None:
-        play = rng.normal(0, 0.35, (16, 3)) * (high - low) / 2
-        angles[:, 2] += play[:, 2]
-        hinges = [j for j in range(1, 16) if j not in _FIRST_JOINTS]
-        angles[hinges, 1] += play[hinges, 1]
-    angles = np.clip(angles, low, high)
-    angles[0] = 0
-    return angles
+def _play(model: HandModel, rng: np.random.Generator) -> np.ndarray:
+    """(16, 3) random twist of every joint and random abduction of the hinges, radians."""
+    play = rng.normal(0, 0.35, (16, 3)) * (model.limits[..., 1] - model.limits[..., 0]) / 2
+    allowed = np.zeros((16, 3))
+    allowed[:, 2] = allowed[_HINGES, 1] = 1
+    return play * allowed
 
 
-def _fingers_collide(model: HandModel, angles: np.ndarray, clearance: float = 0.0095) -> bool:
-    """Whether the axes of two fingers' bones come nearer than a finger's thickness allows."""
+def _fingers_collide(model: HandModel, angles: np.ndarray) -> bool:
+    """Whether the bone axes of two fingers are closer than a finger's thickness allows."""
     pose = model.pose_of(angles).astype(np.float32)
     points = model.forward(pose, np.zeros(10, np.float32), np.zeros(3, np.float32), vertices=False).keypoints
     chains = points[1:].reshape(5, 4, 3)
@@ -154,6 +183,6 @@ def _fingers_collide(model: HandModel, angles: np.ndarray, clearance: float = 0.
     gaps = ((flat[:, None] - flat[None]) ** 2).sum(-1)
     gaps[owner[:, None] == owner[None]] = 1
     palm = np.concatenate([points[[0]] * s + points[[5, 9, 13, 17]] * (1 - s) for s in (0.1, 0.35, 0.6, 0.85)])
-    beyond = np.concatenate([bones[:, 1:].reshape(-1, 3)])
-    to_palm = ((beyond[:, None] - palm[None]) ** 2).sum(-1)
-    return bool(gaps.min() < clearance**2 or to_palm.min() < 0.012**2)
+    outer = bones[:, 1:].reshape(-1, 3)
+    to_palm = ((outer[:, None] - palm[None]) ** 2).sum(-1)
+    return bool(gaps.min() < _CLEARANCE**2 or to_palm.min() < _PALM_CLEARANCE**2)

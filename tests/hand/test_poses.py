@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from hoi_ros.hand import HandModel
-from training.data.synthetic.poses import gesture_angles
-from training.data.synthetic.poses import GESTURES
-from training.data.synthetic.poses import sample_angles
+from hoi_ros.hand.poses import gesture_angles
+from hoi_ros.hand.poses import GESTURES
+from hoi_ros.hand.poses import sample_angles
 
 FINGER_THICKNESS = 0.0095
 """Metres between the axes of two bones that touch, pressed together."""
