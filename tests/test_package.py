@@ -238,7 +238,6 @@ def test_resources_are_found_beside_the_source_or_named(monkeypatch: pytest.Monk
 
     monkeypatch.delenv('HOI_ROS_MODELS', raising=False)
     assert resources.models_dir() == ROOT / 'models'
-    assert resources.config_dir() == ROOT / 'config'
     monkeypatch.setenv('HOI_ROS_MODELS', str(tmp_path))
     assert resources.models_dir() == tmp_path
     monkeypatch.setenv('HOI_ROS_MODELS', str(tmp_path / 'absent'))
@@ -255,5 +254,6 @@ def test_resources_are_found_in_an_installation(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(resources, '_PACKAGE', tmp_path / 'site-packages' / 'hoi_ros')
     monkeypatch.setenv('AMENT_PREFIX_PATH', f'{tmp_path}/other{os.pathsep}{tmp_path}/prefix')
     assert resources.models_dir() == installed
-    with pytest.raises(resources.ResourceError, match='config'):
-        resources.config_dir()
+    monkeypatch.setenv('AMENT_PREFIX_PATH', '')
+    with pytest.raises(resources.ResourceError, match='no models folder'):
+        resources.models_dir()
