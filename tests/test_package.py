@@ -34,7 +34,9 @@ DISTRIBUTIONS = {
 PURPOSES = ('runtime', 'demo', 'training', 'test')
 # Installed by who has an NVIDIA GPU, and in an environment of its own by who measures the renders' realism.
 OPTIONAL_MODULES = {'mediapipe', 'tensorrt'}
-ROS_MODULES = re.compile(r'rclpy|.*_msgs|.*_interfaces|sensor_msgs_py|cv_bridge|launch|launch_ros|ament_index_python')
+ROS_MODULES = re.compile(
+    r'rclpy|.*_msgs|.*_srvs|.*_interfaces|sensor_msgs_py|cv_bridge|launch|launch_ros|ament_index_python'
+)
 
 # What runs on the robot loads none of these, whatever else is installed.
 OFFLINE_MODULES = (
