@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 
 from benchmarks.timing import Spread
@@ -18,10 +17,10 @@ from hoi_ros.engines import Card
 from hoi_ros.engines import load_engine
 from hoi_ros.resources import models_dir
 from training.export.onnx_export import export_onnx
-from training.networks.reconstruction_config import COMPACT
 from training.networks.reconstruction import FinalReconstruction
-from training.networks.reconstruction_config import PAPER
 from training.networks.reconstruction import ReconstructionNet
+from training.networks.reconstruction_config import COMPACT
+from training.networks.reconstruction_config import PAPER
 
 NETWORKS = ('depth_pose', 'hand_finder', 'reconstruction')
 AT_256 = {'reconstruction at 256': dataclasses.replace(COMPACT, size=256), 'reconstruction of the paper': PAPER}
@@ -61,13 +60,11 @@ def network_speed(folder: Path, seconds: float) -> NetworkSpeed:
     """Times the network of a model folder in all its engines, `seconds` in all."""
     card = Card.load(folder)
     rng = np.random.default_rng(0)
-    inputs = {spec.name: rng.uniform(-1, 1, spec.shape).astype(spec.dtype) for spec in card.inputs}
-    with load_engine(folder) as chosen, load_engine(folder, 'pytorch') as pytorch:
-        session = onnxruntime.InferenceSession(str(card.verified_model(folder)), providers=['CPUExecutionProvider'])
+    inputs = {spec.name: rng.uniform(-1, 1, spec.sized()).astype(spec.dtype) for spec in card.inputs}
+    with load_engine(folder) as chosen, load_engine(folder, 'onnxruntime') as onnxruntime:
         calls: dict[str, Callable[[int], object]] = {
             chosen.backend: lambda number: chosen(**inputs),
-            'pytorch': lambda number: pytorch(**inputs),
-            'onnxruntime': lambda number: session.run(None, inputs),
+            'onnxruntime': lambda number: onnxruntime(**inputs),
         }
         times = time_in_turns(calls, seconds / len(calls))
         spreads = {backend: Spread.of(taken) for backend, taken in times.items()}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from hoi_ros.playback.recording import Traffic
 from hoi_ros.playback.recording import traffic_of
-from hoi_ros.playback.replay import STAGES
 from hoi_ros.playback.session import Session
-from hoi_ros.playback.session import SIMULATED_CAMERA
+from hoi_ros.playback.session import simulated_camera
+from hoi_ros.systems import system_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,17 +31,16 @@ class TopicFigures:
 
 
 def measure(
-    stage: str, camera_hz: float, seconds: float, logs: Path, say: Callable[[str], None] = print
+    name: str, camera_hz: float, seconds: float, logs: Path, say: Callable[[str], None] = print
 ) -> TopicFigures:
-    """Runs the simulated camera and a stage's node and listens; a hand holds a can where the stage sees objects.
+    """Runs the simulated camera with the scene of a system and the system's node, and records.
 
     Raises:
         SessionError: a process does not do its part.
     """
-    held = 'can' if STAGES[stage].sees_objects else 'none'
-    camera = (*SIMULATED_CAMERA, '-p', f'rate:={float(camera_hz)}', '-p', f'object:={held}')
-    with Session(stage, camera, logs, say=say) as session:
-        start = session.start_stage()
+    system = system_of(name)
+    with Session(system, simulated_camera(system, rate=float(camera_hz)), logs, say=say) as session:
+        start = session.start_node()
         session.start_camera()
         recording = session.record(seconds)
     return TopicFigures(

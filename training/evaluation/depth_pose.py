@@ -20,7 +20,7 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
 from hoi_ros.simulation.sensor import SensorModel
 from hoi_ros.stages.depth_pose import DepthPoseStage
-from training.data.synthetic.scenes import SceneConfig
+from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scenes import SceneGenerator
 from training.evaluation.figures import print_figures
 from training.evaluation.figures import write_figures

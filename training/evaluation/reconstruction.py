@@ -17,6 +17,8 @@ from tqdm import tqdm
 from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.engines import load_engine
 from hoi_ros.hand.model import HandModel
+from hoi_ros.mesh.closing import close_holes
+from hoi_ros.mesh.surface import Surface
 from hoi_ros.stages.reconstruction import OBJECT_MESH
 from hoi_ros.stages.reconstruction import read_arrays
 from hoi_ros.stages.reconstruction import VIEWS
@@ -26,11 +28,9 @@ from training.data.synthetic.rgb_crops import plain_crop
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.evaluation.figures import print_figures
 from training.evaluation.figures import write_figures
-from training.evaluation.meshes import close_holes
 from training.evaluation.meshes import evaluate_meshes
 from training.evaluation.meshes import HandAndObject
 from training.evaluation.meshes import summarise
-from training.evaluation.meshes import Surface
 from training.evaluation.metrics import evaluate_joints
 from training.networks.reconstruction import FinalReconstruction
 from training.networks.reconstruction import in_camera

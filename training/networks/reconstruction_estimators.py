@@ -20,8 +20,8 @@ from torch.nn import functional as F
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import rotation_matrices
+from hoi_ros.hand.poses import gesture_angles
 from hoi_ros.hand.skeleton import KEYPOINT_NAMES
-from training.data.synthetic.poses import gesture_angles
 from training.networks.blocks import ConvNormAct
 from training.networks.blocks import vote_grid
 from training.networks.blocks import voted_places

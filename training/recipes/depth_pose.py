@@ -25,7 +25,6 @@ from training.data.synthetic.depth_crops import augment
 from training.data.synthetic.depth_crops import CropAugmentation
 from training.data.synthetic.depth_crops import DepthPatches
 from training.data.synthetic.depth_crops import PATCH_DTYPE
-from training.data.synthetic.mistaken_patches import MistakenPatches
 from training.loop.fitting import fit
 from training.loop.fitting import is_first_process
 from training.loop.fitting import LoopConfig
@@ -35,6 +34,7 @@ from training.networks.depth_pose import PoseVAE
 from training.networks.depth_pose import Posterior
 from training.networks.depth_pose import VotingPoseNet
 from training.networks.weights import load_weights
+from training.recipes.mistaken_patches import MistakenPatches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,7 +209,7 @@ def _mistakes(recipe: DepthPoseRecipe) -> SamplePool:
         functools.partial(MistakenPatches, recipe.loop.seed),
         PATCH_DTYPE,
         recipe.mistakes,
-        f'finder {finder} {generator_key(recipe.loop.seed, "train")}',
+        f'finder {finder} ' + generator_key(recipe.loop.seed, 'train', modules=[MistakenPatches.__module__]),
         recipe.mistakes_capacity,
         recipe.workers,
         recipe.refresh,
