@@ -1,9 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that several tests of training evaluate."""
+"""Data that several tests of training share."""
 
+import pickle
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 
 from training.data.synthetic.rgb_scenes import RgbFrame
+
+
+class FullPool:
+    """A sample pool whose records are all rendered."""
+
+    def __init__(self, records: np.ndarray, make: Callable, dtype: np.dtype) -> None:
+        assert records.dtype == dtype
+        pickle.loads(pickle.dumps(make))  # a worker process would receive it so
+        self.records = records
+        self.ready = len(records)
+
+    def wait(self, count: int) -> None:
+        assert count <= self.ready
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def full_pool() -> Callable[[np.ndarray], Callable]:
+    """full_pool(records) replaces `SamplePool` in a recipe."""
+    return lambda records: lambda make, dtype, *_, **__: FullPool(records, make, dtype)
 
 
 @pytest.fixture(scope='session')

@@ -120,7 +120,7 @@ def ablate(config: ReconstructionAblation) -> dict[str, Any]:
         crops,
         crops().dtype,
         budget.pool,
-        generator_key(budget.records_seed, 'ablation'),
+        generator_key(budget.records_seed, 'ablation', modules=[RgbCrops.__module__]),
         budget.records,
         budget.workers,
         refresh=False,

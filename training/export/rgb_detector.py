@@ -13,11 +13,11 @@ from hoi_ros.engines import TensorSpec
 from hoi_ros.stages.parts.rgb_detector import network_input
 from hoi_ros.stages.parts.rgb_detector import STRIDE
 from training.data.synthetic.rgb_frame_views import held_out_views
-from training.export.depth_pose import figures_of
-from training.export.depth_pose import LICENCE
-from training.export.depth_pose import training_of
+from training.export.card_entries import figures_of
+from training.export.card_entries import LICENCE
+from training.export.card_entries import RGB_DATA
+from training.export.card_entries import training_of
 from training.export.onnx_export import export_onnx
-from training.export.reconstruction import DATA
 from training.networks.rgb_detector import RgbDetectorNet
 
 
@@ -61,7 +61,7 @@ def export(config: RgbDetectorExport) -> Card:
         {
             'name': 'rgb_detector',
             'licence': LICENCE,
-            'data': DATA['synthetic'],
+            'data': RGB_DATA['synthetic'],
             'inputs': [
                 TensorSpec(
                     'image',

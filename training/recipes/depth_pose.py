@@ -34,7 +34,7 @@ from training.networks.depth_pose import PoseVAE
 from training.networks.depth_pose import Posterior
 from training.networks.depth_pose import VotingPoseNet
 from training.networks.weights import load_weights
-from training.recipes.mistaken_patches import MistakenPatches
+from training.recipes.depth_pose_mistakes import MistakenPatches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +163,7 @@ def train(recipe: DepthPoseRecipe) -> None:
         functools.partial(DepthPatches, recipe.loop.seed),
         PATCH_DTYPE,
         recipe.pool,
-        generator_key(recipe.loop.seed, 'train'),
+        generator_key(recipe.loop.seed, 'train', modules=[DepthPatches.__module__]),
         recipe.capacity,
         recipe.workers,
         recipe.refresh,

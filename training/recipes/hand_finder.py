@@ -119,7 +119,7 @@ def train(recipe: HandFinderRecipe) -> None:
         functools.partial(DepthFrames, recipe.loop.seed),
         FRAME_DTYPE,
         recipe.pool,
-        generator_key(recipe.loop.seed, 'train'),
+        generator_key(recipe.loop.seed, 'train', modules=[DepthFrames.__module__]),
         recipe.capacity,
         recipe.workers,
         recipe.refresh,

@@ -167,7 +167,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         make,
         stream.dtype,
         recipe.pool,
-        f'{_source(recipe)} window {window} ' + generator_key(recipe.loop.seed, 'train', model),
+        f'{_source(recipe)} window {window} ' + generator_key(recipe.loop.seed, 'train', model, [RgbCrops.__module__]),
         recipe.capacity,
         recipe.workers,
         recipe.refresh,

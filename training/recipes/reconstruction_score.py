@@ -24,6 +24,7 @@ from hoi_ros.stages.parts.rgb_detector import look_near
 from hoi_ros.stages.parts.rgb_detector import RgbDetector
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
+from training.data.synthetic import rgb_frames
 from training.data.synthetic.rgb_crops import ROOM
 from training.data.synthetic.rgb_frame_views import COUNTED
 from training.data.synthetic.rgb_frame_views import recoloured
@@ -85,7 +86,7 @@ def train(recipe: ReconstructionScoreRecipe) -> float:
         functools.partial(RgbFrames, recipe.loop.seed),
         RGB_FRAME_DTYPE,
         recipe.pool,
-        generator_key(recipe.loop.seed, 'train'),
+        generator_key(recipe.loop.seed, 'train', modules=[rgb_frames.__name__]),
         recipe.capacity,
         recipe.workers,
         refresh=False,

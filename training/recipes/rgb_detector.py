@@ -17,6 +17,7 @@ from hoi_ros.stages.parts.rgb_detector import network_input
 from hoi_ros.stages.parts.rgb_detector import STRIDE
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
+from training.data.synthetic import rgb_frames
 from training.data.synthetic.rgb_frame_views import COUNTED
 from training.data.synthetic.rgb_frame_views import frame_view
 from training.data.synthetic.rgb_frame_views import FrameView
@@ -150,7 +151,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
         functools.partial(RgbFrames, recipe.loop.seed),
         RGB_FRAME_DTYPE,
         recipe.pool,
-        generator_key(recipe.loop.seed, 'train'),
+        generator_key(recipe.loop.seed, 'train', modules=[rgb_frames.__name__]),
         recipe.capacity,
         recipe.workers,
         recipe.refresh,

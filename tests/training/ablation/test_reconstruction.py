@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,29 @@ import torch
 from training.ablation import reconstruction as ablation
 from training.ablation.reconstruction import AblationBudget
 from training.ablation.reconstruction import ReconstructionAblation
+from training.data.synthetic.rgb_crops import RgbCrops
 from training.networks.reconstruction import ReconstructionNet
 from training.networks.reconstruction_config import ReconstructionConfig
 
 SMALL = ReconstructionConfig(widths=(8, 8, 16, 32), blocks=(1, 1, 1, 1), size=64, features=8, slots=4)
 
 
+@pytest.fixture(scope='module')
+def crops() -> np.ndarray:
+    """Nine records of two scenes."""
+    stream = RgbCrops(0, 'train', round(SMALL.size * 1.3))
+    return np.stack([stream[0], stream[1]])[np.arange(9) % 2]
+
+
 @pytest.mark.slow
 def test_every_row_is_trained_once_and_printed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    crops: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    full_pool: Callable,
 ) -> None:
+    monkeypatch.setattr(ablation, 'SamplePool', full_pool(crops))
     monkeypatch.setattr(
         ablation,
         'ROWS',
@@ -32,9 +46,7 @@ def test_every_row_is_trained_once_and_printed(
         steps=2,
         batch=9,
         network=SMALL,
-        records=10,
-        pool=tmp_path / 'pool',
-        workers=1,
+        records=9,
         threads=1,
         runs=tmp_path / 'runs',
     )
@@ -54,7 +66,10 @@ def test_every_row_is_trained_once_and_printed(
         ablation.ablate(ReconstructionAblation(budget=wrong))
 
 
-def test_all_rows_start_from_the_same_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_rows_start_from_the_same_hand(
+    crops: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_pool: Callable
+) -> None:
+    monkeypatch.setattr(ablation, 'SamplePool', full_pool(crops))
     torch.manual_seed(0)
     config, weights = dataclasses.replace(SMALL, readout='votes'), tmp_path / 'hand.pt'
     hand = ReconstructionNet(config).state_dict()
@@ -71,8 +86,6 @@ def test_all_rows_start_from_the_same_hand(tmp_path: Path, monkeypatch: pytest.M
         seeds=(3,),
         network=config,
         records=1,
-        pool=tmp_path / 'pool',
-        workers=1,
         start=weights,
         rows=rows,
         runs=tmp_path / 'runs',

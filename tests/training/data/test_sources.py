@@ -14,7 +14,7 @@ from hoi_ros.hand.model import HandModel
 from training.data import sources
 from training.data.pool import generator_key
 from training.data.pool import GENERATORS
-from training.recipes.mistaken_patches import MistakenPatches
+from training.recipes.depth_pose_mistakes import MistakenPatches
 
 
 @pytest.fixture(scope='module')

@@ -89,11 +89,11 @@ def test_the_hand_starts_at_the_voted_keypoints(hand: HandModel, small_config: R
     middle = torch.tensor([0.3, -0.2])
     # A crop 0.3 m wide at the root's depth; depths behind the root in 10 cm.
     places = torch.cat([points[..., :2] / 0.15 + middle, points[..., 2:] / 0.1], -1)
-    seen = network.hand_estimator(torch.zeros(5, 16), Votes(places, torch.zeros(5, 21, 4)))
-    np.testing.assert_allclose(seen.rotation.numpy(force=True), turns.as_matrix(), atol=1e-5)
-    torch.testing.assert_close(seen.place, torch.cat([middle, torch.zeros(1)]).expand(5, 3))
+    hands = network.hand_estimator(torch.zeros(5, 16), Votes(places, torch.zeros(5, 21, 4)))
+    np.testing.assert_allclose(hands.rotation.numpy(force=True), turns.as_matrix(), atol=1e-5)
+    torch.testing.assert_close(hands.place, torch.cat([middle, torch.zeros(1)]).expand(5, 3))
     palm = [0, 5, 9, 13, 17]  # the fingers start relaxed
-    torch.testing.assert_close(seen.keypoints[:, palm], points[:, palm], rtol=0, atol=1e-5)
+    torch.testing.assert_close(hands.keypoints[:, palm], points[:, palm], rtol=0, atol=1e-5)
 
 
 def test_shape_coefficients_are_bounded(hand: HandModel, small: Networks) -> None:

@@ -2,6 +2,7 @@
 """Both networks of `depth_pose` learn from the pool; their losses count the labelled samples only."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from training.data.synthetic.depth_crops import CropAugmentation
 from training.data.synthetic.depth_crops import DepthPatches
-from training.data.synthetic.depth_crops import PATCH_DTYPE
 from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.networks.depth_pose import LSPSRegressor
@@ -140,15 +140,13 @@ def test_the_voting_network_learns_a_batch(batch: tuple[Tensor, ...], tmp_path: 
 @pytest.mark.slow
 @pytest.mark.parametrize('network', ['voting', 'lsps'])
 def test_a_training_saves_weights_progress_and_figures(
-    records: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str
+    records: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str, full_pool: Callable
 ) -> None:
+    monkeypatch.setattr(depth_pose, 'SamplePool', full_pool(records))
     recipe = DepthPoseRecipe(
         network,
-        pool=_full_pool(records, tmp_path),
         capacity=len(records),
-        refresh=False,
         vae_steps=30,
-        mistakes=tmp_path / 'mistakes.pool',
         mistakes_capacity=2,
         mistakes_share=0.2,
         loop=LoopConfig(
@@ -166,11 +164,3 @@ def test_a_training_saves_weights_progress_and_figures(
     assert 5 < kept['figures']['mean_joint_error_mm'] < 200
     trained = VotingPoseNet() if network == 'voting' else LSPSRegressor(Posterior(), PoseVAE())
     trained.load_state_dict(kept['weights'])
-
-
-def _full_pool(records: np.ndarray, folder: Path) -> Path:
-    """A full pool, whose worker has nothing left to render."""
-    path = folder / 'patches.pool'
-    records.astype(PATCH_DTYPE).tofile(path)
-    np.array([len(records)], np.int64).tofile(path.with_suffix('.counts'))
-    return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_the_network_overfits_a_few_crops(records: np.ndarray, tmp_path: Path) -
 
 @pytest.fixture
 def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconstruction, '_VALIDATION_CROPS', 4)
+    monkeypatch.setattr(reconstruction, '_VALIDATION_CROPS', 2)
     monkeypatch.setattr(reconstruction_export, '_COMPARED', 2)
 
 
@@ -108,19 +109,20 @@ def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_weights_are_evaluated_exported_and_trained_further(tmp_path: Path, few_scenes: None) -> None:
     recipe = ReconstructionRecipe(
         network=SMALL,
+        losses=ReconstructionLosses(classes=3),
         pool=tmp_path / 'crops.pool',
-        capacity=16,
-        first=16,
+        capacity=4,
+        first=4,
         refresh=False,
-        loop=loop(tmp_path / 'run', steps=3, batch=9),
+        loop=loop(tmp_path / 'run', steps=3, batch=4),
     )
     reconstruction.train(recipe)
     weights = tmp_path / 'run' / 'weights.pt'
     out = tmp_path / 'figures.json'
-    figures = evaluation.evaluate(ReconstructionEvaluation(weights, samples=3, out=out))
+    figures = evaluation.evaluate(ReconstructionEvaluation(weights, samples=2, out=out))
     assert json.loads(out.read_text()) == figures and set(figures) == {'test', 'held_out'}
     for columns in figures.values():
-        assert columns['samples'] == 3
+        assert columns['samples'] == 2
         for name in (
             'joint_error_mm',
             'hand_similarity_mm',
@@ -160,10 +162,10 @@ def test_weights_are_evaluated_exported_and_trained_further(tmp_path: Path, few_
     # A mirrored sphere with its vertices in mirrored order is the same sphere: its faces still point outwards.
     sphere = load_network(weights).object_estimator.points.numpy()
     np.testing.assert_allclose((sphere * [-1, 1, 1])[mesh['mirror']], sphere, atol=1e-6)
-    exported = evaluation.evaluate(ReconstructionEvaluation(folder, samples=3, splits=('test',)))
+    exported = evaluation.evaluate(ReconstructionEvaluation(folder, samples=2, splits=('test',)))
     for name in ('joint_error_mm', 'hand_similarity_mm', 'object_chamfer_mm2'):
         assert exported['test'][name] == pytest.approx(figures['test'][name], rel=0.01), name
-    frozen = dataclasses.replace(recipe, start=weights, encoders=False, loop=loop(tmp_path / 'on', steps=2, batch=9))
+    frozen = dataclasses.replace(recipe, start=weights, encoders=False, loop=loop(tmp_path / 'on', steps=2, batch=4))
     reconstruction.train(frozen)
     first, second = (
         torch.load(path, weights_only=True)['weights'] for path in (weights, tmp_path / 'on' / 'weights.pt')
@@ -173,16 +175,16 @@ def test_weights_are_evaluated_exported_and_trained_further(tmp_path: Path, few_
 
 
 @pytest.mark.slow
-def test_a_training_of_the_hand_alone_starts_a_training_of_both(tmp_path: Path, few_scenes: None) -> None:
+def test_a_training_of_the_hand_alone_starts_a_training_of_both(
+    records: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_scenes: None, full_pool: Callable
+) -> None:
+    monkeypatch.setattr(reconstruction, 'SamplePool', full_pool(records))
     config = dataclasses.replace(SMALL, readout='votes')
     alone = ReconstructionRecipe(
         network=dataclasses.replace(config, size=32),
         window=WINDOW,
         branch='hand',
-        capacity=16,
-        pool=tmp_path / 'crops.pool',
-        first=16,
-        refresh=False,
+        first=len(records),
         loop=loop(tmp_path / 'hand', steps=2, batch=9),
     )
     figures = reconstruction.train(alone)

@@ -116,12 +116,12 @@ def test_the_associative_loss_matches_hand_computed_values() -> None:
 def test_the_network_overfits_four_images(hand: HandModel) -> None:
     torch.manual_seed(0)
     network = ReconstructionNet(SMALL, hand)
-    wanted, shown = targets(hand), images(4)
+    wanted, pictures = targets(hand), images(4)
     losses = ReconstructionLosses(classes=3)
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
     first: dict[str, float] = {}
     for _ in range(25):
-        terms = reconstruction_loss(network(shown), wanted, losses, SPHERE)
+        terms = reconstruction_loss(network(pictures), wanted, losses, SPHERE)
         first = first or {name: term.item() for name, term in terms.items()}
         optimizer.zero_grad()
         sum(terms.values()).backward()
@@ -134,11 +134,11 @@ def test_the_network_overfits_four_images(hand: HandModel) -> None:
 def test_the_voting_readout_learns_the_keypoints(hand: HandModel) -> None:
     torch.manual_seed(0)
     network = ReconstructionNet(dataclasses.replace(SMALL, readout='votes'), hand)
-    wanted, shown = targets(hand), images(4)
+    wanted, pictures = targets(hand), images(4)
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
     first: dict[str, float] = {}
     for _ in range(40):
-        result = network(shown, hand_alone=True)
+        result = network(pictures, hand_alone=True)
         terms = reconstruction_loss(result, wanted, ReconstructionLosses(classes=3), SPHERE)
         first = first or {name: term.item() for name, term in terms.items()}
         optimizer.zero_grad()
@@ -165,7 +165,7 @@ def test_the_vote_weight_loss_is_lowest_near_the_keypoints() -> None:
 
 def test_left_hands_count_for_side_and_votes_only(hand: HandModel) -> None:
     network = ReconstructionNet(dataclasses.replace(SMALL, readout='votes'), hand).eval()
-    wanted, shown = targets(hand), images(4)
+    wanted, pictures = targets(hand), images(4)
     losses = ReconstructionLosses(association=0)
     left = wanted._replace(right=torch.tensor([0.0, 1, 1, 1]))
     spoilt = left._replace(
@@ -174,7 +174,7 @@ def test_left_hands_count_for_side_and_votes_only(hand: HandModel) -> None:
             for name in ('keypoints', 'place', 'vertices', 'surface')
         }
     )
-    result = network(shown)
+    result = network(pictures)
     first, second = (reconstruction_loss(result, given, losses, SPHERE) for given in (left, spoilt))
     for name, term in first.items():
         assert (term == second[name]) == (name != 'votes'), name
@@ -204,11 +204,12 @@ def test_unlabelled_samples_do_not_count(hand: HandModel) -> None:
         vertices=wanted.vertices.clone().index_fill_(0, torch.tensor(0), 9.0),
         surface=wanted.surface.clone().index_fill_(0, torch.tensor([1, 2, 3]), 9.0),
     )
-    seen, unseen, whole = (reconstruction_loss(result, given, losses, SPHERE) for given in (blind, spoilt, wanted))
-    assert set(seen) == {'vertices', 'joints', 'distance', 'chamfer', 'laplacian', 'place'}
-    for name, term in seen.items():
-        assert term == unseen[name]
-    assert seen['chamfer'] != whole['chamfer'] and seen['vertices'] != whole['vertices']
+    given = blind, spoilt, wanted
+    partial, spoilt_terms, whole = (reconstruction_loss(result, labels, losses, SPHERE) for labels in given)
+    assert set(partial) == {'vertices', 'joints', 'distance', 'chamfer', 'laplacian', 'place'}
+    for name, term in partial.items():
+        assert term == spoilt_terms[name]
+    assert partial['chamfer'] != whole['chamfer'] and partial['vertices'] != whole['vertices']
     nothing = wanted._replace(has_vertices=torch.zeros(4), has_object=torch.zeros(4))
     terms = reconstruction_loss(result, nothing, losses, SPHERE)
     assert terms['vertices'] == 0 and terms['chamfer'] == 0 and terms['laplacian'] == 0

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -63,13 +64,13 @@ def test_features_cover_both_sides_and_a_second_pass() -> None:
     torch.manual_seed(0)
     network = ReconstructionNet(SMALL).eval()
     image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
-    seen = [
+    detected = [
         DetectedHand(np.array([102.0, 82.0]), 44.0, 0.6, 0.5, 0.1, None),
         DetectedHand(np.array([250.0, 160.0]), 30.0, 0.1, 0.5, 0.1, None),
     ]
 
     def detector(part: np.ndarray, most: int, threshold: float) -> list[DetectedHand]:
-        return seen if part.shape == image.shape else []
+        return detected if part.shape == image.shape else []
 
     features, hands = score_features(network, detector, image, HAND, SEEN)
     assert features.shape[1] == network.hand[0].in_features and len(features) == len(hands) and 4 <= len(features) <= 8
@@ -80,16 +81,16 @@ def test_features_cover_both_sides_and_a_second_pass() -> None:
 
 
 @pytest.mark.slow
-def test_the_trained_score_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trained_score_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_pool: Callable) -> None:
     torch.manual_seed(0)
     network = ReconstructionNet(COMPACT)
     stream = RgbFrames(5, 'train')
     frames = [stream[index] for index in range(6)]
-    shown = np.stack([cv2.resize(frame['image'], (128, 128)) for frame in frames])
+    pictures = np.stack([cv2.resize(frame['image'], (128, 128)) for frame in frames])
     load_weights(
         FinalReconstruction(network),
         models_dir() / 'reconstruction',
-        torch.from_numpy(shown).permute(0, 3, 1, 2) / 127.5 - 1,
+        torch.from_numpy(pictures).permute(0, 3, 1, 2) / 127.5 - 1,
         partly=True,
     )
     weights = tmp_path / 'weights.pt'
@@ -107,13 +108,12 @@ def test_the_trained_score_is_exported(tmp_path: Path, monkeypatch: pytest.Monke
     )
     monkeypatch.setattr(reconstruction_score, '_VALIDATION_FRAMES', 6)
     monkeypatch.setattr(reconstruction_score, 'RgbFrames', SameFrames)
+    monkeypatch.setattr(reconstruction_score, 'SamplePool', full_pool(np.stack(frames)))
     figure = train(
         ReconstructionScoreRecipe(
             weights,
             models_dir(),
             frames=6,
-            pool=tmp_path / 'frames.pool',
-            capacity=6,
             loop=LoopConfig(
                 tmp_path / 'run', steps=200, batch=64, precision='32-true', averaging=0.9, every=1000, threads=1
             ),
@@ -135,7 +135,7 @@ def test_the_trained_score_is_exported(tmp_path: Path, monkeypatch: pytest.Monke
     reconstruction_export.export(
         reconstruction_export.ReconstructionExport(tmp_path / 'run' / 'weights.pt', tmp_path / 'models')
     )
-    image = torch.from_numpy(shown[:1]).permute(0, 3, 1, 2) / 127.5 - 1
+    image = torch.from_numpy(pictures[:1]).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.inference_mode():
         expected = torch.sigmoid(again(image).hand).item()
     outputs = load_engine(tmp_path / 'models' / 'reconstruction', 'openvino')(image=image.numpy())
@@ -151,6 +151,6 @@ def test_reports_of_hardly_visible_hands_are_left_out() -> None:
             camera=SimpleNamespace(project=lambda points: 600 * points[..., :2] / points[..., 2:] + [320, 240]),
         )
 
-    seen, hidden, other = hand(-0.15), hand(0.0), hand(0.25)
-    frame = SimpleNamespace(hands=(seen, hidden), visible=(0.9, 0.3))
-    assert labelled([seen, hidden, other], frame) == [(seen, True), (other, False)]
+    visible, hidden, other = hand(-0.15), hand(0.0), hand(0.25)
+    frame = SimpleNamespace(hands=(visible, hidden), visible=(0.9, 0.3))
+    assert labelled([visible, hidden, other], frame) == [(visible, True), (other, False)]

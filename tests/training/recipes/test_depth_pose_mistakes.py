@@ -7,8 +7,8 @@ import pytest
 from hoi_ros.stages.parts.hand_finder import FoundHand
 from training.data.synthetic.depth_crops import augment
 from training.data.synthetic.depth_crops import CropAugmentation
-from training.recipes import mistaken_patches
-from training.recipes.mistaken_patches import MistakenPatches
+from training.recipes import depth_pose_mistakes
+from training.recipes.depth_pose_mistakes import MistakenPatches
 
 
 @pytest.fixture(scope='module')
@@ -22,17 +22,19 @@ def test_the_same_index_gives_the_same_patch(stream: MistakenPatches) -> None:
     assert stream[2].tobytes() != stream[3].tobytes() != MistakenPatches(seed=5, split='validation')[3].tobytes()
 
 
-def test_something_is_there_and_it_is_no_hand(stream: MistakenPatches) -> None:
+def test_patches_are_labelled_as_non_hands_and_not_empty(stream: MistakenPatches) -> None:
     records = np.stack([stream[index] for index in range(12)])
     assert not records['hand'].any() and not records['keypoints'].any()
-    seen = [(augment(record, CropAugmentation(), None)[0] < 1).mean() for record in records]
-    assert np.median(seen) > 0.05
+    filled = [(augment(record, CropAugmentation(), None)[0] < 1).mean() for record in records]
+    assert np.median(filled) > 0.05
 
 
-def test_what_lies_at_a_hand_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proposals_at_hands_are_no_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
     stream, shown = MistakenPatches(seed=4, split='validation'), []
-    original = mistaken_patches.small_frame
-    monkeypatch.setattr(mistaken_patches, 'small_frame', lambda scene, rng: shown.append(scene) or original(scene, rng))
+    original = depth_pose_mistakes.small_frame
+    monkeypatch.setattr(
+        depth_pose_mistakes, 'small_frame', lambda scene, rng: shown.append(scene) or original(scene, rng)
+    )
 
     def finder(*_: object) -> list[FoundHand]:
         places = [hand.centre for hand in shown[-1].hands]
