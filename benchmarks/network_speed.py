@@ -17,10 +17,10 @@ from hoi_ros.engines import Card
 from hoi_ros.engines import load_engine
 from hoi_ros.resources import models_dir
 from training.export.onnx_export import export_onnx
-from training.networks.reconstruction import COMPACT
 from training.networks.reconstruction import FinalReconstruction
-from training.networks.reconstruction import PAPER
 from training.networks.reconstruction import ReconstructionNet
+from training.networks.reconstruction_config import COMPACT
+from training.networks.reconstruction_config import PAPER
 
 NETWORKS = ('depth_pose', 'hand_finder', 'reconstruction')
 AT_256 = {'reconstruction at 256': dataclasses.replace(COMPACT, size=256), 'reconstruction of the paper': PAPER}

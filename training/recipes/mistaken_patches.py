@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hand finder takes for hands and is none: crops from which `depth_pose` learns to say so."""
+"""Patches around false proposals of the hand finder, from which `depth_pose` learns to reject non-hands."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from training.data.synthetic.depth_frames import FRAME_SCENES
 from training.data.synthetic.depth_frames import small_frame
 
 _APART = 0.1
-"""What lies nearer than this to a hand's centre may be called a hand, metres."""
+"""A proposal nearer than this to a hand's centre is no false one, metres."""
 _PROPOSALS, _LEAST = 6, 0.05
-"""How many of the finder's proposals are looked at, and the least score of one."""
+"""Most proposals of a frame, and the least score of one."""
 _ATTEMPTS = 60
+"""Scenes that are tried for one patch."""
 
 
 class MistakenPatches(DepthPatches):
-    """Streams patches around the finder's false proposals in whole frames.
-
-    The same index and the same finder give the same patch on every machine.
+    """Streams patches around the finder's false proposals in whole frames; index and finder determine the patch.
 
     Args:
         seed, split: of the scenes.
@@ -34,7 +33,7 @@ class MistakenPatches(DepthPatches):
         self._finder = HandFinder(models, threads=1)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """One record of `PATCH_DTYPE`, of no hand."""
+        """One record of `PATCH_DTYPE` without a hand."""
         for attempt in range(_ATTEMPTS):
             stream = index * _ATTEMPTS + attempt
             scene = self._scenes[stream]
@@ -48,4 +47,4 @@ class MistakenPatches(DepthPatches):
             if mistaken:
                 centre = mistaken[rng.integers(len(mistaken))]
                 return self._record(*self._observe(scene, centre, rng), centre, np.zeros((21, 3)), True, hand=False)
-        raise RuntimeError(f'patch {index}: the finder takes nothing for a hand in {_ATTEMPTS} scenes')
+        raise RuntimeError(f'patch {index}: the finder has no false proposal in {_ATTEMPTS} scenes')

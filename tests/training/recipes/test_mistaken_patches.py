@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the finder takes for hands and is none."""
+"""Patches of false proposals: reproducible, not empty, away from hands."""
 
 import numpy as np
 import pytest
 
 from hoi_ros.stages.parts.hand_finder import FoundHand
-from training.data.synthetic import mistaken_patches
 from training.data.synthetic.depth_crops import augment
 from training.data.synthetic.depth_crops import CropAugmentation
-from training.data.synthetic.mistaken_patches import MistakenPatches
+from training.recipes import mistaken_patches
+from training.recipes.mistaken_patches import MistakenPatches
 
 
 @pytest.fixture(scope='module')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Back from a model folder to a network that can be trained on."""
+"""Loads the weights of an exported model folder into a trainable network."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class ImportedWeightsError(ValueError):
 
 
 def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: bool = False) -> list[str]:
-    """Gives a network the weights of a model folder that `export_onnx` wrote.
+    """Loads the weights of a model folder that `export_onnx` wrote.
 
-    An exported network has its batch normalisation folded into the convolutions. Each is unfolded again with the
-    statistics that the example shows, so that the network computes what the file does and goes on to learn.
+    In an exported network the batch normalisation is folded into the convolutions. This function unfolds it with the
+    statistics of the example, so that the network computes what the file computes and can be trained further.
 
     Args:
         network: in place.
         folder: the model folder.
         example: a batch of realistic inputs, for the statistics.
-        partly: whether parameters that the file holds no more by themselves (products of two were multiplied out when
-            it was written) may stay as they are.
+        partly: whether parameters that the file does not hold by themselves (the export multiplies constant products
+            out) may keep their values.
 
     Returns:
-        The names of the parameters that stayed as they are.
+        The names of the parameters that kept their values.
 
     Raises:
         CardError: the folder holds no model.
@@ -63,8 +63,8 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: boo
             )
             if not isinstance(layer, nn.Conv2d | nn.Linear) or layer.weight.shape != weight.shape:
                 raise ImportedWeightsError(
-                    f'{folder}: {name} {tuple(weight.shape)} is no layer of '
-                    f'{type(network).__name__}; expected the network that was exported here'
+                    f'{folder}: {name} {tuple(weight.shape)} is not a layer of '
+                    f'{type(network).__name__}; expected a folder exported from this network'
                 )
             named.add(name)
             with torch.no_grad():
@@ -76,7 +76,7 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: boo
         kept = _by_name(network, constants)
         missing = {name for name, module in modules.items() if isinstance(module, nn.Conv2d | nn.Linear)} - named
         if missing and not partly:
-            raise ImportedWeightsError(f'{folder}: nothing for {", ".join(sorted(missing))}')
+            raise ImportedWeightsError(f'{folder}: no weights for {", ".join(sorted(missing))}')
         with torch.no_grad():
             network.eval()(*example)
     finally:
@@ -91,7 +91,7 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: boo
 
 
 def _by_name(network: nn.Module, constants: dict[str, np.ndarray]) -> set[str]:
-    """Fills in what the file holds under its own name."""
+    """Copies the parameters and buffers that the file holds under their own names; returns these names."""
     filled = set()
     for name, value in (*network.named_parameters(), *network.named_buffers()):
         found = constants.get(f'module.{name}', constants.get(f'module.{name}_float16'))
@@ -103,7 +103,7 @@ def _by_name(network: nn.Module, constants: dict[str, np.ndarray]) -> set[str]:
 
 
 class _Unfold:
-    """Sets a batch normalisation so that after it stands the convolution's output plus the folded bias."""
+    """Sets a batch normalisation so that it outputs the convolution's output plus the folded bias."""
 
     def __init__(self, norm: nn.BatchNorm2d, bias: Tensor) -> None:
         self._norm, self._bias = norm, bias

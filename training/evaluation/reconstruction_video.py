@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`reconstruction` on a real video of one hand: how often it is found, on which side, and how its joints lie."""
+"""`reconstruction` on a real video of one hand: detection rate, side, and joints against published ones."""
 
 from __future__ import annotations
 
@@ -13,30 +13,35 @@ from tqdm import tqdm
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.playback.overlay import draw_hands
 from hoi_ros.stages.reconstruction import ReconstructionStage
+from training.evaluation.figures import print_figures
+from training.evaluation.figures import write_figures
 from training.evaluation.metrics import evaluate_joints
 
 
 @dataclasses.dataclass(frozen=True)
-class RgbVideoEvaluation:
-    """Follows the hand of a video, frame after frame, and compares its joints with published ones."""
+class ReconstructionVideoEvaluation:
+    """Runs the stage on the frames of a video and compares the joints with published ones."""
 
     video: Path
     joints: Path | None = None
-    """.npy of (frames, 21, 3), any scale and frame of reference: another method's result."""
+    """.npy of (frames, 21, 3) in any scale and frame of reference: the result of another method."""
     side: str = 'right'
-    """The hand that is seen."""
+    """Side of the hand in the video."""
     focal: float = 0.9
     """Focal length of the unknown camera, as a share of the image's width."""
     models: Path = Path('models')
-    pictures: int = 12
-    """Overlays to write, spread over the video."""
-    out: Path = Path('out/rgb_video')
+    overlays: Path | None = None
+    """Folder for overlay images."""
+    overlay_count: int = 12
+    """Overlay images, spread evenly over the video."""
+    out: Path | None = None
+    """JSON file for the figures."""
 
 
-def evaluate(config: RgbVideoEvaluation) -> dict[str, float]:
-    """Prints and returns the shares (percent) of frames in which a hand is found, on its side, and said to hold
-    something, and the joint error after similarity alignment (mm)."""
-    import imageio.v2 as imageio  # reads videos, and nothing else here does
+def evaluate(config: ReconstructionVideoEvaluation) -> dict[str, float]:
+    """Prints and returns the shares (percent) of frames with a hand, with the right side, and with a held object, and
+    the joint error after similarity alignment (mm)."""
+    import imageio.v2 as imageio  # only this command reads videos
 
     stage = ReconstructionStage(config.models)
     reader = imageio.get_reader(config.video)
@@ -44,11 +49,12 @@ def evaluate(config: RgbVideoEvaluation) -> dict[str, float]:
     published = np.load(config.joints) if config.joints else None
     if published is not None and len(published) != count:
         raise SystemExit(
-            f'{config.joints} holds {len(published)} frames, {config.video} {count}: they do not belong together'
+            f'{config.joints} holds {len(published)} frames, {config.video} {count}: expected the same number'
         )
-    wanted = set(np.linspace(0, count - 1, config.pictures).round().astype(int).tolist())
+    wanted = set(np.linspace(0, count - 1, config.overlay_count).round().astype(int).tolist())
     faces = {side: stage.hand_model(side).faces for side in ('right', 'left')}
-    config.out.mkdir(parents=True, exist_ok=True)
+    if config.overlays:
+        config.overlays.mkdir(parents=True, exist_ok=True)
     found, sided, holding, others = 0, 0, 0, 0
     compared: list[tuple[np.ndarray, np.ndarray]] = []
     for number, image in enumerate(tqdm(reader, total=count, unit='frame', mininterval=5)):
@@ -62,9 +68,9 @@ def evaluate(config: RgbVideoEvaluation) -> dict[str, float]:
         best = max((hand for hand in hands if hand.side == config.side), key=lambda hand: hand.score, default=None)
         if best is not None and published is not None:
             compared.append((best.joints, published[number]))
-        if number in wanted:
+        if config.overlays and number in wanted:
             cv2.imwrite(
-                str(config.out / f'{number:04d}.png'),
+                str(config.overlays / f'{number:04d}.png'),
                 cv2.cvtColor(draw_hands(image, hands, camera, faces, stage.object_faces), cv2.COLOR_RGB2BGR),
             )
     figures = {
@@ -76,6 +82,6 @@ def evaluate(config: RgbVideoEvaluation) -> dict[str, float]:
     }
     if compared:
         figures['joint_error_similarity_mm'] = evaluate_joints(*map(np.array, zip(*compared))).similarity_mm
-    for name, value in figures.items():
-        print(f'{name:28} {value:.4g}')
+    print_figures(figures)
+    write_figures(figures, config.out)
     return figures

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`depth_pose` on real depth images, which have no labels: how its meshes lie on what the camera observed."""
+"""`depth_pose` on real depth images without labels: the distance of its meshes from the observed surface."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from hoi_ros.playback.image_folder import list_frames
 from hoi_ros.playback.image_folder import read_metric_depth
 from hoi_ros.simulation.surface_agreement import surface_agreement
 from hoi_ros.stages.depth_pose import DepthPoseStage
+from training.evaluation.figures import print_figures
+from training.evaluation.figures import write_figures
 
 
 @dataclasses.dataclass(frozen=True)
-class SurfaceEvaluation:
-    """Run the stage on a folder of depth images, each as if it were the first."""
+class DepthPoseSurfaceEvaluation:
+    """Runs the stage on a folder of depth images, each as if it were the first of a stream."""
 
     depth: Path
     """Folder of depth images."""
@@ -32,11 +34,13 @@ class SurfaceEvaluation:
     """Metres of one unit of the images."""
     models: Path = Path('models')
     variant: str = 'depth_pose'
+    out: Path | None = None
+    """JSON file for the figures."""
 
 
 @dataclasses.dataclass(frozen=True)
 class HandSurface:
-    """One hand of one image against the observed surface."""
+    """One hand of one image compared with the observed surface."""
 
     image: str
     side: str
@@ -48,8 +52,8 @@ class HandSurface:
         return f'{self.side} {self.score:.2f}: {self.residual_mm:.1f} mm, IoU {self.silhouette_iou:.2f}'
 
 
-def evaluate(config: SurfaceEvaluation) -> dict[str, Any]:
-    """Prints and returns the figures: each hand's, and the medians and worst of all.
+def evaluate(config: DepthPoseSurfaceEvaluation) -> dict[str, Any]:
+    """Prints the figures of each hand; prints and returns the medians and the worst of all.
 
     Raises:
         ImageFolderError, ImageFormatError, CalibrationError: an image or the calibration cannot be used.
@@ -67,26 +71,26 @@ def evaluate(config: SurfaceEvaluation) -> dict[str, Any]:
         print(name, *map(str, found) if found else ['no hand'], sep='  ')
         hands += found
     figures = summarise(hands, list(images))
-    for name, value in figures.items():
-        print(f'{name:24} {value:.4g}' if isinstance(value, float) else f'{name:24} {value}')
+    print_figures(figures)
+    write_figures(figures, config.out)
     return figures
 
 
 def hand_surfaces(
     stage: DepthPoseStage, image: str, depth: np.ndarray, camera: Pinhole, stamp: float
 ) -> list[HandSurface]:
-    """The stage's hands in one undistorted depth image (H, W), metres."""
+    """The hands of the stage in one undistorted depth image (H, W), metres."""
     surfaces = []
     for hand in stage(depth, camera, stamp):
         agreement = surface_agreement(hand.vertices, stage.hand_model(hand.side).faces, hand.joints, depth, camera)
-        # A mesh that meets nothing is infinitely far away, not left out.
+        # A mesh without any observed point counts as infinitely far away.
         residual = math.inf if math.isnan(agreement.residual_mm) else agreement.residual_mm
         surfaces.append(HandSurface(image, hand.side, float(hand.score), residual, agreement.silhouette_iou))
     return surfaces
 
 
 def summarise(hands: Sequence[HandSurface], images: Sequence[str]) -> dict[str, Any]:
-    """Over all hands in the images; NaN where there are none."""
+    """Figures over all hands in the images; NaN if there are none."""
     residuals, ious = [hand.residual_mm for hand in hands], [hand.silhouette_iou for hand in hands]
     sides = [hand.side for hand in hands]
     return {

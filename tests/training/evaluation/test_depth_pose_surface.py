@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Meshes against the observed depth of a whole folder."""
+"""Meshes compared with the observed depth of a folder of images."""
 
 import math
 import types
@@ -12,17 +12,17 @@ import yaml
 from hoi_ros.camera import Pinhole
 from hoi_ros.hand import HandModel
 from hoi_ros.simulation.raycast import Raycaster
-from training.evaluation import surface
-from training.evaluation.surface import evaluate
-from training.evaluation.surface import HandSurface
-from training.evaluation.surface import summarise
-from training.evaluation.surface import SurfaceEvaluation
+from training.evaluation import depth_pose_surface as surface
+from training.evaluation.depth_pose_surface import DepthPoseSurfaceEvaluation
+from training.evaluation.depth_pose_surface import evaluate
+from training.evaluation.depth_pose_surface import HandSurface
+from training.evaluation.depth_pose_surface import summarise
 
 CAMERA = Pinhole(160, 120, 150.0, 150.0, 79.5, 59.5)
 
 
 class Oracle:
-    """Stands in for the stage: knows where the hand is, and says it is 1 cm further away from the third image on."""
+    """A stage that returns the true hand, from the third image on 1 cm too far."""
 
     def __init__(self, models, variant):
         self.model = HandModel.load()
@@ -72,7 +72,7 @@ def recording(tmp_path):
 
 def test_a_folder_of_images(recording, monkeypatch, capsys):
     monkeypatch.setattr(surface, 'DepthPoseStage', Oracle)
-    figures = evaluate(SurfaceEvaluation(recording / 'depth', recording / 'camera.yaml', 1e-4))
+    figures = evaluate(DepthPoseSurfaceEvaluation(recording / 'depth', recording / 'camera.yaml', 1e-4))
     assert (figures['images'], figures['without_a_hand'], figures['right'], figures['left']) == (5, 1, 4, 0)
     assert figures['residual_median_mm'] == pytest.approx(5, abs=1) and figures['residual_worst_mm'] == pytest.approx(
         10, abs=1

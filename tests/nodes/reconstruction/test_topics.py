@@ -1,17 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reconstruction node against everything that cameras may send, over DDS; one process outlives it all.
-
-Its stage is a stand-in that tells what it was given: what is proven here is the way from the topics to the stage and
-back.
-"""
+"""What the node publishes, and how it treats inputs over time; its stage is a stand-in that reports its input."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -19,107 +12,33 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import CompressedImage
-from sensor_msgs.msg import Image
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
-from tf2_msgs.msg import TFMessage
-from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import Marker
-from visualization_msgs.msg import MarkerArray
 
 from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
-from hoi_ros.msg import HeldObjectArray
 from hoi_ros.msg import MeshTopology
 from hoi_ros.nodes.messages.images import image_message
 from hoi_ros.nodes.runtime.qos import LATCHED
 
-from .bench import Bench
-from .bench import FRAME
-from .bench import good_depth
-from .bench import good_info
-from .bench import HEIGHT
-from .bench import NodeProcess
-from .bench import stamp_of
-from .bench import WIDTH
-
-Message = TypeVar('Message')
-
-NODE = '/reconstruction'
-STAND_IN = (str(Path(__file__).with_name('stand_in_reconstruction.py')),)
-DEPTH, IMAGE = '/camera/depth', '/camera/image'
-SIZE = (HEIGHT, WIDTH)
-COLOUR = (200, 100, 50)
-
-
-def colours(header: Header, size: tuple[int, int] = SIZE) -> Image:
-    return image_message(np.full((*size, 3), COLOUR, np.uint8), header)
-
-
-class ColourBench(Bench):
-    """Good frames are an image, its depth and its camera_info."""
-
-    def send_good(self) -> int:
-        header = self.next_header()
-        self.send(good_depth(header), good_info(header), colours(header))
-        return stamp_of(header)
-
-    def send_without_depth(self) -> int:
-        header = self.next_header()
-        self.send(None, good_info(header), colours(header))
-        return stamp_of(header)
-
-    def until_answer(
-        self, send: Callable[[], int], accept: Callable[[HandArray], bool] = lambda hands: True, what: str = 'an answer'
-    ) -> HandArray:
-        """Sends frames until the answer to one of them is as it should be."""
-        sent: set[int] = set()
-
-        def answer() -> HandArray | None:
-            return next(
-                (hands for hands in reversed(self.hands) if stamp_of(hands.header) in sent and accept(hands)), None
-            )
-
-        self.until(answer, lambda: sent.add(send()), what)
-        return answer()
-
-
-def located_by(kind: int) -> Callable[[HandArray], bool]:
-    return lambda hands: bool(hands.hands) and hands.hands[0].located_by == kind
-
-
-by_depth, by_hand_size = located_by(Hand.LOCATED_BY_DEPTH), located_by(Hand.LOCATED_BY_HAND_SIZE)
-
-
-@pytest.fixture(scope='module')
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
-    process = NodeProcess(STAND_IN, tmp_path_factory.mktemp('node') / 'log.txt')
-    yield process
-    assert process.end() == 0, process.log
-    assert 'Traceback' not in process.log
-
-
-@pytest.fixture(scope='module')
-def shared_bench() -> Iterator[ColourBench]:
-    bench = ColourBench(NODE)
-    for kind, topic in (
-        (HeldObjectArray, f'{NODE}/objects'),
-        (Detection3DArray, f'{NODE}/object_boxes'),
-        (MarkerArray, f'{NODE}/markers'),
-        (TFMessage, '/tf'),
-    ):
-        bench.listen(kind, topic)
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def bench(shared_bench: ColourBench, node: NodeProcess) -> Iterator[ColourBench]:
-    """The node starts active, and is alive and uses depth after each test."""
-    shared_bench.until_state('active')
-    yield shared_bench
-    assert node.alive, node.log
-    shared_bench.until_answer(shared_bench.send_good, by_depth, 'a hand located by depth')
+from ..bench import FRAME
+from ..bench import good_depth
+from ..bench import good_info
+from ..bench import HEIGHT
+from ..bench import NodeProcess
+from ..bench import stamp_of
+from ..bench import WIDTH
+from .colour_bench import by_depth
+from .colour_bench import by_hand_size
+from .colour_bench import COLOUR
+from .colour_bench import ColourBench
+from .colour_bench import colours
+from .colour_bench import DEPTH
+from .colour_bench import NODE
+from .colour_bench import restart
+from .colour_bench import SIZE
+from .colour_bench import STAND_IN
 
 
 def test_rgb_with_depth_gives_hands_located_by_depth(bench: ColourBench) -> None:
@@ -131,13 +50,6 @@ def test_rgb_with_depth_gives_hands_located_by_depth(bench: ColourBench) -> None
     bench.until_well()
     assert float(bench.value('depth_skew_ms')) == 0
     assert bench.value('missing_inputs') == ''
-
-
-def restart(bench: ColourBench) -> None:
-    """The node forgets what it received."""
-    assert bench.change_state('deactivate')
-    assert bench.change_state('activate')
-    bench.hands.clear()
 
 
 def test_rgb_alone_gives_hands_located_by_their_size_and_says_so(bench: ColourBench, node: NodeProcess) -> None:
@@ -216,186 +128,6 @@ def test_an_image_without_hands_gives_empty_arrays_and_is_counted(bench: ColourB
     assert bench.value('hands') == '0'
     bench.until(lambda: bench.value('frames_without_hands') == '0', bench.send_good, 'a hand')
     assert bench.value('hands') == '1'
-
-
-def encoded(encoding: str, pixel: tuple[int, ...], padding: int = 0) -> Callable[[Header], Image]:
-    def make(header: Header) -> Image:
-        rows = np.zeros((HEIGHT, WIDTH * len(pixel) + padding), np.uint8)
-        rows[:, : WIDTH * len(pixel)] = np.tile(np.array(pixel, np.uint8), WIDTH)
-        message = Image(header=header, width=WIDTH, height=HEIGHT, encoding=encoding, step=rows.shape[1])
-        message.data.frombytes(rows.tobytes())
-        return message
-
-    return make
-
-
-ENCODINGS = {
-    'rgb8 with padded rows': (encoded('rgb8', COLOUR, 64), COLOUR),
-    'bgr8': (encoded('bgr8', COLOUR[::-1]), COLOUR),
-    'rgba8': (encoded('rgba8', (*COLOUR, 255)), COLOUR),
-    'bgra8': (encoded('bgra8', (*COLOUR[::-1], 255)), COLOUR),
-    'mono8': (encoded('mono8', (90,)), (90, 90, 90)),
-}
-
-
-@pytest.mark.parametrize('encoding', ENCODINGS)
-def test_every_encoding_comes_to_the_stage_as_rgb(bench: ColourBench, encoding: str) -> None:
-    make, colour = ENCODINGS[encoding]
-
-    def send() -> int:
-        header = bench.next_header()
-        bench.send(good_depth(header), good_info(header), make(header))
-        return stamp_of(header)
-
-    (hand,) = bench.until_answer(send).hands
-    np.testing.assert_allclose(hand.shape[:3], np.array(colour) / 255, atol=1e-3)
-
-
-def with_fields(message: Message, **fields: object) -> Message:
-    for name, value in fields.items():
-        setattr(message, name, value)
-    return message
-
-
-def bad_image(**fields: object) -> Callable[[Header], Image]:
-    return lambda header: with_fields(colours(header), **fields)
-
-
-BAD_IMAGES: dict[str, tuple[Callable[[Header], Image], str]] = {
-    'truncated data': (bad_image(data=bytes(1000)), 'the image holds 1000 bytes'),
-    'no data': (bad_image(data=b''), 'the image holds 0 bytes'),
-    'no pixels': (bad_image(width=0, height=0), 'the image is 0x0 pixels'),
-    'a step shorter than a row': (bad_image(step=WIDTH), f'step is {WIDTH} bytes'),
-    'an unknown encoding': (bad_image(encoding='rainbow'), "encoding 'rainbow'"),
-    'a depth image': (good_depth, "encoding '16UC1'"),
-    'a tiny image': (lambda header: colours(header, (10, 10)), 'image on /camera/image is 10x10 pixels'),
-    'a square image': (lambda header: colours(header, (HEIGHT, HEIGHT)), 'which is of another shape'),
-}
-
-
-@pytest.mark.parametrize('what', BAD_IMAGES)
-def test_a_bad_image_is_refused_and_said(bench: ColourBench, node: NodeProcess, what: str) -> None:
-    make, reason = BAD_IMAGES[what]
-    bench.until_answer(bench.send_good)
-    stamps: set[int] = set()
-
-    def send() -> None:
-        header = bench.next_header()
-        bench.send(good_depth(header), good_info(header), make(header))
-        stamps.add(stamp_of(header))
-
-    bench.until_says(reason, send)
-    assert bench.diagnosis.level == DiagnosticStatus.ERROR
-    bench.until_logged(node, reason)
-    assert not stamps & {stamp_of(hands.header) for hands in bench.hands}
-
-
-def test_a_stage_that_breaks_after_a_refused_frame_does_not_end_the_node(bench: ColourBench, node: NodeProcess) -> None:
-    def send(pixels: np.ndarray) -> None:
-        header = bench.next_header()
-        bench.send(good_depth(header), good_info(header), image_message(pixels, header))
-
-    bench.until_says('refused: ', lambda: send(np.full((10, 10, 3), 90, np.uint8)))
-    bench.until_says('failed: RuntimeError: the stand-in breaks', lambda: send(np.full((*SIZE, 3), 255, np.uint8)))
-    bench.until_logged(node, 'frame failed: RuntimeError: the stand-in breaks')
-
-
-def bad_info(**fields: object) -> Callable[[Header], CameraInfo]:
-    return lambda header: with_fields(good_info(header), **fields)
-
-
-BAD_INFO = {
-    'uncalibrated': (bad_info(k=[0.0] * 9), 'is not calibrated (k[0] is 0)'),
-    'not finite': (bad_info(k=[math.nan, 0, 1, 0, 300, 1, 0, 0, 1]), 'expected finite numbers'),
-    'of another shape': (bad_info(width=512, height=512), 'which is of another shape'),
-}
-
-
-@pytest.mark.parametrize('what', BAD_INFO)
-def test_a_bad_camera_info_is_refused_and_said(bench: ColourBench, node: NodeProcess, what: str) -> None:
-    make, reason = BAD_INFO[what]
-
-    def send() -> None:
-        header = bench.next_header()
-        bench.send(good_depth(header), make(header), colours(header))
-
-    bench.until_says(reason, send)
-    assert bench.diagnosis.level == DiagnosticStatus.ERROR
-    assert 'camera_info on /camera/camera_info' in bench.says
-    bench.until_logged(node, reason)
-
-
-def test_an_image_without_camera_info_waits_and_says_what_is_missing(bench: ColourBench) -> None:
-    restart(bench)
-    bench.until_says('no camera_info on /camera/camera_info', lambda: bench.send(image=colours(bench.next_header())))
-    assert bench.diagnosis.level == DiagnosticStatus.STALE
-    assert 'there is image on /camera/image' in bench.says
-    assert not bench.hands
-
-
-def test_a_distorted_camera_is_rectified(bench: ColourBench) -> None:
-    def send() -> int:
-        header = bench.next_header()
-        bench.send(good_depth(header), bad_info(d=[0.1, -0.05, 0.001, 0.0, 0.0])(header), colours(header))
-        return stamp_of(header)
-
-    (hand,) = bench.until_answer(send, by_depth).hands
-    # What the lens did not see is black.
-    assert hand.shape[0] < 200 / 255 - 1e-3
-
-
-def test_a_larger_image_is_read_with_the_same_camera_info(bench: ColourBench) -> None:
-    bench.until_answer(bench.send_good, by_depth)
-
-    def send() -> int:
-        header = bench.next_header()
-        bench.send(None, good_info(header), colours(header, (2 * HEIGHT, 2 * WIDTH)))
-        return stamp_of(header)
-
-    (hand,) = bench.until_answer(send).hands
-    assert (hand.shape[3], hand.shape[4]) == (2 * WIDTH, 2 * HEIGHT)
-
-
-def bad_depth(**fields: object) -> Callable[[Header], Image]:
-    return lambda header: with_fields(good_depth(header), **fields)
-
-
-def depth(pixels: np.ndarray) -> Callable[[Header], Image]:
-    return lambda header: image_message(pixels, header)
-
-
-BAD_DEPTH: dict[str, tuple[Callable[[Header], Image], str]] = {
-    'of another size': (
-        depth(np.full((480, 848), 600, np.uint16)),
-        f'it is 848x480 pixels, the image {WIDTH}x{HEIGHT}: align it to the image',
-    ),
-    'of another frame': (
-        lambda header: with_fields(
-            good_depth(header), header=Header(stamp=header.stamp, frame_id='camera_depth_optical_frame')
-        ),
-        "its frame_id is 'camera_depth_optical_frame'",
-    ),
-    'a colour image': (colours, "'rgb8' has 8 bits a channel"),
-    'truncated': (bad_depth(data=bytes(1000)), 'the image holds 1000 bytes'),
-    '0 everywhere': (depth(np.zeros(SIZE, np.uint16)), 'the depth is unknown everywhere'),
-    'NaN everywhere': (depth(np.full(SIZE, np.nan, np.float32)), 'the depth is unknown everywhere'),
-}
-
-
-@pytest.mark.parametrize('what', BAD_DEPTH)
-def test_unusable_depth_is_said_and_the_frame_goes_on_without(bench: ColourBench, node: NodeProcess, what: str) -> None:
-    make, reason = BAD_DEPTH[what]
-
-    def send() -> int:
-        header = bench.next_header()
-        bench.send(make(header), good_info(header), colours(header))
-        return stamp_of(header)
-
-    bench.until_answer(send, by_hand_size)
-    bench.until_says(reason, send)
-    assert bench.diagnosis.level == DiagnosticStatus.WARN
-    bench.until_logged(node, 'depth on /camera/depth is not used')
-    bench.until_logged(node, reason)
 
 
 @pytest.mark.parametrize(('skew', 'told'), [(-5.0, ' ms earlier, expected'), (5.0, ' ms later, expected')])

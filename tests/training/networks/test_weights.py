@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Weights of exported model folders come back into trainable networks."""
+
 from __future__ import annotations
 
 import pytest
@@ -8,13 +10,13 @@ from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
 from hoi_ros.resources import models_dir
 from training.export.onnx_export import export_onnx
-from training.export.onnx_import import ImportedWeightsError
-from training.export.onnx_import import load_weights
 from training.networks.depth_pose import VotingPoseNet
 from training.networks.hand_finder import HandFinderNet
 from training.networks.reconstruction import FinalReconstruction
-from training.networks.reconstruction import ReconstructionConfig
 from training.networks.reconstruction import ReconstructionNet
+from training.networks.reconstruction_config import ReconstructionConfig
+from training.networks.weights import ImportedWeightsError
+from training.networks.weights import load_weights
 
 
 @pytest.fixture(scope='module')
@@ -23,8 +25,8 @@ def crops() -> torch.Tensor:
 
 
 @pytest.mark.parametrize('train_mode', [False, True])
-def test_a_network_comes_back_from_its_model_folder(tmp_path, crops, train_mode) -> None:
-    """In training mode too, on the batch that gave the statistics: the first steps do not start elsewhere."""
+def test_an_exported_network_is_restored(tmp_path, crops, train_mode) -> None:
+    """Also in training mode, on the batch that set the statistics."""
     torch.manual_seed(1)
     network = VotingPoseNet()
     with torch.no_grad():
@@ -45,19 +47,19 @@ def test_a_network_comes_back_from_its_model_folder(tmp_path, crops, train_mode)
         torch.testing.assert_close(first, second, atol=5e-3, rtol=0)
 
 
-def test_the_models_that_ship_can_be_trained_on(crops) -> None:
+def test_the_shipped_models_load(crops) -> None:
     load_weights(VotingPoseNet(), models_dir() / 'depth_pose', crops)
     load_weights(HandFinderNet(), models_dir() / 'hand_finder', torch.zeros(2, 2, 120, 160))
 
 
-def test_another_network_is_refused(crops) -> None:
+def test_the_weights_of_another_network_raise(crops) -> None:
     folder = models_dir() / 'hand_finder'
-    with pytest.raises(ImportedWeightsError, match='is no layer of VotingPoseNet'):
+    with pytest.raises(ImportedWeightsError, match='is not a layer of VotingPoseNet'):
         load_weights(VotingPoseNet(), folder, crops)
     assert Card.load(folder).name == 'hand_finder'
 
 
-def test_a_network_whose_products_were_multiplied_out_comes_back_in_part(tmp_path) -> None:
+def test_parameters_that_the_export_multiplied_out_keep_their_values(tmp_path) -> None:
     torch.manual_seed(2)
     config = ReconstructionConfig(
         widths=(8, 8, 16, 32), blocks=(1, 1, 1, 1), size=64, features=8, slots=4, readout='votes'
@@ -78,8 +80,8 @@ def test_a_network_whose_products_were_multiplied_out_comes_back_in_part(tmp_pat
     again = FinalReconstruction(ReconstructionNet(config))
     with pytest.raises(ImportedWeightsError):
         load_weights(again, tmp_path, images)
-    anew = load_weights(again, tmp_path, images, partly=True)
-    assert {name.split('.')[1] for name in anew} == {'from_hand', 'from_object', 'object_estimator'}
+    untrained = load_weights(again, tmp_path, images, partly=True)
+    assert {name.split('.')[1] for name in untrained} == {'from_hand', 'from_object', 'object_estimator'}
     with torch.no_grad():
         expected, got = (module.network.eval()(images, hand_alone=True) for module in (final, again))
     torch.testing.assert_close(got.hands[0].keypoints, expected.hands[0].keypoints, atol=1e-4, rtol=0)
