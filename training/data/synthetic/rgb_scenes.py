@@ -121,7 +121,7 @@ class RgbScenes:
         self._config = config or RgbConfig()
         self._right = model or HandModel.load()
         self._left = self._right.mirrored()
-        self._marks = HandMarks(self._right)
+        self._marks = HandMarks.of(self._right)
         self._name = f'{split}/{seed}'
         self._seed = seed, SPLITS['test' if split == 'held_out' else split]
         self._room = SceneConfig(

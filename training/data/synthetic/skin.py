@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 import itertools
 from typing import ClassVar
 
@@ -64,6 +65,14 @@ class HandMarks:
         self._table = marks.astype(np.float32).reshape(-1, len(self.names))
         self._order = 1
 
+    @classmethod
+    def of(cls, model: HandModel) -> HandMarks:
+        """The marks of a model, computed once per process: that takes a second."""
+        key = hashlib.sha256(model.template.tobytes() + model.weights.tobytes() + model.faces.tobytes()).digest()
+        if key not in _MARKS:
+            _MARKS[key] = cls(model)
+        return _MARKS[key]
+
     def mirrored(self) -> HandMarks:
         """The marks of `HandModel.mirrored`, whose triangles have their corners the other way round."""
         other = copy.copy(self)
@@ -85,6 +94,10 @@ class HandMarks:
         down, right = np.where(lower, base + steps + 1, base + 1), np.where(lower, base + 1, base + steps + 1)
         table = self._table
         return table[pivot] * (1 - one - other) + table[down] * one + table[right] * other
+
+
+_MARKS: dict[bytes, HandMarks] = {}
+"""By the content of the hand model."""
 
 
 def _hand_marks(model: HandModel, places: np.ndarray, normals: np.ndarray, weights: np.ndarray) -> np.ndarray:
