@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 
 from training.export.onnx_export import export_onnx
-from training.networks.reconstruction import COMPACT
 from training.networks.reconstruction import FinalReconstruction
-from training.networks.reconstruction import PAPER
 from training.networks.reconstruction import ReconstructionNet
+from training.networks.reconstruction_config import COMPACT
+from training.networks.reconstruction_config import PAPER
 
 CONFIGS = {'reconstruction at 256': dataclasses.replace(COMPACT, size=256), 'reconstruction of the paper': PAPER}
 """The first has the widths of the network that ships."""

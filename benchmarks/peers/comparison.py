@@ -29,8 +29,8 @@ from hoi_ros.systems import SYSTEMS
 
 SIZE = (640, 360)
 """Width and height of the tracker's frames, pixels."""
-_FOCAL = 0.9
-"""Focal length of the video's unknown camera, as a share of the width."""
+_FOCAL = 0.785
+"""Assumed focal length of the video's unknown camera, as a share of the width: a field of view of 65 degrees."""
 _FRAMES = 150
 """Frames of the video, shown to and fro."""
 _TURN = 2.0

@@ -6,8 +6,8 @@
     python -m hoi_ros.demo --stage reconstruction                   # a hand that holds a can, in colour and depth
     python -m hoi_ros.demo --stage reconstruction --data DIR        # recorded colours; or rgb/ and depth/ in DIR
 
-prints a table and writes a picture and a video of the hands. Nodes of the same machine do not get in the way: the
-demo has a ROS domain of its own.
+prints a table and writes a picture and a video of the hands. The demo uses a ROS domain of its own, so other nodes on
+the machine do not interfere.
 """
 
 from __future__ import annotations
@@ -42,42 +42,42 @@ from hoi_ros.systems import system_of
 
 _RATE = 30.0
 _PICTURES = 100
-_PICTURE_RATE = _RATE / 3  # the recorder keeps every third image
-_LOOP = 8.0  # seconds of simulated movements
+_PICTURE_RATE = _RATE / 3  # the recorder stores every third image
+_LOOP = 8.0  # seconds of simulated motion
 _MILLIMETRE = 0.001
 _CALIBRATIONS = Path(__file__).parents[2] / 'tests' / 'data'
 _KNOWN_FOLDERS = {
     'depth_sr305': (_CALIBRATIONS / 'sr305_camera.yaml', 0.000125),
     'rgb_hand_video': (_CALIBRATIONS / 'rgb_hand_video_camera.yaml', _MILLIMETRE),
 }
-"""Recordings that come without calibration: by the folder's name, the calibration and the metres of one unit."""
+"""Recordings without a calibration file: by the folder's name, the calibration and the metres of one unit."""
 
 
 class DemoError(ValueError):
-    """The command line asks for something that cannot be done."""
+    """An invalid command line."""
 
 
 @dataclasses.dataclass(frozen=True)
 class DemoConfig:
-    """Show a stage at work: on a simulated camera, or on a folder of images."""
+    """Run a system on a simulated camera or on a folder of images."""
 
     stage: str = DEFAULT
-    """The system to show."""
+    """The system to run."""
     seconds: float = 20.0
-    """How long to measure."""
+    """Duration of the measurement."""
     side: Literal['right', 'left', 'both'] = 'right'
-    """The hands before the simulated camera."""
+    """The hands in view of the simulated camera."""
     object: Literal['none', 'can', 'box', 'ball'] | None = None
-    """What they hold; the scene of the system decides by default."""
+    """What they hold; the system's scene by default."""
     data: Path | None = None
-    """Folder to publish instead of simulated images: depth images; for a stage that looks at colours those, or a
-    video, or subfolders rgb and depth."""
+    """Folder to publish instead of simulated images: depth images for a system of depth images; else colour images, a
+    video, or the subfolders rgb and depth."""
     camera: Path | None = None
-    """ROS calibration file of their camera; camera.yaml in the folder where not given."""
+    """ROS calibration file of their camera; camera.yaml in the folder by default."""
     depth_scale: float | None = None
-    """Metres of one unit of the depth images; 0.001 where not given."""
+    """Metres of one unit of the depth images; 0.001 by default."""
     out: Path = Path('out/demo')
-    """Folder for the picture, the video and what the nodes say."""
+    """Folder for the picture, the video and the logs."""
 
     def __post_init__(self) -> None:
         try:
@@ -88,13 +88,13 @@ class DemoConfig:
             raise DemoError(f'--seconds is {self.seconds}, expected 1 to 3600')
 
     def camera_arguments(self) -> tuple[str, ...]:
-        """What Python is to run as the camera.
+        """The arguments of Python that start the camera.
 
         Raises:
-            DemoError: the folder is missing, or its calibration.
+            DemoError: the folder or its calibration is missing.
         """
         if self.data is None:
-            # No more pictures are rendered than are shown.
+            # Renders no more pictures than are shown.
             loop = min(_LOOP, self.seconds)
             held = {'object': self.object} if self.object else {}
             return simulated_camera(system_of(self.stage), rate=_RATE, loop=loop, side=self.side, **held)
@@ -125,7 +125,7 @@ class DemoConfig:
         )
 
     def _folders(self, data: Path) -> dict[str, Path]:
-        """The folders of 'depth' and 'rgb' images that the stage looks at."""
+        """The folders of 'depth' and 'rgb' images that the stage uses."""
         if 'colour' not in system_of(self.stage).images:
             return {'depth': data}
         if (data / 'rgb').is_dir():
@@ -143,11 +143,11 @@ class DemoConfig:
 
 
 def demo(config: DemoConfig) -> int:
-    """Measures, prints and draws; 0 where at least one hand came out.
+    """Measures, prints and draws; 0 if at least one hand was published.
 
     Raises:
-        DemoError: the configuration names what is not there.
-        SessionError: a process does not do its part.
+        DemoError: a folder or a file is missing.
+        SessionError: a process fails.
     """
     print(f'{config.stage} on {config.data or "a simulated camera"}', flush=True)
     system = system_of(config.stage)
@@ -178,7 +178,7 @@ def demo(config: DemoConfig) -> int:
 
 
 def draw(recording: Recording, picture: Path, video: Path) -> None:
-    """Draws the hands over the kept images: a video of all, a picture of one in the middle that has hands."""
+    """Draws the hands over the recorded images: a video of all, and a picture of one from the middle with hands."""
     sample = np.concatenate([kept.image[::8, ::8].ravel() for kept in recording.pictures])
     nearest, farthest = np.percentile(sample[sample > 0], [1, 99]).tolist() if (sample > 0).any() else (0.0, 1.0)
 
@@ -197,10 +197,10 @@ def draw(recording: Recording, picture: Path, video: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 where a hand came out, 130 after Ctrl-C or SIGTERM."""
+    """Command line; 0 if a hand was published, 130 after Ctrl-C or SIGTERM."""
     import tyro
 
-    # A shell starts a background job with SIGINT ignored; whoever sends it all the same means it.
+    # A shell starts a background job with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Listens to a camera and to a stage's node, and keeps what it hears."""
+"""Records the topics of a camera and of a system's node."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ from hoi_ros.systems import ImageKind
 from hoi_ros.systems import System
 
 _PICTURE_EVERY = 3
-_ALL = QoSProfile(depth=1000)  # reliable: a message that is lost here would look dropped by the node
+_ALL = QoSProfile(depth=1000)  # reliable: a message lost here would count as dropped by the node
 
 
 class Recorder(Node):
     """Stores the messages of a recording as they are; `recording` converts them afterwards.
 
     Args:
-        system: whose node is recorded.
-        context: of its ROS domain.
-        pictures: images to keep, every third; 0 leaves the images alone, which costs the machine less.
-        kind: of those images.
+        system: the system whose node is recorded.
+        context: rclpy context of its ROS domain.
+        pictures: number of images to store, every third; with 0 it does not subscribe to the images.
+        kind: kind of those images.
     """
 
     def __init__(self, system: System, context: Context, pictures: int = 0, kind: ImageKind = 'depth') -> None:
@@ -68,16 +68,16 @@ class Recorder(Node):
 
     @property
     def frames(self) -> int:
-        """Frames that the camera sent since the start."""
+        """Frames that the camera has sent since the start."""
         return len(self._infos)
 
     @property
     def answers(self) -> int:
-        """Messages that the node published since the start."""
+        """Messages that the node has published since the start."""
         return len(self._hands)
 
     def start(self) -> None:
-        """Forgets what was heard before."""
+        """Discards everything recorded."""
         self._infos: list[CameraInfo] = []
         self._hands: list[tuple[int, HandArray]] = []
         self._truth: list[HandArray] = []
@@ -88,11 +88,11 @@ class Recorder(Node):
         self._last_stamp: int | None = None
 
     def end(self) -> None:
-        """What the camera sends from now on does not count; answers to what it sent before do."""
+        """Ends the recording: later frames are ignored, late answers to earlier frames count."""
         self._last_stamp = max(map(_stamp, self._infos), default=0)
 
     def recording(self, memory_mb: float, cpu: float) -> Recording:
-        """What was heard, with what the process of the node used."""
+        """The recording, with the resources that the node's process used."""
         sent = [stamp for stamp in map(_stamp, self._infos) if self._last_stamp is None or stamp <= self._last_stamp]
         first, last = min(sent, default=0), max(sent, default=0)
         held, true_held = _by_stamp(self._objects), _by_stamp(self._true_objects)

@@ -47,7 +47,7 @@ from hoi_ros.systems import system_of
 
 
 class ReplayError(ValueError):
-    """The command line asks for something that cannot be done."""
+    """An invalid command line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +71,11 @@ class ReplayConfig:
     vertices: bool = False
     """Write the mesh's vertices, too."""
     rate: float = 30.0
-    """Frames a second: of the stamps, and of the topics."""
+    """Frames a second, of the stamps and of the topics."""
     ros: bool = False
     """Publish the folder as camera topics instead of running a stage."""
     loop: bool = False
-    """With --ros: start over after the last frame, until interrupted."""
+    """With --ros: repeat until interrupted."""
 
     def __post_init__(self) -> None:
         if self.depth is None and self.rgb is None:
@@ -104,7 +104,7 @@ class ReplayConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ReplaySummary:
-    """What came out of a replay."""
+    """The figures of a replay."""
 
     frames: int
     unreadable: int
@@ -114,7 +114,7 @@ class ReplaySummary:
     mean_score: float
     """NaN where no hand was found."""
     stage_p50_ms: float
-    """Median time of the stage alone; NaN where it never ran."""
+    """Median time of the stage; NaN if it never ran."""
     stage_p99_ms: float
 
     def __str__(self) -> str:
@@ -132,8 +132,8 @@ class ReplaySummary:
 def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     """Runs a stage over every frame and writes `results.jsonl` and `overlays/` into `config.out`.
 
-    A frame that lacks an image, or whose images cannot be read or are of another shape than the camera's, becomes a
-    line with an `error`; every other error ends the replay.
+    A frame with a missing or unreadable image, or one of another shape than the camera's, becomes a line with an
+    `error`; any other error ends the replay.
 
     Raises:
         ImageFolderError: a folder is missing, empty, or does not pair with the other.
@@ -187,7 +187,7 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 where at least one frame could be read. With --ros, what follows --ros-args is for ROS."""
+    """Command line; 0 if at least one frame was read. With --ros, the arguments after --ros-args go to ROS."""
     import tyro
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -210,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Reader:
-    """Undistorted images and their cameras."""
+    """Reads undistorted images and their cameras."""
 
     def __init__(self, config: ReplayConfig) -> None:
         self._metres_per_unit = config.depth_scale or 1.0
@@ -219,8 +219,8 @@ class _Reader:
         self._rectifier = functools.lru_cache(maxsize=4)(Rectifier)
 
     def read(self, files: FrameFiles) -> tuple[dict[str, tuple[np.ndarray, Pinhole]], list[str]]:
-        """What the stage looks at, and the colours to draw on: by 'depth' (metres) and 'colour' (RGB) the image and
-        its camera; and why an image is not among them."""
+        """The images of the stage and the colour image to draw on, with their cameras, by 'depth' (metres) and 'colour'
+        (RGB); and the reasons for missing images."""
         paths = {'depth': files.depth, 'colour': files.colour}
         images: dict[str, tuple[np.ndarray, Pinhole]] = {}
         errors: list[str] = []

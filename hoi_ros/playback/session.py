@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A camera and a stage's node as processes of their own, in a ROS domain of their own, and a recorder beside them."""
+"""A camera and a system's node as processes in a ROS domain of their own, with a recorder."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from hoi_ros.playback.recording import Recording
 from hoi_ros.systems import ImageKind
 from hoi_ros.systems import System
 
-_PATIENCE = 300.0  # seconds for a process to answer: a busy machine may take long
-_DISCOVERY = 5.0  # seconds for the first answer to come, which a broken node never gives
+_PATIENCE = 300.0  # seconds for a process to answer on a busy machine
+_DISCOVERY = 5.0  # seconds for the first answer
 _SETTLING = 1.0  # seconds from the first answer to the first frame that counts
 _LATE = 0.5  # seconds that the answers to the last frames may take
 _FAREWELL = 4.0  # seconds for a process to end by itself
 
 _ENDS_WITH_PARENT = ('setpriv', '--pdeathsig', 'TERM', 'sh', '-c', '[ "$PPID" -eq "$0" ] && exec "$@"')
-"""Before the number of this process and a program: starts the program so that Linux ends it when this process is killed
-and cannot end it itself, and not at all where this process is gone already."""
+"""Prefix of the number of this process and a program: Linux ends the program when this process is killed, and does not
+start it if this process is gone already."""
 
 
 def simulated_camera(system: System, **parameters: object) -> tuple[str, ...]:
@@ -55,12 +55,12 @@ def simulated_camera(system: System, **parameters: object) -> tuple[str, ...]:
 
 
 class SessionError(RuntimeError):
-    """A process did not start, ended, or fell silent."""
+    """A process did not start, ended, or stopped answering."""
 
 
 @dataclasses.dataclass(frozen=True)
 class StartTimes:
-    """Seconds that a node took: to appear in ROS, to configure (its networks loaded and warm) and to activate."""
+    """Seconds until a node appears in ROS, is configured (networks loaded and warm) and is activated."""
 
     process_s: float
     configure_s: float
@@ -76,12 +76,12 @@ class Session:
     """Starts and ends only processes of its own. Use it in a `with` statement.
 
     Args:
-        system: whose node is started.
+        system: the system whose node is started.
         camera: arguments of Python that start the camera.
-        logs: folder for what the processes say.
-        pictures: images that a recording keeps.
-        kind: of those images.
-        say: receives a line about what is awaited.
+        logs: folder for the logs of the processes.
+        pictures: number of images that a recording stores.
+        kind: kind of those images.
+        say: receives progress lines.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Session:
         self._pictures, self._kind = pictures, kind
         self._say = say
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.domain = os.getpid() % 100 + 1
+        self.domain = os.getpid() % 50 + 51
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ class Session:
         """Starts the node of the system and takes it through its lifecycle.
 
         Raises:
-            SessionError: it cannot be started; its own reason is in the text.
+            SessionError: it cannot be started; the text holds its reason.
         """
         self._say(f'starting the {self._system.name} node')
         begun = time.perf_counter()
@@ -171,10 +171,10 @@ class Session:
         return times
 
     def start_camera(self) -> None:
-        """Starts the camera and waits until its frames are answered, or long enough to say that they are not.
+        """Starts the camera and waits for the first answer, at most a few seconds after the first frame.
 
         Raises:
-            SessionError: no frame comes.
+            SessionError: no frame arrives.
         """
         self._say('starting the camera')
         self._start('camera', self._camera_arguments)
@@ -185,7 +185,7 @@ class Session:
         self._spin(_SETTLING)
 
     def record(self, seconds: float) -> Recording:
-        """Listens for a while.
+        """Records for a while.
 
         Raises:
             SessionError: a process ended.
@@ -211,7 +211,7 @@ class Session:
     def _start(self, name: str, arguments: Sequence[str]) -> None:
         lead = (*_ENDS_WITH_PARENT, str(os.getpid())) if shutil.which('setpriv') else ()
         with self._log(name).open('wb') as log, _uninterrupted():
-            # A group of its own: Ctrl-C comes to this process alone, which then ends the others in order.
+            # A group of its own: Ctrl-C reaches this process alone, which ends the others in order.
             self._processes[name] = subprocess.Popen(
                 [*lead, sys.executable, *arguments], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
@@ -243,7 +243,7 @@ class Session:
                 self._say('; '.join([f'waiting for {event}', *last]))
 
     def _reason(self) -> str:
-        """What the node says on /diagnostics, which it does once a second."""
+        """The next message of the node on /diagnostics."""
         self._recorder.diagnostics = ''
         self._wait(lambda: bool(self._recorder.diagnostics), 'its diagnostics')
         return self._recorder.diagnostics
@@ -273,7 +273,7 @@ class Session:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Puts SIGINT and SIGTERM off: between its start and its entry in a list, a process would be forgotten."""
+    """Defers SIGINT and SIGTERM while a process is started and registered."""
     pending: list[int] = []
     before = {
         number: signal.signal(number, lambda number, frame: pending.append(number))

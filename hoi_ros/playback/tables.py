@@ -31,14 +31,14 @@ def traffic_rows(recording: Recording) -> list[Row]:
 
 
 def agreement_rows(recording: Recording, system: System, recorded: bool) -> list[Row]:
-    """How well the results agree with what is known: the simulated truth, or the recorded depth."""
+    """Agreement with the simulated truth or the recorded depth."""
     if not recorded:
         return truth_rows(recording, system.has_objects)
     return surface_rows(recording) if system.images[0] == 'depth' else seen_rows(recording)
 
 
 def truth_rows(recording: Recording, objects: bool = False) -> list[Row]:
-    """How near the hands, and the objects in them, are to the simulated truth."""
+    """Errors of hands and objects against the simulated truth."""
     agreement = truth_agreement(recording)
     rows = [
         ('hands found', f'{_share(agreement.found, agreement.true_hands)}, {agreement.false_hands} false'),
@@ -56,7 +56,7 @@ def truth_rows(recording: Recording, objects: bool = False) -> list[Row]:
 
 
 def seen_rows(recording: Recording) -> list[Row]:
-    """What was seen, where no truth is known."""
+    """Counts of the estimates, where no truth is known."""
     hands = [hand for answer in recording.answers for hand in answer.hands]
     by_depth = sum(hand.located_by == 'depth' for hand in hands)
     return [
@@ -67,7 +67,7 @@ def seen_rows(recording: Recording) -> list[Row]:
 
 
 def surface_rows(recording: Recording) -> list[Row]:
-    """How near the meshes are to the observed surface."""
+    """Distance of the meshes from the observed surface."""
     agreements = list(_surfaces(recording))
     residuals = [agreement.residual_mm for agreement in agreements if not math.isnan(agreement.residual_mm)]
     ious = [agreement.silhouette_iou for agreement in agreements]
@@ -82,7 +82,7 @@ def surface_rows(recording: Recording) -> list[Row]:
 
 
 def node_rows(recording: Recording, start: StartTimes) -> list[Row]:
-    """What the node takes."""
+    """Resources of the node."""
     return [
         ('node memory', f'{recording.memory_mb:.0f} MB'),
         ('node processor', f'{recording.cpu:.2f} cores'),
@@ -95,7 +95,7 @@ def node_rows(recording: Recording, start: StartTimes) -> list[Row]:
 
 
 def print_table(rows: Iterable[Row]) -> None:
-    """Two columns."""
+    """Prints two columns."""
     for name, value in rows:
         print(f'  {name:18} {value}')
 

@@ -41,7 +41,7 @@ class Echo:
 
 
 class MessageNode(WorkerNode):
-    """Reads hands and objects of one stamp and a latched topology; sends the hands back, as far as they hold something."""
+    """Reads hands and objects of one stamp and a latched topology; publishes the hands that hold something."""
 
     def __init__(self):
         self._inputs = FrameInputs(self._list_inputs)

@@ -104,7 +104,7 @@ def test_nothing_of_an_estimate_is_lost_on_the_way_through_messages():
 
 
 def test_a_node_reads_the_messages_of_another(message_node):
-    node, bench = message_node
+    _, bench = message_node
     right = HandModel.load()
     topology = mesh_topology(Header(), right, right.mirrored(), FACES)
     bench.create_publisher(MeshTopology, '/other/mesh_topology', LATCHED)(topology)
@@ -137,7 +137,7 @@ def test_a_node_reads_the_messages_of_another(message_node):
 
 
 def test_what_such_a_node_refuses_is_reported(message_node):
-    node, bench = message_node
+    _, bench = message_node
     right = HandModel.load()
     bench.create_publisher(MeshTopology, '/other/mesh_topology', LATCHED)(mesh_topology(Header(), right, right))
     send_hands = bench.create_publisher(HandArray, '/other/hands')
@@ -154,7 +154,7 @@ def test_what_such_a_node_refuses_is_reported(message_node):
 
 
 def test_a_node_without_frames_works_at_its_own_rate(sampling_node):
-    node, bench = sampling_node
+    _, bench = sampling_node
     bench.listen(Float32MultiArray, '/sampling_node/samples')
     samples = bench.received['/sampling_node/samples']
     bench.until(lambda: len(samples) > 3, what='samples')
@@ -168,7 +168,7 @@ def test_a_node_without_frames_works_at_its_own_rate(sampling_node):
 
 
 def test_a_service_replies_when_its_work_is_done(sampling_node):
-    node, bench = sampling_node
+    _, bench = sampling_node
     assert bench.state == 'active' and bench.get_parameter('rate') == 5.0
     answers = []
     asked = threading.Thread(target=lambda: answers.append(bench.call(Trigger, 'sample', Trigger.Request())))
@@ -187,7 +187,7 @@ def test_a_service_replies_when_its_work_is_done(sampling_node):
 
 
 def test_a_request_of_an_inactive_node_is_refused_and_none_is_forgotten(sampling_node):
-    node, bench = sampling_node
+    _, bench = sampling_node
     assert bench.call(Trigger, 'sample', Trigger.Request()).success
     answers = []
     asked = [

@@ -54,7 +54,7 @@ def test_what_is_held_stays_where_it_is_in_the_hand(model, side):
     gaps, poses = [], []
     for time in (0.0, 1.3, 4.4):
         hand = motion(time)
-        distance = signed_distance(hand.held.vertices, hand.held.faces, hand.vertices)
+        distance = signed_distance(hand.held.vertices, motion.object_faces, hand.vertices)
         gaps.append(distance.min())
         turned = Rotation.from_rotvec(hand.pose[:3]).inv()
         poses.append(turned.apply(hand.held.position - hand.joints[0]))

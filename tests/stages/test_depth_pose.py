@@ -16,7 +16,7 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.depth_pose import DepthPoseStage
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
-from training.data.synthetic.scenes import SceneConfig
+from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scenes import SceneGenerator
 
 DATA = Path(os.environ.get('HOI_DATA', '../shared/data'))

@@ -15,16 +15,18 @@ distance, which reads as a length.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from hoi_ros.mesh.contact import in_contact
+from hoi_ros.mesh.surface import Surface
+from hoi_ros.mesh.volumes import penetration_depth
+from hoi_ros.mesh.volumes import shared_volume
 from training.evaluation.metrics import align_rigid
 from training.evaluation.metrics import align_similarity
 from training.evaluation.metrics import mean_joint_error
@@ -34,147 +36,6 @@ CHAMFER_POINTS = 600
 
 VOXEL_MM = 5.0
 """Edge of the voxels in which the intersection is counted, as in the paper."""
-
-CONTACT_MM = 4.0
-"""A hand vertex this near to the object touches it, as in HO-3D's contact labels."""
-
-# Slanted, so that no axis-parallel face or edge is met along its length; any direction gives the same answer.
-_RAYS = np.array([[0.439, 0.618, 0.652], [-0.712, 0.310, 0.630], [0.234, -0.811, 0.536]])
-
-
-class OpenSurfaceError(ValueError):
-    """A mesh has no inside: it has holes, or its triangles do not all face the same way."""
-
-
-class Surface:
-    """A triangle mesh to measure on.
-
-    Args:
-        vertices: (V, 3) metres.
-        faces: (F, 3) vertex indices.
-
-    Raises:
-        ValueError: an array has another shape, a vertex is not finite, or a face names no vertex.
-    """
-
-    def __init__(self, vertices: np.ndarray, faces: np.ndarray) -> None:
-        self.vertices, self.faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
-        for name, array in (('vertices', self.vertices), ('faces', self.faces)):
-            if array.ndim != 2 or array.shape[1] != 3 or len(array) == 0:
-                raise ValueError(f'{name} have shape {array.shape}, expected (N, 3) with at least one row')
-        if not np.isfinite(self.vertices).all():
-            bad = int((~np.isfinite(self.vertices).all(1)).sum())
-            raise ValueError(f'{bad} of {len(self.vertices)} vertices are not finite: count the sample as a failure')
-        if self.faces.min() < 0 or self.faces.max() >= len(self.vertices):
-            raise ValueError(
-                f'faces name vertices {self.faces.min()} to {self.faces.max()}, expected 0 to {len(self.vertices) - 1}'
-            )
-
-    @functools.cached_property
-    def closed(self) -> bool:
-        """Whether there is an inside: each edge is run through as often one way as the other.
-
-        Vertices in one place count as one (a texture's seam is no hole). A deformed icosphere stays closed even where
-        it folds through itself.
-        """
-        _, welded = np.unique(self.vertices, axis=0, return_inverse=True)
-        edges = _edges(welded.reshape(-1)[self.faces])
-        forward, backward = (np.sort(start * len(self.vertices) + end) for start, end in (edges.T, edges.T[::-1]))
-        return bool(np.array_equal(forward, backward))
-
-    def check_closed(self) -> None:
-        """Raises an OpenSurfaceError where there is no inside."""
-        if not self.closed:
-            raise OpenSurfaceError(
-                f'a mesh of {len(self.faces)} triangles has no inside: close its holes '
-                '(`close_holes`) and turn its triangles the same way'
-            )
-
-    def distances(self, points: np.ndarray) -> np.ndarray:
-        """(N,) distance of points (N, 3) to the surface, metres; never negative."""
-        return self._scene.compute_distance(self._local(points), nthreads=1).numpy().astype(np.float64)
-
-    def contains(self, points: np.ndarray) -> np.ndarray:
-        """(N,) whether points (N, 3) are inside.
-
-        The surface winds around what is inside it, once or more: where it overlaps itself, as a fist's fingers or a
-        folded icosphere do, is inside too, which a count of crossings (odd or even) gets wrong.
-
-        Raises:
-            OpenSurfaceError: the mesh is not closed.
-        """
-        self.check_closed()
-        points = np.asarray(points, np.float64)
-        near = ((points >= self.vertices.min(0)) & (points <= self.vertices.max(0))).all(1)
-        if not near.any():  # Open3D crashes where it gets no rays
-            return near
-        local = self._local(points[near]).numpy()
-        rays = np.concatenate([np.tile(local, (len(_RAYS), 1)), np.repeat(_RAYS, len(local), 0).astype(np.float32)], 1)
-        hits = self._scene.list_intersections(rays, nthreads=1)
-        ray = hits['ray_ids'].numpy()
-        along = (self._normals[hits['primitive_ids'].numpy()] * rays[ray, 3:]).sum(1)
-        winding = np.bincount(ray, np.sign(along), minlength=len(rays)).reshape(len(_RAYS), len(local))
-        # The rays agree but where one meets an edge: the odd one out does not count.
-        near[near] = np.median(winding, 0) != 0
-        return near
-
-    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """(count, 3) points, uniform over the area; over the triangles where all of them have shrunk to nothing."""
-        corners = self.vertices[self.faces]
-        areas = np.linalg.norm(self._normals, axis=1)
-        chosen = corners[rng.choice(len(corners), count, p=areas / areas.sum() if areas.sum() > 0 else None)]
-        along, across = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
-        return (1 - along) * chosen[:, 0] + along * ((1 - across) * chosen[:, 1] + across * chosen[:, 2])
-
-    @functools.cached_property
-    def _normals(self) -> np.ndarray:
-        corners = self.vertices[self.faces]
-        return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-
-    @functools.cached_property
-    def _centre(self) -> np.ndarray:
-        return self.vertices.mean(0)
-
-    @functools.cached_property
-    def _scene(self) -> Any:
-        import open3d  # loaded here: it takes a second, and joints are measured without it
-
-        scene = open3d.t.geometry.RaycastingScene(nthreads=1)
-        scene.add_triangles(self._local(self.vertices), open3d.core.Tensor(self.faces.astype(np.uint32)))
-        return scene
-
-    def _local(self, points: np.ndarray) -> Any:
-        """A tensor around the mesh's middle: Open3D takes single precision, which is finest near 0."""
-        import open3d
-
-        return open3d.core.Tensor((np.asarray(points, np.float64) - self._centre).astype(np.float32))
-
-
-def close_holes(faces: np.ndarray) -> np.ndarray:
-    """The faces and a fan of triangles over each hole; for the flat, round wrist that MANO leaves open.
-
-    Args:
-        faces: (F, 3).
-
-    Returns:
-        (F', 3) over the same vertices; the same faces where there is no hole.
-
-    Raises:
-        OpenSurfaceError: two holes meet in a vertex, or triangles do not face the same way.
-    """
-    faces = np.asarray(faces)
-    edges = set(map(tuple, _edges(faces).tolist()))
-    rim = [edge for edge in edges if edge[::-1] not in edges]
-    after = dict(rim)
-    if len(after) < len(rim) or set(after) != set(after.values()):
-        raise OpenSurfaceError('the edges of the holes are no separate rings: close the mesh in a mesh editor')
-    fans = []
-    while after:
-        ring = [min(after)]
-        while (following := after.pop(ring[-1])) != ring[0]:
-            ring.append(following)
-        fans += [(ring[0], second, first) for first, second in zip(ring[1:], ring[2:])]
-    return np.concatenate([faces, np.array(fans, faces.dtype).reshape(-1, 3)])
 
 
 class HandMeshErrors(NamedTuple):
@@ -251,58 +112,6 @@ def chamfer_mm(predicted: np.ndarray, truth: np.ndarray) -> float:
     return float((to_truth.mean() + to_predicted.mean()) / 2)
 
 
-def penetration_mm(hand_vertices: np.ndarray, held: Surface) -> float:
-    """Maximum penetration: the largest distance of a hand vertex inside the object to the object's surface, mm; 0
-    where none is inside.
-
-    Args:
-        hand_vertices: (V, 3) metres, in the object's frame of reference.
-        held: the object.
-
-    Raises:
-        OpenSurfaceError: the object is not closed.
-    """
-    inside = hand_vertices[held.contains(hand_vertices)]
-    return float(held.distances(inside).max() * 1e3) if len(inside) else 0.0
-
-
-def intersection_cm3(hand: Surface, held: Surface, voxel_mm: float = VOXEL_MM) -> float:
-    """Volume that hand and object share, cm³: the voxels whose centres are inside both.
-
-    A centre decides, so the count is right on average and not from below or above; it is coarse for one sample (a
-    voxel of 5 mm is 0.125 cm³). The voxels lie on multiples of their edge.
-
-    Raises:
-        OpenSurfaceError: the hand or the object is not closed.
-    """
-    hand.check_closed()
-    held.check_closed()
-    lowest = np.maximum(hand.vertices.min(0), held.vertices.min(0))
-    highest = np.minimum(hand.vertices.max(0), held.vertices.max(0))
-    edge = voxel_mm / 1e3
-    x, y, z = (
-        edge * (np.arange(np.ceil(low / edge - 0.5), np.floor(high / edge - 0.5) + 1) + 0.5)
-        for low, high in zip(lowest, highest)
-    )
-    layer = np.stack(np.meshgrid(y, z, indexing='ij'), -1).reshape(-1, 2)
-    count = 0
-    for place in x:
-        centres = np.insert(layer, 0, place, axis=1)
-        count += int(held.contains(centres[hand.contains(centres)]).sum())
-    return count * (voxel_mm / 10) ** 3
-
-
-def in_contact(hand_vertices: np.ndarray, held: Surface, within_mm: float = CONTACT_MM) -> bool | None:
-    """Whether a hand vertex is inside the object or within a distance of its surface (≤).
-
-    Returns:
-        None where no vertex is that near and the object is not closed: the hand may be inside or not.
-    """
-    if (held.distances(hand_vertices) <= within_mm / 1e3).any():
-        return True
-    return bool(held.contains(hand_vertices).any()) if held.closed else None
-
-
 class HandAndObject(NamedTuple):
     """A hand and the object it holds in one frame, metres; None for what is not known."""
 
@@ -349,7 +158,6 @@ def evaluate_meshes(
     root: int = 0,
     points: int = CHAMFER_POINTS,
     voxel_mm: float = VOXEL_MM,
-    contact_mm: float = CONTACT_MM,
 ) -> MeshFigures:
     """All figures of one sample.
 
@@ -360,7 +168,6 @@ def evaluate_meshes(
         root: the keypoint that root-relative figures start from.
         points: a surface, for the Chamfer distances.
         voxel_mm: edge of a voxel.
-        contact_mm: see `in_contact`.
 
     Raises:
         ValueError: something is not predicted that the truth knows (count the sample as a failure), or is not finite.
@@ -392,7 +199,7 @@ def evaluate_meshes(
         for name, mesh in (('hand', pair.hand), ('object', pair.held))
         if mesh and not mesh.closed
     )
-    ours, theirs = (_meeting(pair, voxel_mm, contact_mm) for pair in (predicted, truth))
+    ours, theirs = (_interaction(pair, voxel_mm) for pair in (predicted, truth))
     told = None if ours[-1] is None or theirs[-1] is None else ours[-1] == theirs[-1]
     return MeshFigures(*errors, *scores, *chamfer, *ours, *theirs, told, not_closed)
 
@@ -403,7 +210,7 @@ class MeshSummary:
 
     samples: int
     mean: dict[str, float | None]
-    """Over the samples where a figure is defined, None where it is defined in none; of what is true or not the share."""
+    """Means over the samples that define a figure, shares for booleans; None if no sample defines it."""
     undefined: dict[str, int]
     """How many samples are left out of each mean."""
     not_closed: dict[str, int]
@@ -422,12 +229,14 @@ def summarise(figures: Sequence[MeshFigures]) -> MeshSummary:
     )
 
 
-def _meeting(pair: HandAndObject, voxel_mm: float, contact_mm: float) -> tuple[float | None, float | None, bool | None]:
-    if pair.hand is None or pair.held is None:
+def _interaction(pair: HandAndObject, voxel_mm: float) -> tuple[float | None, float | None, bool | None]:
+    """Penetration in mm, shared volume in cm³, and contact."""
+    hand, held = pair.hand, pair.held
+    if hand is None or held is None:
         return None, None, None
-    depth = penetration_mm(pair.hand.vertices, pair.held) if pair.held.closed else None
-    volume = intersection_cm3(pair.hand, pair.held, voxel_mm) if pair.hand.closed and pair.held.closed else None
-    return depth, volume, in_contact(pair.hand.vertices, pair.held, contact_mm)
+    depth = 1e3 * penetration_depth(hand.vertices, held) if held.closed else None
+    volume = 1e6 * shared_volume(hand, held, voxel_mm / 1e3) if hand.closed and held.closed else None
+    return depth, volume, in_contact(hand.vertices, held)
 
 
 def _carried(points: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -441,7 +250,3 @@ def _carried(points: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.n
 def _nearest_mm(predicted: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     to_truth, to_predicted = cKDTree(truth).query(predicted)[0], cKDTree(predicted).query(truth)[0]
     return to_truth * 1e3, to_predicted * 1e3
-
-
-def _edges(faces: np.ndarray) -> np.ndarray:
-    return faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)

@@ -16,17 +16,17 @@ from hoi_ros.stages.reconstruction import OBJECT_MESH
 from training.data.synthetic.rgb_crops import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_crops import ROOM
-from training.evaluation.reconstruction import load_network
 from training.export.depth_pose import figures_of
 from training.export.depth_pose import LICENCE
 from training.export.depth_pose import training_of
 from training.export.onnx_export import export_onnx
 from training.export.onnx_export import ExportError
-from training.networks.reconstruction import CROP_WIDTH
 from training.networks.reconstruction import FinalReconstruction
-from training.networks.reconstruction import ROOT
+from training.networks.reconstruction import normalised
+from training.networks.reconstruction_config import CROP_WIDTH
+from training.networks.reconstruction_config import ROOT
+from training.networks.reconstruction_weights import load_network
 from training.recipes.reconstruction import collate
-from training.recipes.reconstruction import normalised
 
 DATA = {
     'synthetic': 'Generated images only (training/data): the WebXR generic hand (MIT, Amazon) and parametric '

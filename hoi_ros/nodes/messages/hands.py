@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
@@ -91,7 +92,7 @@ def mesh_topology(
 
 
 def hand_transforms(
-    header: Header, hands: Sequence[HandEstimate], models: dict[str, HandModel], prefix: str
+    header: Header, hands: Sequence[HandEstimate], models: Mapping[str, HandModel], prefix: str
 ) -> TFMessage:
     """Camera → `<prefix><side>_wrist` and `<prefix><side>_<finger>_tip` of the surest hand of each side.
 

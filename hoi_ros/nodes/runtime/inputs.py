@@ -100,7 +100,7 @@ class FrameInputs(Part[AnyWorkerNode]):
             self._named(Role.PARTNER),
             self._named(Role.LATEST),
             round(tolerance * 1e9),
-            companions={name: round(each.tolerance * 1e9) for name, each in optional.items()},
+            optional={name: round(each.tolerance * 1e9) for name, each in optional.items()},
             alive=self._is_alive,
         )
         self._unmatched, self._arrived = dict.fromkeys(optional, 0), set()

@@ -34,6 +34,7 @@ def node_settings() -> dict[str, Groups]:
 def parameter_file(node: str, groups: Groups) -> str:
     """The parameter file of a node: every parameter at its default, with its description."""
     lines = [
+        '# SPDX-License-Identifier: Apache-2.0',
         f'# Parameters of the {node} node, each at its default. Generated from hoi_ros/nodes/{node}.py.',
         '# `live` parameters may change while the node runs; the others take effect when it is configured.',
         f'/**/{node}:',

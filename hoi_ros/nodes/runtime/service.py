@@ -24,7 +24,7 @@ class ServiceTrigger(Part[AnyWorkerNode]):
         answer: (stage, request, response) → response; on the worker's thread. What it raises is the refusal's message.
     """
 
-    def __init__(self, service_type: type, name: str, answer: Callable[[Any, Any, Any], Any]) -> None:
+    def __init__(self, service_type: Any, name: str, answer: Callable[[Any, Any, Any], Any]) -> None:
         self._type, self._name, self._answer = service_type, name, answer
         self._service: Service | None = None
         self._pending: dict[Future, Any] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which data set a training or an evaluation of `reconstruction` reads."""
+"""Options that choose the data of a training or an evaluation: generated scenes or a public data set."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from training.hand.mano import PoseSpace
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataChoice:
-    """The generator, or a public data set in its original layout (training.data)."""
+    """Generated scenes, or a public data set in its original layout."""
 
     data: Literal['synthetic', 'freihand', 'obman', 'ho3d', 'dexycb'] = 'synthetic'
     root: Path | None = None
     """Folder of a public data set."""
     objects: Path | None = None
-    """Folder of its objects' meshes, where it keeps them apart: ShapeNet for ObMan, the YCB models for HO-3D."""
+    """Folder of the object meshes of data sets that ship without them: ShapeNet for ObMan, the YCB models for HO-3D."""
     version: Literal['v2', 'v3'] = 'v3'
-    """Of HO-3D."""
+    """Version of HO-3D."""
     setup: Literal['s0', 's1', 's2', 's3'] = 's0'
-    """Of DexYCB: what the test split has that the training split lacks."""
+    """Setup of DexYCB: what is new in the test split. s0 sequences, s1 subjects, s2 views, s3 grasped objects."""
     hand: Path | None = None
-    """Hand model (.npz); the project's own by default, a converted MANO (python -m training.hand.mano) for the
-    vertices of the public data sets."""
+    """Hand model (.npz); the project's own by default. The vertices of the public data sets need a converted MANO
+    (python -m training.hand.mano)."""
 
     def public(self, split: Literal['train', 'test']) -> tuple[HandObjectSamples, int]:
-        """An official split of the public data set, and how often it shows each hand.
+        """An official split of the public data set, and how often it repeats each hand.
 
         Raises:
-            SystemExit: no folder is given.
-            DatasetError: it does not hold the data set.
+            SystemExit: `root` is missing.
+            DatasetError: the folder does not hold the data set.
         """
         if self.root is None:
             raise SystemExit(f'--data {self.data} needs --root, the folder of the data set')

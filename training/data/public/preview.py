@@ -30,6 +30,9 @@ from training.data.public.dexycb import DexYcb
 from training.data.public.freihand import FreiHand
 from training.data.public.ho3d import Ho3d
 from training.data.public.obman import ObMan
+from training.data.sheet import rows_of
+from training.data.sheet import save_sheet
+from training.data.sheet import write_text
 from training.hand.mano import PoseSpace
 
 OUTLINE_COLOUR = (40, 255, 255)
@@ -125,14 +128,10 @@ def main(config: AnySheet) -> None:
     except (DatasetError, HandModelError) as error:
         raise SystemExit(f'error: {error}') from error
     tiles = [draw_sample(sample) for sample in samples]
-    height = max(len(tile) for tile in tiles)
-    tiles = [np.pad(tile, ((0, height - len(tile)), (0, 0), (0, 0))) for tile in tiles]
-    columns = min(_COLUMNS, len(tiles))
-    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
-    sheet = np.vstack([np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)])
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(config.out), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        raise SystemExit(f'error: {config.out}: cannot be written')
+    try:
+        save_sheet(config.out, rows_of(tiles, min(_COLUMNS, len(tiles))))
+    except OSError as error:
+        raise SystemExit(f'error: {error}') from error
     have = {
         name: sum(getattr(sample, name) is not None for sample in samples)
         for name in ('keypoints', 'pose', 'hand_vertices', 'held', 'contact', 'depth')
@@ -152,7 +151,7 @@ def draw_sample(sample: HandObjectSample) -> np.ndarray:
     )
     camera = sample.camera.scaled(_TILE_WIDTH, height)
     if sample.held is not None:
-        _outline(picture, sample.held, camera)
+        _draw_silhouette(picture, sample.held, camera)
     if sample.hand_vertices is not None:
         seen = sample.hand_vertices[sample.hand_vertices[:, 2] > 0]
         for pixel in np.round(camera.project(seen)).astype(int).tolist():
@@ -161,11 +160,11 @@ def draw_sample(sample: HandObjectSample) -> np.ndarray:
         draw_skeleton(picture, sample.keypoints, camera)
     picture[:_CAPTION_HEIGHT] //= 3
     text = f'{sample.side}  {sample.name}' + (f'  {sample.held.name}' if sample.held else '')
-    cv2.putText(picture, text, (6, _CAPTION_HEIGHT - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.38, VERTEX_COLOUR, 1, cv2.LINE_AA)
+    write_text(picture, text, (6, _CAPTION_HEIGHT - 6), 0.38, VERTEX_COLOUR)
     return picture
 
 
-def _outline(picture: np.ndarray, held: ObjectLabel, camera: Pinhole) -> None:
+def _draw_silhouette(picture: np.ndarray, held: ObjectLabel, camera: Pinhole) -> None:
     mask = (Raycaster(held.placed, held.faces).look(camera).triangles >= 0).astype(np.uint8)
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, contours, -1, OUTLINE_COLOUR, 2, cv2.LINE_AA)

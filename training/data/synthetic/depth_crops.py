@@ -13,9 +13,9 @@ from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
 from hoi_ros.simulation.sensor import grain
 from hoi_ros.simulation.sensor import SensorModel
-from training.data.synthetic.scenes import BODY
+from training.data.synthetic.scene_config import SceneConfig
+from training.data.synthetic.scene_parts import BODY
 from training.data.synthetic.scenes import Scene
-from training.data.synthetic.scenes import SceneConfig
 from training.data.synthetic.scenes import SceneGenerator
 from training.data.synthetic.scenes import View
 

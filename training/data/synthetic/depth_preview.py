@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real depth frames above, synthetic ones below, in the same colours: would you take one for the other?
+"""Real depth frames above synthetic ones, in the same colours, to compare by eye.
 
-`python -m training.data.synthetic.depth_preview --real ../shared/data/depth_sr305 --depth-scale 0.125e-3 --out out/preview.png`
+`python -m training.data.synthetic.depth_preview --real FOLDER --depth-scale 0.125e-3 --out out/preview.png`
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ import tyro
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.simulation.sensor import SensorModel
-from training.data.synthetic.scenes import SceneConfig
+from training.data.sheet import coloured_depth
+from training.data.sheet import rows_of
+from training.data.sheet import save_sheet
+from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scenes import SceneGenerator
 
 _STRUCTURED_LIGHT = SensorModel(
@@ -65,21 +68,13 @@ def main(config: PreviewConfig) -> None:
             seen = _STRUCTURED_LIGHT.observe(view.depth, scene.camera.fx, scenes.rng(index, 9))
             synthetic.append(np.where(seen < config.reach, seen, 0))
         index += 1
-    rows = [
-        np.hstack([_coloured(image) for image in images[start : start + _COLUMNS]])
-        for images in (real, synthetic)
-        for start in range(0, len(images), _COLUMNS)
-    ]
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(config.out), np.vstack(rows))
+    sheets = [rows_of([_tile(depth) for depth in depths], _COLUMNS) for depths in (real, synthetic)]
+    save_sheet(config.out, np.vstack(sheets))
     print(f'{config.out}: {len(real)} real frames above, {len(synthetic)} synthetic ones below')
 
 
-def _coloured(depth: np.ndarray) -> np.ndarray:
-    scaled = (np.clip((depth - 0.3) / 0.7, 0, 1) * 255).astype(np.uint8)
-    picture = cv2.applyColorMap(255 - scaled, cv2.COLORMAP_VIRIDIS)
-    picture[depth <= 0] = 0
-    return cv2.resize(picture, (400, 300), interpolation=cv2.INTER_NEAREST)
+def _tile(depth: np.ndarray) -> np.ndarray:
+    return cv2.resize(coloured_depth(depth, 0.3, 1.0), (400, 300), interpolation=cv2.INTER_NEAREST)
 
 
 if __name__ == '__main__':

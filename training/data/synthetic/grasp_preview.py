@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the grasp generator makes, in one picture: figures of many grasps above, some of them seen from two sides below.
+"""One image of generated grasps: statistics of many grasps above, some of the grasps from two sides below.
 
 `python -m training.data.synthetic.grasp_preview --out out/grasps.png`
 """
@@ -12,37 +12,42 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import trimesh
 import tyro
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.skeleton import FINGER_JOINTS
 from hoi_ros.hand.skeleton import FINGERS
+from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.simulation.raycast import Raycaster
-from training.data.synthetic.grasps import FARTHEST
-from training.data.synthetic.grasps import FINGER_JOINTS
 from training.data.synthetic.grasps import Grasp
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.grasps import GRIPS
+from training.data.synthetic.grasps.approach import FARTHEST
 from training.data.synthetic.objects import FAMILIES
 from training.data.synthetic.objects import HELD_OUT
 
-_SKIN, _THING, _INK, _PAPER = (168, 190, 232), (196, 140, 84), (40, 40, 40), (255, 255, 255)  # blue, green, red
+_SKIN, _OBJECT, _INK, _PAPER = (168, 190, 232), (196, 140, 84), (40, 40, 40), (255, 255, 255)
+"""Colours, blue, green, red."""
 _PANEL = (400, 250)
+"""Width and height of one panel of statistics, pixels."""
 _TILE = 200
+"""Side of one view of a grasp, pixels."""
 _COLUMNS = 10
+"""Grasps in a row."""
 
 
 @dataclasses.dataclass(frozen=True)
 class GraspPreviewConfig:
-    """What to show."""
+    """Options of the preview."""
 
     out: Path = Path('out/grasps.png')
     count: int = 400
-    """Grasps that the figures are of."""
+    """Grasps in the statistics."""
     shown: int = 40
+    """Grasps that are drawn."""
     seed: int = 0
     split: str = 'train'
 
@@ -110,7 +115,7 @@ def _figures(grasps: list[Grasp], model: HandModel) -> np.ndarray:
 
 def _tile(grasp: Grasp, model: HandModel) -> np.ndarray:
     placed = grasp.object.vertices @ grasp.object_pose[:3, :3].T + grasp.object_pose[:3, 3]
-    meshes = [(grasp.vertices, model.faces, _SKIN), (placed, grasp.object.faces, _THING)]
+    meshes = [(grasp.vertices, model.faces, _SKIN), (placed, grasp.object.faces, _OBJECT)]
     own = Rotation.from_rotvec(grasp.pose[:3]).inv()
     front = _render(meshes, Rotation.from_euler('xyz', [180, 25, 0], degrees=True) * own, _TILE)
     thumb = _render(meshes, Rotation.from_euler('xy', [180, 100], degrees=True) * own, _TILE)
@@ -127,7 +132,11 @@ def _render(
     size: int,
     shades: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A square picture of meshes (vertices, faces, colour) from far away; `shades` (V, 3) colours vertices instead."""
+    """Renders meshes (vertices, faces, colour) from far away; `shades` (V, 3) replaces the colours by one a vertex.
+
+    Returns:
+        (size, size, 3) uint8, blue, green, red.
+    """
     points = np.concatenate([view.apply(vertices) for vertices, _, _ in meshes])
     counts = np.cumsum([0] + [len(vertices) for vertices, _, _ in meshes])
     faces = np.concatenate([faces + start for (_, faces, _), start in zip(meshes, counts, strict=False)])
@@ -138,22 +147,19 @@ def _render(
     camera = Pinhole(size, size, focal, focal, (size - 1) / 2, (size - 1) / 2)
     placed = points - middle + [0, 0, distance]
     hits = Raycaster(placed, faces).look(camera)
-    seen = hits.triangles >= 0
-    corners = faces[hits.triangles[seen]]
-    # Normals and colours of the vertices, spread over the triangles.
-    rows, columns = np.nonzero(seen)
-    where = camera.unproject(np.stack([columns, rows], 1), hits.depth[seen])
-    shares = trimesh.triangles.points_to_barycentric(placed[corners], where)[..., None]
-    normals = (trimesh.Trimesh(placed, faces, process=False).vertex_normals[corners] * shares).sum(1)
+    covered = hits.triangles >= 0
+    corners, shares = faces[hits.triangles[covered]], hits.shares[covered]
+    weights = np.concatenate([1 - shares.sum(1, keepdims=True), shares], 1)[..., None]
+    normals = (vertex_normals(placed, faces)[corners] * weights).sum(1)
     light = np.array([-0.45, -0.55, -0.7])
     brightness = 0.35 + 0.65 * np.clip(normals @ light / np.linalg.norm(normals, axis=1), 0, 1)
     picture = np.full((size, size, 3), 255, np.uint8)
-    picture[seen] = np.clip((colours[corners] * shares).sum(1) * brightness[:, None], 0, 255)
+    picture[covered] = np.clip((colours[corners] * weights).sum(1) * brightness[:, None], 0, 255)
     return picture
 
 
 def _contact_map(title: str, model: HandModel, share: np.ndarray) -> np.ndarray:
-    """The flat hand from the palm and from the thumb's side, red where grasps touch most often."""
+    """The flat hand from the palm's and from the thumb's side, red where grasps touch most often."""
     strength = (share / max(share.max(), 1e-6))[:, None]
     shades = (1 - strength) * np.array([220, 220, 220]) + strength * np.array([20, 20, 220])
     hand = [(model.template, model.faces, _SKIN)]
@@ -175,7 +181,7 @@ def _bars(title: str, labels: list[str], shares: list[float] | np.ndarray) -> np
         top = int(32 + row * pitch)
         _write(panel, label, (8, top + int(0.65 * pitch)), 0.4)
         right = 130 + int(210 * share / max(max(shares), 1e-9))
-        cv2.rectangle(panel, (130, top), (right, top + int(0.75 * pitch)), _THING, -1)
+        cv2.rectangle(panel, (130, top), (right, top + int(0.75 * pitch)), _OBJECT, -1)
         _write(panel, f'{100 * share:.0f} %', (right + 4, top + int(0.65 * pitch)), 0.4)
     return panel
 
@@ -187,7 +193,7 @@ def _histogram(title: str, values: list[float] | np.ndarray, limits: tuple[float
     for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
         left, right = (20 + int((_PANEL[0] - 40) * (edge - limits[0]) / np.ptp(limits)) for edge in (low, high))
         height = int((_PANEL[1] - 70) * count / max(counts.max(), 1))
-        cv2.rectangle(panel, (left, _PANEL[1] - 25 - height), (right - 1, _PANEL[1] - 25), _THING, -1)
+        cv2.rectangle(panel, (left, _PANEL[1] - 25 - height), (right - 1, _PANEL[1] - 25), _OBJECT, -1)
     for share in (0, 0.5, 1):
         mark = f'{limits[0] + share * (limits[1] - limits[0]):g}'
         _write(panel, mark, (20 + int((_PANEL[0] - 55) * share), _PANEL[1] - 8), 0.4)
@@ -201,7 +207,7 @@ def _scatter(title: str, points: np.ndarray) -> np.ndarray:
     scale = (_PANEL[1] / 2 - 20) / max(np.abs(points).max(), 1e-9)
     for x, y in points:
         place = (int(_PANEL[0] / 2 + scale * x), int(_PANEL[1] / 2 + 10 - scale * y))
-        cv2.circle(panel, place, 2, _THING, -1, cv2.LINE_AA)
+        cv2.circle(panel, place, 2, _OBJECT, -1, cv2.LINE_AA)
     return panel
 
 

@@ -8,8 +8,6 @@ splits never share a random stream. The people and the rooms are those of the de
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -17,61 +15,40 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.camera.view_crop import outline
 from hoi_ros.hand.model import HandModel
-from hoi_ros.hand.model import mirror_pose
+from hoi_ros.hand.poses import gesture_angles
+from hoi_ros.hand.poses import GESTURES
+from hoi_ros.hand.poses import sample_angles
+from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.simulation.sensor import SensorModel
 from training.data.hand_object import HandObjectSample
 from training.data.hand_object import ObjectLabel
-from training.data.synthetic.appearance import Lighting
-from training.data.synthetic.appearance import RgbSensor
-from training.data.synthetic.appearance import sample_paint
-from training.data.synthetic.poses import gesture_angles
-from training.data.synthetic.poses import GESTURES
-from training.data.synthetic.poses import sample_angles
-from training.data.synthetic.rgb_render import Rays
+from training.data.synthetic.arms import cover_arm
+from training.data.synthetic.arms import forearm
+from training.data.synthetic.arms import with_upper_arm
+from training.data.synthetic.lighting import Lighting
+from training.data.synthetic.paint import sample_paint
+from training.data.synthetic.person import add_person
+from training.data.synthetic.person import arm_of
+from training.data.synthetic.placed_hands import Grasps
+from training.data.synthetic.placed_hands import PlacedHand
+from training.data.synthetic.placed_hands import posed_hand
+from training.data.synthetic.placed_hands import PosedHand
 from training.data.synthetic.rgb_render import RgbScene
-from training.data.synthetic.rgb_render import Surfaces
-from training.data.synthetic.scenes import forearm
-from training.data.synthetic.scenes import SceneConfig
-from training.data.synthetic.scenes import SceneGenerator
-from training.data.synthetic.scenes import SceneHand
-from training.data.synthetic.scenes import SPLITS
-from training.data.synthetic.scenes import THING
-from training.data.synthetic.scenes import tube
-from training.data.synthetic.scenes import unit
+from training.data.synthetic.rgb_sensor import RgbSensor
+from training.data.synthetic.room import add_room
+from training.data.synthetic.scene_config import SceneConfig
+from training.data.synthetic.scene_config import SPLITS
+from training.data.synthetic.scene_parts import THING
 from training.data.synthetic.scenes import View
 from training.data.synthetic.skin import HandMarks
 from training.data.synthetic.skin import Skin
+from training.data.synthetic.surfaces import Surfaces
+from training.data.synthetic.vectors import unit
 
 HELD = -4
 """Owner of what the first hand holds; HELD − 1 of what the second one holds. The others are those of the scenes."""
-
-
-class Shape(Protocol):
-    """A closed mesh: vertices (M, 3) metres in its own frame, faces (F, 3)."""
-
-    family: str
-    vertices: np.ndarray
-    faces: np.ndarray
-
-
-class Grasp(Protocol):
-    """A right hand at or near an object, in any frame, metres."""
-
-    pose: np.ndarray
-    shape: np.ndarray
-    translation: np.ndarray
-    keypoints: np.ndarray
-    vertices: np.ndarray
-    object: Shape
-    object_pose: np.ndarray
-    contact: np.ndarray
-
-
-class Grasps(Protocol):
-    """A stream of grasps: index → grasp."""
-
-    def __getitem__(self, index: int) -> Grasp: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,14 +77,6 @@ class RgbConfig:
     """Side of a window as a multiple of the square that holds the hand."""
     samples: int = 4
     """Rays through each pixel at an edge."""
-
-
-class PlacedHand(NamedTuple):
-    """A hand before the camera with what it holds, and which of its vertices touch that."""
-
-    hand: SceneHand
-    held: ObjectLabel | None
-    contact: np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,9 +124,8 @@ class RgbScenes:
         self._marks = HandMarks(self._right)
         self._name = f'{split}/{seed}'
         self._seed = seed, SPLITS['test' if split == 'held_out' else split]
-        self._rooms = SceneGenerator(
-            self._right,
-            SceneConfig(nearest=self._config.nearest, farthest=self._config.farthest, held=0, wall=0.8, clutter=1.5),
+        self._room = SceneConfig(
+            nearest=self._config.nearest, farthest=self._config.farthest, held=0, wall=0.8, clutter=1.5
         )
 
     def __len__(self) -> int:
@@ -215,8 +183,8 @@ class RgbScenes:
             surfaces.skin, surfaces.cloth = clothed[0 if same else number]
             self._dress(surfaces, one, number, up, rng)
         # The room keeps clear of what is held as well.
-        hands = [dataclasses.replace(one.hand, vertices=_points(one)) for one in placed]
-        self._rooms.add_room(surfaces, hands, camera, up, rng)
+        hands = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
+        add_room(surfaces, hands, camera, up, self._room, rng)
         scene = RgbScene(camera, tuple(one.hand for one in placed), surfaces, Lighting.sample(up, rng))
         return None if min(scene.visible, default=1) < config.visible else (scene, placed)
 
@@ -231,7 +199,7 @@ class RgbScenes:
         if self._grasps is None or rng.random() < config.free:
             grasp = self._free_hand(rng)
         else:
-            grasp = _posed(self._grasps[index])
+            grasp = posed_hand(self._grasps[index])
         if side == 'left':
             grasp = grasp.mirrored()
         own = Rotation.from_rotvec(grasp.pose[:3])
@@ -248,16 +216,16 @@ class RgbScenes:
             if rng.random() > (0.15 + 0.85 * (0.5 - 0.5 * arm @ up)) * (0.5 if arm @ unit(centre) > 0.7 else 1):
                 continue  # arms mostly lead downwards, and few point at the camera
             placed = grasp.moved(turn * own.inv(), centre, side)
-            points = _points(placed)
+            points = placed.points
             if points[:, 2].min() < 0.14:
                 continue
-            if any(cKDTree(_points(other)).query(points)[0].min() < 0.015 for other in others):
+            if any(cKDTree(other.points).query(points)[0].min() < 0.015 for other in others):
                 continue
             if placed.held is None or _seen_past(placed.hand.vertices, placed.held) > config.visible:
                 return placed
         return None
 
-    def _free_hand(self, rng: np.random.Generator) -> _Posed:
+    def _free_hand(self, rng: np.random.Generator) -> PosedHand:
         model = self._right
         if rng.random() < 0.4:
             names = list(GESTURES)
@@ -268,7 +236,7 @@ class RgbScenes:
         shape = np.clip(rng.standard_normal(10), -2.5, 2.5).astype(np.float32)
         translation = np.zeros(3, np.float32)
         geometry = model.forward(pose, shape, translation)
-        return _Posed(pose, shape, translation, geometry.keypoints, geometry.vertices, None, None)
+        return PosedHand(pose, shape, translation, geometry.keypoints, geometry.vertices, None, None)
 
     def _dress(
         self, surfaces: Surfaces, placed: PlacedHand, number: int, up: np.ndarray, rng: np.random.Generator
@@ -288,7 +256,7 @@ class RgbScenes:
                 sample_paint('thing', rng, longest_last, float(extent.max())),
                 placed.held.vertices,
             )
-        down, scale = self._rooms.arm_of(hand, rng)
+        down, scale = arm_of(model, hand, rng)
         across, along, _ = Rotation.from_rotvec(hand.pose[:3]).as_matrix().T
         arm, _ = forearm(hand.keypoints[0], along, down, across, scale * rng.uniform(0.97, 1.12), 0.24, 1.0, rng)
         rings = arm[:-2].reshape(-1, 16, 3)
@@ -296,9 +264,9 @@ class RgbScenes:
         rings = rings + (rings - rings.mean(1, keepdims=True)) * _SWELL[: len(rings), None, None]
         meshes = len(surfaces.materials)
         if rng.random() < 0.5:
-            self._rooms.add_person(surfaces, hand, rings[-1].mean(0), up, rng)
+            add_person(surfaces, hand, rings[-1].mean(0), up, rng)
         if len(surfaces.materials) == meshes:
-            rings = _with_upper_arm(rings, rng)
+            rings = with_upper_arm(rings, rng)
         covers = [(surfaces.skin, 0.0, np.inf, 0.0)]
         if rng.random() < 0.55:
             start = rng.choice([rng.uniform(0.0, 0.04), rng.uniform(0.03, 0.2)])
@@ -307,7 +275,7 @@ class RgbScenes:
             start = rng.uniform(0.02, 0.05)
             covers.append((sample_paint('thing', rng), start, start + rng.uniform(0.01, 0.03), 0.003))
         for material, start, end, loose in covers:
-            vertices, faces = _around(rings, start, end, loose, rng)
+            vertices, faces = cover_arm(rings, start, end, loose, rng)
             surfaces.put(vertices, faces, THING, material, vertices)
 
     def _whole(self, name: str, scene: RgbScene, placed: list[PlacedHand], rng: np.random.Generator) -> RgbFrame:
@@ -319,7 +287,7 @@ class RgbScenes:
     def _window(self, name: str, scene: RgbScene, placed: list[PlacedHand], rng: np.random.Generator) -> RgbFrame:
         """Renders the pixels that the camera has of the window, or fewer, then resamples: no sharper than real."""
         size = self._config.window
-        left, top, side = self._outline(scene.camera, placed[0], rng)
+        left, top, side = self._place_window(scene.camera, placed[0], rng)
         density = rng.uniform(1, 2)  # of the camera's pixels, 640 to 1280 in a row
         count = int(np.clip(np.round(side * density), 48, size))
         window = scene.camera.window(left, top, side, side, count, count)
@@ -339,17 +307,12 @@ class RgbScenes:
         view = View(scene.camera.window(left, top, side, side, size, size), true, owners, normals)
         return _frame(name, image, depth, view, scene, placed)
 
-    def _outline(self, camera: Pinhole, placed: PlacedHand, rng: np.random.Generator) -> tuple[float, float, float]:
+    def _place_window(
+        self, camera: Pinhole, placed: PlacedHand, rng: np.random.Generator
+    ) -> tuple[float, float, float]:
         """Left, top and side of a window: about the hand, moved and widened towards what it holds."""
-        pixels = camera.project(placed.hand.keypoints)
-        low, high = pixels.min(0), pixels.max(0)
-        side, middle = float((high - low).max()), (low + high) / 2
-        if placed.held is not None:
-            around = camera.project(placed.held.placed)
-            low, high = np.minimum(low, around.min(0)), np.maximum(high, around.max(0))
-            both = min(float((high - low).max()), 1.6 * side)
-            middle = middle + np.clip((low + high) / 2 - middle, -(both - side) / 2, (both - side) / 2)
-            side = both
+        held = None if placed.held is None else camera.project(placed.held.placed)
+        middle, side = outline(camera.project(placed.hand.keypoints), held)
         side *= rng.uniform(*self._config.margin)
         left, top = middle - side / 2 + rng.normal(0, 0.04, 2) * side
         return left, top, side
@@ -357,77 +320,6 @@ class RgbScenes:
 
 _ATTEMPTS = 40
 _SWELL = np.array([0.05, 0.09, 0.04, 0, 0, 0, 0])  # of a forearm's rings, shares of their radius
-
-
-class _Posed(NamedTuple):
-    """A hand and what it holds in any frame."""
-
-    pose: np.ndarray
-    shape: np.ndarray
-    translation: np.ndarray
-    keypoints: np.ndarray
-    vertices: np.ndarray
-    held: ObjectLabel | None
-    contact: np.ndarray | None
-
-    def moved(self, turn: Rotation, centre: np.ndarray, side: str) -> PlacedHand:
-        """Turned, and put where its keypoints' mean is `centre`."""
-        matrix = turn.as_matrix()
-        shift = centre - matrix @ self.keypoints.mean(0)
-        pose = self.pose.astype(np.float32).copy()
-        pose[:3] = (turn * Rotation.from_rotvec(self.pose[:3])).as_rotvec()
-        # The wrist at rest stays where it is under the pose; the turn moves it with everything else.
-        rest = self.keypoints[0] - self.translation
-        translation = (matrix @ self.keypoints[0] + shift - rest).astype(np.float32)
-        keypoints, vertices = (
-            (points @ matrix.T + shift).astype(np.float32) for points in (self.keypoints, self.vertices)
-        )
-        held = self.held
-        if held is not None:
-            place = np.eye(4)
-            place[:3, :3], place[:3, 3] = matrix, shift
-            held = dataclasses.replace(held, pose=place @ held.pose)
-        return PlacedHand(SceneHand(side, pose, self.shape, translation, keypoints, vertices), held, self.contact)
-
-    def mirrored(self) -> _Posed:
-        """The mirror image, x → −x."""
-        flip = np.array([-1, 1, 1], np.float32)
-        held = self.held
-        if held is not None:
-            signs = np.append(flip, 1)
-            held = ObjectLabel(
-                held.name,
-                held.vertices * flip,
-                np.ascontiguousarray(held.faces[:, ::-1]),
-                signs[:, None] * held.pose * signs,
-            )
-        return _Posed(
-            mirror_pose(self.pose),
-            self.shape,
-            self.translation * flip,
-            self.keypoints * flip,
-            self.vertices * flip,
-            held,
-            self.contact,
-        )
-
-
-def _posed(grasp: Grasp) -> _Posed:
-    shape = grasp.object
-    return _Posed(
-        grasp.pose,
-        grasp.shape,
-        grasp.translation,
-        grasp.keypoints,
-        grasp.vertices,
-        ObjectLabel(shape.family, shape.vertices, shape.faces, grasp.object_pose),
-        grasp.contact,
-    )
-
-
-def _points(placed: PlacedHand) -> np.ndarray:
-    """(N, 3) vertices of a hand and of what it holds."""
-    return np.concatenate([placed.hand.vertices, placed.held.placed]) if placed.held else placed.hand.vertices
 
 
 def _frame(
@@ -463,41 +355,4 @@ def _within(window: Pinhole, camera: Pinhole) -> np.ndarray:
 
 def _seen_past(points: np.ndarray, held: ObjectLabel) -> float:
     """Share of points (N, 3) that the camera sees past an object."""
-    rays = Rays(held.placed, held.faces)
-    return 1 - float(rays.blocked(np.zeros_like(points), points, 0, 0.999).mean())
-
-
-def _with_upper_arm(rings: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The rings (N, 16, 3) of a forearm and of an upper arm that goes on from it, away from the camera."""
-    centres = rings.mean(1)
-    ahead = unit(centres[-1] - centres[-2])
-    onwards = unit(ahead + rng.uniform(0, 1) * unit(centres[-1]) + rng.normal(0, 0.3, 3))
-    share = np.linspace(0.25, 1, 5)[:, None]
-    directions = ahead * (1 - share) + onwards * share
-    further = centres[-1] + np.cumsum(0.12 * directions, 0)
-    first, second = rings[-1, 0] - centres[-1], rings[-1, 4] - centres[-1]
-    turn = np.arange(16) * np.pi / 8
-    section = 1.1 * (np.cos(turn)[:, None] * first + np.sin(turn)[:, None] * second)
-    return np.concatenate([rings, further[:, None] + section])
-
-
-def _around(
-    rings: np.ndarray, start: float, end: float, loose: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """A tube `loose` metres around an arm's rings (N, 16, 3), from `start` to `end` metres beyond the wrist."""
-    centres = rings.mean(1)
-    way = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(centres, axis=0), axis=1))])
-    places = np.linspace(start, min(end, way[-1]), 2 + int((min(end, way[-1]) - start) / 0.012))
-    gap = loose * np.exp(rng.normal(0, 0.25, len(places)))
-    if loose:
-        # A hem: the cloth starts under its own edge, so that the rim has a thickness.
-        places, gap = np.append(start + 0.004, places), np.append(0.0, gap)
-
-    def along(values: np.ndarray) -> np.ndarray:
-        return np.stack([np.interp(places, way, values[:, axis]) for axis in range(3)], 1)
-
-    def widened(values: np.ndarray) -> np.ndarray:
-        axes = along(values)
-        return axes * (1 + gap / np.linalg.norm(axes, axis=1))[:, None]
-
-    return tube(along(centres), widened(rings[:, 0] - centres), widened(rings[:, 4] - centres))
+    return 1 - float(TriangleScene(held.placed, held.faces).occluded(np.zeros(3), points, 0, 0.999).mean())

@@ -15,12 +15,13 @@ from scipy.spatial import cKDTree
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.skeleton import JOINT_NAMES
 from hoi_ros.hand.skeleton import TIP_JOINTS
-from training.data.synthetic.appearance import Look
-from training.data.synthetic.appearance import noise
-from training.data.synthetic.appearance import sample_colour
-from training.data.synthetic.appearance import step
-from training.data.synthetic.appearance import SurfacePoints
-from training.data.synthetic.appearance import units
+from hoi_ros.mesh.normals import vertex_normals
+from training.data.synthetic.colour import sample_colour
+from training.data.synthetic.material import Look
+from training.data.synthetic.material import SurfacePoints
+from training.data.synthetic.texture import noise
+from training.data.synthetic.texture import step
+from training.data.synthetic.vectors import units
 
 
 def skin_colour(typology: float, redness: float, yellowness: float) -> np.ndarray:
@@ -54,11 +55,7 @@ class HandMarks:
         second, third = rows.ravel() / steps, columns.ravel() / steps
         weights = np.stack([1 - second - third, second, third], 1)
         corners = model.faces
-        edges = model.template[corners]
-        flat = np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])
-        normals = np.zeros_like(model.template)
-        np.add.at(normals, corners, flat[:, None])
-        normals = units(normals)
+        normals = vertex_normals(model.template, model.faces).astype(np.float32)
 
         def spread(values: np.ndarray) -> np.ndarray:
             return np.einsum('gk,fkc->fgc', weights, values[corners]).reshape(-1, values.shape[1])

@@ -29,6 +29,7 @@ from scipy.spatial.transform import Rotation
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand import HandModel
 from hoi_ros.hand import KEYPOINT_NAMES
+from hoi_ros.hand.poses import sample_angles
 from hoi_ros.resources import models_dir
 from hoi_ros.simulation.raycast import Raycaster
 from training.data.hand_object import HandObjectSample
@@ -41,7 +42,6 @@ from training.data.public.dexycb import DexYcb
 from training.data.public.freihand import FreiHand
 from training.data.public.ho3d import Ho3d
 from training.data.public.obman import ObMan
-from training.data.synthetic.poses import sample_angles
 from training.evaluation.reconstruction import evaluate
 from training.evaluation.reconstruction import ReconstructionEvaluation
 from training.hand import mano

@@ -12,10 +12,10 @@ import pytest
 from hoi_ros.hand import HandModel
 from hoi_ros.hand import mirror_pose
 from hoi_ros.hand.fitting import HandFitter
+from training.data.synthetic.scene_config import SceneConfig
+from training.data.synthetic.scene_parts import SceneHand
 from training.data.synthetic.scenes import Scene
-from training.data.synthetic.scenes import SceneConfig
 from training.data.synthetic.scenes import SceneGenerator
-from training.data.synthetic.scenes import SceneHand
 
 EMPTY_ROOM = {'person': 0.0, 'table': 0.0, 'wall': 0.0, 'clutter': 0.0, 'held': 0.0}
 FLIP = np.array([-1, 1, 1], np.float32)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hands with what they hold, moved and mirrored before a camera."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+from typing import Protocol
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from hoi_ros.hand.model import mirror_pose
+from training.data.hand_object import ObjectLabel
+from training.data.synthetic.scene_parts import SceneHand
+
+
+class Shape(Protocol):
+    """A closed mesh: vertices (M, 3) metres in its own frame, faces (F, 3)."""
+
+    family: str
+    vertices: np.ndarray
+    faces: np.ndarray
+
+
+class Grasp(Protocol):
+    """A right hand at or near an object, in any frame, metres."""
+
+    pose: np.ndarray
+    shape: np.ndarray
+    translation: np.ndarray
+    keypoints: np.ndarray
+    vertices: np.ndarray
+    object: Shape
+    object_pose: np.ndarray
+    contact: np.ndarray
+
+
+class Grasps(Protocol):
+    """A stream of grasps: index → grasp."""
+
+    def __getitem__(self, index: int) -> Grasp: ...
+
+
+class PlacedHand(NamedTuple):
+    """A hand before the camera with what it holds, and which of its vertices touch that."""
+
+    hand: SceneHand
+    held: ObjectLabel | None
+    contact: np.ndarray | None
+
+    @property
+    def points(self) -> np.ndarray:
+        """(N, 3) vertices of the hand and of what it holds."""
+        return np.concatenate([self.hand.vertices, self.held.placed]) if self.held else self.hand.vertices
+
+
+class PosedHand(NamedTuple):
+    """A hand and what it holds in any frame."""
+
+    pose: np.ndarray
+    shape: np.ndarray
+    translation: np.ndarray
+    keypoints: np.ndarray
+    vertices: np.ndarray
+    held: ObjectLabel | None
+    contact: np.ndarray | None
+
+    def moved(self, turn: Rotation, centre: np.ndarray, side: str) -> PlacedHand:
+        """Turned, and put where its keypoints' mean is `centre`."""
+        matrix = turn.as_matrix()
+        shift = centre - matrix @ self.keypoints.mean(0)
+        pose = self.pose.astype(np.float32).copy()
+        pose[:3] = (turn * Rotation.from_rotvec(self.pose[:3])).as_rotvec()
+        # The wrist at rest stays where it is under the pose; the turn moves it with everything else.
+        rest = self.keypoints[0] - self.translation
+        translation = (matrix @ self.keypoints[0] + shift - rest).astype(np.float32)
+        keypoints, vertices = (
+            (points @ matrix.T + shift).astype(np.float32) for points in (self.keypoints, self.vertices)
+        )
+        held = self.held
+        if held is not None:
+            place = np.eye(4)
+            place[:3, :3], place[:3, 3] = matrix, shift
+            held = dataclasses.replace(held, pose=place @ held.pose)
+        return PlacedHand(SceneHand(side, pose, self.shape, translation, keypoints, vertices), held, self.contact)
+
+    def mirrored(self) -> PosedHand:
+        """The mirror image, x → −x."""
+        flip = np.array([-1, 1, 1], np.float32)
+        held = self.held
+        if held is not None:
+            signs = np.append(flip, 1)
+            held = ObjectLabel(
+                held.name,
+                held.vertices * flip,
+                np.ascontiguousarray(held.faces[:, ::-1]),
+                signs[:, None] * held.pose * signs,
+            )
+        return PosedHand(
+            mirror_pose(self.pose),
+            self.shape,
+            self.translation * flip,
+            self.keypoints * flip,
+            self.vertices * flip,
+            held,
+            self.contact,
+        )
+
+
+def posed_hand(grasp: Grasp) -> PosedHand:
+    shape = grasp.object
+    return PosedHand(
+        grasp.pose,
+        grasp.shape,
+        grasp.translation,
+        grasp.keypoints,
+        grasp.vertices,
+        ObjectLabel(shape.family, shape.vertices, shape.faces, grasp.object_pose),
+        grasp.contact,
+    )

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What scenes are made of: hands, and meshes with owners."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+THING, NOTHING, BODY = -1, -2, -3
+"""Owners of what belongs to no hand; BODY is a person's torso, head and upper arm."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SceneHand:
+    """One hand of a scene, in the camera's optical frame, metres."""
+
+    side: str
+    pose: np.ndarray
+    shape: np.ndarray
+    translation: np.ndarray
+    keypoints: np.ndarray
+    vertices: np.ndarray
+
+    @property
+    def centre(self) -> np.ndarray:
+        """(3,) the mean of the 21 keypoints."""
+        return self.keypoints.mean(0)
+
+
+class Parts:
+    """Meshes gathered into one list of triangles with owners."""
+
+    def __init__(self) -> None:
+        self._vertices: list[np.ndarray] = []
+        self._faces: list[np.ndarray] = []
+        self._owners: list[np.ndarray] = []
+        self._count = 0
+
+    def add(self, vertices: np.ndarray, faces: np.ndarray, owner: int, kind: str = 'thing') -> None:
+        """`kind` says what the mesh is made of to those who colour it: skin, cloth, table, wall or thing."""
+        self._vertices.append(vertices)
+        self._faces.append(faces + self._count)
+        self._owners.append(np.full(len(faces), owner))
+        self._count += len(vertices)
+
+    def joined(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if not self._vertices:
+            self.add(np.array([[0, 0, 50], [1, 0, 50], [0, 1, 50.0]]), np.array([[0, 1, 2]]), -1)
+        return (
+            np.concatenate(self._vertices).astype(np.float32),
+            np.concatenate(self._faces),
+            np.concatenate(self._owners),
+        )
