@@ -22,22 +22,14 @@ def test_the_same_index_gives_the_same_patch(stream: MistakenPatches) -> None:
     assert stream[2].tobytes() != stream[3].tobytes() != MistakenPatches(seed=5, split='validation')[3].tobytes()
 
 
-<<<<<<< HEAD:tests/training/recipes/test_depth_pose_mistakes.py
 def test_patches_are_labelled_as_non_hands_and_not_empty(stream: MistakenPatches) -> None:
-=======
-def test_patches_show_surfaces_but_no_hand(stream: MistakenPatches) -> None:
->>>>>>> data:tests/training/recipes/test_mistaken_patches.py
     records = np.stack([stream[index] for index in range(12)])
     assert not records['hand'].any() and not records['keypoints'].any()
     filled = [(augment(record, CropAugmentation(), None)[0] < 1).mean() for record in records]
     assert np.median(filled) > 0.05
 
 
-<<<<<<< HEAD:tests/training/recipes/test_depth_pose_mistakes.py
 def test_proposals_at_hands_are_no_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
-=======
-def test_a_proposal_at_a_hand_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
->>>>>>> data:tests/training/recipes/test_mistaken_patches.py
     stream, shown = MistakenPatches(seed=4, split='validation'), []
     original = depth_pose_mistakes.small_frame
     monkeypatch.setattr(
