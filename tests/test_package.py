@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[1]
 PYTHON_FOLDERS = ('hoi_ros', 'training', 'tests', 'benchmarks', 'launch', 'scripts')
 SOURCE_FOLDERS = (*PYTHON_FOLDERS, 'msg', 'interfaces', 'config', '.ci')
 SOURCE_SUFFIXES = {'.py', '.sh', '.msg', '.xml', '.yaml', '.in', '.txt'}
-NODES = ('depth_pose_node', 'reconstruction_node', 'sim_camera_node')
+NODES = tuple(
+    f'{path.stem}_node' for path in sorted((ROOT / 'hoi_ros' / 'nodes').glob('*.py')) if path.stem != '__init__'
+)
 
 # rosdep's key for each module that has another name.
 ROSDEP_KEYS = {

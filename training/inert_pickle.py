@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the arrays, numbers and texts of a pickle (Python 2 or 3) and runs nothing that the pickle names."""
+"""Reads the arrays, numbers and strings of a pickle (Python 2 or 3) without running code of the pickle."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Self
 import numpy as np
 import scipy.sparse
 
-# Far above any label or hand model: a damaged size must not fill the memory.
 _MOST_NUMBERS = 10_000_000
+"""Limit of a sparse matrix, far above any label or hand model: a damaged size must not exhaust the memory."""
 
 
 class PickleError(ValueError):
-    """A pickle is damaged, asks for code that has no place in it, or holds no plain numbers where they are wanted."""
+    """A pickle is damaged, asks for code, or an entry is not numeric."""
 
 
 class _Record:
-    """Stands for an object of the pickle: keeps what the file says of it, runs nothing."""
+    """Stands for an object of the pickle: holds its arguments and state, runs nothing."""
 
     kind = ''
     arguments: tuple[Any, ...]
@@ -45,7 +45,6 @@ _ARRAY, _SCALAR, _SPARSE_COLUMNS, _SPARSE_ROWS = _kind('array'), _kind('scalar')
 _DTYPE, _BYTES, _REBUILT, _OTHER = _kind('dtype'), _kind('bytes'), _kind('rebuilt'), _kind('other')
 _CHUMPY, _SELECT = _kind('chumpy'), _kind('select')
 
-# All that a pickle may name, as Python 2 and 3, old and new NumPy and SciPy write it.
 _ADMITTED: dict[tuple[str, str], type[_Record]] = {
     **{
         (f'numpy.{core}.multiarray', name): kind
@@ -64,6 +63,7 @@ _ADMITTED: dict[tuple[str, str], type[_Record]] = {
     **{(module, '_reconstructor'): _REBUILT for module in ('copy_reg', 'copyreg')},
     **{(module, name): _OTHER for module in ('__builtin__', 'builtins') for name in ('object', 'set', 'frozenset')},
 }
+"""Everything that a pickle may name, in the spellings of Python 2 and 3 and of old and new NumPy and SciPy."""
 
 
 class _InertUnpickler(pickle.Unpickler):
@@ -72,7 +72,7 @@ class _InertUnpickler(pickle.Unpickler):
         if admitted is None:
             raise PickleError(
                 f'refused, and nothing run: it asks for {module}.{name}, which no array needs; '
-                'take the file of the original download'
+                'use the file of the original download'
             )
         return admitted
 
@@ -81,18 +81,18 @@ def read_dictionary(path: str | Path) -> dict[str, Any]:
     """Reads a pickled dictionary.
 
     Returns:
-        Its texts, numbers, lists and dictionaries as they are; `array` makes arrays of what else it holds.
+        Strings, numbers, lists and dictionaries as they are; `array` converts the other entries.
 
     Raises:
-        PickleError: the file is damaged, holds no dictionary, or names a class or function that is not one of
-            NumPy's and SciPy's array classes or chumpy's Ch and Select.
+        PickleError: the file is damaged, holds no dictionary, or names anything but NumPy's and SciPy's array classes
+            and chumpy's Ch and Select.
     """
     try:
         with Path(path).open('rb') as file:
             content = _InertUnpickler(file, encoding='latin1').load()
     except PickleError:
         raise
-    except Exception as error:  # a damaged pickle raises almost any kind
+    except Exception as error:  # a damaged pickle raises almost any exception
         raise PickleError(f'not a readable pickle ({error}); download it again') from error
     if not isinstance(content, dict):
         raise PickleError(f'holds a {type(content).__name__}, expected a dictionary')
@@ -100,10 +100,10 @@ def read_dictionary(path: str | Path) -> dict[str, Any]:
 
 
 def array(value: Any) -> np.ndarray:
-    """The array that an entry of a pickle stands for, or that its numbers make.
+    """The array of an entry.
 
     Raises:
-        PickleError: it stands for no plain numbers, or they are damaged.
+        PickleError: the entry is not numeric or is damaged.
     """
     try:
         return _array(value)
@@ -137,7 +137,7 @@ def _array(value: Any) -> np.ndarray:
         matrix = scipy.sparse.csc_matrix if record.kind == 'csc' else scipy.sparse.csr_matrix
         parts = tuple(_array(state[name]) for name in ('data', 'indices', 'indptr'))
         return matrix(parts, (rows, columns)).toarray()
-    raise ValueError('it is no array')
+    raise ValueError('not an array')
 
 
 def _numbers(dtype: _Record, data: Any) -> np.ndarray:

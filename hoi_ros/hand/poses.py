@@ -90,7 +90,7 @@ def joint_angles(model: HandModel, shares: np.ndarray, play: np.ndarray | None =
         (16, 3) flexion, abduction and twist, radians; the wrist's row is zero.
     """
     low, high = model.limits[..., 0], model.limits[..., 1]
-    angles = np.zeros((16, 3))
+    angles: np.ndarray = np.zeros((16, 3))
     flexion, abduction = shares[:3].T, shares[3]
     angles[FINGER_JOINTS, 0] = _angle(flexion, low[FINGER_JOINTS, 0], high[FINGER_JOINTS, 0])
     angles[_FIRST_JOINTS, 1] = _angle(abduction, low[_FIRST_JOINTS, 1], high[_FIRST_JOINTS, 1])
@@ -119,7 +119,7 @@ def sample_angles(model: HandModel, rng: np.random.Generator, attempts: int = 6)
     Returns:
         (16, 3) flexion, abduction and twist, radians; the wrist's row is zero.
     """
-    angles = np.zeros((16, 3))
+    angles: np.ndarray = np.zeros((16, 3))
     for _ in range(attempts):
         kind = rng.random()
         if kind < 0.2:

@@ -67,7 +67,8 @@ def close_fingers(
     moving, touching = fingers.joints.copy(), np.zeros(16, bool)
     while moving.any():
         begin = progress
-        low, high = np.zeros(5), np.ones(5)
+        low: np.ndarray = np.zeros(5)
+        high: np.ndarray = np.ones(5)
         for steps in (_COARSE_STEPS, _FINE_STEPS):
             shares = low + (high - low) * np.arange(1, steps + 1)[:, None] / steps
             ways = begin + moving * (1 - begin) * shares[:, _FINGER_OF_JOINT]

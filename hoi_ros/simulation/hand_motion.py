@@ -23,7 +23,7 @@ from hoi_ros.simulation.held_solid import Solid
 _FIRST_POSTURE = 'spread'
 _POSTURES = ('power_cylinder', 'relaxed', 'pinch', 'open', 'fist', 'point', 'power_sphere')
 """Gestures of the motion after the first, in an order that the seed decides."""
-_REACHED = 0.85
+_REACHED = 0.9
 """Share of the way from the relaxed hand to a gesture that the moving hand reaches."""
 _HELD_SHARE = 0.3
 """Share of a posture's time in which the hand keeps still."""

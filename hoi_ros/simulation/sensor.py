@@ -77,7 +77,7 @@ class SensorModel:
             (H, W) float32 metres, 0 invalid.
         """
         depth = np.asarray(depth, np.float32)
-        shape = depth.shape
+        shape = depth.shape[0], depth.shape[1]
         valid = (depth > self.nearest) & (depth < self.farthest)
         safe = np.where(valid, depth, self.farthest).astype(np.float32)
         disparity = focal * self.baseline / safe

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples to learn from: generated, or read from public data sets."""
+"""Training samples: generated, or read from public data sets."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One image of a hand and of the object that it holds, the same type for every data set and for the generator."""
+"""One image of a hand and of the object that it holds: the common type of all data sets and of the generator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hoi_ros.camera.pinhole import Pinhole
 
 @dataclasses.dataclass(frozen=True)
 class ObjectLabel:
-    """The object of an image: a mesh in its own frame and where it is, metres, camera's optical frame."""
+    """The object of an image: a mesh in its own frame, and its pose in the camera's optical frame; metres."""
 
     name: str
     """Its name in the data set, or its family in generated data."""
@@ -33,10 +33,10 @@ class ObjectLabel:
 
 @dataclasses.dataclass(frozen=True)
 class HandObjectSample:
-    """An image with what is known of it; None where a data set does not say. Metres, camera's optical frame."""
+    """An image with its labels; None for labels that a data set lacks. Metres, camera's optical frame."""
 
     name: str
-    """What identifies the image in its data set."""
+    """Identifies the image in its data set."""
     image: np.ndarray
     """(H, W, 3) uint8 RGB."""
     camera: Pinhole
@@ -44,20 +44,20 @@ class HandObjectSample:
     keypoints: np.ndarray | None
     """(21, 3) wrist, then thumb, index, middle, ring, little, each from the palm to the tip."""
     pose: np.ndarray | None = None
-    """(48,) axis-angle pose of the hand model that the data set is labelled with, the mean pose added."""
+    """(48,) axis-angle pose of the data set's hand model, the mean pose included."""
     shape: np.ndarray | None = None
     """(10,)."""
     hand_vertices: np.ndarray | None = None
     """(V, 3); MANO's 778 in the public data sets."""
     held: ObjectLabel | None = None
     contact: np.ndarray | None = None
-    """(V,) bool, vertices of the hand that touch the object."""
+    """(V,) bool: the hand vertices that touch the object."""
     depth: np.ndarray | None = None
     """(H, W) float32 metres, 0 invalid."""
 
 
 class HandObjectSamples(Protocol):
-    """A data set's split: index → sample. Picklable, so that workers can hold it."""
+    """A split of a data set: index → sample. Picklable, so that workers can hold it."""
 
     def __len__(self) -> int: ...
 

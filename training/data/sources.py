@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -47,15 +48,22 @@ def digest(modules: Iterable[str], root: Path = ROOT) -> str:
 
 
 def _imports(path: Path, root: Path) -> Iterator[str]:
-    """Dotted names that a file may import; a name imported from a module counts as a module too."""
-    parts = path.relative_to(root).with_suffix('').parts
+    """Dotted names that a file may import, its packages among them."""
+    parts = path.relative_to(root).parts
     yield from ('.'.join(parts[:length]) for length in range(1, len(parts)))
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    yield from _imported_names(path.read_bytes())
+
+
+@functools.cache
+def _imported_names(code: bytes) -> tuple[str, ...]:
+    """Imported modules; a name imported from a module counts as a module too."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f'{node.module}.{alias.name}' for alias in node.names)
+            names += [node.module, *(f'{node.module}.{alias.name}' for alias in node.names)]
+    return tuple(names)
 
 
 def _file(module: str, root: Path) -> Path | None:

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far predicted meshes of a hand and its object are from the true ones, and how hand and object meet.
+"""Errors of predicted hand and object meshes, and the contact and intersection of hand and object.
 
 The protocol of Tse et al., "Collaborative Learning for Hand and Object Reconstruction with Attention-guided Graph
-Convolution" (CVPR 2022), section 4, Tables 1 and 2. Coordinates go in as metres; each figure's name ends with its unit.
+Convolution" (CVPR 2022), section 4, Tables 1 and 2. Inputs are metres; the names of
+figures end with their unit.
 
-Table 1 heads the object error with "mm" (641.5 → 385.7), and equation 3 halves two sums over points. Neither can be
-that column: half the sum over 600 points would put the points 1 mm apart, nearer than 600 points on one and the same
-object lie to each other. The code of ObMan (Hasson et al., CVPR 2019), the table's baseline, adds the means of the
-squared distances of the two directions, in mm², with 600 points on the true surface: `chamfer_mm2`. ObMan compares
-them with the 642 predicted vertices; here both surfaces are sampled, as the paper says. `chamfer_mm` is a mean
-distance, which reads as a length.
+Table 1 gives the object error in "mm" (641.5 → 385.7), and equation 3 halves two sums over points. The column is
+neither: half a sum over 600 points would mean distances of 1 mm, below the spacing of 600 points on an object. The code
+of ObMan (Hasson et al., CVPR 2019), the table's baseline, adds the mean squared distances of the two directions, in
+mm², for 600 points on the true surface: `chamfer_mm2`. ObMan compares them with the 642 predicted vertices; here both
+surfaces are sampled, as in the paper. `chamfer_mm` is a mean distance, a length.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ from training.evaluation.metrics import align_similarity
 from training.evaluation.metrics import mean_joint_error
 
 CHAMFER_POINTS = 600
-"""Points a surface for the Chamfer distance, as in ObMan."""
+"""Points per surface for the Chamfer distance, as in ObMan."""
 
 VOXEL_MM = 5.0
-"""Edge of the voxels in which the intersection is counted, as in the paper."""
+"""Edge of the voxels of the intersection volume, as in the paper."""
 
 
 class HandMeshErrors(NamedTuple):
-    """Mean distance between a vertex and the same vertex of the truth, mm."""
+    """Mean distances between predicted and true vertices, mm."""
 
     raw_mm: float
     root_relative_mm: float | None
-    """With both roots in one place; None where they are not known."""
+    """With both roots at the same place; None without roots."""
     rigid_mm: float
-    """After the prediction was turned and moved onto the truth."""
+    """After rigid alignment."""
     similarity_mm: float
-    """After it was scaled too (Procrustes): the paper's mesh error on HO-3D."""
+    """After alignment with scale (Procrustes): the paper's mesh error on HO-3D."""
 
 
 def hand_mesh_errors(
     predicted: np.ndarray, truth: np.ndarray, roots: tuple[np.ndarray, np.ndarray] | None = None
 ) -> HandMeshErrors:
-    """The four errors of one hand.
+    """The four errors of a hand.
 
     Args:
         predicted: (V, 3) metres.
@@ -72,8 +72,8 @@ def hand_mesh_errors(
 
 
 def f_score(predicted: np.ndarray, truth: np.ndarray, threshold_mm: float) -> float:
-    """Harmonic mean of precision and recall: the share of predicted points nearer than the threshold to a true point,
-    and of true points to a predicted one (<), as the FreiHAND and HO-3D challenges score hand vertices.
+    """F-score of hand vertices as in the FreiHAND and HO-3D challenges: the harmonic mean of the share of predicted
+    points within the threshold (<) of a true point and the share of true points within it of a predicted one.
 
     Args:
         predicted: (N, 3) metres.
@@ -89,11 +89,11 @@ def f_score(predicted: np.ndarray, truth: np.ndarray, threshold_mm: float) -> fl
 
 
 def chamfer_mm2(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """Symmetric Chamfer distance of the paper's tables, mm²: the mean squared distance of predicted points to their
-    nearest true point plus that of true points to their nearest predicted one.
+    """Symmetric Chamfer distance of the paper's tables, mm²: the mean squared distance of predicted points to the
+    nearest true point plus that of true points to the nearest predicted point.
 
-    Two independent samples of n points of one surface of area A are 2 A / (π n) apart, and no prediction comes below
-    that: 33 mm² for 600 points on a ball of 10 cm.
+    Two independent samples of n points on a surface of area A differ by 2 A / (π n), the least value of any prediction:
+    33 mm² for 600 points on a ball of 10 cm.
 
     Args:
         predicted: (N, 3) metres, sampled on the predicted surface.
@@ -104,16 +104,16 @@ def chamfer_mm2(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 
 def chamfer_mm(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """Symmetric Chamfer distance as a length, mm: the average of the two directions' mean distances.
+    """Symmetric Chamfer distance as a length, mm: the average of the mean distances of the two directions.
 
-    Samples of one surface are √(A / n) / 2 apart. Arguments as `chamfer_mm2`.
+    Two samples of the same surface differ by √(A / n) / 2. Arguments as in `chamfer_mm2`.
     """
     to_truth, to_predicted = _nearest_mm(predicted, truth)
     return float((to_truth.mean() + to_predicted.mean()) / 2)
 
 
 class HandAndObject(NamedTuple):
-    """A hand and the object it holds in one frame, metres; None for what is not known."""
+    """A hand and the object it holds, in the same frame, metres; None for unknown parts."""
 
     keypoints: np.ndarray | None
     """(21, 3)."""
@@ -123,10 +123,10 @@ class HandAndObject(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class MeshFigures:
-    """All figures of one sample; None where a figure is undefined, as where the truth of it is not known."""
+    """All figures of a sample; None for undefined figures, such as those without a label."""
 
     hand_raw_mm: float | None
-    """The four of `HandMeshErrors`; undefined between hand models with other vertices."""
+    """As in `HandMeshErrors`, like the next three; undefined between hand models of different vertex counts."""
     hand_root_relative_mm: float | None
     hand_rigid_mm: float | None
     hand_similarity_mm: float | None
@@ -134,21 +134,21 @@ class MeshFigures:
     """F-score of the hand's vertices after similarity alignment, 0 to 1."""
     hand_f_15mm: float | None
     object_chamfer_mm2: float | None
-    """Of the objects as seen from the root of their hand: shape, size and place count."""
+    """Of the objects relative to the root of their hand: includes shape, size and place."""
     object_chamfer_mm: float | None
     penetration_mm: float | None
-    """Predicted hand in predicted object; undefined where the object is not closed."""
+    """Predicted hand in predicted object; undefined if the object is not closed."""
     intersection_cm3: float | None
-    """Undefined where the hand or the object is not closed."""
+    """Undefined if the hand or the object is not closed."""
     contact: bool | None
     true_penetration_mm: float | None
-    """The same three of the truth, whose labels are not free of them."""
+    """The same three figures of the labels, which penetrate too."""
     true_intersection_cm3: float | None
     true_contact: bool | None
     contact_told: bool | None
-    """Whether the prediction is in contact where, and only where, the truth is."""
+    """Whether prediction and truth agree about contact."""
     not_closed: tuple[str, ...]
-    """The meshes that have no inside, of 'predicted hand', 'predicted object', 'true hand', 'true object'."""
+    """The meshes without an inside, among 'predicted hand', 'predicted object', 'true hand', 'true object'."""
 
 
 def evaluate_meshes(
@@ -159,18 +159,18 @@ def evaluate_meshes(
     points: int = CHAMFER_POINTS,
     voxel_mm: float = VOXEL_MM,
 ) -> MeshFigures:
-    """All figures of one sample.
+    """Computes all figures of a sample.
 
     Args:
-        predicted: what the network says, of everything that the truth knows.
+        predicted: the prediction; at least what the truth has.
         truth: the labels.
-        rng: samples the objects' surfaces; seed it by the sample.
-        root: the keypoint that root-relative figures start from.
-        points: a surface, for the Chamfer distances.
+        rng: samples the surfaces of the objects; seed it per sample.
+        root: the keypoint of root-relative figures.
+        points: per surface, for the Chamfer distances.
         voxel_mm: edge of a voxel.
 
     Raises:
-        ValueError: something is not predicted that the truth knows (count the sample as a failure), or is not finite.
+        ValueError: the prediction lacks something that the truth has, or is not finite: count the sample as a failure.
     """
     for name, known in truth._asdict().items():
         if known is not None and getattr(predicted, name) is None:
@@ -206,19 +206,19 @@ def evaluate_meshes(
 
 @dataclasses.dataclass(frozen=True)
 class MeshSummary:
-    """The figures of a set, by the names of `MeshFigures`."""
+    """The figures of a set, by their names in `MeshFigures`."""
 
     samples: int
     mean: dict[str, float | None]
     """Means over the samples that define a figure, shares for booleans; None if no sample defines it."""
     undefined: dict[str, int]
-    """How many samples are left out of each mean."""
+    """Number of samples that each mean leaves out."""
     not_closed: dict[str, int]
-    """How many samples have a mesh without an inside, by mesh."""
+    """Number of samples with a mesh without an inside, by mesh."""
 
 
 def summarise(figures: Sequence[MeshFigures]) -> MeshSummary:
-    """Means over a set of samples, and what they leave out."""
+    """Means over a set of samples, and the number of undefined figures."""
     names = [field.name for field in dataclasses.fields(MeshFigures) if field.name != 'not_closed']
     known = {name: [value for sample in figures if (value := getattr(sample, name)) is not None] for name in names}
     return MeshSummary(
@@ -240,7 +240,7 @@ def _interaction(pair: HandAndObject, voxel_mm: float) -> tuple[float | None, fl
 
 
 def _carried(points: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Points moved by the similarity that took source to target exactly."""
+    """Points moved by the similarity that maps source to target exactly."""
     start, end = source.mean(0), target.mean(0)
     rotation, _ = Rotation.align_vectors(target - end, source - start)
     scale = np.linalg.norm(target - end) / np.linalg.norm(source - start)

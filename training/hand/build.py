@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the project's own hand model from the WebXR generic hand (MIT, Amazon).
 
-`python -m training.hand.build --source ../shared/data/hand_model` reads right.glb, as the npm package
-`@webxr-input-profiles/assets` ships it in dist/profiles/generic-hand/.
+`python -m training.hand.build --source ../shared/data/hand_model` reads right.glb of the npm package
+`@webxr-input-profiles/assets`, folder dist/profiles/generic-hand/.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _BONES = {
     'dip': 'phalanx-distal',
 }
 
-# The file's axes: fingers along −y, palm towards −x, thumb towards −z. Ours: thumb's side x, fingers y, palm z.
 _TO_REST_FRAME = np.array([[0, 0, -1], [0, -1, 0], [-1, 0, 0]], float)
+"""From the file's axes (fingers −y, palm −x, thumb −z) to the model's (thumb's side x, fingers y, palm z)."""
 
 # Active ranges of motion of an adult hand, degrees, as (flexion, abduction, twist), each (lowest, highest).
 # Fingers: AAOS, "Joint Motion: Method of Measuring and Recording" (1965); Chen et al., "Constraint Study for a
 # Hand Exoskeleton", J. Robotics 2013, tables 1-2. Thumb carpometacarpal: Cooney et al., "The kinesiology of the
 # thumb trapeziometacarpal joint", JBJS 63-A, 1981: 53° flexion-extension, 42° abduction-adduction, 17° rotation,
-# taken about the rest pose of the mesh. The few degrees of play in hinge joints keep the fit well conditioned.
+# relative to the rest pose of the mesh. A few degrees of play in hinge joints keep the fit well conditioned.
 LIMITS_DEGREES = {
     'wrist': ((-180, 180), (-180, 180), (-180, 180)),
     'mcp': ((-30, 90), (-20, 20), (-8, 8)),
@@ -54,8 +54,6 @@ LIMITS_DEGREES = {
     'thumb_ip': ((-20, 85), (-4, 4), (-4, 4)),
 }
 
-# One standard deviation of each number of the shape, as a share of the length it scales (or metres, where said):
-# about the spread of adult hands in Greiner, "Hand Anthropometry of U.S. Army Personnel" (1991).
 SHAPE_NAMES = (
     'size',
     'finger_length',
@@ -69,6 +67,8 @@ SHAPE_NAMES = (
     'tip_taper',
 )
 SHAPE_SPREAD = (0.055, 0.04, 0.06, 0.04, 0.04, 0.06, 0.05, 0.06, 0.03, 0.06)
+"""One standard deviation of each shape number, as a share of the length that it scales: about the spread of adult hands
+in Greiner, "Hand Anthropometry of U.S. Army Personnel" (1991)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ class GenericHand:
 
 
 def read_generic_hand(path: str | Path) -> GenericHand:
-    """Reads a generic hand's GLB and welds the seams of its texture.
+    """Reads the GLB of a generic hand and welds the seams of its texture.
 
     Args:
         path: left.glb or right.glb.
@@ -93,7 +93,7 @@ def read_generic_hand(path: str | Path) -> GenericHand:
         The hand in the file's own frame, metres: 1159 vertices, 2314 triangles, 25 joints.
 
     Raises:
-        ValueError: the file is no binary glTF with one skinned mesh.
+        ValueError: the file is not a binary glTF.
     """
     data = Path(path).read_bytes()
     if data[:4] != b'glTF':
@@ -134,7 +134,7 @@ def read_generic_hand(path: str | Path) -> GenericHand:
 
 
 def build(generic: GenericHand) -> HandModel:
-    """Makes the right HandModel: joints, weights, anatomical frames, limits and the shape space of ten."""
+    """Builds the right HandModel: joints, weights, anatomical frames, limits and ten shape numbers."""
     index = {name: row for row, name in enumerate(generic.joint_names)}
     origin = generic.joints[index['wrist']]
     vertices = (generic.vertices - origin) @ _TO_REST_FRAME.T
@@ -154,7 +154,7 @@ def build(generic: GenericHand) -> HandModel:
     for joint in range(1, 16):
         ahead = tips[TIP_JOINTS.index(joint)] if joint in TIP_JOINTS else joints[joint + 1]
         twist = _unit(ahead - joints[joint])
-        # The file's joints have x across the finger, pointing away from the axis of flexion towards the palm.
+        # In the file, x of a joint lies across the finger, against the axis of flexion.
         across = -_TO_REST_FRAME @ generic.orientations[rows[joint]][:, 0]
         flexion = _unit(across - twist * (across @ twist))
         axes[joint] = np.stack([flexion, np.cross(twist, flexion), twist], 1)
@@ -176,8 +176,8 @@ def build(generic: GenericHand) -> HandModel:
 
 
 def _carrier(name: str) -> int:
-    """The articulated joint that moves a joint of the file: four metacarpals fold into the wrist, tips into
-    the last joint of their finger."""
+    """The articulated joint that moves a joint of the file: the wrist for four metacarpals, the last joint of the
+    finger for a tip."""
     for finger, prefix in _FINGERS.items():
         if name.startswith(prefix):
             bones = (
@@ -200,13 +200,12 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 def _shape_space(
     vertices: np.ndarray, joints: np.ndarray, tips: np.ndarray, weights: np.ndarray, axes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Displacements of vertices, joints and tips for one unit of each number of the shape, (N, 3, 10) each.
+    """Displacements of vertices, joints and tips per unit of each shape number, (N, 3, 10) each.
 
-    Each number is a linear field on every bone: what a bone's base does, how much it stretches along the bone
-    and how much it swells across; a vertex blends the fields of its bones with its skinning weights.
+    Each number is a linear field on every bone: the displacement of its base, a stretch along it and a swelling across
+    it. A vertex blends the fields of its bones by its skinning weights.
     """
     ends = np.array([tips[TIP_JOINTS.index(j)] if j in TIP_JOINTS else joints[min(j + 1, 15)] for j in range(16)])
-    palm_length = joints[[1, 4, 7, 10], 1].mean()
     fields = []
     for name, spread in zip(SHAPE_NAMES, SHAPE_SPREAD, strict=True):
         stretch, swell, palm = np.zeros(16), np.zeros(16), np.zeros(3)
@@ -232,7 +231,7 @@ def _shape_space(
             stretch[1:4], stretch[10:13] = spread, -spread
         elif name == 'tip_taper':
             taper = spread
-        fields.append(_bone_fields(vertices, joints, ends, axes, stretch, swell, palm, taper, palm_length))
+        fields.append(_bone_fields(vertices, joints, ends, axes, stretch, swell, palm, taper))
     points, bases, tip_fields = [], [], []
     for vertex_field, joint_field, end_field in fields:
         points.append((weights[:, :, None] * vertex_field).sum(1))
@@ -241,7 +240,17 @@ def _shape_space(
     return np.stack(points, -1), np.stack(bases, -1), np.stack(tip_fields, -1)
 
 
-def _bone_fields(vertices, joints, ends, axes, stretch, swell, palm, taper, palm_length):
+def _bone_fields(
+    vertices: np.ndarray,
+    joints: np.ndarray,
+    ends: np.ndarray,
+    axes: np.ndarray,
+    stretch: np.ndarray,
+    swell: np.ndarray,
+    palm: np.ndarray,
+    taper: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The field of one shape number: at the vertices (V, 16, 3), at the bases and at the ends of the bones (16, 3)."""
     base = np.zeros((16, 3))
     end = np.zeros((16, 3))
     field = np.zeros((len(vertices), 16, 3))

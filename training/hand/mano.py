@@ -2,7 +2,7 @@
 """Converts a user's own MANO_RIGHT.pkl (https://mano.is.tue.mpg.de, under its licence) to a hand model.
 
 `python -m training.hand.mano --pickle MANO_RIGHT.pkl --out hand.npz` needs neither chumpy nor Python 2 and
-calls nothing that the pickle names: arrays are rebuilt from the bytes the file holds.
+runs no code of the pickle: arrays are rebuilt from the bytes of the file.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from hoi_ros.hand.skeleton import TIP_JOINTS
 from training import inert_pickle
 from training.hand.build import LIMITS_DEGREES
 
-# The fingertips of the right hand as manopth and most of the literature take them, thumb to little.
 _MANO_VERTICES = 778
 _MANO_TIPS = (745, 317, 444, 556, 673)
+"""Vertices of the right fingertips, thumb to little, as in manopth and most of the literature."""
 _NEEDED = ('v_template', 'shapedirs', 'posedirs', 'J_regressor', 'weights', 'f', 'kintree_table')
 _POSE_SPACE = ('hands_mean', 'hands_components')
 
 
 class ManoFileError(ValueError):
-    """A MANO pickle is damaged, asks for code that has no place in it, or holds no right hand."""
+    """A MANO pickle is damaged, asks for code, or holds no right hand."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PoseSpace:
-    """The mean pose and the principal components in which some data sets write the 45 numbers of the fingers.
+    """MANO's mean pose and principal components, in which some data sets write the 45 numbers of the fingers.
 
-    HandModel's pose is about the flat hand; MANO's `flat_hand_mean=False` adds the mean, `use_pca=True` multiplies
-    with the components.
+    HandModel's pose is relative to the flat hand; MANO's `flat_hand_mean=False` adds the mean, `use_pca=True`
+    multiplies with the components.
     """
 
     mean: np.ndarray
     """(45,) radians."""
     components: np.ndarray
-    """(45, 45), one component a row."""
+    """(45, 45), one component per row."""
 
     @classmethod
     def load(cls, path: str | Path) -> PoseSpace | None:
-        """Reads the pose space that `python -m training.hand.mano` writes beside a hand model; None where a file
-        has none, as that of the project's own hand."""
+        """Reads the pose space of a hand model file made by `python -m training.hand.mano`; None for a file without
+        one, such as the project's own hand."""
         with np.load(path, allow_pickle=False) as file:
             names = [field.name for field in dataclasses.fields(cls)]
             if any(f'pose_{name}' not in file.files for name in names):
@@ -60,10 +60,10 @@ class PoseSpace:
         return PoseSpace(self.mean * signs, self.components * signs)
 
     def pose(self, written: np.ndarray, principal: bool) -> np.ndarray:
-        """The (48,) pose about the flat hand of one that is written about the mean.
+        """Converts a pose relative to the mean to a pose (48,) relative to the flat hand.
 
         Args:
-            written: (48,) the wrist's axis-angle, then the fingers' axis-angles, or their coefficients.
+            written: (48,) the wrist's axis-angle, then the fingers' axis-angles or coefficients.
             principal: whether the 45 numbers are coefficients of the components.
         """
         fingers = written[3:] @ self.components if principal else written[3:]
@@ -71,7 +71,7 @@ class PoseSpace:
 
 
 def convert(path: str | Path) -> HandModel:
-    """Reads MANO_RIGHT.pkl and makes its HandModel.
+    """Reads MANO_RIGHT.pkl and converts it to a HandModel.
 
     Raises:
         ManoFileError: see `read_pickle` and `hand_model`; the message begins with the path.
@@ -83,14 +83,14 @@ def convert(path: str | Path) -> HandModel:
 
 
 def read_pickle(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads the arrays of a MANO pickle (Python 2 or 3) without running anything it names.
+    """Reads the arrays of a MANO pickle (Python 2 or 3) without running code of the pickle.
 
     Returns:
-        The arrays that make a hand model and, where the file has them, its pose space, by MANO's names.
+        The arrays of the hand model and, if the file has one, of its pose space, by MANO's names.
 
     Raises:
         ManoFileError: the file is missing or damaged, holds no dictionary, lacks an array of the hand model, or names
-            a class or function that is not one of NumPy's and SciPy's array classes or chumpy's Ch and Select.
+            anything but NumPy's and SciPy's array classes and chumpy's Ch and Select.
     """
     path = Path(path)
     if not path.is_file():
@@ -112,10 +112,10 @@ def read_pickle(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def pose_space(arrays: dict[str, np.ndarray]) -> PoseSpace | None:
-    """MANO's pose space of the right hand, or None where the file has none.
+    """MANO's pose space of the right hand, or None if the file has none.
 
     Args:
-        arrays: as `read_pickle` gives them.
+        arrays: as returned by `read_pickle`.
 
     Raises:
         ManoFileError: an array has another shape or numbers that are not finite.
@@ -129,14 +129,14 @@ def pose_space(arrays: dict[str, np.ndarray]) -> PoseSpace | None:
 
 
 def hand_model(arrays: dict[str, np.ndarray]) -> HandModel:
-    """Makes the HandModel of MANO's right hand.
+    """Converts MANO's right hand to a HandModel.
 
-    The frame, the shape space and the pose correctives stay MANO's; the pose is its full axis-angle about the
-    flat hand (`use_pca=False, flat_hand_mean=True` elsewhere: hands_mean is not added). The fingertips,
-    vertices in MANO, here turn rigidly with the last joint of their finger.
+    The frame, the shape space and the pose correctives stay MANO's; the pose is its full axis-angle relative
+    to the flat hand (`use_pca=False, flat_hand_mean=True` in other code: hands_mean is not added). The fingertips,
+    vertices in MANO, turn rigidly with the last joint of their finger.
 
     Args:
-        arrays: as `read_pickle` gives them.
+        arrays: as returned by `read_pickle`.
 
     Raises:
         ManoFileError: an array has another shape or numbers out of range, or the hand is a left one.
@@ -194,10 +194,9 @@ def hand_model(arrays: dict[str, np.ndarray]) -> HandModel:
 def anatomical_axes(joints: np.ndarray, tips: np.ndarray) -> np.ndarray:
     """Anatomical frames of any right hand from its joints at rest.
 
-    Twist runs along the bone. A finger's flexion turns it about the axis across bone and palm, towards the
-    palm; abduction is positive towards the thumb. The thumb flexes towards a point before the little finger's
-    knuckle, a quarter of the palm's width out of the palm, where it opposes the finger; its abduction leaves
-    the palm.
+    Twist runs along the bone. The flexion of a finger turns it towards the palm, about the axis across bone and palm;
+    its abduction is positive towards the thumb. The thumb flexes towards the point where it opposes the little finger,
+    a quarter of the palm's width before that finger's knuckle; its abduction is positive away from the palm.
 
     Args:
         joints: (16, 3) in MANO's order.
@@ -226,7 +225,7 @@ def _single(values: np.ndarray) -> np.ndarray:
 
 
 def _furthest(template: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> list[int]:
-    """The vertex of each finger's last joint that lies furthest along the bone before it."""
+    """For each finger, the vertex of its last joint that lies furthest along the preceding bone."""
     carrier = weights.argmax(1)
     rows = []
     for joint in TIP_JOINTS:
@@ -244,7 +243,7 @@ class ManoConfig:
     pickle: Path
     """MANO_RIGHT.pkl of your own MANO download."""
     out: Path = Path('hand.npz')
-    """The file to write; give it to HandModel.load."""
+    """The file to write, for HandModel.load."""
 
 
 def main(config: ManoConfig) -> None:
@@ -253,7 +252,7 @@ def main(config: ManoConfig) -> None:
         model, space = hand_model(arrays), pose_space(arrays)
     except ManoFileError as error:
         raise SystemExit(f'error: {config.pickle}: {error}') from error
-    out = config.out if config.out.suffix == '.npz' else Path(f'{config.out}.npz')  # as NumPy would name it
+    out = config.out if config.out.suffix == '.npz' else Path(f'{config.out}.npz')  # NumPy appends the suffix too
     out.parent.mkdir(parents=True, exist_ok=True)
     model.save(out)
     if space is not None:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One adapter a public data set."""
+"""One adapter per public data set."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that choose the data of a training or an evaluation: generated scenes or a public data set."""
+"""The choice of a data set in a training or an evaluation of `reconstruction`."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from training.hand.mano import PoseSpace
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataChoice:
-    """Generated scenes, or a public data set in its original layout."""
+    """The generator, or a public data set in its original layout (training.data)."""
 
     data: Literal['synthetic', 'freihand', 'obman', 'ho3d', 'dexycb'] = 'synthetic'
     root: Path | None = None
     """Folder of a public data set."""
     objects: Path | None = None
-    """Folder of the object meshes of data sets that ship without them: ShapeNet for ObMan, the YCB models for HO-3D."""
+    """Folder of the object meshes that come separately: ShapeNet for ObMan, the YCB models for HO-3D."""
     version: Literal['v2', 'v3'] = 'v3'
     """Version of HO-3D."""
     setup: Literal['s0', 's1', 's2', 's3'] = 's0'
-    """Setup of DexYCB: what is new in the test split. s0 sequences, s1 subjects, s2 views, s3 grasped objects."""
+    """Setup of DexYCB: what only the test split contains."""
     hand: Path | None = None
-    """Hand model (.npz); the project's own by default. The vertices of the public data sets need a converted MANO
-    (python -m training.hand.mano)."""
+    """Hand model (.npz); the project's own by default, a converted MANO (python -m training.hand.mano) for the
+    vertices of the public data sets."""
 
     def public(self, split: Literal['train', 'test']) -> tuple[HandObjectSamples, int]:
-        """An official split of the public data set, and how often it repeats each hand.
+        """An official split of the public data set, and the number of images per hand.
 
         Raises:
-            SystemExit: `root` is missing.
+            SystemExit: no folder is given.
             DatasetError: the folder does not hold the data set.
         """
         if self.root is None:

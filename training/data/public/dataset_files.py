@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the adapters of the public data sets read: images, depth, meshes, labels, each with an error that names the
-file, what was found and the mend."""
+"""Files of public data sets: images, depth, meshes, labels. Errors name the file, what was found and the remedy."""
 
 from __future__ import annotations
 
@@ -18,29 +17,29 @@ import yaml
 from hoi_ros.camera.pinhole import Pinhole
 from training import inert_pickle
 
-_CHUNK = 1 << 24
+_CHUNK = 1 << 24  # bytes
 _FLIP = np.array([1.0, -1.0, -1.0])
-_AGREEMENT = 0.01  # metres; MANO against itself is within 2 mm, another hand several centimetres off
+_AGREEMENT = 0.01  # metres; MANO itself is within 2 mm, another hand model several centimetres off
 
 
 class DatasetError(ValueError):
-    """A public data set, or a file of it, is not where or what it should be."""
+    """A public data set or one of its files is missing, damaged or of another format."""
 
 
 def require_choice(name: str, given: str, choices: Sequence[str]) -> None:
-    """Raises DatasetError where `given` is none of the choices."""
+    """Raises a DatasetError if `given` is none of the choices."""
     if given not in choices:
         raise DatasetError(f'{name} {given!r}: expected one of {", ".join(choices)}')
 
 
 def require_folder(path: Path, mend: str) -> None:
-    """Raises DatasetError where there is no such folder."""
+    """Raises a DatasetError if there is no such folder."""
     if not path.is_dir():
         raise DatasetError(f'{path}: {"a file" if path.exists() else "no such folder"}, expected a folder. {mend}')
 
 
 def require_file(path: Path, mend: str) -> None:
-    """Raises DatasetError where there is no such file, and says which other one of its name there is."""
+    """Raises a DatasetError if there is no such file; it lists files of the same stem."""
     if path.is_file():
         return
     others = sorted(other.name for other in path.parent.glob(f'{path.stem}.*')) if path.parent.is_dir() else []
@@ -58,7 +57,7 @@ def read_image(path: Path, mend: str) -> np.ndarray:
 
 
 def read_raw_image(path: Path, mend: str, dtype: type, channels: int) -> np.ndarray:
-    """The pixels as the file holds them, OpenCV's order of channels; (H, W) where one channel is asked for.
+    """The pixels as stored, channels in OpenCV's order; (H, W) for one channel.
 
     Raises:
         DatasetError: the file is missing, no image, or of another type.
@@ -74,9 +73,9 @@ def read_raw_image(path: Path, mend: str, dtype: type, channels: int) -> np.ndar
 
 @functools.lru_cache(maxsize=32)
 def read_mesh(path: Path, mend: str) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (M, 3) float32 and triangles (F, 3) int32 of a mesh file, all its parts as one, texture seams closed.
+    """Vertices (M, 3) float32 and triangles (F, 3) int32 of a mesh file: its parts merged, texture seams closed.
 
-    Both are shared between calls and read-only.
+    The arrays are cached and read-only.
 
     Raises:
         DatasetError: the file is missing or no mesh.
@@ -86,7 +85,7 @@ def read_mesh(path: Path, mend: str) -> tuple[np.ndarray, np.ndarray]:
         mesh = trimesh.load_mesh(path, process=False, skip_materials=True)
         mesh.merge_vertices(merge_tex=True, merge_norm=True)
         vertices, faces = mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32)
-    except Exception as error:  # trimesh raises almost any kind on a damaged file
+    except Exception as error:  # trimesh raises almost any exception for a damaged file
         raise DatasetError(f'{path}: not a readable mesh ({error}). {mend}') from error
     if not len(faces):
         raise DatasetError(f'{path}: a mesh without triangles. {mend}')
@@ -96,10 +95,10 @@ def read_mesh(path: Path, mend: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_pickle(path: Path, mend: str) -> dict[str, Any]:
-    """A pickled dictionary, read without running anything that it names.
+    """A pickled dictionary; no code of the pickle runs.
 
     Raises:
-        DatasetError: the file is missing, damaged, holds something else or asks for code.
+        DatasetError: the file is missing or damaged, holds no dictionary or asks for code.
     """
     require_file(path, mend)
     try:
@@ -109,10 +108,10 @@ def read_pickle(path: Path, mend: str) -> dict[str, Any]:
 
 
 def read_yaml(path: Path, mend: str) -> dict[str, Any]:
-    """A YAML file that is a dictionary; no tags, so that nothing is made of it but plain values.
+    """A YAML file that holds a dictionary of plain values; tags are refused.
 
     Raises:
-        DatasetError: the file is missing, damaged or holds something else.
+        DatasetError: the file is missing or damaged, or holds no dictionary.
     """
     require_file(path, mend)
     try:
@@ -125,7 +124,7 @@ def read_yaml(path: Path, mend: str) -> dict[str, Any]:
 
 
 def read_arrays(path: Path, mend: str) -> dict[str, np.ndarray]:
-    """All arrays of an .npz file, no pickled ones.
+    """All arrays of an .npz file; pickled ones are refused.
 
     Raises:
         DatasetError: the file is missing or damaged.
@@ -134,15 +133,15 @@ def read_arrays(path: Path, mend: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except Exception as error:  # zipfile and zlib raise their own kinds
+    except Exception as error:  # zipfile and zlib raise their own exceptions
         raise DatasetError(f'{path}: not a readable .npz ({error}). {mend}') from error
 
 
 def numbers(labels: dict[str, Any], name: str, shape: tuple[int, ...], path: Path, mend: str) -> np.ndarray:
-    """An entry of a label file as floats of the shape, where −1 stands for any size and rows may stand as columns.
+    """An entry of a label file as floats, reshaped; −1 in the shape stands for any size.
 
     Raises:
-        DatasetError: the file lacks the entry, or it holds other or no numbers.
+        DatasetError: the entry is missing, is not numeric or has another shape.
     """
     if name not in labels:
         raise DatasetError(f'{path}: lacks {name}, has {", ".join(sorted(map(str, labels)))}. {mend}')
@@ -157,12 +156,12 @@ def numbers(labels: dict[str, Any], name: str, shape: tuple[int, ...], path: Pat
 
 
 class JsonRecords:
-    """The elements of a JSON file that is one long list of lists of numbers, each parsed when it is asked for.
+    """The elements of a JSON list of lists of numbers, each parsed on access.
 
-    FreiHAND's vertices fill more than a gigabyte of text: only the place of each element is kept.
+    FreiHAND's vertices are over a gigabyte of text: memory holds only the position of each element.
 
     Raises:
-        DatasetError: the file is missing, cut or no list of lists.
+        DatasetError: the file is missing, truncated or no list of lists.
     """
 
     def __init__(self, path: Path, mend: str) -> None:
@@ -191,10 +190,10 @@ class JsonRecords:
         return len(self._starts)
 
     def numbers(self, index: int, shape: tuple[int, ...]) -> np.ndarray:
-        """One element as floats of the shape, where −1 stands for any size.
+        """One element as floats, reshaped; −1 in the shape stands for any size.
 
         Raises:
-            DatasetError: it holds other or no numbers.
+            DatasetError: the element is not numeric or has another shape.
         """
         start, end = int(self._starts[index]), int(self._ends[index])
         with self._path.open('rb') as file:
@@ -215,12 +214,12 @@ def pinhole(image: np.ndarray, matrix: np.ndarray) -> Pinhole:
 
 
 def from_opengl(points: np.ndarray) -> np.ndarray:
-    """Points (..., 3) of an OpenGL camera (y up, looking along −z) in the optical frame (y down, z forward)."""
+    """Points (..., 3) from an OpenGL camera (y up, looking along −z) to the optical frame (y down, z forward)."""
     return points * _FLIP
 
 
 def pose_from_opengl(pose: np.ndarray) -> np.ndarray:
-    """A (4, 4) transform into an OpenGL camera as one into the optical frame."""
+    """A (4, 4) transform into an OpenGL camera → into the optical frame."""
     return np.diag([*_FLIP, 1.0]) @ pose
 
 
@@ -232,18 +231,18 @@ def rigid(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
 
 
 def agree(posed: np.ndarray, labelled: np.ndarray) -> bool:
-    """Whether a hand model puts the 21 keypoints where the data set has them: is it the one that labelled it?"""
+    """Whether the 21 keypoints of a hand model match the labels: a mean distance below 1 cm."""
     return bool(np.linalg.norm(posed - labelled, axis=-1).mean() < _AGREEMENT)
 
 
 def require_agreement(posed: np.ndarray, labelled: np.ndarray, path: Path) -> None:
-    """Raises DatasetError where a hand model is not the one that the data set was labelled with."""
+    """Raises a DatasetError if the keypoints of a hand model do not match the labels."""
     if not agree(posed, labelled):
         gap = np.linalg.norm(posed - labelled, axis=-1).mean() * 1000
         raise DatasetError(
             f'{path}: the given hand model puts the keypoints {gap:.0f} mm (mean) from the labelled '
-            'ones; give the model that `python -m training.hand.mano` makes of your MANO_RIGHT.pkl, or '
-            'none to do without vertices'
+            'ones; give the model that `python -m training.hand.mano` converts from your MANO_RIGHT.pkl, or '
+            'none to read no vertices'
         )
 
 
@@ -251,7 +250,7 @@ def sample_number(index: int, count: int) -> int:
     """The index as an int.
 
     Raises:
-        IndexError: no such sample, which ends a `for` over a data set.
+        IndexError: no such sample; it ends a `for` loop over a data set.
     """
     if not 0 <= index < count:
         raise IndexError(f'sample {index}: there are {count}')

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """DexYCB (Chao et al., CVPR 2021): left and right hands that reach for and lift YCB objects, in colour and depth.
 
-The folder as it is unpacked (https://dex-ycb.github.io):
+The unpacked folder (https://dex-ycb.github.io):
 
-    20200709-subject-01/ …          ten subjects of 100 sequences, each with meta.yml and a folder a camera
+    20200709-subject-01/ …          ten subjects of 100 sequences, each with meta.yml and one folder per camera
       20200709_141754/836212060125/ color_000000.jpg, aligned_depth_to_color_000000.png (mm), labels_000000.npz
     calibration/intrinsics/836212060125_640x480.yml, calibration/mano_…/mano.yml (the subject's shape)
     models/002_master_chef_can/textured_simple.obj …
 
 A label file has joint_3d (1, 21, 3) in the order of `KEYPOINT_NAMES`, −1 where unknown; pose_m (1, 51), the wrist's
 axis-angle, 45 coefficients of MANO's principal components about its mean pose, and the translation, 0 where unknown;
-pose_y (objects, 3, 4), 0 where unknown. All are metres in the optical frame. See it with
+pose_y (objects, 3, 4), 0 where unknown. All are metres in the optical frame. To inspect a split:
 
     python -m training.data.public.preview dexycb --root DIR --setup s0 --split train --out sheet.png
 """
@@ -32,8 +32,7 @@ from training.data.public import dataset_files
 from training.hand.mano import PoseSpace
 
 SETUPS = ('s0', 's1', 's2', 's3')
-"""What the test split has that the training split lacks: s0 nothing but other sequences, s1 subjects, s2 cameras,
-s3 grasped objects."""
+"""What only the test split contains: s0 other sequences, s1 subjects, s2 cameras, s3 grasped objects."""
 SPLITS = ('train', 'val', 'test')
 
 SUBJECTS = (
@@ -81,9 +80,9 @@ OBJECTS = (
     '052_extra_large_clamp',
     '061_foam_brick',
 )
-"""By their number in the labels, which starts at 1."""
+"""In the order of their numbers in the labels, which start at 1."""
 
-_SEQUENCES = 100  # a subject
+_SEQUENCES = 100  # per subject
 _WIDTH, _HEIGHT = 640, 480
 _MEND = (
     'Download DexYCB from https://dex-ycb.github.io and give the folder that holds 20200709-subject-01/ …, '
@@ -93,30 +92,29 @@ _MEND = (
 
 class _Sequence(NamedTuple):
     folder: str
-    """Under the root."""
+    """Relative to the root."""
     side: Literal['left', 'right']
     shape: tuple[float, ...]
     objects: tuple[int, ...]
     grasped: int
-    """Which of the objects."""
+    """Index into the objects."""
 
 
 class DexYcb:
-    """A split of DexYCB, its frames in the official order: by sequence, then camera, then time.
+    """A split of DexYCB; frames in the official order: by sequence, then camera, then time.
 
-    `held` is the object that the sequence grasps, before it is grasped as well.
+    `held` is the object that the sequence grasps, also in the frames before the grasp.
 
-    Vertices of a left hand come from the mirrored right model with the right hand's shape displacements, which is what
-    MANO_LEFT.pkl holds (https://github.com/vchoutas/smplx/issues/48) and the labels were made with. That file's pose
-    space is not at hand: a left hand keeps its pose and vertices only where the mirrored space reproduces the
-    labelled joints.
+    Vertices of a left hand come from the mirrored right model with the right hand's shape displacements, as in the
+    MANO_LEFT.pkl that produced the labels (https://github.com/vchoutas/smplx/issues/48). The pose space of that file
+    is not available: a left hand has a pose and vertices only if the mirrored space reproduces the labelled joints.
 
     Args:
         root: the folder that holds the subjects, calibration/ and models/.
         setup: one of SETUPS.
         split: one of SPLITS.
         hand: the user's converted MANO model; without it samples have no vertices.
-        pose_space: of the same file (`PoseSpace.load`); without it samples have neither vertices nor pose.
+        pose_space: of the same file (`PoseSpace.load`); without it samples have no vertices and no pose.
 
     Raises:
         DatasetError: a folder or file that the whole split needs is missing or damaged.
@@ -146,8 +144,8 @@ class DexYcb:
             names = sorted(path.name for path in folder.iterdir() if path.is_dir())
             if len(names) != _SEQUENCES:
                 raise dataset_files.DatasetError(
-                    f'{folder}: {len(names)} sequences, expected {_SEQUENCES}, by whose '
-                    f'order the splits are defined. {_MEND}'
+                    f'{folder}: {len(names)} sequences, expected {_SEQUENCES}: the splits are '
+                    f'defined by their order. {_MEND}'
                 )
             for number in sequences:
                 sequence, frames = self._sequence(f'{SUBJECTS[subject]}/{names[number]}')
@@ -194,7 +192,7 @@ class DexYcb:
     def _posed(
         self, sequence: _Sequence, hand: np.ndarray, keypoints: np.ndarray, path: Path
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """The pose about the flat hand and the vertices, as far as the model of the hand is known."""
+        """The pose relative to the flat hand, and the vertices; None without the model that they need."""
         if not self._spaces:
             return None, None
         pose = self._spaces[sequence.side].pose(hand[:48], principal=True)
@@ -230,7 +228,7 @@ class DexYcb:
             ) from error
 
     def _sequence(self, folder: str) -> tuple[_Sequence, int]:
-        """The sequence, and its number of frames."""
+        """A sequence and its number of frames."""
         path = self._root / folder / 'meta.yml'
         meta = dataset_files.read_yaml(path, _MEND)
         try:
@@ -253,8 +251,8 @@ def split_of(setup: str, split: str) -> tuple[tuple[int, ...], tuple[int, ...], 
     """The official split.
 
     Returns:
-        Which of SUBJECTS, which of CAMERAS, and which of a subject's 100 sequences in the order of their names. Of
-        these, five in a row grasp the same object.
+        Indices into SUBJECTS, into CAMERAS, and into a subject's 100 sequences sorted by name, of which each five in a
+        row grasp the same object.
     """
     subjects, cameras, sequences = tuple(range(10)), tuple(range(8)), tuple(range(_SEQUENCES))
     if setup == 's0':

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FreiHAND v2 (Zimmermann et al., ICCV 2019): right hands, some with objects, of which nothing is labelled.
+"""FreiHAND v2 (Zimmermann et al., ICCV 2019): right hands, some of which hold unlabelled objects.
 
-The folder as it is unpacked (https://lmb.informatik.uni-freiburg.de/resources/datasets/FreihandDataset.en.html):
+The unpacked folder (https://lmb.informatik.uni-freiburg.de/resources/datasets/FreihandDataset.en.html):
 
     training/rgb/00000000.jpg …     224×224; sample i under background version v is image i + 32560 v
     training_K.json, training_xyz.json, training_mano.json, training_verts.json
     evaluation/rgb/00000000.jpg …
     evaluation_K.json               and, since their release, evaluation_xyz.json, _mano.json, _verts.json
 
-Points are metres in the optical frame, the 21 joints in the order of `KEYPOINT_NAMES`. See it with
+Points are metres in the optical frame, the 21 joints in the order of `KEYPOINT_NAMES`. To inspect a split:
 
     python -m training.data.public.preview freihand --root DIR --split training --out sheet.png
 """
@@ -39,12 +39,12 @@ class FreiHand:
     Args:
         root: the folder that holds training/ and training_K.json.
         split: one of SPLITS.
-        versions: of the training images, all four where None; the samples of one version follow those of another.
-        pose_space: MANO's mean pose (`PoseSpace.load` of the user's converted file), about which the poses are
-            written; without it samples have no pose. Keypoints, vertices and shape need nothing.
+        versions: backgrounds of the training images, all four if None; version by version.
+        pose_space: MANO's mean pose (`PoseSpace.load` of the user's converted file), to which the labelled poses are
+            relative; without it samples have no pose.
 
     Raises:
-        DatasetError: a folder or a label file is missing, damaged or of another length than its fellows.
+        DatasetError: a folder or a label file is missing or damaged, or has another length than the others.
     """
 
     def __init__(

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """HO-3D v2 and v3 (Hampali et al., CVPR 2020): right hands that hold YCB objects, in colour and depth.
 
-The folder as it is unpacked (https://github.com/shreyashampali/ho3d):
+The unpacked folder (https://github.com/shreyashampali/ho3d):
 
-    train.txt, evaluation.txt       the frames of the splits, a SEQUENCE/FRAME a line
+    train.txt, evaluation.txt       the frames of the splits, one SEQUENCE/FRAME per line
     train/SEQUENCE/rgb/0000.png     .jpg in v3; 640×480
     train/SEQUENCE/depth/0000.png   16 bits in two channels, units of 0.12498664727900177 mm
     train/SEQUENCE/meta/0000.pkl    camMat, handPose 48, handBeta 10, handTrans 3, handJoints3D (21, 3), objName,
                                     objRot 3, objTrans 3, handVertContact 778
-    evaluation/…                    the same, but of the hand the wrist alone: handJoints3D 3
-    evaluation_xyz.json, evaluation_verts.json   the labels released since, in the order of evaluation.txt
+    evaluation/…                    the same, with the wrist as the only joint: handJoints3D 3
+    evaluation_xyz.json, evaluation_verts.json   the labels as later released, in the order of evaluation.txt
 
 and the meshes of YCB-Video (https://rse-lab.cs.washington.edu/projects/posecnn/): 035_power_drill/textured_simple.obj.
 
 Labels are metres in an OpenGL camera (y up, looking along −z), the joints in MANO's order with the tips last; the
-pose is full axis-angle about the flat hand. See it with
+pose is full axis-angle relative to the flat hand. To inspect a split:
 
     python -m training.data.public.preview ho3d --root DIR --version v3 --models DIR --split train --out sheet.png
 """
@@ -44,15 +44,15 @@ _MEND = (
 )
 _MODELS_MEND = (
     'Download "The YCB-Video 3D Models" from https://rse-lab.cs.washington.edu/projects/posecnn/ and give '
-    'the folder that holds 003_cracker_box/ …, or none to do without the objects'
+    'the folder that holds 003_cracker_box/ …, or none to read no objects'
 )
 
 
 class Ho3d:
     """A split of HO-3D.
 
-    Keypoints are those of the data set. Of an evaluation frame without released labels only the wrist is known: the
-    other twenty keypoints are NaN. Contact is the data set's: a vertex less than 4 mm from the object.
+    Keypoints are those of the data set. An evaluation frame without released labels has the wrist only: the other
+    twenty keypoints are NaN. Contact is the data set's: vertices less than 4 mm from the object.
 
     Args:
         root: the folder that holds train/ and train.txt.
@@ -143,7 +143,7 @@ class Ho3d:
         )
 
     def _labelled(self, labels: dict[str, Any], path: Path) -> dict[str, Any]:
-        """What a training frame says of the hand, by the names of HandObjectSample."""
+        """The hand labels of a training frame, named as in HandObjectSample."""
         joints, pose, shape, translation = (
             dataset_files.numbers(labels, name, size, path, _MEND)
             for name, size in (('handJoints3D', (21, 3)), ('handPose', (48,)), ('handBeta', (10,)), ('handTrans', (3,)))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ObMan (Hasson et al., CVPR 2019): rendered right hands that hold ShapeNet objects.
 
-The folder as it is unpacked (https://www.di.ens.fr/willow/research/obman/data/), with train, val and test alike:
+The unpacked folder (https://www.di.ens.fr/willow/research/obman/data/), the same for train, val and test:
 
     train/rgb/00000000.jpg …        256×256
     train/meta/00000000.pkl …       side, coords_3d (21, 3), verts_3d (778, 3), affine_transform (4, 4), class_id,
@@ -10,9 +10,10 @@ The folder as it is unpacked (https://www.di.ens.fr/willow/research/obman/data/)
 and the meshes of ShapeNetCore.v2 (https://shapenet.org): CLASS/SAMPLE/models/model_normalized.obj.
 
 Labels are metres in Blender's camera (y up, looking along −z), the 21 joints in the order of `KEYPOINT_NAMES`;
-affine_transform scales the mesh to metres and places it. The hand is one of SMPL+H: the file has the axis-angles of
-its fingers but not the wrist's rotation, and its shape is that of a body, so that samples have vertices and no pose or
-shape. The 8-bit depth is left out: the two public readers disagree on which end of its range is near. See it with
+affine_transform scales the mesh to metres and places it. The hand belongs to an SMPL+H body: the file has the
+axis-angles of the fingers but not the rotation of the wrist, and the shape of the body. Samples therefore have vertices
+and no pose or shape. The 8-bit depth is not read: the two public readers disagree about the near end of its range. To
+inspect a split:
 
     python -m training.data.public.preview obman --root DIR --shapenet DIR --split train --out sheet.png
 """
@@ -30,15 +31,15 @@ from training.data.public import dataset_files
 
 SPLITS = ('train', 'val', 'test')
 
-# 60 mm before a sensor of 32 mm; the axis meets the middle of the image, which lies between its pixels.
 _FOCAL = 60 / 32
+"""Focal length over image width: 60 mm and a sensor of 32 mm. The principal point is the image's centre."""
 _MEND = (
     'Ask for obman.zip at https://www.di.ens.fr/willow/research/obman/data/, unpack it and give the folder that '
     'holds train/, val/ and test/'
 )
 _SHAPENET_MEND = (
     'Download ShapeNetCore.v2 from https://shapenet.org and give the folder that holds 02876657/ …, or '
-    'none to do without the objects'
+    'none to read no objects'
 )
 
 

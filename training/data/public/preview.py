@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sheet of samples of a public data set with what is labelled drawn over: is the data read as it is meant?
+"""A sheet of samples of a public data set with the labels drawn over the images, to check the adapter by eye.
 
 `python -m training.data.public.preview freihand --root DIR --split training --out sheet.png`, or `obman`, `ho3d`,
-`dexycb`, each with --help. The skeleton has one colour a finger, brighter tips; the object has its outline, the hand
-dots where its vertices are known.
+`dexycb`, each with --help. The skeleton has one colour per finger and brighter tips; a contour marks the object, dots
+mark the hand's vertices.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ _CAPTION_HEIGHT = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """What to show and where to write it."""
+    """Samples to show, and the file to write."""
 
     root: Path
-    """The folder of the data set, as its adapter describes it."""
+    """Folder of the data set, see its adapter."""
     out: Path = Path('out/dataset.png')
     samples: int = 12
-    """How many, evenly spread over the split."""
+    """Number of samples, evenly spread over the split."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class ObManSheet(Sheet):
 
     split: Literal['train', 'val', 'test'] = 'train'
     shapenet: Path | None = None
-    """ShapeNetCore.v2; without it no objects."""
+    """ShapeNetCore.v2; without it samples have no objects."""
 
     def open(self) -> HandObjectSamples:
         return ObMan(self.root, self.split, self.shapenet)
@@ -82,9 +82,9 @@ class Ho3dSheet(Sheet):
     split: Literal['train', 'evaluation'] = 'train'
     version: Literal['v2', 'v3'] = 'v3'
     models: Path | None = None
-    """The YCB-Video meshes; without them no objects."""
+    """The YCB-Video meshes; without them samples have no objects."""
     hand: Path | None = None
-    """What `python -m training.hand.mano` made of your MANO_RIGHT.pkl; without it no vertices."""
+    """Your MANO_RIGHT.pkl as converted by `python -m training.hand.mano`; without it samples have no vertices."""
 
     def open(self) -> HandObjectSamples:
         hand = None if self.hand is None else HandModel.load(self.hand)
@@ -98,7 +98,7 @@ class DexYcbSheet(Sheet):
     setup: Literal['s0', 's1', 's2', 's3'] = 's0'
     split: Literal['train', 'val', 'test'] = 'train'
     hand: Path | None = None
-    """What `python -m training.hand.mano` made of your MANO_RIGHT.pkl; without it no vertices."""
+    """Your MANO_RIGHT.pkl as converted by `python -m training.hand.mano`; without it samples have no vertices."""
 
     def open(self) -> HandObjectSamples:
         if self.hand is None:
@@ -143,7 +143,7 @@ def main(config: AnySheet) -> None:
 
 
 def draw_sample(sample: HandObjectSample) -> np.ndarray:
-    """(H, W, 3) RGB: the sample's image, as wide as a tile of the sheet, with its labels drawn over."""
+    """(H, W, 3) RGB: the image at the width of a tile, with the labels drawn over it."""
     height = round(_TILE_WIDTH * sample.camera.height / sample.camera.width)
     shrinks = sample.camera.width > _TILE_WIDTH
     picture = cv2.resize(
@@ -165,6 +165,7 @@ def draw_sample(sample: HandObjectSample) -> np.ndarray:
 
 
 def _draw_silhouette(picture: np.ndarray, held: ObjectLabel, camera: Pinhole) -> None:
+    """Draws the contour of the rendered object."""
     mask = (Raycaster(held.placed, held.faces).look(camera).triangles >= 0).astype(np.uint8)
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, contours, -1, OUTLINE_COLOUR, 2, cv2.LINE_AA)

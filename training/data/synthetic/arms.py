@@ -19,9 +19,17 @@ def forearm(
     sleeve: float,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """An elliptic forearm that leaves the hand at the wrist and widens to the elbow; with a sleeve from where on.
+    """An elliptic forearm that starts at the wrist and widens towards the elbow.
 
-    The first ring lies inside the hand, along its own axis; the following ones turn into the arm's direction.
+    The first ring lies inside the hand, along the hand's axis; the following rings turn into the arm's direction.
+
+    Args:
+        wrist: (3,) metres.
+        along, down, across: (3,) unit: the hand's axis, the direction to the elbow, the thumb's side.
+        scale: size of the hand, a multiple of the mean hand.
+        length: of the forearm, metres.
+        sleeve: metres from the wrist to the sleeve; no sleeve from 0.5 on.
+        rng: draws the width of the sleeve.
     """
     places = np.array([0.0, 0.03, 0.06, 0.1, 0.16, 0.24, 0.33])
     places = places[places < length * 1.05]
@@ -45,7 +53,7 @@ def forearm(
 
 
 def with_upper_arm(rings: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The rings (N, 16, 3) of a forearm and of an upper arm that goes on from it, away from the camera."""
+    """The rings (N, 16, 3) of a forearm, extended by an upper arm that leads away from the camera."""
     centres = rings.mean(1)
     ahead = unit(centres[-1] - centres[-2])
     onwards = unit(ahead + rng.uniform(0, 1) * unit(centres[-1]) + rng.normal(0, 0.3, 3))
@@ -61,13 +69,13 @@ def with_upper_arm(rings: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def cover_arm(
     rings: np.ndarray, start: float, end: float, loose: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A tube `loose` metres around an arm's rings (N, 16, 3), from `start` to `end` metres beyond the wrist."""
+    """A tube at `loose` metres around an arm's rings (N, 16, 3), from `start` to `end` metres beyond the wrist."""
     centres = rings.mean(1)
     way = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(centres, axis=0), axis=1))])
     places = np.linspace(start, min(end, way[-1]), 2 + int((min(end, way[-1]) - start) / 0.012))
     gap = loose * np.exp(rng.normal(0, 0.25, len(places)))
     if loose:
-        # A hem: the cloth starts under its own edge, so that the rim has a thickness.
+        # A hem: the cloth starts under its own edge, which gives the rim a thickness.
         places, gap = np.append(start + 0.004, places), np.append(0.0, gap)
 
     def along(values: np.ndarray) -> np.ndarray:

@@ -8,18 +8,18 @@ import numpy as np
 
 
 def linear(values: np.ndarray) -> np.ndarray:
-    """sRGB in [0, 1] → linear."""
+    """sRGB → linear, in [0, 1]."""
     return np.where(values <= 0.04045, values / 12.92, ((np.maximum(values, 0.04045) + 0.055) / 1.055) ** 2.4)
 
 
 def encoded(values: np.ndarray) -> np.ndarray:
-    """Linear in [0, 1] → sRGB."""
+    """Linear → sRGB, in [0, 1]."""
     bent = 1.055 * np.maximum(values, 0.0031308) ** (1 / 2.4) - 0.055
     return np.where(values <= 0.0031308, values * 12.92, bent)
 
 
 def sample_colour(rng: np.random.Generator, vivid: float) -> np.ndarray:
-    """(3,) a colour of things, linear; `vivid` is the highest saturation, 0 to 1."""
+    """(3,) a random linear colour; `vivid` is the highest saturation, 0 to 1."""
     hue, saturation, value = rng.random(), vivid * rng.beta(1.2, 1.6), rng.beta(1.6, 1.3)
     colour = cv2.cvtColor(np.float32([[[360 * hue, saturation, 0.08 + 0.9 * value]]]), cv2.COLOR_HSV2RGB)[0, 0]
     return linear(colour) * 0.9

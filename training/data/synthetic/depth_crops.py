@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crops of hands in synthetic depth: what the pose networks of `depth_pose` learn from."""
+"""Crops of hands in synthetic depth: training data of `depth_pose`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATCH_DTYPE = np.dtype(
         ('depth', np.uint16, (PATCH_SIZE, PATCH_SIZE)),  # tenths of a millimetre, 0 invalid
         ('focal', np.float64),
         ('principal', np.float64, 2),  # of the window, pixels
-        ('centre', np.float32, 3),  # mean of the keypoints, or of what stands in for a hand; metres
+        ('centre', np.float32, 3),  # mean of the keypoints, or the centre of a patch without a hand; metres
         ('keypoints', np.float32, (21, 3)),  # metres, optical frame; zero where there is no hand
         ('right', np.bool_),
         ('hand', np.bool_),
@@ -37,16 +37,16 @@ PATCH_DTYPE = np.dtype(
 
 
 class DepthPatches:
-    """Streams patches of synthetic depth, each a window somewhat larger than the cube around a hand.
+    """Streams patches of synthetic depth: windows somewhat larger than the cube around a hand.
 
-    The same index gives the same patch on every machine. One in seven shows something else than a hand: an arm,
-    a head, a table, a thing, nothing.
+    The same index gives the same patch on every machine. One in seven shows no hand: an arm, a head, a table, an
+    object, nothing.
 
     Args:
         seed, split: of the scenes.
         extent: side of the window, metres at the depth of its centre.
         model: the right hand.
-        scenes: what the scenes are made of.
+        scenes: the distribution of scenes.
     """
 
     dtype = PATCH_DTYPE
@@ -73,7 +73,7 @@ class DepthPatches:
             patch = self._elsewhere(scene, rng) if index % 7 == 0 else self._of_hand(scene, rng)
             if patch is not None:
                 return patch
-        raise RuntimeError(f'patch {index}: no scene of {_ATTEMPTS} shows a hand; the scenes are misconfigured')
+        raise RuntimeError(f'patch {index}: none of {_ATTEMPTS} scenes shows a hand; check the SceneConfig')
 
     def _of_hand(self, scene: Scene, rng: np.random.Generator) -> np.ndarray | None:
         hand = scene.hands[0]
@@ -130,10 +130,11 @@ class DepthPatches:
 
 
 _ATTEMPTS = 20
+"""Scenes that are tried for one patch."""
 
 
 def _inside_image(depth: np.ndarray, camera: Pinhole, left: float, top: float, half: np.ndarray) -> np.ndarray:
-    """Blanks the part of a window that lies outside of the camera's image."""
+    """Depth (H, W) of a window with 0 outside the image of its camera."""
     height, width = depth.shape
     columns = left + (np.arange(width) + 0.5) * 2 * half[0] / width
     rows = top + (np.arange(height) + 0.5) * 2 * half[1] / height
@@ -145,31 +146,31 @@ def _inside_image(depth: np.ndarray, camera: Pinhole, left: float, top: float, h
 
 @dataclasses.dataclass(frozen=True)
 class CropAugmentation:
-    """How a patch becomes a crop. PAPERS.md, LSPS: centre σ 10 mm, rotation ±180°."""
+    """Random crops of a patch. PAPERS.md, LSPS: centre σ 10 mm, rotation ±180°."""
 
     cube: float = 0.27
     size: int = 96
     centre_jitter: float = 0.010
     rotation: float = np.pi
     upright: float = 0.0
-    """Share of the hands that are not turned anyhow but upright, as a stage that knows a hand's roll shows it."""
+    """Share of hands that stand upright, as a stage with a known roll crops them; the others have any rotation."""
     roll: float = 0.3
-    """Standard deviation of those hands' roll about upright, radians."""
+    """Standard deviation of the roll of upright hands, radians."""
     scale: float = 0.06
     fragments: tuple[float, float] = (0.15, 0.5)
-    """Share of the hands and of the other things that lose patches, as what a camera sees poorly does."""
+    """Share of hands and of non-hands that lose patches, as poorly visible surfaces do."""
 
 
 def augment(
     patch: np.ndarray, config: CropAugmentation, rng: np.random.Generator | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts a randomly moved and turned cube out of a patch; the hand is seen as a right hand.
+    """Crops a randomly moved and rotated cube from a patch; left hands are mirrored.
 
-    A turn about the crop's centre is exact: it is the view of a camera rolled about its axis.
+    The rotation about the crop's centre is exact: a camera rolled about its axis sees it.
 
     Args:
         patch: a record of `PATCH_DTYPE`.
-        config: the cube.
+        config: the distribution of crops.
         rng: None for the plain cube.
 
     Returns:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole synthetic depth frames, small: what the hand finder learns from."""
+"""Small synthetic depth frames: training data of the hand finder."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ FRAME_DTYPE = np.dtype(
         ('count', np.uint8),
         ('centre', np.float32, (2, 3)),  # mean of the keypoints, metres, optical frame
         ('right', np.bool_, 2),
-        ('visible', np.float32, 2),
+        ('visible', np.float32, 2),  # share of the hand inside the image and not hidden
     ]
-)  # share of the hand that is inside the image and unhidden
+)
 
 
 class DepthFrames:
@@ -60,19 +60,19 @@ class DepthFrames:
 
 
 def small_frame(scene: Scene, rng: np.random.Generator) -> tuple[View, np.ndarray]:
-    """A scene at the finder's size, and what a sensor sees of it (H, W), metres, 0 where nothing."""
+    """A scene at the finder's resolution, and its depth (H, W) from a sensor, metres, 0 invalid."""
     view = scene.look(scene.camera.scaled(FRAME_WIDTH, FRAME_HEIGHT))
     pitch = scene.camera.width / FRAME_WIDTH
     observed = SensorModel.sample(rng).observe(view.without_dark_places(rng), view.camera.fx, rng, pitch)
     if rng.random() < 0.25:
-        # A structured-light camera sees nothing of what is far or dark.
+        # A structured-light camera has a short reach.
         observed[observed > rng.uniform(0.8, 2.0)] = 0
     return view, observed
 
 
 @dataclasses.dataclass(frozen=True)
 class FrameAugmentation:
-    """A camera rolled about its axis, and the mirror image of the scene."""
+    """Random roll of the camera and mirroring of the scene."""
 
     roll: float = 0.6
     """Largest roll, radians."""

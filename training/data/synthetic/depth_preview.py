@@ -38,16 +38,16 @@ _COLUMNS = 4
 
 @dataclasses.dataclass(frozen=True)
 class PreviewConfig:
-    """What to show."""
+    """Images to show."""
 
     real: Path
-    """Folder of 16-bit depth images, searched with its subfolders; the first eight are shown."""
+    """Folder of 16-bit depth images, searched recursively; the first eight are shown."""
     depth_scale: float = 0.001
-    """Metres to a unit of the real images."""
+    """Metres per unit of the real images."""
     out: Path = Path('out/preview.png')
     seed: int = 5
     reach: float = 1.0
-    """Depth beyond which the real camera saw nothing, metres."""
+    """Reach of the real camera, metres."""
 
 
 def main(config: PreviewConfig) -> None:

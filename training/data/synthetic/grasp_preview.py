@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -22,15 +23,21 @@ from hoi_ros.hand.skeleton import FINGER_JOINTS
 from hoi_ros.hand.skeleton import FINGERS
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.simulation.raycast import Raycaster
+from training.data.sheet import rows_of
+from training.data.sheet import save_sheet
+from training.data.sheet import write_text
 from training.data.synthetic.grasps import Grasp
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.grasps import GRIPS
 from training.data.synthetic.grasps.approach import FARTHEST
+from training.data.synthetic.grasps.generator import DEEPEST
 from training.data.synthetic.objects import FAMILIES
 from training.data.synthetic.objects import HELD_OUT
 
-_SKIN, _OBJECT, _INK, _PAPER = (168, 190, 232), (196, 140, 84), (40, 40, 40), (255, 255, 255)
-"""Colours, blue, green, red."""
+_SKIN, _OBJECT, _INK = (232, 190, 168), (84, 140, 196), (40, 40, 40)
+"""Colours, RGB."""
+_PAPER = 255
+"""Grey value of the background."""
 _PANEL = (400, 250)
 """Width and height of one panel of statistics, pixels."""
 _TILE = 200
@@ -60,10 +67,7 @@ def main(config: GraspPreviewConfig) -> None:
     rate = config.count / (time.perf_counter() - began)
     figures = _figures(grasps, model)
     tiles = [_tile(grasp, model) for grasp in grasps[: config.shown]]
-    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % _COLUMNS)
-    sheet = np.vstack([np.hstack(tiles[start : start + _COLUMNS]) for start in range(0, len(tiles), _COLUMNS)])
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(config.out), np.vstack([figures, sheet]))
+    save_sheet(config.out, np.vstack([figures, rows_of(tiles, _COLUMNS, _PAPER)]))
     print(f'{config.out}: {config.count} grasps of split {config.split}, {rate:.1f} a second')
 
 
@@ -84,7 +88,7 @@ def _figures(grasps: list[Grasp], model: HandModel) -> np.ndarray:
         _bars('touches, share of grasps', [*FINGERS, 'palm'], touching),
         _bars('grip', kinds, [np.mean([grasp.grip == name for grasp in grasps]) for name in GRIPS]),
         _bars('object', families, [np.mean([grasp.object.family == name for grasp in grasps]) for name in families]),
-        _histogram('penetration, mm', [1e3 * grasp.penetration for grasp in held], (0, 5)),
+        _histogram('penetration, mm', [1e3 * grasp.penetration for grasp in held], (0, 1e3 * DEEPEST)),
         _histogram('touching vertices, % of the hand', 100 * contact.mean(1), (0, 40)),
         _histogram(
             'thumb tip to index tip, mm',
@@ -122,7 +126,7 @@ def _tile(grasp: Grasp, model: HandModel) -> np.ndarray:
     label = f'{grasp.grip} {grasp.object.family}'
     label += f' -{1e3 * grasp.pregrasp:.0f} mm' if grasp.pregrasp else f' {1e3 * grasp.penetration:.1f} mm'
     tile = np.vstack([front, thumb])
-    _write(tile, label, (4, 13), 0.4)
+    write_text(tile, label, (4, 13), 0.4, _INK)
     return tile
 
 
@@ -135,7 +139,7 @@ def _render(
     """Renders meshes (vertices, faces, colour) from far away; `shades` (V, 3) replaces the colours by one a vertex.
 
     Returns:
-        (size, size, 3) uint8, blue, green, red.
+        (size, size, 3) uint8 RGB.
     """
     points = np.concatenate([view.apply(vertices) for vertices, _, _ in meshes])
     counts = np.cumsum([0] + [len(vertices) for vertices, _, _ in meshes])
@@ -153,7 +157,7 @@ def _render(
     normals = (vertex_normals(placed, faces)[corners] * weights).sum(1)
     light = np.array([-0.45, -0.55, -0.7])
     brightness = 0.35 + 0.65 * np.clip(normals @ light / np.linalg.norm(normals, axis=1), 0, 1)
-    picture = np.full((size, size, 3), 255, np.uint8)
+    picture = np.full((size, size, 3), _PAPER, np.uint8)
     picture[covered] = np.clip((colours[corners] * weights).sum(1) * brightness[:, None], 0, 255)
     return picture
 
@@ -161,7 +165,7 @@ def _render(
 def _contact_map(title: str, model: HandModel, share: np.ndarray) -> np.ndarray:
     """The flat hand from the palm's and from the thumb's side, red where grasps touch most often."""
     strength = (share / max(share.max(), 1e-6))[:, None]
-    shades = (1 - strength) * np.array([220, 220, 220]) + strength * np.array([20, 20, 220])
+    shades = (1 - strength) * np.array([220, 220, 220]) + strength * np.array([220, 20, 20])
     hand = [(model.template, model.faces, _SKIN)]
     views = [
         _render(hand, Rotation.from_euler('xy', [180, turn], degrees=True), _PANEL[1] - 30, shades) for turn in (0, 75)
@@ -174,15 +178,15 @@ def _contact_map(title: str, model: HandModel, share: np.ndarray) -> np.ndarray:
     return panel
 
 
-def _bars(title: str, labels: list[str], shares: list[float] | np.ndarray) -> np.ndarray:
+def _bars(title: str, labels: list[str], shares: Sequence[np.floating] | np.ndarray) -> np.ndarray:
     panel = _panel(title)
     pitch = (_PANEL[1] - 36) / len(labels)
     for row, (label, share) in enumerate(zip(labels, shares, strict=True)):
         top = int(32 + row * pitch)
-        _write(panel, label, (8, top + int(0.65 * pitch)), 0.4)
+        write_text(panel, label, (8, top + int(0.65 * pitch)), 0.4, _INK)
         right = 130 + int(210 * share / max(max(shares), 1e-9))
         cv2.rectangle(panel, (130, top), (right, top + int(0.75 * pitch)), _OBJECT, -1)
-        _write(panel, f'{100 * share:.0f} %', (right + 4, top + int(0.65 * pitch)), 0.4)
+        write_text(panel, f'{100 * share:.0f} %', (right + 4, top + int(0.65 * pitch)), 0.4, _INK)
     return panel
 
 
@@ -196,9 +200,11 @@ def _histogram(title: str, values: list[float] | np.ndarray, limits: tuple[float
         cv2.rectangle(panel, (left, _PANEL[1] - 25 - height), (right - 1, _PANEL[1] - 25), _OBJECT, -1)
     for share in (0, 0.5, 1):
         mark = f'{limits[0] + share * (limits[1] - limits[0]):g}'
-        _write(panel, mark, (20 + int((_PANEL[0] - 55) * share), _PANEL[1] - 8), 0.4)
+        write_text(panel, mark, (20 + int((_PANEL[0] - 55) * share), _PANEL[1] - 8), 0.4, _INK)
     if len(values):
-        _write(panel, f'median {np.median(values):.3g}, largest {values.max():.3g}', (_PANEL[0] - 210, 40), 0.4)
+        write_text(
+            panel, f'median {np.median(values):.3g}, largest {values.max():.3g}', (_PANEL[0] - 210, 40), 0.4, _INK
+        )
     return panel
 
 
@@ -214,12 +220,8 @@ def _scatter(title: str, points: np.ndarray) -> np.ndarray:
 def _panel(title: str) -> np.ndarray:
     panel = np.full((_PANEL[1], _PANEL[0], 3), _PAPER, np.uint8)
     cv2.rectangle(panel, (0, 0), (_PANEL[0] - 1, _PANEL[1] - 1), (210, 210, 210), 1)
-    _write(panel, title, (8, 18), 0.45)
+    write_text(panel, title, (8, 18), 0.45, _INK)
     return panel
-
-
-def _write(picture: np.ndarray, text: str, place: tuple[int, int], size: float) -> None:
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, _INK, 1, cv2.LINE_AA)
 
 
 if __name__ == '__main__':

@@ -19,29 +19,29 @@ from training.data.synthetic.vectors import units
 
 @dataclasses.dataclass(frozen=True)
 class Lamp:
-    """A lamp far away."""
+    """A distant lamp."""
 
     direction: np.ndarray
     """(3,) unit, towards it."""
     colour: np.ndarray
-    """(3,) what a white surface that faces it sends back."""
+    """(3,) the radiance of a white surface that faces it."""
     size: float
-    """Tangent of half the angle under which it is seen."""
+    """Tangent of half its angular diameter."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Lighting:
-    """Lamps, and the room around, which lights from everywhere and is mirrored by what is glossy."""
+    """Lamps, and an environment map that lights from all directions and shows in reflections."""
 
     lamps: tuple[Lamp, ...]
     room: np.ndarray
-    """(H, 2H, 3) light from each direction, its columns around and its rows down from `up`."""
+    """(H, 2H, 3) radiance by direction; columns around `up`, rows downwards from it."""
     up: np.ndarray
     """(3,) unit."""
 
     @classmethod
     def sample(cls, up: np.ndarray, rng: np.random.Generator) -> Lighting:
-        """One to three lamps, mostly above, one of them the strongest, and a room of soft patches and windows."""
+        """Draws one to three lamps of decreasing strength, mostly above, and a room of soft patches and windows."""
         warmth = rng.uniform(2700, 8000)
         lamps = []
         strength = 1.0
@@ -64,7 +64,7 @@ class Lighting:
         for _ in range(rng.poisson(2)):  # windows and screens
             row, column = rng.integers(2, height // 2 + 6), rng.integers(2 * height)
             room[row : row + rng.integers(1, 7), column : column + rng.integers(1, 9)] += fill * rng.uniform(1, 6)
-        # At the poles all columns are one direction.
+        # At the poles all columns are the same direction.
         near_pole = np.abs(rows) ** 6
         room = room * (1 - near_pole) + room.mean(1, keepdims=True) * near_pole
         return cls(tuple(lamps), room.astype(np.float32), up)
@@ -77,7 +77,7 @@ class Lighting:
 
     @functools.cached_property
     def _blurred(self) -> np.ndarray:
-        """(3, H, 2H, 3) the room as mirrors of three roughnesses show it."""
+        """(3, H, 2H, 3) the room as reflected by three roughnesses."""
         height = len(self.room)
         around = np.concatenate([self.room] * 3, 1)
         return np.stack(
@@ -85,7 +85,7 @@ class Lighting:
         )
 
     def mirrored(self, directions: np.ndarray, roughness: np.ndarray) -> np.ndarray:
-        """(N, 3) the light from directions (N, 3), unit, spread by roughness (N,)."""
+        """(N, 3) the radiance from unit directions (N, 3), blurred by roughness (N,)."""
         height = len(self.room)
         x, y, z = (directions @ self._frame.T).T
         level = np.clip(roughness * 3.4 - 0.2, 0, 2).astype(np.int64)
@@ -94,7 +94,7 @@ class Lighting:
         return self._blurred[level, row, column]
 
     def seen(self, directions: np.ndarray) -> np.ndarray:
-        """(N, 3) the room behind everything, as a camera sees it in directions (N, 3), unit."""
+        """(N, 3) the background of the image in unit directions (N, 3)."""
         height = len(self.room)
         x, y, z = (directions @ self._frame.T).T
         rows = np.clip(np.arccos(np.clip(z, -1, 1)) * (height / np.pi) - 0.5, 0, height - 1.001)
@@ -118,19 +118,19 @@ class Lighting:
         )
 
     def ambient(self, normals: np.ndarray) -> np.ndarray:
-        """(N, 3) what a white surface with normals (N, 3) sends back of the room's light, nothing in the way."""
+        """(N, 3) the radiance of white surfaces with normals (N, 3), lit by the unobstructed room alone."""
         above, below = (pole.astype(np.float32) for pole in self._poles)
         share = (0.5 + 0.5 * (normals @ self.up.astype(np.float32)))[:, None]
         return below + (above - below) * share
 
     def white(self) -> np.ndarray:
-        """(3,) the colour of all light together, the strongest component 1."""
+        """(3,) the colour of all light together; the strongest component is 1."""
         total = sum((lamp.colour for lamp in self.lamps), self.room.mean((0, 1)))
         return total / total.max()
 
 
 class Lit(NamedTuple):
-    """Light that leaves points (N, 3): `irradiance`, which the albedo takes its part of, and `shine` off the top."""
+    """Light that leaves points (N, 3): diffuse `irradiance`, before the albedo, and specular `shine`."""
 
     irradiance: np.ndarray
     shine: np.ndarray
@@ -151,10 +151,10 @@ def light_up(
         look: of the points.
         normals, views: (N, 3) unit; out of the surface, and towards the camera.
         lighting: the lamps and the room.
-        open_sky: (N,) share of the room that is not hidden by what is near.
-        unshadowed: (N, L) share of each lamp that is not hidden.
-        wrap: (N, 3) how far light bleeds beyond the terminator, a colour each: the look of light that runs under
-            the skin (Green, "Real-time approximations to subsurface scattering", GPU Gems, 2004).
+        open_sky: (N,) share of the room that nearby surfaces do not hide.
+        unshadowed: (N, L) visible share of each lamp.
+        wrap: (N, 3) per colour, how far light bleeds beyond the terminator, as under the skin (Green, "Real-time
+            approximations to subsurface scattering", GPU Gems, 2004).
     """
     irradiance = lighting.ambient(normals) * open_sky[:, None]
     facing = np.maximum(dot(normals, views), np.float32(1e-3))

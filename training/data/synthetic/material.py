@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What meshes are made of: reflectances in [0, 1], lengths in metres."""
+"""Interface of materials: points of a mesh → their optical properties. Reflectances in [0, 1], lengths in metres."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 
 class SurfacePoints(NamedTuple):
-    """Points of one mesh: places (N, 3) in the frame of its texture, metres; the triangle (N,) of the mesh on which
-    each lies, and its barycentric weights (N, 3) there."""
+    """Points of one mesh: places (N, 3) in the frame of its texture, metres; `faces` (N,), their triangles, and
+    barycentric weights (N, 3) in them."""
 
     places: np.ndarray
     faces: np.ndarray
@@ -19,8 +19,8 @@ class SurfacePoints(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What points do with light: albedo (N, 3) diffuse; gloss (N, 3) specular reflectance at normal incidence;
-    roughness (N,) 0 a mirror, 1 chalk; relief (N,) how far they stand out of the mesh, metres."""
+    """Optical properties of points: albedo (N, 3), diffuse; gloss (N, 3), specular reflectance at normal incidence;
+    roughness (N,), 0 a mirror, 1 chalk; relief (N,), height above the mesh in metres."""
 
     albedo: np.ndarray
     gloss: np.ndarray
@@ -29,9 +29,9 @@ class Look(NamedTuple):
 
 
 class Material(Protocol):
-    """What a mesh is made of."""
+    """The material of a mesh."""
 
     scatters: bool
-    """Whether light travels in it, as in skin."""
+    """Whether light scatters below the surface, as in skin."""
 
     def look(self, points: SurfacePoints) -> Look: ...

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Painted things: two colours and a pattern."""
+"""Painted materials: two colours and a pattern."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from training.data.synthetic.texture import PATTERNS
 
 @dataclasses.dataclass(frozen=True)
 class Paint:
-    """Two colours mixed by a pattern."""
+    """A material of two colours mixed by a pattern."""
 
     scatters: ClassVar[bool] = False
     colours: np.ndarray
     """(2, 3)."""
     pattern: str = 'plain'
     size: float = 0.05
-    """Of the pattern, metres."""
+    """Unit of the pattern, metres."""
     frame: np.ndarray = dataclasses.field(default_factory=lambda: np.eye(3))
     """(3, 3) rows: the pattern's axes."""
     wear: float = 0.05
-    """Strength of large stains."""
+    """Strength of stains, a logarithm."""
     reflectance: float = 0.04
-    """Specular, at normal incidence."""
+    """Specular reflectance at normal incidence."""
     roughness: float = 0.6
     metal: bool = False
 
     def look(self, points: SurfacePoints) -> Look:
-        """The look of points of the mesh."""
+        """The optical properties of points."""
         places = points.places @ self.frame.T.astype(np.float32)
         share = PATTERNS[self.pattern](places / np.float32(self.size)).astype(np.float32)[:, None]
         colours = self.colours.astype(np.float32)
@@ -52,8 +52,8 @@ class Paint:
 
 
 class _Kind(NamedTuple):
-    """Of what a kind of things is made: the highest saturation; probability of each pattern, their size beside that
-    of small things; probability that the two colours are alike; strength of stains; range of roughness."""
+    """The distribution of paints of one kind: highest saturation; probability of each pattern; scale of the patterns;
+    probability that the two colours are similar; strength of stains; range of roughness."""
 
     vivid: float
     patterns: dict[str, float]
@@ -110,13 +110,13 @@ _SIZES = {'weave': 0.003, 'speckles': 0.01, 'tartan': 0.05, 'wood': 0.03}
 
 
 def sample_paint(kind: str, rng: np.random.Generator, frame: np.ndarray | None = None, height: float = 0.1) -> Paint:
-    """The material of a thing.
+    """Draws the paint of an object.
 
     Args:
         kind: wall, table, cloth or thing.
         rng: the source of the draw.
-        frame: (3, 3) rows: the axes of its pattern, the last one up or out of the surface; any where not given.
-        height: along the last axis, metres.
+        frame: (3, 3) rows: the axes of the pattern, the last one up or out of the surface; random if None.
+        height: of the object along the last axis, metres.
     """
     made = _KINDS[kind]
     if frame is None:

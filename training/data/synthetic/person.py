@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""People behind hands."""
+"""Bodies of the people whose hands are shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.data.synthetic.vectors import unit
 
 
 def arm_of(model: HandModel, hand: SceneHand, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """The direction (3,) from a hand's wrist to its elbow, and the hand's size as a multiple of the mean hand's."""
+    """Draws the direction (3,) from a wrist to its elbow; also the hand's size, a multiple of the mean hand's."""
     across, along, out = Rotation.from_rotvec(hand.pose[:3]).as_matrix().T
     wrist = hand.keypoints[0]
     scale = float(
@@ -27,7 +27,7 @@ def arm_of(model: HandModel, hand: SceneHand, rng: np.random.Generator) -> tuple
             ]
         )
     )
-    # Towards the little finger the wrist goes further than towards the thumb.
+    # The wrist deviates further towards the little finger than towards the thumb.
     flexion = rng.uniform(-55, 60)
     deviation = rng.uniform(-28, 18) * (1 if hand.side == 'right' else -1)
     bend = Rotation.from_rotvec(np.radians(flexion) * across) * Rotation.from_rotvec(np.radians(deviation) * out)
@@ -38,7 +38,7 @@ def arm_of(model: HandModel, hand: SceneHand, rng: np.random.Generator) -> tuple
 
 
 def add_person(parts: Parts, hand: SceneHand, elbow: np.ndarray, up: np.ndarray, rng: np.random.Generator) -> None:
-    """Upper arm, torso and head on the far side of the elbow; left out where they would stand before the hand."""
+    """Adds upper arm, torso and head beyond the elbow, unless they would hide the hand."""
     away = elbow / np.linalg.norm(elbow)
     for _ in range(4):
         lift = unit(0.7 * up + rng.normal(0, 0.5, 3) + 0.4 * away)
@@ -48,7 +48,7 @@ def add_person(parts: Parts, hand: SceneHand, elbow: np.ndarray, up: np.ndarray,
     else:
         return
     parts.add(*capsule(elbow, shoulder, rng.uniform(0.04, 0.06)), BODY, 'cloth')
-    # Most people face the camera: their right shoulder is to the left of their chest in the image.
+    # Most people face the camera: their right shoulder is left of their chest in the image.
     faces_camera = rng.random() < 0.85
     inwards = 1 if (hand.side == 'right') == faces_camera else -1
     right = unit(np.cross([0, 0, 1], up) + 1e-3) * inwards

@@ -43,7 +43,7 @@ class Grasps(Protocol):
 
 
 class PlacedHand(NamedTuple):
-    """A hand before the camera with what it holds, and which of its vertices touch that."""
+    """A hand before the camera, the object it holds, and which of its vertices touch the object."""
 
     hand: SceneHand
     held: ObjectLabel | None
@@ -56,7 +56,7 @@ class PlacedHand(NamedTuple):
 
 
 class PosedHand(NamedTuple):
-    """A hand and what it holds in any frame."""
+    """A hand and the object it holds, in any frame."""
 
     pose: np.ndarray
     shape: np.ndarray
@@ -67,12 +67,12 @@ class PosedHand(NamedTuple):
     contact: np.ndarray | None
 
     def moved(self, turn: Rotation, centre: np.ndarray, side: str) -> PlacedHand:
-        """Turned, and put where its keypoints' mean is `centre`."""
+        """Turned, with the mean of its keypoints at `centre`."""
         matrix = turn.as_matrix()
         shift = centre - matrix @ self.keypoints.mean(0)
         pose = self.pose.astype(np.float32).copy()
         pose[:3] = (turn * Rotation.from_rotvec(self.pose[:3])).as_rotvec()
-        # The wrist at rest stays where it is under the pose; the turn moves it with everything else.
+        # The pose leaves the wrist in its rest place; the turn moves it.
         rest = self.keypoints[0] - self.translation
         translation = (matrix @ self.keypoints[0] + shift - rest).astype(np.float32)
         keypoints, vertices = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crops of a hand and of what it holds: what `reconstruction` learns from."""
+"""Crops of a hand and the object it holds: training data of `reconstruction`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from training.data.synthetic.rgb_scenes import RgbScenes
 SURFACE_POINTS = 600
 """Points drawn on an object's surface, as in ObMan (Hasson et al., CVPR 2019)."""
 ROOM = 1.3
-"""Side of a crop as a multiple of the square around the hand and what it holds."""
+"""Side of a crop, a multiple of the square around the hand and its object."""
 
 
 @functools.cache
 def crop_dtype(window: int, vertices: int) -> np.dtype:
-    """A record: the window of an image around a hand, and the labels in metres, the window camera's optical frame."""
+    """A record: a window around a hand, and its labels in metres, optical frame of the window's camera."""
     return np.dtype(
         [
             ('image', np.uint8, (window, window, 3)),
@@ -46,7 +46,7 @@ def crop_dtype(window: int, vertices: int) -> np.dtype:
 
 
 class RgbCrops:
-    """Streams records of a window around a hand; the same index gives the same record on every machine.
+    """Streams records of windows around hands; the same index gives the same record on every machine.
 
     Args:
         seed, split: of the scenes.
@@ -63,7 +63,7 @@ class RgbCrops:
         self.dtype = crop_dtype(window, len(model.template))
 
     def sample(self, index: int) -> HandObjectSample:
-        """The window with everything that is known of it."""
+        """The window with all labels."""
         return self._scenes[index]
 
     def __getitem__(self, index: int) -> np.ndarray:
@@ -71,13 +71,13 @@ class RgbCrops:
 
 
 class RecordedSamples:
-    """Streams the records of a data set, again and again in an order drawn once.
+    """Streams the records of a data set endlessly, in one random order.
 
     Args:
-        samples: of any data set.
-        numbers: which of them.
+        samples: any data set.
+        numbers: indices of the samples.
         window: side of the window around the hand, pixels.
-        vertices: of the hand model that is trained; labels of another mesh count as missing.
+        vertices: number of vertices of the trained hand model; labels of another mesh count as missing.
         seed: of the order.
     """
 
@@ -89,21 +89,21 @@ class RecordedSamples:
         self._order = np.random.default_rng([seed, 6]).permutation(numbers)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """The record of the sample whose turn it is, or of the first one after it that has all keypoints.
+        """The record of the next sample, from the index on, that has all keypoints.
 
         Raises:
-            ValueError: no sample has.
+            ValueError: no sample has all keypoints.
         """
         for place in range(index, index + len(self._order)):
             number = int(self._order[place % len(self._order)])
             sample = self._samples[number]
             if sample.keypoints is not None and np.isfinite(sample.keypoints).all():
                 return record_of(windowed(sample, self._window), self.dtype, np.random.default_rng([5, number]))
-        raise ValueError(f'none of {len(self._order)} samples has its 21 keypoints: this split cannot be trained on')
+        raise ValueError(f'none of {len(self._order)} samples has all 21 keypoints: use another split')
 
 
 def windowed(sample: HandObjectSample, size: int) -> HandObjectSample:
-    """A sample's image cut to a window of size × size around the hand and what it holds."""
+    """A sample cropped to a window of size × size pixels around the hand and its object."""
     middle, side = outline(
         sample.camera.project(sample.keypoints), sample.camera.project(sample.held.placed) if sample.held else None
     )
@@ -122,14 +122,14 @@ def windowed(sample: HandObjectSample, size: int) -> HandObjectSample:
 
 
 def _cut(image: np.ndarray, left: float, top: float, side: float) -> np.ndarray:
-    """A square of whole pixels; black outside of the image."""
+    """A square of whole pixels; black outside the image."""
     count = round(side)
     warp = np.array([[1.0, 0, -round(left + 0.5)], [0, 1.0, -round(top + 0.5)]])
     return cv2.warpAffine(image, warp, (count, count), flags=cv2.INTER_NEAREST)
 
 
 def record_of(sample: HandObjectSample, dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
-    """One record of a sample whose image is the window."""
+    """The record of a sample that is a window."""
     record = np.zeros((), dtype)
     record['image'] = sample.image
     record['camera'] = sample.camera.fx, sample.camera.fy, sample.camera.cx, sample.camera.cy
@@ -142,14 +142,14 @@ def record_of(sample: HandObjectSample, dtype: np.dtype, rng: np.random.Generato
             trimesh.Trimesh(sample.held.placed, sample.held.faces, process=False), SURFACE_POINTS, seed=rng
         )[0]
         name = sample.held.name
-        # Objects of a public data set have no family of ours: all of them count as one.
+        # All objects of public data sets count as one more family.
         record['family'] = FAMILIES.index(name) if name in FAMILIES else len(FAMILIES)
     record['right'] = sample.side == 'right'
     return record
 
 
 def plain_crop(camera: Pinhole, keypoints: np.ndarray, held: np.ndarray | None, right: bool) -> ViewCrop:
-    """The square around a hand (21, 3) and points of what it holds (M, 3), metres in the optical frame."""
+    """The square around a hand (21, 3) and points of its object (M, 3), metres in the optical frame."""
     middle, side = outline(camera.project(keypoints), None if held is None else camera.project(held))
     return ViewCrop(camera, middle, ROOM * side, mirrored=not right)
 
@@ -167,31 +167,31 @@ def crop_of(record: np.ndarray) -> ViewCrop:
 
 @dataclasses.dataclass(frozen=True)
 class RgbAugmentation:
-    """How a window becomes a crop."""
+    """Random crops of a window."""
 
     size: int = 160
     """Pixels."""
     centre: float = 0.05
-    """Standard deviation of the crop's centre, shares of its side."""
+    """Standard deviation of the crop's centre, a share of its side."""
     scale: float = 0.12
-    """Largest change of its side, as a logarithm."""
+    """Largest change of its side, a logarithm."""
     upright: float = 0.8
-    """Share of the crops that are turned until the fingers point up, as a stage that knows a hand's roll shows it."""
+    """Share of crops in which the fingers point up, as a stage with a known roll crops them."""
     roll: float = 0.2
-    """Standard deviation of their roll about that, radians."""
+    """Standard deviation of the roll of upright crops, radians."""
     turn: float = 1.0
-    """Largest roll of the camera in the others, radians."""
+    """Largest roll of the camera in other crops, radians."""
     widened: float = 0.6
-    """Share of the crops that take in what the hand holds, or, where it holds nothing, a place beside it: what a crop
-    is cut around must not tell whether there is an object."""
+    """Share of crops that are widened to the held object, or to a place beside an empty hand: the crop must not reveal
+    whether there is an object."""
     brightness: float = 0.25
     contrast: float = 0.25
     colour: float = 0.2
-    """Largest gains, as logarithms: of all, about the mean, and of each channel."""
+    """Largest gains, logarithms: of all values, about the mean, and per channel."""
 
 
 class Crop(NamedTuple):
-    """What one crop shows of a right hand; metres in the axes of the crop's camera, from the hand's root."""
+    """A crop of a right hand with its labels; metres in the axes of the crop's camera, relative to the root."""
 
     image: np.ndarray
     """(size, size, 3) uint8 RGB."""
@@ -199,7 +199,7 @@ class Crop(NamedTuple):
     place: np.ndarray
     """(3,) as `HandPrediction.place` of the network."""
     pixels: np.ndarray
-    """(21, 2) the keypoints in half crops right and down of the crop's centre."""
+    """(21, 2) the keypoints relative to the crop's centre, in halves of its side."""
     vertices: np.ndarray
     surface: np.ndarray
     focal: float
@@ -214,15 +214,15 @@ def cut(
     rng: np.random.Generator | None,
     seen: np.ndarray | None = None,
 ) -> Crop:
-    """Cuts the square out of a window; a left hand is mirrored.
+    """Crops a square from a window; left hands are mirrored.
 
     Args:
         record: of `crop_dtype`.
-        config: how much it varies.
-        root: keypoint from which everything is measured.
-        crop_width: metres; the unit of the place's third number.
+        config: the distribution of crops.
+        root: the keypoint that labels are relative to.
+        crop_width: metres; unit of the third number of the place.
         rng: None for the plain crop.
-        seen: keypoints (21, 3), metres in the window's optical frame, by which the plain crop is turned upright.
+        seen: keypoints (21, 3), metres in the window's optical frame, that turn the plain crop upright.
     """
     crop, keypoints = crop_of(record), record['keypoints'].astype(float)
     if rng is not None:
@@ -258,7 +258,7 @@ def cut(
 
 
 def _beside(hand: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Two corners (2, 2), pixels, of a box about as large as a hand (21, 2) and near it."""
+    """Two corners (2, 2) of a box near a hand (21, 2) and of about its size, pixels."""
     low, high = hand.min(0), hand.max(0)
     side = (high - low).max()
     centre = (low + high) / 2 + rng.uniform(-0.8, 0.8, 2) * side

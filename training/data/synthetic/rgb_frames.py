@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole synthetic RGB frames, small: what the RGB detector learns from."""
+"""Small synthetic RGB frames: training data of the RGB detector."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ RGB_FRAME_DTYPE = np.dtype(
         ('count', np.uint8),
         ('square', np.float32, (2, 3)),  # centre x, y and side of the square around a hand's keypoints, pixels
         ('right', np.bool_, 2),
-        ('visible', np.float32, 2),  # share of the hand that is inside the image and unhidden
+        ('visible', np.float32, 2),  # share of the hand inside the image and not hidden
         ('holds', np.bool_, 2),
-        ('held', np.float32, (2, 4)),
+        ('held', np.float32, (2, 4)),  # left, top, right, bottom of the held object, pixels
     ]
-)  # left, top, right, bottom of what it holds, pixels
+)
 
 _APART = 50_000
-"""Added to the seed: other scenes than those of the crops of the same seed."""
+"""Added to the seed, so that crops of the same seed show other scenes."""
 
 
 class RgbFrames:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `RgbScenes` makes, on one sheet: whole frames with their depth beside them, then windows around hands.
+"""A sheet of images of `RgbScenes`: whole frames beside their depth, then windows around hands.
 
 `python -m training.data.synthetic.rgb_preview --out out/rgb.png`
 """
@@ -29,7 +29,7 @@ _COLUMNS = 8
 
 @dataclasses.dataclass(frozen=True)
 class PreviewConfig:
-    """What to show."""
+    """Images to show."""
 
     out: Path = Path('out/rgb.png')
     seed: int = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The light that a scene sends into a camera, by ray casting on the CPU: shadows, the room's light, skin."""
+"""Renders the light of a scene by ray casting on the CPU: shadows, environment light, skin."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from training.data.synthetic.vectors import units
 
 
 class _Hits(NamedTuple):
-    """Where rays end: pixels (N,), numbers of those that see something; depth (N,); triangles (N,); barycentric
+    """Surface points of rays: pixels (N,), the indices of those with a hit; depth (N,); triangles (N,); barycentric
     weights (N, 3); points (N, 3); smooth normals (N, 3) towards the camera."""
 
     pixels: np.ndarray
@@ -44,13 +44,13 @@ class _Hits(NamedTuple):
 
 
 class RgbScene:
-    """Surfaces under lamps.
+    """Surfaces, lamps and the camera.
 
     Args:
         camera: of the whole image.
-        hands: the owners 0, 1 and so on.
+        hands: owners 0, 1, ….
         surfaces: all meshes.
-        lighting: the lamps and the room around.
+        lighting: lamps and environment.
     """
 
     def __init__(self, camera: Pinhole, hands: tuple[SceneHand, ...], surfaces: Surfaces, lighting: Lighting) -> None:
@@ -60,7 +60,7 @@ class RgbScene:
         self._places, self._meshes = surfaces.places, surfaces.meshes
         self._starts = np.searchsorted(self._meshes, np.arange(len(self._materials)))
         self._scatters = np.array([material.scatters for material in self._materials])
-        # Skin goes on from the hand to the arm. The last group is that of the pixels that see nothing.
+        # Hand and arm are one group. The last entry is the group of pixels without a hit.
         self._groups = np.append(np.where(self._scatters, SKIN, np.arange(len(self._scatters))), -2)
         self._scene = TriangleScene(self._vertices, self._faces)
 
@@ -70,7 +70,7 @@ class RgbScene:
 
     @functools.cached_property
     def visible(self) -> tuple[float, ...]:
-        """Share of each hand's outline that lies inside the whole image with nothing before it; 0 to 1."""
+        """Visible share of each hand's silhouette: inside the whole image and not hidden; 0 to 1."""
         size = np.array([self.camera.width, self.camera.height])
         shares = []
         for number, hand in enumerate(self.hands):
@@ -88,15 +88,15 @@ class RgbScene:
         return tuple(shares)
 
     def look(self, camera: Pinhole, samples: int, rng: np.random.Generator) -> tuple[np.ndarray, View]:
-        """What a camera sees.
+        """Renders an image.
 
         Args:
-            camera: in the place of the scene's own one.
+            camera: at the position of the scene's camera.
             samples: rays through each pixel at an edge.
-            rng: the source of the directions in which light is looked for.
+            rng: draws the directions of the light samples.
 
         Returns:
-            The light (H, W, 3) that falls in, linear, and what stands at each pixel's centre.
+            The incident light (H, W, 3), linear, and the surfaces at the pixels' centres.
         """
         shape = camera.height, camera.width
         rows, columns = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
@@ -123,7 +123,7 @@ class RgbScene:
         smooth, flat = self._normals
         normals = units(np.einsum('nk,nkc->nc', weights, smooth[triangles]))
         normals[dot(flat[triangles], directions) > 0] *= -1
-        # A smooth normal may look away from the camera where the triangle does not: bent back to grazing.
+        # A smooth normal may face away from the camera although its triangle does not: bend it back to grazing.
         views = -units(directions)
         behind = np.minimum(dot(normals, views) - np.float32(0.02), 0)
         normals = units(normals - behind[:, None] * views)
@@ -132,8 +132,8 @@ class RgbScene:
     def _light(self, hits: _Hits, camera: Pinhole, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(N, 3) the light from the points.
 
-        Each pixel casts one ray to the room and one to each lamp, 4×4 neighbours in 16 directions, and shares what
-        it found with those of them that lie at its own depth.
+        Each pixel casts one ray to the room and one to each lamp. 4×4 neighbours cast in 16 directions and share
+        the results among pixels of the same depth.
         """
         shape = depth.shape
         inverse = 1 / np.where(depth > 0, depth, np.inf)
@@ -152,14 +152,13 @@ class RgbScene:
         return look.albedo * lit.irradiance + lit.shine
 
     def _visibility(self, hits: _Hits, pattern: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(1 + L, N) whether the room and each lamp is seen in one direction each; pattern (N,) of 0 to 15 tells
-        which."""
+        """(1 + L, N) visibility of the room and of each lamp, one ray each; pattern (N,), 0 to 15, selects the ray."""
         room, disc = stratified_samples(rng)
         origins = hits.points + hits.normals * np.float32(0.001)
         first, second = tangents(hits.normals)
         x, y, z = room[pattern].T[..., None]
         directions = x * first + y * second + z * hits.normals
-        # What hides the room sends some light itself.
+        # Surfaces that hide the room reflect some light.
         result = [1 - np.float32(0.85) * self._scene.occluded(origins, directions, _SEAM, _NEAR)]
         for lamp in self.lighting.lamps:
             directions = lamp.direction + lamp.size * disc @ np.concatenate(tangents(lamp.direction[None]))
@@ -167,7 +166,7 @@ class RgbScene:
         return np.stack(result).astype(np.float32)
 
     def _look(self, hits: _Hits) -> Look:
-        """The look of all points, mesh by mesh."""
+        """The optical properties of all points, mesh by mesh."""
         count = len(hits.depth)
         result = Look(
             np.empty((count, 3), np.float32),
@@ -190,7 +189,7 @@ class RgbScene:
         return result
 
     def _without_seams(self, hits: _Hits, skin: np.ndarray, camera: Pinhole) -> _Hits:
-        """The hits with normals that turn gently where a hand's mesh goes into its arm's; skin (S,) numbers of hits."""
+        """The hits with normals smoothed across the seam of hand and arm; skin (S,) indexes the hits."""
         normals = hits.normals.copy()
         for hand in self.hands:
             away = hits.points[skin] - hand.keypoints[0]
@@ -209,8 +208,8 @@ class RgbScene:
         return hits._replace(normals=normals)
 
     def _embossed(self, hits: _Hits, relief: np.ndarray, camera: Pinhole) -> np.ndarray:
-        """Normals (N, 3) of the surface that stands out by `relief` (N,), metres, its slopes taken between neighbouring
-        pixels (Mikkelsen, "Bump mapping unparametrized surfaces on the GPU", JGT 15, 2010)."""
+        """Normals (N, 3) of the surface raised by `relief` (N,), metres, with slopes between neighbouring pixels
+        (Mikkelsen, "Bump mapping unparametrized surfaces on the GPU", JGT 15, 2010)."""
         heights = np.zeros((camera.height, camera.width), np.float32)
         meshes = np.full(heights.shape, -1)
         heights.ravel()[hits.pixels], meshes.ravel()[hits.pixels] = relief, self._meshes[hits.triangles]
@@ -218,7 +217,7 @@ class RgbScene:
         chosen = np.flatnonzero((across != 0) | (down != 0))
         normals, points, depth = hits.normals[chosen], hits.points[chosen], hits.depth[chosen]
         facing = np.minimum(dot(normals, points), -0.05 * depth)
-        # How the point moves on its tangent plane from one pixel to the next.
+        # Displacement of the point on its tangent plane from one pixel to the next.
         ways = []
         for axis, focal in ((0, camera.fx), (1, camera.fy)):
             way = -points * (normals[:, axis] * depth / (focal * facing))[:, None]
@@ -234,9 +233,9 @@ class RgbScene:
     def _at_edges(
         self, edge: np.ndarray, light: np.ndarray, depth: np.ndarray, meshes: np.ndarray, camera: Pinhole, count: int
     ) -> np.ndarray:
-        """(E, 3) the mean light of `count` rays through pixels (E,), whose own light (H·W, 3) is of their centres.
+        """(E, 3) the mean light of `count` rays through pixels (E,), from the light (H·W, 3) at the pixels' centres.
 
-        Each ray takes the light of that neighbour which shows the same surface (Chajdas, McGuire, Luebke,
+        Each ray takes the light of the neighbour with the same surface (Chajdas, McGuire, Luebke,
         "Subpixel reconstruction antialiasing", I3D 2011).
         """
         row, column = (np.repeat(values, count) for values in np.divmod(edge, camera.width))
@@ -265,14 +264,18 @@ class RgbScene:
         return light[chosen].reshape(-1, count, 3).mean(1)
 
 
-_WRAP = np.float32([0.3, 0.16, 0.1])  # of light around skin, red, green, blue
-_WRIST = 0.04  # metres around the wrist within which hand and arm are made one
-_SEAM = 0.003  # metres within which nothing casts a shadow: where hand and arm meet
-_NEAR = 0.25  # metres within which things hide the room
+_WRAP = np.float32([0.3, 0.16, 0.1])
+"""How far red, green and blue light wraps around skin, see `light_up`."""
+_WRIST = 0.04
+"""Radius of the smoothed seam of hand and arm, metres."""
+_SEAM = 0.003
+"""Metres within which nothing casts a shadow, as at the seam of hand and arm."""
+_NEAR = 0.25
+"""Metres within which surfaces hide the room."""
 
 
 def _directions(camera: Pinhole, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(N, 3) with z = 1, so that a hit's distance in directions is its depth."""
+    """(N, 3) float32 directions of pixels with z = 1: the reach of a hit is its depth."""
     return np.stack(
         [(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones(len(columns))], 1
     ).astype(np.float32)

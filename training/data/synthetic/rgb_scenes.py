@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RGB and depth of hands and what they hold, ray-cast: lamps with shadows, skin, sleeves, rooms, cameras.
+"""Ray-cast RGB and depth images of hands and held objects: lamps with shadows, skin, sleeves, rooms, cameras.
 
-Everything follows from (seed, split, index): the same three numbers make the same image on every machine, and the
-splits never share a random stream. The people and the rooms are those of the depth scenes.
+(seed, split, index) determine an image on every machine, and the splits never share a random stream. People and rooms
+are those of the depth scenes.
 """
 
 from __future__ import annotations
@@ -48,64 +48,63 @@ from training.data.synthetic.surfaces import Surfaces
 from training.data.synthetic.vectors import unit
 
 HELD = -4
-"""Owner of what the first hand holds; HELD − 1 of what the second one holds. The others are those of the scenes."""
+"""Owner of the object in the first hand; HELD − 1 owns that in the second. Other owners are those of the scenes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RgbConfig:
-    """What the images show."""
+    """The distribution of images."""
 
     window: int | None = None
     """Side of a square window around the hand, pixels; None for the whole frame."""
     width: int = 640
     height: int = 480
-    """Of the whole frame."""
+    """Size of the whole frame, pixels."""
     hands: tuple[float, float, float] = (0.05, 0.75, 0.2)
     """Probability of 0, 1 and 2 hands in a whole frame; a window is around one hand."""
     free: float = 0.25
-    """Share of the hands that hold nothing."""
+    """Share of hands without an object."""
     left: float = 0.5
-    """Share of the left hands."""
+    """Share of left hands."""
     nearest: float = 0.3
     farthest: float = 0.9
     """Depth of the hands' centres, metres."""
     field_of_view: tuple[float, float] = (45.0, 80.0)
     """Horizontal, degrees."""
     visible: float = 0.5
-    """The least share of a hand's outline that the whole frame shows."""
+    """Least visible share of a hand's silhouette."""
     margin: tuple[float, float] = (1.25, 1.7)
-    """Side of a window as a multiple of the square that holds the hand."""
+    """Side of a window, a multiple of the square around the hand and its object."""
     samples: int = 4
     """Rays through each pixel at an edge."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RgbFrame:
-    """An image with all that is known of it."""
+    """An image with its labels."""
 
     image: np.ndarray
     """(H, W, 3) uint8 RGB."""
     depth: np.ndarray
-    """(H, W) float32 metres, 0 invalid, as a depth camera delivers it."""
+    """(H, W) float32 metres, 0 invalid, with the errors of a depth camera."""
     view: View
-    """The same without a camera's faults: depth, and who owns each pixel: the hand's number, HELD − the hand's
-    number, or one of the scenes' owners."""
+    """True depth and the owner of each pixel: the number of a hand, HELD − that number, or an owner of the scenes."""
     hands: tuple[HandObjectSample, ...]
-    """One for each hand; they share the image and the depth."""
+    """One per hand; they share image and depth."""
     visible: tuple[float, ...]
-    """Share of each hand's outline that lies inside the camera's whole image with nothing before it."""
+    """Visible share of each hand's silhouette."""
 
 
 class RgbScenes:
-    """Makes image after image.
+    """A stream of images: index → sample.
 
     Args:
-        grasps: where hands with objects come from; without it every hand is free.
+        grasps: hands with objects; without them every hand is free.
         seed: of the whole set.
-        split: 'train', 'validation' or 'test'; 'held_out' differs from 'test' in its grasps only.
-        config: what the images show.
-        model: the right hand, the one of the grasps.
-        length: of the stream, which has no end of its own.
+        split: 'train', 'validation' or 'test'; 'held_out' differs from 'test' only in its grasps.
+        config: the distribution of images.
+        model: the right hand, that of the grasps.
+        length: nominal length of the endless stream.
     """
 
     def __init__(
@@ -121,7 +120,7 @@ class RgbScenes:
         self._config = config or RgbConfig()
         self._right = model or HandModel.load()
         self._left = self._right.mirrored()
-        self._marks = HandMarks(self._right)
+        self._marks = HandMarks.of(self._right)
         self._name = f'{split}/{seed}'
         self._seed = seed, SPLITS['test' if split == 'held_out' else split]
         self._room = SceneConfig(
@@ -138,7 +137,7 @@ class RgbScenes:
             IndexError: the index is not within the stream.
         """
         if not 0 <= index < self._length:
-            raise IndexError(f'index {index} is outside of a stream of {self._length} images')
+            raise IndexError(f'index {index} is outside a stream of {self._length} images')
         frame = self.frame(index)
         if frame.hands:
             return frame.hands[0]
@@ -147,7 +146,7 @@ class RgbScenes:
         )
 
     def frame(self, index: int) -> RgbFrame:
-        """The image with all of its hands."""
+        """The image with all its hands."""
         for attempt in range(_ATTEMPTS):
             rng = np.random.default_rng([*self._seed, index, attempt])
             made = self._scene(index * _ATTEMPTS + attempt, rng)
@@ -157,7 +156,7 @@ class RgbScenes:
         raise RuntimeError(f'image {index}: none of {_ATTEMPTS} scenes shows its hands; RgbConfig asks for too much')
 
     def _scene(self, stream: int, rng: np.random.Generator) -> tuple[RgbScene, list[PlacedHand]] | None:
-        """A scene with its hands; None where one of them is hidden."""
+        """A scene with its hands; None if one of them is hidden or has no place."""
         config = self._config
         focal = config.width / 2 / np.tan(np.radians(rng.uniform(*config.field_of_view)) / 2)
         camera = Pinhole(
@@ -182,7 +181,7 @@ class RgbScenes:
         for number, one in enumerate(placed):
             surfaces.skin, surfaces.cloth = clothed[0 if same else number]
             self._dress(surfaces, one, number, up, rng)
-        # The room keeps clear of what is held as well.
+        # Clutter keeps clear of held objects too.
         hands = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
         add_room(surfaces, hands, camera, up, self._room, rng)
         scene = RgbScene(camera, tuple(one.hand for one in placed), surfaces, Lighting.sample(up, rng))
@@ -191,7 +190,7 @@ class RgbScenes:
     def _place(
         self, index: int, camera: Pinhole, up: np.ndarray, others: list[PlacedHand], rng: np.random.Generator
     ) -> PlacedHand | None:
-        """Puts a hand where the camera sees it; None where no place was found."""
+        """Places a hand where the camera sees it; None if no place was found."""
         config = self._config
         side = 'left' if rng.random() < config.left else 'right'
         if others and rng.random() < 0.85:
@@ -214,7 +213,7 @@ class RgbScenes:
             if arm @ -unit(centre) > 0.6 or np.linalg.norm(centre + 0.33 * arm) < 0.2:
                 continue  # the arm would hide the hand
             if rng.random() > (0.15 + 0.85 * (0.5 - 0.5 * arm @ up)) * (0.5 if arm @ unit(centre) > 0.7 else 1):
-                continue  # arms mostly lead downwards, and few point at the camera
+                continue  # most arms lead downwards, and few hands point at the camera
             placed = grasp.moved(turn * own.inv(), centre, side)
             points = placed.points
             if points[:, 2].min() < 0.14:
@@ -241,7 +240,7 @@ class RgbScenes:
     def _dress(
         self, surfaces: Surfaces, placed: PlacedHand, number: int, up: np.ndarray, rng: np.random.Generator
     ) -> None:
-        """Adds a hand, its arm, sleeve and person, and what it holds."""
+        """Adds a hand, its arm, sleeve and person, and the object it holds."""
         hand, left = placed.hand, placed.hand.side == 'left'
         model = self._left if left else self._right
         marks = self._marks.mirrored() if left else self._marks
@@ -260,7 +259,7 @@ class RgbScenes:
         across, along, _ = Rotation.from_rotvec(hand.pose[:3]).as_matrix().T
         arm, _ = forearm(hand.keypoints[0], along, down, across, scale * rng.uniform(0.97, 1.12), 0.24, 1.0, rng)
         rings = arm[:-2].reshape(-1, 16, 3)
-        # The arm comes out of the hand before the hand's mesh ends.
+        # The arm emerges from the hand before the hand's mesh ends.
         rings = rings + (rings - rings.mean(1, keepdims=True)) * _SWELL[: len(rings), None, None]
         meshes = len(surfaces.materials)
         if rng.random() < 0.5:
@@ -285,7 +284,7 @@ class RgbScenes:
         return _frame(name, image, depth, view, scene, placed)
 
     def _window(self, name: str, scene: RgbScene, placed: list[PlacedHand], rng: np.random.Generator) -> RgbFrame:
-        """Renders the pixels that the camera has of the window, or fewer, then resamples: no sharper than real."""
+        """Renders at most the pixels that the camera has in the window, then resamples: no sharper than real ones."""
         size = self._config.window
         left, top, side = self._place_window(scene.camera, placed[0], rng)
         density = rng.uniform(1, 2)  # of the camera's pixels, 640 to 1280 in a row
@@ -310,7 +309,7 @@ class RgbScenes:
     def _place_window(
         self, camera: Pinhole, placed: PlacedHand, rng: np.random.Generator
     ) -> tuple[float, float, float]:
-        """Left, top and side of a window: about the hand, moved and widened towards what it holds."""
+        """Left, top and side of a window around the hand and its object, pixels."""
         held = None if placed.held is None else camera.project(placed.held.placed)
         middle, side = outline(camera.project(placed.hand.keypoints), held)
         side *= rng.uniform(*self._config.margin)
@@ -345,7 +344,7 @@ def _frame(
 
 
 def _within(window: Pinhole, camera: Pinhole) -> np.ndarray:
-    """(H, W) which pixels of a window lie within its camera's image."""
+    """(H, W) whether pixels of a window lie inside the image of its camera."""
     columns = (np.arange(window.width) - window.cx) * (camera.fx / window.fx) + camera.cx
     rows = (np.arange(window.height) - window.cy) * (camera.fy / window.fy) + camera.cy
     return ((rows > -0.5) & (rows < camera.height - 0.5))[:, None] & (
@@ -354,5 +353,5 @@ def _within(window: Pinhole, camera: Pinhole) -> np.ndarray:
 
 
 def _seen_past(points: np.ndarray, held: ObjectLabel) -> float:
-    """Share of points (N, 3) that the camera sees past an object."""
+    """Share of points (N, 3) that an object does not hide from the camera."""
     return 1 - float(TriangleScene(held.placed, held.faces).occluded(np.zeros(3), points, 0, 0.999).mean())

@@ -18,27 +18,27 @@ class RgbSensor:
     """An RGB camera. Lengths in pixels of its full-size image."""
 
     exposure: float = 0.0
-    """Stops beside what its meter says."""
+    """Stops above the metered exposure."""
     gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """The white balance."""
     contrast: float = 1.0
     saturation: float = 1.0
     vignetting: float = 0.0
-    """0 none, 1 the natural fall of light, cos⁴."""
+    """0: none; 1: the natural fall-off, cos⁴."""
     motion: tuple[float, float] = (0.0, 0.0)
-    """The way that the image travels while the shutter is open."""
+    """Displacement of the image during the exposure."""
     defocus: float = 0.4
     """Standard deviation of the blur."""
     shot_noise: float = 0.0
-    """Variance to one unit of light, white being 1."""
+    """Variance per unit of light; white is 1."""
     read_noise: float = 0.0
     """Standard deviation."""
     quality: int | None = None
-    """Of JPEG, None without it."""
+    """Of JPEG compression; None for none."""
 
     @classmethod
     def sample(cls, white: np.ndarray, rng: np.random.Generator) -> RgbSensor:
-        """A camera whose white balance, exposure and focus are about right.
+        """Draws a camera with about the right white balance, exposure and focus.
 
         Args:
             white: (3,) the light's colour.
@@ -62,13 +62,13 @@ class RgbSensor:
         )
 
     def develop(self, light: np.ndarray, camera: Pinhole, rng: np.random.Generator, pitch: float = 1.0) -> np.ndarray:
-        """Makes the image of the light that falls in.
+        """Develops the image of incident light.
 
         Args:
             light: (H, W, 3) linear, of any scale.
             camera: of this image.
             rng: source of the noise.
-            pitch: pixels of the full-size image to one pixel of this one.
+            pitch: pixels of the full-size image per pixel of this one.
 
         Returns:
             (H, W, 3) uint8, sRGB.
@@ -89,7 +89,7 @@ class RgbSensor:
             light = light + np.sqrt(variance) * _colour_grain(rng, light.shape, 1 / pitch)
         grey = (light @ LUMINANCE.astype(np.float32))[..., None]
         light = grey + (light - grey) * np.float32(self.saturation)
-        # Film and cameras bend highlights instead of cutting them off.
+        # A tone curve compresses highlights instead of clipping them.
         values = encoded(1 - np.exp(-1.2 * np.maximum(light, 0)))
         values = np.clip(0.45 + (values - 0.45) * self.contrast, 0, 1)
         image = (values * 255 + 0.5).astype(np.uint8)
@@ -100,7 +100,7 @@ class RgbSensor:
 
 
 def _streak(way: np.ndarray) -> np.ndarray:
-    """A kernel that smears along a way of pixels (2,)."""
+    """The kernel of a motion blur along a displacement (2,), pixels."""
     size = 2 * int(np.ceil(np.abs(way).max() / 2)) + 3
     kernel = np.zeros((size, size), np.float32)
     middle = np.array([size // 2, size // 2])
@@ -111,6 +111,6 @@ def _streak(way: np.ndarray) -> np.ndarray:
 
 
 def _colour_grain(rng: np.random.Generator, shape: tuple[int, ...], width: float) -> np.ndarray:
-    """Unit noise (H, W, 3), a little alike between neighbours and colours, as demosaicking makes it."""
+    """Unit noise (H, W, 3), slightly correlated between neighbours, as after demosaicking."""
     kernel = cv2.getGaussianKernel(5, max(0.5 * width, 0.3), cv2.CV_32F)
     return cv2.sepFilter2D(rng.standard_normal(shape, np.float32), -1, kernel, kernel) / (kernel**2).sum()

@@ -26,6 +26,7 @@ def add_room(
     config: SceneConfig,
     rng: np.random.Generator,
 ) -> None:
+    """Adds tables, walls, clutter and held things; clutter keeps clear of the hands."""
     anchor = (
         hands[0].centre
         if hands
@@ -60,7 +61,7 @@ def add_room(
             size = rng.uniform(0.01, 0.04, 3)
             if rng.random() < 0.5:
                 size[1] = rng.uniform(0.05, 0.15)
-            # Not before the hand: what the camera must see is the hand.
+            # Behind the hand, so that the camera sees the hand.
             place = palm + out * (size[[0, 2]].mean() + rng.uniform(0.005, 0.03))
             _add_thing(parts, [], place, size, rng, clear=0)
 
@@ -73,6 +74,7 @@ def _add_thing(
     rng: np.random.Generator,
     clear: float,
 ) -> None:
+    """Adds a box, cylinder, ball or capsule, unless it is too near the camera or hides a hand."""
     reach = float(np.linalg.norm(size)) + clear
     if place[2] - reach < 0.12:
         return
@@ -81,7 +83,7 @@ def _add_thing(
         on_ray = place @ centre / (centre @ centre)
         aside = np.linalg.norm(place - on_ray * centre)
         if on_ray < 1 and aside < reach + 0.03:
-            return  # it would hide the middle of the hand
+            return  # it would hide the middle of a hand
     frame = Rotation.random(random_state=rng).as_matrix()
     kind = rng.integers(4)
     if kind == 0:

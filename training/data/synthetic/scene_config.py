@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the scenes of a set contain."""
+"""The distribution of scenes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SPLITS = {'train': 0, 'validation': 1, 'test': 2}
 
 @dataclasses.dataclass(frozen=True)
 class SceneConfig:
-    """What the scenes are made of."""
+    """What the scenes contain."""
 
     hands: tuple[float, float, float] = (0.0, 0.7, 0.3)
     """Probability of 0, 1 and 2 hands."""
@@ -18,12 +18,12 @@ class SceneConfig:
     farthest: float = 1.2
     """Depth of the hands' centres, metres."""
     person: float = 0.5
-    """Probability that the arm belongs to a visible body."""
+    """Probability of a visible body at an arm."""
     table: float = 0.5
     wall: float = 0.7
     clutter: float = 4.0
-    """Mean number of things that stand about."""
+    """Mean number of other objects."""
     held: float = 0.25
-    """Probability that something is in or at the hand."""
+    """Probability of an object in or at a hand."""
     width: int = 640
     height: int = 480

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What scenes are made of: hands, and meshes with owners."""
+"""Components of scenes: hands, and meshes with owners."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 
 THING, NOTHING, BODY = -1, -2, -3
-"""Owners of what belongs to no hand; BODY is a person's torso, head and upper arm."""
+"""Owners of surfaces that belong to no hand; BODY is a person's torso, head and upper arm."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SceneHand:
 
 
 class Parts:
-    """Meshes gathered into one list of triangles with owners."""
+    """Collects meshes into one list of triangles with owners."""
 
     def __init__(self) -> None:
         self._vertices: list[np.ndarray] = []
@@ -38,13 +38,14 @@ class Parts:
         self._count = 0
 
     def add(self, vertices: np.ndarray, faces: np.ndarray, owner: int, kind: str = 'thing') -> None:
-        """`kind` says what the mesh is made of to those who colour it: skin, cloth, table, wall or thing."""
+        """Adds a mesh; `kind` is its material for coloured scenes: skin, cloth, table, wall or thing."""
         self._vertices.append(vertices)
         self._faces.append(faces + self._count)
         self._owners.append(np.full(len(faces), owner))
         self._count += len(vertices)
 
     def joined(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Vertices (V, 3) float32, faces (F, 3) and owners (F,); a distant triangle for an empty scene."""
         if not self._vertices:
             self.add(np.array([[0, 0, 50], [1, 0, 50], [0, 1, 50.0]]), np.array([[0, 1, 2]]), -1)
         return (

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scenes of hands before a depth camera: arms, people, tables, walls, robots' links, clutter, held things.
+"""Scenes of hands before a depth camera: arms, people, tables, walls, clutter, held things.
 
-Everything follows from (seed, split, index): the same three numbers make the same scene on every machine, and
-the splits never share a random stream.
+(seed, split, index) determine a scene on every machine, and the splits never share a random stream.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from training.data.synthetic.scene_parts import SceneHand
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """Triangles with their owner, the number of a hand or one of THING and BODY, and the camera that looks at them."""
+    """Triangles, their owners (the number of a hand, THING or BODY), and the camera."""
 
     camera: Pinhole
     hands: tuple[SceneHand, ...]
@@ -47,13 +46,13 @@ class Scene:
         return Raycaster(self.vertices, self.faces)
 
     def look(self, camera: Pinhole) -> View:
-        """Casts one ray a pixel."""
+        """Renders the scene: one ray per pixel."""
         hits = self._raycaster.look(camera)
         owners = np.where(hits.triangles >= 0, self.owners[hits.triangles], NOTHING)
         return View(camera, hits.depth, owners, hits.normals)
 
     def visible_share(self, number: int, view: View) -> float:
-        """Share of a hand's vertices inside the image that nothing but the hand itself hides; 0 to 1."""
+        """Share of a hand's vertices inside the image that no other surface hides; 0 to 1."""
         points = self.hands[number].vertices
         pixels = np.round(view.camera.project(points)).astype(int)
         inside = ((pixels >= 0) & (pixels < [view.camera.width, view.camera.height])).all(1)
@@ -64,7 +63,7 @@ class Scene:
 
 
 class View(NamedTuple):
-    """A scene seen by a camera: depth (H, W) metres, 0 where nothing; owners (H, W), the hand's number or one of
+    """A rendered scene: depth (H, W) in metres, 0 without a surface; owners (H, W), the number of a hand or one of
     THING, BODY and NOTHING; normals (H, W, 3)."""
 
     camera: Pinhole
@@ -73,7 +72,7 @@ class View(NamedTuple):
     normals: np.ndarray
 
     def without_dark_places(self, rng: np.random.Generator) -> np.ndarray:
-        """Depth (H, W) without what hair, eyes and dark or loose cloth swallow of a person's body."""
+        """Depth (H, W) with holes in people's bodies, as hair, eyes and dark or loose cloth leave them."""
         body = self.owners == BODY
         if rng.random() < 0.4 or not body.any():
             return self.depth
@@ -83,11 +82,11 @@ class View(NamedTuple):
 
 
 class SceneGenerator:
-    """Makes scene after scene.
+    """A stream of scenes: index → scene.
 
     Args:
         model: the right hand.
-        config: what the scenes are made of.
+        config: the distribution of scenes.
         seed: of the whole set.
         split: 'train', 'validation' or 'test'.
     """
@@ -100,7 +99,7 @@ class SceneGenerator:
         self._seed, self._split = seed, SPLITS[split]
 
     def rng(self, index: int, purpose: int = 0) -> np.random.Generator:
-        """The random stream of one scene; `purpose` separates what is drawn after the scene is made."""
+        """The random stream of one scene; `purpose` separates draws that are made after the scene."""
         return np.random.default_rng([self._seed, self._split, index, purpose])
 
     def __getitem__(self, index: int) -> Scene:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Light and relief between neighbouring pixels of a rendered image."""
+"""Screen-space operations on a rendered image: shared samples, relief, subsurface scattering, edges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCATTER = (0.0022, 0.0010, 0.0006)
 
 
 def tangents(normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two unit vectors (N, 3) each at right angles to unit normals (N, 3) (Duff et al., JCGT 6, 2017)."""
+    """Two unit vectors (N, 3) perpendicular to unit normals (N, 3) (Duff et al., JCGT 6, 2017)."""
     x, y, z = normals.T
     sign = np.where(z >= 0, 1, -1).astype(normals.dtype)
     a = -1 / (sign + z)
@@ -26,7 +26,7 @@ def tangents(normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def stratified_samples(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """16 directions (16, 3) about z, dense as their cosine, and 16 points (16, 2) of the unit disc, stratified."""
+    """Stratified samples: 16 cosine-weighted directions (16, 3) about z, 16 points (16, 2) of the unit disc."""
     points = []
     for _ in range(2):
         cells = rng.permutation(16)
@@ -38,7 +38,7 @@ def stratified_samples(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
 
 
 def share_neighbours(field: np.ndarray, inverse: np.ndarray) -> np.ndarray:
-    """Mean of a field (C, H, W) over 4×4 pixels at about the same depth, rows first; `inverse` depth (H, W)."""
+    """Mean of a field (C, H, W) over 4×4 pixels of about the same depth; `inverse` is the inverse depth (H, W)."""
     for axis in (1, 0):
         total, weight = field.copy(), np.ones(inverse.shape, np.float32)
         for step in (-2, -1, 1):
@@ -55,14 +55,14 @@ def share_neighbours(field: np.ndarray, inverse: np.ndarray) -> np.ndarray:
 
 
 def slope_along(heights: np.ndarray, meshes: np.ndarray, axis: int) -> np.ndarray:
-    """(H, W) rise of heights (H, W) from pixel to pixel, 0 from one mesh to another."""
+    """(H, W) rise of heights (H, W) per pixel along an axis; 0 between meshes."""
     rise = np.diff(heights, axis=axis) * (np.diff(meshes, axis=axis) == 0)
     before, after = (np.insert(rise, place, 0, axis) for place in (0, rise.shape[axis]))
     return (before + after) / 2
 
 
 def scatter_light(irradiance: np.ndarray, pixels: np.ndarray, inverse: np.ndarray, camera: Pinhole) -> np.ndarray:
-    """Light (S, 3) that entered skin at pixels (S,) leaves it millimetres away, red farthest, blue nearest."""
+    """Diffuses light (S, 3) of skin pixels (S,) over millimetres: red farthest, blue least."""
     if not len(pixels):
         return irradiance
     mask = np.zeros(inverse.shape, np.float32)
@@ -80,8 +80,8 @@ def scatter_light(irradiance: np.ndarray, pixels: np.ndarray, inverse: np.ndarra
 
 
 def edge_mask(depth: np.ndarray, groups: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """(H, W) where one ray a pixel is too few: between groups of meshes, at depth steps, at sharp folds but skin's."""
-    # A plane's inverse depth is linear in the image, however steep the plane is.
+    """(H, W) pixels that need more than one ray: between groups, at depth steps, at sharp folds of other than skin."""
+    # The inverse depth of a plane is linear in the image.
     inverse = 1 / np.where(depth > 0, depth, np.inf).astype(np.float32)
     edge = np.abs(cv2.Laplacian(inverse, cv2.CV_32F)) > 0.03 * inverse
     for axis in (0, 1):

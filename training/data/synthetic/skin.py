@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The skin of hands and arms: tones of people, and what varies over a hand: palm, knuckles, creases, nails, tendons."""
+"""The skin of hands and arms: tones, and the marks of a hand: palm, knuckles, creases, nails, tendons."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 import itertools
 from typing import ClassVar
 
@@ -38,9 +39,9 @@ def skin_colour(typology: float, redness: float, yellowness: float) -> np.ndarra
 
 
 class HandMarks:
-    """Where a hand is what: palm, reddish, creased, nail, and how far tendons and knuckles stand out (millimetres).
+    """Marks over the surface of a hand: palm, redness, creases, nails, and the relief of tendons and knuckles in mm.
 
-    They are found once a model, on a fine grid on each triangle.
+    They are tabulated on a fine grid on each triangle.
 
     Args:
         model: the right hand.
@@ -64,27 +65,39 @@ class HandMarks:
         self._table = marks.astype(np.float32).reshape(-1, len(self.names))
         self._order = 1
 
+    @classmethod
+    def of(cls, model: HandModel) -> HandMarks:
+        """The marks of a model, computed once per process: that takes a second."""
+        key = hashlib.sha256(model.template.tobytes() + model.weights.tobytes() + model.faces.tobytes()).digest()
+        if key not in _MARKS:
+            _MARKS[key] = cls(model)
+        return _MARKS[key]
+
     def mirrored(self) -> HandMarks:
-        """The marks of `HandModel.mirrored`, whose triangles have their corners the other way round."""
+        """The marks of `HandModel.mirrored`, whose triangles have their corners in reverse order."""
         other = copy.copy(self)
         other._order = -self._order
         return other
 
     def at(self, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """(N, 6) how much of each of `names` there is at points of triangles (N,) with barycentric weights (N, 3)."""
+        """(N, 6) the marks, as in `names`, at points of triangles (N,) with barycentric weights (N, 3)."""
         steps = self._STEPS
         scaled = np.clip(weights[:, :: self._order][:, 1:], 0, 1) * (steps * 0.9999)
         low = np.floor(scaled).astype(np.int64)
         share = (scaled - low).astype(np.float32)
         base = (faces * (steps + 1) + low[:, 0]) * (steps + 1) + low[:, 1]
         lower = share.sum(1) < 1
-        # Each cell of the grid is two triangles: about its first corner, or about the opposite one.
+        # Each cell of the grid is two triangles: around its first corner and around the opposite one.
         pivot = np.where(lower, base, base + steps + 2)
         one = np.where(lower, share[:, 0], 1 - share[:, 0])[:, None]
         other = np.where(lower, share[:, 1], 1 - share[:, 1])[:, None]
         down, right = np.where(lower, base + steps + 1, base + 1), np.where(lower, base + 1, base + steps + 1)
         table = self._table
         return table[pivot] * (1 - one - other) + table[down] * one + table[right] * other
+
+
+_MARKS: dict[bytes, HandMarks] = {}
+"""By the content of the hand model."""
 
 
 def _hand_marks(model: HandModel, places: np.ndarray, normals: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -95,7 +108,7 @@ def _hand_marks(model: HandModel, places: np.ndarray, normals: np.ndarray, weigh
         joints[JOINT_NAMES.index(f'{name}_mcp')] for name in ('index', 'middle', 'ring', 'little')
     )
     wrist = joints[0]
-    palmwards = np.cross(across, along)  # where flexion takes the bone
+    palmwards = np.cross(across, along)  # direction in which flexion moves the bone
     palmwards[0] = units(np.cross(index - wrist, little - wrist))
     out = palmwards[0]
     facing = (normals * units(weights @ palmwards)).sum(1)
@@ -192,7 +205,7 @@ def _finger_joints(joint: int) -> list[int]:
 
 
 def _distance_to_path(places: np.ndarray, path: tuple[np.ndarray, ...], out: np.ndarray) -> np.ndarray:
-    """(N,) distance to a smooth curve through points, seen along `out`."""
+    """(N,) distance to a smooth curve through points, projected along `out`."""
     knots = np.linspace(0, 1, len(path))
     curve = np.stack(
         [
@@ -207,7 +220,7 @@ def _distance_to_path(places: np.ndarray, path: tuple[np.ndarray, ...], out: np.
 
 @dataclasses.dataclass(frozen=True)
 class Skin:
-    """One person's skin. Its marks are those of a hand; the arm and the head have none."""
+    """The skin of a person; hands have marks, arms and heads have none."""
 
     scatters: ClassVar[bool] = True
 
@@ -216,24 +229,24 @@ class Skin:
     palm: np.ndarray
     """(3,)."""
     blood: float
-    """Strength of the reddish places."""
+    """Strength of the redness."""
     mottling: float
     creases: float
     veins: float
-    """How far they stand out, millimetres."""
+    """Height of the veins, millimetres."""
     oil: float
     """0 dry to 1 oily."""
     nails: np.ndarray | None
-    """(3,) their varnish."""
+    """(3,) colour of nail varnish; None for none."""
     offset: np.ndarray
-    """(3,) where in the noise this skin lies, metres."""
+    """(3,) offset into the noise, metres."""
     marks: HandMarks | None = None
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Skin:
-        """Somebody's skin, uniform over the typology angles of people."""
+        """Draws a skin, uniform over the typology angles of people."""
         typology = rng.uniform(-45, 58)
-        # Redness and yellowness of the hand's back as measured (Xiao et al., Skin Research and Technology 23, 2017);
+        # Measured redness and yellowness of the hand's back (Xiao et al., Skin Research and Technology 23, 2017);
         # from light to dark skin chroma first rises, then falls.
         yellow = 12 + 6 * np.exp(-0.5 * ((typology - 25) / 25) ** 2) + rng.normal(0, 1.2)
         red = np.interp(typology, [-50, 10, 60], [8, 11, 9]) + rng.normal(0, 1.5)
@@ -255,7 +268,7 @@ class Skin:
         return dataclasses.replace(self, marks=marks)
 
     def look(self, points: SurfacePoints) -> Look:
-        """The look of points of the hand or the arm."""
+        """The optical properties of points of a hand or an arm."""
         places = points.places + self.offset.astype(np.float32)
         large, small = noise(places, 0.03), noise(places, 0.004)
         back, both = self.back.astype(np.float32), (self.palm - self.back).astype(np.float32)
@@ -281,6 +294,6 @@ class Skin:
 
 
 def _absorbed(blood: np.ndarray, melanin: np.ndarray) -> np.ndarray:
-    """(N, 3) share of red, green and blue that more blood (N,) and melanin (N,) leave: both take little of the red
+    """(N, 3) share of red, green and blue that additional blood (N,) and melanin (N,) leave: least red is absorbed
     (Jacques, Physics in Medicine and Biology 58, 2013)."""
     return np.exp(-blood[:, None] * np.float32([0.08, 1.0, 0.75]) - melanin[:, None] * np.float32([0.7, 1.0, 1.3]))

@@ -27,7 +27,7 @@ def ellipsoid(centre: np.ndarray, frame: np.ndarray, radii: list[float]) -> tupl
 
 
 def plane(normal: np.ndarray, level: float, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A square of 5 m in the plane normal·x = level, around the foot of `near`."""
+    """A square of 5 m in the plane normal·x = level, around the point nearest to `near`."""
     foot = near - (near @ normal - level) * normal
     first = unit(np.cross(normal, [0.31, 0.11, 0.94]))
     second = np.cross(normal, first)

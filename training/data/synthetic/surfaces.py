@@ -14,15 +14,15 @@ from training.data.synthetic.vectors import units
 
 
 class Surfaces(Parts):
-    """Meshes with their materials. Those that the scenes' builders add get one by their kind.
+    """Parts with materials; `add` chooses the material by the kind of a mesh.
 
     Args:
         up: (3,) unit.
         rng: draws the materials.
 
     Attributes:
-        skin, cloth: of the person whose parts are added.
-        materials: one a mesh.
+        skin, cloth: materials of the person whose parts are added.
+        materials: one per mesh.
     """
 
     def __init__(self, up: np.ndarray, rng: np.random.Generator) -> None:
@@ -51,7 +51,7 @@ class Surfaces(Parts):
         else:
             corners = vertices[faces[0]]
             out = units(np.cross(corners[1] - corners[0], corners[2] - corners[0]))
-            # Walls have upright patterns, tables lie any way.
+            # Patterns of walls are upright, those of tables lie in any direction.
             along = self._up if kind == 'wall' else self._rng.standard_normal(3)
             first = units(np.cross(along, out))
             material = sample_paint(kind, self._rng, np.stack([first, np.cross(out, first), out]))
@@ -71,13 +71,15 @@ class Surfaces(Parts):
 
     @property
     def meshes(self) -> np.ndarray:
-        """(F,) the number of the mesh that each triangle belongs to."""
+        """(F,) the number of each triangle's mesh."""
         return np.repeat(np.arange(len(self._counts)), self._counts)
 
 
 def corner_normals(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Normals of triangle corners (F, 3, 3), each the mean over the triangles at its vertex that are turned by less
-    than 45° from its own, weighted by their areas, and normals of the triangles (F, 3); unit length, float32."""
+    """Unit normals (F, 3, 3) of triangle corners and (F, 3) of triangles, float32.
+
+    The normal of a corner is the area-weighted mean over the triangles at its vertex within 45° of its own triangle.
+    """
     area = face_normals(vertices, faces).astype(np.float32)
     flat = units(area)
     at = faces.ravel()

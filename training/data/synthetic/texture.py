@@ -12,7 +12,7 @@ _LATTICE = 64
 
 @functools.cache
 def _volume() -> np.ndarray:
-    """A flat lattice of periodic noise whose octaves are about equally strong; mean 0, variance 1."""
+    """(64³,) a lattice of periodic noise with octaves of about equal strength; mean 0, variance 1."""
     rng = np.random.default_rng(64)
     across = np.fft.fftfreq(_LATTICE) * _LATTICE
     frequency = np.sqrt(sum(axis**2 for axis in np.meshgrid(across, across, across, indexing='ij')))
@@ -23,7 +23,7 @@ def _volume() -> np.ndarray:
 
 
 def noise(places: np.ndarray, size: float) -> np.ndarray:
-    """Noise (N,) at places (N, 3), from features of about `size` metres down to a thirtieth; mean 0, variance 1."""
+    """Noise (N,) at places (N, 3) with features of `size` metres down to a thirtieth of it; mean 0, variance 1."""
     scaled = places.T * np.float32(_LATTICE / (4 * size))
     low = np.floor(scaled)
     share = scaled - low
@@ -51,7 +51,7 @@ def step(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _cells(places: np.ndarray) -> np.ndarray:
-    """A number of [0, 1] for each unit cube, unlike its neighbours'."""
+    """(N,) a pseudo-random number in [0, 1] of the unit cube around each place (N, 3)."""
     cell = (np.floor(places).astype(np.int64) @ np.array([73856093, 19349663, 83492791])).astype(np.uint32)
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):  # Wellons' mixer
         cell = (cell ^ (cell >> np.uint32(shift))) * np.uint32(factor)
@@ -89,7 +89,7 @@ def _wood(p: np.ndarray) -> np.ndarray:
 
 
 def _clouds(p: np.ndarray) -> np.ndarray:
-    # Two sizes that share no multiple, so that the noise's period does not show.
+    # Two incommensurable sizes hide the period of the noise.
     return np.clip(0.5 + 0.25 * noise(p, 1.0) + 0.25 * noise(p[:, [1, 2, 0]], 1.618), 0, 1)
 
 
@@ -103,7 +103,7 @@ def _weave(p: np.ndarray) -> np.ndarray:
 
 
 def _label(p: np.ndarray) -> np.ndarray:
-    """A band about the middle of the z axis with words on it; the pattern's unit is the band's height."""
+    """A band with words around the z axis; the unit of the pattern is the height of the band."""
     around = np.arctan2(p[:, 1], p[:, 0]) * 2
     band = step(0.5 - np.abs(p[:, 2]), -0.01, 0.01)
     line, letter = np.floor(p[:, 2] * 9), np.floor(around * 14)
@@ -129,3 +129,4 @@ PATTERNS = {
     'weave': _weave,
     'label': _label,
 }
+"""Functions of places (N, 3) in units of the pattern → share (N,) of the second colour."""

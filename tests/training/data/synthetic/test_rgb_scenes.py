@@ -80,7 +80,7 @@ def scenes(hand: HandModel) -> RgbScenes:
 
 @pytest.fixture(scope='module')
 def frames(scenes: RgbScenes) -> list[RgbFrame]:
-    return [scenes.frame(index) for index in range(20)]
+    return [scenes.frame(index) for index in range(12)]
 
 
 @pytest.fixture(scope='module')
@@ -91,7 +91,7 @@ def samples(frames: list[RgbFrame]) -> list[HandObjectSample]:
 @pytest.fixture(scope='module')
 def windows(hand: HandModel) -> list[RgbFrame]:
     scenes = RgbScenes(Cylinders(hand), seed=4, config=dataclasses.replace(SMALL, window=96), model=hand)
-    return [scenes.frame(index) for index in range(12)]
+    return [scenes.frame(index) for index in range(8)]
 
 
 def same(one: RgbFrame, other: RgbFrame) -> bool:
@@ -133,7 +133,7 @@ def test_images_and_depth_are_whole(frames: list[RgbFrame], windows: list[RgbFra
         assert np.isfinite(frame.depth).all() and (frame.depth >= 0).all()
         assert frame.image.std() > 5 and 25 < frame.image[frame.image.max(2) > 0].mean() < 235
     counts = np.bincount([len(frame.hands) for frame in frames], minlength=3)
-    assert counts[0] >= 1 and counts[1] > 8 and counts[2] >= 2
+    assert counts[0] >= 1 and counts[1] >= 5 and counts[2] >= 2
 
 
 def test_a_frame_without_a_hand_has_no_labels(hand: HandModel) -> None:
@@ -202,7 +202,7 @@ def test_what_a_label_names_is_where_the_image_shows_it(frames: list[RgbFrame], 
             tips += (shown & (gap < 0.02)).sum()
             # Where a tip is not shown, something stands before it or its pixel looks just past it.
             assert ((gap > 0.003) | (gap < -0.02))[~shown].mean() > 0.8 if (~shown).any() else True
-    assert tips > 60
+    assert tips > 40
 
 
 def test_depth_is_that_of_the_labelled_meshes(frames: list[RgbFrame], hand: HandModel) -> None:
@@ -301,7 +301,7 @@ def test_people_have_skins_of_all_typology_angles(hand: HandModel) -> None:
 
 @pytest.mark.parametrize('side', ['right', 'left'])
 def test_nails_are_on_the_backs_of_fingertips_and_palms_inside(hand: HandModel, side: str) -> None:
-    model, marks = (hand, HandMarks(hand)) if side == 'right' else (hand.mirrored(), HandMarks(hand).mirrored())
+    model, marks = (hand, HandMarks.of(hand)) if side == 'right' else (hand.mirrored(), HandMarks.of(hand).mirrored())
     mesh = trimesh.Trimesh(model.template, model.faces, process=False)
     faces = np.arange(len(model.faces))
     weights = np.random.default_rng(0).dirichlet([1, 1, 1], len(faces))
