@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target does the set-up it needs, and only what of it is missing or out of date.
 #   make demo [STAGE=depth_pose] [DATA=folder of images] [SECONDS=20] [ARGS="--side both"]
-#   make test [TESTS=tests/hand]
+#   make test [TESTS=tests/hand] [ARGS='-m "not slow"']
 #   make build | benchmark | clean
 
 SHELL := /bin/bash
@@ -20,7 +20,7 @@ demo:
 
 test:
 	@scripts/setup.sh runtime demo training test
-	@. ./env.sh && exec python -m pytest $(TESTS)
+	@. ./env.sh && exec python -m pytest -n auto --dist loadfile $(TESTS) $(ARGS)
 
 build:
 	@scripts/setup.sh runtime

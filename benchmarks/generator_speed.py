@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The synthetic generator, as training runs it: worker processes that fill a pool."""
+"""Speed of the synthetic generator as training runs it: worker processes fill a pool."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from training.data.pool import SamplePool
 from training.data.synthetic.depth_crops import DepthPatches
 from training.data.synthetic.depth_crops import PATCH_DTYPE
 
-_CAPACITY = 2048  # records a worker
+_CAPACITY = 2048
+"""Records a worker."""
 
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorSpeed:
-    """Crops of hands made by all workers together."""
+    """Crops of hands that all workers make together."""
 
     workers: int
     crops: int
@@ -26,7 +27,7 @@ class GeneratorSpeed:
 
 
 def measure(seconds: float) -> GeneratorSpeed:
-    """One worker a core; counts once every worker has begun."""
+    """Runs one worker a core and counts for `seconds`, once every worker has begun."""
     workers = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
         pool = SamplePool(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What machine and which software a result was measured with."""
+"""The machine and the software of a result."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _PACKAGES = (
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """Hardware, system and versions."""
+    """Hardware, operating system and versions of the packages that matter."""
 
     cpu: str
     cores: int
-    """Logical ones that this process may use."""
+    """Logical cores that this process may use."""
     memory_gb: float
     gpu: str
-    """Empty where there is none."""
+    """Name; empty without a GPU."""
     system: str
     kernel: str
     python: str
@@ -45,12 +45,12 @@ class Machine:
 
     @property
     def slug(self) -> str:
-        """Name for a file."""
+        """Name of the result file."""
         return re.sub(r'[^a-z0-9]+', '-', f'{self.cpu} {self.cores} cores'.lower()).strip('-')
 
 
 def this_machine() -> Machine:
-    """Describes the machine that this runs on."""
+    """Describes the machine of this process."""
     release = platform.freedesktop_os_release() if Path('/etc/os-release').is_file() else {}
     return Machine(
         cpu=_cpu(),
@@ -65,14 +65,14 @@ def this_machine() -> Machine:
 
 
 def commit() -> str:
-    """Of this source tree; with '+changes' where files differ from it, empty outside of a repository."""
+    """Hash of the source tree, with '+changes' where tracked files differ from it; empty outside a repository."""
     head = _output('git', 'rev-parse', '--short=12', 'HEAD')
     changed = _output('git', 'status', '--porcelain', '--untracked-files=no', '--', ':!benchmarks/results')
     return f'{head}+changes' if head and changed else head
 
 
 def load() -> float:
-    """Cores that were busy in the last minute: other work that slows a measurement."""
+    """Busy cores, mean of the last minute: other work slows a measurement."""
     return round(os.getloadavg()[0], 2)
 
 
@@ -98,7 +98,7 @@ def _version(package: str) -> tuple[str, str] | None:
 
 
 def _output(*command: str) -> str:
-    """What a program prints; empty where it is missing or fails."""
+    """Standard output of a program; empty where it is missing or fails."""
     try:
         return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks alone, in the engine that the robot takes and in its peers on the same machine."""
+"""Time of the networks alone, in the engine that the robot uses and in ONNX Runtime, on one machine."""
 
 from __future__ import annotations
 
@@ -9,75 +9,57 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
-import torch
 
+from benchmarks.own_files import own_module
 from benchmarks.timing import Spread
 from benchmarks.timing import time_in_turns
 from hoi_ros.engines import Card
 from hoi_ros.engines import load_engine
+from hoi_ros.engines.loading import Backend
 from hoi_ros.resources import models_dir
-from training.export.onnx_export import export_onnx
-from training.networks.reconstruction import COMPACT
-from training.networks.reconstruction import FinalReconstruction
-from training.networks.reconstruction import PAPER
-from training.networks.reconstruction import ReconstructionNet
+from hoi_ros.systems import SYSTEMS
 
-NETWORKS = ('depth_pose', 'hand_finder', 'reconstruction')
-AT_256 = {'reconstruction at 256': dataclasses.replace(COMPACT, size=256), 'reconstruction of the paper': PAPER}
-"""Networks of `reconstruction` for crops of 256×256 pixels, the first of which is of the widths that ship. They are
-timed untrained: how long they take does not depend on what they learned."""
+_CARD = 'card.yaml'
+_PEER: Backend = 'onnxruntime'
+"""Backend that is timed beside the one that the robot uses."""
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSpeed:
-    """One network: the engine's times and how many times as long its peers take (ratio of the medians)."""
+    """One network: the engine's times and the ratio of each peer's median to the engine's."""
 
     backend: str
     engine: Spread
     peers: dict[str, float]
 
 
+def shipped_networks(models: Path) -> dict[str, Path]:
+    """The model folders that hold a card, by name."""
+    return {card.parent.name: card.parent for card in sorted(models.glob(f'*/{_CARD}'))}
+
+
 def measure(seconds: float) -> dict[str, NetworkSpeed]:
-    """Times every network, `seconds` in all."""
-    share = seconds / (len(NETWORKS) + len(AT_256))
-    speeds = {name: network_speed(models_dir() / name, share) for name in NETWORKS}
-    with tempfile.TemporaryDirectory() as made:
-        for name, config in AT_256.items():
-            network = FinalReconstruction(ReconstructionNet(config).eval())
-            image = torch.zeros(1, 3, config.size, config.size)
-            export_onnx(
-                network,
-                {'image': image},
-                network.outputs,
-                Path(made) / name,
-                {'name': name, 'licence': 'Apache-2.0', 'data': 'none: untrained'},
-            )
-            speeds[name] = network_speed(Path(made) / name, share)
-    return speeds
+    """Times every network of models/ and those that `benchmarks/<system>_networks.py` exports, `seconds` in all."""
+    with tempfile.TemporaryDirectory() as folder:
+        folders = shipped_networks(models_dir())
+        for name in SYSTEMS:
+            if (module := own_module(name, 'networks')) is not None:
+                folders |= module.export(Path(folder) / name)
+        return {name: network_speed(path, seconds / len(folders)) for name, path in folders.items()}
 
 
 def network_speed(folder: Path, seconds: float) -> NetworkSpeed:
-    """Times the network of a model folder in all its engines, `seconds` in all."""
+    """Times the network of a model folder on one item in all its engines, `seconds` in all."""
     card = Card.load(folder)
     rng = np.random.default_rng(0)
-    inputs = {spec.name: rng.uniform(-1, 1, spec.shape).astype(spec.dtype) for spec in card.inputs}
-    with load_engine(folder) as chosen, load_engine(folder, 'pytorch') as pytorch:
-        session = onnxruntime.InferenceSession(str(card.verified_model(folder)), providers=['CPUExecutionProvider'])
+    inputs = {spec.name: rng.uniform(-1, 1, spec.sized()).astype(spec.dtype) for spec in card.inputs}
+    with load_engine(folder) as chosen, load_engine(folder, _PEER) as peer:
         calls: dict[str, Callable[[int], object]] = {
             chosen.backend: lambda number: chosen(**inputs),
-            'pytorch': lambda number: pytorch(**inputs),
-            'onnxruntime': lambda number: session.run(None, inputs),
+            _PEER: lambda number: peer(**inputs),
         }
         times = time_in_turns(calls, seconds / len(calls))
-        spreads = {backend: Spread.of(taken) for backend, taken in times.items()}
-        engine = spreads[chosen.backend]
-        return NetworkSpeed(
-            chosen.backend,
-            engine,
-            {
-                backend: spread.p50_ms / engine.p50_ms
-                for backend, spread in spreads.items()
-                if backend != chosen.backend
-            },
-        )
+    spreads = {backend: Spread.of(taken) for backend, taken in times.items()}
+    engine = spreads.pop(chosen.backend)
+    ratios = {backend: spread.p50_ms / engine.p50_ms for backend, spread in spreads.items()}
+    return NetworkSpeed(chosen.backend, engine, ratios)

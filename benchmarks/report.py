@@ -1,169 +1,189 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results as JSON, one file a machine, and as a table."""
+"""The results of all machines as one Markdown table, a column a machine; its rows follow from the systems' entries."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
+from collections import Counter
+from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import Machine
+from benchmarks import results
+from benchmarks.parts import stage_part
+from benchmarks.parts import topics_part
+from benchmarks.stage_speed import CASES
+from benchmarks.stage_speed import ONE_HAND
+from benchmarks.stage_speed import TWO_HANDS
+from hoi_ros.systems import DEFAULT
+from hoi_ros.systems import System
+from hoi_ros.systems import SYSTEMS
 
-RESULTS = Path(__file__).parent / 'results'
-
-# What the table shows: the text, where the numbers are in the results, and how they are written.
-_ROWS = (
-    (
-        'depth 640×480 → mesh, hand followed, p50 / p99',
-        ('stage.one hand.total.p50_ms', 'stage.one hand.total.p99_ms'),
-        '{:.1f} / {:.1f} ms',
-    ),
-    (
-        '— first frame (hand to be found)',
-        ('stage.one hand, first frame.total.p50_ms', 'stage.one hand, first frame.total.p99_ms'),
-        '{:.1f} / {:.1f} ms',
-    ),
-    ('— two hands followed', ('stage.two hands.total.p50_ms', 'stage.two hands.total.p99_ms'), '{:.1f} / {:.1f} ms'),
-    ('— no hand in view', ('stage.no hand.total.p50_ms', 'stage.no hand.total.p99_ms'), '{:.1f} / {:.1f} ms'),
-    ('pose network alone, p50', ('networks.depth_pose.engine.p50_ms',), '{:.2f} ms'),
-    (
-        '— the same network in PyTorch, in ONNX Runtime',
-        ('networks.depth_pose.peers.pytorch', 'networks.depth_pose.peers.onnxruntime'),
-        '{:.1f}×, {:.1f}× as long',
-    ),
-    ('hand finder alone, p50', ('networks.hand_finder.engine.p50_ms',), '{:.2f} ms'),
-    (
-        '— the same network in PyTorch, in ONNX Runtime',
-        ('networks.hand_finder.peers.pytorch', 'networks.hand_finder.peers.onnxruntime'),
-        '{:.1f}×, {:.1f}× as long',
-    ),
-    (
-        'camera to topic over DDS at 30 Hz, p50 / p99',
-        ('topics.traffic.latency_p50_ms', 'topics.traffic.latency_p99_ms'),
-        '{:.1f} / {:.1f} ms',
-    ),
-    (
-        '— frames dropped in so many seconds',
-        ('topics.traffic.dropped', 'topics.traffic.frames_in', 'topics.seconds'),
-        '{:.0f} of {:.0f} in {:.0f} s',
-    ),
-    ('— processor time of the node', ('topics.cpu_cores',), '{:.2f} cores'),
-    (
-        'camera at 120 Hz: frames in → out',
-        ('overload.traffic.input_hz', 'overload.traffic.output_hz'),
-        '{:.0f} → {:.0f} Hz',
-    ),
-    (
-        '— latency p50, first third → last third',
-        ('overload.traffic.first_third_p50_ms', 'overload.traffic.last_third_p50_ms'),
-        '{:.1f} → {:.1f} ms',
-    ),
-    ('node memory', ('topics.memory_mb',), '{:.0f} MB'),
-    ('node configure + activate', ('topics.start_s',), '{:.1f} s'),
-    ('reconstruction network alone, p50', ('networks.reconstruction.engine.p50_ms',), '{:.1f} ms'),
-    (
-        '— the same network in PyTorch, in ONNX Runtime',
-        ('networks.reconstruction.peers.pytorch', 'networks.reconstruction.peers.onnxruntime'),
-        '{:.1f}×, {:.1f}× as long',
-    ),
-    ('— for crops of 256×256 pixels', ('networks.reconstruction at 256.engine.p50_ms',), '{:.1f} ms'),
-    ("— of the paper's size, 256×256 pixels", ('networks.reconstruction of the paper.engine.p50_ms',), '{:.1f} ms'),
-    (
-        'RGB and depth 640×480 → hand and object, hand followed, p50 / p99',
-        ('reconstruction_stage.one hand.total.p50_ms', 'reconstruction_stage.one hand.total.p99_ms'),
-        '{:.1f} / {:.1f} ms',
-    ),
-    (
-        '— first frame (hand to be found)',
-        (
-            'reconstruction_stage.one hand, first frame.total.p50_ms',
-            'reconstruction_stage.one hand, first frame.total.p99_ms',
-        ),
-        '{:.1f} / {:.1f} ms',
-    ),
-    (
-        '— two hands followed',
-        ('reconstruction_stage.two hands.total.p50_ms', 'reconstruction_stage.two hands.total.p99_ms'),
-        '{:.1f} / {:.1f} ms',
-    ),
-    (
-        '— no hand in view',
-        ('reconstruction_stage.no hand.total.p50_ms', 'reconstruction_stage.no hand.total.p99_ms'),
-        '{:.1f} / {:.1f} ms',
-    ),
-    (
-        'RGB-D camera to hands and objects over DDS at 30 Hz, p50 / p99',
-        ('reconstruction_topics.traffic.latency_p50_ms', 'reconstruction_topics.traffic.latency_p99_ms'),
-        '{:.1f} / {:.1f} ms',
-    ),
-    (
-        '— frames dropped in so many seconds',
-        (
-            'reconstruction_topics.traffic.dropped',
-            'reconstruction_topics.traffic.frames_in',
-            'reconstruction_topics.seconds',
-        ),
-        '{:.0f} of {:.0f} in {:.0f} s',
-    ),
-    (
-        '— latency p50, first third → last third',
-        ('reconstruction_topics.traffic.first_third_p50_ms', 'reconstruction_topics.traffic.last_third_p50_ms'),
-        '{:.1f} → {:.1f} ms',
-    ),
-    ('— processor time of the node', ('reconstruction_topics.cpu_cores',), '{:.2f} cores'),
-    ('— node memory', ('reconstruction_topics.memory_mb',), '{:.0f} MB'),
-    ('— node configure + activate', ('reconstruction_topics.start_s',), '{:.1f} s'),
-    ('synthetic generator', ('generator.crops_a_second', 'generator.workers'), '{:.0f} crops/s with {:.0f} workers'),
-)
+Result = Mapping[str, Any]
+_MISSING = '–'
+_LABELS = {ONE_HAND: 'one hand, tracked', TWO_HANDS: 'two hands, tracked'}
+"""Labels of cases that say more than their names."""
 
 
-def save(
-    name: str, machine: Machine, part: str, measured: Mapping[str, object], figures: Any, folder: Path = RESULTS
-) -> Path:
-    """Puts one part into `folder`/`name`.json; the other parts in it stay.
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A label, and the text of a result's cell; '' without figures."""
 
-    Args:
-        name: of the machine.
-        machine: what it is like.
-        part: what was measured.
-        measured: when and how.
-        figures: a data class, or a mapping of such.
-        folder: of the results.
-    """
-    path = folder / f'{name}.json'
-    kept = json.loads(path.read_text()) if path.is_file() else {}
-    folder.mkdir(parents=True, exist_ok=True)
-    results = kept | {'machine': _plain(machine), part: {'measured': _plain(measured), **_plain(figures)}}
-    path.write_text(json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + '\n')
-    return path
+    label: str
+    cell: Callable[[Result], str]
 
 
-def table(folder: Path = RESULTS) -> str:
-    """Every result as one Markdown table, a column a machine; '–' where a figure is missing.
+def table(folder: Path = results.FOLDER) -> str:
+    """Every result; '–' where a machine lacks a figure. Rows and sections without any figure are left out.
 
     Raises:
         FileNotFoundError: there is no result.
     """
-    results = [json.loads(path.read_text()) for path in sorted(folder.glob('*.json'))]
-    if not results:
-        raise FileNotFoundError(f'{folder} holds no result: run `python -m benchmarks` first')
-    lines = [['', *(_title(result) for result in results)], ['---'] * (len(results) + 1)]
-    lines += [[text, *(_cell(result, paths, form) for result in results)] for text, paths, form in _ROWS]
+    found = results.load_all(folder)
+    lines = [['', *_titles(found)], ['---'] * (len(found) + 1)]
+    for title, rows in _sections(list(found.values())):
+        filled = [[row.label, *(row.cell(result) or _MISSING for result in found.values())] for row in rows]
+        filled = [line for line in filled if any(cell != _MISSING for cell in line[1:])]
+        if filled:
+            lines += [[f'**{title}**', *([''] * len(found))], *filled]
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
-def _title(result: Mapping[str, Any]) -> str:
-    machine = result['machine']
-    return f'{machine["cpu"]}, {machine["cores"]} cores' + (f', {machine["gpu"]}' if machine['gpu'] else '')
+def _titles(found: Mapping[str, Result]) -> list[str]:
+    """Processor, cores and GPU of each machine; with the file's name where two are alike."""
+    titles = []
+    for result in found.values():
+        machine = result['machine']
+        titles.append(f'{machine["cpu"]}, {machine["cores"]} cores' + (f', {machine["gpu"]}' if machine['gpu'] else ''))
+    count = Counter(titles)
+    return [f'{title} ({name})' if count[title] > 1 else title for title, name in zip(titles, found)]
 
 
-def _cell(result: Mapping[str, Any], paths: Sequence[str], form: str) -> str:
-    numbers = [_at(result, path.split('.')) for path in paths]
-    return '–' if None in numbers else form.format(*numbers)
+def _sections(found: Sequence[Result]) -> Iterator[tuple[str, list[Row]]]:
+    for system in SYSTEMS.values():
+        images = ', '.join([*system.images, *(f'{kind} where there is any' for kind in system.optional_images)])
+        yield (
+            f'{system.name}' + (f' ({images}; 640×480)' if images else ''),
+            [
+                *_stage_rows(system, found),
+                *_topics_rows(system),
+            ],
+        )
+    yield (
+        f'camera at 120 Hz, {DEFAULT}',
+        [
+            _row('frames in → out', '{:.0f} → {:.0f} Hz', 'overload.traffic.input_hz', 'overload.traffic.output_hz'),
+            _latency_drift('overload'),
+        ],
+    )
+    names = dict.fromkeys(name for result in found for name in _children(result.get('networks')))
+    yield 'networks, one crop, p50 (other backends: ratio to it)', [_network_row(name) for name in names]
+    yield 'MediaPipe in turns with the stages, one hand tracked', _peer_rows(found)
+    yield (
+        'training',
+        [
+            _row(
+                'synthetic generator',
+                '{:.0f} crops/s with {:.0f} workers',
+                'generator.crops_a_second',
+                'generator.workers',
+            )
+        ],
+    )
+
+
+def _stage_rows(system: System, found: Sequence[Result]) -> list[Row]:
+    part = stage_part(system.name)
+    cases = dict.fromkeys([*CASES, *(case for result in found for case in _children(result.get(part)))])
+    one, two = (f'{part}.{case}.total.p50_ms' for case in (ONE_HAND, TWO_HANDS))
+    return [
+        *(
+            _row(
+                f'stage, {_LABELS.get(case, case)}: p50 / p99',
+                '{:.1f} / {:.1f} ms',
+                f'{part}.{case}.total.p50_ms',
+                f'{part}.{case}.total.p99_ms',
+            )
+            for case in cases
+        ),
+        _row('stage, two hands / one hand', '{:.2f}', one, two, derive=lambda one, two: (two / one,)),
+    ]
+
+
+def _topics_rows(system: System) -> list[Row]:
+    part, stage = topics_part(system.name), f'{stage_part(system.name)}.{ONE_HAND}.total.p50_ms'
+    return [
+        _row(
+            'camera to topic over DDS at 30 Hz: p50 / p99',
+            '{:.1f} / {:.1f} ms',
+            f'{part}.traffic.latency_p50_ms',
+            f'{part}.traffic.latency_p99_ms',
+        ),
+        _row(
+            'camera to topic beyond the stage, p50',
+            '{:.1f} ms',
+            f'{part}.traffic.latency_p50_ms',
+            stage,
+            derive=lambda topic, stage: (topic - stage,),
+        ),
+        _latency_drift(part),
+        _row(
+            'frames dropped',
+            '{:.0f} of {:.0f} in {:.0f} s',
+            f'{part}.traffic.dropped',
+            f'{part}.traffic.frames_in',
+            f'{part}.seconds',
+        ),
+        _row('node: processor time', '{:.2f} cores', f'{part}.cpu_cores'),
+        _row('node: memory', '{:.0f} MB', f'{part}.memory_mb'),
+        _row('node: configure and activate', '{:.1f} s', f'{part}.start_s'),
+    ]
+
+
+def _latency_drift(part: str) -> Row:
+    return _row(
+        'latency p50, first third → last third',
+        '{:.1f} → {:.1f} ms',
+        f'{part}.traffic.first_third_p50_ms',
+        f'{part}.traffic.last_third_p50_ms',
+    )
+
+
+def _network_row(name: str) -> Row:
+    def cell(result: Result) -> str:
+        network = _children(result.get('networks')).get(name)
+        if network is None:
+            return ''
+        peers = ', '.join(f'{peer} {ratio:.1f}×' for peer, ratio in network['peers'].items())
+        return f'{network["engine"]["p50_ms"]:.2f} ms' + (f' ({peers})' if peers else '')
+
+    return Row(name, cell)
+
+
+def _peer_rows(found: Sequence[Result]) -> list[Row]:
+    form, part = '{:.1f} / {:.1f} ms', 'mediapipe'
+    names = dict.fromkeys(name for result in found for name in _children(result.get(part, {}).get('stages')))
+    rows = [_row('tracker: p50 / p99', form, f'{part}.tracker.total.p50_ms', f'{part}.tracker.total.p99_ms')]
+    for name in names:
+        stage = f'{part}.stages.{name}'
+        rows += [
+            _row(f'{name}: p50 / p99', form, f'{stage}.total.p50_ms', f'{stage}.total.p99_ms'),
+            _row(f'{name} / tracker, p50', '{:.2f}', f'{stage}.p50_ratio'),
+        ]
+    return rows
+
+
+def _row(label: str, form: str, *paths: str, derive: Callable[..., Sequence[float]] = lambda *numbers: numbers) -> Row:
+    """Formats the numbers at `paths` of a result, or what `derive` makes of them."""
+
+    def cell(result: Result) -> str:
+        numbers = [_at(result, path.split('.')) for path in paths]
+        return '' if None in numbers else form.format(*derive(*numbers))
+
+    return Row(label, cell)
 
 
 def _at(values: Any, keys: Sequence[str]) -> float | None:
@@ -174,12 +194,6 @@ def _at(values: Any, keys: Sequence[str]) -> float | None:
     return values
 
 
-def _plain(value: Any) -> Any:
-    """Of what JSON knows, numbers to four digits; None for what is not a number."""
-    if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, float):
-        return float(f'{value:.4g}') if math.isfinite(value) else None
-    return value
+def _children(part: Result | None) -> dict[str, Any]:
+    """The entries of a part, without its own description."""
+    return {name: value for name, value in (part or {}).items() if name != 'measured'}

@@ -13,10 +13,13 @@ import numpy as np
 
 Clock = Callable[[], float]
 
+WARM_UP = 5
+"""Calls before the first that counts."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """How long something takes, milliseconds."""
+    """Distribution of the time of a call, milliseconds."""
 
     calls: int
     p50_ms: float
@@ -24,7 +27,7 @@ class Spread:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Self:
-        """Of the seconds that each call took.
+        """From the seconds of each call.
 
         Raises:
             ValueError: there are none.
@@ -39,15 +42,15 @@ def time_calls(
     call: Callable[[int], object],
     seconds: float,
     prepare: Callable[[int], object] | None = None,
-    warm_up: int = 5,
+    warm_up: int = WARM_UP,
     clock: Clock = time.perf_counter,
 ) -> list[float]:
-    """Calls again and again for a while.
+    """Repeats a call and measures each.
 
     Args:
-        call: what is timed; it is given its number.
-        seconds: to spend on the calls that are timed.
-        prepare: done before each call, outside of its time.
+        call: is timed; receives its number, from 0.
+        seconds: total time of the calls that count.
+        prepare: runs before each call and is not timed.
         warm_up: calls before the first that counts.
         clock: seconds.
 
@@ -72,12 +75,13 @@ def time_calls(
 def time_in_turns(
     calls: dict[str, Callable[[int], object]], seconds: float, turns: int = 5, clock: Clock = time.perf_counter
 ) -> dict[str, list[float]]:
-    """Times several calls in the same stretch of time, so that what else the machine does hits all alike.
+    """Times several calls in turns, so that other work on the machine slows all of them alike.
 
     Args:
         calls: by name.
-        seconds: to spend on each of them.
-        turns: into which that is divided: a thread pool that spins on after its call must not slow the next one.
+        seconds: total time of each.
+        turns: number of turns of each. Within a turn a call has the machine for itself: threads that spin after one
+            call do not slow another.
         clock: seconds.
 
     Returns:

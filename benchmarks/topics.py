@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the camera to the topic: the simulated camera and the node as two processes over DDS."""
+"""From the camera to the topic: the simulated camera and a system's node as two processes over DDS."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 from hoi_ros.playback.recording import Traffic
 from hoi_ros.playback.recording import traffic_of
-from hoi_ros.playback.replay import STAGES
 from hoi_ros.playback.session import Session
-from hoi_ros.playback.session import SIMULATED_CAMERA
+from hoi_ros.playback.session import simulated_camera
+from hoi_ros.systems import System
 
 
 @dataclasses.dataclass(frozen=True)
 class TopicFigures:
-    """One stretch of time at the node."""
+    """Traffic and cost of a node over `seconds`."""
 
     camera_hz: float
-    """What the camera was asked for."""
+    """Requested rate of the camera."""
     seconds: float
     traffic: Traffic
     memory_mb: float
@@ -27,21 +27,26 @@ class TopicFigures:
     start_s: float
     """Configure and activate."""
     process_s: float
-    """From starting the process to the node's appearance in ROS."""
+    """From the start of the process until the node appears in ROS."""
 
 
 def measure(
-    stage: str, camera_hz: float, seconds: float, logs: Path, say: Callable[[str], None] = print
+    system: System, camera_hz: float, seconds: float, logs: Path, say: Callable[[str], None] = print
 ) -> TopicFigures:
-    """Runs the simulated camera and a stage's node and listens; a hand holds a can where the stage sees objects.
+    """Runs the simulated camera with the scene of a system and the system's node, and records.
+
+    Args:
+        system: reads at least one image.
+        camera_hz: images a second.
+        seconds: of the recording.
+        logs: folder for the output of the processes.
+        say: receives progress lines.
 
     Raises:
-        SessionError: a process does not do its part.
+        SessionError: a process does not start, ends, or sends nothing.
     """
-    held = 'can' if STAGES[stage].sees_objects else 'none'
-    camera = (*SIMULATED_CAMERA, '-p', f'rate:={float(camera_hz)}', '-p', f'object:={held}')
-    with Session(stage, camera, logs, say=say) as session:
-        start = session.start_stage()
+    with Session(system, simulated_camera(system, rate=float(camera_hz)), logs, say=say) as session:
+        start = session.start_node()
         session.start_camera()
         recording = session.record(seconds)
     return TopicFigures(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the trained models and the default configuration lie."""
+"""Where the trained models lie."""
 
 import os
 import sys
@@ -13,10 +13,10 @@ class ResourceError(RuntimeError):
 
 
 def models_dir() -> Path:
-    """Folder with one sub-folder a trained network.
+    """The folder with one subfolder a network.
 
-    `HOI_ROS_MODELS` where it is set, else `models/` of the source tree, else `share/hoi_ros/models` of the
-    installed package.
+    `HOI_ROS_MODELS` if it is set, else `models/` of the source tree, else `share/hoi_ros/models` of the installed
+    package.
 
     Raises:
         ResourceError: None of them exists, or `HOI_ROS_MODELS` names no folder.
@@ -25,27 +25,15 @@ def models_dir() -> Path:
     if override:
         folder = Path(override).expanduser()
         if not folder.is_dir():
-            raise ResourceError(f'HOI_ROS_MODELS is {override!r}, which is no folder: unset it or mend the path.')
+            raise ResourceError(f'HOI_ROS_MODELS is {override!r}, which is not a folder: unset it or mend the path.')
         return folder
-    return _folder('models', 'HOI_ROS_MODELS')
-
-
-def config_dir() -> Path:
-    """Folder with the default parameter file of each node: the source tree's, else the installed one.
-
-    Raises:
-        ResourceError: Neither exists.
-    """
-    return _folder('config')
-
-
-def _folder(name: str, variable: str | None = None) -> Path:
     # pip installs under the interpreter's own prefix.
     prefixes = [*filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)), sys.prefix]
-    candidates = [_PACKAGE.parent / name, *(Path(prefix, 'share', 'hoi_ros', name) for prefix in prefixes)]
+    candidates = [_PACKAGE.parent / 'models', *(Path(prefix, 'share', 'hoi_ros', 'models') for prefix in prefixes)]
     for candidate in candidates:
         if candidate.is_dir():
             return candidate
     tried = ', '.join(str(candidate) for candidate in candidates)
-    mend = f', or set {variable}' if variable else ''
-    raise ResourceError(f"hoi_ros has no {name} folder (tried {tried}): source the install's setup file{mend}.")
+    raise ResourceError(
+        f"hoi_ros has no models folder (tried {tried}): source the install's setup file, or set HOI_ROS_MODELS."
+    )

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def ros() -> Iterator[None]:
     """rclpy in a ROS domain of this run's own, unseen by other machines and other runs."""
-    os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+    os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 50)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     import rclpy
 

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The generated parameter files and tables, and nodes that start from them."""
+
 import importlib
+from pathlib import Path
 
 import pytest
 import rclpy
 import yaml
 
-from hoi_ros.resources import config_dir
+from hoi_ros.nodes.runtime.managed_node import ManagedNode
+from hoi_ros.nodes.runtime.parameter_files import generated_files
+from hoi_ros.nodes.runtime.parameter_files import node_settings
 
-NODES = {
-    'depth_pose': 'DepthPoseNode',
-    'reconstruction': 'ReconstructionNode',
-    'sim_camera': 'SimCameraNode',
-}
+ROOT = Path(__file__).parents[1]
+NODES = tuple(node_settings())
 # Declared by rclpy itself.
 NOT_OURS = {'use_sim_time', 'start_type_description_service'}
 
@@ -21,12 +23,22 @@ def nobody_else_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'OFF')
 
 
+def node_class(name: str) -> type[ManagedNode]:
+    module = importlib.import_module(f'hoi_ros.nodes.{name}')
+    (found,) = (
+        each
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, ManagedNode) and each.__module__ == module.__name__
+    )
+    return found
+
+
 def parameters(name: str, *arguments: str) -> dict[str, object]:
-    """What the node holds that is started with these ROS arguments and left unconfigured."""
-    node_class = getattr(importlib.import_module(f'hoi_ros.nodes.{name}'), NODES[name])
+    """The parameters of a node that is started with these ROS arguments and left unconfigured."""
+    create = node_class(name)
     rclpy.init(args=['--ros-args', *arguments, '-p', 'autostart:=false'])
     try:
-        node = node_class()
+        node = create()
         try:
             assert node.settings.faults == {}
             names = set(node.list_parameters([], 0).names) - NOT_OURS
@@ -46,16 +58,25 @@ def leaves(tree: dict, prefix: str = '') -> dict[str, object]:
     return found
 
 
+def read(name: str) -> dict:
+    return yaml.safe_load((ROOT / 'config' / f'{name}.yaml').read_text())
+
+
+@pytest.mark.parametrize('path', [str(path.relative_to(ROOT)) for path in generated_files(ROOT)])
+def test_generated_files_are_current(path: str):
+    assert (ROOT / path).read_text() == generated_files(ROOT)[ROOT / path], (
+        'run python -m hoi_ros.nodes.runtime.parameter_files'
+    )
+
+
 @pytest.mark.parametrize('name', NODES)
 def test_the_file_holds_every_parameter_at_its_default(name: str):
-    content = yaml.safe_load((config_dir() / f'{name}.yaml').read_text())
-    in_file = leaves(content[f'/**/{name}']['ros__parameters'])
-    assert in_file == parameters(name) | {'autostart': True}
+    assert leaves(read(name)[f'/**/{name}']['ros__parameters']) == parameters(name) | {'autostart': True}
 
 
 @pytest.mark.parametrize('name', NODES)
-def test_a_node_takes_its_parameters_from_a_file(name: str, tmp_path):
-    content = yaml.safe_load((config_dir() / f'{name}.yaml').read_text())
+def test_a_node_takes_its_parameters_from_a_file(name: str, tmp_path: Path):
+    content = read(name)
     content[f'/**/{name}']['ros__parameters']['output_qos']['depth'] = 7
     changed = tmp_path / f'{name}.yaml'
     changed.write_text(yaml.safe_dump(content))

@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[1]
 PYTHON_FOLDERS = ('hoi_ros', 'training', 'tests', 'benchmarks', 'launch', 'scripts')
 SOURCE_FOLDERS = (*PYTHON_FOLDERS, 'msg', 'interfaces', 'config', '.ci')
 SOURCE_SUFFIXES = {'.py', '.sh', '.msg', '.xml', '.yaml', '.in', '.txt'}
-NODES = ('depth_pose_node', 'reconstruction_node', 'sim_camera_node')
+NODES = tuple(
+    f'{path.stem}_node' for path in sorted((ROOT / 'hoi_ros' / 'nodes').glob('*.py')) if path.stem != '__init__'
+)
 
 # rosdep's key for each module that has another name.
 ROSDEP_KEYS = {
@@ -34,7 +36,9 @@ DISTRIBUTIONS = {
 PURPOSES = ('runtime', 'demo', 'training', 'test')
 # Installed by who has an NVIDIA GPU, and in an environment of its own by who measures the renders' realism.
 OPTIONAL_MODULES = {'mediapipe', 'tensorrt'}
-ROS_MODULES = re.compile(r'rclpy|.*_msgs|.*_interfaces|sensor_msgs_py|cv_bridge|launch|launch_ros|ament_index_python')
+ROS_MODULES = re.compile(
+    r'rclpy|.*_msgs|.*_srvs|.*_interfaces|sensor_msgs_py|cv_bridge|launch|launch_ros|ament_index_python'
+)
 
 # What runs on the robot loads none of these, whatever else is installed.
 OFFLINE_MODULES = (
@@ -238,7 +242,6 @@ def test_resources_are_found_beside_the_source_or_named(monkeypatch: pytest.Monk
 
     monkeypatch.delenv('HOI_ROS_MODELS', raising=False)
     assert resources.models_dir() == ROOT / 'models'
-    assert resources.config_dir() == ROOT / 'config'
     monkeypatch.setenv('HOI_ROS_MODELS', str(tmp_path))
     assert resources.models_dir() == tmp_path
     monkeypatch.setenv('HOI_ROS_MODELS', str(tmp_path / 'absent'))
@@ -255,5 +258,6 @@ def test_resources_are_found_in_an_installation(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(resources, '_PACKAGE', tmp_path / 'site-packages' / 'hoi_ros')
     monkeypatch.setenv('AMENT_PREFIX_PATH', f'{tmp_path}/other{os.pathsep}{tmp_path}/prefix')
     assert resources.models_dir() == installed
-    with pytest.raises(resources.ResourceError, match='config'):
-        resources.config_dir()
+    monkeypatch.setenv('AMENT_PREFIX_PATH', '')
+    with pytest.raises(resources.ResourceError, match='no models folder'):
+        resources.models_dir()

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Offline work: networks, data, recipes, evaluation and export; never imported by `hoi_ros`."""
+"""Offline work: data, networks, evaluation, recipes, ablation, calibration and export; never imported by `hoi_ros`."""

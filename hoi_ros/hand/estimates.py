@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stages are told and what they find: regions, hands, and the objects in them."""
+"""Estimates of the stages: regions of hands, hands, and held objects. The simulated truth has the same types."""
 
 from __future__ import annotations
 
@@ -9,58 +9,67 @@ from typing import Literal
 import numpy as np
 
 LocatedBy = Literal['depth', 'hand_size']
-"""Where a hand's distance comes from: a depth image, or how large a hand of its shape looks."""
+"""Source of a hand's distance: a depth image, or the apparent size of a hand of the estimated shape."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Region:
-    """Where a hand is, in pixels; `side` 'left' or 'right' where it is known."""
+    """A hand's rectangle in the image, pixels."""
 
     x: float
+    """Left edge."""
     y: float
+    """Top edge."""
     width: float
     height: float
     side: str | None = None
+    """'left' or 'right'; None if it is unknown."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ObjectEstimate:
-    """What a hand holds, in the camera's optical frame, metres."""
+    """The object that a hand holds, in the camera's optical frame, metres."""
 
     score: float
-    """Probability that the hand holds something."""
+    """Probability that the hand holds an object."""
     vertices: np.ndarray
-    """(M, 3); the faces are the stage's `object_faces`."""
+    """(M, 3) vertices of its mesh, whose faces are the stage's `object_faces`; (0, 3) where no mesh was published."""
     position: np.ndarray
     """(3,) centre of the oriented box around the mesh."""
     orientation: np.ndarray
-    """(4,) the box's axes as a quaternion x, y, z, w; the longest side lies along z, the shortest along x."""
+    """(4,) quaternion x, y, z, w of the box's axes; the longest side lies along z, the shortest along x."""
     size: np.ndarray
-    """(3,) the box's sides along its x, y and z."""
+    """(3,) sides of the box along its x, y and z."""
     gap: float
-    """Least distance from the hand's mesh to the object's; below 0 the deepest that a hand's vertex lies inside."""
+    """Least signed distance of the hand's mesh to the object's; negative where a hand vertex lies inside."""
     touching: bool
-    """Whether the two are in contact: within 4 mm, or inside each other."""
+    """Whether hand and object are in contact: the gap is at most `hoi_ros.mesh.contact.TOUCHING`, 4 mm."""
 
 
 @dataclasses.dataclass(frozen=True)
 class HandEstimate:
-    """One hand in the camera's optical frame, metres.
-
-    pose (48,), shape (10,), translation (3,) and vertices (V, 3) belong to the hand model of `side`; joints is
-    (21, 3), joint_scores (21,) the probability that a joint is within 2 cm; score the probability that this is a
-    hand, side_score (0.5 to 1) that its side is the right one; track_id stays while the hand is followed.
-    """
+    """One hand in the camera's optical frame, metres and radians."""
 
     side: str
+    """'left' or 'right'."""
     track_id: int
+    """Constant while the hand is tracked."""
     score: float
+    """Probability that this is a hand."""
     joints: np.ndarray
+    """(21, 3) keypoints."""
     joint_scores: np.ndarray
+    """(21,) probability that the joint's error is below 2 cm."""
     pose: np.ndarray
+    """(48,) pose of the hand model of `side`, axis-angle."""
     shape: np.ndarray
+    """(10,) shape of the hand model."""
     translation: np.ndarray
+    """(3,) translation of the hand model."""
     vertices: np.ndarray
+    """(V, 3) vertices of the hand model; (0, 3) where no mesh was published."""
     located_by: LocatedBy = 'depth'
     held: ObjectEstimate | None = None
+    """The object that the hand holds; None if it holds none, or the stage estimates none."""
     side_score: float = 1.0
+    """Probability of `side`, 0.5 to 1."""

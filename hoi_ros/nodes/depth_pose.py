@@ -6,68 +6,106 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import Any
 
-from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image
 
-from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.hand.estimates import HandEstimate
-from hoi_ros.nodes.messages.images import depth_of
-from hoi_ros.nodes.runtime.hand_node import HandNode
+from hoi_ros.nodes.messages.images import known_depth_of
+from hoi_ros.nodes.runtime.camera_frames import CALIBRATION
+from hoi_ros.nodes.runtime.camera_frames import CameraFrames
+from hoi_ros.nodes.runtime.camera_frames import DEPTH_TRANSPORT
+from hoi_ros.nodes.runtime.camera_frames import image_input
+from hoi_ros.nodes.runtime.engine_settings import engine_arguments
+from hoi_ros.nodes.runtime.engine_settings import ENGINE_SETTINGS
+from hoi_ros.nodes.runtime.hand_outputs import HAND_OUTPUT_SETTINGS
+from hoi_ros.nodes.runtime.hand_outputs import HandOutputs
+from hoi_ros.nodes.runtime.inputs import FrameInputs
+from hoi_ros.nodes.runtime.inputs import Input
+from hoi_ros.nodes.runtime.inputs import INPUT_SETTINGS
+from hoi_ros.nodes.runtime.inputs import Role
+from hoi_ros.nodes.runtime.managed_node import LIFECYCLE_SETTINGS
 from hoi_ros.nodes.runtime.pairing import Frame
+from hoi_ros.nodes.runtime.regions import REGION_SETTINGS
+from hoi_ros.nodes.runtime.regions import Regions
 from hoi_ros.nodes.runtime.running import run
 from hoi_ros.nodes.runtime.settings import Setting
-from hoi_ros.nodes.runtime.stage_node import Input
+from hoi_ros.nodes.runtime.tracking_settings import tracking_arguments
+from hoi_ros.nodes.runtime.tracking_settings import TRACKING_SETTINGS
+from hoi_ros.nodes.runtime.tracking_settings import tune_tracking
+from hoi_ros.nodes.runtime.worker_node import OUTPUT_QOS_SETTINGS
+from hoi_ros.nodes.runtime.worker_node import WorkerNode
 from hoi_ros.stages.depth_pose import DepthPoseStage
 from hoi_ros.stages.depth_pose import VARIANTS
 
-_SETTINGS = (
-    Setting('variant', VARIANTS[0], 'The network: the stronger one, or that of the paper.', choices=VARIANTS),
-    Setting(
-        'following_views',
-        1,
-        'Rolled views of a hand that is followed, whose readings are averaged: more are '
-        'steadier, and each costs a run of the network.',
-        1,
-        6,
-        live=True,
+SETTINGS = {
+    'Lifecycle': LIFECYCLE_SETTINGS,
+    'Networks': (
+        *ENGINE_SETTINGS,
+        Setting(
+            'variant',
+            VARIANTS[0],
+            "The network: the stronger one, or the paper's, which `models` has to hold.",
+            choices=VARIANTS,
+        ),
+        Setting(
+            'following_views',
+            1,
+            'Rolled views of a tracked hand that are averaged: more are steadier, and each costs a run of the network.',
+            1,
+            6,
+            live=True,
+        ),
     ),
-)
+    'Results': TRACKING_SETTINGS,
+    'Inputs': (DEPTH_TRANSPORT, *REGION_SETTINGS, *INPUT_SETTINGS),
+    'Outputs': (*HAND_OUTPUT_SETTINGS, *OUTPUT_QOS_SETTINGS),
+}
 
 
-class DepthPoseNode(HandNode[DepthPoseStage]):
-    """Topics around `DepthPoseStage`; the README lists them.
+class DepthPoseNode(WorkerNode[DepthPoseStage, Frame, list[HandEstimate]]):
+    """Topics around `DepthPoseStage`.
 
     Args:
-        create_stage: makes the stage from its arguments.
+        create_stage: creates the stage from its arguments.
     """
 
     def __init__(self, create_stage: Callable[..., DepthPoseStage] = DepthPoseStage) -> None:
-        super().__init__('depth_pose', create_stage, _SETTINGS)
-
-    def inputs(self) -> Sequence[Input]:
-        return (
-            self.image_input('depth', 'leader', self.settings['depth_transport']),
-            Input('camera_info', CameraInfo, 'camera_info', 'constant'),
-            Input('image', Image, 'image', 'neighbour'),
+        self._create_stage = create_stage
+        self._inputs = FrameInputs(self._list_inputs)
+        self._camera, self._regions, self._hand_outputs = (
+            CameraFrames(self._inputs),
+            Regions(self._inputs),
+            HandOutputs(),
         )
+        super().__init__('depth_pose', SETTINGS, (self._inputs, self._regions, self._hand_outputs))
 
-    def stage_arguments(self) -> dict[str, Any]:
-        return {'variant': self.settings['variant']}
+    def load_stage(self) -> DepthPoseStage:
+        stage = self._create_stage(
+            **engine_arguments(self.settings), **tracking_arguments(self.settings), variant=self.settings['variant']
+        )
+        stage.warm_up()
+        self._hand_outputs.create({side: stage.hand_model(side) for side in ('right', 'left')})
+        return stage
 
     def tune(self, stage: DepthPoseStage) -> None:
-        super().tune(stage)
+        tune_tracking(stage, self.settings)
         stage.following_views = self.settings['following_views']
 
-    def read(self, stage: DepthPoseStage, frame: Frame) -> list[HandEstimate]:
-        depth = depth_of(frame.messages['depth'])
-        if not depth.any():
-            raise ImageFormatError(
-                'the depth is unknown everywhere (0 or NaN): uncover the camera, or move it away from what is too near'
-            )
-        rectifier = self.rectifier(frame, depth)
-        return stage(rectifier.depth(depth), rectifier.camera, frame.stamp / 1e9, self.regions(rectifier))
+    def process(self, stage: DepthPoseStage, frame: Frame) -> list[HandEstimate]:
+        depth = known_depth_of(frame.messages['depth'])
+        rectifier = self._camera.rectifier(frame, depth)
+        return stage(rectifier.depth(depth), rectifier.camera, frame.stamp / 1e9, self._regions.within(rectifier))
+
+    def publish(self, frame: Frame, result: list[HandEstimate], session: int) -> None:
+        self._hand_outputs.publish(frame.messages['depth'].header, result, session)
+
+    def _list_inputs(self) -> Sequence[Input]:
+        transport = self.settings['depth_transport']
+        return (
+            image_input('depth', self.resolve_topic_name('depth'), Role.LEADER, transport),
+            CALIBRATION,
+            Input('image', Image, 'image', Role.HINT),
+        )
 
 
 def main() -> int:

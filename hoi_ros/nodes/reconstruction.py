@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reconstruction node: colour images, and depth where there is any, in; hands and what they hold out."""
+"""The reconstruction node: colour images, and depth images where there are any, in; hands and held objects out."""
 
 from __future__ import annotations
 
@@ -8,176 +8,164 @@ from collections.abc import Callable
 from collections.abc import Sequence
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
-from tf2_msgs.msg import TFMessage
-from vision_msgs.msg import Detection3DArray
-from visualization_msgs.msg import MarkerArray
 
-from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.hand.estimates import HandEstimate
-from hoi_ros.msg import HeldObjectArray
-from hoi_ros.msg import MeshTopology
-from hoi_ros.nodes.messages.hands import mesh_topology
 from hoi_ros.nodes.messages.images import colour_of
-from hoi_ros.nodes.messages.images import depth_of
-from hoi_ros.nodes.messages.markers import object_markers
-from hoi_ros.nodes.messages.objects import held_objects
-from hoi_ros.nodes.messages.objects import object_boxes
-from hoi_ros.nodes.messages.objects import object_transforms
-from hoi_ros.nodes.runtime.diagnostics import Finding
-from hoi_ros.nodes.runtime.diagnostics import Level
-from hoi_ros.nodes.runtime.hand_node import HandNode
+from hoi_ros.nodes.messages.images import known_depth_of
+from hoi_ros.nodes.runtime.camera_frames import CALIBRATION
+from hoi_ros.nodes.runtime.camera_frames import CameraFrames
+from hoi_ros.nodes.runtime.camera_frames import DEPTH_TRANSPORT
+from hoi_ros.nodes.runtime.camera_frames import image_input
+from hoi_ros.nodes.runtime.camera_frames import IMAGE_TRANSPORT
+from hoi_ros.nodes.runtime.engine_settings import engine_arguments
+from hoi_ros.nodes.runtime.engine_settings import ENGINE_SETTINGS
+from hoi_ros.nodes.runtime.hand_outputs import HAND_OUTPUT_SETTINGS
+from hoi_ros.nodes.runtime.hand_outputs import HandOutputs
+from hoi_ros.nodes.runtime.inputs import FrameInputs
+from hoi_ros.nodes.runtime.inputs import Input
+from hoi_ros.nodes.runtime.inputs import INPUT_SETTINGS
+from hoi_ros.nodes.runtime.inputs import Role
+from hoi_ros.nodes.runtime.managed_node import LIFECYCLE_SETTINGS
 from hoi_ros.nodes.runtime.pairing import Frame
-from hoi_ros.nodes.runtime.qos import qos_profile
+from hoi_ros.nodes.runtime.regions import REGION_SETTINGS
+from hoi_ros.nodes.runtime.regions import Regions
 from hoi_ros.nodes.runtime.running import run
 from hoi_ros.nodes.runtime.settings import Setting
-from hoi_ros.nodes.runtime.stage_node import Input
+from hoi_ros.nodes.runtime.tracking_settings import tracking_arguments
+from hoi_ros.nodes.runtime.tracking_settings import TRACKING_SETTINGS
+from hoi_ros.nodes.runtime.tracking_settings import tune_tracking
+from hoi_ros.nodes.runtime.worker_node import OUTPUT_QOS_SETTINGS
+from hoi_ros.nodes.runtime.worker_node import WorkerNode
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from hoi_ros.stages.reconstruction import VIEWS
 
 _SMALLEST = 32
-"""Pixels of an image's side below which no hand can be told."""
+"""Smallest side of an image in which a hand can be detected, pixels."""
 _WITHOUT_DEPTH = 'the hands are located by their size'
 
-_SETTINGS = (
-    Setting(
-        'image_transport',
-        'raw',
-        'How the colours travel; compressed reads <image>/compressed.',
-        choices=('raw', 'compressed'),
+SETTINGS = {
+    'Lifecycle': LIFECYCLE_SETTINGS,
+    'Networks': (
+        *ENGINE_SETTINGS,
+        Setting(
+            'views',
+            VIEWS,
+            'Views of a hand that are averaged: more are more accurate, and each costs a run of the network.',
+            1,
+            8,
+            live=True,
+        ),
     ),
-    Setting('use_depth', True, 'Whether depth tells how far the hands are, where there is any.'),
-    Setting(
-        'fit_surface',
-        True,
-        'Whether, where depth shows a hand, its mesh is moved onto what is observed, pose and '
-        'shape and all; else it moves along its ray alone.',
-        live=True,
+    'Results': (
+        *TRACKING_SETTINGS,
+        Setting(
+            'fit_surface',
+            True,
+            'Refine pose and shape on the observed depth; otherwise a hand only moves along its ray.',
+            live=True,
+        ),
     ),
-    Setting(
-        'views',
-        VIEWS,
-        'Views of a hand, each cut a little differently, whose readings are averaged: more are '
-        'nearer to the truth, and each costs a run of the network.',
-        1,
-        8,
-        live=True,
+    'Inputs': (
+        IMAGE_TRANSPORT,
+        Setting('use_depth', True, 'Use depth images, where there are any, to locate the hands.'),
+        DEPTH_TRANSPORT,
+        Setting('depth_tolerance', 0.02, 'Largest difference of the stamps of an image and its depth, s.', 0.0, 1.0),
+        *REGION_SETTINGS,
+        *INPUT_SETTINGS,
     ),
-    Setting('depth_tolerance', 0.02, 'How far the stamps of an image and its depth may differ, seconds.', 0.0, 1.0),
-)
+    'Outputs': (*HAND_OUTPUT_SETTINGS, *OUTPUT_QOS_SETTINGS),
+}
 
 
-class ReconstructionNode(HandNode[ReconstructionStage]):
-    """Topics around `ReconstructionStage`; the README lists them.
+class ReconstructionNode(WorkerNode[ReconstructionStage, Frame, list[HandEstimate]]):
+    """Topics around `ReconstructionStage`.
 
     Args:
-        create_stage: makes the stage from its arguments.
+        create_stage: creates the stage from its arguments.
     """
 
     def __init__(self, create_stage: Callable[..., ReconstructionStage] = ReconstructionStage) -> None:
-        self._remark = ''
-        super().__init__('reconstruction', create_stage, _SETTINGS)
-
-    def inputs(self) -> Sequence[Input]:
-        image = self.image_input('image', 'leader', self.settings['image_transport'])
-        info = Input('camera_info', CameraInfo, 'camera_info', 'constant')
-        if not self.settings['use_depth']:
-            return image, info
-        depth = self.image_input(
-            'depth',
-            'companion',
-            self.settings['depth_transport'],
-            tolerance=self.settings['depth_tolerance'],
-            without=_WITHOUT_DEPTH,
-            mend='have the driver stamp both alike (realsense2_camera: enable_sync:=true), or raise depth_tolerance',
+        self._create_stage = create_stage
+        self._inputs = FrameInputs(self._list_inputs)
+        self._camera, self._regions, self._hand_outputs = (
+            CameraFrames(self._inputs),
+            Regions(self._inputs),
+            HandOutputs(),
         )
-        return image, info, depth
+        super().__init__('reconstruction', SETTINGS, (self._inputs, self._regions, self._hand_outputs))
 
     def load_stage(self) -> ReconstructionStage:
-        stage = super().load_stage()
-        self._object_faces = np.asarray(stage.object_faces)
-        self._remark = stage.remark
-        if self._remark:
-            self.get_logger().warning(self._remark)
-        every_frame = qos_profile(self.settings, 'output_qos')
-        self._objects = self.create_output(HeldObjectArray, '~/objects', every_frame)
-        self._boxes = self.create_output(Detection3DArray, '~/object_boxes', every_frame)
+        stage = self._create_stage(**engine_arguments(self.settings), **tracking_arguments(self.settings))
+        self.tune(stage)
+        stage.warm_up()
+        hand_models = {side: stage.hand_model(side) for side in ('right', 'left')}
+        self._hand_outputs.create(hand_models, np.asarray(stage.object_faces))
         return stage
 
     def tune(self, stage: ReconstructionStage) -> None:
-        super().tune(stage)
-        stage.fit_surface = self.settings['fit_surface']
-        stage.views = self.settings['views']
+        tune_tracking(stage, self.settings)
+        stage.fit_surface, stage.views = self.settings['fit_surface'], self.settings['views']
 
-    def findings(self) -> list[Finding]:
-        remark = [Finding(Level.WARN, self._remark)] if self._remark else []
-        return super().findings() + remark
-
-    def topology(self, header: Header) -> MeshTopology:
-        return mesh_topology(header, self.hand_models['right'], self.hand_models['left'], self._object_faces)
-
-    def transforms(self, header: Header, hands: Sequence[HandEstimate]) -> TFMessage:
-        message = super().transforms(header, hands)
-        message.transforms += object_transforms(header, hands, self.settings['tf_prefix'])
-        return message
-
-    def markers(self, header: Header, hands: Sequence[HandEstimate], lifetime: float) -> MarkerArray:
-        message = super().markers(header, hands, lifetime)
-        message.markers += object_markers(header, hands, self._object_faces, lifetime)
-        return message
-
-    def read(self, stage: ReconstructionStage, frame: Frame) -> list[HandEstimate]:
+    def process(self, stage: ReconstructionStage, frame: Frame) -> list[HandEstimate]:
         image = colour_of(frame.messages['image'])
         height, width = image.shape[:2]
         if min(height, width) < _SMALLEST:
-            raise ImageFormatError(
-                f'{self.where("image")} is {width}x{height} pixels, expected at least {_SMALLEST} '
-                'a side: no hand can be told in it; raise the resolution of the camera'
+            raise FrameRefused(
+                f'{self._inputs.where("image")} is {width}x{height} pixels, expected at least {_SMALLEST} a side: '
+                'no hand can be detected in it; raise the resolution of the camera'
             )
-        rectifier = self.rectifier(frame, image)
+        rectifier = self._camera.rectifier(frame, image)
         return stage(
             rectifier.colour(np.ascontiguousarray(image)),
             rectifier.camera,
             frame.stamp / 1e9,
             depth=self._depth(frame, rectifier),
-            regions=self.regions(rectifier),
+            regions=self._regions.within(rectifier),
         )
 
-    def publish(self, session: int, header: Header, result: list[HandEstimate]) -> None:
-        super().publish(session, header, result)
-        if self._objects.get_subscription_count():
-            self._objects.publish(held_objects(header, result, self.settings['publish_mesh']))
-        if self._boxes.get_subscription_count():
-            self._boxes.publish(object_boxes(header, result))
+    def publish(self, frame: Frame, result: list[HandEstimate], session: int) -> None:
+        self._hand_outputs.publish(frame.messages['image'].header, result, session)
+
+    def _list_inputs(self) -> Sequence[Input]:
+        settings = self.settings
+        image = image_input('image', self.resolve_topic_name('image'), Role.LEADER, settings['image_transport'])
+        if not settings['use_depth']:
+            return image, CALIBRATION
+        depth = image_input(
+            'depth',
+            self.resolve_topic_name('depth'),
+            Role.OPTIONAL,
+            settings['depth_transport'],
+            tolerance=settings['depth_tolerance'],
+            without=_WITHOUT_DEPTH,
+            mend='have the driver stamp both alike (realsense2_camera: enable_sync:=true), or raise depth_tolerance',
+        )
+        return image, CALIBRATION, depth
 
     def _depth(self, frame: Frame, rectifier: Rectifier) -> np.ndarray | None:
-        """(H, W) metres of the frame, undistorted; None where it has none that can be used, which is said."""
+        """(H, W) undistorted metres of the frame; None where it has none that can be used, which is reported."""
         message = frame.messages.get('depth')
         if message is None:
             return None
-        seen_from, wanted = message.header.frame_id, frame.messages['image'].header.frame_id
+        depth_frame, image_frame = message.header.frame_id, frame.messages['image'].header.frame_id
+        camera = rectifier.camera
         try:
-            depth = depth_of(message)
+            depth = known_depth_of(message)
             height, width = depth.shape
-            if (width, height) != (rectifier.camera.width, rectifier.camera.height):
-                raise ImageFormatError(
-                    f'it is {width}x{height} pixels, the image {rectifier.camera.width}x'
-                    f'{rectifier.camera.height}: align it to the image (realsense2_camera: '
-                    'align_depth.enable:=true)'
+            if (width, height) != (camera.width, camera.height):
+                raise FrameRefused(
+                    f'it is {width}x{height} pixels, the image {camera.width}x{camera.height}: align it to the image '
+                    '(realsense2_camera: align_depth.enable:=true)'
                 )
-            if seen_from and wanted and seen_from != wanted:
-                raise ImageFormatError(
-                    f'its frame_id is {seen_from!r}, that of the image {wanted!r}: align it to the '
-                    'image (realsense2_camera: align_depth.enable:=true)'
+            if depth_frame and image_frame and depth_frame != image_frame:
+                raise FrameRefused(
+                    f'its frame_id is {depth_frame!r}, that of the image {image_frame!r}: align it to the image '
+                    '(realsense2_camera: align_depth.enable:=true)'
                 )
-            if not depth.any():
-                raise ImageFormatError(
-                    'it is unknown everywhere (0 or NaN): uncover the camera, or move it away from what is too near'
-                )
-        except ImageFormatError as error:
-            self.caution(f'{self.where("depth")} is not used, {_WITHOUT_DEPTH}: {error}')
+        except FrameRefused as error:
+            self.caution(f'{self._inputs.where("depth")} is not used, {_WITHOUT_DEPTH}: {error}')
             return None
         return rectifier.depth(depth)
 

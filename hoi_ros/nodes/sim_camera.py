@@ -22,8 +22,8 @@ from hoi_ros.hand import HandModel
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import HeldObjectArray
 from hoi_ros.nodes.messages.hands import hand_array
+from hoi_ros.nodes.messages.images import camera_info_message
 from hoi_ros.nodes.messages.objects import held_objects
-from hoi_ros.nodes.runtime.camera_topics import camera_info_message
 from hoi_ros.nodes.runtime.camera_topics import COLOUR
 from hoi_ros.nodes.runtime.camera_topics import DEPTH
 from hoi_ros.nodes.runtime.camera_topics import FRAME
@@ -32,6 +32,7 @@ from hoi_ros.nodes.runtime.diagnostics import Finding
 from hoi_ros.nodes.runtime.diagnostics import Level
 from hoi_ros.nodes.runtime.frame_statistics import FrameStatistics
 from hoi_ros.nodes.runtime.image_transport import make_room_for_images
+from hoi_ros.nodes.runtime.managed_node import LIFECYCLE_SETTINGS
 from hoi_ros.nodes.runtime.managed_node import ManagedNode
 from hoi_ros.nodes.runtime.qos import qos_profile
 from hoi_ros.nodes.runtime.qos import qos_settings
@@ -46,20 +47,23 @@ from hoi_ros.simulation.sensor import SensorModel
 _FOCAL = 610 / 640  # of a RealSense D435's colour camera, as a share of the width
 _PICTURES_PER_SECOND = 30.0
 
-_SETTINGS = (
-    Setting('rate', 30.0, 'Images a second. Above 30 each picture is sent several times.', 1.0, 120.0, live=True),
-    Setting('side', 'right', 'The hands that are seen.', choices=('right', 'left', 'both')),
-    Setting(
-        'object', 'none', 'What the hands hold all the while; with none they move freely.', choices=('none', *SOLIDS)
+SETTINGS = {
+    'Lifecycle': LIFECYCLE_SETTINGS,
+    'Images': (
+        Setting('rate', 30.0, 'Images a second; above 30 each picture is sent several times.', 1.0, 120.0, live=True),
+        Setting('width', 640, 'Pixels.', 64, 1920),
+        Setting('height', 480, 'Pixels.', 48, 1080),
+        Setting('noise', True, 'Add the noise, holes and shadows of a real depth camera.'),
+        Setting('frame_id', FRAME, 'Frame of the images.'),
     ),
-    Setting('seed', 0, 'Of the movements, the shape of the hands and the noise.', 0, 2**31 - 1),
-    Setting('loop', 8.0, 'Seconds after which the movements repeat; rendered before the camera starts.', 1.0, 60.0),
-    Setting('noise', True, 'Whether the depth has the noise, the holes and the shadows of a real camera.'),
-    Setting('width', 640, 'Pixels.', 64, 1920),
-    Setting('height', 480, 'Pixels.', 48, 1080),
-    Setting('frame_id', FRAME, 'Frame of the images.'),
-    *qos_settings('output_qos', 'the images', 'reliable'),
-)
+    'Scene': (
+        Setting('side', 'right', 'The hands in view.', choices=('right', 'left', 'both')),
+        Setting('object', 'none', 'What the hands hold; with none they move freely.', choices=('none', *SOLIDS)),
+        Setting('seed', 0, 'Seed of the motion, the shape of the hands and the noise.', 0, 2**31 - 1),
+        Setting('loop', 8.0, 'Period of the motion, rendered before the camera starts, s.', 1.0, 60.0),
+    ),
+    'Outputs': qos_settings('output_qos', 'the images', 'reliable'),
+}
 
 
 class SimCameraNode(ManagedNode):
@@ -70,7 +74,7 @@ class SimCameraNode(ManagedNode):
         self._timer: Timer | None = None
         self._period = 0.0
         self._views: list[SimulatedView] = []
-        super().__init__('sim_camera', _SETTINGS)
+        super().__init__('sim_camera', SETTINGS)
 
     def load(self) -> None:
         width, height = self.settings['width'], self.settings['height']

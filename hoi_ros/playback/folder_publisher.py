@@ -26,8 +26,8 @@ from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.camera.calibration import load_camera_yaml
 from hoi_ros.camera.depth import metric_depth
 from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.nodes.messages.images import camera_info_message
 from hoi_ros.nodes.messages.images import image_message
-from hoi_ros.nodes.runtime.camera_topics import camera_info_message
 from hoi_ros.nodes.runtime.camera_topics import COLOUR
 from hoi_ros.nodes.runtime.camera_topics import DEPTH
 from hoi_ros.nodes.runtime.camera_topics import FRAME
@@ -47,14 +47,14 @@ _FAREWELL = Duration(seconds=1)
 
 
 class ReplayNode(Node):
-    """Publishes frame after frame at `config.rate`, stamped with the time of publishing, once somebody subscribes.
+    """Publishes the frames at `config.rate`, stamped with the time of publishing, once somebody subscribes.
 
-    Depth goes out as it was recorded (16UC1) where its unit is the millimetre, else as 32FC1 metres with NaN where it
-    is unknown. A frame that cannot be read is named in the log and left out.
+    Depth in millimetres is published as recorded (16UC1), any other unit as 32FC1 metres with NaN where unknown. A
+    frame that cannot be read is named in the log and skipped.
 
     Attributes:
         finished: done after the last frame; never with `config.loop`.
-        published: frames that went out.
+        published: number of published frames.
 
     Raises:
         ImageFolderError, CalibrationError: the folder or the calibration file cannot be used.
@@ -81,14 +81,14 @@ class ReplayNode(Node):
         self.get_logger().info(f'{len(self._frames)} frames wait for a subscriber to {topics}')
 
     def farewell(self) -> None:
-        """Waits until the subscribers have what was published, a second at most."""
+        """Waits at most a second until the subscribers have received everything."""
         for publisher in (*self._images.values(), self._info):
             publisher.wait_for_all_acked(_FAREWELL)
 
     def _tick(self) -> None:
         if self._start is None:
             if any(publisher.get_subscription_count() for publisher in self._images.values()):
-                # The subscriber has yet to discover this end, and its other subscriptions are yet to be discovered.
+                # Discovery of the other endpoints takes a moment.
                 self._start = time.monotonic() + _SETTLING
             return
         if time.monotonic() < self._start:
@@ -113,7 +113,7 @@ class ReplayNode(Node):
         self.published += 1
 
     def _read(self, files: FrameFiles) -> tuple[dict[str, np.ndarray], CameraCalibration]:
-        """The frame's images as they are published, and the calibration of the colour image or else of the depth."""
+        """The images to publish, and the calibration of the colour image, or of the depth image without one."""
         images = {}
         if files.depth is not None:
             images['depth'] = self._published_depth(read_depth(files.depth))
@@ -137,7 +137,7 @@ def publish_folder(config: ReplayConfig, ros_arguments: Sequence[str] = ()) -> i
         ros_arguments: as after --ros-args, to remap topics.
 
     Returns:
-        The exit code: 0 where a frame was published, or the process was interrupted.
+        The exit code: 0 if a frame was published or the process was interrupted.
 
     Raises:
         ImageFolderError, CalibrationError: the folder or the calibration file cannot be used.
@@ -158,7 +158,7 @@ def publish_folder(config: ReplayConfig, ros_arguments: Sequence[str] = ()) -> i
     except rclpy_implementation.RCLError:
         if rclpy.ok():
             raise
-        return 0  # a frame was on its way out when the process was told to end
+        return 0  # a frame was being published when the process was told to end
     finally:
         if node is not None:
             node.destroy_node()

@@ -19,7 +19,7 @@ VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.webm'})
 
 
 class ImageFolderError(ValueError):
-    """A folder of images is missing, empty, or does not pair with the other."""
+    """A folder of images is missing or empty, or does not pair with the other."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +33,10 @@ class FrameFiles:
 
 
 def list_frames(depth: Path | None, colour: Path | None) -> list[FrameFiles]:
-    """Every image in the folders and the folders below them; depth and colour of one name are one frame.
+    """The images of the folders and their subfolders; depth and colour images of one name are one frame.
 
-    Frames are sorted by their names, numbers inside them by value: 30.png comes before 110.png. An image without
-    its counterpart is a frame of its own.
+    Frames are sorted by name, with numbers by value: 30.png comes before 110.png. An image without a counterpart is a
+    frame of its own.
 
     Raises:
         ImageFolderError: a folder is missing or holds no image, two images have one name, or no depth image has the
@@ -50,13 +50,19 @@ def list_frames(depth: Path | None, colour: Path | None) -> list[FrameFiles]:
         )
     frames = []
     for name in sorted(depths.keys() | colours.keys(), key=lambda name: (_numeric(name), name)):
-        file, folder = (depths[name], depth) if name in depths else (colours[name], colour)
-        frames.append(FrameFiles(file.relative_to(folder).as_posix(), depths.get(name), colours.get(name)))
+        file = depths.get(name) or colours[name]
+        frames.append(FrameFiles(_below(file, depth, colour), depths.get(name), colours.get(name)))
     return frames
 
 
+def _below(file: Path, *folders: Path | None) -> str:
+    """The path of a file below whichever folder holds it."""
+    folder = next(folder for folder in folders if folder and file.is_relative_to(folder))
+    return file.relative_to(folder).as_posix()
+
+
 def read_depth(path: Path) -> np.ndarray:
-    """The raw numbers of a depth image: (H, W) uint16 or float32; `metric_depth` makes metres of them.
+    """The raw values of a depth image: (H, W) uint16 or float32; `metric_depth` converts them to metres.
 
     Raises:
         ImageFormatError: the file is unreadable, or an image of another kind.
@@ -86,7 +92,7 @@ def read_colour(path: Path) -> np.ndarray:
 
 
 def unpack_video(video: Path, folder: Path) -> Path:
-    """Writes each frame of a video as a JPEG image, 000000.jpg and so on, and returns the folder, which is made.
+    """Writes each frame of a video as a JPEG image (000000.jpg, ...) into a new folder; returns the folder.
 
     Raises:
         ImageFolderError: the video is missing or cannot be read, or a frame cannot be written.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hands and what they hold drawn over the image they were seen in, as pictures and as video."""
+"""Draws estimates over their image, as pictures and as video."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 from typing import Self
 
 import cv2
@@ -15,6 +14,7 @@ import numpy as np
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.hand import KEYPOINT_PARENTS
+from hoi_ros.hand.estimates import HandEstimate
 
 Colour = tuple[int, int, int]
 
@@ -35,53 +35,21 @@ _MESH_OPACITY = 0.6
 _NEAREST = 0.01  # metres: nothing nearer to the camera's centre is drawn
 
 
-class DrawnObject(Protocol):
-    """What of a held object is drawn."""
-
-    @property
-    def vertices(self) -> np.ndarray:
-        """(M, 3) metres, in the camera's optical frame; may be empty."""
-
-
-class DrawnHand(Protocol):
-    """What of a hand is drawn."""
-
-    @property
-    def side(self) -> str:
-        """'right' or 'left'."""
-
-    @property
-    def score(self) -> float:
-        """0 to 1."""
-
-    @property
-    def joints(self) -> np.ndarray:
-        """(21, 3) metres, in the camera's optical frame."""
-
-    @property
-    def vertices(self) -> np.ndarray:
-        """(V, 3) metres; may be empty."""
-
-    @property
-    def held(self) -> DrawnObject | None:
-        """What it holds; asked for only where objects are drawn."""
-
-
 def draw_hands(
     image: np.ndarray,
-    hands: Sequence[DrawnHand],
+    hands: Sequence[HandEstimate],
     camera: Pinhole,
     faces_by_side: Mapping[str, np.ndarray],
     object_faces: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draws mesh, skeleton and label of each hand, and the mesh of what it holds, the farthest hand first.
+    """Draws mesh, skeleton and label of each hand and the mesh of its object, the farthest hand first.
 
     Args:
         image: (H, W, 3) uint8 RGB, or (H, W) float32 depth in metres (0 where unknown), undistorted.
         hands: as a stage returns them.
-        camera: of the image; follows where the image is resized.
+        camera: of the image; rescaled where the image has another size.
         faces_by_side: (F, 3) vertex indices of the 'right' and the 'left' mesh.
-        object_faces: (F, 3) of the objects that the hands hold; None to draw none.
+        object_faces: (F, 3) of the objects' mesh; None to draw no objects.
 
     Returns:
         (H, W, 3) uint8 RGB, a new picture.
@@ -95,7 +63,7 @@ def draw_hands(
         if object_faces is not None and hand.held is not None and len(hand.held.vertices):
             meshes.append((hand.held.vertices, object_faces, OBJECT_COLOUR))
         if meshes:
-            # As one mesh, so that fingers and object hide each other as they should.
+            # Drawn as one mesh, so that fingers and object occlude each other.
             starts = np.cumsum([0, *(len(vertices) for vertices, *_ in meshes)])
             draw_mesh(
                 picture,
@@ -114,8 +82,8 @@ def colour_depth(depth: np.ndarray, nearest: float | None = None, farthest: floa
 
     Args:
         depth: (H, W) metres, 0 or NaN where unknown.
-        nearest: metres of the brightest colour; the nearest percent of the image where not given.
-        farthest: metres of the darkest; the farthest percent where not given. Give both for a video, or it flickers.
+        nearest: metres of the brightest colour; the nearest percent of the image by default.
+        farthest: metres of the darkest; the farthest percent by default. Give both for a video to avoid flicker.
 
     Returns:
         (H, W, 3) uint8 RGB in OpenCV's perceptually uniform viridis.
@@ -126,7 +94,7 @@ def colour_depth(depth: np.ndarray, nearest: float | None = None, farthest: floa
         low, high = np.percentile(sample, [1, 99]).tolist()
         nearest, farthest = low if nearest is None else nearest, high if farthest is None else farthest
     nearest, farthest = nearest or 0.0, farthest or 1.0
-    # Viridis starts at a violet that could pass for black: the lowest tenth is left to the holes.
+    # Viridis starts at a violet close to black: the lowest tenth is reserved for holes.
     slope = 229 / max(farthest - nearest, 1e-3)
     brightness = np.clip(255 + slope * nearest - slope * np.where(known, depth, 0), 26, 255).astype(np.uint8)
     picture = cv2.cvtColor(cv2.applyColorMap(brightness, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
@@ -150,7 +118,7 @@ def draw_mesh(
     corners, colours = corners[in_front], np.broadcast_to(colour, faces.shape)[in_front]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     centres = corners.mean(1)
-    # Cosine between the normal and the ray back to the camera; what looks away is hidden by what does not.
+    # Cosine between the normal and the ray to the camera; back faces are hidden by front faces.
     length = np.linalg.norm(normals, axis=-1) * np.linalg.norm(centres, axis=-1)
     cosine = -(normals * centres).sum(-1) / np.maximum(length, 1e-12)
     pixels = camera.project(corners)
@@ -169,7 +137,7 @@ def draw_mesh(
     shades = ((0.35 + 0.65 * cosine[order, None]) * colours[order]).tolist()
     for polygon, shade in zip(polygons, shades):
         cv2.fillConvexPoly(layer, polygon, shade, cv2.LINE_8, shift)
-    # Outside the mesh layer and window are the same, so that blending leaves them as they are.
+    # Outside the mesh, layer and window are equal: blending changes nothing there.
     cv2.addWeighted(layer, _MESH_OPACITY, window, 1 - _MESH_OPACITY, 0, dst=window)
 
 
@@ -181,7 +149,7 @@ def draw_skeleton(picture: np.ndarray, joints: np.ndarray, camera: Pinhole) -> N
     for joint, parent in enumerate(KEYPOINT_PARENTS):
         if parent >= 0 and visible[joint] and visible[parent]:
             cv2.line(picture, pixels[parent], pixels[joint], JOINT_COLOURS[joint], thickness, cv2.LINE_AA)
-    for joint in np.flatnonzero(visible):
+    for joint in np.flatnonzero(visible).tolist():
         cv2.circle(picture, pixels[joint], thickness + 1, JOINT_COLOURS[joint], cv2.FILLED, cv2.LINE_AA)
 
 
@@ -189,7 +157,7 @@ class VideoWriter:
     """Writes RGB pictures to an H.264 video; use it in a `with` statement."""
 
     def __init__(self, path: str | Path, rate_hz: float) -> None:
-        """Opens the file; its folder is made where it is missing.
+        """Opens the file and creates its folder.
 
         Raises:
             ImportError: imageio or imageio-ffmpeg is not installed.
@@ -213,7 +181,7 @@ class VideoWriter:
         """Appends one (H, W, 3) uint8 RGB picture.
 
         Raises:
-            ValueError: its size is another than that of the first.
+            ValueError: its size differs from the first picture's.
         """
         if self._shape is None:
             self._shape = picture.shape
@@ -237,7 +205,7 @@ class VideoWriter:
 
 
 def _label(picture: np.ndarray, text: str, joints: np.ndarray, camera: Pinhole) -> None:
-    """Writes the text above the joints, inside the picture."""
+    """Draws the text above the joints, inside the picture."""
     front = joints[joints[:, 2] > _NEAREST]
     if not len(front):
         return
@@ -251,6 +219,6 @@ def _label(picture: np.ndarray, text: str, joints: np.ndarray, camera: Pinhole) 
 
 
 def _on_canvas(pixels: np.ndarray, camera: Pinhole) -> list[tuple[int, int]]:
-    """Whole pixels, kept near enough to the picture for OpenCV's integers."""
+    """Integer pixels, clipped to what OpenCV's integers hold."""
     reach = 8 * max(camera.width, camera.height)
     return [tuple(pixel) for pixel in np.clip(np.round(pixels), -reach, reach).astype(int).tolist()]

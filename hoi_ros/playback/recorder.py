@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Listens to a camera and to a stage's node, and keeps what it hears."""
+"""Records the topics of a camera and of a system's node."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -21,66 +19,65 @@ from sensor_msgs.msg import Image
 
 from hoi_ros.camera.calibration import calibration_of
 from hoi_ros.camera.undistortion import Rectifier
-from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import HeldObjectArray
 from hoi_ros.msg import MeshTopology
+from hoi_ros.nodes.messages.hands import hand_estimates
 from hoi_ros.nodes.messages.images import colour_of
 from hoi_ros.nodes.messages.images import depth_of
 from hoi_ros.nodes.runtime import camera_topics
 from hoi_ros.nodes.runtime.qos import LATCHED
 from hoi_ros.playback.recording import Answer
 from hoi_ros.playback.recording import Picture
-from hoi_ros.playback.recording import RecordedHand
-from hoi_ros.playback.recording import RecordedObject
 from hoi_ros.playback.recording import Recording
+from hoi_ros.systems import ImageKind
+from hoi_ros.systems import System
 
 _PICTURE_EVERY = 3
-_ALL = QoSProfile(depth=1000)  # reliable: a message that is lost here would look dropped by the node
+_ALL = QoSProfile(depth=1000)  # reliable: a message lost here would count as dropped by the node
 
 
 class Recorder(Node):
-    """Keeps the messages of a recording as they are; `recording` makes sense of them afterwards.
+    """Stores the messages of a recording as they are; `recording` converts them afterwards.
 
     Args:
-        stage: name of the node that is listened to.
-        context: of its ROS domain.
-        pictures: images to keep, every third; 0 leaves the images alone, which costs the machine less.
-        kind: of those images.
+        system: the system whose node is recorded.
+        context: rclpy context of its ROS domain.
+        pictures: number of images to store, every third; with 0 it does not subscribe to the images.
+        kind: kind of those images.
     """
 
-    def __init__(
-        self, stage: str, context: Context, pictures: int = 0, kind: Literal['depth', 'colour'] = 'depth'
-    ) -> None:
+    def __init__(self, system: System, context: Context, pictures: int = 0, kind: ImageKind = 'depth') -> None:
         super().__init__('recorder', context=context)
-        self._stage = stage
+        self._system = system
         self._most_pictures, self._kind = pictures, kind
         self._faces: dict[str, np.ndarray] = {}
         self.diagnostics = ''
         self.start()
         self.create_subscription(CameraInfo, camera_topics.INFO, self._take_info, _ALL)
-        self.create_subscription(HandArray, f'/{stage}/hands', self._take_hands, _ALL)
+        name = system.name
+        self.create_subscription(HandArray, f'/{name}/hands', self._take_hands, _ALL)
         self.create_subscription(HandArray, '/sim_camera/ground_truth', self._take_truth, _ALL)
-        self.create_subscription(HeldObjectArray, f'/{stage}/objects', self._take_objects, _ALL)
+        self.create_subscription(HeldObjectArray, f'/{name}/objects', self._take_objects, _ALL)
         self.create_subscription(HeldObjectArray, '/sim_camera/ground_truth_objects', self._take_true_objects, _ALL)
-        self.create_subscription(MeshTopology, f'/{stage}/mesh_topology', self._take_topology, LATCHED)
+        self.create_subscription(MeshTopology, f'/{name}/mesh_topology', self._take_topology, LATCHED)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._take_diagnostics, _ALL)
         if pictures:
-            topic = {'depth': camera_topics.DEPTH, 'colour': camera_topics.COLOUR}[kind]
+            topic = camera_topics.BY_KIND[kind]
             self.create_subscription(Image, topic, self._take_image, qos_profile_sensor_data, raw=True)
 
     @property
     def frames(self) -> int:
-        """Frames that the camera sent since the start."""
+        """Frames that the camera has sent since the start."""
         return len(self._infos)
 
     @property
     def answers(self) -> int:
-        """Messages that the node published since the start."""
+        """Messages that the node has published since the start."""
         return len(self._hands)
 
     def start(self) -> None:
-        """Forgets what was heard before."""
+        """Discards everything recorded."""
         self._infos: list[CameraInfo] = []
         self._hands: list[tuple[int, HandArray]] = []
         self._truth: list[HandArray] = []
@@ -91,20 +88,20 @@ class Recorder(Node):
         self._last_stamp: int | None = None
 
     def end(self) -> None:
-        """What the camera sends from now on does not count; answers to what it sent before do."""
+        """Ends the recording: later frames are ignored, late answers to earlier frames count."""
         self._last_stamp = max(map(_stamp, self._infos), default=0)
 
     def recording(self, memory_mb: float, cpu: float) -> Recording:
-        """What was heard, with what the process of the node used."""
+        """The recording, with the resources that the node's process used."""
         sent = [stamp for stamp in map(_stamp, self._infos) if self._last_stamp is None or stamp <= self._last_stamp]
         first, last = min(sent, default=0), max(sent, default=0)
-        held, true_held = _by_hand(self._objects), _by_hand(self._true_objects)
+        held, true_held = _by_stamp(self._objects), _by_stamp(self._true_objects)
         answers = [
-            Answer(_stamp(message), arrival, _hands(message, held))
+            Answer(_stamp(message), arrival, hand_estimates(message, held.get(_stamp(message))))
             for arrival, message in self._hands
             if first <= _stamp(message) <= last
         ]
-        truth = {_stamp(message): _hands(message, true_held) for message in self._truth}
+        truth = {_stamp(message): hand_estimates(message, true_held.get(_stamp(message))) for message in self._truth}
         return Recording(
             sent, answers, truth, list(self._pictures(first, last)), self._faces, self.diagnostics, memory_mb, cpu
         )
@@ -152,7 +149,7 @@ class Recorder(Node):
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.hardware_id == f'/{self._stage}':
+            if status.hardware_id == f'/{self._system.name}':
                 self.diagnostics = status.message
 
 
@@ -160,28 +157,5 @@ def _stamp(message: CameraInfo | HandArray | HeldObjectArray | Image) -> int:
     return Time.from_msg(message.header.stamp).nanoseconds
 
 
-def _by_hand(messages: Iterable[HeldObjectArray]) -> dict[tuple[int, int], RecordedObject]:
-    """What is held, by the stamp and the hand's number."""
-    return {
-        (_stamp(message), thing.hand_id): RecordedObject(
-            float(thing.score),
-            np.array([thing.pose.position.x, thing.pose.position.y, thing.pose.position.z]),
-            np.asarray(thing.vertices, np.float32).reshape(-1, 3),
-        )
-        for message in messages
-        for thing in message.objects
-    }
-
-
-def _hands(message: HandArray, held: Mapping[tuple[int, int], RecordedObject]) -> tuple[RecordedHand, ...]:
-    return tuple(
-        RecordedHand(
-            'right' if hand.side == Hand.RIGHT else 'left',
-            float(hand.score),
-            np.asarray(hand.joints, float).reshape(21, 3),
-            np.asarray(hand.vertices, np.float32).reshape(-1, 3),
-            'depth' if hand.located_by == Hand.LOCATED_BY_DEPTH else 'hand_size',
-            held.get((_stamp(message), hand.id)),
-        )
-        for hand in message.hands
-    )
+def _by_stamp(messages: Iterable[HeldObjectArray]) -> dict[int, HeldObjectArray]:
+    return {_stamp(message): message for message in messages}

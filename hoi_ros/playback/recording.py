@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What went into and came out of a node, and the figures that follow from it. Knows no ROS."""
+"""The inputs and outputs of a node over a stretch of time, and figures computed from them. Knows no ROS."""
 
 from __future__ import annotations
 
@@ -11,33 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from hoi_ros.camera import Pinhole
+from hoi_ros.hand.estimates import HandEstimate
 
 _SAME_HAND = 0.1
-"""A true hand is found where an estimate's middle is nearer to its own than this, metres."""
+"""Largest distance between the mean joints of an estimate and of the true hand that it finds, m."""
 
 
-@dataclasses.dataclass(frozen=True)
-class RecordedObject:
-    """What a hand holds: centre (3,) of its box and vertices (M, 3) in metres, camera's optical frame."""
-
-    score: float
-    position: np.ndarray
-    vertices: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordedHand:
-    """One hand of a message: joints (21, 3) and vertices (V, 3) in metres, camera's optical frame."""
-
-    side: str
-    score: float
-    joints: np.ndarray
-    vertices: np.ndarray
-    located_by: str = 'depth'
-    held: RecordedObject | None = None
-
-
-Hands = Sequence[RecordedHand]
+Hands = Sequence[HandEstimate]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,17 +41,17 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """A stretch of time at a stage's node.
+    """A stretch of time at a node.
 
     Attributes:
         sent: stamps of the frames that the camera sent, nanoseconds.
         answers: what the node published.
-        truth: the true hands of each stamp, where the camera knows them.
+        truth: the true hands by stamp, of a simulated camera.
         pictures: some of the frames.
-        faces: (F, 3) vertex indices of the 'right' and the 'left' mesh, and of the 'object' where the node sees any.
-        diagnostics: what the node said of itself last.
-        memory_mb: the most resident memory of the node's process, 1e6 bytes.
-        cpu: processor time the node used, in cores.
+        faces: (F, 3) vertex indices of the 'right' and the 'left' mesh, and of the 'object' where the system has any.
+        diagnostics: the node's last message on /diagnostics.
+        memory_mb: peak resident memory of the node's process, 1e6 bytes.
+        cpu: processor time of the node, cores.
     """
 
     sent: Sequence[int]
@@ -84,34 +64,34 @@ class Recording:
     cpu: float
 
     def hands_at(self, stamp: int) -> Hands:
-        """The hands that were published for a frame; none where it was dropped."""
+        """The hands published for a frame; none if it was dropped."""
         return next((answer.hands for answer in self.answers if answer.stamp == stamp), ())
 
 
 @dataclasses.dataclass(frozen=True)
 class Traffic:
-    """Frames in, messages out, and the time between: from the image's stamp to the message's arrival."""
+    """Frames in, messages out, and the latency from an image's stamp to the arrival of its message."""
 
     frames_in: int
     frames_out: int
     dropped: int
     """Frames without an answer."""
     with_hands: int
-    """Answers that hold a hand."""
+    """Answers with at least one hand."""
     input_hz: float
     output_hz: float
     latency_p50_ms: float
     latency_p99_ms: float
     first_third_p50_ms: float
-    """Median latency of the first third of the answers: latency that grows shows against the last third."""
+    """Median latency of the first third of the answers; compare with the last third to detect growth."""
     last_third_p50_ms: float
 
 
 def traffic_of(recording: Recording) -> Traffic:
-    """Counts and times; rates and latencies are NaN where there is nothing to take them from."""
+    """Counts, rates and latencies; NaN where they are undefined."""
     answers = sorted(recording.answers, key=lambda answer: answer.stamp)
     latencies = np.array([(answer.arrival - answer.stamp) / 1e6 for answer in answers])
-    # What was answered was sent, even where the recorder missed it.
+    # An answered frame was sent, even if the recorder missed it.
     sent = sorted({*recording.sent, *(answer.stamp for answer in answers)})
     third = max(len(answers) // 3, 1)
     return Traffic(
@@ -130,31 +110,31 @@ def traffic_of(recording: Recording) -> Traffic:
 
 @dataclasses.dataclass(frozen=True)
 class TruthAgreement:
-    """The published hands against the true ones of the frames that were answered."""
+    """The published hands compared with the true ones, over the answered frames."""
 
     true_hands: int
     found: int
-    """True hands with an estimate whose middle is within 10 cm of theirs."""
+    """True hands with an estimate within 10 cm (mean joint)."""
     false_hands: int
-    """Estimates that belong to no true hand."""
+    """Estimates without a true hand."""
     side_right: int
-    """Found hands whose side is right."""
+    """Found hands with the correct side."""
     mean_joint_error_mm: float
     """Over all joints of the found hands; NaN where there are none."""
     mean_relative_joint_error_mm: float
-    """The same with both hands moved so that their wrists meet."""
+    """The same relative to the wrist."""
     true_objects: int
     """Found hands that hold something."""
     objects_found: int
-    """Those of them that are said to hold something."""
+    """Those with an estimated object."""
     false_objects: int
-    """Found hands that hold nothing and are said to."""
+    """Found hands that hold nothing and have an estimated object."""
     mean_object_error_mm: float
-    """Between the centres of the found objects' boxes and the true ones; NaN where there are none."""
+    """Mean distance of the box centres from the true ones; NaN where there are none."""
 
 
 def truth_agreement(recording: Recording) -> TruthAgreement:
-    """Compares frame by frame; of several estimates of one hand the nearest counts, the others are false."""
+    """Compares each frame; of several estimates of one hand the nearest counts, the others are false."""
     true_hands = found = false_hands = side_right = true_objects = objects_found = false_objects = 0
     errors: list[float] = []
     relative_errors: list[float] = []

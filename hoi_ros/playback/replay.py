@@ -12,17 +12,13 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import importlib
 import json
 import math
 import sys
 import time
-from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from typing import Literal
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -32,8 +28,9 @@ from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.calibration import load_camera_yaml
 from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.undistortion import Rectifier
+from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
-from hoi_ros.hand import HandModel
+from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModelError
 from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import ImageFolderError
@@ -42,84 +39,15 @@ from hoi_ros.playback.image_folder import read_colour
 from hoi_ros.playback.image_folder import read_metric_depth
 from hoi_ros.playback.image_folder import unpack_video
 from hoi_ros.playback.overlay import draw_hands
-from hoi_ros.playback.overlay import DrawnHand
-from hoi_ros.playback.overlay import DrawnObject
 from hoi_ros.resources import ResourceError
-
-
-class FoundObject(DrawnObject, Protocol):
-    """What of a held object is written."""
-
-    score: float
-    position: np.ndarray
-    orientation: np.ndarray
-    size: np.ndarray
-    gap: float
-    touching: bool
-
-
-class FoundHand(DrawnHand, Protocol):
-    """What of a hand is written."""
-
-    @property
-    def side_score(self) -> float:
-        """How sure the side is, 0.5 to 1."""
-
-    @property
-    def track_id(self) -> int:
-        """The same while the hand stays in view."""
-
-    @property
-    def located_by(self) -> str:
-        """'depth' or 'hand_size'; asked for, as what it holds, only of a stage that sees objects."""
-
-    @property
-    def held(self) -> FoundObject | None:
-        """What it holds."""
-
-
-class Stage(Protocol):
-    """A stage: undistorted images, in the order of its `StageEntry`, then their camera and stamp; those that it can
-    do without by their name. Only one that sees objects has their `object_faces`, (F, 3)."""
-
-    object_faces: np.ndarray
-
-    def __call__(self, *arguments: Any) -> Sequence[FoundHand]:
-        """The hands in these images."""
-
-    def warm_up(self) -> None:
-        """Runs once on nothing, so that the first frame is as fast as the others."""
-
-    def hand_model(self, side: str) -> HandModel:
-        """The hand model of a side; its `faces` are drawn."""
-
-
-@dataclasses.dataclass(frozen=True)
-class StageEntry:
-    """Where a stage is and what it looks at."""
-
-    module: str
-    kind: str
-    inputs: tuple[Literal['depth', 'colour'], ...]
-    optional: tuple[Literal['depth'], ...] = ()
-    """What it looks at, too, where there is any."""
-    sees_objects: bool = False
-    """Whether its hands hold objects."""
-
-    def load(self, backend: str) -> Stage:
-        """The stage, its network running on a backend."""
-        kind: Callable[..., Stage] = getattr(importlib.import_module(self.module), self.kind)
-        return kind(backend=backend)
-
-
-STAGES = {
-    'depth_pose': StageEntry('hoi_ros.stages.depth_pose', 'DepthPoseStage', ('depth',)),
-    'reconstruction': StageEntry('hoi_ros.stages.reconstruction', 'ReconstructionStage', ('colour',), ('depth',), True),
-}
+from hoi_ros.systems import DEFAULT
+from hoi_ros.systems import Stage
+from hoi_ros.systems import System
+from hoi_ros.systems import system_of
 
 
 class ReplayError(ValueError):
-    """The command line asks for something that cannot be done."""
+    """An invalid command line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,20 +62,20 @@ class ReplayConfig:
     """Folder of colour images, aligned with the depth images and named as they are; or a video."""
     depth_scale: float | None = None
     """Metres of one unit of the depth images: 0.001 for millimetres."""
-    stage: str = 'depth_pose'
-    """The stage to run."""
+    stage: str = DEFAULT
+    """The system whose stage runs."""
     out: Path = Path('out/replay')
     """Folder for results.jsonl and overlays/."""
-    backend: Literal['auto', 'tensorrt', 'openvino', 'pytorch'] = 'auto'
+    backend: Backend = 'auto'
     """What runs the network."""
     vertices: bool = False
     """Write the mesh's vertices, too."""
     rate: float = 30.0
-    """Frames a second: of the stamps, and of the topics."""
+    """Frames a second, of the stamps and of the topics."""
     ros: bool = False
     """Publish the folder as camera topics instead of running a stage."""
     loop: bool = False
-    """With --ros: start over after the last frame, until interrupted."""
+    """With --ros: repeat until interrupted."""
 
     def __post_init__(self) -> None:
         if self.depth is None and self.rgb is None:
@@ -160,17 +88,23 @@ class ReplayConfig:
             raise ReplayError(f'--depth-scale is {self.depth_scale}, expected metres above 0')
         if not 0 < self.rate < math.inf:
             raise ReplayError(f'--rate is {self.rate}, expected frames a second above 0')
-        if self.stage not in STAGES:
-            raise ReplayError(f'--stage is {self.stage!r}, expected {" or ".join(STAGES)}')
         folders = {'depth': self.depth, 'colour': self.rgb}
-        missing = [name for name in STAGES[self.stage].inputs if folders[name] is None]
+        missing = [name for name in self.system.images if folders[name] is None]
         if missing and not self.ros:
-            raise ReplayError(f'the stage {self.stage} looks at {" and ".join(missing)} images: give their folder')
+            raise ReplayError(f'the stage {self.stage} needs {" and ".join(missing)} images: give their folder')
+
+    @property
+    def system(self) -> System:
+        """The entry of the system."""
+        try:
+            return system_of(self.stage)
+        except ValueError as error:
+            raise ReplayError(f'--stage: {error}') from error
 
 
 @dataclasses.dataclass(frozen=True)
 class ReplaySummary:
-    """What came out of a replay."""
+    """The figures of a replay."""
 
     frames: int
     unreadable: int
@@ -180,7 +114,7 @@ class ReplaySummary:
     mean_score: float
     """NaN where no hand was found."""
     stage_p50_ms: float
-    """Median time of the stage alone; NaN where it never ran."""
+    """Median time of the stage; NaN if it never ran."""
     stage_p99_ms: float
 
     def __str__(self) -> str:
@@ -198,8 +132,8 @@ class ReplaySummary:
 def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     """Runs a stage over every frame and writes `results.jsonl` and `overlays/` into `config.out`.
 
-    A frame that lacks an image, or whose images cannot be read or are of another shape than the camera's, becomes a
-    line with an `error`; every other error ends the replay.
+    A frame with a missing or unreadable image, or one of another shape than the camera's, becomes a line with an
+    `error`; any other error ends the replay.
 
     Raises:
         ImageFolderError: a folder is missing, empty, or does not pair with the other.
@@ -207,9 +141,9 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     """
     reader = _Reader(config)
     frames = list_frames(config.depth, config.rgb)
-    entry = STAGES[config.stage]
-    inputs = entry.inputs
-    object_faces = np.asarray(stage.object_faces) if entry.sees_objects else None
+    system = config.system
+    inputs = system.images
+    object_faces = np.asarray(stage.object_faces) if system.has_objects else None
     faces = {side: np.asarray(stage.hand_model(side).faces) for side in ('right', 'left')}
     times: list[float] = []
     found: list[tuple[str, float]] = []  # side and score
@@ -229,10 +163,10 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
                     *(images[name][0] for name in inputs),
                     images[inputs[0]][1],
                     record['stamp'],
-                    **{name: images[name][0] for name in entry.optional if name in images},
+                    **{name: images[name][0] for name in system.optional_images if name in images},
                 )
                 times.append((time.perf_counter() - start) * 1e3)
-                record['hands'] = [_written(hand, config.vertices, entry.sees_objects) for hand in hands]
+                record['hands'] = [_written(hand, config.vertices, system.has_objects) for hand in hands]
                 with_hands += bool(hands)
                 found += [(hand.side, float(hand.score)) for hand in hands]
                 image, camera = images.get('colour') or images['depth']
@@ -253,7 +187,7 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 where at least one frame could be read. With --ros, what follows --ros-args is for ROS."""
+    """Command line; 0 if at least one frame was read. With --ros, the arguments after --ros-args go to ROS."""
     import tyro
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -266,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from hoi_ros.playback.folder_publisher import publish_folder
 
             return publish_folder(config, arguments[end:])
-        summary = replay(config, STAGES[config.stage].load(config.backend))
+        summary = replay(config, config.system.load_stage(backend=config.backend))
     except (ImageFolderError, CalibrationError, EngineError, HandModelError, ResourceError) as error:
         print(f'replay: {error}', file=sys.stderr)
         return 2
@@ -276,17 +210,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Reader:
-    """Undistorted images and their cameras."""
+    """Reads undistorted images and their cameras."""
 
     def __init__(self, config: ReplayConfig) -> None:
         self._metres_per_unit = config.depth_scale or 1.0
-        self._inputs, self._optional = STAGES[config.stage].inputs, STAGES[config.stage].optional
+        self._inputs, self._optional = config.system.images, config.system.optional_images
         self._calibration = load_camera_yaml(config.camera)
         self._rectifier = functools.lru_cache(maxsize=4)(Rectifier)
 
     def read(self, files: FrameFiles) -> tuple[dict[str, tuple[np.ndarray, Pinhole]], list[str]]:
-        """What the stage looks at, and the colours to draw on: by 'depth' (metres) and 'colour' (RGB) the image and
-        its camera; and why an image is not among them."""
+        """The images of the stage and the colour image to draw on, with their cameras, by 'depth' (metres) and 'colour'
+        (RGB); and the reasons for missing images."""
         paths = {'depth': files.depth, 'colour': files.colour}
         images: dict[str, tuple[np.ndarray, Pinhole]] = {}
         errors: list[str] = []
@@ -314,7 +248,7 @@ class _Reader:
         return (rectifier.depth if name == 'depth' else rectifier.colour)(image), rectifier.camera
 
 
-def _written(hand: FoundHand, vertices: bool, sees_objects: bool) -> dict[str, Any]:
+def _written(hand: HandEstimate, vertices: bool, sees_objects: bool) -> dict[str, Any]:
     """A hand as JSON; lengths in metres, to a micrometre."""
     record: dict[str, Any] = {
         'side': hand.side,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A camera and a stage's node as processes of their own, in a ROS domain of their own, and a recorder beside them."""
+"""A camera and a system's node as processes in a ROS domain of their own, with a recorder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
 from typing import Self
 
 import psutil
@@ -30,28 +29,38 @@ from rclpy.signals import SignalHandlerOptions
 from hoi_ros.nodes.runtime import camera_topics
 from hoi_ros.playback.recorder import Recorder
 from hoi_ros.playback.recording import Recording
+from hoi_ros.systems import ImageKind
+from hoi_ros.systems import System
 
-_PATIENCE = 300.0  # seconds for a process to answer: a busy machine may take long
-_DISCOVERY = 5.0  # seconds for the first answer to come, which a broken node never gives
+_PATIENCE = 300.0  # seconds for a process to answer on a busy machine
+_DISCOVERY = 5.0  # seconds for the first answer
 _SETTLING = 1.0  # seconds from the first answer to the first frame that counts
 _LATE = 0.5  # seconds that the answers to the last frames may take
 _FAREWELL = 4.0  # seconds for a process to end by itself
 
 _ENDS_WITH_PARENT = ('setpriv', '--pdeathsig', 'TERM', 'sh', '-c', '[ "$PPID" -eq "$0" ] && exec "$@"')
-"""Before the number of this process and a program: starts the program so that Linux ends it when this process is killed
-and cannot end it itself, and not at all where this process is gone already."""
+"""Prefix of the number of this process and a program: Linux ends the program when this process is killed, and does not
+start it if this process is gone already."""
 
-SIMULATED_CAMERA = ('-m', 'hoi_ros.nodes.sim_camera', '--ros-args')
-"""Arguments of Python that start it; parameters may follow."""
+
+def simulated_camera(system: System, **parameters: object) -> tuple[str, ...]:
+    """Arguments of Python that start the simulated camera with the scene of a system and further parameters."""
+    settings = {**system.scene, **parameters}
+    return (
+        '-m',
+        'hoi_ros.nodes.sim_camera',
+        '--ros-args',
+        *(text for name, value in settings.items() for text in ('-p', f'{name}:={value}')),
+    )
 
 
 class SessionError(RuntimeError):
-    """A process did not start, ended, or fell silent."""
+    """A process did not start, ended, or stopped answering."""
 
 
 @dataclasses.dataclass(frozen=True)
 class StartTimes:
-    """Seconds that a node took: to appear in ROS, to configure (its networks loaded and warm) and to activate."""
+    """Seconds until a node appears in ROS, is configured (networks loaded and warm) and is activated."""
 
     process_s: float
     configure_s: float
@@ -67,30 +76,30 @@ class Session:
     """Starts and ends only processes of its own. Use it in a `with` statement.
 
     Args:
-        stage: name of the stage, which is that of its node and of the node's module.
+        system: the system whose node is started.
         camera: arguments of Python that start the camera.
-        logs: folder for what the processes say.
-        pictures: images that a recording keeps.
-        kind: of those images.
-        say: receives a line about what is awaited.
+        logs: folder for the logs of the processes.
+        pictures: number of images that a recording stores.
+        kind: kind of those images.
+        say: receives progress lines.
     """
 
     def __init__(
         self,
-        stage: str,
+        system: System,
         camera: Sequence[str],
         logs: Path,
         pictures: int = 0,
-        kind: Literal['depth', 'colour'] = 'depth',
+        kind: ImageKind = 'depth',
         say: Callable[[str], None] = print,
     ) -> None:
-        self._stage = stage
+        self._system = system
         self._camera_arguments = camera
         self._logs = logs
         self._pictures, self._kind = pictures, kind
         self._say = say
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.domain = os.getpid() % 100 + 1
+        self.domain = os.getpid() % 50 + 51
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -100,7 +109,7 @@ class Session:
         rclpy.init(
             args=[], context=self._context, domain_id=self.domain, signal_handler_options=SignalHandlerOptions.NO
         )
-        self._recorder = Recorder(self._stage, self._context, self._pictures, self._kind)
+        self._recorder = Recorder(self._system, self._context, self._pictures, self._kind)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._recorder)
         return self
@@ -115,19 +124,19 @@ class Session:
             self._recorder.destroy_node()
             rclpy.shutdown(context=self._context)
 
-    def start_stage(self) -> StartTimes:
-        """Starts the stage's node and takes it through its lifecycle.
+    def start_node(self) -> StartTimes:
+        """Starts the node of the system and takes it through its lifecycle.
 
         Raises:
-            SessionError: it cannot be started; its own reason is in the text.
+            SessionError: it cannot be started; the text holds its reason.
         """
-        self._say(f'starting the {self._stage} node')
+        self._say(f'starting the {self._system.name} node')
         begun = time.perf_counter()
         self._start(
-            self._stage,
+            self._system.name,
             (
                 '-m',
-                f'hoi_ros.nodes.{self._stage}',
+                self._system.node,
                 '--ros-args',
                 '-p',
                 'autostart:=false',
@@ -139,21 +148,21 @@ class Session:
                 f'camera_info:={camera_topics.INFO}',
             ),
         )
-        client = self._recorder.create_client(ChangeState, f'/{self._stage}/change_state')
-        self._wait(client.service_is_ready, f'the {self._stage} node to appear')
+        client = self._recorder.create_client(ChangeState, f'/{self._system.name}/change_state')
+        self._wait(client.service_is_ready, f'the {self._system.name} node to appear')
         appeared = time.perf_counter()
         for number, name in (
             (Transition.TRANSITION_CONFIGURE, 'configured'),
             (Transition.TRANSITION_ACTIVATE, 'activated'),
         ):
             answer = client.call_async(ChangeState.Request(transition=Transition(id=number)))
-            self._wait(answer.done, f'the {self._stage} node to be {name}')
+            self._wait(answer.done, f'the {self._system.name} node to be {name}')
             if not answer.result().success:
                 reason = self._reason()
                 raise SessionError(
-                    f'the {self._stage} node cannot be {name}: {reason}'
+                    f'the {self._system.name} node cannot be {name}: {reason}'
                     if f'be {name}' not in reason
-                    else f'the {self._stage} node {reason}'
+                    else f'the {self._system.name} node {reason}'
                 )
             if number == Transition.TRANSITION_CONFIGURE:
                 configured = time.perf_counter()
@@ -162,10 +171,10 @@ class Session:
         return times
 
     def start_camera(self) -> None:
-        """Starts the camera and waits until its frames are answered, or long enough to say that they are not.
+        """Starts the camera and waits for the first answer, at most a few seconds after the first frame.
 
         Raises:
-            SessionError: no frame comes.
+            SessionError: no frame arrives.
         """
         self._say('starting the camera')
         self._start('camera', self._camera_arguments)
@@ -176,12 +185,12 @@ class Session:
         self._spin(_SETTLING)
 
     def record(self, seconds: float) -> Recording:
-        """Listens for a while.
+        """Records for a while.
 
         Raises:
             SessionError: a process ended.
         """
-        process = psutil.Process(self._processes[self._stage].pid)
+        process = psutil.Process(self._processes[self._system.name].pid)
         used, begun, memory = sum(process.cpu_times()[:2]), time.monotonic(), 0
         self._recorder.start()
         told = begun
@@ -199,14 +208,10 @@ class Session:
         self._spin(_LATE)
         return self._recorder.recording(memory / 1e6, cpu)
 
-    def finish(self) -> None:
-        """Ends the processes; what was recorded stays."""
-        self._end_processes()
-
     def _start(self, name: str, arguments: Sequence[str]) -> None:
         lead = (*_ENDS_WITH_PARENT, str(os.getpid())) if shutil.which('setpriv') else ()
         with self._log(name).open('wb') as log, _uninterrupted():
-            # A group of its own: Ctrl-C comes to this process alone, which then ends the others in order.
+            # A group of its own: Ctrl-C reaches this process alone, which ends the others in order.
             self._processes[name] = subprocess.Popen(
                 [*lead, sys.executable, *arguments], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
@@ -238,7 +243,7 @@ class Session:
                 self._say('; '.join([f'waiting for {event}', *last]))
 
     def _reason(self) -> str:
-        """What the node says on /diagnostics, which it does once a second."""
+        """The next message of the node on /diagnostics."""
         self._recorder.diagnostics = ''
         self._wait(lambda: bool(self._recorder.diagnostics), 'its diagnostics')
         return self._recorder.diagnostics
@@ -268,7 +273,7 @@ class Session:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Puts SIGINT and SIGTERM off: between its start and its entry in a list, a process would be forgotten."""
+    """Defers SIGINT and SIGTERM while a process is started and registered."""
     pending: list[int] = []
     before = {
         number: signal.signal(number, lambda number, frame: pending.append(number))

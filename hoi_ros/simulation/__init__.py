@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A simulated RGB-D camera: sensor noise, ray casting, moving hands and what they hold."""
+"""A simulated RGB-D camera: sensor faults, ray casting, moving hands and the solids that they hold."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A simulated RGB-D camera before which hands move, with or without a thing in them."""
+"""A simulated RGB-D camera in front of moving hands, empty or holding a solid."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.mesh.normals import face_normals
+from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.simulation.hand_motion import HandMotion
-from hoi_ros.simulation.hand_motion import SimulatedHand
 from hoi_ros.simulation.raycast import Raycaster
 from hoi_ros.simulation.raycast import RayHits
 from hoi_ros.simulation.sensor import SensorModel
 
-_WALL = 1.6  # metres before the camera
-_TABLE = 0.32  # metres below the camera
+_WALL = 1.6
+"""Distance of the wall from the camera, metres."""
+_TABLE = 0.32
+"""Height of the camera above the table, metres."""
 _LIGHT = np.array([0.35, 0.55, 0.75]) / np.linalg.norm([0.35, 0.55, 0.75])
-"""Where the light goes: from above, from the left and from behind the camera."""
-_SKIN, _SLEEVE, _THING, _ENDS = range(4)
-# Each material's colour in the shadow, at medium light and where it is brightest: blood tints the shadows of skin.
+"""Direction of the light: from above, from the left and from behind the camera."""
+_SKIN, _SLEEVE, _OBJECT, _ENDS = range(4)
 _MATERIALS = np.array(
     [
         [[74, 38, 30], [188, 126, 101], [240, 200, 174]],
@@ -31,34 +34,37 @@ _MATERIALS = np.array(
         [[66, 68, 72], [150, 152, 156], [226, 228, 230]],
     ]
 )
+"""RGB of each material in shadow, in medium light and in the brightest light; shadows of skin are tinted by blood."""
 _AMBIENT, _LAMP, _FILL = 0.3, 0.6, 0.1
-"""How much of the brightest light comes from all around, from the lamp, and from opposite the lamp."""
-_RAMP = 63  # brightnesses of one material; the first is 1 to 63, the second 64 to 126, and 0 nothing
+"""Shares of the brightest light: ambient, from the lamp, and from opposite the lamp."""
+_RAMP = 63
+"""Brightness levels of a material; colour 0 is the background, 1 to 63 the first material."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SimulatedView:
-    """The part of one picture that moves: a window of it, and the true hands.
-
-    depth (h, w) uint16 millimetres; shade (h, w) uint8, an index into the camera's colours, 0 where the
-    background shows; left and top are the pixel of its first corner.
-    """
+    """The window of an image that differs from the background, and the true hands."""
 
     left: int
+    """Column of the window's first pixel."""
     top: int
+    """Row of the window's first pixel."""
     depth: np.ndarray
+    """(h, w) uint16 millimetres."""
     shade: np.ndarray
-    hands: tuple[SimulatedHand, ...]
+    """(h, w) uint8 index into the camera's colours, 0 for the background."""
+    hands: tuple[HandEstimate, ...]
+    """The truth, in the camera's optical frame."""
 
 
 class SimulatedCamera:
-    """Pictures of hands before a wall and a table; the same time gives the same picture.
+    """Renders hands in front of a wall and a table; the same time gives the same image.
 
     Args:
-        camera: what it is like.
-        motions: of the hands.
-        sensor: what the depth camera makes of perfect depth; None leaves it perfect.
-        seed: of the sensor's noise.
+        camera: the intrinsics and the image size.
+        motions: the moving hands.
+        sensor: the depth sensor's faults; None renders perfect depth.
+        seed: seed of the sensor's noise.
     """
 
     def __init__(
@@ -76,22 +82,22 @@ class SimulatedCamera:
         self._colours = np.concatenate([np.zeros((1, 3)), *ramps]).astype(np.uint8)
 
     def look(self, time: float) -> SimulatedView:
-        """Takes the picture of a time in seconds. Some 20 ms on one core at 640×480."""
+        """Renders the image at a time in seconds; about 20 ms on one core at 640×480."""
         hands = tuple(motion(time) for motion in self._motions)
-        surfaces = _surfaces(hands, [motion.model.faces for motion in self._motions])
+        surfaces = _surfaces(hands, self._motions, time)
         vertices, faces = surfaces.vertices, surfaces.faces
         left, top, right, bottom = self._window(vertices)
         width, height = right - left, bottom - top
         part = self.camera.window(left - 0.5, top - 0.5, width, height, width, height)
-        seen = Raycaster(vertices, faces).look(part)
+        hits = Raycaster(vertices, faces).look(part)
         far = self._far[top:bottom, left:right]
-        before = (seen.triangles >= 0) & (seen.depth < far)
+        before = (hits.triangles >= 0) & (hits.depth < far)
         rng = np.random.default_rng([self._seed, round(time * 1e6)])
-        depth = self._observe(np.where(before, seen.depth, far), rng)
-        return SimulatedView(left, top, _millimetres(depth), surfaces.shades(seen, before), hands)
+        depth = self._observe(np.where(before, hits.depth, far), rng)
+        return SimulatedView(left, top, _millimetres(depth), surfaces.shades(hits, before), hands)
 
     def paint(self, view: SimulatedView, depth: np.ndarray, colour: np.ndarray) -> None:
-        """Writes a whole picture into depth (H, W) uint16 millimetres and colour (H, W, 3) uint8 RGB."""
+        """Writes the whole image into depth (H, W) uint16 millimetres and colour (H, W, 3) uint8 RGB."""
         height, width = view.shade.shape
         window = slice(view.top, view.top + height), slice(view.left, view.left + width)
         depth[:] = self._background_depth
@@ -103,10 +109,10 @@ class SimulatedCamera:
         return self._sensor.observe(depth, self.camera.fx, rng) if self._sensor else depth
 
     def _window(self, vertices: np.ndarray) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of what the hands may change in the picture."""
+        """Left, top, right and bottom of the pixels that the surfaces and their shadows may change."""
         pixels = self.camera.project(vertices)
         nearest = float(vertices[:, 2].min())
-        # Beside a near surface lies its shadow, as wide as the disparities differ.
+        # The shadow beside a near surface is as wide as the disparities differ.
         shadow = self.camera.fx * self._sensor.baseline * (1 / nearest - 1 / _WALL) if self._sensor else 0
         margin = np.array([shadow + 4, 4])
         size = np.array([self.camera.width, self.camera.height])
@@ -130,62 +136,67 @@ def _room(camera: Pinhole) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Surfaces(NamedTuple):
-    """Everything that moves: vertices (V, 3), faces (F, 3), the material (F,) of each face, and the normals (F, 3, 3)
-    at the corners of each."""
+    """The moving surfaces of one image.
+
+    Attributes:
+        vertices: (V, 3) metres in the camera's optical frame.
+        faces: (F, 3) vertex indices.
+        materials: (F,) material of each triangle.
+        normals: (F, 3, 3) unit normals at the triangles' corners.
+    """
 
     vertices: np.ndarray
     faces: np.ndarray
     materials: np.ndarray
     normals: np.ndarray
 
-    def shades(self, seen: RayHits, before: np.ndarray) -> np.ndarray:
-        """(H, W) indices into the colours, of the pixels (H, W) that show something; 0 elsewhere."""
-        triangles, (second, third) = seen.triangles[before], seen.shares[before].T[..., None]
+    def shades(self, hits: RayHits, before: np.ndarray) -> np.ndarray:
+        """(H, W) uint8 colour index of the pixels `before` (H, W) the background; 0 elsewhere."""
+        triangles, (second, third) = hits.triangles[before], hits.shares[before].T[..., None]
         corners = self.normals[triangles]
-        normals = corners[:, 0] * (1 - second - third) + corners[:, 1] * second + corners[:, 2] * third
-        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+        normals = _unit(corners[:, 0] * (1 - second - third) + corners[:, 1] * second + corners[:, 2] * third)
         facing = normals @ _LIGHT
-        # Lambert's law for the lamp and its fill light, and a sky that is brighter above.
+        # Lambert's law for the lamp and its fill light; the ambient light is brighter from above.
         light = _AMBIENT * (0.5 - 0.5 * normals[:, 1]) + _LAMP * np.maximum(-facing, 0) + _FILL * np.maximum(facing, 0)
         shades = np.zeros(before.shape, np.uint8)
         shades[before] = 1 + np.rint(np.clip(light, 0, 1) * (_RAMP - 1)) + self.materials[triangles] * _RAMP
         return shades
 
 
-def _surfaces(hands: Sequence[SimulatedHand], faces: Sequence[np.ndarray]) -> _Surfaces:
-    parts: list[tuple[np.ndarray, np.ndarray, int | np.ndarray, bool]] = []
-    for hand, hand_faces in zip(hands, faces):
-        parts.append((hand.vertices, hand_faces, _SKIN, True))
-        parts.append((hand.arm_vertices, hand.arm_faces, _SLEEVE, True))
-        if hand.held:
-            along = Rotation.from_quat(hand.held.orientation).as_matrix()[:, 2]
-            ends = np.abs(_face_normals(hand.held.vertices, hand.held.faces) @ along) > 0.9
-            parts.append((hand.held.vertices, hand.held.faces, np.where(ends, _ENDS, _THING), False))
-    starts = np.cumsum([0, *(len(points) for points, *_ in parts)])
+class _Part(NamedTuple):
+    """A mesh, the material of its triangles, and their corner normals (F, 3, 3)."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    material: int | np.ndarray
+    normals: np.ndarray
+
+
+def _surfaces(hands: Sequence[HandEstimate], motions: Sequence[HandMotion], time: float) -> _Surfaces:
+    parts: list[_Part] = []
+    for hand, motion in zip(hands, motions):
+        parts.append(_smooth(hand.vertices, motion.model.faces, _SKIN))
+        parts.append(_smooth(*motion.forearm(time), _SLEEVE))
+        if hand.held is not None and motion.object_faces is not None:
+            vertices, faces = hand.held.vertices, motion.object_faces
+            normals = _unit(face_normals(vertices, faces))
+            ends = np.abs(normals @ Rotation.from_quat(hand.held.orientation).as_matrix()[:, 2]) > 0.9
+            parts.append(_Part(vertices, faces, np.where(ends, _ENDS, _OBJECT), np.repeat(normals[:, None], 3, 1)))
+    starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
     return _Surfaces(
-        np.concatenate([points for points, *_ in parts]),
-        np.concatenate([triangles + start for (_, triangles, *_), start in zip(parts, starts)]),
-        np.concatenate([np.broadcast_to(material, len(triangles)) for _, triangles, material, _ in parts]),
-        np.concatenate([_corner_normals(points, triangles, smooth) for points, triangles, _, smooth in parts]),
+        np.concatenate([part.vertices for part in parts]),
+        np.concatenate([part.faces + start for part, start in zip(parts, starts)]),
+        np.concatenate([np.broadcast_to(part.material, len(part.faces)) for part in parts]),
+        np.concatenate([part.normals for part in parts]),
     )
 
 
-def _face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(F, 3) unit vectors."""
-    first, second, third = np.moveaxis(vertices[faces], 1, 0)
-    normals = np.cross(second - first, third - first)
-    return normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+def _smooth(vertices: np.ndarray, faces: np.ndarray, material: int) -> _Part:
+    return _Part(vertices, faces, material, vertex_normals(vertices, faces)[faces])
 
 
-def _corner_normals(vertices: np.ndarray, faces: np.ndarray, smooth: bool) -> np.ndarray:
-    """(F, 3, 3): of a smooth surface the mean of the faces around each corner, else the face's own."""
-    normals = _face_normals(vertices, faces)
-    if not smooth:
-        return np.repeat(normals[:, None], 3, 1)
-    around = np.stack(
-        [np.bincount(faces.ravel(), np.repeat(normals[:, axis], 3), len(vertices)) for axis in range(3)], -1
-    )
-    return around[faces] / np.maximum(np.linalg.norm(around[faces], axis=-1, keepdims=True), 1e-9)
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
 def _millimetres(depth: np.ndarray) -> np.ndarray:

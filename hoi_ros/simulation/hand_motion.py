@@ -1,93 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A hand that moves before the simulated camera: opens, closes, grasps, turns its wrist, comes and goes; or holds a
-thing all the while."""
+"""A hand that moves in front of the simulated camera: it opens, closes, turns, comes and goes, or holds a solid."""
 
 from __future__ import annotations
 
-import dataclasses
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.hand import HandModel
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import ObjectEstimate
+from hoi_ros.hand.model import mirror_pose
 from hoi_ros.hand.model import rotation_matrices
+from hoi_ros.hand.poses import GESTURES
+from hoi_ros.hand.poses import joint_angles
 from hoi_ros.simulation.held_solid import grasp
-from hoi_ros.simulation.held_solid import HeldSolid
 from hoi_ros.simulation.held_solid import SimulatedGrasp
 from hoi_ros.simulation.held_solid import Solid
 
-# Share of the limits, thumb to little, of: flexion of the first, second and third joint; abduction.
-_POSTURES = np.array(
-    [
-        # open
-        [[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0.4, 0.5, 0.1, -0.3, -0.5]],
-        # around a bottle
-        [[0.5, 0.5, 0.55, 0.55, 0.55], [0.3, 0.5, 0.5, 0.5, 0.5], [0.3, 0.3, 0.3, 0.3, 0.3], [0.2, 0, 0, 0, 0]],
-        # relaxed
-        [[0.2, 0.2, 0.2, 0.25, 0.25], [0.1, 0.25, 0.3, 0.3, 0.25], [0.1, 0.15, 0.15, 0.15, 0.15], [0, 0, 0, 0, 0]],
-        # pinching
-        [[0.5, 0.5, 0.2, 0.15, 0.1], [0.3, 0.45, 0.2, 0.15, 0.1], [0.3, 0.3, 0.1, 0.1, 0.1], [0, 0, 0, -0.2, -0.3]],
-        # almost open
-        [[0.1, 0.1, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1, 0.1], [0, 0.1, 0.1, 0.1, 0.1], [0.2, 0.2, 0, -0.1, -0.2]],
-        # fist
-        [[0.5, 0.85, 0.9, 0.9, 0.9], [0.3, 0.85, 0.85, 0.85, 0.85], [0.4, 0.55, 0.55, 0.55, 0.55], [-0.3, 0, 0, 0, 0]],
-        # pointing
-        [[0.7, 0, 0.85, 0.85, 0.85], [0.6, 0.05, 0.85, 0.85, 0.85], [0.4, 0, 0.55, 0.55, 0.55], [-0.2, 0, 0, 0, 0]],
-        # around a ball
-        [[0.2, 0.3, 0.3, 0.3, 0.3], [0.3, 0.4, 0.4, 0.4, 0.4], [0.3, 0.3, 0.3, 0.3, 0.3], [0.4, 0.4, 0.1, -0.3, -0.5]],
-    ]
-)
-# The knuckle joint of each finger, thumb to little, in the order of the model's 16 joints.
-_KNUCKLES = (13, 1, 4, 10, 7)
+_FIRST_POSTURE = 'spread'
+_POSTURES = ('power_cylinder', 'relaxed', 'pinch', 'open', 'fist', 'point', 'power_sphere')
+"""Gestures of the motion after the first, in an order that the seed decides."""
+_REACHED = 0.9
+"""Share of the way from the relaxed hand to a gesture that the moving hand reaches."""
+_HELD_SHARE = 0.3
+"""Share of a posture's time in which the hand keeps still."""
 _FACING = np.diag([1.0, -1.0, -1.0])
-"""A right hand with its fingers up and its palm to the camera."""
+"""Orientation of a right hand with its fingers up and its palm to the camera."""
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 _HOLDING = (80.0, -50.0)
-"""Degrees about its length and in the image by which a hand that holds a thing is turned, to be seen from the thumb."""
+"""Yaw and roll of a hand that holds a solid, degrees: the camera sees it from the thumb's side."""
 
-# A forearm's half widths across and through, by the distance from the wrist, metres.
 _ALONG = (0.0, 0.03, 0.06, 0.1, 0.16, 0.24, 0.32)
+"""Distances of the forearm's cross sections from the wrist, metres."""
 _BROAD = (0.024, 0.0255, 0.027, 0.031, 0.037, 0.042, 0.044)
+"""Half-axes of the cross sections across the palm, metres."""
 _THICK = (0.0165, 0.019, 0.021, 0.025, 0.031, 0.038, 0.041)
+"""Half-axes of the cross sections through the palm, metres."""
 _CORNERS = 20
 
 
-@dataclasses.dataclass(frozen=True)
-class SimulatedHand:
-    """The true hand of one moment in the camera's optical frame: the fields of an estimate.
-
-    pose (48,) radians, shape (10,), translation (3,) and vertices (V, 3) metres belong to the hand model of
-    `side`; joints is (21, 3); the scores are 1. arm_vertices (A, 3) and arm_faces (B, 3) are its forearm; held is what
-    it holds.
-    """
-
-    side: str
-    track_id: int
-    score: float
-    joints: np.ndarray
-    joint_scores: np.ndarray
-    pose: np.ndarray
-    shape: np.ndarray
-    translation: np.ndarray
-    vertices: np.ndarray
-    arm_vertices: np.ndarray
-    arm_faces: np.ndarray
-    located_by: str = 'depth'
-    side_score: float = 1.0
-    held: HeldSolid | None = None
-
-
 class HandMotion:
-    """Where a hand is at any time; the motion repeats itself without a jump.
+    """The true hand at any time; the motion repeats without a jump.
 
     Args:
-        model: of the right hand.
+        model: the right hand.
         side: 'right' or 'left'; a left hand moves as the mirror image of a right one.
-        seed: of the hand's shape, and of the order and the phases of its movements.
+        seed: seed of the hand's shape and of the order and phases of its movements.
         period: seconds after which the motion repeats.
-        aside: where the hand's place is, as a share of its distance: −0.2 is left of the image's centre.
-        solid: what it holds, seen from the thumb rather than from the palm; None for nothing.
+        aside: horizontal place of the hand as a share of its distance; −0.2 is left of the image's centre.
+        solid: the solid that the hand holds, seen from the thumb's side; None for an empty hand.
+
+    Raises:
+        ValueError: no such side.
     """
 
     def __init__(
@@ -102,109 +69,116 @@ class HandMotion:
         if side not in ('right', 'left'):
             raise ValueError(f'side is {side!r}, expected right or left')
         rng = np.random.default_rng([seed, side == 'left'])
-        self._side = side
+        self._mirrored = side == 'left'
         self._right = model
-        self._model = model if side == 'right' else model.mirrored()
+        self._model = model.mirrored() if self._mirrored else model
         self._period = period
         self._aside = aside
-        self._postures = _POSTURES[np.concatenate([[0], 1 + rng.permutation(len(_POSTURES) - 1)])]
+        order = (_FIRST_POSTURE, *rng.permutation(_POSTURES))
+        relaxed = np.array(GESTURES['relaxed'])
+        self._postures = relaxed + _REACHED * (np.array([GESTURES[name] for name in order]) - relaxed)
         self._phases = rng.uniform(0, 2 * np.pi, 8)
         self._shape = np.clip(rng.normal(0, 0.6, 10), -1.5, 1.5).astype(np.float32)
         self._grasp = grasp(model, self._shape, solid) if solid else None
 
     @property
     def model(self) -> HandModel:
-        """The hand model of its side."""
+        """The hand model of the motion's side."""
         return self._model
 
-    def __call__(self, time: float) -> SimulatedHand:
-        """The hand at a time in seconds."""
-        right = self._right
+    @property
+    def object_faces(self) -> np.ndarray | None:
+        """(F, 3) triangles of the held object's vertices, counter-clockwise from outside; None for an empty hand."""
+        return self._grasp.solid.faces if self._grasp else None
+
+    def __call__(self, time: float) -> HandEstimate:
+        """The true hand at a time in seconds, its scores 1, with the object that it holds."""
+        pose, turn, translation = self._placed(time)
+        held = self._held(self._grasp, turn, translation) if self._grasp else None
+        if self._mirrored:
+            pose, translation = mirror_pose(pose), translation * np.array([-1, 1, 1], np.float32)
+        geometry = self._model.forward(pose, self._shape, translation)
+        return HandEstimate(
+            side=self._model.side,
+            track_id=int(self._mirrored),
+            score=1.0,
+            joints=geometry.keypoints,
+            joint_scores=np.ones(21, np.float32),
+            pose=pose,
+            shape=self._shape,
+            translation=translation,
+            vertices=geometry.vertices,
+            held=held,
+        )
+
+    def forearm(self, time: float) -> tuple[np.ndarray, np.ndarray]:
+        """The hand's forearm at a time in seconds, in the camera's optical frame.
+
+        Returns:
+            (A, 3) float32 vertices, metres, and (B, 3) triangles, counter-clockwise from outside.
+        """
+        _, turn, translation = self._placed(time)
+        wrist_bend = np.array([self._swing(time, 6, 1, 30), 0, self._swing(time, 7, 1, 12)])
+        vertices, faces = _forearm(
+            self._right.joints[0] + translation, turn, turn @ rotation_matrices(np.radians(wrist_bend))
+        )
+        if self._mirrored:
+            vertices, faces = vertices @ _MIRROR, faces[:, ::-1]
+        return vertices.astype(np.float32), faces
+
+    def _placed(self, time: float) -> _Placed:
         yaw, roll = _HOLDING if self._grasp else (0, 0)
         turn = _facing_camera(
             yaw=yaw + self._swing(time, 0, 1, 35 if self._grasp else 65),
             pitch=self._swing(time, 1, 1, 25),
             roll=roll + self._swing(time, 2, 2, 30),
         )
-        pose = right.pose_of(self._angles(time)).astype(np.float32)
+        pose = self._right.pose_of(self._angles(time)).astype(np.float32)
         pose[:3] = _rotation_vector(turn)
-        at_origin = right.forward(pose, self._shape, np.zeros(3, np.float32), vertices=False).keypoints
+        at_origin = self._right.forward(pose, self._shape, np.zeros(3, np.float32), vertices=False).keypoints
         distance = 0.575 + self._swing(time, 3, 1, 0.225)
-        mirrored = self._side == 'left'
-        across = (-self._aside if mirrored else self._aside) + self._swing(time, 4, 2, 0.12)
+        across = (-self._aside if self._mirrored else self._aside) + self._swing(time, 4, 2, 0.12)
         centre = distance * np.array([across, self._swing(time, 5, 1, 0.06), 1])
-        translation = (centre - at_origin.mean(0)).astype(np.float32)
-        wrist_bend = np.array([self._swing(time, 6, 1, 30), 0, self._swing(time, 7, 1, 12)])
-        arm_vertices, arm_faces = _forearm(
-            right.joints[0] + translation, turn, turn @ rotation_matrices(np.radians(wrist_bend))
-        )
-        held = (
-            _held(self._grasp, turn, right.joints[0] + right.joint_shape_basis[0] @ self._shape, translation, mirrored)
-            if self._grasp
-            else None
-        )
-        if mirrored:
-            pose = pose * np.tile([1, -1, -1], 16).astype(np.float32)
-            translation, arm_vertices = translation * [-1, 1, 1], arm_vertices @ _MIRROR
-            arm_faces = arm_faces[:, ::-1]
-        geometry = self._model.forward(pose, self._shape, translation.astype(np.float32))
-        return SimulatedHand(
-            self._side,
-            int(mirrored),
-            1.0,
-            geometry.keypoints,
-            np.ones(21, np.float32),
-            pose,
-            self._shape,
-            translation.astype(np.float32),
-            geometry.vertices,
-            arm_vertices.astype(np.float32),
-            arm_faces,
-            held=held,
-        )
+        return _Placed(pose, turn, (centre - at_origin.mean(0)).astype(np.float32))
 
     def _swing(self, time: float, which: int, times: int, reach: float) -> float:
-        """Goes to and fro a whole number of times in a period."""
+        """A sine of amplitude `reach` with a whole number of cycles in a period."""
         return reach * float(np.sin(2 * np.pi * times * time / self._period + self._phases[which]))
 
     def _angles(self, time: float) -> np.ndarray:
-        """(16, 3) flexion, abduction and twist: each posture is held a while, then turns into the next."""
+        """(16, 3) joint angles, radians: each posture is held, then blends into the next."""
         if self._grasp:
             return self._grasp.angles
         count = len(self._postures)
         place = time / self._period * count % count
-        now, share = int(place), np.clip((place % 1 - 0.3) / 0.7, 0, 1)
+        now, share = int(place), np.clip((place % 1 - _HELD_SHARE) / (1 - _HELD_SHARE), 0, 1)
         share = share * share * (3 - 2 * share)
-        shares = self._postures[now] * (1 - share) + self._postures[(now + 1) % count] * share
-        low, high = self._right.limits[..., 0], self._right.limits[..., 1]
-        angles = np.zeros((16, 3))
-        for finger, knuckle in enumerate(_KNUCKLES):
-            joints = slice(knuckle, knuckle + 3)
-            angles[joints, 0] = shares[:3, finger] * high[joints, 0]
-            spread = shares[3, finger]
-            angles[knuckle, 1] = spread * (high[knuckle, 1] if spread > 0 else -low[knuckle, 1])
-        return angles
+        return joint_angles(self._right, self._postures[now] * (1 - share) + self._postures[(now + 1) % count] * share)
+
+    def _held(self, grasp: SimulatedGrasp, turn: np.ndarray, translation: np.ndarray) -> ObjectEstimate:
+        """The solid in a right hand that is turned (3, 3) about its wrist and moved (3,), mirrored for a left hand."""
+        solid = grasp.solid
+        wrist = self._right.joints[0] + self._right.joint_shape_basis[0] @ self._shape
+        rotation, position = turn @ grasp.rotation, turn @ (grasp.position - wrist) + wrist + translation
+        if self._mirrored:
+            rotation, position = _MIRROR @ rotation @ _MIRROR, _MIRROR @ position
+        return ObjectEstimate(
+            score=1.0,
+            vertices=(solid.vertices @ rotation.T + position).astype(np.float32),
+            position=position,
+            orientation=Rotation.from_matrix(rotation).as_quat(),
+            size=solid.size,
+            gap=grasp.gap,
+            touching=grasp.touching,
+        )
 
 
-def _held(
-    grasp: SimulatedGrasp, turn: np.ndarray, wrist: np.ndarray, translation: np.ndarray, mirrored: bool
-) -> HeldSolid:
-    """What the hand holds that is turned (3, 3) about its wrist (3,) and moved, in a right hand or its mirror image."""
-    solid = grasp.solid
-    rotation, position = turn @ grasp.rotation, turn @ (grasp.position - wrist) + wrist + translation
-    if mirrored:
-        rotation, position = _MIRROR @ rotation @ _MIRROR, _MIRROR @ position
-    vertices = (solid.vertices @ rotation.T + position).astype(np.float32)
-    return HeldSolid(
-        1.0,
-        vertices,
-        position,
-        Rotation.from_matrix(rotation).as_quat(),
-        solid.size,
-        grasp.gap,
-        grasp.touching,
-        solid.faces,
-    )
+class _Placed(NamedTuple):
+    """A right hand: its pose (48,), its orientation (3, 3) and the model's translation (3,), metres."""
+
+    pose: np.ndarray
+    turn: np.ndarray
+    translation: np.ndarray
 
 
 def _facing_camera(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -214,16 +188,19 @@ def _facing_camera(yaw: float, pitch: float, roll: float) -> np.ndarray:
 
 
 def _rotation_vector(matrix: np.ndarray) -> np.ndarray:
-    """(3, 3) → (3,) radians."""
+    """(3, 3) rotation matrix → (3,) rotation vector, radians."""
     return cv2.Rodrigues(matrix)[0][:, 0]
 
 
 def _forearm(wrist: np.ndarray, hand: np.ndarray, arm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (A, 3) and faces (B, 3) of a tube from the wrist that turns into the arm's direction.
+    """Builds a tube that leaves the wrist along the hand and bends into the arm's direction.
 
     Args:
         wrist: (3,) metres.
-        hand, arm: (3, 3) orientations; x across, y to the fingers, z out of the palm.
+        hand, arm: (3, 3) orientations; x across, y towards the fingers, z out of the palm.
+
+    Returns:
+        (A, 3) vertices and (B, 3) triangles.
     """
     places, count = np.array(_ALONG), len(_ALONG)
     bent = np.clip(places / 0.06, 0, 1)[:, None]

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a simulated hand holds, and how its fingers close around it.
-
-Fingers close link by link (as in Miller and Allen, "GraspIt!", 2004): the joints of a finger turn together; when a
-link touches, the joints that carry it stop and the ones beyond go on.
-"""
+"""The solids that a simulated hand holds, and the hand that closes around one."""
 
 from __future__ import annotations
 
@@ -13,46 +9,42 @@ import dataclasses
 import numpy as np
 
 from hoi_ros.hand import HandModel
-from hoi_ros.hand.skeleton import JOINT_NAMES
+from hoi_ros.hand.poses import joint_angles
+from hoi_ros.hand.skeleton import FINGER_JOINTS
 from hoi_ros.hand.skeleton import TIP_JOINTS
+from hoi_ros.mesh.contact import TOUCHING
+from hoi_ros.simulation.finger_closing import close_fingers
+from hoi_ros.simulation.finger_closing import fingers_of
 
-_FINGERS = np.array(
-    [
-        [joint, joint + 1, joint + 2]
-        for joint in (
-            JOINT_NAMES.index(name) for name in ('thumb_cmc', 'index_mcp', 'middle_mcp', 'ring_mcp', 'little_mcp')
-        )
-    ]
-)
-# Thumb to little, share of the limits: flexion of the three joints and abduction, of the hand before it closes and of
-# the hand that met nothing. A negative share is one of the lower limit; the thumb's abduction is tried.
-_OPEN = np.array(
+_OPENED = np.array(
     [[-0.3, 0.1, 0.1, 0.1, 0.1], [0, 0.1, 0.1, 0.1, 0.1], [0, 0.1, 0.1, 0.1, 0.1], [0, 0.1, 0, -0.1, -0.2]]
 )
+"""Posture of the hand before it closes, shares as in `hoi_ros.hand.poses`; _THUMBS has the thumb's abduction."""
 _CLOSED = np.array(
     [[1, 0.95, 0.95, 0.95, 0.95], [0.9, 0.95, 0.95, 0.95, 0.95], [0.8, 0.6, 0.6, 0.6, 0.6], [0, 0, 0, 0, 0]]
 )
+"""Posture of the hand that closes without touching anything."""
 _THUMBS = ((1, 0.3), (1, 0.7), (0.6, 0.1), (0.2, -0.2))
-"""Abductions of the thumb, open and closed."""
-_STEPS = 40
+"""Abductions of the thumb to try: share when opened, share when closed."""
 _GIVES = 0.002
-"""Metres that flesh gives before a link stops."""
-_TOUCHING = 0.005
-"""Metres between two surfaces that count as in contact."""
+"""Depth of the solid in the flesh at which a link stops, metres."""
 _DEEPEST = 0.004
-"""Metres that a hand may lie inside of what it holds."""
+"""Depth of the hand in the solid beyond which a grasp is penalised, metres."""
 _PLACES = np.linspace(0.05, 0.11, 7)
-"""Where across the palm the object may lie: metres from the wrist towards the fingers."""
+"""Places of the solid along the palm to try: metres from the wrist towards the fingers."""
 _FARTHEST, _HALVINGS = 0.2, 14
+"""Metres from the palm where the search for contact begins, and its bisections."""
+_LYING = np.array([[0, 0, 1], [0, -1, 0], [1, 0, 0]], float)
+"""Rotation from the solid's frame to the hand's at rest: its longest side across the palm, its shortest out of it."""
 
 
 class Solid(abc.ABC):
-    """A body in a frame of its own, whose centre is the origin, whose longest side lies along z and whose shortest
-    along x.
+    """A solid in its own frame: centred, its longest side along z, its shortest along x.
 
     Attributes:
-        size: (3,) metres, of the box around it.
-        vertices: (M, 3) and faces (F, 3), counter-clockwise from outside, of its surface.
+        size: (3,) sides of its bounding box, metres.
+        vertices: (M, 3) of its surface, metres.
+        faces: (F, 3) triangles, counter-clockwise from outside.
     """
 
     size: np.ndarray
@@ -61,7 +53,7 @@ class Solid(abc.ABC):
 
     @abc.abstractmethod
     def distance(self, points: np.ndarray) -> np.ndarray:
-        """Signed distance (N,) of points (N, 3) to its surface, metres, negative inside."""
+        """Signed distances (...) of points (..., 3) to the surface, metres, negative inside."""
 
 
 class Can(Solid):
@@ -89,7 +81,9 @@ class Can(Solid):
         )
 
     def distance(self, points: np.ndarray) -> np.ndarray:
-        beyond = np.stack([np.hypot(points[:, 0], points[:, 1]) - self._radius, np.abs(points[:, 2]) - self._half], -1)
+        beyond = np.stack(
+            [np.hypot(points[..., 0], points[..., 1]) - self._radius, np.abs(points[..., 2]) - self._half], -1
+        )
         return _outside_or_inside(beyond)
 
 
@@ -148,23 +142,7 @@ class Ball(Solid):
 
 
 SOLIDS: dict[str, type[Solid]] = {'can': Can, 'box': Box, 'ball': Ball}
-"""What a simulated hand can hold, by name."""
-
-
-@dataclasses.dataclass(frozen=True)
-class HeldSolid:
-    """The true object in a hand: the fields of an estimate. Position (3,), orientation (4,) x, y, z, w and size (3,)
-    are those of its box, vertices (M, 3) and faces (F, 3) its surface, in one frame with the hand, metres; gap is the
-    least distance of the hand's vertices from it, negative inside."""
-
-    score: float
-    vertices: np.ndarray
-    position: np.ndarray
-    orientation: np.ndarray
-    size: np.ndarray
-    gap: float
-    touching: bool
-    faces: np.ndarray
+"""The solids that a simulated hand can hold, by name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,10 +150,11 @@ class SimulatedGrasp:
     """A right hand closed around a solid.
 
     Attributes:
-        angles: (16, 3) of the hand's joints as in `HandModel.anatomical`, radians.
-        solid: what it holds.
-        rotation: (3, 3) and position (3,), metres: from the solid's frame to that of the hand at rest.
-        gap: least signed distance of the hand's vertices to the solid.
+        angles: (16, 3) joint angles as in `HandModel.anatomical`, radians.
+        solid: the held solid.
+        rotation: (3, 3) rotation from the solid's frame to that of the hand at rest.
+        position: (3,) the solid's centre in the frame of the hand at rest, metres.
+        gap: least signed distance of the hand's vertices to the solid, metres.
     """
 
     angles: np.ndarray
@@ -186,101 +165,84 @@ class SimulatedGrasp:
 
     @property
     def touching(self) -> bool:
-        """Whether hand and object are in contact."""
-        return self.gap < _TOUCHING
+        """Whether hand and solid are in contact."""
+        return self.gap <= TOUCHING
 
 
 def grasp(model: HandModel, shape: np.ndarray, solid: Solid) -> SimulatedGrasp:
-    """Lays a solid across the palm, its longest side to the thumb, and closes the fingers around it.
+    """Lays a solid across the palm, its longest side towards the thumb, and closes the fingers around it.
 
-    Of several places the one is taken where the fingertips come nearest. Some hundreds of posed hands.
+    Tries several places on the palm and several thumbs, and returns the grasp whose fingertips are nearest.
 
     Args:
-        model: of the right hand.
-        shape: (10,) of the hand.
-        solid: what it is to hold.
+        model: the right hand.
+        shape: (10,) the hand's shape.
+        solid: the solid to hold.
     """
-    rotation = np.array([[0, 0, 1], [0, -1, 0], [1, 0, 0]], float)
-    best, least = None, np.inf
-    for thumb in _THUMBS:
-        hand = _ClosingHand(model, shape, thumb)
-        for place in _PLACES:
-            position = _onto_the_palm(hand, solid, rotation, np.array([0.0, place, 0.0]))
-            angles, distance = _close(hand, solid, rotation, position)
-            # A centimetre between a fingertip and the solid is as bad as a millimetre too much inside of it.
-            amiss = sum(max(float(distance[hand.links == joint].min()), 0) for joint in TIP_JOINTS)
-            amiss += 10 * max(-float(distance.min()) - _DEEPEST, 0)
-            if amiss < least:
-                best, least = SimulatedGrasp(angles, solid, rotation, position, float(distance.min())), amiss
-    assert best is not None
-    return best
+    hands = [_ClosingHand(model, shape, thumb) for thumb in _THUMBS]
+    tried = [hand.grasp(solid, np.array([0.0, place, 0.0])) for hand in hands for place in _PLACES]
+    return min(tried, key=lambda pair: pair[1])[0]
 
 
 class _ClosingHand:
-    """The right hand of a shape, its joints between open and closed."""
+    """A right hand whose joints move from an opened to a closed posture."""
 
     def __init__(self, model: HandModel, shape: np.ndarray, thumb: tuple[float, float]) -> None:
         self._model, self._shape = model, shape
-        self.links = model.weights.argmax(1)
-        self._open, self._closed = (_angles(model, shares, spread) for shares, spread in zip((_OPEN, _CLOSED), thumb))
+        self._fingers = fingers_of(model)
+        self._links = model.weights.argmax(1)
+        self._opened, self._closed = (
+            joint_angles(model, _with_thumb(shares, abduction)) for shares, abduction in zip((_OPENED, _CLOSED), thumb)
+        )
 
-    def angles(self, progress: np.ndarray) -> np.ndarray:
-        """(16,) from 0, open, to 1, closed → (16, 3) radians."""
-        return self._open + progress[:, None] * (self._closed - self._open)
+    def grasp(self, solid: Solid, place: np.ndarray) -> tuple[SimulatedGrasp, float]:
+        """Closes the hand around a solid at a place (3,) of the palm.
 
-    def vertices(self, progress: np.ndarray) -> np.ndarray:
-        """(V, 3) in the frame of the hand at rest."""
-        pose = self._model.pose_of(self.angles(progress)).astype(np.float32)
-        return self._model.forward(pose, self._shape, np.zeros(3, np.float32)).vertices.astype(float)
+        Returns:
+            The grasp, and its penalty in metres: the distances of the fingertips, and ten times the excess depth.
+        """
+        position = self._onto_the_palm(solid, place)
+
+        def distances(points: np.ndarray) -> np.ndarray:
+            return solid.distance((points - position) @ _LYING)
+
+        progress = close_fingers(
+            self._fingers,
+            lambda ways: self._vertices(self._fingers.model, ways),
+            lambda points: distances(points) < -_GIVES,
+            np.zeros(16),
+        ).progress
+        distance = distances(self._vertices(self._model, progress))
+        tips = [max(float(distance[self._links == joint].min()), 0) for joint in TIP_JOINTS]
+        gap = float(distance.min())
+        penalty = sum(tips) + 10 * max(-gap - _DEEPEST, 0)
+        return SimulatedGrasp(self._angles(progress), solid, _LYING, position, gap), penalty
+
+    def _onto_the_palm(self, solid: Solid, place: np.ndarray) -> np.ndarray:
+        """Moves the solid along the palm's normal until it touches the opened hand without its thumb."""
+        vertices = self._vertices(self._model, np.zeros(16))[~np.isin(self._links, FINGER_JOINTS[0])]
+        near, far = 0.0, _FARTHEST
+        for _ in range(_HALVINGS):
+            middle = (near + far) / 2
+            gap = solid.distance((vertices - place - [0, 0, middle]) @ _LYING).min()
+            near, far = (near, middle) if gap > -_GIVES / 2 else (middle, far)
+        return place + [0, 0, far]
+
+    def _angles(self, progress: np.ndarray) -> np.ndarray:
+        return self._opened + progress[..., None] * (self._closed - self._opened)
+
+    def _vertices(self, model: HandModel, progress: np.ndarray) -> np.ndarray:
+        """(..., V, 3) vertices for each joint's progress (..., 16), in the frame of the hand at rest."""
+        pose = model.pose_of(self._angles(progress)).astype(np.float32)
+        return model.forward(pose, self._shape, np.zeros((*progress.shape[:-1], 3), np.float32)).vertices
 
 
-def _angles(model: HandModel, shares: np.ndarray, thumb: float) -> np.ndarray:
+def _with_thumb(shares: np.ndarray, abduction: float) -> np.ndarray:
     shares = shares.copy()
-    shares[3, 0] = thumb
-    low, high = model.limits[..., 0], model.limits[..., 1]
-    angles = np.zeros((16, 3))
-    for finger, joints in enumerate(_FINGERS):
-        flexion, spread = shares[:3, finger], shares[3, finger]
-        angles[joints, 0] = np.where(flexion > 0, flexion * high[joints, 0], -flexion * low[joints, 0])
-        angles[joints[0], 1] = spread * high[joints[0], 1] if spread > 0 else -spread * low[joints[0], 1]
-    return angles
-
-
-def _onto_the_palm(hand: _ClosingHand, solid: Solid, rotation: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Brings the solid along the palm's normal until the open hand, but for its thumb, touches it."""
-    vertices = hand.vertices(np.zeros(16))[~np.isin(hand.links, _FINGERS[0])]
-    near, far = 0.0, _FARTHEST
-    for _ in range(_HALVINGS):
-        middle = (near + far) / 2
-        gap = solid.distance((vertices - position - [0, 0, middle]) @ rotation).min()
-        near, far = (near, middle) if gap > -_GIVES / 2 else (middle, far)
-    return position + [0, 0, far]
-
-
-def _close(
-    hand: _ClosingHand, solid: Solid, rotation: np.ndarray, position: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The angles (16, 3) of the closed hand, and the distances (V,) of its vertices to the solid."""
-    progress, stopped = np.zeros(16), np.zeros(16, bool)
-    stopped[0] = True
-    distance = solid.distance((hand.vertices(progress) - position) @ rotation)
-    while not stopped.all():
-        tried = np.where(stopped, progress, progress + 1 / _STEPS)
-        found = solid.distance((hand.vertices(tried) - position) @ rotation)
-        for joints in _FINGERS:
-            moving = joints[~stopped[joints]]
-            if not moving.size:
-                continue
-            deep = [joint for joint in moving if found[hand.links == joint].min() < -_GIVES]
-            if deep:
-                stopped[moving[moving <= deep[-1]]] = True
-                continue
-            own = np.isin(hand.links, joints)
-            progress[joints], distance[own] = tried[joints], found[own]
-            stopped[joints] |= progress[joints] >= 1 - 1e-9
-    return hand.angles(progress), distance
+    shares[3, 0] = abduction
+    return shares
 
 
 def _outside_or_inside(beyond: np.ndarray) -> np.ndarray:
-    """The distance (N,) to a product of intervals, from the distances (N, D) beyond each of them."""
+    """Distances (...) to a product of intervals, from the distances (..., D) beyond each interval."""
     return np.linalg.norm(np.maximum(beyond, 0), axis=-1) + np.minimum(beyond.max(-1), 0)

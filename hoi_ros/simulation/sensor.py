@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a real depth camera makes of a perfect depth image.
+"""The faults of a depth camera: quantisation, noise, shadows, lost and flying pixels.
 
-Structured light (SR300/SR305, Kinect v1) and active stereo (D400) share the geometry: depth is triangulated
-from a disparity f·b/z, so that errors grow with z² and a shadow lies beside each near surface. The magnitudes
-follow Khoshelham & Elberink (Sensors 2012), Nguyen et al. (3DIMPVT 2012) and Intel's D400 data sheet.
+Structured light (SR300/SR305, Kinect v1) and active stereo (D400) share the geometry: depth is triangulated from a
+disparity f·b/z. Errors therefore grow with z², and each near surface casts a shadow. The magnitudes follow Khoshelham
+and Elberink (Sensors 2012), Nguyen et al. (3DIMPVT 2012) and Intel's D400 data sheet.
 """
 
 from __future__ import annotations
@@ -17,36 +17,38 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class SensorModel:
-    """One depth camera. Lengths in metres; disparities in pixels of the full-size sensor."""
+    """One depth camera; lengths in metres, disparities in pixels of the full-size sensor."""
 
     baseline: float = 0.047
-    """Projector to camera (structured light) or camera to camera (stereo)."""
+    """Distance from projector to camera (structured light) or between the cameras (stereo)."""
     projector_side: int = 1
-    """1: the second eye stands to the right of the camera; −1: to the left; 0: no shadow is cast."""
+    """Side of the projector or second camera: 1 right, −1 left, 0 casts no shadow."""
     disparity_step: float = 0.03
-    """Sub-pixel step of the disparity, which quantises depth in steps that grow with z²."""
+    """Sub-pixel step of the disparity; the steps of the depth grow with z²."""
     disparity_noise: float = 0.05
     """Standard deviation of the disparity."""
     noise_grain: float = 1.5
-    """Width over which the noise is alike, pixels."""
+    """Correlation width of the noise, pixels."""
     smoothing: float = 0.8
-    """Standard deviation of the smoothing inside surfaces, pixels."""
+    """Standard deviation of the Gaussian filter inside surfaces, pixels."""
     grazing_cosine: float = 0.2
-    """Surfaces seen at this cosine lose half of their pixels, at half of it nearly all."""
+    """Cosine of the viewing angle at which surfaces lose half of their pixels; at half of it they lose nearly all."""
     edge_loss: float = 0.3
     """Share of the pixels at depth edges that are lost."""
     flying: float = 0.2
-    """Share of the pixels at depth edges that float between the two surfaces."""
+    """Share of the pixels at depth edges that lie between the two surfaces."""
     edge_grain: float = 3.0
-    """Width over which edge pixels share their fate, pixels."""
+    """Correlation width of lost and flying pixels at edges, pixels."""
     speckle_loss: float = 0.004
-    """Share of the other pixels lost in small patches."""
+    """Share of the other pixels that are lost in small patches."""
     nearest: float = 0.15
+    """Least depth that is measured, metres."""
     farthest: float = 4.0
+    """Greatest depth that is measured, metres."""
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> SensorModel:
-        """A camera drawn from the family of structured-light and stereo cameras."""
+        """Samples a structured-light or a stereo camera."""
         stereo = rng.random() < 0.5
         return cls(
             baseline=rng.uniform(0.045, 0.06) if stereo else rng.uniform(0.03, 0.08),
@@ -63,19 +65,19 @@ class SensorModel:
         )
 
     def observe(self, depth: np.ndarray, focal: float, rng: np.random.Generator, pitch: float = 1.0) -> np.ndarray:
-        """Turns perfect depth into what the camera delivers.
+        """Adds the camera's faults to perfect depth.
 
         Args:
-            depth: (H, W) metres, 0 where there is nothing.
+            depth: (H, W) metres, 0 invalid.
             focal: focal length of this image, pixels.
             rng: source of the noise.
-            pitch: pixels of the full-size sensor to one pixel of this image.
+            pitch: pixels of the full-size sensor per pixel of this image.
 
         Returns:
-            (H, W) float32 metres, 0 where the camera sees nothing.
+            (H, W) float32 metres, 0 invalid.
         """
         depth = np.asarray(depth, np.float32)
-        shape = depth.shape
+        shape = depth.shape[0], depth.shape[1]
         valid = (depth > self.nearest) & (depth < self.farthest)
         safe = np.where(valid, depth, self.farthest).astype(np.float32)
         disparity = focal * self.baseline / safe
@@ -93,27 +95,27 @@ class SensorModel:
         cosine_squared = 1 / (1 + steepness)
         lost |= ~edge & (cosine_squared < (self.grazing_cosine * (1 + 0.3 * fate)) ** 2)
 
-        seen = disparity
+        observed = disparity
         width = self.smoothing / pitch
         if width > 0.25:
             smooth = cv2.GaussianBlur(disparity, (0, 0), width)
-            seen = np.where(edge, disparity, smooth)
-        # An edge pixel of a coarser image is less often one of the sensor's own edge pixels.
+            observed = np.where(edge, disparity, smooth)
+        # In a coarser image fewer edge pixels are edge pixels of the sensor.
         flying = edge & (fate < _quantile(self.flying / pitch**0.5))
         mixed = focal * self.baseline / (smallest + (largest - smallest) * rng.random(shape, np.float32))
-        seen = np.where(flying, mixed, seen)
+        observed = np.where(flying, mixed, observed)
         lost |= edge & (fate > _quantile(1 - self.edge_loss / pitch**0.5))
 
-        # Disparity counts in pixels of the full sensor, whose focal length is pitch times this image's.
-        seen = seen * pitch + self.disparity_noise * grain(rng, shape, self.noise_grain / pitch)
-        seen = np.round(seen / self.disparity_step) * self.disparity_step
+        # The focal length of the full-size sensor is `pitch` times this image's.
+        observed = observed * pitch + self.disparity_noise * grain(rng, shape, self.noise_grain / pitch)
+        observed = np.round(observed / self.disparity_step) * self.disparity_step
         if self.speckle_loss > 0:
             lost |= grain(rng, shape, 3 / pitch) > _quantile(1 - self.speckle_loss)
-        result = focal * pitch * self.baseline / np.maximum(seen, self.disparity_step)
+        result = focal * pitch * self.baseline / np.maximum(observed, self.disparity_step)
         return np.where(lost | (result > self.farthest), 0, result).astype(np.float32)
 
     def _shadow(self, disparity: np.ndarray) -> np.ndarray:
-        """Pixels whose surface the second eye does not see: another surface lies before it on the same row."""
+        """(H, W) bool, pixels that another surface of the same row hides from the projector or second camera."""
         columns = np.arange(disparity.shape[1], dtype=np.float32)
         if self.projector_side > 0:
             where = columns - disparity
@@ -132,7 +134,7 @@ def _quantile(share: float) -> float:
 
 
 def grain(rng: np.random.Generator, shape: tuple[int, int], width: float) -> np.ndarray:
-    """Unit-variance noise (H, W), alike over about `width` pixels."""
+    """Unit-variance noise (H, W), correlated over about `width` pixels."""
     if width < 1.2:
         return rng.standard_normal(shape, np.float32)
     small = rng.standard_normal((int(shape[0] / width) + 2, int(shape[1] / width) + 2), np.float32)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The generator's crops are counted."""
+"""The benchmark counts the generator's crops."""
 
 import os
 

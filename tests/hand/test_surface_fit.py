@@ -7,10 +7,10 @@ import pytest
 from hoi_ros.camera import Pinhole
 from hoi_ros.hand.fitting import HandFit
 from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.poses import gesture_angles
 from hoi_ros.hand.surface_fit import SurfaceFitter
 from hoi_ros.hand.surface_fit import vertex_normals
 from hoi_ros.simulation.raycast import Raycaster
-from training.data.synthetic.poses import gesture_angles
 
 CAMERA = Pinhole(320, 240, 300.0, 300.0, 160.0, 120.0)
 SHAPE = np.zeros(10, np.float32)

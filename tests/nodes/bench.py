@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -126,9 +127,9 @@ class Bench:
         messages = self.received.setdefault(topic, [])
         self._node.create_subscription(kind, topic, messages.append, qos)
 
-    def create_publisher(self, kind: type, topic: str) -> Callable[[Any], None]:
+    def create_publisher(self, kind: type, topic: str, qos: Any = 1) -> Callable[[Any], None]:
         """Publishes one message a call."""
-        return self._node.create_publisher(kind, topic, 1).publish
+        return self._node.create_publisher(kind, topic, qos).publish
 
     @property
     def hands(self) -> list[HandArray]:
@@ -254,10 +255,8 @@ class Bench:
                 self.diagnosis = status
 
     def _spin(self) -> None:
-        try:
+        with contextlib.suppress(ExternalShutdownException):
             self._executor.spin()
-        except ExternalShutdownException:
-            pass
 
 
 def stamp_of(header: Header) -> int:

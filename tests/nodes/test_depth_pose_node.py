@@ -22,8 +22,8 @@ from vision_msgs.msg import ObjectHypothesisWithPose
 from hoi_ros.hand.estimates import Region
 from hoi_ros.msg import MeshTopology
 from hoi_ros.nodes.messages.images import image_message
-from hoi_ros.nodes.runtime.hand_node import region_of
 from hoi_ros.nodes.runtime.qos import LATCHED
+from hoi_ros.nodes.runtime.regions import region_of
 
 from .bench import Bench
 from .bench import black_image

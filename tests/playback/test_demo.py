@@ -20,15 +20,19 @@ pytest.importorskip('rclpy', reason='needs ROS 2')
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.hand import HandModel
-from hoi_ros.playback import demo as demo_module
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.playback.demo import DemoConfig
 from hoi_ros.playback.demo import DemoError
+from hoi_ros.playback.demo import draw
 from hoi_ros.playback.demo import main
 from hoi_ros.playback.recording import Answer
 from hoi_ros.playback.recording import Picture
-from hoi_ros.playback.recording import RecordedHand
-from hoi_ros.playback.recording import RecordedObject
 from hoi_ros.playback.recording import Recording
+from hoi_ros.playback.tables import seen_rows
+from hoi_ros.playback.tables import surface_rows
+from hoi_ros.playback.tables import traffic_rows
+from hoi_ros.playback.tables import truth_rows
 from hoi_ros.resources import models_dir
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +47,17 @@ def recording():
     """Ten frames at 30 Hz of a resting hand before a wall, all answered; every third is kept as a picture."""
     model = HandModel.load()
     posed = model.forward(np.zeros(48, np.float32), np.zeros(10, np.float32), np.array([0, 0, 0.5], np.float32))
-    hand = RecordedHand('right', 0.9, posed.keypoints, posed.vertices)
+    hand = HandEstimate(
+        side='right',
+        track_id=1,
+        score=0.9,
+        joints=posed.keypoints,
+        joint_scores=np.ones(21),
+        pose=np.zeros(48),
+        shape=np.zeros(10),
+        translation=np.array([0, 0, 0.5]),
+        vertices=posed.vertices,
+    )
     stamps = [1_000_000_000 + 33_333_333 * number for number in range(10)]
     depth = np.full((120, 160), 1.5, np.float32)
     return Recording(
@@ -59,7 +73,7 @@ def recording():
 
 
 def test_the_table_of_a_simulated_camera(recording):
-    rows = dict(demo_module.traffic_rows(recording) + demo_module.truth_rows(recording))
+    rows = dict(traffic_rows(recording) + truth_rows(recording))
     assert rows['frames in'] == '10 (30.0 a second)' and rows['frames out'] == '10 (30.0 a second), 10 with hands'
     assert rows['frames dropped'] == '0' and rows['camera to topic'] == 'p50 8.0 ms, p99 8.0 ms'
     assert rows['hands found'] == '100.0 %, 0 false' and rows['side right'] == '100.0 %'
@@ -69,7 +83,15 @@ def test_the_table_of_a_simulated_camera(recording):
 @pytest.fixture
 def colours(recording):
     """The same hand, moved by 3 mm, holds something in every frame; located by depth in half of them."""
-    held = RecordedObject(0.8, np.array([0.0, 0.1, 0.5]), np.array([[0, 0, 0.5], [0.1, 0, 0.5], [0, 0.1, 0.5]]))
+    held = ObjectEstimate(
+        score=0.8,
+        vertices=np.array([[0, 0, 0.5], [0.1, 0, 0.5], [0, 0.1, 0.5]]),
+        position=np.array([0.0, 0.1, 0.5]),
+        orientation=np.array([0, 0, 0, 1.0]),
+        size=np.full(3, 0.1),
+        gap=0.001,
+        touching=True,
+    )
     off = dataclasses.replace(held, position=held.position + [0, 0, 0.004])
     hand = recording.answers[0].hands[0]
     true = dataclasses.replace(hand, held=held)
@@ -89,22 +111,22 @@ def colours(recording):
 
 
 def test_the_table_of_held_objects(colours):
-    rows = dict(demo_module.truth_rows(colours, objects=True))
+    rows = dict(truth_rows(colours, objects=True))
     assert rows['mean joint error'] == '3.0 mm' and rows['from the wrist'] == '0.0 mm'
     assert rows['objects found'] == '100.0 %, 0 false' and rows['object centre'] == '4.0 mm off'
-    rows = dict(demo_module.seen_rows(colours))
+    rows = dict(seen_rows(colours))
     assert rows['sides'] == 'right 100.0 %' and rows['hold something'] == '100.0 %'
     assert rows['located by'] == 'depth 50.0 %, else the size of the hand'
 
 
 def test_hands_are_drawn_over_colours(colours, tmp_path):
-    demo_module.draw(colours, tmp_path / 'stage.png', tmp_path / 'stage.mp4')
+    draw(colours, tmp_path / 'stage.png', tmp_path / 'stage.mp4')
     drawn = cv2.imread(str(tmp_path / 'stage.png'))
     assert (drawn[0, 0] == 90).all() and len(np.unique(drawn.reshape(-1, 3), axis=0)) > 50
 
 
 def test_the_table_of_real_frames(recording):
-    rows = dict(demo_module.surface_rows(recording))
+    rows = dict(surface_rows(recording))
     assert rows['sides'] == 'right 100.0 %'
     # The wall alone is seen where the hand is said to be.
     assert rows['mesh to depth'] == 'nothing in common (4 hands)' and rows['silhouette IoU'] == '0.00, worst 0.00'
@@ -112,7 +134,7 @@ def test_the_table_of_real_frames(recording):
 
 def test_picture_and_video_show_the_hands(recording, tmp_path):
     picture, video = tmp_path / 'stage.png', tmp_path / 'stage.mp4'
-    demo_module.draw(recording, picture, video)
+    draw(recording, picture, video)
     drawn = cv2.imread(str(picture))
     assert drawn.shape == (120, 160, 3) and len(np.unique(drawn.reshape(-1, 3), axis=0)) > 50
     frames = cv2.VideoCapture(str(video))

@@ -7,20 +7,33 @@ import math
 import numpy as np
 import pytest
 
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.playback.recording import Answer
-from hoi_ros.playback.recording import RecordedHand
-from hoi_ros.playback.recording import RecordedObject
 from hoi_ros.playback.recording import Recording
 from hoi_ros.playback.recording import traffic_of
 from hoi_ros.playback.recording import truth_agreement
 
 PERIOD = 40_000_000  # nanoseconds: 25 Hz
+NOTHING = np.zeros((0, 3))
 JOINTS = np.random.default_rng(0).uniform(-0.05, 0.05, (21, 3)) + [0, 0, 0.5]
 
 
 def hand(side='right', shift=(0, 0, 0), held=None):
-    thing = None if held is None else RecordedObject(0.9, np.array(held, float), np.zeros((0, 3)))
-    return RecordedHand(side, 0.9, JOINTS + np.array(shift), np.zeros((0, 3)), held=thing)
+    return HandEstimate(
+        side=side,
+        track_id=1,
+        score=0.9,
+        joints=JOINTS + np.array(shift),
+        joint_scores=np.ones(21),
+        pose=np.zeros(48),
+        shape=np.zeros(10),
+        translation=np.zeros(3),
+        vertices=NOTHING,
+        held=None
+        if held is None
+        else ObjectEstimate(0.9, NOTHING, np.array(held, float), np.array([0, 0, 0, 1.0]), np.zeros(3), 0.0, True),
+    )
 
 
 def stamps(count):

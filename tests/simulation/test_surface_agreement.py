@@ -23,7 +23,7 @@ class Frame:
     """A simulated hand with its forearm before a wall and a table."""
 
     def __init__(self, moment, side='right', sensor=None):
-        self.motion = HandMotion(HandModel.load(), side, seed=3)
+        self.motion, self.moment = HandMotion(HandModel.load(), side, seed=3), moment
         simulated = SimulatedCamera(CAMERA, [self.motion], sensor)
         view = simulated.look(moment)
         depth, colour = np.zeros((240, 320), np.uint16), np.zeros((240, 320, 3), np.uint8)
@@ -45,9 +45,9 @@ class Frame:
     def true_mask(self):
         """Pixels whose nearest surface is the hand beyond its wrist, and not the forearm."""
         count = len(self.hand.vertices)
+        arm_vertices, arm_faces = self.motion.forearm(self.moment)
         hits = Raycaster(
-            np.concatenate([self.hand.vertices, self.hand.arm_vertices]),
-            np.concatenate([self.faces, self.hand.arm_faces + count]),
+            np.concatenate([self.hand.vertices, arm_vertices]), np.concatenate([self.faces, arm_faces + count])
         ).look(CAMERA)
         rows, columns = np.mgrid[:240, :320]
         points = CAMERA.unproject(np.stack([columns, rows], -1), hits.depth)

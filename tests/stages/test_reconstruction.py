@@ -28,8 +28,8 @@ from hoi_ros.stages.parts.rgb_detector import moved
 from training.data.hand_object import HandObjectSample
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_crops import ROOM
-from training.networks.reconstruction import CROP_WIDTH
-from training.networks.reconstruction import ROOT
+from training.networks.reconstruction_config import CROP_WIDTH
+from training.networks.reconstruction_config import ROOT
 
 MIRROR = np.diag([-1.0, 1.0, 1.0])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole `depth_pose` stage on unseen synthetic frames: find the hand, tell its side, read its joints."""
+"""The whole `depth_pose` stage on held-out synthetic frames: detection, side and joints."""
 
 from __future__ import annotations
 
@@ -16,39 +16,43 @@ import numpy as np
 from tqdm import tqdm
 
 from hoi_ros.camera.pinhole import Pinhole
-from hoi_ros.engines import Card
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
 from hoi_ros.simulation.sensor import SensorModel
 from hoi_ros.stages.depth_pose import DepthPoseStage
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scenes import SceneGenerator
+from training.evaluation.figures import print_figures
+from training.evaluation.figures import write_figures
 from training.evaluation.metrics import evaluate_joints
 
 TEST_SCENES = SceneConfig(hands=(0.08, 0.67, 0.25), person=0.55)
-"""Frames with no, one and two hands; other seeds, so other shapes, poses, viewpoints and scenes than in training."""
+"""Frames with no, one and two hands; their seeds give other shapes, poses, viewpoints and scenes than training."""
 
 COUNTED = 0.6
-"""A hand counts where at least this share of it is inside the image and unhidden by other things, and where the
-sensor returned at least half of its pixels."""
+"""A hand counts if at least this share of it is inside the image and not occluded, and the sensor returned at least
+half of its pixels."""
+_FOUND_WITHIN = 0.1
+"""A hand is found if the centre of an estimate lies nearer than this to its own (the reach of a crop), metres."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TestFrame:
-    """One frame at the sensor's own size, and the hands in it."""
+    """One frame at the size of the sensor, and the hands in it."""
 
     depth: np.ndarray
     """(480, 640) float32 metres, 0 invalid."""
     camera: Pinhole
     sides: tuple[str, ...]
+    """N of 'left' or 'right'."""
     keypoints: np.ndarray
     """(N, 21, 3) metres."""
     counted: np.ndarray
-    """(N,) bool."""
+    """(N,) bool, hands that must be found."""
 
 
 class TestFrames:
-    """Streams the test frames; index → the same frame on every machine."""
+    """Streams the test frames; an index gives the same frame on every machine."""
 
     def __init__(self, split: str = 'test', seed: int = 1000) -> None:
         self._scenes = SceneGenerator(HandModel.load(), TEST_SCENES, seed, split)
@@ -73,7 +77,7 @@ class TestFrames:
         )
 
     def cached(self, index: int, folder: Path) -> TestFrame:
-        """The frame from a folder, where it was put by an earlier run; made and put there otherwise."""
+        """The frame from a cache folder; it is rendered and stored there first if it is missing."""
         image, notes = folder / f'{index:05d}.png', folder / f'{index:05d}.json'
         if not notes.is_file():
             frame = self[index]
@@ -103,37 +107,34 @@ class TestFrames:
 
 @dataclasses.dataclass(frozen=True)
 class DepthPoseEvaluation:
-    """Runs the stage on the synthetic test set, each frame as if it were the first."""
+    """Runs the stage on the synthetic test set, each frame as if it were the first of a stream."""
 
     frames: int = 5000
     models: Path = Path('models')
     variant: str = 'depth_pose'
     split: str = 'test'
-    """'validation' for every choice that is made by looking at figures; 'test' for the figures that are quoted."""
+    """'validation' for choices that depend on figures, 'test' for figures that are quoted."""
     cache: Path = Path('runs/test_frames')
-    """Folder that, in one folder a split, keeps the rendered frames for the next run (about 100 kB a frame)."""
+    """Folder that caches rendered frames, one folder a split (about 100 kB a frame)."""
     workers: int = 2
-    """Processes that render and read."""
+    """Processes that render and run the stage."""
     out: Path | None = None
     """JSON file for the figures."""
-    card: bool = False
-    """Whether to write the figures into the model's card."""
 
 
 def evaluate(config: DepthPoseEvaluation) -> dict:
     """Prints and returns the figures of the whole stage."""
-    prepare(config)
+    prepare(config.split, config.frames, config.cache, config.workers)
     predicted, truth, sided = [], [], []
     counted = found = false = empty = silent = 0
-    for frame, hands in tqdm(read(config), total=config.frames, unit='frame', mininterval=5):
+    for frame, hands in tqdm(run_stage(config), total=config.frames, unit='frame', mininterval=5):
         gaps = np.array(
             [[np.linalg.norm(hand.joints.mean(0) - joints.mean(0)) for hand in hands] for joints in frame.keypoints]
         ).reshape(len(frame.keypoints), len(hands))
         matched: set[int] = set()
         for number in range(len(frame.keypoints)):
             best = int(gaps[number].argmin()) if hands else -1
-            # A hand is found where the nearest estimate lies within the reach of a crop.
-            hit = best >= 0 and gaps[number, best] < 0.1 and best not in matched
+            hit = best >= 0 and gaps[number, best] < _FOUND_WITHIN and best not in matched
             if hit:
                 matched.add(best)
             if frame.counted[number]:
@@ -150,7 +151,7 @@ def evaluate(config: DepthPoseEvaluation) -> dict:
     if not predicted:
         raise SystemExit(
             f'{config.models}/{config.variant} found none of {counted} hands in {config.frames} frames: '
-            'there is nothing to measure'
+            'there are no joints to measure'
         )
     sided_array = np.array(sided)
     metrics = evaluate_joints(np.array(predicted), np.array(truth))
@@ -167,26 +168,15 @@ def evaluate(config: DepthPoseEvaluation) -> dict:
         'joints': {name: value for name, value in dataclasses.asdict(metrics).items() if name != 'frames'},
     }
     joints = figures['joints']
-    for name, value in {**figures, **joints}.items():
-        if isinstance(value, float):
-            print(f'{name:24} {value:.4g}')
+    print_figures({name: value for name, value in {**figures, **joints}.items() if isinstance(value, float)})
     print('mean_per_joint_mm       ', ' '.join(f'{value:.1f}' for value in joints['per_joint_mm']))
-    if config.out:
-        config.out.write_text(json.dumps(figures, indent=1) + '\n')
-    if config.card:
-        card = Card.load(config.models / config.variant)
-        kept = {
-            name: _rounded(value) for name, value in {**figures, **joints}.items() if name not in ('variant', 'joints')
-        }
-        dataclasses.replace(card, figures={**card.figures, f'whole_stage_{config.split}': kept}).save(
-            config.models / config.variant
-        )
+    write_figures(figures, config.out)
     return figures
 
 
-def read(config: DepthPoseEvaluation) -> Iterator[tuple[TestFrame, list[HandEstimate]]]:
-    """The frames, and what the stage reads in each as if it were the first."""
-    one = functools.partial(_read, config)
+def run_stage(config: DepthPoseEvaluation) -> Iterator[tuple[TestFrame, list[HandEstimate]]]:
+    """The frames and the stage's estimates, each frame as if it were the first; without pixels and vertices."""
+    one = functools.partial(_run_stage, config)
     if config.workers < 2:
         yield from map(one, range(config.frames))
         return
@@ -194,12 +184,12 @@ def read(config: DepthPoseEvaluation) -> Iterator[tuple[TestFrame, list[HandEsti
         yield from pool.imap(one, range(config.frames), chunksize=16)
 
 
-def _read(config: DepthPoseEvaluation, index: int) -> tuple[TestFrame, list[HandEstimate]]:
+def _run_stage(config: DepthPoseEvaluation, index: int) -> tuple[TestFrame, list[HandEstimate]]:
     frame = _frames(config.split).cached(index, config.cache / config.split)
     stage = _stage(config.models, config.variant)
     stage.reset()
     hands = stage(frame.depth, frame.camera, float(index))
-    # Neither pixels nor meshes are measured: they need not go from process to process.
+    # Pixels and vertices are not evaluated, so they are not sent between processes.
     return (
         dataclasses.replace(frame, depth=np.zeros((0, 0), np.float32)),
         [dataclasses.replace(hand, vertices=np.zeros((0, 3), np.float32)) for hand in hands],
@@ -211,22 +201,16 @@ def _stage(models: Path, variant: str) -> DepthPoseStage:
     return DepthPoseStage(models, threads=1, variant=variant)
 
 
-def _rounded(value: object) -> object:
-    if isinstance(value, tuple | list):
-        return [_rounded(part) for part in value]
-    return round(float(value), 4) if isinstance(value, float) else value
-
-
-def prepare(config: DepthPoseEvaluation) -> None:
-    """Renders what the cache lacks."""
-    folder = config.cache / config.split
+def prepare(split: str, frames: int, cache: Path, workers: int) -> None:
+    """Renders the frames that the cache lacks."""
+    folder = cache / split
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [index for index in range(config.frames) if not (folder / f'{index:05d}.json').is_file()]
+    missing = [index for index in range(frames) if not (folder / f'{index:05d}.json').is_file()]
     if not missing:
         return
-    with multiprocessing.get_context('spawn').Pool(config.workers) as pool:
+    with multiprocessing.get_context('spawn').Pool(workers) as pool:
         for _ in tqdm(
-            pool.imap_unordered(functools.partial(_render, config.split, folder), missing, chunksize=16),
+            pool.imap_unordered(functools.partial(_render, split, folder), missing, chunksize=16),
             total=len(missing),
             unit='frame',
             mininterval=5,

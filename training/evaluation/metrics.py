@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far predicted joints are from the true ones.
+"""Errors of predicted joints.
 
-Joints go in as metres (..., J, 3); errors come out as millimetres. Predictions must be finite: a hand that was not
-found is a failure for the caller to count, not one to leave out here.
+Joints (..., J, 3) are in metres, errors in millimetres. Predictions must be finite: the caller counts missed hands.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def joint_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
         (..., J) millimetres.
 
     Raises:
-        ValueError: the shapes differ or are no joints, there are none, or a number is not finite.
+        ValueError: the shapes differ, are not (..., J, 3) or are empty, or a number is not finite.
     """
     predicted, truth = _pair(predicted, truth)
     return np.linalg.norm(predicted - truth, axis=-1) * 1e3
@@ -41,14 +40,14 @@ def per_joint_error(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def share_within(errors_mm: np.ndarray, bound_mm: float | np.ndarray) -> float | np.ndarray:
-    """Share of the frames whose worst joint is within a bound (≤).
+    """Share of the frames whose largest joint error is within a bound (≤).
 
     Args:
         errors_mm: (..., J) errors, mm.
-        bound_mm: the bound, or (T,) several.
+        bound_mm: one bound, or (T,) bounds.
 
     Returns:
-        0 to 1; (T,) of them for several bounds.
+        0 to 1; (T,) for several bounds.
     """
     worst = np.asarray(errors_mm).max(-1)
     return pck(worst, bound_mm)
@@ -59,10 +58,10 @@ def pck(errors_mm: np.ndarray, threshold_mm: float | np.ndarray) -> float | np.n
 
     Args:
         errors_mm: errors of any shape, mm.
-        threshold_mm: the threshold, or (T,) several for a curve.
+        threshold_mm: one threshold, or (T,) thresholds of a curve.
 
     Returns:
-        0 to 1; (T,) of them for several thresholds.
+        0 to 1; (T,) for several thresholds.
     """
     ordered = np.sort(np.asarray(errors_mm), axis=None)
     share = np.searchsorted(ordered, threshold_mm, side='right') / ordered.size
@@ -70,9 +69,9 @@ def pck(errors_mm: np.ndarray, threshold_mm: float | np.ndarray) -> float | np.n
 
 
 def pck_auc(errors_mm: np.ndarray, lowest_mm: float, highest_mm: float) -> float:
-    """Area under the PCK curve between two thresholds, divided by their distance: 1 where all is right at once.
+    """Area under the PCK curve between two thresholds, divided by their difference.
 
-    The curve is a staircase, so its area is exact and needs no choice of thresholds.
+    The curve is a step function, so the area is exact.
 
     Args:
         errors_mm: errors of any shape, mm.
@@ -89,14 +88,14 @@ def pck_auc(errors_mm: np.ndarray, lowest_mm: float, highest_mm: float) -> float
 
 
 def align_rigid(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Each frame's prediction turned and moved onto its truth, in the least-squares sense (Kabsch 1976).
+    """Aligns each frame's prediction with its truth by a rotation and a translation, least squares (Kabsch 1976).
 
     Args:
         predicted: (..., J, 3).
         truth: (..., J, 3), the same unit.
 
     Returns:
-        (..., J, 3) in the frame of the truth; never mirrored.
+        (..., J, 3) in the frame of the truth, without reflection.
 
     Raises:
         ValueError: as `joint_errors`.
@@ -105,13 +104,13 @@ def align_rigid(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def align_similarity(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """As `align_rigid`, with one scale a frame besides (Umeyama 1991)."""
+    """As `align_rigid`, with a scale of each frame (Umeyama 1991)."""
     return _align(predicted, truth, scaled=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class JointMetrics:
-    """The usual figures of a set of frames. Errors in mm, shares and areas 0 to 1."""
+    """The figures of a set of frames: errors in mm, shares and areas 0 to 1."""
 
     frames: int
     mean_mm: float
@@ -129,7 +128,7 @@ class JointMetrics:
 
 
 def evaluate_joints(predicted: np.ndarray, truth: np.ndarray) -> JointMetrics:
-    """All of the figures above.
+    """All figures of a set of frames.
 
     Args:
         predicted: (N, J, 3) metres.
@@ -158,7 +157,7 @@ def _align(predicted: np.ndarray, truth: np.ndarray, scaled: bool) -> np.ndarray
     centre = truth.mean(-2, keepdims=True)
     source, target = predicted - predicted.mean(-2, keepdims=True), truth - centre
     left, singular, right = np.linalg.svd(np.swapaxes(target, -1, -2) @ source)
-    # Umeyama's S: the smallest direction is turned where the best orthogonal matrix would be a reflection.
+    # Umeyama's S flips the smallest direction if the best orthogonal matrix is a reflection.
     signs = np.ones_like(singular)
     signs[..., 2] = np.sign(np.linalg.det(left) * np.linalg.det(right))
     rotation = (left * signs[..., None, :]) @ right
@@ -180,5 +179,5 @@ def _pair(predicted: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndar
     for name, array in (('predicted', predicted), ('truth', truth)):
         if not np.isfinite(array).all():
             bad = int((~np.isfinite(array).all(-1)).sum())
-            raise ValueError(f'{name} has {bad} joints that are not finite: count frames without a hand as failures')
+            raise ValueError(f'{name} has {bad} joints that are not finite: count missed hands separately')
     return predicted, truth

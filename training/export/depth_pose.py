@@ -17,18 +17,16 @@ from training.data.synthetic.depth_crops import DepthPatches
 from training.data.synthetic.depth_frames import DepthFrames
 from training.data.synthetic.depth_frames import FRAME_HEIGHT
 from training.data.synthetic.depth_frames import FRAME_WIDTH
+from training.export.card_entries import DEPTH_DATA
+from training.export.card_entries import figures_of
+from training.export.card_entries import LICENCE
+from training.export.card_entries import training_of
 from training.export.onnx_export import export_onnx
 from training.networks.depth_pose import LSPSRegressor
 from training.networks.depth_pose import PoseVAE
 from training.networks.depth_pose import Posterior
 from training.networks.depth_pose import VotingPoseNet
 from training.networks.hand_finder import HandFinderNet
-
-LICENCE = 'Apache-2.0'
-DATA = (
-    'Synthetic depth only (training/data): the WebXR generic hand (MIT, Amazon) posed, shaped, ray-cast and seen '
-    'through models of structured-light and stereo cameras. No real image.'
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +71,7 @@ def export(config: DepthPoseExport) -> None:
         {
             'name': name,
             'licence': LICENCE,
-            'data': DATA,
+            'data': DEPTH_DATA,
             'inputs': [
                 TensorSpec(
                     'crop',
@@ -114,7 +112,7 @@ def export_finder(config: DepthPoseExport) -> None:
         {
             'name': 'hand_finder',
             'licence': LICENCE,
-            'data': DATA,
+            'data': DEPTH_DATA,
             'inputs': [
                 TensorSpec(
                     'frame',
@@ -128,24 +126,6 @@ def export_finder(config: DepthPoseExport) -> None:
         },
     )
     _say(config, card)
-
-
-def training_of(command: str, kept: dict) -> dict:
-    """What a card says of a training that left these weights."""
-    progress = kept['progress']
-    return {
-        'command': command,
-        'seed': kept['seed'],
-        'samples': progress['samples'],
-        'steps': progress['step'],
-        'minutes': round(progress['seconds'] / 60, 1),
-        'machine': '2 CPU cores, shared with other work',
-    }
-
-
-def figures_of(kept: dict) -> dict:
-    """The validation's figures, for a card."""
-    return {f'validation_{name}': round(value, 4) for name, value in kept['figures'].items()}
 
 
 def _say(config: DepthPoseExport, card: Card) -> None:

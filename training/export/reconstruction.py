@@ -16,26 +16,19 @@ from hoi_ros.stages.reconstruction import OBJECT_MESH
 from training.data.synthetic.rgb_crops import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_crops import ROOM
-from training.evaluation.reconstruction import load_network
-from training.export.depth_pose import figures_of
-from training.export.depth_pose import LICENCE
-from training.export.depth_pose import training_of
+from training.export.card_entries import figures_of
+from training.export.card_entries import LICENCE
+from training.export.card_entries import RGB_DATA
+from training.export.card_entries import training_of
 from training.export.onnx_export import export_onnx
 from training.export.onnx_export import ExportError
-from training.networks.reconstruction import CROP_WIDTH
 from training.networks.reconstruction import FinalReconstruction
-from training.networks.reconstruction import ROOT
+from training.networks.reconstruction import normalised
+from training.networks.reconstruction_config import CROP_WIDTH
+from training.networks.reconstruction_config import ROOT
+from training.networks.reconstruction_weights import load_network
 from training.recipes.reconstruction import collate
-from training.recipes.reconstruction import normalised
 
-DATA = {
-    'synthetic': 'Generated images only (training/data): the WebXR generic hand (MIT, Amazon) and parametric '
-    'objects, grasped by closing the fingers until they touch, ray-cast. No real image.',
-    'freihand': 'FreiHAND (for research only)',
-    'obman': 'ObMan (for research only)',
-    'ho3d': 'HO-3D (for research only)',
-    'dexycb': 'DexYCB (CC BY-NC 4.0)',
-}
 TOLD = {'right': 'side_right', 'holds': 'holds_told', 'hand': 'hand_told'}
 """What a network may say of a crop, and the figure of a training that taught it to."""
 GRAPH_TOLERANCE = 3e-4
@@ -78,7 +71,7 @@ def export(config: ReconstructionExport) -> Card:
         {
             'name': 'reconstruction',
             'licence': LICENCE,
-            'data': DATA[kept['data']],
+            'data': RGB_DATA[kept['data']],
             'inputs': [
                 TensorSpec(
                     'image',

@@ -12,13 +12,13 @@ from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
 from hoi_ros.stages.parts.rgb_detector import network_input
 from hoi_ros.stages.parts.rgb_detector import STRIDE
-from training.export.depth_pose import figures_of
-from training.export.depth_pose import LICENCE
-from training.export.depth_pose import training_of
+from training.data.synthetic.rgb_frame_views import held_out_views
+from training.export.card_entries import figures_of
+from training.export.card_entries import LICENCE
+from training.export.card_entries import RGB_DATA
+from training.export.card_entries import training_of
 from training.export.onnx_export import export_onnx
-from training.export.reconstruction import DATA
 from training.networks.rgb_detector import RgbDetectorNet
-from training.recipes.rgb_detector import held_frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +31,11 @@ class RgbDetectorExport:
 
 
 def export(config: RgbDetectorExport) -> Card:
-    """Exports the detector and checks it. Its scores are calibrated by `evaluate rgb_detector --card`."""
+    """Exports the detector and checks it. Its scores are calibrated by `calibrate rgb_detector`."""
     kept = torch.load(config.weights, map_location='cpu', weights_only=True)
     network = RgbDetectorNet()
     network.load_state_dict(kept['weights'])
-    image = torch.from_numpy(network_input(held_frames('validation', 1)[0].image))[None]
+    image = torch.from_numpy(network_input(held_out_views('validation', 1)[0].image))[None]
     cells = (network.config.height // STRIDE, network.config.width // STRIDE)
     card = export_onnx(
         network,
@@ -61,7 +61,7 @@ def export(config: RgbDetectorExport) -> Card:
         {
             'name': 'rgb_detector',
             'licence': LICENCE,
-            'data': DATA['synthetic'],
+            'data': RGB_DATA['synthetic'],
             'inputs': [
                 TensorSpec(
                     'image',

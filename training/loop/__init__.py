@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop and its optimiser."""
+"""The training loop, its optimiser and shared losses."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop that the recipes share: budget, schedule, averaged weights, checkpoints, logs."""
+"""The training loop of all recipes: budget, schedule, averaged weights, checkpoints and logs."""
 
 from __future__ import annotations
 
@@ -29,37 +29,38 @@ class LoopConfig:
     """Budget and schedule of one training."""
 
     out: Path
-    """Folder of checkpoints and logs; a run that finds a checkpoint here goes on from it."""
+    """Folder of checkpoints and logs; a run resumes from a checkpoint in it."""
     steps: int = 20_000
-    """Optimiser steps at the most."""
+    """Most optimiser steps."""
     minutes: float = 60.0
-    """Wall-clock minutes at the most; the schedule follows whichever of the two budgets runs out first."""
+    """Most wall-clock minutes; the schedule follows the budget that runs out first."""
     batch: int = 64
+    """Samples of a batch on each device."""
     optimizer: Literal['adamw', 'muon'] = 'adamw'
-    """muon: Muon for hidden layers, Adam for the layers that a network names in its `heads`."""
+    """muon: Muon for hidden layers, Adam for the layers in a network's `heads`."""
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     warm_up: float = 0.02
     """Share of the budget over which the learning rate rises."""
     decay: bool = True
-    """Cosine decay to zero over the budget; without it the learning rate stays."""
+    """Cosine decay to zero over the budget; otherwise the learning rate is constant."""
     averaging: float = 0.999
-    """Decay of the exponential moving average of the weights, which is what is kept."""
+    """Decay of the exponential moving average of the weights, which is the result of the training."""
     seed: int = 0
-    """Of weights and of the samples' order and augmentation: a run that goes on from another's weights with the same
-    seed is shown the same again."""
+    """Seed of the weights and of the order and augmentation of the samples. A run that starts from another's weights
+    needs another seed to receive other samples."""
     accelerator: str = 'auto'
     devices: int = 1
     precision: str = 'bf16-mixed'
     threads: int = 0
-    """CPU threads; 0 keeps PyTorch's choice."""
+    """CPU threads; 0 leaves the number to PyTorch."""
     every: int = 500
     """Steps between two validations."""
 
 
 @dataclasses.dataclass
 class Progress:
-    """How far a training is."""
+    """Progress of a training."""
 
     step: int = 0
     seconds: float = 0.0
@@ -73,22 +74,22 @@ def fit(
     loss: Callable[..., dict[str, Tensor]],
     validate: Callable[[nn.Module], dict[str, float]],
 ) -> Progress:
-    """Trains a network and leaves it with its averaged weights.
+    """Trains a network, which ends up in evaluation mode with its averaged weights.
 
     Args:
         network: in place.
         config: budget and schedule.
-        batch: number of the batch, another one on each device → its tensors, on the CPU.
-        loss: (forward, *batch) → named terms; their sum is minimised. `forward` runs the network in the
-            configured precision.
+        batch: number of a batch, different on each device → its tensors, on the CPU.
+        loss: (forward, *batch) → named terms, whose sum is minimised. `forward` runs the network in the configured
+            precision.
         validate: network in evaluation mode → named figures.
 
     Returns:
-        What it took, over all resumed runs.
+        The progress over all resumed runs.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
-    # A branch that learns alone leaves the parameters of the others unused.
+    # Training one branch alone leaves the parameters of the others unused.
     strategy = 'ddp_find_unused_parameters_true' if config.devices > 1 else 'auto'
     fabric = Fabric(
         accelerator=config.accelerator, devices=config.devices, strategy=strategy, precision=config.precision
@@ -118,7 +119,7 @@ def fit(
     def draw(step: int) -> tuple[Tensor, ...]:
         return batch(step * fabric.world_size + fabric.global_rank)
 
-    # The next batch is drawn while an accelerator learns from this one; a processor that learns has no core to spare.
+    # On an accelerator a thread draws the next batch during a step; on the CPU there is no core to spare.
     ahead = ThreadPoolExecutor(max_workers=1) if fabric.device.type != 'cpu' else None
     coming = ahead.submit(draw, progress.step) if ahead else None
     bar = tqdm(
@@ -126,7 +127,7 @@ def fit(
     )
     shown: dict[str, float] = {}
     while True:
-        # All processes end at the same step and learn at the same rate: by the clock of the first one.
+        # The clock of the first process decides, so that all processes stop at the same step.
         progress.seconds = fabric.broadcast(time.monotonic() - started)
         done = max(progress.step / config.steps, progress.seconds / 60 / config.minutes)
         if done >= 1:
@@ -167,9 +168,11 @@ def fit(
     return progress
 
 
-def keep(trained: nn.Module, config: LoopConfig, progress: Progress, figures: dict[str, float], **more: Any) -> None:
-    """Leaves `<out>/weights.pt` for the export: weights, what they took, what they reached and what a recipe adds. Of
-    several processes the first one does."""
+def save_weights(
+    trained: nn.Module, config: LoopConfig, progress: Progress, figures: dict[str, float], **more: Any
+) -> None:
+    """Writes `<out>/weights.pt` for the export: weights, progress, figures and the recipe's own entries. Only the first
+    of several processes writes."""
     if not is_first_process():
         return
     config.out.mkdir(parents=True, exist_ok=True)
@@ -201,12 +204,12 @@ def _optimizer(network: nn.Module, config: LoopConfig) -> torch.optim.Optimizer:
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes; the others, one to each further device, only train."""
+    """Whether this process writes files; the processes of further devices only train."""
     return not int(os.environ.get('RANK', os.environ.get('LOCAL_RANK', 0)))
 
 
 def _average(decay: float, kept: Tensor, current: Tensor, count: Tensor) -> Tensor:
-    # Few steps make a short memory: the average must not remember the start.
+    # The decay is small at first, so that the average forgets the initial weights.
     share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
     return kept + share * (current - kept) if kept.is_floating_point() else current
 
@@ -214,7 +217,7 @@ def _average(decay: float, kept: Tensor, current: Tensor, count: Tensor) -> Tens
 def _save(
     path: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
-    """Writes beside the old checkpoint and then takes its place, so that a killed run never leaves half a file."""
+    """Writes a new file and then renames it, so that a killed run never leaves half a checkpoint."""
     fresh = path.with_suffix('.new')
     torch.save(
         {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Muon: steps that turn the weights of a layer alike in all directions."""
+"""Muon: an optimiser with orthogonalised steps for the weights of hidden layers."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ import torch
 from torch import Tensor
 
 _COEFFICIENTS = 3.4445, -4.7750, 2.0315
+"""Coefficients of the quintic iteration (Jordan et al., 2024)."""
 _ROUNDS = 5
+"""Iterations of a step."""
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose step is made orthogonal, for the weights of linear layers and convolutions; Adam for the rest.
+    """Orthogonalised momentum steps for the weights of linear layers and convolutions; Adam for the rest.
 
     Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024), with the scale and the decoupled
-    weight decay of Liu et al., "Muon is Scalable for LLM Training" (2025), under which learning rates for AdamW hold.
-    `torch.optim.Muon` takes no convolutions.
+    weight decay of Liu et al., "Muon is Scalable for LLM Training" (2025), which make learning rates of AdamW
+    applicable. `torch.optim.Muon` does not support convolutions.
 
     Args:
-        parameters: of a network, or groups of them as for any optimiser. Those of two or more dimensions are matrices
-            of a row an output, but in groups whose `matrices` is False, as that of a network's last layers should be.
+        parameters: of a network, or parameter groups. Parameters of two or more dimensions are matrices with a row an
+            output, except in groups with `matrices` False, which suits the last layers of a network.
         lr: learning rate.
-        weight_decay: share of a weight that a step of rate 1 takes away.
-        momentum: of matrices.
+        weight_decay: share of a weight that a step of rate 1 removes.
+        momentum: of the matrices.
         betas: of Adam.
     """
 
@@ -43,7 +45,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
-        """One step; `closure` evaluates the loss anew where it is given."""
+        """One step; `closure`, if given, evaluates the loss again."""
         with torch.enable_grad():
             loss = closure() if closure else None
         for group in self.param_groups:
@@ -59,7 +61,7 @@ class Muon(torch.optim.Optimizer):
         mean = state.setdefault('momentum', torch.zeros_like(weight))
         mean.lerp_(weight.grad, 1 - group['momentum'])
         matrix = weight.grad.lerp(mean, group['momentum']).flatten(1)
-        # At this scale the mean square of a step is that which Adam's steps tend to have.
+        # At this scale the root mean square of a step is that of a typical step of Adam.
         return (0.2 * max(matrix.shape) ** 0.5 * orthogonal(matrix)).reshape(weight.shape)
 
     def _scaled(self, weight: Tensor, group: dict) -> Tensor:
@@ -71,11 +73,11 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About the nearest matrix (N, M) whose singular values are all the same: they come out between 0.7 and 1.2, but
-    for those that hardly differ from zero.
+    """Approximately the nearest matrix (N, M) with equal singular values: the result's lie between 0.7 and 1.2, except
+    those that were almost zero.
 
-    Five rounds of the quintic iteration of Jordan et al. (2024), here on the smaller Gram matrix: a round's factor is a
-    polynomial of it, with which it commutes.
+    Five rounds of the quintic iteration of Jordan et al. (2024), computed on the smaller Gram matrix, with which the
+    factor of each round, a polynomial of it, commutes.
     """
     tall = matrix.shape[0] > matrix.shape[1]
     wide = matrix.mT if tall else matrix

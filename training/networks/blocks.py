@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocks that the networks share."""
+"""Building blocks of several networks."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ class Residual(nn.Module):
 
 
 def vote_grid(cells: int) -> Tensor:
-    """(1, 1, cells², 3) places of a map's cells: half maps right and down of the middle, and 0."""
+    """(1, 1, cells², 3) positions of the cells of a map: half maps right and down of the centre, and 0."""
     line = (torch.arange(cells) + 0.5) * 2 / cells - 1
     grid = torch.stack(torch.meshgrid(line, line, indexing='xy'), -1).reshape(1, 1, cells * cells, 2)
     return torch.cat([grid, torch.zeros_like(grid[..., :1])], -1)
 
 
 def voted_places(votes: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
-    """What the cells of a map say of each joint, weighed by how much each one's vote counts.
+    """Weighted mean of the votes of a map's cells for each joint.
 
-    The idea of anchors in Xiong et al., "A2J" (ICCV 2019), here with all three coordinates from the same cells.
+    After the anchors of Xiong et al., "A2J" (ICCV 2019), with all three coordinates from the same cells.
 
     Args:
-        votes: (B, 4 J, cells, cells) for each joint an offset from the cell's place, a third number, the logarithm
-            of the weight.
-        grid: of `vote_grid`.
+        votes: (B, 4 J, cells, cells), for each joint an offset from the cell's position (2), a third coordinate and the
+            log weight.
+        grid: from `vote_grid`.
 
     Returns:
-        (B, J, 3) and the logarithms of the weights (B, J, cells²), which a softmax makes shares.
+        (B, J, 3) positions and (B, J, cells²) log weights, not normalised.
     """
     votes = votes.reshape(votes.shape[0], votes.shape[1] // 4, 4, -1).float()
     weights = votes[:, :, 3]

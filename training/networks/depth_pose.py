@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import torch
 from torch import nn
@@ -16,8 +17,8 @@ from training.networks.blocks import voted_places
 
 
 class PoseVAE(nn.Module):
-    """E_y and G_y of table 2: 3J → 30 → 20 → 30 → 3J. (PAPERS.md: the public code has 50 hidden units; the
-    paper's tables and its section 4 say 30, which stands here.)"""
+    """E_y and G_y of table 2: 3J → 30 → 20 → 30 → 3J, with the 30 hidden units of the paper's tables and section 4 (the
+    public code has 50)."""
 
     def __init__(self, joints: int = 21, hidden: int = 30, latent: int = 20) -> None:
         super().__init__()
@@ -27,7 +28,7 @@ class PoseVAE(nn.Module):
         self.decoder = nn.Sequential(nn.Linear(latent, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 3 * joints))
 
     def forward(self, joints: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean, log-variance and the decoded joints of a code drawn with unit normal `noise` (B, 20)."""
+        """(B, 21, 3) joints, unit normal noise (B, 20) → mean, log-variance, decoded joints of the sampled code."""
         mean, log_variance = self.encode(joints)
         return mean, log_variance, self.decode(mean + noise * (log_variance / 2).exp())
 
@@ -42,8 +43,8 @@ class PoseVAE(nn.Module):
 
 
 class Posterior(nn.Module):
-    """P of table 4: five stride-2 convolutions and one that leaves 20 numbers. Its first five layers are the
-    discriminators' as well (table 4, column "shared with D_s, D_r")."""
+    """P of table 4: five stride-2 convolutions and one with 20 outputs. The discriminators share its first five layers
+    (table 4, column "shared with D_s, D_r")."""
 
     def __init__(self, latent: int = 20, width: int = 64) -> None:
         super().__init__()
@@ -51,7 +52,7 @@ class Posterior(nn.Module):
         self.features = nn.Sequential(
             *[
                 layer
-                for inputs, outputs in zip(channels, channels[1:])
+                for inputs, outputs in itertools.pairwise(channels)
                 for layer in (nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(0.2))
             ]
         )
@@ -59,17 +60,16 @@ class Posterior(nn.Module):
 
     @property
     def heads(self) -> tuple[nn.Module, ...]:
-        """The layers that give results."""
+        """The output layers."""
         return (self.latent,)
 
     def forward(self, crop: Tensor) -> Tensor:
-        """(B, 1, 128, 128) in [−1, 1] → (B, 20): after five halvings 4 × 4 is left, so the last map is averaged."""
+        """(B, 1, 128, 128) in [−1, 1] → (B, 20): the mean over the last map."""
         return self.latent(self.features(crop)).mean((2, 3))
 
 
 class LSPSRegressor(nn.Module):
-    """What runs at inference: G_y(P(x)). The paper's network has no notion of "no hand" or of a left hand; the
-    constant outputs keep its interface that of `VotingPoseNet`."""
+    """The network at inference: G_y(P(x)). It predicts joints only, neither whether there is a hand nor its side."""
 
     def __init__(self, posterior: Posterior, vae: PoseVAE) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class VotingConfig:
     """Size of `VotingPoseNet`."""
 
     size: int = 96
-    """Pixels of the square crop."""
+    """Side of the square crop, pixels."""
     widths: tuple[int, int, int, int] = (24, 48, 96, 192)
     blocks: tuple[int, int, int] = (1, 3, 4)
     head: int = 128
@@ -93,11 +93,11 @@ class VotingConfig:
 
 
 class VotingPoseNet(nn.Module):
-    """Each cell of a coarse grid votes for each joint and says how much its vote counts.
+    """Each cell of a coarse grid votes for each joint, with a weight.
 
-    A plain convolutional regressor squeezes the crop through one vector; votes keep the translation equivariance
-    of the convolution (`voted_places`). Beside the joints it says whether the crop shows a hand, whether it is a right
-    one, and how far each joint may be off.
+    Votes keep the translation equivariance of the convolutions (`voted_places`), which the single feature vector of a
+    plain regressor loses. The network also predicts whether the crop shows a hand, whether it is a right hand, and the
+    error of each joint.
     """
 
     def __init__(self, config: VotingConfig | None = None) -> None:
@@ -119,7 +119,7 @@ class VotingPoseNet(nn.Module):
 
     @property
     def heads(self) -> tuple[nn.Module, ...]:
-        """The layers that give results."""
+        """The output layers."""
         return self.votes, self.verdict[-1]
 
     def forward(self, crop: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network that finds hands in a whole image."""
+"""The network that detects hands in a whole depth image."""
 
 from __future__ import annotations
 
@@ -20,20 +20,19 @@ class FinderConfig:
     height: int = 120
     width: int = 160
     inputs: int = 2
-    """Channels: scaled depth and validity; three more take a colour image."""
+    """Channels of the image: scaled depth and validity, or RGB."""
     widths: tuple[int, int, int, int] = (16, 40, 80, 128)
     head: int = 56
     outputs: int = 4
-    """Maps that it gives; the first one is the logit of the heat."""
+    """Output maps; the first one is the logit of the heat."""
 
 
 class HandFinderNet(nn.Module):
-    """Maps at a quarter of the image: is a hand centred here, where exactly, how far away.
+    """Maps at a quarter of the resolution: the probability of a hand's centre, its offset and its depth.
 
-    It does not tell left from right: a network that learned it beside these maps stayed at chance, while the pose
-    network, which sees the hand six times larger, tells the side.
-
-    An hourglass of residual blocks with the output maps of Zhou et al., "Objects as Points" (2019).
+    An hourglass of residual blocks with the output maps of Zhou et al., "Objects as Points" (2019). It does not predict
+    the side, which stayed at chance at this resolution; the pose network, which receives the hand six times larger,
+    does.
     """
 
     def __init__(self, config: FinderConfig | None = None) -> None:
@@ -53,7 +52,7 @@ class HandFinderNet(nn.Module):
 
     @property
     def heads(self) -> tuple[nn.Module, ...]:
-        """The layers that give results."""
+        """The output layers."""
         return (self.output,)
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,7 +62,7 @@ class HandFinderNet(nn.Module):
         return torch.sigmoid(maps[:, :1]), maps[:, 1:]
 
     def maps(self, frame: Tensor) -> Tensor:
-        """(B, C, H, W) → all of its outputs (B, outputs, H/4, W/4), as they are."""
+        """(B, C, H, W) → all output maps (B, outputs, H/4, W/4), without activation."""
         quarter = self.quarter(frame)
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)

@@ -11,7 +11,7 @@ from training.networks.blocks import ConvNormAct
 
 
 class BasicBlock(nn.Module):
-    """Two 3 × 3 convolutions beside a shortcut, a 1 × 1 convolution where the shape changes (option B)."""
+    """Two 3 × 3 convolutions beside a shortcut, which is a 1 × 1 convolution if the shape changes (option B)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class BasicBlock(nn.Module):
             if same
             else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
         )
-        # Trained from scratch, a block that starts as its shortcut lets the gradient through from the first step.
+        # A block that starts as its shortcut passes the gradient from the first step of a training from scratch.
         nn.init.zeros_(self.second[1].weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -31,14 +31,14 @@ class BasicBlock(nn.Module):
 
 
 class ResNetEncoder(nn.Module):
-    """ResNet up to its last map: an RGB image in, the maps of its last three stages out.
+    """ResNet without its classifier: returns the maps of its last three stages.
 
     Args:
-        widths: channels of the four stages; the last is the number of features. ResNet-18 has 64, 128, 256, 512.
-        blocks: basic blocks of each stage; ResNet-18 has two of each.
+        widths: channels of the four stages, the last the number of features; 64, 128, 256, 512 in ResNet-18.
+        blocks: basic blocks of the stages; two of each in ResNet-18.
 
     Attributes:
-        frozen: whether it stays in evaluation mode, so that its statistics no longer follow the batches.
+        frozen: keeps it in evaluation mode, so that its statistics do not follow the batches.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ResNetEncoder(nn.Module):
         self.features = widths[-1]
         self.frozen = False
         self.stem = nn.Sequential(ConvNormAct(3, widths[0], 7, 2), nn.MaxPool2d(3, 2, 1))
-        # By stage and block, so that the weights of a shallower encoder are those of a deeper one's first blocks.
+        # Named by stage and block, so that a deeper encoder can load the weights of a shallower one.
         self.stages = nn.ModuleList(
             nn.Sequential(
                 *(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network that finds hands, and what they hold, in a whole RGB image."""
+"""The network that detects hands and held objects in a whole RGB image."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import torch
 from torch import nn
 from torch import Tensor
 
+from training.data.synthetic.rgb_frame_views import DETECTOR_HEIGHT
+from training.data.synthetic.rgb_frame_views import DETECTOR_WIDTH
 from training.networks.hand_finder import FinderConfig
 from training.networks.hand_finder import HandFinderNet
 
-RGB_FINDER = FinderConfig(height=144, width=192, inputs=3, widths=(16, 32, 64, 128), head=48, outputs=10)
+RGB_FINDER = FinderConfig(
+    height=DETECTOR_HEIGHT, width=DETECTOR_WIDTH, inputs=3, widths=(16, 32, 64, 128), head=48, outputs=10
+)
 
 
 class RgbMaps(NamedTuple):
@@ -23,13 +27,13 @@ class RgbMaps(NamedTuple):
     square: Tensor
     """(B, 3, h, w) the hand's square: its centre right and down of the cell's (cells) and log(side / height)."""
     kind: Tensor
-    """(B, 2, h, w) probability that it is a right hand, and that it holds something."""
+    """(B, 2, h, w) probabilities of a right hand and of a held object."""
     held: Tensor
-    """(B, 4, h, w) left, top, right and bottom of what it holds, from the hand's centre, in sides of its square."""
+    """(B, 4, h, w) left, top, right and bottom of the held object from the hand's centre, in sides of its square."""
 
 
 class RgbDetectorNet(nn.Module):
-    """The depth images' hand finder on colours, with more to say of each hand."""
+    """The hourglass of the hand finder on RGB, with the output maps of `RgbMaps`."""
 
     def __init__(self, config: FinderConfig | None = None) -> None:
         super().__init__()
@@ -38,7 +42,7 @@ class RgbDetectorNet(nn.Module):
 
     @property
     def heads(self) -> tuple[nn.Module, ...]:
-        """The layers that give results."""
+        """The output layers."""
         return self.finder.heads
 
     def forward(self, image: Tensor) -> RgbMaps:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training of `depth_pose` on synthetic depth: the paper's posterior and the network that ships.
+"""Training of `depth_pose` on synthetic depth: the voting network that ships and the paper's posterior.
 
-LSPS (Abdi et al., BMVC 2018): the pose VAE first (equation 1), then the posterior against the VAE's codes
-(equation 7). This is the paper's row "synthetic only"; its image VAE-GANs and the mapping M belong beside these
-two stages.
+LSPS (Abdi et al., BMVC 2018): the pose VAE first (equation 1), then the posterior on the codes of the VAE (equation 7),
+which is the paper's row "synthetic only".
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from training.data.synthetic.depth_crops import augment
 from training.data.synthetic.depth_crops import CropAugmentation
 from training.data.synthetic.depth_crops import DepthPatches
 from training.data.synthetic.depth_crops import PATCH_DTYPE
-from training.export.onnx_import import load_weights
 from training.loop.fitting import fit
 from training.loop.fitting import is_first_process
-from training.loop.fitting import keep
 from training.loop.fitting import LoopConfig
+from training.loop.fitting import save_weights
 from training.networks.depth_pose import LSPSRegressor
 from training.networks.depth_pose import PoseVAE
 from training.networks.depth_pose import Posterior
 from training.networks.depth_pose import VotingPoseNet
-from training.recipes.mistaken_patches import MistakenPatches
+from training.networks.weights import load_weights
+from training.recipes.depth_pose_mistakes import MistakenPatches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,27 +48,30 @@ class DepthPoseRecipe:
     pool: Path = Path('runs/depth_patches.pool')
     """File of rendered patches; it grows to `capacity` and is reused."""
     capacity: int = 131_072
+    """Patches in the pool."""
     workers: int = 1
-    """Processes that render."""
+    """Rendering processes."""
     refresh: bool = True
-    """Whether they go on once the pool is full, replacing the oldest patches by new ones."""
+    """Keep rendering once the pool is full, replacing the oldest patches."""
     mistakes: Path = Path('runs/depth_mistakes.pool')
-    """File of patches of what the hand finder takes for hands."""
+    """File of patches of false detections of the hand finder."""
     mistakes_capacity: int = 12_288
+    """Patches in that file."""
     mistakes_share: float = 0.1
-    """Share of the samples of `voting` that are such."""
+    """Share of false detections in the samples of `voting`."""
     left_share: float = 0.5
-    """Share of the hands shown as left ones, from which the network learns to tell right from left."""
+    """Share of hands mirrored to left hands, which teach the side."""
     upright: float = 0.8
-    """Share of the hands that `voting` is shown upright, give or take; the others at any roll."""
+    """Share of hands that `voting` receives about upright; the others have any roll."""
     vae_steps: int = 60_000
+    """Optimiser steps of the pose VAE of `lsps`."""
     start: Path | None = None
-    """Model folder whose network the training of `voting` goes on from."""
+    """Model folder whose network the training of `voting` starts from."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/depth_pose')))
 
 
 class Batches:
-    """Draws augmented batches from the pool of patches, seeded by the step; a share of each from that of mistakes."""
+    """Draws augmented batches from the pool of patches and a share from the pool of mistakes, seeded by the step."""
 
     def __init__(
         self,
@@ -86,7 +88,7 @@ class Batches:
         self._mistakes, self._mistaken = mistakes, round(batch * mistakes_share) if mistakes else 0
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """crops (B, 1, S, S), keypoints (B, 21, 3), hand (B,) and right (B,) as float."""
+        """Crops (B, 1, S, S), keypoints (B, 21, 3), hand (B,) and right (B,), all float32."""
         rng = np.random.default_rng([self._seed, 7, step])
         records = self._drawn(self._pool, self._batch - self._mistaken, rng)
         if self._mistaken:
@@ -112,10 +114,10 @@ class Batches:
 
 
 def voting_loss(network: nn.Module, crops: Tensor, keypoints: Tensor, hand: Tensor, right: Tensor) -> dict[str, Tensor]:
-    """Smooth L1 on the joints; the likelihood of their error under a Laplace spread; two verdicts.
+    """Smooth L1 of the joints, likelihood of their error under a Laplace distribution, cross-entropy of hand and side.
 
-    Hands shown as left ones count as well: a network that must label their fingers learns what tells the sides
-    apart, and a crop cut for the wrong side is still read well enough to be cut again.
+    Joints of left hands count too: labelling their fingers teaches the difference between the sides, and the joints of
+    a crop cut for the wrong side remain good enough to cut it again.
     """
     joints, spread, hand_probability, right_probability = network(crops)
     counted = hand[:, None]
@@ -135,7 +137,7 @@ def voting_loss(network: nn.Module, crops: Tensor, keypoints: Tensor, hand: Tens
 
 
 def vae_loss(vae: nn.Module, keypoints: Tensor, noise: Tensor) -> dict[str, Tensor]:
-    """Equation 1 with the figures of PAPERS.md: L1 × 100, KL × 0.1."""
+    """Equation 1 with the weights of the public code: L1 × 100, KL × 0.1."""
     mean, log_variance, decoded = vae(keypoints, noise)
     divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
     return {'reconstruction': 100 * (decoded - keypoints).abs().mean(), 'divergence': 0.1 * divergence}
@@ -144,7 +146,7 @@ def vae_loss(vae: nn.Module, keypoints: Tensor, noise: Tensor) -> dict[str, Tens
 def posterior_loss(
     posterior: nn.Module, vae: PoseVAE, crops: Tensor, keypoints: Tensor, hand: Tensor, right: Tensor
 ) -> dict[str, Tensor]:
-    """Equation 7: λ7 = 10 times the distance between P(x) and the VAE's code of the same hand."""
+    """Equation 7: λ7 = 10 times the distance between P(x) and the code of the VAE for the same hand."""
     with torch.no_grad():
         codes = vae.encode(keypoints)[0]
     counted = hand * right
@@ -153,15 +155,15 @@ def posterior_loss(
 
 
 def train(recipe: DepthPoseRecipe) -> None:
-    """Trains, validates and leaves the weights in `<out>/weights.pt`."""
+    """Trains, validates and saves the weights in `<out>/weights.pt`."""
     votes = recipe.network == 'voting'
-    # The paper's network is shown hands at any roll; the one that ships is mostly shown the stage's second look.
+    # The paper's network receives hands at any roll; the voting network mostly the upright crops of a second pass.
     augmentation = CropAugmentation(cube=recipe.cube, size=96 if votes else 128, upright=recipe.upright * votes)
     pool = SamplePool(
         functools.partial(DepthPatches, recipe.loop.seed),
         PATCH_DTYPE,
         recipe.pool,
-        generator_key(recipe.loop.seed, 'train'),
+        generator_key(recipe.loop.seed, 'train', modules=[DepthPatches.__module__]),
         recipe.capacity,
         recipe.workers,
         recipe.refresh,
@@ -178,9 +180,9 @@ def train(recipe: DepthPoseRecipe) -> None:
         if votes:
             network: nn.Module = VotingPoseNet()
             if recipe.start:
-                anew = load_weights(network, recipe.start, validate.crops[:256], partly=True)
-                if anew:
-                    print(f'new beside {recipe.start}: {", ".join(anew)}')
+                untrained = load_weights(network, recipe.start, validate.crops[:256], partly=True)
+                if untrained:
+                    print(f'starts from {recipe.start}; trained from scratch: {", ".join(untrained)}')
             progress = fit(network, recipe.loop, batches, voting_loss, validate)
         else:
             vae = train_vae(recipe, pool, augmentation)
@@ -198,7 +200,7 @@ def train(recipe: DepthPoseRecipe) -> None:
         pool.close()
         if mistakes:
             mistakes.close()
-    keep(network, recipe.loop, progress, figures, network=recipe.network, cube=recipe.cube)
+    save_weights(network, recipe.loop, progress, figures, network=recipe.network, cube=recipe.cube)
 
 
 def _mistakes(recipe: DepthPoseRecipe) -> SamplePool:
@@ -218,10 +220,11 @@ class Validation:
     """Figures of a network on crops of the validation split.
 
     Args:
-        augmentation: of the training; the crops are moved as the finder is unsure, and stand about upright or as they
-            are.
-        cube: its side, metres.
-        count, mistakes: how many crops of patches, and of what the finder takes for hands.
+        augmentation: of the training; its shifts stay, its roll is small if the training is upright, and none
+            otherwise.
+        cube: side of the crop's cube, metres.
+        count: crops of patches.
+        mistakes: crops of false detections of the hand finder.
     """
 
     def __init__(self, augmentation: CropAugmentation, cube: float, count: int = 1024, mistakes: int = 256) -> None:
@@ -247,10 +250,10 @@ class Validation:
         error = (outputs[0] - self._keypoints).norm(dim=-1).numpy()[self._hands] * self._millimetres
         figures = {'mean_joint_error_mm': float(error.mean()), 'within_40_mm': float((error.max(1) <= 40).mean())}
         if len(outputs) > 1:
-            said, sides = (output[:, 0].numpy() for output in outputs[2:])
+            hands, sides = (output[:, 0].numpy() for output in outputs[2:])
             mirrored = self._run(network, self.crops.flip(-1))[3][:, 0].numpy()
-            figures['hand_told'] = float(((said > 0.5) == self._hands)[~self._mistakes].mean())
-            figures['mistake_told'] = float((said[self._hands][:, None] > said[self._mistakes]).mean())
+            figures['hand_told'] = float(((hands > 0.5) == self._hands)[~self._mistakes].mean())
+            figures['mistake_told'] = float((hands[self._hands][:, None] > hands[self._mistakes]).mean())
             figures['side_told'] = float((sides > mirrored)[self._hands].mean())
         return figures
 
@@ -264,7 +267,7 @@ class Validation:
 
 
 def train_vae(recipe: DepthPoseRecipe, pool: SamplePool, augmentation: CropAugmentation) -> PoseVAE:
-    """The pose VAE (equation 1) on the keypoints of the pool, turned and moved as the crops are."""
+    """Trains the pose VAE (equation 1) on the keypoints of the pool, augmented like the crops."""
     path = recipe.loop.out / 'vae.pt'
     vae = PoseVAE()
     if path.is_file():
@@ -275,7 +278,7 @@ def train_vae(recipe: DepthPoseRecipe, pool: SamplePool, augmentation: CropAugme
     hands = np.flatnonzero(records['hand'])[:40_000]
     rng = np.random.default_rng([recipe.loop.seed, 11])
     points = torch.from_numpy(np.stack([augment(records[k], augmentation, rng)[1] for k in hands]))
-    learned, held = points[len(points) // 10 :], points[: len(points) // 10]
+    training, held = points[len(points) // 10 :], points[: len(points) // 10]
     config = dataclasses.replace(
         recipe.loop,
         out=recipe.loop.out / 'vae',
@@ -290,7 +293,7 @@ def train_vae(recipe: DepthPoseRecipe, pool: SamplePool, augmentation: CropAugme
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([recipe.loop.seed, 13, step])
-        chosen = learned[rng.integers(len(learned), size=config.batch)]
+        chosen = training[rng.integers(len(training), size=config.batch)]
         turn = torch.from_numpy(rng.uniform(-np.pi, np.pi, config.batch).astype(np.float32))
         cosine, sine = turn.cos()[:, None], turn.sin()[:, None]
         x, y, z = chosen.unbind(-1)

@@ -27,34 +27,33 @@ from training.data.synthetic.rgb_crops import RecordedSamples
 from training.data.synthetic.rgb_crops import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_crops import SURFACE_POINTS
-from training.export.onnx_import import load_weights
 from training.loop.fitting import fit
-from training.loop.fitting import keep
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import Progress
-from training.networks.reconstruction import COMPACT
-from training.networks.reconstruction import CROP_WIDTH
+from training.loop.fitting import save_weights
 from training.networks.reconstruction import FinalReconstruction
 from training.networks.reconstruction import in_camera
-from training.networks.reconstruction import ReconstructionConfig
+from training.networks.reconstruction import normalised
 from training.networks.reconstruction import ReconstructionNet
-from training.networks.reconstruction import ROOT
-from training.networks.reconstruction import VOTED_DEPTH
+from training.networks.reconstruction_config import COMPACT
+from training.networks.reconstruction_config import CROP_WIDTH
+from training.networks.reconstruction_config import ReconstructionConfig
+from training.networks.reconstruction_config import ROOT
+from training.networks.reconstruction_config import VOTED_DEPTH
+from training.networks.reconstruction_weights import start_from
+from training.networks.weights import load_weights
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import reconstruction_loss
 from training.recipes.reconstruction_losses import ReconstructionLosses
 from training.recipes.reconstruction_losses import ReconstructionTargets
-from training.recipes.reconstruction_losses import spread_over
+from training.recipes.reconstruction_losses import surface_points
 
 LEFT_SHARE = 0.3
-"""Share of a batch that shows left hands, from which a network learns to tell the side and the places of the joints;
-of the rest it learns all."""
-_OF_THE_HAND = 'hand_encoder.', 'object_encoder.', 'hand_estimator.', 'voting.', 'side.'
-"""What a training of the hand alone leaves; the object's encoder begins as the hand's."""
-_VALIDATED = 256
+"""Share of left hands in a batch. They train the side and the votes; right hands train everything."""
+_VALIDATION_CROPS = 256
 """Crops of the validation."""
-_LOOKED_AT = 32
-"""Crops that are looked at at once."""
+_INFERENCE_BATCH = 32
+"""Crops of a batch at inference."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,25 +61,28 @@ class ReconstructionRecipe(DataChoice):
     """Trains the network of `reconstruction`."""
 
     network: ReconstructionConfig = COMPACT
-    losses: ReconstructionLosses = ReconstructionLosses(classes=len(FAMILIES))
+    losses: ReconstructionLosses = dataclasses.field(
+        default_factory=lambda: ReconstructionLosses(classes=len(FAMILIES))
+    )
     pool: Path = Path('runs/rgb_crops.pool')
     """File of records; it grows to `capacity` and is reused."""
     capacity: int = 40_960
+    """Records in the pool."""
     workers: int = 1
-    """Processes that render or read."""
+    """Processes that render or read samples."""
     refresh: bool = True
-    """Whether they go on once the pool is full, replacing the oldest records by new ones."""
+    """Keep rendering once the pool is full, replacing the oldest records."""
     window: int | None = None
-    """Side of the records' windows, pixels; 1.3 times the network's crop where not given."""
+    """Side of the windows that the records store, pixels; 1.3 times the network's crop by default."""
     first: int = 2048
-    """Records to wait for before the training begins."""
+    """Records that must be ready before the training starts."""
     start: Path | None = None
-    """weights.pt of an earlier training to go on from; where that was of the hand alone, the object's encoder begins as
-    the hand's. Or a model folder, which holds all but a part of the exchange and of the object's first layer."""
+    """weights.pt of an earlier training to start from; if that trained the hand alone, the object encoder starts as a
+    copy of the hand encoder. Or a model folder, which lacks parts of the exchange and of the object's first layer."""
     branch: Literal['both', 'hand'] = 'both'
-    """hand: the hand's branch learns alone, from the image alone, at a third of the cost; a start for both."""
+    """hand: trains the hand branch alone, from the image alone, at a third of the cost; a start for both."""
     encoders: bool = True
-    """Whether the image encoders learn; the paper's last 100 epochs leave them as they are, at a rate of 1e-5."""
+    """Whether the image encoders are trained; the paper freezes them in its last 100 epochs, at a rate of 1e-5."""
     loop: LoopConfig = dataclasses.field(
         default_factory=lambda: LoopConfig(
             Path('runs/reconstruction'), batch=32, optimizer='muon', learning_rate=1.5e-3
@@ -98,7 +100,7 @@ class Batches:
         self._left = left
 
     def __call__(self, step: int) -> tuple[Tensor, ...]:
-        """Images (B, 3, S, S) uint8 and the fields of ReconstructionTargets."""
+        """Images (B, 3, S, S) uint8 and the fields of `ReconstructionTargets`."""
         rng = np.random.default_rng([self._seed, 19, step])
         records = self._records()
         drawn = records[rng.integers(len(records), size=self._batch)]
@@ -110,13 +112,24 @@ def collate(
     augmentation: RgbAugmentation,
     rng: np.random.Generator | None,
     left: int = 0,
-    seen: Sequence[np.ndarray | None] | None = None,
+    upright_by: Sequence[np.ndarray] | None = None,
 ) -> tuple[Tensor, ...]:
-    """Records → images (B, 3, S, S) uint8 and the fields of ReconstructionTargets; plain crops without `rng`, turned
-    upright by the keypoints that were `seen`, where they are given. The first `left` show left hands."""
+    """Cuts crops from records and collates them.
+
+    Args:
+        records: of `RgbCrops` or `RecordedSamples`.
+        augmentation: of the crops.
+        rng: for the augmentation; None cuts plain crops.
+        left: the first `left` crops are mirrored to show left hands.
+        upright_by: keypoints (21, 3) of each record, metres in the optical frame of its window, that roll its crop
+            upright.
+
+    Returns:
+        Images (B, 3, S, S) uint8 and the fields of `ReconstructionTargets`.
+    """
     crops = [
         cut(record, augmentation, ROOT, CROP_WIDTH, rng, known)
-        for record, known in zip(records, seen if seen is not None else [None] * len(records))
+        for record, known in zip(records, upright_by if upright_by is not None else [None] * len(records))
     ]
     image = torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2)
     targets = ReconstructionTargets(
@@ -140,13 +153,8 @@ def collate(
     return image, *targets
 
 
-def normalised(image: Tensor) -> Tensor:
-    """(B, 3, S, S) uint8 → float in [−1, 1]."""
-    return image.float() / 127.5 - 1
-
-
 def train(recipe: ReconstructionRecipe) -> dict[str, float]:
-    """Trains, validates, leaves the weights in `<out>/weights.pt` and returns the validation's figures."""
+    """Trains, validates, saves the weights in `<out>/weights.pt` and returns the figures of the validation."""
     model = HandModel.load(recipe.hand)
     network = ReconstructionNet(recipe.network, model)
     for encoder in (network.hand_encoder, network.object_encoder):
@@ -159,22 +167,22 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         make,
         stream.dtype,
         recipe.pool,
-        f'{_source(recipe)} window {window} ' + generator_key(recipe.loop.seed, 'train', model),
+        f'{_source(recipe)} window {window} ' + generator_key(recipe.loop.seed, 'train', model, [RgbCrops.__module__]),
         recipe.capacity,
         recipe.workers,
         recipe.refresh,
     )
     augmentation = RgbAugmentation(size=recipe.network.size)
-    learned = 'hand'
+    trained = 'hand'
     held = _stream(recipe, window, 'validation')
-    validation = np.stack([held[index] for index in range(_VALIDATED)])
+    validation = np.stack([held[index] for index in range(_VALIDATION_CROPS)])
     if recipe.start and recipe.start.is_dir():
         image = normalised(collate(validation[:64], augmentation, None)[0])
-        anew, learned = load_weights(FinalReconstruction(network), recipe.start, image, partly=True), 'both'
-        print(f'{recipe.start} is gone on from; learned anew: {", ".join(anew)}')
+        untrained, trained = load_weights(FinalReconstruction(network), recipe.start, image, partly=True), 'both'
+        print(f'starts from {recipe.start}; trained from scratch: {", ".join(untrained)}')
     elif recipe.start:
-        learned = start_from(network, recipe.start)
-    branch = 'both' if 'both' in (recipe.branch, learned) else 'hand'
+        trained = start_from(network, recipe.start)
+    branch = 'both' if 'both' in (recipe.branch, trained) else 'hand'
     try:
         pool.wait(recipe.first)
         progress, figures = train_network(
@@ -189,7 +197,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         )
     finally:
         pool.close()
-    keep(
+    save_weights(
         network,
         recipe.loop,
         progress,
@@ -202,32 +210,6 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     return figures
 
 
-def start_from(network: ReconstructionNet, path: Path) -> str:
-    """Takes over the weights of an earlier training that this network has, too, whatever exchange either has.
-
-    Returns:
-        Which branches have learned: 'both' or 'hand'.
-
-    Raises:
-        ValueError: that network is of another size or readout.
-    """
-    kept = torch.load(path, map_location='cpu', weights_only=True)
-    weights, own = kept['weights'], network.state_dict()
-    if kept.get('branch') == 'hand':
-        for name in [name for name in weights if name.startswith('hand_encoder.')]:
-            weights[name.replace('hand_encoder.', 'object_encoder.', 1)] = weights[name]
-        weights = {name: value for name, value in weights.items() if name.startswith(_OF_THE_HAND)}
-    other = [name for name, value in weights.items() if name in own and own[name].shape != value.shape]
-    lacking = [name for name in own if name.startswith(_OF_THE_HAND) and name not in weights]
-    if other or lacking:
-        raise ValueError(
-            f'{path} holds another network: {(other + lacking)[0]} differs; give the same widths, blocks, '
-            'rotation and readout, or go on from the model folder that was made of it'
-        )
-    network.load_state_dict({**own, **{name: value for name, value in weights.items() if name in own}})
-    return kept.get('branch', 'both')
-
-
 def train_network(
     network: ReconstructionNet,
     losses: ReconstructionLosses,
@@ -238,11 +220,20 @@ def train_network(
     hand_alone: bool = False,
     without_object: bool = False,
 ) -> tuple[Progress, dict[str, float]]:
-    """Trains a network in place on records and gives what it took and its figures on others.
+    """Trains a network in place.
 
     Args:
-        hand_alone: whether the hand's branch alone learns.
-        without_object: whether the figures, too, are of the hand alone: nothing of the object has been learned.
+        network: in place.
+        losses: weights of the terms.
+        loop: budget and schedule.
+        augmentation: of the crops.
+        records: returns the records that may be drawn.
+        validation: records of the validation.
+        hand_alone: trains the hand branch alone.
+        without_object: also leaves the object out of the figures, because it was never trained.
+
+    Returns:
+        The progress and the figures of the validation.
     """
 
     def loss(forward: nn.Module, image: Tensor, *batch: Tensor) -> dict[str, Tensor]:
@@ -254,9 +245,8 @@ def train_network(
         )
 
     def validate(module: nn.Module) -> dict[str, float]:
-        images, *targets = collate(
-            validation, augmentation, None, seen=seen_from_afar(module, validation, augmentation)
-        )
+        keypoints = first_pass_keypoints(module, validation, augmentation)
+        images, *targets = collate(validation, augmentation, None, upright_by=keypoints)
         return validation_figures(module, images, ReconstructionTargets(*targets), without_object)
 
     batches = Batches(records, augmentation, loop.batch, loop.seed, LEFT_SHARE if network.side else 0.0)
@@ -264,44 +254,42 @@ def train_network(
     return progress, validate(network)
 
 
-def seen_from_afar(network: nn.Module, records: np.ndarray, augmentation: RgbAugmentation) -> list[np.ndarray]:
-    """Keypoints (21, 3) that a network sees in plain crops, metres in the windows' optical frames: what the second look
-    is turned upright by, as on the robot."""
+def first_pass_keypoints(network: nn.Module, records: np.ndarray, augmentation: RgbAugmentation) -> list[np.ndarray]:
+    """Keypoints (21, 3) that a network predicts from plain crops, metres in the optical frames of the windows. As on
+    the robot, they roll the crops of the second pass upright."""
     images, *_ = collate(records, augmentation, None)
-    device, seen = next(network.parameters()).device, []
+    device, predicted = next(network.parameters()).device, []
     with torch.inference_mode():
-        for number, part in enumerate(images.split(_LOOKED_AT)):
+        for number, part in enumerate(images.split(_INFERENCE_BATCH)):
             hand = network(normalised(part.to(device)), True).hands[-1]
             for record, keypoints, place in zip(
-                records[number * _LOOKED_AT :], hand.keypoints.numpy(force=True), hand.place.numpy(force=True)
+                records[number * _INFERENCE_BATCH :], hand.keypoints.numpy(force=True), hand.place.numpy(force=True)
             ):
-                seen.append(in_camera(crop_of(record), keypoints.astype(float), place.astype(float)))
-    return seen
+                predicted.append(in_camera(crop_of(record), keypoints.astype(float), place.astype(float)))
+    return predicted
 
 
 def validation_figures(
     network: nn.Module, images: Tensor, targets: ReconstructionTargets, hand_alone: bool = False
 ) -> dict[str, float]:
-    """What a network reaches.
+    """Figures of a network on crops.
 
     Returns:
-        Root-relative joint error, mm, where the root is that of the network, and the share of the joints that are
-        nearer to the truth than 2 cm; of the joints that are voted, how far off they are in the crop, percent of its
-        side, and in depth, mm; how often the crop looks more like a right hand than its mirror image does; of the crops
-        with and of those without an object, where there are both, the shares that are told so, averaged; Chamfer
-        distance of points on both surfaces, mm², the mean squared distances of both directions added; error of the
-        place.
+        Joint error from the network's root (mm) and the share of the joints within 2 cm. With votes: the error of the
+        voted joints in the crop (percent of its side) and in depth (mm), and the share of crops with a higher
+        right-hand score than their mirror image. If there are crops with and without an object: the shares of both
+        that are classified so, averaged. Chamfer distance of points on both surfaces (mm²), the mean squared distances
+        of both directions added. Error of the place.
     """
     device = next(network.parameters()).device
     keypoints, objects, places, votes, sides, holds = [], [], [], [], [], []
     with torch.inference_mode():
-        for part in images.split(_LOOKED_AT):
+        for part in images.split(_INFERENCE_BATCH):
             result = network(normalised(part.to(device)), hand_alone)
             keypoints.append(result.hands[-1].keypoints.cpu())
             places.append(result.hands[-1].place.cpu())
-            objects += [
-                spread_over(mesh, network.object_estimator.faces, SURFACE_POINTS).cpu() for mesh in result.objects[-1:]
-            ]
+            for mesh in result.objects[-1:]:
+                objects.append(surface_points(mesh, network.object_estimator.faces, SURFACE_POINTS).cpu())
             holds += [] if result.holds is None else [result.holds[:, 0].cpu() > 0]
             if result.votes is not None:
                 votes.append(result.votes.places.cpu())
@@ -313,14 +301,14 @@ def validation_figures(
         'joints_within_2_cm': float((errors < 0.02).float().mean()),
     }
     if votes:
-        seen = torch.cat(votes)
-        figures['voted_pixels_percent'] = 50 * float((seen[..., :2] - targets.pixels).norm(dim=-1).mean())
-        figures['voted_depth_mm'] = 1e3 * float((seen[..., 2] * VOTED_DEPTH - targets.keypoints[..., 2]).abs().mean())
+        voted = torch.cat(votes)
+        figures['voted_pixels_percent'] = 50 * float((voted[..., :2] - targets.pixels).norm(dim=-1).mean())
+        figures['voted_depth_mm'] = 1e3 * float((voted[..., 2] * VOTED_DEPTH - targets.keypoints[..., 2]).abs().mean())
         figures['side_right'] = float(torch.cat(sides).mean())
     has = targets.has_object.bool()
     if holds and has.any() and not has.all():
-        said = torch.cat(holds)
-        figures['holds_told'] = float(said[has].float().mean() + (~said[~has]).float().mean()) / 2
+        holding = torch.cat(holds)
+        figures['holds_told'] = float(holding[has].float().mean() + (~holding[~has]).float().mean()) / 2
     if objects:
         chamfer = 2 * chamfer_distance(torch.cat(objects)[has], targets.surface[has])
         figures['chamfer_mm2'] = 1e6 * float(chamfer.mean())
@@ -328,7 +316,7 @@ def validation_figures(
 
 
 def _source(recipe: ReconstructionRecipe) -> str:
-    """What a pool's key says of the data."""
+    """The data in the key of a pool."""
     chosen = {'ho3d': f' {recipe.version}', 'dexycb': f' {recipe.setup}'}.get(recipe.data, '')
     hand = f' of {recipe.hand}' if recipe.hand else ''
     return f'{recipe.data} {recipe.root}{chosen}{hand}'
@@ -339,13 +327,13 @@ def _stream(recipe: ReconstructionRecipe, window: int, split: str) -> Samples:
     if recipe.data == 'synthetic':
         return RgbCrops(recipe.loop.seed if split == 'train' else 0, split, window, model)
     samples, repeats = recipe.public('train')
-    # The last of the official training split validate: of a video data set these are other sequences. FreiHAND shows
-    # each of its hands before several backgrounds.
+    # The last 5 % of the official training split validate; in a video data set these are other sequences. FreiHAND
+    # repeats its hands before several backgrounds.
     place = np.arange(len(samples)) % (len(samples) // repeats)
-    learned = place < 0.95 * len(samples) / repeats
+    training = place < 0.95 * len(samples) / repeats
     return RecordedSamples(
         samples,
-        np.flatnonzero(learned if split == 'train' else ~learned),
+        np.flatnonzero(training if split == 'train' else ~training),
         window,
         len(model.template),
         recipe.loop.seed,

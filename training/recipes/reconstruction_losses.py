@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `reconstruction` minimises (Tse et al., CVPR 2022, equations 1-3 and 9-13)."""
+"""Losses of `reconstruction` (Tse et al., CVPR 2022, equations 1-3 and 9-13)."""
 
 from __future__ import annotations
 
@@ -10,90 +10,91 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.networks.reconstruction import HandEstimate
 from training.networks.reconstruction import Reconstruction
-from training.networks.reconstruction import VOTED_DEPTH
+from training.networks.reconstruction_config import VOTED_DEPTH
+from training.networks.reconstruction_estimators import HandPrediction
 
 _BELL = 0.7
 """Standard deviation of a keypoint's bell, cells."""
 _R2 = 0.7548776662466927, 0.5698402909980532
-"""1/ρ and 1/ρ² of the plastic number ρ."""
+"""1/ρ and 1/ρ² of the plastic number ρ, the steps of the R₂ sequence."""
 _SQUARE_CENTIMETRES = 1e4
-"""In a square metre: in this unit the distances are of the order of the associative loss."""
+"""Square centimetres in a square metre; in cm² the distances are of the order of the associative loss."""
 _NO_DISTANCE = 1e-4
-"""Square of a tenth of a millimetre, cm²."""
+"""Added under the root of a distance, cm² (0.1 mm squared), so that its gradient is finite at 0."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ReconstructionLosses:
-    """Weights of the terms. Equation 13 gives all the same one, ObMan 0.167."""
+    """Weights of the terms. Equation 13 weighs all terms alike, ObMan with 0.167."""
 
     vertices: float = 0.167
     """L_V, equation 1."""
     joints: float = 0.167
     """L_J, equation 2."""
     distance: float = 2.0
-    """Of the keypoints' mean distance, cm, which is how they are evaluated: the squares of the paper's losses are
-    mostly those of the few hands that are far off."""
+    """Mean distance of the keypoints, cm: the measure of the evaluation. The squared terms of the paper are dominated
+    by the few hands with large errors."""
     chamfer: float = 0.167
-    """L_obj, equation 3, between points drawn on both surfaces, as the paper evaluates objects. With the mesh's own
-    vertices instead a network that is unsure gathers most of them in the middle and stretches a few triangles around
-    them: vertices at half of the true distance from their centre, in a box five times too large."""
+    """L_obj, equation 3, between points sampled on both surfaces, as the paper evaluates objects. On the mesh's own
+    vertices an unsure network gathers most of them in the middle and stretches a few triangles around them."""
     laplacian: float = 0.5
-    """Of how far the object's vertices lie from the middle of their neighbours, as ObMan regularises its meshes; 0
-    leaves the paper's equation 3 alone, under which a network that is unsure folds the mesh to fill the room."""
+    """Distance of the object's vertices from the mean of their neighbours, ObMan's regulariser. With 0 (the paper's
+    equation 3 alone) an unsure network folds the mesh."""
     association: float = 0.167
-    """L_asso, equation 12; 0 leaves it out."""
+    """L_asso, equation 12; 0 omits it."""
     place: float = 2.5
-    """Of the translation, which the paper's root-relative losses leave free."""
+    """Translation, which the paper's root-relative losses do not constrain."""
     votes: float = 30.0
-    """Of the keypoints that the voting readout sees, half crops and 10 cm; the paper has none. While a network tells
-    little of a pose, the squares above, which it can hardly reduce, must not drown what it can learn: with a weight of
-    2 a network reached in 600 steps the loss of its votes that it reached in 100 with the squares at a sixteenth (one
-    run each, on the same samples)."""
+    """Keypoints of the voting readout in half crops and 10 cm; not in the paper. The weight is large because the
+    squared terms, which an untrained network can hardly reduce, otherwise dominate the start of a training."""
     voters: float = 8.0
-    """Of the cells whose votes count, which are to be those near a keypoint: from where all cells count alike, places
-    alone teach slowly."""
+    """Vote weights, which should be large near their keypoint: positions alone train them slowly."""
     side: float = 8.0
-    """Of whether a right hand is seen."""
+    """Right hand or left hand."""
     holds: float = 4.0
-    """Of whether an object is."""
+    """Object or no object."""
     earlier: float = 0.5
-    """What the mean over the earlier iterations' meshes counts beside those of the last; 0: only the last learns. The
-    paper does not say."""
+    """Weight of the mean over the earlier iterations' meshes relative to the last; 0 trains the last only. The paper
+    does not specify it."""
     classes: int = 8
-    """O of equation 12: classes of objects in the data; less than the batch."""
+    """O of equation 12: object classes of the data; less than the batch."""
 
 
 class ReconstructionTargets(NamedTuple):
-    """A batch of labels: metres from the hand's root, the camera's axes. Flags are 0 or 1, and what they switch off
-    may hold anything finite."""
+    """A batch of labels in metres from the hand's root, camera axes. Flags are 0 or 1; labels with flag 0 may hold any
+    finite number."""
 
     keypoints: Tensor
     """(B, 21, 3)."""
     place: Tensor
-    """(B, 3) as `HandEstimate.place`."""
+    """(B, 3), see `HandPrediction.place`."""
     pixels: Tensor
-    """(B, 21, 2) the keypoints, half crops right and down of the crop's centre."""
+    """(B, 21, 2) keypoints in half crops right and down of the crop's centre."""
     vertices: Tensor
     """(B, V, 3)."""
     has_vertices: Tensor
     """(B,)."""
     surface: Tensor
-    """(B, M, 3) points drawn uniformly on the object's surface."""
+    """(B, M, 3) points sampled uniformly on the object's surface."""
     has_object: Tensor
     """(B,)."""
     right: Tensor
-    """(B,) whether the crop shows a right hand. Of a left one the meshes are not learned."""
+    """(B,) right hands; the meshes of left hands do not count."""
 
 
 def reconstruction_loss(
     result: Reconstruction, targets: ReconstructionTargets, losses: ReconstructionLosses, faces: Tensor
 ) -> dict[str, Tensor]:
-    """Equation 13: the weighted terms by name, whose sum is minimised; `faces` (F, 3) are those of the objects.
+    """Equation 13: the weighted terms by name; the training minimises their sum.
 
-    Distances are means over the points, in cm², where the paper writes sums: a mesh of more vertices must not count
-    for more.
+    Distances are means over the points, in cm², where the paper has sums, so that the size of a mesh does not matter.
+
+    Args:
+        result: of the network.
+        targets: labels of the batch.
+        losses: weights.
+        faces: (F, 3) triangles of the object meshes.
     """
     last, right = result.hands[-1], targets.right
     terms = {
@@ -115,19 +116,19 @@ def reconstruction_loss(
         if losses.laplacian:
             terms['laplacian'] = _over_iterations(
                 [
-                    _mean_where(unevenness(thing, faces) * _SQUARE_CENTIMETRES, targets.has_object * right)
+                    _mean_where(laplacian_error(thing, faces) * _SQUARE_CENTIMETRES, targets.has_object * right)
                     for thing in result.objects
                 ],
                 losses.earlier,
             )
     if result.votes is not None:
-        seen = torch.cat([targets.pixels, targets.keypoints[..., 2:] / VOTED_DEPTH], -1)
-        # Those of left hands too: whoever names the fingers of both has learned what tells the sides apart.
-        terms['votes'] = (result.votes.places - seen).abs().sum(-1).mean()
-        terms['voters'] = voters_loss(result.votes.weights, targets.pixels)
-        terms['side'] = _doubt(result.right, right)
+        places = torch.cat([targets.pixels, targets.keypoints[..., 2:] / VOTED_DEPTH], -1)
+        # Left hands count here too: locating the fingers of both sides teaches the difference between them.
+        terms['votes'] = (result.votes.places - places).abs().sum(-1).mean()
+        terms['voters'] = vote_weight_loss(result.votes.weights, targets.pixels)
+        terms['side'] = _balanced_cross_entropy(result.right, right)
     if result.holds is not None:
-        terms['holds'] = _doubt(result.holds, targets.has_object)
+        terms['holds'] = _balanced_cross_entropy(result.holds, targets.has_object)
     if losses.association and result.hand_messages:
         terms['association'] = torch.stack(
             [
@@ -139,24 +140,24 @@ def reconstruction_loss(
 
 
 def chamfer_distance(first: Tensor, second: Tensor, chunk: int = 256) -> Tensor:
-    """Equation 3 with means for sums: half of the mean squared distances to the other set's nearest point.
+    """Equation 3 with means for sums: half the sum of both directions' mean squared distance to the nearest point.
 
     Args:
         first: (B, N, 3).
         second: (B, M, 3).
-        chunk: points whose distances to all others are held at once.
+        chunk: points whose distances to all others are computed at once.
 
     Returns:
-        (B,) squared units of the points.
+        (B,) in squared units of the points.
     """
     return (_to_nearest(first, second, chunk) + _to_nearest(second, first, chunk)) / 2
 
 
-def spread_over(vertices: Tensor, faces: Tensor, count: int) -> Tensor:
-    """Points spread evenly over the surfaces of meshes, the same at every call.
+def surface_points(vertices: Tensor, faces: Tensor, count: int) -> Tensor:
+    """Points distributed evenly over the surfaces of meshes, the same at every call.
 
-    Each stands for the same area, counted from triangle to triangle; within its triangle it lies where the R₂
-    sequence puts it (Roberts, "The Unreasonable Effectiveness of Quasirandom Sequences", 2018).
+    Each point represents the same area, accumulated from triangle to triangle. Its position within the triangle follows
+    the R₂ sequence (Roberts, "The Unreasonable Effectiveness of Quasirandom Sequences", 2018).
 
     Args:
         vertices: (B, N, 3).
@@ -164,7 +165,7 @@ def spread_over(vertices: Tensor, faces: Tensor, count: int) -> Tensor:
         count: M.
 
     Returns:
-        (B, M, 3); the gradient is that of points fixed to their triangles.
+        (B, M, 3); the gradient treats each point as fixed in its triangle.
     """
     number = torch.arange(count, dtype=vertices.dtype, device=vertices.device)
     with torch.no_grad():
@@ -177,10 +178,10 @@ def spread_over(vertices: Tensor, faces: Tensor, count: int) -> Tensor:
     return (corners * shares[..., None]).sum(2)
 
 
-def unevenness(vertices: Tensor, faces: Tensor) -> Tensor:
-    """Mean squared distance of the vertices (B, N, 3) of closed meshes from the middle of their neighbours, which is
-    the uniform Laplacian's → (B,)."""
-    # In a closed mesh each neighbour of a vertex is in two of its triangles.
+def laplacian_error(vertices: Tensor, faces: Tensor) -> Tensor:
+    """Mean squared uniform Laplacian (B,) of closed meshes: the squared distance of their vertices (B, N, 3) from the
+    mean of the neighbours."""
+    # In a closed mesh each neighbour of a vertex belongs to two of its triangles.
     beside = vertices[:, faces[:, [1, 2, 0]].flatten()] + vertices[:, faces[:, [2, 0, 1]].flatten()]
     middle = torch.zeros_like(vertices).index_add(1, faces.flatten(), beside)
     count = 2 * torch.bincount(faces.flatten(), minlength=vertices.shape[1])
@@ -188,11 +189,11 @@ def unevenness(vertices: Tensor, faces: Tensor) -> Tensor:
 
 
 def associative_loss(hand_messages: Tensor, object_messages: Tensor, classes: int) -> Tensor:
-    """Equations 9 to 12: a walk from Φ_i = [φ_hand; φ_obj] to a similar Φ and back should end where it began.
+    """Equations 9 to 12: a walk from Φ_i = [φ_hand; φ_obj] to a similar Φ and back should end at its start.
 
-    U has the paper's 1/O on its diagonal, O the classes of the data. A walker that no similarity guides returns with
-    probability 1/B; U draws the embeddings of a batch apart only where 1/O is more than that, hence O < B (the paper:
-    O ≪ B). With 1/B in U one embedding for everything would nearly be optimal.
+    The diagonal of U is the paper's 1/O, where O is the number of classes in the data. Without similarities a walker
+    returns with probability 1/B, so U separates the embeddings of a batch only if 1/O is larger: O < B (the paper:
+    O ≪ B). With 1/B in U the same embedding for everything would be nearly optimal.
 
     Args:
         hand_messages: (B, C) φ_hand of a batch.
@@ -203,13 +204,13 @@ def associative_loss(hand_messages: Tensor, object_messages: Tensor, classes: in
         The squared Frobenius norm.
 
     Raises:
-        ValueError: there are not fewer classes than samples.
+        ValueError: there are at least as many classes as samples.
     """
     batch = len(hand_messages)
     if classes >= batch:
         raise ValueError(
             f'{classes} classes in a batch of {batch}: the associative loss needs fewer classes than '
-            'samples; make the batch larger, or set its weight to 0'
+            'samples; increase the batch, or set its weight to 0'
         )
     embedding = torch.cat([hand_messages, object_messages], -1)
     step = torch.softmax(embedding @ embedding.mT, -1)
@@ -217,11 +218,11 @@ def associative_loss(hand_messages: Tensor, object_messages: Tensor, classes: in
     return (target - step @ step).square().sum()
 
 
-def voters_loss(weights: Tensor, pixels: Tensor) -> Tensor:
-    """Cross-entropy between the cells whose votes count and a bell about each keypoint inside the crop.
+def vote_weight_loss(weights: Tensor, pixels: Tensor) -> Tensor:
+    """Cross-entropy between the vote weights and a bell around each keypoint inside the crop.
 
     Args:
-        weights: (B, J, cells²) logarithms, of a square of cells row by row.
+        weights: (B, J, cells²) log weights of a square of cells, row by row.
         pixels: (B, J, 2) half crops right and down of the centre.
     """
     cells = round(weights.shape[-1] ** 0.5)
@@ -238,12 +239,12 @@ def _over_iterations(values: list[Tensor], earlier: float) -> Tensor:
     return last + earlier * torch.stack(values[:-1]).mean() if earlier and len(values) > 1 else last
 
 
-def _vertex_loss(hand: HandEstimate, targets: ReconstructionTargets) -> Tensor:
+def _vertex_loss(hand: HandPrediction, targets: ReconstructionTargets) -> Tensor:
     return _mean_where(_squared(hand.vertices, targets.vertices).mean(1), targets.has_vertices * targets.right)
 
 
 def _object_loss(vertices: Tensor, faces: Tensor, targets: ReconstructionTargets) -> Tensor:
-    points = spread_over(vertices, faces, targets.surface.shape[1])
+    points = surface_points(vertices, faces, targets.surface.shape[1])
     return _mean_where(
         chamfer_distance(points, targets.surface) * _SQUARE_CENTIMETRES, targets.has_object * targets.right
     )
@@ -254,15 +255,15 @@ def _squared(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _distance(first: Tensor, second: Tensor) -> Tensor:
-    """Centimetres; that of a point to itself has a gradient, too."""
+    """Centimetres; with a finite gradient at 0."""
     return (_squared(first, second) + _NO_DISTANCE).sqrt()
 
 
-def _doubt(log_odds: Tensor, true: Tensor) -> Tensor:
-    """Cross-entropy as if both cases were as frequent: what is said is evidence, not what the batch holds more of. A
-    batch that shows one case alone, as those of most public data sets, teaches nothing."""
-    doubt = F.binary_cross_entropy_with_logits(log_odds[:, 0].float(), true, reduction='none')
-    return true.any() * (1 - true).any() * (_mean_where(doubt, true) + _mean_where(doubt, 1 - true)) / 2
+def _balanced_cross_entropy(log_odds: Tensor, true: Tensor) -> Tensor:
+    """Cross-entropy with both classes weighted alike, so that the output does not depend on their frequency. A batch of
+    one class, as in most public data sets, has no loss."""
+    entropy = F.binary_cross_entropy_with_logits(log_odds[:, 0].float(), true, reduction='none')
+    return true.any() * (1 - true).any() * (_mean_where(entropy, true) + _mean_where(entropy, 1 - true)) / 2
 
 
 def _mean_where(values: Tensor, counted: Tensor) -> Tensor:
@@ -270,9 +271,9 @@ def _mean_where(values: Tensor, counted: Tensor) -> Tensor:
 
 
 def _to_nearest(points: Tensor, others: Tensor, chunk: int) -> Tensor:
-    """(B,) mean squared distance from each point to the nearest of the others."""
+    """(B,) mean squared distance of the points to the nearest of the others."""
     with torch.no_grad():
-        # Half of the squared distances without what all others have in common.
+        # Half of the squared distances, without the term that is the same for all others.
         beyond = others.square().sum(-1)[:, None] / 2
         nearest = torch.cat(
             [torch.baddbmm(beyond, part, others.mT, alpha=-1).min(-1).indices for part in points.split(chunk, 1)], 1

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Estimated hands as messages and transforms."""
+"""Hand estimates as messages and back, and as transforms."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from geometry_msgs.msg import Point
@@ -18,70 +18,64 @@ from tf2_msgs.msg import TFMessage
 from hoi_ros.hand import HandModel
 from hoi_ros.hand import KEYPOINT_NAMES
 from hoi_ros.hand import KEYPOINT_PARENTS
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import LocatedBy
 from hoi_ros.hand.skeleton import FINGERTIPS
 from hoi_ros.hand.skeleton import TIP_JOINTS
 from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
+from hoi_ros.msg import HeldObjectArray
 from hoi_ros.msg import MeshTopology
+from hoi_ros.nodes.messages.objects import object_estimate
 
 SIDES = {'left': Hand.LEFT, 'right': Hand.RIGHT}
 _LOCATED_BY = {'depth': Hand.LOCATED_BY_DEPTH, 'hand_size': Hand.LOCATED_BY_HAND_SIZE}
+_SIDE_NAMES = {number: side for side, number in SIDES.items()}
+_LOCATED_BY_NAMES: dict[int, LocatedBy] = {
+    Hand.LOCATED_BY_DEPTH: 'depth',
+    Hand.LOCATED_BY_HAND_SIZE: 'hand_size',
+}
 
 
-class HandFields(Protocol):
-    """What of an estimated hand goes into a message; metres and radians in the camera's optical frame."""
-
-    @property
-    def side(self) -> str:
-        """'right' or 'left'."""
-
-    @property
-    def side_score(self) -> float:
-        """0.5, a guess, to 1."""
-
-    @property
-    def track_id(self) -> int:
-        """The same from frame to frame."""
-
-    @property
-    def score(self) -> float:
-        """0 to 1."""
-
-    @property
-    def joints(self) -> np.ndarray:
-        """(21, 3)."""
-
-    @property
-    def joint_scores(self) -> np.ndarray:
-        """(21,) 0 to 1."""
-
-    @property
-    def pose(self) -> np.ndarray:
-        """(48,) of the hand model of its side, as shape (10,), translation (3,) and vertices (V, 3)."""
-
-    @property
-    def shape(self) -> np.ndarray: ...
-
-    @property
-    def translation(self) -> np.ndarray: ...
-
-    @property
-    def vertices(self) -> np.ndarray: ...
-
-    @property
-    def located_by(self) -> str:
-        """'depth' or 'hand_size'."""
-
-
-def hand_array(header: Header, hands: Iterable[HandFields], with_mesh: bool) -> HandArray:
-    """The hands seen in the image of that header; without the mesh, `vertices` stay empty."""
+def hand_array(header: Header, hands: Iterable[HandEstimate], with_mesh: bool) -> HandArray:
+    """The hands of one image under its header; without the mesh `vertices` stay empty."""
     return HandArray(header=header, hands=[_hand(hand, with_mesh) for hand in hands])
+
+
+def hand_estimates(hands: HandArray, objects: HeldObjectArray | None = None) -> list[HandEstimate]:
+    """The estimates that messages of one image carry: the inverse of `hand_array` and `held_objects`.
+
+    Args:
+        hands: of the image.
+        objects: of the same image; None where the system publishes none.
+
+    Returns:
+        One estimate a hand, with what it holds. `vertices` are (0, 3) where they were not published.
+    """
+    held = {} if objects is None else {each.hand_id: object_estimate(each) for each in objects.objects}
+    return [
+        HandEstimate(
+            side=_SIDE_NAMES[hand.side],
+            track_id=hand.id,
+            score=hand.score,
+            joints=np.array(hand.joints, np.float32).reshape(21, 3),
+            joint_scores=np.array(hand.joint_scores, np.float32),
+            pose=np.array(hand.pose, np.float32),
+            shape=np.array(hand.shape, np.float32),
+            translation=np.array(hand.translation, np.float32),
+            vertices=np.frombuffer(hand.vertices, np.float32).reshape(-1, 3),
+            located_by=_LOCATED_BY_NAMES[hand.located_by],
+            held=held.get(hand.id),
+            side_score=hand.side_score,
+        )
+        for hand in hands.hands
+    ]
 
 
 def mesh_topology(
     header: Header, right: HandModel, left: HandModel, object_faces: np.ndarray | None = None
 ) -> MeshTopology:
-    """What does not change from frame to frame; object_faces (F, 3) where the system sees objects, too."""
+    """What is fixed over all frames; object_faces (F, 3) where the system reconstructs objects."""
     bones = [(parent, joint) for joint, parent in enumerate(KEYPOINT_PARENTS) if parent >= 0]
     message = MeshTopology(
         header=header,
@@ -98,14 +92,14 @@ def mesh_topology(
 
 
 def hand_transforms(
-    header: Header, hands: Sequence[HandFields], models: dict[str, HandModel], prefix: str
+    header: Header, hands: Sequence[HandEstimate], models: Mapping[str, HandModel], prefix: str
 ) -> TFMessage:
     """Camera → `<prefix><side>_wrist` and `<prefix><side>_<finger>_tip` of the surest hand of each side.
 
     Positions are the joints', orientations those of the fitted hand: a fingertip turns as the last joint of
     its finger, whose axes at rest are the hand model's.
     """
-    surest: dict[str, HandFields] = {}
+    surest: dict[str, HandEstimate] = {}
     for hand in sorted(hands, key=lambda hand: hand.score):
         surest[hand.side] = hand
     message = TFMessage()
@@ -121,7 +115,7 @@ def hand_transforms(
     return message
 
 
-def _hand(hand: HandFields, with_mesh: bool) -> Hand:
+def _hand(hand: HandEstimate, with_mesh: bool) -> Hand:
     message = Hand(
         side=SIDES[hand.side],
         side_score=float(hand.side_score),

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image messages ↔ arrays, without walking their data element by element."""
+"""Image and calibration messages ↔ arrays, without copying element by element."""
 
 from __future__ import annotations
 
 import numpy as np
+from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.camera.colour import COLOUR_ENCODINGS
 from hoi_ros.camera.colour import decode_colour
 from hoi_ros.camera.colour import decode_compressed_colour
 from hoi_ros.camera.depth import decode_compressed_depth
 from hoi_ros.camera.depth import decode_depth
 from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.camera.refusal import FrameRefused
 
 _ENCODINGS = {('uint8', 3): 'rgb8', ('uint8', 1): 'mono8', ('uint16', 1): '16UC1', ('float32', 1): '32FC1'}
 
@@ -29,6 +32,20 @@ def depth_of(message: Image | CompressedImage) -> np.ndarray:
     return decode_depth(
         message.data, message.encoding, message.width, message.height, message.step, bool(message.is_bigendian)
     )
+
+
+def known_depth_of(message: Image | CompressedImage) -> np.ndarray:
+    """As `depth_of`, of an image that shows any surface.
+
+    Raises:
+        FrameRefused: the message holds no depth, or it is unknown everywhere.
+    """
+    depth = depth_of(message)
+    if not depth.any():
+        raise FrameRefused(
+            'the depth is unknown everywhere (0 or NaN): uncover the camera, or move it away from what is too near'
+        )
+    return depth
 
 
 def colour_of(message: Image | CompressedImage) -> np.ndarray:
@@ -64,6 +81,21 @@ def image_message(pixels: np.ndarray, header: Header) -> Image:
     # Assigned, a NumPy array would be copied number by number.
     message.data.frombytes(np.ascontiguousarray(pixels).tobytes())
     return message
+
+
+def camera_info_message(calibration: CameraCalibration, header: Header) -> CameraInfo:
+    """The CameraInfo of a calibrated camera that is neither binned, cropped nor rectified."""
+    camera, matrix = calibration.camera, calibration.camera.matrix
+    return CameraInfo(
+        header=header,
+        width=camera.width,
+        height=camera.height,
+        distortion_model=calibration.distortion_model or 'plumb_bob',
+        d=list(calibration.distortion) or [0.0] * 5,
+        k=matrix.ravel(),
+        r=np.eye(3).ravel(),
+        p=np.column_stack([matrix, np.zeros(3)]).ravel(),
+    )
 
 
 def _colour_by_cv_bridge(message: Image) -> np.ndarray:

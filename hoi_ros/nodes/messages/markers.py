@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Estimated hands and what they hold as RViz markers: mesh, joints and bones; the object's mesh."""
+"""Estimates as RViz markers: mesh, joints and bones of a hand, mesh of an object."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from visualization_msgs.msg import Marker
 from visualization_msgs.msg import MarkerArray
 
 from hoi_ros.hand import KEYPOINT_PARENTS
-from hoi_ros.nodes.messages.hands import HandFields
+from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.nodes.messages.objects import HELD_OBJECT
 from hoi_ros.nodes.messages.objects import holding
-from hoi_ros.nodes.messages.objects import HoldingHand
 
 _SKIN = {'right': ColorRGBA(r=0.92, g=0.75, b=0.63, a=0.8), 'left': ColorRGBA(r=0.63, g=0.80, b=0.92, a=0.8)}
 _BONE = ColorRGBA(r=0.95, g=0.95, b=0.95, a=1.0)
@@ -28,15 +27,15 @@ _OBJECT = ColorRGBA(r=0.45, g=0.78, b=0.42, a=0.9)
 
 
 def hand_markers(
-    header: Header, hands: Sequence[HandFields], faces: Mapping[str, np.ndarray], lifetime: float
+    header: Header, hands: Sequence[HandEstimate], faces: Mapping[str, np.ndarray], lifetime: float
 ) -> MarkerArray:
-    """Three markers a hand. It takes some 10 ms: build them only for those who look.
+    """Three markers a hand. Takes some 10 ms: build them only for subscribers.
 
     Args:
         header: of the image.
-        hands: seen in it.
+        hands: in the image.
         faces: (F, 3) vertex indices by side.
-        lifetime: seconds after which RViz forgets a hand that is not seen any more.
+        lifetime: seconds after which RViz removes a marker that is not renewed.
     """
     markers = MarkerArray()
     for hand in hands:
@@ -58,7 +57,7 @@ def hand_markers(
     return markers
 
 
-def object_markers(header: Header, hands: Iterable[HoldingHand], faces: np.ndarray, lifetime: float) -> list[Marker]:
+def object_markers(header: Header, hands: Iterable[HandEstimate], faces: np.ndarray, lifetime: float) -> list[Marker]:
     """One marker an object, under the number of its hand's track; faces (F, 3), the rest as for `hand_markers`."""
     return [
         _marker(

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hands hold, as messages and transforms."""
+"""Estimates of held objects as messages and back, and as transforms."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 from geometry_msgs.msg import Point
@@ -18,69 +17,23 @@ from vision_msgs.msg import Detection3D
 from vision_msgs.msg import Detection3DArray
 from vision_msgs.msg import ObjectHypothesisWithPose
 
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import ObjectEstimate
+from hoi_ros.msg import Hand
 from hoi_ros.msg import HeldObject
 from hoi_ros.msg import HeldObjectArray
-from hoi_ros.nodes.messages.hands import SIDES
 
 HELD_OBJECT = 'held_object'
-"""Class of what a hand holds, and the end of its frame's name."""
+"""Class of a held object, and the end of its frame's name."""
 
 
-class ObjectFields(Protocol):
-    """What of a held object goes into a message; metres in the camera's optical frame."""
-
-    @property
-    def score(self) -> float:
-        """0 to 1."""
-
-    @property
-    def vertices(self) -> np.ndarray:
-        """(M, 3)."""
-
-    @property
-    def position(self) -> np.ndarray:
-        """(3,) centre of the oriented box."""
-
-    @property
-    def orientation(self) -> np.ndarray:
-        """(4,) quaternion x, y, z, w of its axes."""
-
-    @property
-    def size(self) -> np.ndarray:
-        """(3,) its sides along x, y and z."""
-
-    @property
-    def gap(self) -> float:
-        """Least distance to the hand, below 0 inside."""
-
-    @property
-    def touching(self) -> bool:
-        """Whether hand and object are in contact."""
-
-
-class HoldingHand(Protocol):
-    """What of a hand says whose object it is."""
-
-    @property
-    def side(self) -> str:
-        """'right' or 'left'."""
-
-    @property
-    def track_id(self) -> int:
-        """The same from frame to frame."""
-
-    @property
-    def held(self) -> ObjectFields | None:
-        """What it holds."""
-
-
-def held_objects(header: Header, hands: Iterable[HoldingHand], with_mesh: bool) -> HeldObjectArray:
-    """What the hands seen in the image of that header hold; without the mesh, `vertices` stay empty."""
+def held_objects(header: Header, hands: Iterable[HandEstimate], with_mesh: bool) -> HeldObjectArray:
+    """What the hands of one image hold, under its header; without the mesh `vertices` stay empty."""
     message = HeldObjectArray(header=header)
     for hand, thing in holding(hands):
         held = HeldObject(
             hand_id=hand.track_id,
-            hand_side=SIDES[hand.side],
+            hand_side=Hand.RIGHT if hand.side == 'right' else Hand.LEFT,
             score=float(thing.score),
             pose=_pose(thing),
             size=_vector(thing.size),
@@ -94,8 +47,22 @@ def held_objects(header: Header, hands: Iterable[HoldingHand], with_mesh: bool) 
     return message
 
 
-def object_boxes(header: Header, hands: Iterable[HoldingHand]) -> Detection3DArray:
-    """The oriented boxes of what the hands hold; `id` is the number of the hand's track."""
+def object_estimate(held: HeldObject) -> ObjectEstimate:
+    """The estimate that a message carries; `vertices` are (0, 3) where they were not published."""
+    place, turn, size = held.pose.position, held.pose.orientation, held.size
+    return ObjectEstimate(
+        score=held.score,
+        vertices=np.frombuffer(held.vertices, np.float32).reshape(-1, 3),
+        position=np.array([place.x, place.y, place.z]),
+        orientation=np.array([turn.x, turn.y, turn.z, turn.w]),
+        size=np.array([size.x, size.y, size.z]),
+        gap=held.gap,
+        touching=held.touching,
+    )
+
+
+def object_boxes(header: Header, hands: Iterable[HandEstimate]) -> Detection3DArray:
+    """The oriented boxes of the held objects; `id` is the track of the hand."""
     message = Detection3DArray(header=header)
     for hand, thing in holding(hands):
         detection = Detection3D(header=header, id=str(hand.track_id))
@@ -108,7 +75,7 @@ def object_boxes(header: Header, hands: Iterable[HoldingHand]) -> Detection3DArr
     return message
 
 
-def object_transforms(header: Header, hands: Iterable[HoldingHand], prefix: str) -> list[TransformStamped]:
+def object_transforms(header: Header, hands: Iterable[HandEstimate], prefix: str) -> list[TransformStamped]:
     """Camera → `<prefix><side>_held_object`, the box of the surest object of each side."""
     surest = {hand.side: (hand, thing) for hand, thing in sorted(holding(hands), key=lambda pair: pair[1].score)}
     transforms = []
@@ -120,14 +87,14 @@ def object_transforms(header: Header, hands: Iterable[HoldingHand], prefix: str)
     return transforms
 
 
-def holding(hands: Iterable[HoldingHand]) -> Iterator[tuple[HoldingHand, ObjectFields]]:
+def holding(hands: Iterable[HandEstimate]) -> Iterator[tuple[HandEstimate, ObjectEstimate]]:
     """The hands that hold something, and what."""
     for hand in hands:
         if hand.held is not None:
             yield hand, hand.held
 
 
-def _pose(thing: ObjectFields) -> Pose:
+def _pose(thing: ObjectEstimate) -> Pose:
     return Pose(
         position=Point(**dict(zip('xyz', map(float, thing.position)))),
         orientation=Quaternion(**dict(zip('xyzw', map(float, thing.orientation)))),

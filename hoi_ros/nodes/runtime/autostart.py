@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configures and activates a node that no lifecycle manager looks after."""
+"""Configures and activates a node without a lifecycle manager."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _LONGEST_PAUSE = 5.0
 
 
 class Autostart:
-    """Tries until it succeeds, with growing pauses.
+    """Retries with growing pauses until it succeeds.
 
     Args:
-        attempt: whether the node is started now, or needs no starting any more.
+        attempt: starts the node; returns whether it runs or needs no start.
     """
 
     def __init__(self, attempt: Callable[[], bool]) -> None:
@@ -27,11 +27,11 @@ class Autostart:
         self._thread.start()
 
     def hurry(self) -> None:
-        """Tries again now: something changed that may have been in the way."""
+        """Retries now: a parameter changed."""
         self._changed.set()
 
     def stop(self) -> None:
-        """Tries no more."""
+        """Stops retrying."""
         self._stopped = True
         self._changed.set()
 

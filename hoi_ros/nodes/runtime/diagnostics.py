@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a node says of itself on /diagnostics."""
+"""The status of a node on /diagnostics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rclpy.node import Node
 
 
 class Level(enum.IntEnum):
-    """How bad a finding is; where several hold, the greatest counts."""
+    """Severity of a finding; the status takes the greatest."""
 
     OK = 0
     WARN = 1
@@ -34,21 +34,21 @@ _MESSAGE_LEVELS = {
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that holds now."""
+    """One present condition of a node."""
 
     level: Level
     text: str
 
 
 class DiagnosticsPublisher:
-    """Publishes one status for the node."""
+    """Publishes the status of a node."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
     def publish(self, findings: Sequence[Finding], values: Mapping[str, object]) -> None:
-        """Sends the findings, the worst first, and the values."""
+        """Publishes the findings, the worst first, and the values."""
         ordered = sorted(findings, key=lambda finding: -finding.level) or [Finding(Level.OK, 'running')]
         name = self._node.get_fully_qualified_name()
         status = DiagnosticStatus(

@@ -21,10 +21,10 @@ class Refusal:
 
 
 class FrameStatistics:
-    """Safe for several threads.
+    """Counters and windowed times. Thread-safe.
 
     Args:
-        window: seconds over which rates and times are taken.
+        window: seconds over which rates and times are computed.
         clock: monotonic seconds.
     """
 
@@ -40,41 +40,41 @@ class FrameStatistics:
         self._failure: Refusal | None = None
 
     def received(self) -> None:
-        """A frame came in."""
+        """Counts a received frame."""
         with self._lock:
             self._counts['received'] += 1
             self._arrivals.append(self._clock())
 
     def dropped(self) -> None:
-        """A frame was replaced by a newer one before its turn."""
+        """Counts a frame that a newer one replaced before it was processed."""
         with self._lock:
             self._counts['dropped'] += 1
 
     def processed(self, processing: float, latency: float) -> None:
-        """A result went out: the seconds it took, and those since the image's stamp (NaN where unknown)."""
+        """Counts a published result: processing time and latency since the image's stamp, s (NaN where unknown)."""
         with self._lock:
             self._counts['processed'] += 1
             self._results.append((self._clock(), processing, latency))
 
     def rejected(self, reason: str) -> None:
-        """A frame could not be used."""
+        """Counts a frame that cannot be used."""
         with self._lock:
             self._counts['rejected'] += 1
             self._rejection = Refusal(reason, self._clock())
 
     def failed(self, reason: str) -> None:
-        """The processing of a good frame failed."""
+        """Counts a frame whose processing failed."""
         with self._lock:
             self._counts['failed'] += 1
             self._failure = Refusal(reason, self._clock())
 
     def recent_rejection(self, within: float) -> str:
-        """The reason of the last rejection if it is at most so many seconds old, else an empty text."""
+        """The reason of the last rejection within that many seconds, or an empty text."""
         with self._lock:
             return self._recent(self._rejection, within)
 
     def recent_failure(self, within: float) -> str:
-        """The reason of the last failure if it is at most so many seconds old, else an empty text."""
+        """The reason of the last failure within that many seconds, or an empty text."""
         with self._lock:
             return self._recent(self._failure, within)
 

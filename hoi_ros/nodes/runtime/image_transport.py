@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Room for images between the processes of one machine."""
+"""Shared memory of Fast DDS that holds images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ _PROFILE = Path(__file__).with_name('fastdds_images.xml')
 
 
 def make_room_for_images() -> None:
-    """Has this process publish through a shared memory that holds several images.
+    """Makes this process publish through a shared memory segment that holds several images.
 
-    Fast DDS' own holds half a 640x480 colour image: a best-effort reader on a busy machine then loses most
-    frames. A profile that the user has set stays, and another middleware takes no notice. To be called before
-    rclpy.init().
+    The default segment holds half a 640x480 colour image, and a best-effort reader on a busy machine loses most
+    frames. A profile that the user has set stays in place; other middlewares ignore it. Call it before rclpy.init().
     """
     if not any(variable in os.environ for variable in _VARIABLES):
         os.environ[_VARIABLES[0]] = str(_PROFILE)

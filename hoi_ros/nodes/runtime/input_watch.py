@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which inputs of a node arrive, and how far apart in time two of them are. Knows no ROS."""
+"""When the inputs of a node arrive, and how far apart the stamps of two inputs are. Knows no ROS."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hoi_ros.nodes.runtime.pairing import nearest
 
 
 class InputWatch:
-    """Remembers when each input came last and with which stamps. Safe for several threads.
+    """Records arrival times and stamps of inputs. Thread-safe.
 
     Args:
-        inputs: their names.
+        inputs: names.
         clock: monotonic seconds.
     """
 
@@ -29,7 +29,7 @@ class InputWatch:
         self._stamps = {name: collections.deque[int](maxlen=16) for name in inputs}
 
     def arrived(self, name: str, stamp: int) -> float:
-        """Takes note of a message and its stamp in nanoseconds; the seconds since the one before it."""
+        """Records a message with its stamp in nanoseconds; returns the seconds since the previous one."""
         with self._lock:
             now = self._clock()
             pause = now - self._arrivals.get(name, now)
@@ -41,20 +41,20 @@ class InputWatch:
         return pause
 
     def silence(self, name: str) -> float:
-        """Seconds since the last message, or since the watch began."""
+        """Seconds since the last message, or since the start."""
         with self._lock:
             return self._clock() - self._arrivals.get(name, self._since)
 
     def seen(self, name: str) -> bool:
-        """Whether a message ever came."""
+        """Whether a message has arrived."""
         with self._lock:
             return name in self._arrivals
 
     def skew(self, first: str, second: str) -> float | None:
-        """How much later the second input's stamps are than the nearest of the first's: median, seconds."""
+        """Median offset of the second input's stamps from the nearest stamps of the first, s; positive where later."""
         with self._lock:
             reference = sorted(self._stamps[first])
-            # The newest one's partner may still be under way.
+            # The counterpart of the newest one may not have arrived.
             others = list(self._stamps[second])[:-1]
         if not reference or not others:
             return None

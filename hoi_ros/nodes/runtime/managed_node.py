@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lifecycle node that all nodes of the package are: parameters, transitions, autostart, diagnostics."""
+"""The lifecycle node that all nodes of the package are: parameters, parts, transitions, autostart, diagnostics."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import TypeVar
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock
@@ -19,34 +22,37 @@ from hoi_ros.nodes.runtime.autostart import Autostart
 from hoi_ros.nodes.runtime.diagnostics import DiagnosticsPublisher
 from hoi_ros.nodes.runtime.diagnostics import Finding
 from hoi_ros.nodes.runtime.diagnostics import Level
+from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.settings import Setting
 from hoi_ros.nodes.runtime.settings import Settings
 from hoi_ros.nodes.runtime.throttle import Throttle
 from hoi_ros.nodes.runtime.transitions import Transitions
 
-_AUTOSTART = Setting(
-    'autostart', True, 'Configure and activate without a lifecycle manager; try again while that fails.'
+Made = TypeVar('Made')
+LIFECYCLE_SETTINGS = (
+    Setting('autostart', True, 'Configure and activate without a lifecycle manager; retry while that fails.'),
 )
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 _DIAGNOSTICS_PERIOD = 1.0  # seconds
 
 
 class ManagedNode(LifecycleNodeMixin, Node):
-    """A node says what it loads, starts and stops; the rest is here.
+    """Calls the hooks of its parts and its own through the lifecycle.
 
-    Its transitions run on a thread of their own. Configuring may fail: the node then says why in the log and
-    on /diagnostics, lives on and can be configured again.
+    Transitions run on a thread of their own. Configuring may fail: the node then reports the reason in the log and on
+    /diagnostics, stays alive and can be configured again.
 
     Args:
-        name: of the node.
-        table: its parameters.
+        name: name of the node.
+        table: its parameters by group, `autostart` among them.
+        parts: what it is assembled from.
 
     Attributes:
-        settings: the parameters' values.
-        closing: whether the process ends: what takes long may give up.
+        settings: values of the parameters.
+        closing: whether the process ends: long work may give up.
     """
 
-    def __init__(self, name: str, table: Sequence[Setting]) -> None:
+    def __init__(self, name: str, table: Mapping[str, Sequence[Setting]], parts: Sequence[Part] = ()) -> None:
         Node.__init__(self, name)
         LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
         self.closing = False
@@ -55,7 +61,11 @@ class ManagedNode(LifecycleNodeMixin, Node):
         self._autostart: Autostart | None = None
         self._outputs: list[LifecyclePublisher] = []
         self._transitions = Transitions(self)
-        self.settings = Settings(self, (_AUTOSTART, *table), lambda: self.state, self._settings_changed)
+        self._parts = tuple(parts)
+        for part in self._parts:
+            part.attach(self)
+        settings = [setting for group in table.values() for setting in group]
+        self.settings = Settings(self, settings, lambda: self.state, self._settings_changed)
         self._diagnostics = DiagnosticsPublisher(self)
         self.create_timer(_DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
         for reason in self.settings.faults.values():
@@ -64,7 +74,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
             # Nothing begins before an executor serves the node.
             self.create_guard_condition(self._begin).trigger()
 
-    # What a node brings:
+    # A node overrides these; each also calls its parts.
 
     def load(self) -> None:
         """Loads what the node needs and creates its outputs; on the thread of the transitions.
@@ -72,48 +82,62 @@ class ManagedNode(LifecycleNodeMixin, Node):
         Raises:
             Exception: its text is reported, and the node stays unconfigured.
         """
+        for part in self._parts:
+            part.load()
 
     def unload(self) -> None:
-        """Gives up what `load` loaded, all or part of it, without waiting for work under way; on the executor's thread,
+        """Releases all or part of what `load` created, without waiting for work in progress; on the executor's thread,
         as `start` and `stop`."""
+        for part in reversed(self._parts):
+            part.unload()
 
     def start(self) -> None:
-        """Begins to work."""
+        """Starts working."""
+        for part in self._parts:
+            part.start()
 
     def stop(self) -> None:
-        """Ends what `start` began, without waiting for work under way."""
+        """Stops working, without waiting for work in progress."""
+        for part in reversed(self._parts):
+            part.stop()
 
     def settings_changed(self) -> None:
         """Takes over live parameters; on the executor's thread."""
+        for part in self._parts:
+            part.settings_changed()
 
     def findings(self) -> list[Finding]:
-        """What is to be said of an active node."""
-        return []
+        """What an active node reports."""
+        return [finding for part in self._parts for finding in part.findings()]
 
     def values(self) -> dict[str, object]:
         """Figures for /diagnostics."""
-        return {}
+        return {name: value for part in self._parts for name, value in part.values().items()}
 
-    # What it may use:
+    # A node and its parts use these.
 
     @property
     def state(self) -> str:
-        """The state's label: unconfigured, inactive, active, or that of a transition."""
+        """Label of the lifecycle state: unconfigured, inactive, active, or that of a transition."""
         return self._state_machine.current_state[1]
 
     def create_output(self, message_type: type, topic: str, qos: QoSProfile) -> LifecyclePublisher:
-        """A publisher that lives until the node is cleaned up and is silent while it is inactive."""
-        publisher = self._transitions.on_executor(lambda: self.create_lifecycle_publisher(message_type, topic, qos))
+        """A publisher that exists until the node is cleaned up and is silent while the node is inactive."""
+        publisher = self.on_executor(lambda: self.create_lifecycle_publisher(message_type, topic, qos))
         self._outputs.append(publisher)
         return publisher
 
+    def on_executor(self, change: Callable[[], Made]) -> Made:
+        """Runs on the executor's thread what creates or destroys topics, services and timers, and waits for it."""
+        return self._transitions.on_executor(change)
+
     def report(self, severity: str, text: str, subject: object = None) -> None:
-        """Logs now and then what goes on happening.
+        """Logs a recurring event, throttled by subject.
 
         Args:
             severity: 'info', 'warning' or 'error'.
             text: the whole sentence.
-            subject: what it is about; the text itself where it is not given.
+            subject: what it is about; the text itself by default.
         """
         if not self._throttle.allows(text if subject is None else subject):
             return
@@ -127,7 +151,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
                 self.get_logger().error(text)
 
     def close(self) -> None:
-        """Stops everything before the node is destroyed; twice does no harm."""
+        """Stops everything before the node is destroyed. Safe to call twice."""
         self.closing = True
         if self._autostart:
             self._autostart.stop()
@@ -142,7 +166,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
             return self._cannot_be_configured('; '.join(self.settings.faults.values()))
         try:
             self.load()
-        except Exception as error:  # whatever is wrong is reported, and the node lives on
+        except Exception as error:  # any cause is reported, and the node stays alive
             self._clear()
             return self._cannot_be_configured(str(error) or type(error).__name__)
         self._fault = ''
@@ -188,9 +212,9 @@ class ManagedNode(LifecycleNodeMixin, Node):
         return _FAILURE
 
     def _clear(self) -> None:
-        self._transitions.on_executor(self._give_up)
+        self._transitions.on_executor(self._release)
 
-    def _give_up(self) -> None:
+    def _release(self) -> None:
         self.unload()
         for publisher in self._outputs:
             self.destroy_lifecycle_publisher(publisher)
@@ -201,7 +225,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
 
     def _start(self) -> bool:
         if self.settings.faults:
-            # Each is said already; while a node configures no parameter can be mended.
+            # Each is logged already; a node that configures accepts no parameter.
             return False
         if self.state == 'unconfigured' and not self._transitions.run(self.trigger_configure):
             return self.state != 'unconfigured'

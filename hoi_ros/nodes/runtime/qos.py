@@ -35,4 +35,4 @@ def qos_profile(settings: Settings, prefix: str) -> QoSProfile:
 
 
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""For what is said once and to all who come later."""
+"""Latched: reliable, transient local, depth 1."""

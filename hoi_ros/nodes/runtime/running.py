@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The life of a node's process: until SIGINT or SIGTERM, with exit code 0."""
+"""The process of a node: runs until SIGINT or SIGTERM and exits with code 0."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from hoi_ros.nodes.runtime.managed_node import ManagedNode
 from hoi_ros.nodes.runtime.worker import THREADS
 
-_PATIENCE = 1.0  # seconds for threads that are still busy with a network when the process is told to end
+_PATIENCE = 1.0  # seconds for threads that still run a network when the process is told to end
 
 
 def run(create: Callable[[], ManagedNode]) -> int:
-    """Creates the node, serves it until the process is told to end, and cleans up; returns the exit code."""
+    """Creates the node, spins until the process is told to end, and cleans up; returns the exit code."""
     node, code = None, 1
     try:
         rclpy.init()
@@ -35,11 +35,11 @@ def run(create: Callable[[], ManagedNode]) -> int:
         code = 0
     except Exception as error:
         if isinstance(error, rclpy_implementation.RCLError) and not rclpy.ok():
-            code = 0  # a callback was at work when the process was told to end
+            code = 0  # a callback was running when the process was told to end
         else:
-            traceback.print_exc()  # here: the process may end below, before Python says it
+            traceback.print_exc()  # here: the process may exit below, before Python prints it
     finally:
-        # A second Ctrl-C must not cut the cleaning up short.
+        # A second Ctrl-C must not interrupt the clean-up.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         if node is not None:
@@ -49,7 +49,7 @@ def run(create: Callable[[], ManagedNode]) -> int:
             node.destroy_node()
         rclpy.try_shutdown()
         if not ended:
-            # A native library is at work in that thread, and would be torn down under its feet.
+            # A native library still runs in that thread; unloading it would crash.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
@@ -57,7 +57,7 @@ def run(create: Callable[[], ManagedNode]) -> int:
 
 
 def _own_threads_end() -> bool:
-    """Waits for the threads of the node, not those of libraries; whether they ended."""
+    """Waits for the threads of the node; returns whether they ended."""
     until = time.monotonic() + _PATIENCE
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(THREADS)]
     for thread in threads:

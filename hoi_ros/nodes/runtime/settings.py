@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node's parameters: declared from one table, with their ranges, refused with a reason."""
+"""The parameters of a node: declared from one table, with ranges, refused with a reason."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Setting:
 
     name: str
     default: Value
-    """Its type is the parameter's."""
+    """Its type is the type of the parameter."""
     description: str
     lowest: float = math.nan
-    """Numbers always have a range, which also keeps NaN and infinity out."""
+    """Lowest value; every number has a range, which also excludes NaN and infinity."""
     highest: float = math.nan
     choices: tuple[str, ...] = ()
-    """What a text may be; empty for any."""
+    """Allowed texts; empty for any."""
     live: bool = False
-    """Whether it may change while the node is configured."""
+    """Whether the parameter may change while the node is configured."""
 
     def __post_init__(self) -> None:
         number = isinstance(self.default, (int, float)) and not isinstance(self.default, bool)
@@ -43,7 +43,7 @@ class Setting:
             raise ValueError(f'the parameter {self.name} has no range')
 
     def descriptor(self) -> ParameterDescriptor:
-        """What `ros2 param describe` says."""
+        """The descriptor that `ros2 param describe` prints."""
         when = 'Takes effect at once.' if self.live else 'Takes effect when the node is configured.'
         constraints = f'One of {", ".join(self.choices)}. {when}' if self.choices else when
         descriptor = ParameterDescriptor(description=self.description, additional_constraints=constraints)
@@ -65,13 +65,13 @@ class Setting:
 class Settings:
     """The declared parameters of a node.
 
-    A start value that is refused leaves the default standing and is kept in `faults`, so that the node lives,
-    says what is wrong and goes on when a good value is set.
+    A refused start value leaves the default in place and is recorded in `faults`: the node reports it and continues
+    once a valid value is set.
 
     Args:
-        node: declares them.
+        node: the node that declares them.
         table: the parameters.
-        state: label of the node's state; other than live parameters change while it is unconfigured.
+        state: returns the label of the lifecycle state; parameters that are not live change while unconfigured.
         changed: called after each change.
 
     Attributes:
@@ -92,7 +92,7 @@ class Settings:
         node.add_post_set_parameters_callback(self._accept)
 
     def __getitem__(self, name: str) -> Any:
-        """The value, of the type of the setting's default."""
+        """The value; its type is that of the default."""
         return self._node.get_parameter(name).value
 
     def _declare(self, setting: Setting) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Says a thing that goes on happening now and then, not every time."""
+"""Throttles log lines by subject."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from collections.abc import Hashable
 
 
 class Throttle:
-    """Lets each subject through at once and then at most once a period. Safe for several threads.
+    """Passes each subject at once and then at most once a period. Thread-safe.
 
-    rclpy's own throttling counts by line of code, so that a new reason for the
-    same refusal would stay unsaid.
+    rclpy throttles by line of code, which would drop a new reason for the same refusal.
 
     Args:
         period: seconds.
@@ -27,7 +26,7 @@ class Throttle:
         self._lock = threading.Lock()
 
     def allows(self, subject: Hashable) -> bool:
-        """Whether to speak about the subject now."""
+        """Whether to log the subject now."""
         with self._lock:
             now = self._clock()
             self._last = {other: said for other, said in self._last.items() if now - said < self._period}

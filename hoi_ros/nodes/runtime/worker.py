@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thread that works on the newest of what it is given."""
+"""One thread that processes the newest item, and requests that must not be lost."""
 
 from __future__ import annotations
 
+import collections
 import threading
 from collections.abc import Callable
 from typing import Generic
@@ -10,16 +11,17 @@ from typing import TypeVar
 
 Item = TypeVar('Item')
 THREADS = 'hoi_ros'
-"""How the names of the package's own threads begin."""
+"""Prefix of the names of the package's own threads."""
 
 
 class NewestFirstWorker(Generic[Item]):
-    """Processes one item after the other; an item that waits is replaced by a newer one.
+    """Processes one item at a time. A waiting item is replaced by a newer one; requests are all processed, in their
+    order and before the waiting item.
 
     Args:
-        process: called on the worker's thread with each item; it reports its own errors.
+        process: called on the worker's thread with each item and each request; it reports its own errors.
         release: called on the worker's thread when it ends.
-        name: of the thread.
+        name: name of the thread.
     """
 
     def __init__(
@@ -28,30 +30,38 @@ class NewestFirstWorker(Generic[Item]):
         self._process = process
         self._release = release
         self._ready = threading.Condition()
+        self._requests: collections.deque[Item] = collections.deque()
         self._waiting: list[Item] = []
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name=f'{THREADS} {name}', daemon=True)
         self._thread.start()
 
     def offer(self, item: Item) -> bool:
-        """Leaves an item to be processed next; True if it took the place of one that waited."""
+        """Leaves an item to be processed next; True if it replaced one that waited."""
         with self._ready:
             replaced = bool(self._waiting)
             self._waiting[:] = [item]
             self._ready.notify()
         return replaced
 
+    def request(self, item: Item) -> None:
+        """Leaves an item that no other replaces."""
+        with self._ready:
+            self._requests.append(item)
+            self._ready.notify()
+
     def clear(self) -> None:
-        """Forgets the item that waits."""
+        """Discards what waits."""
         with self._ready:
             self._waiting.clear()
+            self._requests.clear()
 
     def stop(self) -> None:
-        """Returns at once; the thread ends after the item it works on."""
+        """Returns at once; the thread ends after its present item."""
         with self._ready:
             self._stopped = True
-            self._waiting.clear()
             self._ready.notify()
+        self.clear()
 
     def join(self, timeout: float) -> bool:
         """Waits for the end of the thread; whether it came within the timeout, in seconds."""
@@ -62,10 +72,10 @@ class NewestFirstWorker(Generic[Item]):
         try:
             while True:
                 with self._ready:
-                    self._ready.wait_for(lambda: self._waiting or self._stopped)
+                    self._ready.wait_for(lambda: self._requests or self._waiting or self._stopped)
                     if self._stopped:
                         return
-                    item = self._waiting.pop()
+                    item = self._requests.popleft() if self._requests else self._waiting.pop()
                 self._process(item)
                 del item
         finally:

@@ -12,6 +12,8 @@ import numpy as np
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.engines import load_engine
 from hoi_ros.resources import models_dir
+from hoi_ros.stages.parts.heat_maps import peaks
+from hoi_ros.stages.parts.heat_maps import pixel_of
 
 STRIDE = 4
 """Pixels of the small image to a cell of the maps."""
@@ -78,13 +80,11 @@ def decode(heat: np.ndarray, place: np.ndarray, camera: Pinhole, most: int, thre
         camera: of the network's image.
     """
     scores = heat[0]
-    peaks = (scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8))) & (scores >= threshold)
     found: list[FoundHand] = []
-    for row, column in sorted(zip(*np.nonzero(peaks)), key=lambda cell: -scores[cell]):
+    for row, column in peaks(scores, threshold):
         across, down, away = place[:, row, column]
         z = float(np.clip(away / 2 + 0.7, 0.12, 2.5))
-        pixel = (np.array([column + across, row + down]) + 0.5) * STRIDE - 0.5
-        centre = camera.unproject(pixel, z)
+        centre = camera.unproject(pixel_of((row, column), np.array([across, down]), STRIDE), z)
         if any(np.linalg.norm(centre - other.centre) < 0.08 for other in found):
             continue
         found.append(FoundHand(centre, float(scores[row, column])))

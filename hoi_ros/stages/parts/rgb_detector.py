@@ -11,6 +11,8 @@ import numpy as np
 
 from hoi_ros.engines import load_engine
 from hoi_ros.resources import models_dir
+from hoi_ros.stages.parts.heat_maps import peaks
+from hoi_ros.stages.parts.heat_maps import pixel_of
 from hoi_ros.stages.parts.scores import ScoreCalibration
 
 STRIDE = 4
@@ -145,12 +147,11 @@ def decode(
         threshold: lowest probability of a peak.
     """
     scores = heat[0]
-    peaks = (scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8))) & (scores >= threshold)
     found: list[DetectedHand] = []
-    for row, column in sorted(zip(*np.nonzero(peaks)), key=lambda cell: -scores[cell]):
+    for row, column in peaks(scores, threshold):
         across, down, size = square[:, row, column].astype(float)
         side = float(scores.shape[0] * STRIDE * np.exp(np.clip(size, -5, 2)))
-        centre = (np.array([column + across, row + down]) + 0.5) * STRIDE - 0.5
+        centre = pixel_of((row, column), np.array([across, down]), STRIDE)
         if any(np.linalg.norm(centre - other.centre) < _SAME_HAND * other.side for other in found):
             continue
         right, holds = (float(value) for value in kind[:, row, column])

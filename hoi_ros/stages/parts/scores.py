@@ -12,7 +12,7 @@ from typing import ClassVar
 class ScoreCalibration:
     """Makes probabilities of the network's scores (Platt, "Probabilistic Outputs for Support Vector Machines", 1999):
     its log-odds times `scale` plus `offset`. Beside the hands that it learned from, the network saw few of the
-    things that a whole image holds; `training.evaluation.calibration` fits the two numbers on such images."""
+    things that a whole image holds; `training.calibration.scores` fits the two numbers on such images."""
 
     scale: float = 1.0
     offset: float = 0.0
@@ -26,7 +26,7 @@ class ScoreCalibration:
 @dataclasses.dataclass(frozen=True)
 class SideCalibration:
     """How much two kinds of evidence tell of a new hand's side: the factors of a logistic regression, which
-    `training.evaluation.calibration` fits on whole images."""
+    `training.calibration.scores` fits on whole images."""
 
     read: float = 0.26
     """Of the log-odds that a network gives the two sides."""

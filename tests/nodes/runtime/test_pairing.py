@@ -5,8 +5,8 @@ from hoi_ros.nodes.runtime.pairing import Pairing
 MS = 1_000_000
 
 
-def test_a_lone_leader_is_a_frame_once_its_constants_are_known():
-    pairing = Pairing('depth', constants=('camera_info',))
+def test_a_lone_leader_is_a_frame_once_its_latest_inputs_are_known():
+    pairing = Pairing('depth', latest=('camera_info',))
     assert pairing.put('depth', 1, 'd1') is None
     pairing.put('camera_info', 99, 'info')
     frame = pairing.put('depth', 2, 'd2')
@@ -58,7 +58,7 @@ def test_a_silent_partner_does_not_pile_messages_up():
     assert pairing.put('depth', 99, 'd').messages['image'] == 99
 
 
-def test_clear_forgets_messages_but_not_constants():
+def test_clear_forgets_messages_but_not_latest_inputs():
     pairing = Pairing('image', ('depth',), ('camera_info',))
     pairing.put('camera_info', 0, 'info')
     pairing.put('image', 1, 'i')
@@ -74,22 +74,22 @@ def test_nearest():
     assert nearest([1, 4, 9], 100) == 9
 
 
-def companions(tolerance=20 * MS, **more):
-    return Pairing('image', constants=('camera_info',), companions={'depth': tolerance}, **more)
+def optional_input(tolerance=20 * MS, **more):
+    return Pairing('image', latest=('camera_info',), optional={'depth': tolerance}, **more)
 
 
 def started(**more):
-    pairing = companions(**more)
+    pairing = optional_input(**more)
     pairing.put('camera_info', 0, 'info')
     return pairing
 
 
-def test_a_companion_that_never_came_is_not_waited_for():
+def test_a_optional_input_that_never_came_is_not_waited_for():
     frame = started().put('image', 33 * MS, 'i')
     assert frame.messages == {'image': 'i', 'camera_info': 'info'} and frame.unmatched == {}
 
 
-def test_a_companion_completes_a_frame_in_either_order():
+def test_a_optional_input_completes_a_frame_in_either_order():
     pairing = started()
     pairing.put('depth', 0, 'd0')
     assert pairing.put('image', 33 * MS, 'i1') is None
@@ -98,7 +98,7 @@ def test_a_companion_completes_a_frame_in_either_order():
     assert pairing.put('image', 66 * MS, 'i2').messages['depth'] == 'd2'
 
 
-def test_a_frame_goes_on_without_its_companion_when_the_next_one_comes():
+def test_a_frame_goes_on_without_its_optional_input_when_the_next_one_comes():
     pairing = started()
     pairing.put('depth', 0, 'd0')
     assert pairing.put('image', 100 * MS, 'i1') is None
@@ -108,14 +108,14 @@ def test_a_frame_goes_on_without_its_companion_when_the_next_one_comes():
     assert pairing.put('depth', 133 * MS, 'd2').messages == {'image': 'i2', 'depth': 'd2', 'camera_info': 'info'}
 
 
-def test_a_frame_whose_companion_can_not_come_any_more_goes_on_at_once():
+def test_a_frame_whose_optional_input_can_not_come_any_more_goes_on_at_once():
     pairing = started()
     pairing.put('depth', 5000 * MS, 'd')
     frame = pairing.put('image', 33 * MS, 'i')
     assert frame.unmatched == {'depth': 4967 * MS} and 'depth' not in frame.messages
 
 
-def test_a_silent_companion_is_not_waited_for():
+def test_a_silent_optional_input_is_not_waited_for():
     alive = True
     pairing = started(alive=lambda name: alive)
     pairing.put('depth', 0, 'd0')
@@ -124,7 +124,7 @@ def test_a_silent_companion_is_not_waited_for():
     assert pairing.put('image', 66 * MS, 'i2').messages['image'] == 'i2'
 
 
-def test_the_exact_companion_is_preferred_to_one_that_is_near():
+def test_the_exact_optional_input_is_preferred_to_one_that_is_near():
     pairing = started()
     pairing.put('depth', 0, 'd0')
     pairing.put('depth', 16 * MS, 'd1')
@@ -132,14 +132,14 @@ def test_the_exact_companion_is_preferred_to_one_that_is_near():
     assert pairing.put('depth', 32 * MS, 'd2').messages['depth'] == 'd2'
 
 
-def test_no_nearer_companion_is_waited_for_where_none_is_to_be_expected():
+def test_no_nearer_optional_input_is_waited_for_where_none_is_to_be_expected():
     pairing = started()
     pairing.put('depth', 0, 'd0')
     pairing.put('depth', 33 * MS, 'd1')
     assert pairing.put('image', 40 * MS, 'i').messages['depth'] == 'd1'
 
 
-def test_a_companion_whose_stamps_go_backwards_starts_over_alone():
+def test_a_optional_input_whose_stamps_go_backwards_starts_over_alone():
     pairing = started()
     pairing.put('depth', 1000 * MS, 'old')
     assert pairing.put('depth', 33 * MS, 'new') is None
@@ -147,7 +147,7 @@ def test_a_companion_whose_stamps_go_backwards_starts_over_alone():
     assert frame.messages['depth'] == 'new' and not frame.restarted
 
 
-def test_a_recording_that_starts_over_keeps_the_companion_that_came_first():
+def test_a_recording_that_starts_over_keeps_the_optional_input_that_came_first():
     pairing = started()
     pairing.put('depth', 1000 * MS, 'd')
     assert pairing.put('image', 1000 * MS, 'i').messages['depth'] == 'd'
@@ -159,7 +159,7 @@ def test_a_recording_that_starts_over_keeps_the_companion_that_came_first():
     assert not frame.restarted and frame.messages['depth'] == 'd1'
 
 
-def test_without_its_constants_a_frame_does_not_go_on():
-    pairing = companions()
+def test_without_its_latest_inputs_a_frame_does_not_go_on():
+    pairing = optional_input()
     pairing.put('depth', 0, 'd')
     assert pairing.put('image', 0, 'i') is None

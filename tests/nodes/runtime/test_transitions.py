@@ -15,6 +15,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 
+from hoi_ros.nodes.runtime.managed_node import LIFECYCLE_SETTINGS
 from hoi_ros.nodes.runtime.managed_node import ManagedNode
 
 from ..bench import TIMEOUT
@@ -26,7 +27,7 @@ class Probe(ManagedNode):
     def __init__(self, fault: str = '') -> None:
         self.fault = fault
         self.threads: dict[str, threading.Thread] = {}
-        super().__init__('probe', ())
+        super().__init__('probe', {'Lifecycle': LIFECYCLE_SETTINGS})
 
     def load(self) -> None:
         self.threads['load'] = threading.current_thread()

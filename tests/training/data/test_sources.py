@@ -14,7 +14,7 @@ from hoi_ros.hand.model import HandModel
 from training.data import sources
 from training.data.pool import generator_key
 from training.data.pool import GENERATORS
-from training.recipes.mistaken_patches import MistakenPatches
+from training.recipes.depth_pose_mistakes import MistakenPatches
 
 
 @pytest.fixture(scope='module')
@@ -49,7 +49,10 @@ def changed(path: Path) -> Iterator[None]:
         'hoi_ros/hand/model.py',
         'hoi_ros/mesh/raycast.py',
         'hoi_ros/simulation/sensor.py',
-        'training/data/synthetic/grasps.py',
+        'hoi_ros/hand/poses.py',
+        'hoi_ros/simulation/finger_closing.py',
+        'training/data/synthetic/grasps/generator.py',
+        'training/data/synthetic/objects/vessels.py',
         'training/data/synthetic/scenes.py',
         'training/data/synthetic/skin.py',
     ],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of the whole stage, on frames and answers whose figures are known; the frames it renders."""
+"""Figures of the whole `depth_pose` stage on scripted estimates, and the rendered test frames."""
 
 import dataclasses
 import json
@@ -24,8 +24,8 @@ def joints() -> np.ndarray:
     return rest + [0, 0, 0.6]
 
 
-def keep(folder: Path, index: int, *hands: tuple[str, np.ndarray, bool]) -> None:
-    """Puts a frame into the cache: sides, joints and whether the hand counts."""
+def store(folder: Path, index: int, *hands: tuple[str, np.ndarray, bool]) -> None:
+    """Stores a frame in the cache; each hand has a side, joints and whether it counts."""
     folder = folder / 'test'
     folder.mkdir(exist_ok=True)
     cv2.imwrite(str(folder / f'{index:05d}.png'), np.full((48, 64), 6000, np.uint16))
@@ -47,7 +47,7 @@ def estimate(side: str, joints: np.ndarray) -> HandEstimate:
 
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[list[HandEstimate]]], None]:
-    """answer(estimates of each frame) takes the place of the trained stage."""
+    """answer(estimates of each frame) replaces the stage."""
 
     def answered(answers: list[list[HandEstimate]]) -> None:
         class Stage:
@@ -68,21 +68,23 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[list[HandEstimate]
     return answered
 
 
-def test_figures_count_found_missed_false_and_sides(joints: np.ndarray, tmp_path: Path, answer: Callable) -> None:
+def test_figures_count_found_missed_and_false_hands_and_sides(
+    joints: np.ndarray, tmp_path: Path, answer: Callable
+) -> None:
     aside, off = joints + [0.25, 0, 0], np.array([0, 0, 0.008])
-    keep(tmp_path, 0, ('right', joints, True))
-    keep(tmp_path, 1, ('right', joints, True), ('left', aside, True))
-    keep(tmp_path, 2, ('left', joints, True))
-    keep(tmp_path, 3)
-    keep(tmp_path, 4)
-    keep(tmp_path, 5, ('right', joints, False))
+    store(tmp_path, 0, ('right', joints, True))
+    store(tmp_path, 1, ('right', joints, True), ('left', aside, True))
+    store(tmp_path, 2, ('left', joints, True))
+    store(tmp_path, 3)
+    store(tmp_path, 4)
+    store(tmp_path, 5, ('right', joints, False))
     worst = joints.copy()
     worst[12] += [0, 0.05, 0]
     answer(
         [
             [estimate('right', joints + off)],
-            [estimate('right', aside), estimate('right', worst)],  # the left one's side is wrong
-            [estimate('left', aside)],  # elsewhere: one missed, one false
+            [estimate('right', aside), estimate('right', worst)],  # wrong side
+            [estimate('left', aside)],  # one missed, one false
             [],
             [estimate('left', joints)],
             [estimate('left', joints)],
@@ -104,14 +106,14 @@ def test_figures_count_found_missed_false_and_sides(joints: np.ndarray, tmp_path
     assert json.loads(out.read_text())['joints']['mean_mm'] == figures['joints']['mean_mm']
 
 
-def test_one_estimate_is_not_two_hands(joints: np.ndarray, tmp_path: Path, answer: Callable) -> None:
-    keep(tmp_path, 0, ('right', joints, True), ('left', joints + [0.06, 0, 0], True))
+def test_one_estimate_matches_one_hand(joints: np.ndarray, tmp_path: Path, answer: Callable) -> None:
+    store(tmp_path, 0, ('right', joints, True), ('left', joints + [0.06, 0, 0], True))
     answer([[estimate('right', joints)]])
     figures = depth_pose.evaluate(depth_pose.DepthPoseEvaluation(frames=1, cache=tmp_path, workers=1))
     assert (figures['hands'], figures['found'], figures['false_hands_per_frame']) == (2, 0.5, 0)
 
 
-def test_frames_are_the_same_each_time_and_from_the_cache(tmp_path: Path) -> None:
+def test_frames_are_reproducible_and_cached(tmp_path: Path) -> None:
     frame = depth_pose.TestFrames()[3]
     assert frame.depth.shape == (480, 640) and len(frame.sides) == len(frame.keypoints) == len(frame.counted) > 0
     for again in (depth_pose.TestFrames().cached(3, tmp_path), depth_pose.TestFrames().cached(3, tmp_path)):

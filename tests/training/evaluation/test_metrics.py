@@ -29,7 +29,7 @@ def rng():
 
 @pytest.fixture(scope='module')
 def icvl():
-    """A2J's predictions on the ICVL test set and the truth, metres (1596, 16, 3)."""
+    """Predictions of A2J on the ICVL test set and the truth, (1596, 16, 3) metres."""
     folder = DATA / 'icvl_a2j'
     if not folder.is_dir():
         pytest.skip(f'{folder} is absent: set HOI_DATA to the folder of test data')
@@ -49,18 +49,20 @@ def icvl():
     return metres(predicted), metres(truth)
 
 
+@pytest.mark.real
 def test_published_figures_on_icvl(icvl):
     predicted, truth = icvl
     assert predicted.shape == truth.shape == (1596, 16, 3)
     assert mean_joint_error(predicted, truth) == pytest.approx(6.461, abs=5e-4)
     within = share_within(joint_errors(predicted, truth), 40)
     assert round(within * 100, 2) == 96.24
-    # No frame lies on the bound, so that < and ≤ agree.
+    # No frame has an error of exactly 40 mm, so < and ≤ agree.
     worst = joint_errors(predicted, truth).max(-1)
     assert (worst < 40).sum() == (worst <= 40).sum() == 1536
 
 
-def test_alignment_only_helps_on_icvl(icvl):
+@pytest.mark.real
+def test_alignment_reduces_the_error_on_icvl(icvl):
     metrics = evaluate_joints(*icvl)
     assert metrics.frames == 1596 and len(metrics.per_joint_mm) == 16
     assert metrics.similarity_mm < metrics.rigid_mm < metrics.mean_mm
@@ -78,7 +80,7 @@ def test_known_errors():
     np.testing.assert_allclose(per_joint_error(predicted, truth), [7.5, 10])
 
 
-def test_the_worst_joint_decides_and_the_bound_belongs_to_it():
+def test_the_largest_error_of_a_frame_counts_and_the_bound_is_included():
     errors = np.array([[1, 40], [39, 40.001], [2, 3]])
     assert share_within(errors, 40) == pytest.approx(2 / 3)
     np.testing.assert_allclose(share_within(errors, np.array([2.9, 3, 50])), [0, 1 / 3, 1])
@@ -126,7 +128,7 @@ def test_a_moved_and_scaled_hand_has_no_similarity_error(rng, scale):
     assert rigid < 1e-9 if scale == 1 else rigid > 10
 
 
-def test_rigid_alignment_is_scipys(rng):
+def test_rigid_alignment_matches_scipy(rng):
     truth = rng.normal(0, 0.05, (16, 21, 3))
     predicted = moved(truth, rng) + rng.normal(0, 0.02, truth.shape)
     aligned = align_rigid(predicted, truth)
@@ -153,12 +155,12 @@ def test_similarity_alignment_is_the_least_squares_minimum(rng):
 
 @pytest.mark.parametrize('align', [align_rigid, align_similarity])
 @pytest.mark.parametrize('flatness', [1.0, 1e-3, 0.0])
-def test_a_mirrored_hand_is_not_turned_into_the_truth(rng, align, flatness):
+def test_alignment_never_mirrors(rng, align, flatness):
     truth = rng.normal(0, 0.05, (8, 21, 3)) * [1, 1, flatness]
     mirrored = truth * [-1, 1, 1]
     aligned = align(mirrored, truth)
     error = mean_joint_error(aligned, truth)
-    # A flat hand is its own mirror image, turned over; a solid one is not.
+    # A flat hand is its own mirror image after a half turn; a solid hand is not.
     assert error < 1e-6 if flatness == 0 else error > 0.05 * flatness
     if align is align_rigid:
         for ours, target in zip(aligned, truth):
@@ -169,7 +171,7 @@ def test_a_mirrored_hand_is_not_turned_into_the_truth(rng, align, flatness):
             assert np.linalg.norm(ours - target) == pytest.approx(expected, abs=1e-9)
 
 
-def test_points_in_one_place_align_to_the_centre(rng):
+def test_coinciding_points_align_to_the_centre(rng):
     truth = rng.normal(0, 0.05, (21, 3))
     for align in (align_rigid, align_similarity):
         np.testing.assert_allclose(align(np.ones((21, 3)), truth), np.tile(truth.mean(0), (21, 1)), atol=1e-12)
@@ -192,7 +194,7 @@ def test_batches_of_any_shape(rng):
         (np.full((4, 21, 3), np.nan), np.zeros((4, 21, 3)), 'predicted has 84 joints that are not finite'),
     ],
 )
-def test_bad_joints_are_refused_by_name(predicted, truth, told):
+def test_bad_joints_raise_an_error_that_names_them(predicted, truth, told):
     for function in (joint_errors, align_rigid, align_similarity, evaluate_joints):
         with pytest.raises(ValueError, match=told):
             function(predicted, truth)

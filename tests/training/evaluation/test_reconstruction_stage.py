@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of the whole stage, on a few images."""
+"""Figures of the whole `reconstruction` stage on a few images."""
 
 from __future__ import annotations
 
-import dataclasses
-import shutil
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,65 +11,35 @@ import numpy as np
 import pytest
 
 from hoi_ros.camera.pinhole import Pinhole
-from hoi_ros.engines import Card
 from hoi_ros.resources import models_dir
-from hoi_ros.stages.parts.scores import ScoreCalibration
-from training.evaluation import reconstruction_score
-from training.evaluation.reconstruction_score import ReconstructionScoreEvaluation
+from training.data.synthetic.rgb_scenes import RgbFrame
+from training.evaluation import reconstruction_stage
 from training.evaluation.reconstruction_stage import evaluate
 from training.evaluation.reconstruction_stage import match
 from training.evaluation.reconstruction_stage import ReconstructionStageEvaluation
-from training.evaluation.reconstruction_stage import rendered
 from training.evaluation.reconstruction_stage import WAYS
 
 CAMERA = Pinhole(640, 480, 600.0, 600.0, 319.5, 239.5)
 
 
-def test_depth_puts_hands_in_their_place(tmp_path: Path) -> None:
-    models = tmp_path / 'models'
-    shutil.copytree(models_dir(), models)
-    config = ReconstructionStageEvaluation(
-        frames=5, models=models, split='validation', workers=1, out=tmp_path / 'figures.json', card=True
+@pytest.mark.slow
+def test_depth_places_the_hands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validation_images: list[RgbFrame]
+) -> None:
+    out = tmp_path / 'figures.json'
+    monkeypatch.setattr(reconstruction_stage, 'rendered', lambda split, count, workers: validation_images[:count])
+    figures = evaluate(
+        ReconstructionStageEvaluation(frames=5, models=models_dir(), split='validation', workers=1, out=out)
     )
-    figures = evaluate(config)
-    assert set(figures) == set(WAYS) and config.out.is_file()
+    assert set(figures) == set(WAYS) and json.loads(out.read_text()) == figures
     colour, distance, surface = figures.values()
     assert colour['hands'] == surface['hands'] >= 4 and 0 < colour['found'] == surface['found'] <= 1
     assert colour['placed_by_depth'] == 0 < distance['placed_by_depth'] == surface['placed_by_depth']
-    # To move along the ray changes where a hand is, not how it is.
+    # A shift along the ray does not change the hand itself.
     np.testing.assert_allclose(distance['from_wrist_mm'], colour['from_wrist_mm'], rtol=1e-3)
-    kept = Card.load(models / 'reconstruction').parameters['joints_within_2_cm_on_depth']
-    assert kept == pytest.approx(surface['placed_joints_within_2_cm'], abs=1e-4)
 
 
-def test_the_score_is_made_a_probability(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    models = tmp_path / 'models'
-    shutil.copytree(models_dir(), models)
-    config = ReconstructionScoreEvaluation(frames=6, models=models, split='validation', workers=1)
-    frames = list(rendered('validation', 6, 1))
-    monkeypatch.setattr(reconstruction_score, 'rendered', lambda split, count, workers: frames)
-    shipped = Card.load(models / 'reconstruction').parameters['score_calibration']
-    assert reconstruction_score.evaluate(config) == ScoreCalibration(**shipped)
-    before = capsys.readouterr().out
-    fitted = reconstruction_score.evaluate(dataclasses.replace(config, card=True))
-    kept = Card.load(models / 'reconstruction').parameters['score_calibration']
-    assert kept == {name: pytest.approx(value, abs=1e-4) for name, value in dataclasses.asdict(fitted).items()}
-    # It is fitted to the network's own scores, not to those that were calibrated before.
-    assert reconstruction_score.evaluate(config) == ScoreCalibration(**kept)
-    curves = [
-        [line.split() for line in said.splitlines() if line.startswith('     0.')]
-        for said in (before, capsys.readouterr().out)
-    ]
-    assert len(curves[0]) == 10 and len(curves[1]) == 20 and curves[1][:10] == curves[1][10:]
-    for curve in (curves[0], curves[1][:10]):
-        for column in (1, 2):
-            falling = [float(line[column]) for line in curve]
-            assert falling == sorted(falling, reverse=True) and falling[0] <= 2
-
-
-def test_a_reported_hand_is_one_hand_of_the_image() -> None:
+def test_each_report_matches_at_most_one_hand() -> None:
     rng = np.random.default_rng(0)
 
     def hand(x: float) -> SimpleNamespace:
@@ -84,7 +53,7 @@ def test_a_reported_hand_is_one_hand_of_the_image() -> None:
     twice = SimpleNamespace(joints=first.joints + 0.001)
     assert match([first, twice], frame) == [first, None]
     assert match([], frame) == [None, None]
-    # Of two hands side by side that lie within half a hand of one report, it is the nearer one's.
+    # A report within reach of two hands belongs to the nearer one.
     beside = SimpleNamespace(**{**vars(first), 'keypoints': first.keypoints + [0.06, 0, 0]})
     beside.joints = beside.keypoints
     assert match([beside], SimpleNamespace(hands=(first, beside))) == [None, beside]

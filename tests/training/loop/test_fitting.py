@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop: it learns, it averages, it goes on after it was killed as if it had not been."""
+"""The training loop: optimisation, averaging, schedule, resuming, logs and several processes."""
 
 import dataclasses
 import json
@@ -49,24 +49,24 @@ def loss(forward: nn.Module, images: Tensor, wanted: Tensor) -> dict[str, Tensor
 
 
 @pytest.mark.parametrize('optimizer', ['adamw', 'muon'])
-def test_a_batch_is_learnt(config: LoopConfig, optimizer: str) -> None:
+def test_a_batch_is_learned(config: LoopConfig, optimizer: str) -> None:
     config = dataclasses.replace(config, optimizer=optimizer)
     errors: list[float] = []
 
-    def kept(forward: nn.Module, *tensors: Tensor) -> dict[str, Tensor]:
+    def recorded(forward: nn.Module, *tensors: Tensor) -> dict[str, Tensor]:
         terms = loss(forward, *tensors)
         errors.append(terms['distance'].item())
         return terms
 
     trained = network()
-    progress = fit(trained, dataclasses.replace(config, steps=40), lambda step: batch(0), kept, lambda module: {})
+    progress = fit(trained, dataclasses.replace(config, steps=40), lambda step: batch(0), recorded, lambda module: {})
     assert progress.step == len(errors) == 40 and progress.samples == 320
     assert errors[-1] < 0.2 * errors[0]
     assert not trained.training
 
 
 @pytest.mark.parametrize('optimizer', ['adamw', 'muon'])
-def test_a_killed_run_goes_on_as_if_it_had_not_been(config: LoopConfig, optimizer: str) -> None:
+def test_a_killed_run_resumes_without_a_difference(config: LoopConfig, optimizer: str) -> None:
     config = dataclasses.replace(config, optimizer=optimizer)
     whole, broken = network(), network()
     fit(whole, dataclasses.replace(config, out=config.out / 'whole'), batch, loss, lambda module: {})
@@ -94,11 +94,11 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(config: LoopConfig, optimize
     for ours, expected in zip(broken.state_dict().values(), whole.state_dict().values(), strict=True):
         torch.testing.assert_close(ours, expected)
 
-    assert run(STEPS)[0] == [], 'a finished run has nothing left to do'
+    assert run(STEPS)[0] == [], 'a finished run draws no batch'
     torch.testing.assert_close(broken.state_dict(), whole.state_dict())
 
 
-def test_the_average_forgets_the_start_soon(config: LoopConfig) -> None:
+def test_the_average_forgets_the_initial_weights(config: LoopConfig) -> None:
     class OneNumber(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -143,20 +143,20 @@ def test_the_learning_rate_follows_the_budget(config: LoopConfig, decay: bool) -
         climb,
         lambda module: {},
     )
-    # Adam moves by the learning rate where the gradient stays the same.
+    # Under a constant gradient a step of Adam equals the learning rate.
     rates = torch.tensor(path).diff() / config.learning_rate
     assert rates[0] < 0.02 and rates[12] > 0.9 and (rates[:10].diff() > 0).all()
     assert rates[-1] == pytest.approx(0 if decay else 1, abs=0.02)
 
 
-def test_no_time_is_no_training(config: LoopConfig) -> None:
+def test_an_exhausted_budget_trains_nothing(config: LoopConfig) -> None:
     trained = network()
     before = [parameter.clone() for parameter in trained.parameters()]
     assert fit(trained, dataclasses.replace(config, minutes=1e-12), batch, loss, lambda module: {}).step == 0
     torch.testing.assert_close(list(trained.parameters()), before)
 
 
-def test_validation_sees_the_averaged_network_and_is_logged(config: LoopConfig) -> None:
+def test_the_averaged_network_is_validated_and_logged(config: LoopConfig) -> None:
     seen: list[tuple[bool, Tensor]] = []
 
     def validate(module: nn.Module) -> dict[str, float]:
@@ -178,6 +178,7 @@ def _logged(folder: Path, name: str) -> list[tuple[int, float]]:
     return [(event.step, event.value) for event in events.Scalars(name)]
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
     script = Path(__file__).with_name('two_processes.py')
     done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=200)
@@ -185,9 +186,9 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     first, second = (json.loads((tmp_path / f'{rank}.json').read_text()) for rank in (0, 1))
     assert first['weights'] == second['weights']
     assert first['steps'] == second['steps'] > 10 and first['samples'] == 16 * first['steps']
-    # Even numbers of batches go to the one and odd ones to the other.
+    # The first process draws the even batches, the second the odd ones.
     assert first['drawn'] == list(range(0, 2 * first['steps'], 2))
     assert second['drawn'] == list(range(1, 2 * first['steps'], 2))
-    # One of them makes the samples and one leaves the weights.
+    # One process renders the samples and one saves the weights.
     assert first['made'] == second['made'] == 64
     assert torch.load(tmp_path / 'run' / 'weights.pt', weights_only=True)['rank'] == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Muon's steps: against SciPy's polar factor for matrices, against PyTorch's Adam for the rest."""
+"""Steps of Muon against SciPy's polar factor for matrices and PyTorch's Adam for the rest."""
 
 import numpy as np
 import pytest
@@ -11,15 +11,15 @@ from training.loop.muon import orthogonal
 
 
 @pytest.mark.parametrize('shape', [(48, 200), (200, 48), (24, 25)])
-def test_a_matrix_turns_into_nearly_its_polar_factor(shape: tuple[int, int]) -> None:
+def test_orthogonal_approximates_the_polar_factor(shape: tuple[int, int]) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     ours, factor = orthogonal(matrix).numpy().astype(float), polar(matrix.numpy().astype(float))[0]
-    # The same singular vectors, so their product is symmetric, and singular values about one.
+    # With equal singular vectors the product is symmetric; the singular values are about one.
     product = ours @ factor.T if shape[0] <= shape[1] else factor.T @ ours
     np.testing.assert_allclose(product, product.T, atol=1e-4)
     values = np.linalg.svd(ours, compute_uv=False)
     assert values.max() < 1.25 and np.median(values) > 0.65
-    if shape != (24, 25):  # a square matrix has singular values near zero, which five rounds leave small
+    if shape != (24, 25):  # singular values of a square matrix near zero stay small after five rounds
         assert values.min() > 0.65
 
 
@@ -41,7 +41,7 @@ def test_vectors_and_last_layers_follow_adam(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(ours, theirs)
 
 
-def test_a_convolution_takes_a_step_as_large_as_adam_would() -> None:
+def test_the_step_of_a_convolution_is_as_large_as_that_of_adam() -> None:
     weight = torch.nn.Parameter(torch.zeros(32, 16, 3, 3))
     weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(3)) * 1e-4
     Muon([weight], lr=1e-3).step()
@@ -49,7 +49,7 @@ def test_a_convolution_takes_a_step_as_large_as_adam_would() -> None:
     assert (weight.detach() * weight.grad).sum() < 0
 
 
-def test_what_got_no_gradient_stays() -> None:
+def test_weights_without_a_gradient_stay() -> None:
     still, moved = torch.nn.Parameter(torch.ones(3, 3)), torch.nn.Parameter(torch.ones(3, 3))
     optimizer = Muon([still, moved], lr=0.1, weight_decay=0.1)
     moved.square().sum().backward()

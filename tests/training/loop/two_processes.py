@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training in two processes, as `test_loop` starts it: python two_processes.py FOLDER."""
+"""A training in two processes, started by test_fitting.py: python two_processes.py FOLDER."""
 
 import json
 import os
@@ -12,12 +12,12 @@ import torch
 
 from training.data.pool import SamplePool
 from training.loop.fitting import fit
-from training.loop.fitting import keep
 from training.loop.fitting import LoopConfig
+from training.loop.fitting import save_weights
 
 
 class Numbers:
-    """The stream whose sample of an index is the index."""
+    """A stream whose sample is its index plus one."""
 
     def __getitem__(self, index: int) -> np.ndarray:
         return np.array(index + 1.0, np.float32)
@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
 
     def batch(number: int) -> tuple[torch.Tensor]:
         drawn.append(number)
-        time.sleep(0.01 * (1 + int(os.environ['LOCAL_RANK'])))  # one process is slower than the other
+        time.sleep(0.01 * (1 + int(os.environ['LOCAL_RANK'])))  # the second process is slower
         values = pool.records[np.random.default_rng(number).integers(64, size=8)]
         return (torch.from_numpy(values[:, None] / 64),)
 
@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
     network.register_parameter('unused', torch.nn.Parameter(torch.zeros(2)))
     config = LoopConfig(
         folder / 'run',
-        minutes=0.1,
+        minutes=0.04,
         batch=8,
         accelerator='cpu',
         devices=2,
@@ -54,7 +54,7 @@ def main(folder: Path) -> None:
     progress = fit(network, config, batch, loss, lambda module: {})
     pool.close()
     rank = int(os.environ['LOCAL_RANK'])
-    keep(network, config, progress, {}, rank=rank)
+    save_weights(network, config, progress, {}, rank=rank)
     weights = torch.cat([value.detach().flatten() for value in network.parameters()])
     (folder / f'{rank}.json').write_text(
         json.dumps(

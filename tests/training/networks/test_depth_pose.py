@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LSPS as in the paper's tables; the votes of the network that ships."""
+"""LSPS against the tables of the paper; the votes of the voting network."""
 
 import itertools
 
@@ -29,7 +29,7 @@ def parameters(module: nn.Module) -> int:
 
 
 def moved_off_zero(network: nn.Module) -> nn.Module:
-    """The residual blocks start as identities, through which no gradient reaches their inner layers."""
+    """Residual blocks start as identities, which pass no gradient to their inner layers."""
     for norm in layers(network, nn.BatchNorm2d):
         nn.init.uniform_(norm.weight, 0.5, 1.5)
     return network
@@ -61,7 +61,7 @@ def test_the_posterior_is_table_4() -> None:
     assert posterior(crop).shape == (2, 20)
 
 
-def test_the_vae_decodes_what_it_encodes_with_the_noise_it_is_given() -> None:
+def test_the_vae_decodes_the_mean_plus_scaled_noise() -> None:
     vae = PoseVAE()
     joints, noise = torch.randn(5, 21, 3), torch.randn(5, 20)
     mean, log_variance, decoded = vae(joints, torch.zeros(5, 20))
@@ -80,11 +80,11 @@ def test_voting_outputs_have_their_shapes_and_ranges() -> None:
     assert (spread > 0).all() and (spread < 3).all()
     for probability in (hand, right):
         assert ((probability >= 0) & (probability <= 1)).all()
-    # Where no cell is preferred the joints are the mean of the votes, near the crop's middle.
+    # With equal weights the joints are the mean of the votes, near the centre of the crop.
     assert joints.abs().max() < 1.5
 
 
-def test_every_parameter_learns() -> None:
+def test_every_parameter_has_a_gradient() -> None:
     network = moved_off_zero(VotingPoseNet(SMALL))
     joints, spread, hand, right = network(torch.rand(4, 1, 96, 96) * 2 - 1)
     (joints.square().sum() + spread.log().sum() + hand.square().sum() + right.square().sum()).backward()
@@ -94,7 +94,7 @@ def test_every_parameter_learns() -> None:
     assert idle == []
 
 
-def test_a_cell_votes_for_its_own_place_in_the_cube() -> None:
+def test_a_cell_votes_relative_to_its_own_position() -> None:
     network = VotingPoseNet(SMALL).eval()
     row, column, offset = 3, 9, torch.tensor([0.02, -0.03, 0.4])
 
@@ -109,14 +109,14 @@ def test_a_cell_votes_for_its_own_place_in_the_cube() -> None:
     joints = network(torch.zeros(1, 1, 96, 96))[0][0]
     camera = Pinhole(96, 96, 100.0, 100.0, 47.5, 47.5)
     cube = CubeCrop(camera, np.array([0, 0, 0.5]), 96 * 0.5 / 100)
-    # A cell is eight pixels wide: its middle lies between the fourth and the fifth of them.
+    # A cell is eight pixels wide: its centre lies between the fourth and the fifth.
     pixel = np.array([column, row]) * 8 + 3.5
     u, v, _ = cube.from_camera(camera.unproject(pixel, np.array(0.5)))
     expected = torch.tensor([u, v, 0], dtype=torch.float32) + offset
     torch.testing.assert_close(joints, expected.expand(21, 3), atol=1e-5, rtol=0)
 
 
-def test_votes_move_with_the_picture() -> None:
+def test_votes_are_translation_equivariant() -> None:
     torch.manual_seed(0)
     network = moved_off_zero(VotingPoseNet(VotingConfig(size=448, widths=(3, 4, 5, 6), blocks=(1, 1, 1), head=4)))
     seen: list[Tensor] = []
@@ -135,6 +135,6 @@ def test_votes_move_with_the_picture() -> None:
 
 
 @pytest.mark.parametrize('size', [96, 128])
-def test_the_crop_may_have_another_size(size: int) -> None:
+def test_other_crop_sizes_work(size: int) -> None:
     network = VotingPoseNet(VotingConfig(size=size, widths=(4, 6, 8, 10), head=8)).eval()
     assert network(torch.zeros(1, 1, size, size))[0].shape == (1, 21, 3)

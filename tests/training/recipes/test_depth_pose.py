@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Both networks of `depth_pose` learn from the pool, and their losses count what they should."""
+"""Both networks of `depth_pose` learn from the pool; their losses count the labelled samples only."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from training.data.synthetic.depth_crops import CropAugmentation
 from training.data.synthetic.depth_crops import DepthPatches
-from training.data.synthetic.depth_crops import PATCH_DTYPE
 from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.networks.depth_pose import LSPSRegressor
@@ -47,7 +47,7 @@ def batches(records: np.ndarray, left_share: float = 0.35, batch: int = 8) -> Ba
     return Batches(SimpleNamespace(records=records, ready=len(records)), AUGMENTATION, batch, 3, left_share)
 
 
-def test_batches_follow_from_the_step(records: np.ndarray) -> None:
+def test_batches_depend_on_the_step_only(records: np.ndarray) -> None:
     make = batches(records)
     crops, keypoints, hand, right = make(4)
     assert crops.shape == (8, 1, 96, 96) and keypoints.shape == (8, 21, 3) and hand.shape == right.shape == (8,)
@@ -58,14 +58,14 @@ def test_batches_follow_from_the_step(records: np.ndarray) -> None:
     assert not torch.equal(crops, make(5)[0])
 
 
-def test_a_share_of_each_batch_is_mistakes(records: np.ndarray) -> None:
+def test_each_batch_has_a_share_of_false_detections(records: np.ndarray) -> None:
     hands, others = records[records['hand']], records[~records['hand']]
     pool, mistakes = (SimpleNamespace(records=part, ready=len(part)) for part in (hands, others))
     hand = Batches(pool, AUGMENTATION, 10, 3, 0.5, mistakes, 0.3)(0)[2]
     assert hand.tolist() == [1] * 7 + [0] * 3
 
 
-def test_some_hands_are_shown_as_left_ones(records: np.ndarray) -> None:
+def test_left_hands_are_mirrored_right_hands(records: np.ndarray) -> None:
     crops, keypoints, hand, right = batches(records, left_share=0)(1)
     left_crops, left_keypoints, left_hand, left_right = batches(records, left_share=1)(1)
     assert right.all() and not left_right.any()
@@ -76,15 +76,15 @@ def test_some_hands_are_shown_as_left_ones(records: np.ndarray) -> None:
     assert 0.5 < mixed.mean() < 0.8
 
 
-def test_the_voting_loss_counts_joints_of_hands_only(batch: tuple[Tensor, ...]) -> None:
+def test_the_voting_loss_ignores_joints_of_non_hands(batch: tuple[Tensor, ...]) -> None:
     crops, keypoints, _, right = batch
     hand = torch.tensor([1.0, 0, 1, 1, 0, 1, 1, 1])
     moved = keypoints + 0.1 * torch.randn(keypoints.shape, generator=torch.Generator().manual_seed(0))
-    says = moved, torch.full((8, 21), 0.1), torch.full((8, 1), 0.7), torch.linspace(0.2, 0.9, 8)[:, None]
-    terms = voting_loss(lambda _: says, crops, keypoints, hand, right)
+    outputs = moved, torch.full((8, 21), 0.1), torch.full((8, 1), 0.7), torch.linspace(0.2, 0.9, 8)[:, None]
+    terms = voting_loss(lambda _: outputs, crops, keypoints, hand, right)
     elsewhere = torch.where(hand[:, None, None] > 0, keypoints, keypoints + 9)
     other_side = torch.where(hand > 0, right, 1 - right)
-    torch.testing.assert_close(voting_loss(lambda _: says, crops, elsewhere, hand, other_side), terms)
+    torch.testing.assert_close(voting_loss(lambda _: outputs, crops, elsewhere, hand, other_side), terms)
 
     perfect = keypoints, torch.full((8, 21), 1e-3), hand[:, None], right[:, None]
     best = voting_loss(lambda _: perfect, crops, keypoints, hand, right)
@@ -92,18 +92,18 @@ def test_the_voting_loss_counts_joints_of_hands_only(batch: tuple[Tensor, ...]) 
     assert all(best[name] < terms[name] for name in terms)
 
 
-def test_the_spread_that_costs_least_is_the_error(batch: tuple[Tensor, ...]) -> None:
+def test_the_spread_loss_is_lowest_at_the_error(batch: tuple[Tensor, ...]) -> None:
     crops, keypoints, _, right = batch
     hand, off = torch.ones(8), keypoints + torch.tensor([0.03, 0.04, 0])
 
     def cost(spread: float) -> float:
-        says = off, torch.full((8, 21), spread), hand[:, None], right[:, None]
-        return float(voting_loss(lambda _: says, crops, keypoints, hand, right)['spread'])
+        outputs = off, torch.full((8, 21), spread), hand[:, None], right[:, None]
+        return float(voting_loss(lambda _: outputs, crops, keypoints, hand, right)['spread'])
 
     assert min((0.02, 0.04, 0.05, 0.06, 0.1), key=cost) == 0.05
 
 
-def test_losses_of_lsps_are_the_papers(batch: tuple[Tensor, ...]) -> None:
+def test_the_losses_of_lsps_match_the_paper(batch: tuple[Tensor, ...]) -> None:
     crops, keypoints, _, _ = batch
     mean, log_variance = torch.full((8, 20), 0.5), torch.full((8, 20), np.log(4.0))
     terms = vae_loss(lambda joints, noise: (mean, log_variance, joints + 0.02), keypoints, torch.zeros(8, 20))
@@ -124,7 +124,7 @@ def test_losses_of_lsps_are_the_papers(batch: tuple[Tensor, ...]) -> None:
 def test_the_voting_network_learns_a_batch(batch: tuple[Tensor, ...], tmp_path: Path, precision: str) -> None:
     sums: list[float] = []
 
-    def kept(forward: nn.Module, *tensors: Tensor) -> dict[str, Tensor]:
+    def recorded(forward: nn.Module, *tensors: Tensor) -> dict[str, Tensor]:
         terms = voting_loss(forward, *tensors)
         sums.append(sum(term.item() for term in terms.values()))
         return terms
@@ -133,43 +133,34 @@ def test_the_voting_network_learns_a_batch(batch: tuple[Tensor, ...], tmp_path: 
         tmp_path, steps=14, minutes=1e6, batch=8, learning_rate=4e-3, accelerator='cpu', precision=precision, every=100
     )
     torch.manual_seed(0)
-    fit(VotingPoseNet(SMALL), config, lambda step: batch, kept, lambda module: {})
+    fit(VotingPoseNet(SMALL), config, lambda step: batch, recorded, lambda module: {})
     assert sums[-1] < 0.6 * sums[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('network', ['voting', 'lsps'])
-def test_training_leaves_weights_with_what_they_took_and_reached(
-    records: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str
+def test_a_training_saves_weights_progress_and_figures(
+    records: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str, full_pool: Callable
 ) -> None:
+    monkeypatch.setattr(depth_pose, 'SamplePool', full_pool(records))
     recipe = DepthPoseRecipe(
         network,
-        pool=_full_pool(records, tmp_path),
         capacity=len(records),
-        refresh=False,
         vae_steps=30,
-        mistakes=tmp_path / 'mistakes.pool',
-        mistakes_capacity=6,
+        mistakes_capacity=2,
         mistakes_share=0.2,
         loop=LoopConfig(
             tmp_path / 'run', steps=3, minutes=1e6, batch=6, accelerator='cpu', precision='32-true', every=2
         ),
     )
-    monkeypatch.setattr(depth_pose, 'Validation', functools.partial(depth_pose.Validation, count=8, mistakes=4))
+    monkeypatch.setattr(depth_pose, 'Validation', functools.partial(depth_pose.Validation, count=4, mistakes=1))
     depth_pose.train(recipe)
 
     kept = torch.load(tmp_path / 'run' / 'weights.pt', weights_only=True)
     assert (kept['network'], kept['cube'], kept['seed']) == (network, 0.27, 0)
     assert (kept['progress']['step'], kept['progress']['samples']) == (3, 18)
-    told = {'hand_told', 'mistake_told', 'side_told'} if network == 'voting' else set()
-    assert set(kept['figures']) == {'mean_joint_error_mm', 'within_40_mm'} | told
+    extra = {'hand_told', 'mistake_told', 'side_told'} if network == 'voting' else set()
+    assert set(kept['figures']) == {'mean_joint_error_mm', 'within_40_mm'} | extra
     assert 5 < kept['figures']['mean_joint_error_mm'] < 200
     trained = VotingPoseNet() if network == 'voting' else LSPSRegressor(Posterior(), PoseVAE())
     trained.load_state_dict(kept['weights'])
-
-
-def _full_pool(records: np.ndarray, folder: Path) -> Path:
-    """A pool whose one worker has nothing left to do."""
-    path = folder / 'patches.pool'
-    records.astype(PATCH_DTYPE).tofile(path)
-    np.array([len(records)], np.int64).tofile(path.with_suffix('.counts'))
-    return path

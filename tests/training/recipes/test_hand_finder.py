@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The finder's targets say where the hands are, and the network learns them."""
+"""Targets, loss and figures of the hand finder, and a training of a few steps."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,18 +17,19 @@ from training.data.synthetic.depth_frames import DepthFrames
 from training.data.synthetic.depth_frames import FRAME_DTYPE
 from training.data.synthetic.depth_frames import FRAME_HEIGHT
 from training.data.synthetic.depth_frames import FRAME_WIDTH
+from training.evaluation.hand_finder import finder_figures
 from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
+from training.networks.hand_finder import FinderConfig
 from training.networks.hand_finder import HandFinderNet
 from training.recipes.hand_finder import Batches
-from training.recipes.hand_finder import finder_figures
 from training.recipes.hand_finder import finder_loss
 
 CAMERA = Pinhole(FRAME_WIDTH, FRAME_HEIGHT, 130.0, 130.0, 80.5, 58.5)
 
 
 def frame(*hands: tuple[float, float, float, bool, float]) -> np.ndarray:
-    """A record with hands given as column, row, metres, whether right, share visible; nothing else to see."""
+    """A record of hands alone, each given as column, row, metres, right, visible share."""
     record = np.zeros((), FRAME_DTYPE)
     record['camera'] = CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy
     record['count'] = len(hands)
@@ -58,10 +59,10 @@ def test_targets_decode_to_the_hands_of_the_frame() -> None:
         across, expected = centres[:, :2], record['centre'][:, :2]
         np.testing.assert_allclose(across @ across.T, expected @ expected.T, atol=2e-4)
         turns.append(np.sign(np.linalg.det(across)) == np.sign(np.linalg.det(expected)))
-    assert 3 <= sum(turns) <= 13, 'half of the frames are mirrored'
+    assert 3 <= sum(turns) <= 13, 'about half of the frames are not mirrored'
 
 
-def test_hands_that_are_hardly_seen_neither_count_nor_count_against() -> None:
+def test_hardly_visible_hands_are_neither_positives_nor_negatives() -> None:
     seen = 80.5, 58.5, 0.6, True
     for visible, peaks, weighed in ((0.9, 1, 1.0), (0.3, 0, 0.0), (0.05, 0, 1.0)):
         _, heat, weight, _, near = targets(frame((*seen, visible)), 1)
@@ -72,7 +73,7 @@ def test_hands_that_are_hardly_seen_neither_count_nor_count_against() -> None:
     assert not (outside[1] == 1).any() and not outside[4].any()
 
 
-def test_the_nearer_of_two_hands_on_the_same_cells_is_the_one_to_find() -> None:
+def test_of_two_hands_in_the_same_cells_the_nearer_is_the_target() -> None:
     _, heat, _, place, _ = (
         tensor[0] for tensor in targets(frame((80.5, 58.5, 0.5, True, 0.9), (81.5, 58.5, 0.9, True, 0.6)), 1)
     )
@@ -80,7 +81,7 @@ def test_the_nearer_of_two_hands_on_the_same_cells_is_the_one_to_find() -> None:
     assert first.centre[2] == pytest.approx(0.5, abs=1e-4)
 
 
-def test_the_loss_is_least_for_the_targets_themselves() -> None:
+def test_the_loss_is_lowest_at_the_targets() -> None:
     batch = targets(frame((60.3, 50.9, 0.5, True, 0.9), (101.7, 70.2, 0.8, False, 0.7)), 4)
     _, heat, _, place, near = batch
 
@@ -99,27 +100,29 @@ def test_the_loss_is_least_for_the_targets_themselves() -> None:
 
 def test_the_network_learns_a_batch(tmp_path: Path) -> None:
     stream = DepthFrames(seed=5)
-    records = np.stack([stream[index] for index in range(4)])
-    batch = Batches(SimpleNamespace(records=records, ready=4), 4, 0)(0)
+    records = np.stack([stream[index] for index in range(2)])
+    batch = Batches(SimpleNamespace(records=records, ready=2), 2, 0)(0)
     sums: list[float] = []
 
-    def kept(forward: nn.Module, *tensors: Tensor) -> dict[str, Tensor]:
+    def recorded(forward: nn.Module, *tensors: Tensor) -> dict[str, Tensor]:
         terms = finder_loss(forward, *tensors)
         sums.append(sum(term.item() for term in terms.values()))
         return terms
 
-    config = LoopConfig(tmp_path, steps=12, minutes=1e6, batch=4, learning_rate=2e-3, accelerator='cpu', every=100)
+    config = LoopConfig(
+        tmp_path, steps=12, minutes=1e6, batch=2, learning_rate=4e-3, accelerator='cpu', precision='32-true', every=100
+    )
     torch.manual_seed(0)
-    network = HandFinderNet()
-    fit(network, config, lambda step: batch, kept, lambda module: {})
+    network = HandFinderNet(FinderConfig(widths=(8, 16, 24, 32), head=16))
+    fit(network, config, lambda step: batch, recorded, lambda module: {})
     assert sums[-1] < 0.5 * sums[0]
     heat, place = network(batch[0])
-    assert heat.shape == (4, 1, 30, 40) and place.shape == (4, 3, 30, 40)
+    assert heat.shape == (2, 1, 30, 40) and place.shape == (2, 3, 30, 40)
     assert ((heat >= 0) & (heat <= 1)).all()
 
 
-class Saying(nn.Module):
-    """Answers frame after frame with the maps it was given."""
+class Scripted(nn.Module):
+    """Returns the given maps, one frame after the other."""
 
     def __init__(self, answers: list[tuple[Tensor, Tensor]]) -> None:
         super().__init__()
@@ -130,7 +133,7 @@ class Saying(nn.Module):
 
 
 def maps(*hands: tuple[float, float, float]) -> tuple[Tensor, Tensor]:
-    """heat and place of a network that sees hands at these columns, rows and depths."""
+    """Heat and place of a network that detects hands at these columns, rows and depths."""
     heat, place = torch.zeros(1, 1, 30, 40), torch.zeros(1, 3, 30, 40)
     for column, row, depth in hands:
         across, down = (column + 0.5) / 4 - 0.5, (row + 0.5) / 4 - 0.5
@@ -140,7 +143,7 @@ def maps(*hands: tuple[float, float, float]) -> tuple[Tensor, Tensor]:
     return heat, place
 
 
-def test_figures_count_what_was_found_and_what_was_not_there() -> None:
+def test_figures_count_found_missed_and_false_detections() -> None:
     records = np.stack(
         [
             frame((60, 50, 0.5, True, 0.9), (100, 70, 0.6, False, 0.9)),
@@ -152,12 +155,12 @@ def test_figures_count_what_was_found_and_what_was_not_there() -> None:
     )
     answers = [
         maps((60, 50, 0.51), (100, 70, 0.61)),
-        maps((60, 50, 0.51), (120, 30, 0.9)),  # nothing is in the second place
+        maps((60, 50, 0.51), (120, 30, 0.9)),  # no hand at the second
         maps(),  # missed
-        maps((50, 30, 0.5)),  # beside a hand that hardly shows
-        maps((90, 90, 0.7)),
-    ]  # nothing is there
-    figures = finder_figures(Saying(answers), records)
+        maps((50, 30, 0.5)),  # near a hardly visible hand
+        maps((90, 90, 0.7)),  # no hand
+    ]
+    figures = finder_figures(Scripted(answers), records)
     assert figures['found'] == pytest.approx(3 / 4)
     assert figures['false_per_frame'] == pytest.approx(2 / 5)
     assert 10 <= figures['centre_error_mm'] < 11

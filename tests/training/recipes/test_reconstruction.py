@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`reconstruction` learns from records, its weights come back, and its figures are those of unseen scenes."""
+"""Training of `reconstruction`: batches, a training of a few steps, its weights, export and evaluation."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,13 @@ from hoi_ros.stages.reconstruction import OBJECT_MESH
 from training.data.synthetic.rgb_crops import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.evaluation import reconstruction as evaluation
-from training.evaluation.reconstruction import AblationConfig
 from training.evaluation.reconstruction import ReconstructionEvaluation
 from training.export import reconstruction as reconstruction_export
 from training.loop.fitting import LoopConfig
-from training.networks.reconstruction import ReconstructionConfig
 from training.networks.reconstruction import ReconstructionNet
+from training.networks.reconstruction_config import ReconstructionConfig
+from training.networks.reconstruction_weights import load_network
+from training.networks.reconstruction_weights import start_from
 from training.recipes import reconstruction
 from training.recipes.reconstruction import Batches
 from training.recipes.reconstruction import ReconstructionRecipe
@@ -37,19 +39,19 @@ WINDOW = round(64 * 1.3)
 @pytest.fixture(scope='module')
 def records() -> np.ndarray:
     stream = RgbCrops(11, 'train', WINDOW)
-    return np.stack([stream[index] for index in range(10)])
+    return np.stack([stream[index] for index in range(9)])
 
 
 def loop(out: Path, **more) -> LoopConfig:
     return LoopConfig(
         out,
         **{
-            'steps': 40,
-            'batch': 10,
+            'steps': 25,
+            'batch': 9,
             'learning_rate': 3e-3,
             'precision': '32-true',
             'warm_up': 0.0,
-            'every': 20,
+            'every': 100,
             'averaging': 0.5,
             'threads': 1,
             **more,
@@ -57,19 +59,19 @@ def loop(out: Path, **more) -> LoopConfig:
     )
 
 
-def test_batches_follow_from_the_step(records: np.ndarray) -> None:
+def test_batches_depend_on_the_step_only(records: np.ndarray) -> None:
     make = Batches(lambda: records, RgbAugmentation(size=64), 6, 3)
     for one, again in zip(make(4), Batches(lambda: records, RgbAugmentation(size=64), 6, 3)(4), strict=True):
         torch.testing.assert_close(one, again, rtol=0, atol=0)
     assert not torch.equal(make(4)[0], make(5)[0])
 
 
-def test_a_left_hand_is_the_mirror_image_with_its_labels(records: np.ndarray) -> None:
+def test_left_hands_are_mirrored_with_their_labels(records: np.ndarray) -> None:
     augmentation = RgbAugmentation(size=64)
     plain = reconstruction.collate(records, augmentation, None)
     image, *values = reconstruction.collate(records, augmentation, None, left=3)
     targets, as_they_are = (reconstruction.ReconstructionTargets(*fields) for fields in (values, plain[1:]))
-    assert targets.right.tolist() == [0] * 3 + [1] * 7
+    assert targets.right.tolist() == [0] * 3 + [1] * 6
     torch.testing.assert_close(image[:3], plain[0][:3].flip(-1), rtol=0, atol=0)
     torch.testing.assert_close(image[3:], plain[0][3:], rtol=0, atol=0)
     for name in ('keypoints', 'vertices', 'surface', 'place', 'pixels'):
@@ -78,18 +80,19 @@ def test_a_left_hand_is_the_mirror_image_with_its_labels(records: np.ndarray) ->
         torch.testing.assert_close(ours[3:], expected[3:], rtol=0, atol=0)
 
 
-def test_it_learns_what_it_is_shown(records: np.ndarray, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_network_overfits_a_few_crops(records: np.ndarray, tmp_path: Path) -> None:
     torch.manual_seed(0)
     still = RgbAugmentation(size=64, centre=0, scale=0, upright=0, turn=0, brightness=0, contrast=0, colour=0)
-    network = ReconstructionNet(SMALL)
-    images, *targets = reconstruction.collate(records, still, None)
+    network, few = ReconstructionNet(SMALL), records[:4]
+    images, *targets = reconstruction.collate(few, still, None)
     known = reconstruction.ReconstructionTargets(*targets)
     before = reconstruction.validation_figures(network.eval(), images, known)
     _, upright = reconstruction.train_network(
-        network, ReconstructionLosses(classes=8), loop(tmp_path), still, lambda: records, records
+        network, ReconstructionLosses(classes=3), loop(tmp_path, steps=35, batch=4), still, lambda: few, few
     )
     after = reconstruction.validation_figures(network, images, known)
-    # It was not shown upright crops, in which its own figures are measured.
+    # The figures of the training are measured on upright crops, which the network did not train on.
     assert upright['joint_error_mm'] > after['joint_error_mm']
     assert after['joint_error_mm'] < 0.75 * before['joint_error_mm']
     assert after['chamfer_mm2'] < 0.9 * before['chamfer_mm2']
@@ -98,26 +101,28 @@ def test_it_learns_what_it_is_shown(records: np.ndarray, tmp_path: Path) -> None
 
 @pytest.fixture
 def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconstruction, '_VALIDATED', 4)
+    monkeypatch.setattr(reconstruction, '_VALIDATION_CROPS', 2)
     monkeypatch.setattr(reconstruction_export, '_COMPARED', 2)
 
 
-def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path: Path, few_scenes: None) -> None:
+@pytest.mark.slow
+def test_weights_are_evaluated_exported_and_trained_further(tmp_path: Path, few_scenes: None) -> None:
     recipe = ReconstructionRecipe(
         network=SMALL,
+        losses=ReconstructionLosses(classes=3),
         pool=tmp_path / 'crops.pool',
-        capacity=16,
-        first=16,
+        capacity=4,
+        first=4,
         refresh=False,
-        loop=loop(tmp_path / 'run', steps=3, batch=9),
+        loop=loop(tmp_path / 'run', steps=3, batch=4),
     )
     reconstruction.train(recipe)
     weights = tmp_path / 'run' / 'weights.pt'
     out = tmp_path / 'figures.json'
-    figures = evaluation.evaluate(ReconstructionEvaluation(weights, samples=3, out=out))
+    figures = evaluation.evaluate(ReconstructionEvaluation(weights, samples=2, out=out))
     assert json.loads(out.read_text()) == figures and set(figures) == {'test', 'held_out'}
     for columns in figures.values():
-        assert columns['samples'] == 3
+        assert columns['samples'] == 2
         for name in (
             'joint_error_mm',
             'hand_similarity_mm',
@@ -130,38 +135,37 @@ def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path:
             'contact',
         ):
             assert np.isfinite(columns[name]), name
-    # Weights belong to the hand that they were trained with.
+    # Weights belong to the hand model that they were trained with.
     kept = torch.load(weights, weights_only=True)
     HandModel.load().save(tmp_path / 'other.npz')
     torch.save(kept | {'hand': str(tmp_path / 'other.npz')}, tmp_path / 'others.pt')
-    assert evaluation.load_network(tmp_path / 'others.pt').hand_faces.shape == HandModel.load().faces.shape
+    assert load_network(tmp_path / 'others.pt').hand_faces.shape == HandModel.load().faces.shape
     (tmp_path / 'other.npz').unlink()
     with pytest.raises(HandModelError, match='other.npz'):
-        evaluation.load_network(tmp_path / 'others.pt')
-    # Weights of before there was a part that tells hands from other things are as good.
+        load_network(tmp_path / 'others.pt')
+    # Weights without the hand score load too.
     torch.save(
         kept | {'weights': {name: value for name, value in kept['weights'].items() if not name.startswith('hand.')}},
         weights,
     )
     reconstruction_export.export(reconstruction_export.ReconstructionExport(weights, tmp_path / 'models'))
     folder = tmp_path / 'models' / 'reconstruction'
-    # What was not taught is not said.
+    # Outputs without training are not exported.
     assert not {output.name for output in Card.load(folder).outputs} & {'right', 'holds', 'hand'}
     image = np.zeros((1, 3, 64, 64), np.float32)
     with torch.inference_mode():
-        expected = evaluation.load_network(weights)(torch.from_numpy(image)).hands[-1].keypoints.numpy()
-    for backend in ('openvino', 'pytorch'):
-        outputs = load_engine(folder, backend)(image=image)
-        np.testing.assert_allclose(outputs['keypoints'], expected, atol=1e-4)
-        mesh = np.load(folder / OBJECT_MESH)
-        assert mesh['faces'].max() == outputs['object'].shape[1] - 1
-        # A mirrored sphere, its vertices put in the mirror's order, is the sphere again: the faces still look outwards.
-        sphere = evaluation.load_network(weights).object_estimator.points.numpy()
-        np.testing.assert_allclose((sphere * [-1, 1, 1])[mesh['mirror']], sphere, atol=1e-6)
-    as_the_robot_runs_it = evaluation.evaluate(ReconstructionEvaluation(folder, samples=3, splits=('test',)))
+        expected = load_network(weights)(torch.from_numpy(image)).hands[-1].keypoints.numpy()
+    outputs = load_engine(folder, 'openvino')(image=image)
+    np.testing.assert_allclose(outputs['keypoints'], expected, atol=1e-4)
+    mesh = np.load(folder / OBJECT_MESH)
+    assert mesh['faces'].max() == outputs['object'].shape[1] - 1
+    # A mirrored sphere with its vertices in mirrored order is the same sphere: its faces still point outwards.
+    sphere = load_network(weights).object_estimator.points.numpy()
+    np.testing.assert_allclose((sphere * [-1, 1, 1])[mesh['mirror']], sphere, atol=1e-6)
+    exported = evaluation.evaluate(ReconstructionEvaluation(folder, samples=2, splits=('test',)))
     for name in ('joint_error_mm', 'hand_similarity_mm', 'object_chamfer_mm2'):
-        assert as_the_robot_runs_it['test'][name] == pytest.approx(figures['test'][name], rel=0.01), name
-    frozen = dataclasses.replace(recipe, start=weights, encoders=False, loop=loop(tmp_path / 'on', steps=2, batch=9))
+        assert exported['test'][name] == pytest.approx(figures['test'][name], rel=0.01), name
+    frozen = dataclasses.replace(recipe, start=weights, encoders=False, loop=loop(tmp_path / 'on', steps=2, batch=4))
     reconstruction.train(frozen)
     first, second = (
         torch.load(path, weights_only=True)['weights'] for path in (weights, tmp_path / 'on' / 'weights.pt')
@@ -170,16 +174,17 @@ def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path:
     assert 'hand_estimator' in changed and not changed & {'hand_encoder', 'object_encoder'}
 
 
-def test_the_hand_alone_is_a_start_for_both(tmp_path: Path, few_scenes: None) -> None:
+@pytest.mark.slow
+def test_a_training_of_the_hand_alone_starts_a_training_of_both(
+    records: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_scenes: None, full_pool: Callable
+) -> None:
+    monkeypatch.setattr(reconstruction, 'SamplePool', full_pool(records))
     config = dataclasses.replace(SMALL, readout='votes')
     alone = ReconstructionRecipe(
         network=dataclasses.replace(config, size=32),
         window=WINDOW,
         branch='hand',
-        capacity=16,
-        pool=tmp_path / 'crops.pool',
-        first=16,
-        refresh=False,
+        first=len(records),
         loop=loop(tmp_path / 'hand', steps=2, batch=9),
     )
     figures = reconstruction.train(alone)
@@ -188,14 +193,14 @@ def test_the_hand_alone_is_a_start_for_both(tmp_path: Path, few_scenes: None) ->
     kept = torch.load(weights, weights_only=True)['weights']
     network = ReconstructionNet(config)
     untouched = network.from_hand.pool.clone()
-    reconstruction.start_from(network, weights)
+    start_from(network, weights)
     for name, value in network.object_encoder.state_dict().items():
         torch.testing.assert_close(value, kept[f'hand_encoder.{name}'])
     for name in ('voting.votes.weight', 'side.0.weight', 'hand_estimator.regress.weight'):
         torch.testing.assert_close(network.state_dict()[name], kept[name])
     torch.testing.assert_close(network.from_hand.pool, untouched)
-    with pytest.raises(ValueError, match='holds another network: .* differs; give the same widths'):
-        reconstruction.start_from(ReconstructionNet(dataclasses.replace(SMALL, widths=(8, 8, 16, 16))), weights)
+    with pytest.raises(ValueError, match='holds another network: .* differs; use the same widths'):
+        start_from(ReconstructionNet(dataclasses.replace(SMALL, widths=(8, 8, 16, 16))), weights)
 
     whole = tmp_path / 'whole.pt'
     torch.save({**torch.load(weights, weights_only=True), 'branch': 'both'}, whole)
@@ -205,79 +210,6 @@ def test_the_hand_alone_is_a_start_for_both(tmp_path: Path, few_scenes: None) ->
     assert not torch.equal(on['weights']['voting.votes.weight'], kept['voting.votes.weight'])
     for name in ('object_encoder.stem.0.0.weight', 'object_estimator.of_point.weight', 'from_hand.pool'):
         torch.testing.assert_close(on['weights'][name], kept[name], rtol=0, atol=0)
-
-
-def test_the_ablation_prints_every_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(
-        evaluation,
-        'ROWS',
-        {
-            name: evaluation.ROWS[name]
-            for name in ('baseline, no exchange', 'attention, P = 2', 'late exchange (table 7*), P = 2')
-        },
-    )
-    budget = AblationConfig(
-        seeds=(0, 1),
-        steps=2,
-        batch=9,
-        network=SMALL,
-        records=10,
-        pool=tmp_path / 'pool',
-        workers=1,
-        threads=1,
-        runs=tmp_path / 'runs',
-    )
-    monkeypatch.setattr(evaluation, '_VALIDATED', 2)
-    table = evaluation.evaluate(ReconstructionEvaluation(samples=2, splits=('test',), ablation=True, budget=budget))
-    said = capsys.readouterr().out
-    for name, columns in table['rows'].items():
-        assert name in said
-        assert all(len(values) == 2 and np.isfinite(values).all() for values in columns['test'].values())
-    assert table['budget']['steps'] == 2
-    monkeypatch.setattr(evaluation, 'train_network', None)
-    out = tmp_path / 'table.json'
-    evaluation.evaluate(ReconstructionEvaluation(samples=2, splits=('test',), ablation=True, budget=budget, out=out))
-    assert json.loads(out.read_text())['rows'] == table['rows']
-    with pytest.raises(SystemExit, match="no row 'P = 9'"):
-        wrong = dataclasses.replace(budget, rows=('P = 9',))
-        evaluation.evaluate(ReconstructionEvaluation(ablation=True, budget=wrong))
-
-
-def test_rows_of_the_ablation_go_on_from_the_same_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    config, weights = dataclasses.replace(SMALL, readout='votes'), tmp_path / 'hand.pt'
-    hand = ReconstructionNet(config).state_dict()
-    torch.save({'weights': hand, 'branch': 'hand'}, weights)
-    monkeypatch.setattr(evaluation, '_VALIDATED', 2)
-    started = []
-    monkeypatch.setattr(
-        evaluation,
-        'train_network',
-        lambda network, *_: started.append({name: value.clone() for name, value in network.state_dict().items()}),
-    )
-    rows = 'baseline, no exchange', 'attention, P = 2'
-    budget = AblationConfig(
-        seeds=(3,),
-        network=config,
-        records=1,
-        pool=tmp_path / 'pool',
-        workers=1,
-        start=weights,
-        rows=rows,
-        runs=tmp_path / 'runs',
-    )
-    table = evaluation.evaluate(ReconstructionEvaluation(samples=1, splits=('test',), ablation=True, budget=budget))
-    assert tuple(table['rows']) == rows
-    baseline, full = started
-    assert set(baseline) < set(full)
-    for name, value in hand.items():
-        if name.startswith(('hand_encoder.', 'voting.', 'hand_estimator.')):
-            assert torch.equal(baseline[name], value) and torch.equal(full[name], value)
-    torch.save({'weights': hand, 'branch': 'both'}, weights)
-    with pytest.raises(SystemExit, match='learned with an exchange'):
-        evaluation.evaluate(ReconstructionEvaluation(samples=1, splits=('test',), ablation=True, budget=budget))
 
 
 def test_a_data_set_needs_its_folder() -> None:

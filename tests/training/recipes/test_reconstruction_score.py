@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network of `reconstruction` learns to tell hands from what the detector takes for them, and says so on the
-robot."""
+"""The hand score of `reconstruction`: labels, features, training and export."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,21 +18,21 @@ from hoi_ros.resources import models_dir
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from hoi_ros.stages.parts.rgb_detector import RgbDetector
 from training.data.synthetic.rgb_frames import RgbFrames
-from training.evaluation.reconstruction import load_network
 from training.evaluation.reconstruction_score import labelled
 from training.export import reconstruction as reconstruction_export
-from training.export.onnx_import import load_weights
 from training.loop.fitting import LoopConfig
-from training.networks.reconstruction import COMPACT
 from training.networks.reconstruction import FinalReconstruction
-from training.networks.reconstruction import ReconstructionConfig
 from training.networks.reconstruction import ReconstructionNet
+from training.networks.reconstruction_config import COMPACT
+from training.networks.reconstruction_config import ReconstructionConfig
+from training.networks.reconstruction_weights import load_network
+from training.networks.weights import load_weights
 from training.recipes import reconstruction_score
+from training.recipes.reconstruction_score import collect_features
 from training.recipes.reconstruction_score import label
-from training.recipes.reconstruction_score import look
-from training.recipes.reconstruction_score import look_at_all
 from training.recipes.reconstruction_score import ReconstructionScoreRecipe
-from training.recipes.reconstruction_score import told_apart
+from training.recipes.reconstruction_score import roc_auc
+from training.recipes.reconstruction_score import score_features
 from training.recipes.reconstruction_score import train
 
 SMALL = ReconstructionConfig(widths=(8, 8, 16, 32), blocks=(1, 1, 1, 1), size=64, features=8, slots=4, readout='votes')
@@ -41,13 +41,13 @@ SEEN = np.array([0.9])
 
 
 class SameFrames(RgbFrames):
-    """Validates with the frames that are learned from."""
+    """Validates with the training frames."""
 
     def __init__(self, seed: int, split: str = 'train') -> None:
         super().__init__(5, 'train')
 
 
-def test_a_square_shows_a_hand_or_none_or_too_little_of_one() -> None:
+def test_labels_of_squares() -> None:
     assert label(np.array([110.0, 80]), 50.0, HAND, SEEN) is True
     assert label(np.array([200.0, 80]), 50.0, HAND, SEEN) is False
     assert label(np.array([110.0, 80]), 50.0, HAND[:0], SEEN[:0]) is False
@@ -60,36 +60,37 @@ def test_a_square_shows_a_hand_or_none_or_too_little_of_one() -> None:
         assert label(np.array(centre), side, HAND, visible) is None
 
 
-def test_a_hand_is_looked_at_as_either_side_and_again_where_its_joints_are() -> None:
+def test_features_cover_both_sides_and_a_second_pass() -> None:
     torch.manual_seed(0)
     network = ReconstructionNet(SMALL).eval()
     image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
-    seen = [
+    detected = [
         DetectedHand(np.array([102.0, 82.0]), 44.0, 0.6, 0.5, 0.1, None),
         DetectedHand(np.array([250.0, 160.0]), 30.0, 0.1, 0.5, 0.1, None),
     ]
 
     def detector(part: np.ndarray, most: int, threshold: float) -> list[DetectedHand]:
-        return seen if part.shape == image.shape else []
+        return detected if part.shape == image.shape else []
 
-    signs, hands = look(network, detector, image, HAND, SEEN)
-    assert signs.shape[1] == network.hand[0].in_features and len(signs) == len(hands) and 4 <= len(signs) <= 8
-    # Those of the first round, as right and as left hands.
-    assert hands[:4].tolist() == [True, True, False, False] and not np.allclose(signs[0], signs[1])
-    none = look(network, lambda *_: [], image, HAND, SEEN)
-    assert none[0].shape == (0, signs.shape[1]) and none[1].shape == (0,)
+    features, hands = score_features(network, detector, image, HAND, SEEN)
+    assert features.shape[1] == network.hand[0].in_features and len(features) == len(hands) and 4 <= len(features) <= 8
+    # The first pass, as right and as left hands.
+    assert hands[:4].tolist() == [True, True, False, False] and not np.allclose(features[0], features[1])
+    none = score_features(network, lambda *_: [], image, HAND, SEEN)
+    assert none[0].shape == (0, features.shape[1]) and none[1].shape == (0,)
 
 
-def test_it_learns_to_tell_hands_and_says_so_on_the_robot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_the_trained_score_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_pool: Callable) -> None:
     torch.manual_seed(0)
     network = ReconstructionNet(COMPACT)
     stream = RgbFrames(5, 'train')
     frames = [stream[index] for index in range(6)]
-    shown = np.stack([cv2.resize(frame['image'], (128, 128)) for frame in frames])
+    pictures = np.stack([cv2.resize(frame['image'], (128, 128)) for frame in frames])
     load_weights(
         FinalReconstruction(network),
         models_dir() / 'reconstruction',
-        torch.from_numpy(shown).permute(0, 3, 1, 2) / 127.5 - 1,
+        torch.from_numpy(pictures).permute(0, 3, 1, 2) / 127.5 - 1,
         partly=True,
     )
     weights = tmp_path / 'weights.pt'
@@ -105,15 +106,14 @@ def test_it_learns_to_tell_hands_and_says_so_on_the_robot(tmp_path: Path, monkey
         },
         weights,
     )
-    monkeypatch.setattr(reconstruction_score, '_VALIDATED', 6)
+    monkeypatch.setattr(reconstruction_score, '_VALIDATION_FRAMES', 6)
     monkeypatch.setattr(reconstruction_score, 'RgbFrames', SameFrames)
+    monkeypatch.setattr(reconstruction_score, 'SamplePool', full_pool(np.stack(frames)))
     figure = train(
         ReconstructionScoreRecipe(
             weights,
             models_dir(),
             frames=6,
-            pool=tmp_path / 'frames.pool',
-            capacity=6,
             loop=LoopConfig(
                 tmp_path / 'run', steps=200, batch=64, precision='32-true', averaging=0.9, every=1000, threads=1
             ),
@@ -126,23 +126,23 @@ def test_it_learns_to_tell_hands_and_says_so_on_the_robot(tmp_path: Path, monkey
         for name, value in again.state_dict().items()
         if not torch.equal(value, network.state_dict()[name])
     } == {'hand'}
-    signs, hands = look_at_all(again, RgbDetector(models_dir()), frames)
+    features, hands = collect_features(again, RgbDetector(models_dir()), frames)
     with torch.inference_mode():
-        scores = again.hand(torch.from_numpy(signs))[:, 0].numpy()
-    assert told_apart(scores, hands) == pytest.approx(figure, abs=1e-3)
-    assert (told_apart(-scores, hands), told_apart(0 * scores, hands)) == pytest.approx((1 - figure, 0.5), abs=1e-3)
+        scores = again.hand(torch.from_numpy(features))[:, 0].numpy()
+    assert roc_auc(scores, hands) == pytest.approx(figure, abs=1e-3)
+    assert (roc_auc(-scores, hands), roc_auc(0 * scores, hands)) == pytest.approx((1 - figure, 0.5), abs=1e-3)
     monkeypatch.setattr(reconstruction_export, '_COMPARED', 2)
     reconstruction_export.export(
         reconstruction_export.ReconstructionExport(tmp_path / 'run' / 'weights.pt', tmp_path / 'models')
     )
-    image = torch.from_numpy(shown[:1]).permute(0, 3, 1, 2) / 127.5 - 1
+    image = torch.from_numpy(pictures[:1]).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.inference_mode():
         expected = torch.sigmoid(again(image).hand).item()
     outputs = load_engine(tmp_path / 'models' / 'reconstruction', 'openvino')(image=image.numpy())
     assert outputs['hand'].item() == pytest.approx(expected, abs=2e-3)
 
 
-def test_what_is_hardly_to_be_seen_counts_neither_way() -> None:
+def test_reports_of_hardly_visible_hands_are_left_out() -> None:
     def hand(x: float) -> SimpleNamespace:
         points = np.random.default_rng(0).uniform(-0.08, 0.08, (21, 3)) + [x, 0, 0.6]
         return SimpleNamespace(
@@ -151,6 +151,6 @@ def test_what_is_hardly_to_be_seen_counts_neither_way() -> None:
             camera=SimpleNamespace(project=lambda points: 600 * points[..., :2] / points[..., 2:] + [320, 240]),
         )
 
-    seen, hidden, other = hand(-0.15), hand(0.0), hand(0.25)
-    frame = SimpleNamespace(hands=(seen, hidden), visible=(0.9, 0.3))
-    assert labelled([seen, hidden, other], frame) == [(seen, True), (other, False)]
+    visible, hidden, other = hand(-0.15), hand(0.0), hand(0.25)
+    frame = SimpleNamespace(hands=(visible, hidden), visible=(0.9, 0.3))
+    assert labelled([visible, hidden, other], frame) == [(visible, True), (other, False)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the grasp generator makes, in one picture: figures of many grasps above, some of them seen from two sides below.
+"""One image of generated grasps: statistics of many grasps above, some of the grasps from two sides below.
 
 `python -m training.data.synthetic.grasp_preview --out out/grasps.png`
 """
@@ -8,41 +8,53 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-import trimesh
 import tyro
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.skeleton import FINGER_JOINTS
 from hoi_ros.hand.skeleton import FINGERS
+from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.simulation.raycast import Raycaster
-from training.data.synthetic.grasps import FARTHEST
-from training.data.synthetic.grasps import FINGER_JOINTS
+from training.data.sheet import rows_of
+from training.data.sheet import save_sheet
+from training.data.sheet import write_text
 from training.data.synthetic.grasps import Grasp
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.grasps import GRIPS
+from training.data.synthetic.grasps.approach import FARTHEST
+from training.data.synthetic.grasps.generator import DEEPEST
 from training.data.synthetic.objects import FAMILIES
 from training.data.synthetic.objects import HELD_OUT
 
-_SKIN, _THING, _INK, _PAPER = (168, 190, 232), (196, 140, 84), (40, 40, 40), (255, 255, 255)  # blue, green, red
+_SKIN, _OBJECT, _INK = (232, 190, 168), (84, 140, 196), (40, 40, 40)
+"""Colours, RGB."""
+_PAPER = 255
+"""Grey value of the background."""
 _PANEL = (400, 250)
+"""Width and height of one panel of statistics, pixels."""
 _TILE = 200
+"""Side of one view of a grasp, pixels."""
 _COLUMNS = 10
+"""Grasps in a row."""
 
 
 @dataclasses.dataclass(frozen=True)
 class GraspPreviewConfig:
-    """What to show."""
+    """Options of the preview."""
 
     out: Path = Path('out/grasps.png')
     count: int = 400
-    """Grasps that the figures are of."""
+    """Grasps in the statistics."""
     shown: int = 40
+    """Grasps that are drawn."""
     seed: int = 0
     split: str = 'train'
 
@@ -55,10 +67,7 @@ def main(config: GraspPreviewConfig) -> None:
     rate = config.count / (time.perf_counter() - began)
     figures = _figures(grasps, model)
     tiles = [_tile(grasp, model) for grasp in grasps[: config.shown]]
-    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % _COLUMNS)
-    sheet = np.vstack([np.hstack(tiles[start : start + _COLUMNS]) for start in range(0, len(tiles), _COLUMNS)])
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(config.out), np.vstack([figures, sheet]))
+    save_sheet(config.out, np.vstack([figures, rows_of(tiles, _COLUMNS, _PAPER)]))
     print(f'{config.out}: {config.count} grasps of split {config.split}, {rate:.1f} a second')
 
 
@@ -79,7 +88,7 @@ def _figures(grasps: list[Grasp], model: HandModel) -> np.ndarray:
         _bars('touches, share of grasps', [*FINGERS, 'palm'], touching),
         _bars('grip', kinds, [np.mean([grasp.grip == name for grasp in grasps]) for name in GRIPS]),
         _bars('object', families, [np.mean([grasp.object.family == name for grasp in grasps]) for name in families]),
-        _histogram('penetration, mm', [1e3 * grasp.penetration for grasp in held], (0, 5)),
+        _histogram('penetration, mm', [1e3 * grasp.penetration for grasp in held], (0, 1e3 * DEEPEST)),
         _histogram('touching vertices, % of the hand', 100 * contact.mean(1), (0, 40)),
         _histogram(
             'thumb tip to index tip, mm',
@@ -110,14 +119,14 @@ def _figures(grasps: list[Grasp], model: HandModel) -> np.ndarray:
 
 def _tile(grasp: Grasp, model: HandModel) -> np.ndarray:
     placed = grasp.object.vertices @ grasp.object_pose[:3, :3].T + grasp.object_pose[:3, 3]
-    meshes = [(grasp.vertices, model.faces, _SKIN), (placed, grasp.object.faces, _THING)]
+    meshes = [(grasp.vertices, model.faces, _SKIN), (placed, grasp.object.faces, _OBJECT)]
     own = Rotation.from_rotvec(grasp.pose[:3]).inv()
     front = _render(meshes, Rotation.from_euler('xyz', [180, 25, 0], degrees=True) * own, _TILE)
     thumb = _render(meshes, Rotation.from_euler('xy', [180, 100], degrees=True) * own, _TILE)
     label = f'{grasp.grip} {grasp.object.family}'
     label += f' -{1e3 * grasp.pregrasp:.0f} mm' if grasp.pregrasp else f' {1e3 * grasp.penetration:.1f} mm'
     tile = np.vstack([front, thumb])
-    _write(tile, label, (4, 13), 0.4)
+    write_text(tile, label, (4, 13), 0.4, _INK)
     return tile
 
 
@@ -127,7 +136,11 @@ def _render(
     size: int,
     shades: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A square picture of meshes (vertices, faces, colour) from far away; `shades` (V, 3) colours vertices instead."""
+    """Renders meshes (vertices, faces, colour) from far away; `shades` (V, 3) replaces the colours by one a vertex.
+
+    Returns:
+        (size, size, 3) uint8 RGB.
+    """
     points = np.concatenate([view.apply(vertices) for vertices, _, _ in meshes])
     counts = np.cumsum([0] + [len(vertices) for vertices, _, _ in meshes])
     faces = np.concatenate([faces + start for (_, faces, _), start in zip(meshes, counts, strict=False)])
@@ -138,24 +151,21 @@ def _render(
     camera = Pinhole(size, size, focal, focal, (size - 1) / 2, (size - 1) / 2)
     placed = points - middle + [0, 0, distance]
     hits = Raycaster(placed, faces).look(camera)
-    seen = hits.triangles >= 0
-    corners = faces[hits.triangles[seen]]
-    # Normals and colours of the vertices, spread over the triangles.
-    rows, columns = np.nonzero(seen)
-    where = camera.unproject(np.stack([columns, rows], 1), hits.depth[seen])
-    shares = trimesh.triangles.points_to_barycentric(placed[corners], where)[..., None]
-    normals = (trimesh.Trimesh(placed, faces, process=False).vertex_normals[corners] * shares).sum(1)
+    covered = hits.triangles >= 0
+    corners, shares = faces[hits.triangles[covered]], hits.shares[covered]
+    weights = np.concatenate([1 - shares.sum(1, keepdims=True), shares], 1)[..., None]
+    normals = (vertex_normals(placed, faces)[corners] * weights).sum(1)
     light = np.array([-0.45, -0.55, -0.7])
     brightness = 0.35 + 0.65 * np.clip(normals @ light / np.linalg.norm(normals, axis=1), 0, 1)
-    picture = np.full((size, size, 3), 255, np.uint8)
-    picture[seen] = np.clip((colours[corners] * shares).sum(1) * brightness[:, None], 0, 255)
+    picture = np.full((size, size, 3), _PAPER, np.uint8)
+    picture[covered] = np.clip((colours[corners] * weights).sum(1) * brightness[:, None], 0, 255)
     return picture
 
 
 def _contact_map(title: str, model: HandModel, share: np.ndarray) -> np.ndarray:
-    """The flat hand from the palm and from the thumb's side, red where grasps touch most often."""
+    """The flat hand from the palm's and from the thumb's side, red where grasps touch most often."""
     strength = (share / max(share.max(), 1e-6))[:, None]
-    shades = (1 - strength) * np.array([220, 220, 220]) + strength * np.array([20, 20, 220])
+    shades = (1 - strength) * np.array([220, 220, 220]) + strength * np.array([220, 20, 20])
     hand = [(model.template, model.faces, _SKIN)]
     views = [
         _render(hand, Rotation.from_euler('xy', [180, turn], degrees=True), _PANEL[1] - 30, shades) for turn in (0, 75)
@@ -168,15 +178,15 @@ def _contact_map(title: str, model: HandModel, share: np.ndarray) -> np.ndarray:
     return panel
 
 
-def _bars(title: str, labels: list[str], shares: list[float] | np.ndarray) -> np.ndarray:
+def _bars(title: str, labels: list[str], shares: Sequence[np.floating] | np.ndarray) -> np.ndarray:
     panel = _panel(title)
     pitch = (_PANEL[1] - 36) / len(labels)
     for row, (label, share) in enumerate(zip(labels, shares, strict=True)):
         top = int(32 + row * pitch)
-        _write(panel, label, (8, top + int(0.65 * pitch)), 0.4)
+        write_text(panel, label, (8, top + int(0.65 * pitch)), 0.4, _INK)
         right = 130 + int(210 * share / max(max(shares), 1e-9))
-        cv2.rectangle(panel, (130, top), (right, top + int(0.75 * pitch)), _THING, -1)
-        _write(panel, f'{100 * share:.0f} %', (right + 4, top + int(0.65 * pitch)), 0.4)
+        cv2.rectangle(panel, (130, top), (right, top + int(0.75 * pitch)), _OBJECT, -1)
+        write_text(panel, f'{100 * share:.0f} %', (right + 4, top + int(0.65 * pitch)), 0.4, _INK)
     return panel
 
 
@@ -187,12 +197,14 @@ def _histogram(title: str, values: list[float] | np.ndarray, limits: tuple[float
     for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
         left, right = (20 + int((_PANEL[0] - 40) * (edge - limits[0]) / np.ptp(limits)) for edge in (low, high))
         height = int((_PANEL[1] - 70) * count / max(counts.max(), 1))
-        cv2.rectangle(panel, (left, _PANEL[1] - 25 - height), (right - 1, _PANEL[1] - 25), _THING, -1)
+        cv2.rectangle(panel, (left, _PANEL[1] - 25 - height), (right - 1, _PANEL[1] - 25), _OBJECT, -1)
     for share in (0, 0.5, 1):
         mark = f'{limits[0] + share * (limits[1] - limits[0]):g}'
-        _write(panel, mark, (20 + int((_PANEL[0] - 55) * share), _PANEL[1] - 8), 0.4)
+        write_text(panel, mark, (20 + int((_PANEL[0] - 55) * share), _PANEL[1] - 8), 0.4, _INK)
     if len(values):
-        _write(panel, f'median {np.median(values):.3g}, largest {values.max():.3g}', (_PANEL[0] - 210, 40), 0.4)
+        write_text(
+            panel, f'median {np.median(values):.3g}, largest {values.max():.3g}', (_PANEL[0] - 210, 40), 0.4, _INK
+        )
     return panel
 
 
@@ -201,19 +213,15 @@ def _scatter(title: str, points: np.ndarray) -> np.ndarray:
     scale = (_PANEL[1] / 2 - 20) / max(np.abs(points).max(), 1e-9)
     for x, y in points:
         place = (int(_PANEL[0] / 2 + scale * x), int(_PANEL[1] / 2 + 10 - scale * y))
-        cv2.circle(panel, place, 2, _THING, -1, cv2.LINE_AA)
+        cv2.circle(panel, place, 2, _OBJECT, -1, cv2.LINE_AA)
     return panel
 
 
 def _panel(title: str) -> np.ndarray:
     panel = np.full((_PANEL[1], _PANEL[0], 3), _PAPER, np.uint8)
     cv2.rectangle(panel, (0, 0), (_PANEL[0] - 1, _PANEL[1] - 1), (210, 210, 210), 1)
-    _write(panel, title, (8, 18), 0.45)
+    write_text(panel, title, (8, 18), 0.45, _INK)
     return panel
-
-
-def _write(picture: np.ndarray, text: str, place: tuple[int, int], size: float) -> None:
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, _INK, 1, cv2.LINE_AA)
 
 
 if __name__ == '__main__':

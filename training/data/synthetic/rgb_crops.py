@@ -197,7 +197,7 @@ class Crop(NamedTuple):
     """(size, size, 3) uint8 RGB."""
     keypoints: np.ndarray
     place: np.ndarray
-    """(3,) as `HandEstimate.place` of training.networks.reconstruction."""
+    """(3,) as `HandPrediction.place` of the network."""
     pixels: np.ndarray
     """(21, 2) the keypoints relative to the crop's centre, in halves of its side."""
     vertices: np.ndarray

@@ -17,6 +17,9 @@ from scipy.spatial.transform import Rotation
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import outline
 from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.poses import gesture_angles
+from hoi_ros.hand.poses import GESTURES
+from hoi_ros.hand.poses import sample_angles
 from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.simulation.sensor import SensorModel
 from training.data.hand_object import HandObjectSample
@@ -32,9 +35,6 @@ from training.data.synthetic.placed_hands import Grasps
 from training.data.synthetic.placed_hands import PlacedHand
 from training.data.synthetic.placed_hands import posed_hand
 from training.data.synthetic.placed_hands import PosedHand
-from training.data.synthetic.poses import gesture_angles
-from training.data.synthetic.poses import GESTURES
-from training.data.synthetic.poses import sample_angles
 from training.data.synthetic.rgb_render import RgbScene
 from training.data.synthetic.rgb_sensor import RgbSensor
 from training.data.synthetic.room import add_room

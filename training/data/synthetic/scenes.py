@@ -16,12 +16,12 @@ from scipy.spatial.transform import Rotation
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
+from hoi_ros.hand.poses import sample_angles
 from hoi_ros.simulation.raycast import Raycaster
 from hoi_ros.simulation.sensor import grain
 from training.data.synthetic.arms import forearm
 from training.data.synthetic.person import add_person
 from training.data.synthetic.person import arm_of
-from training.data.synthetic.poses import sample_angles
 from training.data.synthetic.room import add_room
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_config import SPLITS

@@ -9,9 +9,9 @@ from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand import HandModel
+from hoi_ros.hand.poses import sample_angles
 from hoi_ros.simulation.raycast import Raycaster
 from training.data.hand_object import HandObjectSample
-from training.data.synthetic.poses import sample_angles
 
 HAND_COLOUR, OBJECT_COLOUR = (205, 150, 120), (110, 130, 230)
 HALF_TURN = np.diag([1.0, -1.0, -1.0])

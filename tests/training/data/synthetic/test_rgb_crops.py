@@ -20,8 +20,8 @@ from training.data.synthetic.rgb_crops import RecordedSamples
 from training.data.synthetic.rgb_crops import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_crops import windowed
-from training.networks.reconstruction import CROP_WIDTH
-from training.networks.reconstruction import ROOT
+from training.networks.reconstruction_config import CROP_WIDTH
+from training.networks.reconstruction_config import ROOT
 
 CAMERA = Pinhole(640, 480, 560.0, 560.0, 320.0, 238.0)
 STILL = RgbAugmentation(size=96)

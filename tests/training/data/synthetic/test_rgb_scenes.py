@@ -15,13 +15,13 @@ from scipy.spatial.transform import Rotation
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand import HandModel
 from hoi_ros.hand import mirror_pose
+from hoi_ros.hand.poses import gesture_angles
 from hoi_ros.hand.skeleton import FINGERTIPS
 from hoi_ros.simulation.sensor import SensorModel
 from training.data.hand_object import HandObjectSample
 from training.data.synthetic.lighting import Lamp
 from training.data.synthetic.lighting import Lighting
 from training.data.synthetic.paint import Paint
-from training.data.synthetic.poses import gesture_angles
 from training.data.synthetic.rgb_render import RgbScene
 from training.data.synthetic.rgb_scenes import HELD
 from training.data.synthetic.rgb_scenes import RgbConfig

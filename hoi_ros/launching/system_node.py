@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node of a system, its topics and its parameters."""
+
+from __future__ import annotations
+
+from launch.actions import OpaqueFunction
+from launch.launch_description_entity import LaunchDescriptionEntity
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode
+
+from hoi_ros.launching.arguments import argument
+from hoi_ros.launching.arguments import CAMERA_INFO
+from hoi_ros.launching.arguments import DEPTH
+from hoi_ros.launching.arguments import IMAGE
+from hoi_ros.launching.arguments import NAMESPACE
+from hoi_ros.launching.arguments import package_file
+from hoi_ros.launching.arguments import start_parameters
+from hoi_ros.systems import System
+from launch import LaunchContext
+
+
+def system_node(system: System, params_file: str = 'params_file') -> list[LaunchDescriptionEntity]:
+    """The node of a system and the arguments that are its own.
+
+    Args:
+        system: its entry.
+        params_file: name of the argument with the parameter file; another one for a second system of a launch file.
+    """
+    return [
+        argument('region', 'region', 'Topic of the region that holds the hand (sensor_msgs/RegionOfInterest).'),
+        argument('regions', 'regions', 'Topic of boxes that hold the hands (vision_msgs/Detection2DArray).'),
+        argument(
+            'tf_prefix', '', "Prefix of the TF frames, instead of the parameter file's; each camera needs its own."
+        ),
+        argument(params_file, package_file('config', f'{system.name}.yaml'), f'Parameters of the {system.name} node.'),
+        OpaqueFunction(function=_node, args=[system, params_file]),
+    ]
+
+
+def _node(context: LaunchContext, system: System, params_file: str) -> list[LifecycleNode]:
+    # The parameter file decides where the argument is empty.
+    prefix = LaunchConfiguration('tf_prefix').perform(context)
+    return [
+        LifecycleNode(
+            package='hoi_ros',
+            executable=f'{system.name}_node',
+            name=system.name,
+            namespace=NAMESPACE,
+            parameters=[
+                LaunchConfiguration(params_file),
+                {**start_parameters(), **({'tf_prefix': prefix} if prefix else {})},
+            ],
+            remappings=[
+                ('image', IMAGE),
+                ('depth', DEPTH),
+                ('camera_info', CAMERA_INFO),
+                ('region', LaunchConfiguration('region')),
+                ('regions', LaunchConfiguration('regions')),
+            ],
+            output='screen',
+        )
+    ]

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The topics of a node that publishes hands, and what they hold: estimates, topology, transforms, markers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy as np
+from rclpy.qos import QoSProfile
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+from vision_msgs.msg import Detection3DArray
+from visualization_msgs.msg import MarkerArray
+
+from hoi_ros.hand import HandModel
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.msg import HandArray
+from hoi_ros.msg import HeldObjectArray
+from hoi_ros.msg import MeshTopology
+from hoi_ros.nodes.messages.hands import hand_array
+from hoi_ros.nodes.messages.hands import hand_transforms
+from hoi_ros.nodes.messages.hands import mesh_topology
+from hoi_ros.nodes.messages.markers import hand_markers
+from hoi_ros.nodes.messages.markers import object_markers
+from hoi_ros.nodes.messages.objects import held_objects
+from hoi_ros.nodes.messages.objects import object_boxes
+from hoi_ros.nodes.messages.objects import object_transforms
+from hoi_ros.nodes.runtime.part import Part
+from hoi_ros.nodes.runtime.qos import LATCHED
+from hoi_ros.nodes.runtime.qos import qos_profile
+from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.nodes.runtime.worker import NewestFirstWorker
+from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
+
+HAND_OUTPUT_SETTINGS = (
+    Setting('publish_mesh', True, 'Publish the vertices of the meshes.', live=True),
+    Setting('publish_tf', True, 'Publish wrists, fingertips and held objects on /tf.', live=True),
+    Setting('tf_prefix', '', 'Prefix of the names of those frames.', live=True),
+    Setting('marker_rate', 5.0, 'Markers a second while somebody subscribes; 0 for none.', 0.0, 30.0, live=True),
+)
+
+
+class HandOutputs(Part[AnyWorkerNode]):
+    """Publishes `~/hands`, `~/mesh_topology`, `~/markers` and /tf; with objects `~/objects` and `~/object_boxes` too.
+
+    Markers are built on a thread of their own, at a reduced rate, and only while somebody subscribes.
+    """
+
+    def __init__(self) -> None:
+        self._object_faces: np.ndarray | None = None
+        self._worker: NewestFirstWorker[tuple[int, Header, Sequence[HandEstimate]]] | None = None
+        self._due = 0.0
+        self._count, self._frames_without = 0, 0
+
+    def create(self, hand_models: Mapping[str, HandModel], object_faces: np.ndarray | None = None) -> None:
+        """Creates the publishers; the node calls it once its stage is loaded.
+
+        Args:
+            hand_models: by side.
+            object_faces: (F, 3) of the objects' mesh; None for a system without objects.
+        """
+        self._models, self._object_faces = hand_models, object_faces
+        node = self.node
+        every_frame = qos_profile(node.settings, 'output_qos')
+        self._hands = node.create_output(HandArray, '~/hands', every_frame)
+        self._topology = node.create_output(MeshTopology, '~/mesh_topology', LATCHED)
+        self._markers = node.create_output(MarkerArray, '~/markers', every_frame)
+        self._tf = node.create_output(TFMessage, '/tf', QoSProfile(depth=100))
+        if object_faces is not None:
+            self._objects = node.create_output(HeldObjectArray, '~/objects', every_frame)
+            self._boxes = node.create_output(Detection3DArray, '~/object_boxes', every_frame)
+        self._worker = NewestFirstWorker(self._publish_markers, name='markers')
+
+    def unload(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker:
+            worker.stop()
+
+    def start(self) -> None:
+        self._count, self._frames_without = 0, 0
+        header = Header(stamp=self.node.get_clock().now().to_msg())
+        models = self._models
+        self._topology.publish(mesh_topology(header, models['right'], models['left'], self._object_faces))
+
+    def values(self) -> dict[str, object]:
+        return {'hands': self._count, 'frames_without_hands': self._frames_without}
+
+    def publish(self, header: Header, hands: Sequence[HandEstimate], session: int) -> None:
+        """Publishes the hands of one image under its header; on the worker's thread.
+
+        Args:
+            header: of the image.
+            hands: the estimates.
+            session: the activation.
+        """
+        settings = self.node.settings
+        self._count, self._frames_without = len(hands), 0 if hands else self._frames_without + 1
+        with_mesh = settings['publish_mesh']
+        if self._hands.get_subscription_count():
+            self._hands.publish(hand_array(header, hands, with_mesh))
+        if self._object_faces is not None:
+            if self._objects.get_subscription_count():
+                self._objects.publish(held_objects(header, hands, with_mesh))
+            if self._boxes.get_subscription_count():
+                self._boxes.publish(object_boxes(header, hands))
+        if hands and settings['publish_tf']:
+            self._publish_tf(header, hands)
+        rate, now, worker = settings['marker_rate'], time.monotonic(), self._worker
+        if worker and rate > 0 and now >= self._due and self._markers.get_subscription_count():
+            self._due = now + 1 / rate
+            worker.offer((session, header, hands))
+
+    def _publish_tf(self, header: Header, hands: Sequence[HandEstimate]) -> None:
+        if not header.frame_id:
+            self.node.report(
+                'warning', "the images have no frame_id: no transforms are published; set the camera driver's frame"
+            )
+            return
+        prefix = self.node.settings['tf_prefix']
+        message = hand_transforms(header, hands, self._models, prefix)
+        message.transforms += object_transforms(header, hands, prefix)
+        self._tf.publish(message)
+
+    def _publish_markers(self, item: tuple[int, Header, Sequence[HandEstimate]]) -> None:
+        session, header, hands = item
+        lifetime = 2 / max(self.node.settings['marker_rate'], 0.5)
+        markers = hand_markers(header, hands, {side: model.faces for side, model in self._models.items()}, lifetime)
+        if self._object_faces is not None:
+            markers.markers += object_markers(header, hands, self._object_faces, lifetime)
+        self.node.publish_within(session, lambda: self._markers.publish(markers))

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trigger of nodes that read topics: joins messages to frames by their stamps and reports what is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import math
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+
+from hoi_ros.nodes.runtime.diagnostics import Finding
+from hoi_ros.nodes.runtime.diagnostics import Level
+from hoi_ros.nodes.runtime.input_watch import InputWatch
+from hoi_ros.nodes.runtime.pairing import Frame
+from hoi_ros.nodes.runtime.pairing import Pairing
+from hoi_ros.nodes.runtime.part import Part
+from hoi_ros.nodes.runtime.qos import qos_profile
+from hoi_ros.nodes.runtime.qos import qos_settings
+from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
+
+INPUT_SETTINGS = (
+    Setting(
+        'input_timeout', 1.0, 'An input that is silent for longer is reported as missing, s.', 0.1, 60.0, live=True
+    ),
+    *qos_settings('input_qos', 'the inputs', 'best_effort'),
+)
+_UNMATCHED = 3
+"""Frames in a row without their optional input before that is reported: a starting driver may miss one."""
+
+
+class Role(enum.Enum):
+    """What an input is to a frame."""
+
+    LEADER = 'leader'
+    """Its messages make the frames."""
+    PARTNER = 'partner'
+    """Every frame needs its message of the leader's stamp."""
+    OPTIONAL = 'optional'
+    """Paired by stamp where it arrives; frames are processed without it otherwise."""
+    LATEST = 'latest'
+    """Every frame takes its newest message, whatever the stamp: a calibration, a topology."""
+    HINT = 'hint'
+    """Not read: named in the report about a missing input when somebody publishes it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """One topic that a node reads; its messages have a header."""
+
+    name: str
+    message_type: type
+    topic: str
+    role: Role
+    qos: QoSProfile | None = None
+    """None for that of the parameters `input_qos`."""
+    tolerance: float = 0.0
+    """Largest difference from the leader's stamp, s; of a partner or an optional input."""
+    without: str = ''
+    """Of an optional input: the consequence for a frame without it, as the end of a sentence."""
+    mend: str = ''
+    """Of an optional input: what to do where its stamps do not match."""
+
+
+class FrameInputs(Part[AnyWorkerNode]):
+    """Subscribes while the node is active and offers each complete frame.
+
+    Args:
+        inputs: the topics to read, one of them the leader; called when the node is configured.
+    """
+
+    def __init__(self, inputs: Callable[[], Sequence[Input]]) -> None:
+        self._list = inputs
+        self._inputs: dict[str, Input] = {}
+        self._readers: list[Subscription] = []
+        self._watch = InputWatch(())
+        self._unmatched: dict[str, int] = {}
+        self._arrived: set[str] = set()
+        self.leader = ''
+
+    def where(self, name: str) -> str:
+        """An input and its topic as log lines name it."""
+        return f'{name} on {self.node.resolve_topic_name(self._inputs[name].topic)}'
+
+    def load(self) -> None:
+        self._inputs = {each.name: each for each in self._list()}
+        (self.leader,) = self._named(Role.LEADER)
+
+    def start(self) -> None:
+        optional = {name: self._inputs[name] for name in self._named(Role.OPTIONAL)}
+        tolerance = max((self._inputs[name].tolerance for name in self._named(Role.PARTNER)), default=0.0)
+        self._pairing = Pairing(
+            self.leader,
+            self._named(Role.PARTNER),
+            self._named(Role.LATEST),
+            round(tolerance * 1e9),
+            optional={name: round(each.tolerance * 1e9) for name, each in optional.items()},
+            alive=self._is_alive,
+        )
+        self._unmatched, self._arrived = dict.fromkeys(optional, 0), set()
+        self._watch = InputWatch(tuple(self._inputs))
+        default = qos_profile(self.node.settings, 'input_qos')
+        for each in self._inputs.values():
+            if each.role is not Role.HINT:
+                take = functools.partial(self._take, each)
+                self._readers.append(
+                    self.node.create_subscription(each.message_type, each.topic, take, each.qos or default)
+                )
+
+    def stop(self) -> None:
+        readers, self._readers = self._readers, []
+        for reader in readers:
+            self.node.destroy_subscription(reader)
+
+    def findings(self) -> list[Finding]:
+        found = []
+        for name in self._inputs:
+            if self._is_missing(name):
+                found.append(Finding(Level.STALE, self._describe_missing(name)))
+                self.node.report('warning', found[-1].text, ('missing', name))
+        return found + [finding for name in self._unmatched if (finding := self._silent_optional(name))]
+
+    def values(self) -> dict[str, object]:
+        values: dict[str, object] = {
+            'missing_inputs': ', '.join(name for name in self._inputs if self._is_missing(name))
+        }
+        for name, each in self._inputs.items():
+            if each.role in (Role.PARTNER, Role.OPTIONAL, Role.LATEST) and self._readers:
+                skew = self._watch.skew(self.leader, name)
+                values[f'{name}_skew_ms'] = math.nan if skew is None else skew * 1e3
+        return values
+
+    def _named(self, role: Role) -> list[str]:
+        return [each.name for each in self._inputs.values() if each.role is role]
+
+    def _take(self, origin: Input, message: Any) -> None:
+        node = self.node
+        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        pause = self._watch.arrived(origin.name, stamp)
+        if origin.role in (Role.LEADER, Role.OPTIONAL) and pause > node.settings['input_timeout']:
+            node.get_logger().info(f'{self.where(origin.name)} is back after {pause:.1f} s')
+            if origin.role is Role.LEADER:
+                node.reset_before_next()
+        if origin.role is Role.LEADER:
+            node.statistics.received()
+        elif origin.role is Role.OPTIONAL:
+            self._arrived.add(origin.name)
+        frame = self._pairing.put(origin.name, stamp, message)
+        if frame is None:
+            return
+        self._note_unmatched(frame)
+        if frame.restarted:
+            node.report(
+                'warning', f'the stamps of {self.where(self.leader)} went backwards: tracking restarts', 'backwards'
+            )
+            node.reset_before_next()
+        node.offer(frame)
+
+    def _is_missing(self, name: str) -> bool:
+        role = self._inputs[name].role
+        if role in (Role.HINT, Role.OPTIONAL) or self.node.state != 'active':
+            return False
+        silent = self._watch.silence(name) > self.node.settings['input_timeout']
+        # Some drivers publish a calibration once.
+        return silent and not (role is Role.LATEST and self._watch.seen(name))
+
+    def _is_alive(self, name: str) -> bool:
+        return self._watch.seen(name) and self._watch.silence(name) <= self.node.settings['input_timeout']
+
+    def _is_there(self, name: str) -> bool:
+        match self._inputs[name].role:
+            case Role.HINT:
+                return bool(self.node.count_publishers(self._topic(name)))
+            case Role.OPTIONAL:
+                return self._is_alive(name)
+            case _:
+                return not self._is_missing(name)
+
+    def _topic(self, name: str) -> str:
+        return self.node.resolve_topic_name(self._inputs[name].topic)
+
+    def _describe_missing(self, name: str) -> str:
+        others = [self.where(other) for other in self._inputs if other != name and self._is_there(other)]
+        beside = f'; there is {" and ".join(others)}' if others else ''
+        return self._describe_silence(name) + beside
+
+    def _describe_silence(self, name: str) -> str:
+        topic = self._topic(name)
+        publishers = self.node.count_publishers(topic)
+        cause = (
+            f'nothing arrives from {publishers} publisher(s) there: check the publisher and its QoS'
+            if publishers
+            else 'nobody publishes there: start the publisher or remap the topic'
+        )
+        return f'no {name} on {topic} for {self._watch.silence(name):.1f} s: {cause}'
+
+    def _note_unmatched(self, frame: Frame) -> None:
+        """Counts frames in a row that lack an optional input although its messages arrive."""
+        for name in self._unmatched:
+            if name in frame.messages:
+                self._unmatched[name] = 0
+            elif name in frame.unmatched and name in self._arrived:
+                self._unmatched[name] += 1
+                if self._unmatched[name] >= _UNMATCHED:
+                    text = self._describe_unmatched(name, frame.unmatched[name] / 1e6)
+                    self.node.caution(text, ('unmatched', name))
+        self._arrived.clear()
+
+    def _describe_unmatched(self, name: str, offset_ms: float) -> str:
+        given = self._inputs[name]
+        return (
+            f'{self.where(name)} does not match {self.where(self.leader)}: its nearest stamp is '
+            f'{abs(offset_ms):.0f} ms {"later" if offset_ms > 0 else "earlier"}, expected within '
+            f'{given.tolerance * 1e3:.0f} ms; {given.without}: {given.mend}'
+        )
+
+    def _silent_optional(self, name: str) -> Finding | None:
+        """Reports that an optional input is silent while the leader is not."""
+        timeout = self.node.settings['input_timeout']
+        if self.node.state != 'active' or self._watch.silence(name) <= timeout:
+            return None
+        if self._watch.silence(self.leader) > timeout:
+            return None
+        text = f'{self._describe_silence(name)}; {self._inputs[name].without}'
+        seen = self._watch.seen(name)
+        self.node.report('warning' if seen else 'info', text, ('silent', name))
+        return Finding(Level.WARN if seen else Level.OK, text)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Regions in which another node says that the hands are."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import RegionOfInterest
+from vision_msgs.msg import Detection2D
+from vision_msgs.msg import Detection2DArray
+
+from hoi_ros.camera.undistortion import Rectifier
+from hoi_ros.camera.undistortion import undistort_points
+from hoi_ros.hand.estimates import Region
+from hoi_ros.nodes.runtime.inputs import FrameInputs
+from hoi_ros.nodes.runtime.part import Part
+from hoi_ros.nodes.runtime.qos import qos_profile
+from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
+
+REGION_SETTINGS = (Setting('region_timeout', 0.5, 'How long a received region stays valid, s.', 0.01, 60.0, live=True),)
+
+
+class Regions(Part[AnyWorkerNode]):
+    """Subscribes to `region` and `regions` while the node is active.
+
+    Args:
+        inputs: the inputs of the node; regions are in pixels of the leader's images.
+    """
+
+    def __init__(self, inputs: FrameInputs) -> None:
+        self._inputs = inputs
+        self._received: tuple[list[Region], float] | None = None
+        self._subscriptions: list[Subscription] = []
+
+    def start(self) -> None:
+        self._received = None
+        qos = qos_profile(self.node.settings, 'input_qos')
+        self._subscriptions = [
+            self.node.create_subscription(RegionOfInterest, 'region', self._take_region, qos),
+            self.node.create_subscription(Detection2DArray, 'regions', self._take_detections, qos),
+        ]
+
+    def stop(self) -> None:
+        subscriptions, self._subscriptions = self._subscriptions, []
+        for subscription in subscriptions:
+            self.node.destroy_subscription(subscription)
+
+    def within(self, rectifier: Rectifier) -> list[Region] | None:
+        """The valid regions in pixels of the undistorted image; None where nobody gave any."""
+        received = self._received
+        if received is None or time.monotonic() - received[1] > self.node.settings['region_timeout']:
+            return None
+        regions = [region for given in received[0] if (region := self._rectified(given, rectifier)) is not None]
+        # A detector that finds no hand is trusted; one whose boxes lie outside the image is not.
+        return regions if regions or not received[0] else None
+
+    def _take_region(self, message: RegionOfInterest) -> None:
+        region = Region(message.x_offset, message.y_offset, message.width, message.height)
+        self._received = ([region], time.monotonic()) if message.width and message.height else None
+
+    def _take_detections(self, detections: Detection2DArray) -> None:
+        self._received = [region_of(detection) for detection in detections.detections], time.monotonic()
+
+    def _rectified(self, region: Region, rectifier: Rectifier) -> Region | None:
+        """The part of a region inside the image, in pixels of the undistorted image."""
+        camera = rectifier.camera
+        left, top = max(region.x, 0), max(region.y, 0)
+        right, bottom = min(region.x + region.width, camera.width), min(region.y + region.height, camera.height)
+        # NaN compares false: such a region lies nowhere.
+        if not (left < right and top < bottom):
+            self.node.report(
+                'warning',
+                f'the region at ({region.x:g}, {region.y:g}) of {region.width:g}x{region.height:g} pixels lies outside '
+                f'the image of {camera.width}x{camera.height} pixels and is ignored: give it in pixels of '
+                f'{self._inputs.where(self._inputs.leader)}',
+                'region',
+            )
+            return None
+        corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]], float)
+        corners = undistort_points(rectifier.calibration, corners)
+        (left, top), (right, bottom) = corners.min(0), corners.max(0)
+        return Region(left, top, right - left, bottom - top, region.side)
+
+
+def region_of(detection: Detection2D) -> Region:
+    """A detection's box; its side where the class of its best hypothesis holds the word left or right."""
+    box = detection.bbox
+    best = max(detection.results, key=lambda result: result.hypothesis.score, default=None)
+    named = best.hypothesis.class_id.lower() if best else ''
+    sides = [side for side in ('left', 'right') if side in named]
+    return Region(
+        box.center.position.x - box.size_x / 2,
+        box.center.position.y - box.size_y / 2,
+        box.size_x,
+        box.size_y,
+        sides[0] if len(sides) == 1 else None,
+    )

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trigger of nodes that work at a rate of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rclpy.clock import Clock
+from rclpy.clock import ClockType
+from rclpy.timer import Timer
+
+from hoi_ros.nodes.runtime.part import Part
+from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
+
+
+@dataclasses.dataclass(frozen=True)
+class Tick:
+    """One turn of a timer: nanoseconds of the node's clock."""
+
+    stamp: int
+
+
+class TimerTrigger(Part[AnyWorkerNode]):
+    """Offers a tick at the rate of a parameter while the node is active.
+
+    Args:
+        rate: name of the parameter, Hz; 0 offers nothing.
+    """
+
+    def __init__(self, rate: str = 'rate') -> None:
+        self._rate = rate
+        self._running = 0.0
+        self._timer: Timer | None = None
+
+    def start(self) -> None:
+        self._running = float(self.node.settings[self._rate])
+        if self._running > 0:
+            # Steady: a simulated clock that stands still must not stop the node.
+            clock = Clock(clock_type=ClockType.STEADY_TIME)
+            self._timer = self.node.create_timer(1 / self._running, self._tick, clock=clock)
+
+    def stop(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer:
+            self.node.destroy_timer(timer)
+
+    def settings_changed(self) -> None:
+        if self.node.state == 'active' and self._running != float(self.node.settings[self._rate]):
+            self.stop()
+            self.start()
+
+    def _tick(self) -> None:
+        self.node.statistics.received()
+        self.node.offer(Tick(self.node.get_clock().now().nanoseconds))

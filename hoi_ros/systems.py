@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The systems of the package, one entry each.
+
+Replay, demo, launch files, benchmarks and tests walk over these entries; none of them knows a system by name. A new
+system is its own files (a stage, a node, a launch file, an RViz configuration) and one entry here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import types
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import Literal
+from typing import Protocol
+
+import numpy as np
+
+from hoi_ros.hand import HandModel
+from hoi_ros.hand.estimates import HandEstimate
+
+ImageKind = Literal['depth', 'colour']
+Output = Literal['hands', 'mesh_topology', 'objects', 'object_boxes', 'markers']
+
+
+class Stage(Protocol):
+    """A stage that estimates hands: called with undistorted images in the order of its system's `images`, then their
+    camera and stamp; optional images by their name. Only a stage that reconstructs objects has `object_faces`."""
+
+    timings: dict[str, float]
+    """Seconds that the parts of the last call took."""
+    object_faces: np.ndarray
+    """(F, 3) of `ObjectEstimate.vertices`."""
+
+    def __call__(self, *arguments: Any, **optional: Any) -> Sequence[HandEstimate]:
+        """The hands in these images."""
+
+    def warm_up(self) -> None:
+        """Runs once on artificial input, so that the first frame is as fast as the others."""
+
+    def reset(self) -> None:
+        """Forgets earlier frames."""
+
+    def hand_model(self, side: str) -> HandModel:
+        """The hand model of a side."""
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """One system: where its parts are, what it reads and publishes."""
+
+    name: str
+    """Of the system, its node, its node's module, its launch file, its parameter file and its RViz configuration."""
+    stage: str
+    """Module and class of the stage, 'module:class'."""
+    images: tuple[ImageKind, ...]
+    """What the stage needs, in the order of its arguments. Empty for a system without a camera."""
+    optional_images: tuple[ImageKind, ...] = ()
+    """What the stage also uses where there is any, by keyword."""
+    outputs: tuple[Output, ...] = ('hands', 'mesh_topology', 'markers')
+    """Topics under the node's name."""
+    stands_on: str | None = None
+    """The system whose topics it reads."""
+    scene: Mapping[str, str] = dataclasses.field(default_factory=lambda: types.MappingProxyType({}))
+    """Parameters of the simulated camera for this system."""
+    shown: str = 'the markers'
+    """What its RViz configuration shows, for the description of the launch argument."""
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether its hands hold objects."""
+        return 'objects' in self.outputs
+
+    @property
+    def node(self) -> str:
+        """Module of its node; `python -m` runs it."""
+        return f'hoi_ros.nodes.{self.name}'
+
+    def load_stage(self, **arguments: Any) -> Stage:
+        """Creates the stage; `backend`, `models` and the like are passed on.
+
+        Raises:
+            EngineError, HandModelError, ResourceError: a model is missing or damaged.
+        """
+        module, _, kind = self.stage.partition(':')
+        create: Callable[..., Stage] = getattr(importlib.import_module(module), kind)
+        return create(**arguments)
+
+
+_ENTRIES = (
+    System(
+        name='depth_pose',
+        stage='hoi_ros.stages.depth_pose:DepthPoseStage',
+        images=('depth',),
+        shown='markers, depth image and TF',
+    ),
+    System(
+        name='reconstruction',
+        stage='hoi_ros.stages.reconstruction:ReconstructionStage',
+        images=('colour',),
+        optional_images=('depth',),
+        outputs=('hands', 'mesh_topology', 'objects', 'object_boxes', 'markers'),
+        scene={'object': 'can'},
+        shown='markers, boxes, colour image and TF',
+    ),
+)
+
+SYSTEMS: dict[str, System] = {system.name: system for system in _ENTRIES}
+"""By name. The first one is the default of the command lines."""
+
+DEFAULT = _ENTRIES[0].name
+
+
+def system_of(name: str) -> System:
+    """The entry of a system.
+
+    Raises:
+        ValueError: there is no such system; the text names those that exist.
+    """
+    if name not in SYSTEMS:
+        raise ValueError(f'the system is {name!r}, expected {" or ".join(SYSTEMS)}')
+    return SYSTEMS[name]

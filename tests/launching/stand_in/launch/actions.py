@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+from . import perform
+
+
+class DeclareLaunchArgument:
+    condition = None
+
+    def __init__(self, name, *, default_value, description, choices=None):
+        self.name, self.default_value, self.description, self.choices = name, default_value, description, choices
+
+    def execute(self, context):
+        value = context.launch_configurations.setdefault(self.name, perform(context, self.default_value))
+        if self.choices and value not in self.choices:
+            raise RuntimeError(f'argument {self.name!r} has value {value!r}, expected one of {self.choices}')
+
+
+class IncludeLaunchDescription:
+    def __init__(self, source, *, launch_arguments, condition=None):
+        self.source, self.launch_arguments, self.condition = source, dict(launch_arguments), condition
+
+
+class OpaqueFunction:
+    condition = None
+
+    def __init__(self, *, function, args=()):
+        self._function, self._arguments = function, args
+
+    def execute(self, context):
+        return self._function(context, *self._arguments)

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+import yaml
+
+from launch import perform
+
+
+class ParameterValue:
+    def __init__(self, value, value_type):
+        self._value, self._type = value, value_type
+
+    def evaluate(self, context):
+        value = yaml.safe_load(perform(context, self._value))
+        assert isinstance(value, self._type)
+        return value

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes of kinds that no shipped system is yet are assembled from the package's parts, as processes over DDS."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from std_msgs.msg import Float32MultiArray
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+
+from hoi_ros.hand import HandModel
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import ObjectEstimate
+from hoi_ros.msg import HandArray
+from hoi_ros.msg import HeldObjectArray
+from hoi_ros.msg import MeshTopology
+from hoi_ros.nodes.messages.hands import hand_array
+from hoi_ros.nodes.messages.hands import hand_estimates
+from hoi_ros.nodes.messages.hands import mesh_topology
+from hoi_ros.nodes.messages.objects import held_objects
+from hoi_ros.nodes.runtime.qos import LATCHED
+
+from .bench import Bench
+from .bench import NodeProcess
+from .bench import stamp_of
+
+SCRIPT = str(Path(__file__).with_name('small_nodes.py'))
+FACES = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])
+CORNERS = np.array([[0, 0, 0.5], [0.04, 0, 0.5], [0, 0.06, 0.5], [0, 0, 0.58]], np.float32)
+
+
+def start(kind, name, tmp_path):
+    node = NodeProcess((SCRIPT, kind), tmp_path / 'log.txt', topics={})
+    bench = Bench(f'/{name}')
+    bench.until_state('active')
+    return node, bench
+
+
+@pytest.fixture
+def message_node(tmp_path):
+    node, bench = start('contact', 'message_node', tmp_path)
+    yield node, bench
+    bench.close()
+    assert node.end() == 0 and 'Traceback' not in node.log
+
+
+@pytest.fixture
+def sampling_node(tmp_path):
+    node, bench = start('prior', 'sampling_node', tmp_path)
+    yield node, bench
+    bench.close()
+    assert node.end() == 0 and 'Traceback' not in node.log
+
+
+def holding_hand(generator):
+    """A hand that holds a tetrahedron, every number of it its own."""
+    held = ObjectEstimate(
+        0.75, CORNERS, generator.normal(size=3), np.array([0, 0.6, 0, 0.8]), generator.uniform(size=3), -0.002, True
+    )
+    return HandEstimate(
+        side='left',
+        track_id=5,
+        score=0.875,
+        joints=generator.normal(size=(21, 3)).astype(np.float32),
+        joint_scores=generator.uniform(size=21).astype(np.float32),
+        pose=generator.normal(size=48).astype(np.float32),
+        shape=generator.normal(size=10).astype(np.float32),
+        translation=generator.normal(size=3).astype(np.float32),
+        vertices=generator.normal(size=(7, 3)).astype(np.float32),
+        located_by='hand_size',
+        held=held,
+        side_score=0.625,
+    )
+
+
+def assert_same(first, second):
+    """Every field of two estimates, to the precision of float32."""
+    for name, value in vars(first).items():
+        other = getattr(second, name)
+        if name == 'held':
+            if value is None or other is None:
+                assert value is other
+            else:
+                assert_same(value, other)
+        elif isinstance(value, str | bool):
+            assert value == other
+        else:
+            np.testing.assert_allclose(other, value, rtol=1e-6, err_msg=name)
+
+
+def test_nothing_of_an_estimate_is_lost_on_the_way_through_messages():
+    generator = np.random.default_rng(0)
+    hand = holding_hand(generator)
+    bare = HandEstimate(**{**vars(hand), 'side': 'right', 'track_id': 6, 'held': None, 'located_by': 'depth'})
+    header = Header(frame_id='camera')
+    back = hand_estimates(hand_array(header, [hand, bare], True), held_objects(header, [hand, bare], True))
+    for sent, received in zip((hand, bare), back, strict=True):
+        assert_same(sent, received)
+    (without,) = hand_estimates(hand_array(header, [hand], False), held_objects(header, [hand], False))
+    assert without.vertices.shape == without.held.vertices.shape == (0, 3)
+
+
+def test_a_node_reads_the_messages_of_another(message_node):
+    _, bench = message_node
+    right = HandModel.load()
+    topology = mesh_topology(Header(), right, right.mirrored(), FACES)
+    bench.create_publisher(MeshTopology, '/other/mesh_topology', LATCHED)(topology)
+    send_hands = bench.create_publisher(HandArray, '/other/hands')
+    send_objects = bench.create_publisher(HeldObjectArray, '/other/objects')
+    hand = holding_hand(np.random.default_rng(1))
+
+    def send(late=0):
+        header = bench.next_header()
+        send_hands(hand_array(header, [hand], True))
+        other = Header(frame_id='camera')
+        other.stamp.sec, other.stamp.nanosec = header.stamp.sec, header.stamp.nanosec + late
+        send_objects(held_objects(other, [hand], True))
+        return stamp_of(header)
+
+    sent = set()
+    bench.until(lambda: bench.hands, lambda: sent.add(send()), 'hands')
+    assert stamp_of(bench.hands[0].header) in sent and bench.hands[0].header.frame_id == 'camera_color_optical_frame'
+    (received,) = hand_estimates(bench.hands[0])
+    assert_same(HandEstimate(**{**vars(hand), 'held': None}), received)
+    # Objects of another stamp do not belong to the hands.
+    time.sleep(1.0)
+    bench.hands.clear()
+    for _ in range(5):
+        send(late=1000)
+        time.sleep(0.1)
+    assert not bench.hands
+    bench.until_says('no objects on /other/objects', lambda: send_hands(hand_array(bench.next_header(), [hand], True)))
+    assert bench.value('missing_inputs') == 'objects'
+
+
+def test_what_such_a_node_refuses_is_reported(message_node):
+    _, bench = message_node
+    right = HandModel.load()
+    bench.create_publisher(MeshTopology, '/other/mesh_topology', LATCHED)(mesh_topology(Header(), right, right))
+    send_hands = bench.create_publisher(HandArray, '/other/hands')
+    send_objects = bench.create_publisher(HeldObjectArray, '/other/objects')
+    hand = holding_hand(np.random.default_rng(1))
+
+    def send():
+        header = bench.next_header()
+        send_hands(hand_array(header, [hand], True))
+        send_objects(held_objects(header, [hand], True))
+
+    bench.until_says('refused: the objects do not fit the topology', send)
+    assert not bench.hands
+
+
+def test_a_node_without_frames_works_at_its_own_rate(sampling_node):
+    _, bench = sampling_node
+    bench.listen(Float32MultiArray, '/sampling_node/samples')
+    samples = bench.received['/sampling_node/samples']
+    bench.until(lambda: len(samples) > 3, what='samples')
+    assert bench.set_parameter('rate', 0.0).successful
+    time.sleep(0.5)
+    count = len(samples)
+    time.sleep(1.0)
+    assert len(samples) == count
+    assert bench.set_parameter('rate', 50.0).successful
+    bench.until(lambda: len(samples) > count + 20, what='samples at the new rate')
+
+
+def test_a_service_replies_when_its_work_is_done(sampling_node):
+    _, bench = sampling_node
+    assert bench.state == 'active' and bench.get_parameter('rate') == 5.0
+    answers = []
+    asked = threading.Thread(target=lambda: answers.append(bench.call(Trigger, 'sample', Trigger.Request())))
+    begun = time.monotonic()
+    asked.start()
+    time.sleep(0.2)
+    # The worker is busy with the request; parameters and states are still answered.
+    assert bench.state == 'active' and bench.get_parameter('rate') == 5.0
+    assert not answers
+    asked.join(30)
+    assert time.monotonic() - begun >= 1.0
+    assert answers[0].success and answers[0].message.startswith('sampled after 1')
+    assert bench.set_parameter('rate', 0.0).successful
+    refused = bench.call(Trigger, 'sample', Trigger.Request())
+    assert not refused.success and refused.message == 'the rate is 0: set it'
+
+
+def test_a_request_of_an_inactive_node_is_refused_and_none_is_forgotten(sampling_node):
+    _, bench = sampling_node
+    assert bench.call(Trigger, 'sample', Trigger.Request()).success
+    answers = []
+    asked = [
+        threading.Thread(target=lambda: answers.append(bench.call(Trigger, 'sample', Trigger.Request())))
+        for _ in range(2)
+    ]
+    for thread in asked:
+        thread.start()
+    time.sleep(0.5)
+    assert bench.change_state('deactivate')
+    for thread in asked:
+        thread.join(30)
+    assert len(answers) == 2 and not any(answer.success for answer in answers)
+    assert {answer.message for answer in answers} == {'sampling_node was deactivated'}
+    refused = bench.call(Trigger, 'sample', Trigger.Request())
+    assert not refused.success and 'sampling_node is inactive' in refused.message
+    assert bench.change_state('activate')
+    bench.until_state('active')

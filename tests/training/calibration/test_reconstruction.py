@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibrations of `reconstruction` end up in its card, which the stage and the evaluation then use."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hoi_ros.engines import Card
+from hoi_ros.resources import models_dir
+from training.calibration import reconstruction as calibration
+from training.calibration.reconstruction import ReconstructionJointCalibration
+from training.calibration.reconstruction import ReconstructionScoreCalibration
+from training.data.synthetic.rgb_scenes import RgbFrame
+from training.evaluation import reconstruction_score
+from training.evaluation.reconstruction_score import ReconstructionScoreEvaluation
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    shutil.copytree(models_dir(), tmp_path / 'models')
+    return tmp_path / 'models'
+
+
+@pytest.mark.slow
+def test_the_fitted_score_calibration_is_used_by_the_evaluation(
+    models: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    validation_images: list[RgbFrame],
+) -> None:
+    monkeypatch.setattr(reconstruction_score, 'rendered', lambda split, count, workers: validation_images)
+    config = ReconstructionScoreEvaluation(frames=6, models=models, split='validation', workers=1)
+    shipped = Card.load(models / 'reconstruction').parameters['score_calibration']
+    figures = reconstruction_score.evaluate(config)
+    assert {name: figures[name] for name in shipped} == shipped
+    capsys.readouterr()
+    fitted = calibration.calibrate_score(ReconstructionScoreCalibration(6, models, 1))
+    kept = Card.load(models / 'reconstruction').parameters['score_calibration']
+    assert kept == {name: pytest.approx(value, abs=1e-4) for name, value in dataclasses.asdict(fitted).items()}
+    # Evaluating again with the new card prints the same curve: the fit starts from uncalibrated scores.
+    figures = reconstruction_score.evaluate(config)
+    assert {name: figures[name] for name in kept} == kept
+    curves = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith('     0.')]
+    assert len(curves) == 20 and curves[:10] == curves[10:]
+    for column in (1, 2):
+        falling = [float(line[column]) for line in curves[:10]]
+        assert falling == sorted(falling, reverse=True) and falling[0] <= 2
+
+
+def test_the_share_of_joints_within_2_cm_is_written_to_the_card(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = {'depth: surface': {'placed_joints_within_2_cm': 0.87654321}}
+    monkeypatch.setattr(calibration, 'evaluate', lambda config: figures)
+    config = ReconstructionJointCalibration(6, models, 1)
+    assert calibration.calibrate_joints(config) == 0.87654321
+    assert Card.load(models / 'reconstruction').parameters['joints_within_2_cm_on_depth'] == 0.8765
+    del figures['depth: surface']['placed_joints_within_2_cm']
+    with pytest.raises(SystemExit, match='depth located no hand in 6 images'):
+        calibration.calibrate_joints(config)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibrates score and side of `depth_pose`, and writes the figures of its evaluation into its card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from hoi_ros.stages.parts.scores import ScoreCalibration
+from hoi_ros.stages.parts.scores import SideCalibration
+from training.calibration.figures import write_figures_to_card
+from training.calibration.scores import fit_score_calibration
+from training.calibration.scores import fit_side_calibration
+from training.calibration.scores import write_calibration
+from training.evaluation.depth_pose_score import collect_candidates
+from training.evaluation.depth_pose_score import DepthPoseScoreEvaluation
+from training.evaluation.depth_pose_score import print_candidates
+
+
+@dataclasses.dataclass(frozen=True)
+class DepthPoseScoreCalibration:
+    """Fits the calibrations of score and side on validation frames and writes them into the card of depth_pose."""
+
+    frames: int = 1000
+    models: Path = Path('models')
+    cache: Path = Path('runs/test_frames')
+    """Folder that caches rendered frames, one folder a split."""
+    workers: int = 2
+    """Rendering processes."""
+
+
+def calibrate_score(config: DepthPoseScoreCalibration) -> tuple[ScoreCalibration, SideCalibration]:
+    """Fits, prints the score curve, writes the card and returns the calibrations."""
+    candidates = collect_candidates(
+        DepthPoseScoreEvaluation(config.frames, config.models, 'validation', cache=config.cache, workers=config.workers)
+    )
+    score = fit_score_calibration(candidates.scores, candidates.hands)
+    side = fit_side_calibration(candidates.side_evidence)
+    print_candidates(candidates, score, side, config.frames)
+    write_calibration(config.models / 'depth_pose', score)
+    write_calibration(config.models / 'depth_pose', side, 'side_calibration')
+    return score, side
+
+
+@dataclasses.dataclass(frozen=True)
+class DepthPoseFigures:
+    """Writes the figures that `evaluate depth_pose --out FILE` measured into the card of that variant."""
+
+    figures: Path
+    """The JSON file."""
+    models: Path = Path('models')
+
+
+def record_figures(config: DepthPoseFigures) -> None:
+    """Adds the figures as `whole_stage_<split>`."""
+    measured = json.loads(config.figures.read_text())
+    folder = config.models / measured.pop('variant')
+    joints = measured.pop('joints')
+    card = write_figures_to_card(folder, f'whole_stage_{measured["split"]}', {**measured, **joints})
+    print(f'{folder}: {", ".join(card.figures)}')

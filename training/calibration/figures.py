@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the figures of an evaluation into a model card."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from hoi_ros.engines import Card
+
+
+def write_figures_to_card(folder: Path, name: str, figures: Mapping[str, object]) -> Card:
+    """Adds figures, rounded to four decimals, to the card of a model folder.
+
+    Args:
+        folder: model folder.
+        name: entry of the card's figures.
+        figures: of an evaluation.
+    """
+    card = Card.load(folder)
+    card = dataclasses.replace(card, figures={**card.figures, name: _rounded(dict(figures))})
+    card.save(folder)
+    return card
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    return round(value, 4) if isinstance(value, float) else value

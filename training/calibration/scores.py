@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fits score and side calibrations by maximum likelihood and writes them into model cards."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize
+
+from hoi_ros.engines import Card
+from hoi_ros.stages.parts.scores import log_odds
+from hoi_ros.stages.parts.scores import ScoreCalibration
+from hoi_ros.stages.parts.scores import SideCalibration
+
+
+def fit_score_calibration(scores: np.ndarray, hands: np.ndarray) -> ScoreCalibration:
+    """Platt scaling: the scale and offset of the log-odds with the largest likelihood.
+
+    Args:
+        scores: (N,) of the network, in [0, 1].
+        hands: (N,) bool.
+
+    Raises:
+        ValueError: all candidates are of one kind.
+    """
+    if not hands.any() or hands.all():
+        raise ValueError(f'{hands.sum()} of {len(hands)} candidates are hands: both kinds are needed, use more frames')
+    odds = np.array([log_odds(score, ScoreCalibration.margin) for score in scores])
+    signs = np.where(hands, 1.0, -1.0)
+
+    def loss(parameters: np.ndarray) -> float:
+        return float(np.logaddexp(0, -signs * (parameters[0] * odds + parameters[1])).mean())
+
+    scale, offset = minimize(loss, np.array([1.0, 0.0])).x
+    return ScoreCalibration(float(scale), float(offset))
+
+
+def fit_side_calibration(evidence: np.ndarray) -> SideCalibration:
+    """The non-negative factors of the side evidence with the largest likelihood.
+
+    Args:
+        evidence: (N, 2) evidence for the true side of each hand, as `side_evidence` returns it.
+
+    Raises:
+        ValueError: there is no evidence.
+    """
+    if not len(evidence):
+        raise ValueError('no hand was evaluated as both sides: use more frames')
+
+    def loss(factors: np.ndarray) -> float:
+        return float(np.logaddexp(0, -evidence @ factors).mean())
+
+    read, fitted = minimize(loss, np.array([0.3, 1.0]), bounds=[(0, 10), (0, 10)]).x
+    return SideCalibration(float(read), float(fitted))
+
+
+def write_calibration(
+    folder: Path, calibration: ScoreCalibration | SideCalibration, name: str = 'score_calibration'
+) -> None:
+    """Writes a calibration into the card of a model folder."""
+    values = {key: round(value, 4) for key, value in dataclasses.asdict(calibration).items()}
+    write_parameters(folder, {name: values})
+
+
+def write_parameters(folder: Path, parameters: dict) -> None:
+    """Adds parameters to the card of a model folder, replacing those of the same name."""
+    card = Card.load(folder)
+    dataclasses.replace(card, parameters={**card.parameters, **parameters}).save(folder)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records of whole RGB frames as the RGB detector receives them: augmented for training, plain for evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from training.data.synthetic.rgb_frames import RgbFrames
+
+DETECTOR_HEIGHT, DETECTOR_WIDTH = 144, 192
+"""Size of the detector's image, pixels."""
+COUNTED = 0.45
+"""Least visible share of a hand that must be found; hands below it count neither as found nor as missed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RgbFrameAugmentation:
+    """Augmentation of a frame."""
+
+    height: int = DETECTOR_HEIGHT
+    width: int = DETECTOR_WIDTH
+    zoom: tuple[float, float] = (0.85, 1.9)
+    """Scale relative to the image that just fits."""
+    turn: float = 0.35
+    """Largest roll, radians."""
+    cropped: float = 0.5
+    """Share of the images that fill only part of the width or height, like images of other aspect ratios."""
+    brightness: float = 0.4
+    contrast: float = 0.3
+    colour: float = 0.15
+    """Largest log gains: of all channels, about the mean, and of each channel."""
+
+
+class FrameView(NamedTuple):
+    """A frame as the detector receives it, with its labels."""
+
+    image: np.ndarray
+    """(height, width, 3) uint8."""
+    square: np.ndarray
+    """(N, 3) centre x, y and side of the square around each hand, pixels."""
+    right: np.ndarray
+    """(N,) bool, right hands."""
+    visible: np.ndarray
+    """(N,) visible share of each hand, reduced where the view cuts it off."""
+    holds: np.ndarray
+    """(N,) bool, hands that hold an object."""
+    held: np.ndarray
+    """(N, 4) left, top, right, bottom of the held object, pixels."""
+
+
+def frame_view(record: np.ndarray, config: RgbFrameAugmentation, rng: np.random.Generator | None) -> FrameView:
+    """Cuts a view from a record of RGB_FRAME_DTYPE; without `rng` the whole frame, not augmented."""
+    height, width = record['image'].shape[:2]
+    count = int(record['count'])
+    square = record['square'][:count].astype(float)
+    scale = min(config.width / width, config.height / height)
+    extent = np.array([config.width, config.height])
+    turn, flip = 0.0, False
+    target = middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    if rng is not None:
+        flip = rng.random() < 0.5
+        turn = rng.uniform(-config.turn, config.turn)
+        scale *= float(np.exp(rng.uniform(*np.log(config.zoom))))
+        if rng.random() < config.cropped:
+            extent[rng.integers(2)] *= rng.uniform(0.55, 1)
+        # About half of the views are centred near a hand, the others anywhere.
+        if count and rng.random() < 0.6:
+            target = square[rng.integers(count), :2] + rng.normal(0, 0.25, 2) * extent / scale
+        else:
+            target = middle + rng.uniform(-0.3, 0.3, 2) * [width, height]
+    cosine, sine = scale * np.cos(turn), scale * np.sin(turn)
+    matrix = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([-1 if flip else 1, 1])
+    shift = (extent - 1) / 2 - matrix @ target
+    warp = np.column_stack([matrix, shift])
+    image = cv2.warpAffine(record['image'], warp, (config.width, config.height), flags=cv2.INTER_LINEAR)
+    image[extent[1] :], image[:, extent[0] :] = 0, 0
+    centres = square[:, :2] @ matrix.T + shift
+    sides = square[:, 2] * scale
+    # The share of the square inside the view approximates the share of the hand inside it.
+    low, high = centres - sides[:, None] / 2, centres + sides[:, None] / 2
+    inside = np.clip(np.minimum(high, extent) - np.maximum(low, 0), 0, None).prod(1) / np.maximum(sides, 1) ** 2
+    corners = record['held'][:count].astype(float)
+    corners = np.stack([corners[:, [0, 1]], corners[:, [2, 1]], corners[:, [0, 3]], corners[:, [2, 3]]], 1)
+    corners = corners @ matrix.T + shift
+    if rng is not None:
+        image = recoloured(image, config, rng)
+    return FrameView(
+        image,
+        np.column_stack([centres, sides]),
+        record['right'][:count] ^ flip,
+        record['visible'][:count] * np.minimum(1, inside / 0.9),
+        record['holds'][:count],
+        np.concatenate([corners.min(1), corners.max(1)], 1),
+    )
+
+
+def recoloured(image: np.ndarray, config: RgbFrameAugmentation, rng: np.random.Generator) -> np.ndarray:
+    """An image (H, W, 3) uint8 in other colours, sometimes grey, blurred or noisy."""
+    values = image.astype(np.float32) / 255
+    values = values ** np.float32(np.exp(rng.uniform(-0.3, 0.3)))
+    gain = np.exp(
+        rng.uniform(-config.brightness, config.brightness) + rng.uniform(-config.colour, config.colour, 3)
+    ).astype(np.float32)
+    values *= gain
+    mean = values.mean((0, 1))
+    values = (values - mean) * np.float32(np.exp(rng.uniform(-config.contrast, config.contrast))) + mean
+    if rng.random() < 0.05:
+        values[:] = values.mean(-1, keepdims=True)
+    if rng.random() < 0.3:
+        values = cv2.GaussianBlur(values, (0, 0), rng.uniform(0.4, 1.5))
+    if rng.random() < 0.3:
+        values += rng.normal(0, rng.uniform(0.005, 0.04), values.shape).astype(np.float32)
+    return np.clip(values * 255, 0, 255).astype(np.uint8)
+
+
+def held_out_views(split: str, count: int, seed: int = 0) -> list[FrameView]:
+    """Views of frames outside the training split: even indices show the whole frame, odd ones a cut of it."""
+    stream = RgbFrames(seed, split)
+    return [
+        frame_view(
+            stream[index],
+            RgbFrameAugmentation(brightness=0, contrast=0, colour=0),
+            np.random.default_rng([seed, 29, index]) if index % 2 else None,
+        )
+        for index in range(count)
+    ]

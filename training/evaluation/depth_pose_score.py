@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well the score of `depth_pose` separates hands from non-hands, and its side evidence right from left."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from hoi_ros.stages.depth_pose import DepthPoseStage
+from hoi_ros.stages.depth_pose import side_evidence
+from hoi_ros.stages.parts.scores import ScoreCalibration
+from hoi_ros.stages.parts.scores import SideCalibration
+from training.evaluation.depth_pose import prepare
+from training.evaluation.depth_pose import TestFrames
+from training.evaluation.figures import print_score_curve
+from training.evaluation.figures import write_figures
+
+REACH = 0.1
+"""A candidate is a hand if its centre lies nearer than this to that of a hand of the scene, metres."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DepthPoseScoreEvaluation:
+    """Prints the hands kept and the non-hands passed at each threshold of the calibrated score, on whole frames."""
+
+    frames: int = 1000
+    models: Path = Path('models')
+    split: str = 'validation'
+    cache: Path = Path('runs/test_frames')
+    """Folder that caches rendered frames, one folder a split."""
+    workers: int = 2
+    """Rendering processes."""
+    out: Path | None = None
+    """JSON file for the figures."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidates:
+    """The candidates of the stage on a set of frames."""
+
+    scores: np.ndarray
+    """(N,) scores of the network, not calibrated."""
+    hands: np.ndarray
+    """(N,) bool, candidates that are hands."""
+    missing: int
+    """Hands without a candidate."""
+    side_evidence: np.ndarray
+    """(M, 2) evidence for the true side of each hand with a candidate, as `side_evidence` returns it."""
+    score_calibration: ScoreCalibration
+    """Calibration in the model's card."""
+    side_calibration: SideCalibration
+
+
+def collect_candidates(config: DepthPoseScoreEvaluation) -> Candidates:
+    """Runs the stage on the frames of the split, each as if it were the first, and labels its candidates."""
+    prepare(config.split, config.frames, config.cache, config.workers)
+    stage = DepthPoseStage(config.models)
+    calibration, stage.calibration = stage.calibration, ScoreCalibration()
+    frames, scores, hands, missing, evidence = TestFrames(config.split), [], [], 0, []
+    for index in tqdm(range(config.frames), unit='frame', mininterval=5):
+        frame = frames.cached(index, config.cache / config.split)
+        centres = frame.keypoints.mean(1)
+        candidates = stage.candidates(frame.depth, frame.camera)
+        gaps = np.array([[np.linalg.norm(found.centre - centre) for centre in centres] for found in candidates])
+        gaps = gaps.reshape(len(candidates), len(centres))
+        scores += [found.score for found in candidates]
+        hands += list((gaps < REACH).any(1))
+        for number in np.flatnonzero(frame.counted):
+            at_hand = [found for found, gap in zip(candidates, gaps[:, number]) if gap < REACH]
+            missing += not at_hand
+            if at_hand:
+                best = max(at_hand, key=lambda found: found.score)
+                right, left = sorted(stage.both_sides(frame.depth, frame.camera, best), key=lambda side: not side.right)
+                sign = 1 if frame.sides[number] == 'right' else -1
+                evidence.append([sign * value for value in side_evidence(right, left)])
+    return Candidates(
+        np.array(scores),
+        np.array(hands, bool),
+        missing,
+        np.array(evidence).reshape(-1, 2),
+        calibration,
+        stage.side_calibration,
+    )
+
+
+def print_candidates(
+    candidates: Candidates, score: ScoreCalibration, side: SideCalibration, frames: int
+) -> dict[str, float]:
+    """Prints the threshold curve and the share of correct sides under two calibrations; returns the figures."""
+    scores, hands = candidates.scores, candidates.hands
+    print(f'{hands.sum()} hands and {(~hands).sum()} non-hands are candidates; {candidates.missing} hands have none')
+    print_score_curve(np.array([score(value) for value in scores]), hands, int(hands.sum()), frames)
+    print(f'scale {score.scale:.4f}, offset {score.offset:.4f}')
+    correct = float(np.mean([side(*values) > 0 for values in candidates.side_evidence]))
+    print(
+        f'side of {len(candidates.side_evidence)} hands: read {side.read:.4f}, fitted {side.fitted:.4f}, '
+        f'correct {correct:.4f}'
+    )
+    return {
+        'hands': int(hands.sum()),
+        'other': int((~hands).sum()),
+        'missing': candidates.missing,
+        'scale': score.scale,
+        'offset': score.offset,
+        'side_correct': correct,
+    }
+
+
+def evaluate(config: DepthPoseScoreEvaluation) -> dict[str, float]:
+    """Prints and returns the figures under the calibrations in the model's card."""
+    candidates = collect_candidates(config)
+    figures = print_candidates(candidates, candidates.score_calibration, candidates.side_calibration, config.frames)
+    write_figures(figures, config.out)
+    return figures

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entries of model cards that all exports share: licence, data, training and figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LICENCE = 'Apache-2.0'
+DEPTH_DATA = (
+    'Synthetic depth only (training/data): the WebXR generic hand (MIT, Amazon) posed, shaped, ray-cast and seen '
+    'through models of structured-light and stereo cameras. No real image.'
+)
+"""Data of networks trained on synthetic depth."""
+RGB_DATA = {
+    'synthetic': 'Generated images only (training/data): the WebXR generic hand (MIT, Amazon) and parametric '
+    'objects, grasped by closing the fingers until they touch, ray-cast. No real image.',
+    'freihand': 'FreiHAND (for research only)',
+    'obman': 'ObMan (for research only)',
+    'ho3d': 'HO-3D (for research only)',
+    'dexycb': 'DexYCB (CC BY-NC 4.0)',
+}
+"""Data of networks trained on RGB images, by the name of the data set."""
+
+
+def training_of(command: str, kept: dict[str, Any]) -> dict[str, Any]:
+    """The training entry.
+
+    Args:
+        command: that trained the network.
+        kept: content of its weights.pt.
+    """
+    progress = kept['progress']
+    return {
+        'command': command,
+        'seed': kept['seed'],
+        'samples': progress['samples'],
+        'steps': progress['step'],
+        'minutes': round(progress['seconds'] / 60, 1),
+        'machine': '2 CPU cores, shared with other work',
+    }
+
+
+def figures_of(kept: dict[str, Any]) -> dict[str, float]:
+    """The figures of the validation in a weights.pt."""
+    return {f'validation_{name}': round(value, 4) for name, value in kept['figures'].items()}

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loads the weights of an exported model folder into a trainable network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import nn
+from torch import Tensor
+
+from hoi_ros.engines import Card
+
+
+class ImportedWeightsError(ValueError):
+    """The file does not hold this network's weights."""
+
+
+def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: bool = False) -> list[str]:
+    """Loads the weights of a model folder that `export_onnx` wrote.
+
+    In an exported network the batch normalisation is folded into the convolutions. This function unfolds it with the
+    statistics of the example, so that the network computes what the file computes and can be trained further.
+
+    Args:
+        network: in place.
+        folder: the model folder.
+        example: a batch of realistic inputs, for the statistics.
+        partly: whether parameters that the file does not hold by themselves (the export multiplies constant products
+            out) may keep their values.
+
+    Returns:
+        The names of the parameters that kept their values.
+
+    Raises:
+        CardError: the folder holds no model.
+        ImportedWeightsError: the file holds another network.
+    """
+    graph = onnx.load(folder / Card.load(folder).model).graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    casts = {node.output[0]: node.input[0] for node in graph.node if node.op_type == 'Cast'}
+    modules = dict(network.named_modules())
+    following: dict[str, nn.BatchNorm2d] = {}
+    for parent in modules.values():
+        if isinstance(parent, nn.Sequential):
+            for first, second in zip(parent, list(parent)[1:]):
+                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                    following[id(first)] = second
+    hooks, named = [], set()
+    try:
+        for node in graph.node:
+            if node.op_type not in ('Conv', 'Gemm'):
+                continue
+            name = _module_name(node.output[0])
+            layer = modules.get(name) if name else None
+            if layer is None and partly:
+                continue
+            weight, bias = (
+                torch.tensor(constants[casts.get(key, key)], dtype=torch.float32) for key in node.input[1:3]
+            )
+            if not isinstance(layer, nn.Conv2d | nn.Linear) or layer.weight.shape != weight.shape:
+                raise ImportedWeightsError(
+                    f'{folder}: {name} {tuple(weight.shape)} is not a layer of '
+                    f'{type(network).__name__}; expected a folder exported from this network'
+                )
+            named.add(name)
+            with torch.no_grad():
+                layer.weight.copy_(weight)
+                if layer.bias is not None:
+                    layer.bias.copy_(bias)
+            if id(layer) in following:
+                hooks.append(layer.register_forward_hook(_Unfold(following[id(layer)], bias)))
+        kept = _by_name(network, constants)
+        missing = {name for name, module in modules.items() if isinstance(module, nn.Conv2d | nn.Linear)} - named
+        if missing and not partly:
+            raise ImportedWeightsError(f'{folder}: no weights for {", ".join(sorted(missing))}')
+        with torch.no_grad():
+            network.eval()(*example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    norms = {name for name, module in modules.items() if id(module) in map(id, following.values())}
+    return [
+        name
+        for name, _ in network.named_parameters()
+        if name not in kept and name.rpartition('.')[0] not in named | norms
+    ]
+
+
+def _by_name(network: nn.Module, constants: dict[str, np.ndarray]) -> set[str]:
+    """Copies the parameters and buffers that the file holds under their own names; returns these names."""
+    filled = set()
+    for name, value in (*network.named_parameters(), *network.named_buffers()):
+        found = constants.get(f'module.{name}', constants.get(f'module.{name}_float16'))
+        if found is not None and found.shape == tuple(value.shape):
+            with torch.no_grad():
+                value.copy_(torch.tensor(found, dtype=value.dtype))
+            filled.add(name)
+    return filled
+
+
+class _Unfold:
+    """Sets a batch normalisation so that it outputs the convolution's output plus the folded bias."""
+
+    def __init__(self, norm: nn.BatchNorm2d, bias: Tensor) -> None:
+        self._norm, self._bias = norm, bias
+
+    def __call__(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        mean, variance = output.mean((0, 2, 3)), output.var((0, 2, 3))
+        self._norm.running_mean.copy_(mean)
+        self._norm.running_var.copy_(variance)
+        self._norm.weight.copy_((variance + self._norm.eps).sqrt())
+        self._norm.bias.copy_(self._bias + mean)
+
+
+def _module_name(output: str) -> str:
+    """'/module/stem/stem.2/first/first.0/Conv_output_0' → 'stem.2.first.0'."""
+    parts: list[str] = []
+    for token in output.split('/')[2:-1]:
+        if parts and token.startswith(parts[-1] + '.'):
+            parts[-1] = token
+        else:
+            parts.append(token)
+    return '.'.join(parts)

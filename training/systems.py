@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The systems and their commands: one entry a system.
+
+`python -m training` reads these entries only. Modules are named by text and imported when a command runs, so that
+listing the commands does not import PyTorch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+from typing import get_args
+from typing import Literal
+
+Verb = Literal['train', 'export', 'evaluate', 'ablate', 'calibrate']
+"""train: leaves weights; export: writes a model folder; evaluate: measures, writes no model; ablate: trains and
+compares variants; calibrate: writes into the card of a model."""
+VERBS: tuple[Verb, ...] = get_args(Verb)
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Where a command is implemented."""
+
+    module: str
+    """Full name of the module."""
+    config: str
+    """Dataclass in it, whose fields are the options and whose docstring is the help text."""
+    run: str
+    """Function in it that takes the configuration."""
+
+    def load(self) -> tuple[type, Callable[[Any], object]]:
+        """Imports the module; returns the dataclass and the function."""
+        module = importlib.import_module(self.module)
+        return getattr(module, self.config), getattr(module, self.run)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSystem:
+    """A system and its commands."""
+
+    name: str
+    commands: Mapping[tuple[Verb, str], Command]
+    """Commands by verb and name: `python -m training VERB NAME`."""
+
+
+SYSTEMS: tuple[TrainingSystem, ...] = (
+    TrainingSystem(
+        'depth_pose',
+        {
+            ('train', 'depth_pose'): Command('training.recipes.depth_pose', 'DepthPoseRecipe', 'train'),
+            ('train', 'hand_finder'): Command('training.recipes.hand_finder', 'HandFinderRecipe', 'train'),
+            ('export', 'depth_pose'): Command('training.export.depth_pose', 'DepthPoseExport', 'export'),
+            ('export', 'hand_finder'): Command('training.export.depth_pose', 'DepthPoseExport', 'export_finder'),
+            ('evaluate', 'depth_pose'): Command('training.evaluation.depth_pose', 'DepthPoseEvaluation', 'evaluate'),
+            ('evaluate', 'depth_pose_score'): Command(
+                'training.evaluation.depth_pose_score', 'DepthPoseScoreEvaluation', 'evaluate'
+            ),
+            ('evaluate', 'depth_pose_surface'): Command(
+                'training.evaluation.depth_pose_surface', 'DepthPoseSurfaceEvaluation', 'evaluate'
+            ),
+            ('calibrate', 'depth_pose_score'): Command(
+                'training.calibration.depth_pose', 'DepthPoseScoreCalibration', 'calibrate_score'
+            ),
+            ('calibrate', 'depth_pose_figures'): Command(
+                'training.calibration.depth_pose', 'DepthPoseFigures', 'record_figures'
+            ),
+        },
+    ),
+    TrainingSystem(
+        'reconstruction',
+        {
+            ('train', 'reconstruction'): Command('training.recipes.reconstruction', 'ReconstructionRecipe', 'train'),
+            ('train', 'rgb_detector'): Command('training.recipes.rgb_detector', 'RgbDetectorRecipe', 'train'),
+            ('train', 'reconstruction_score'): Command(
+                'training.recipes.reconstruction_score', 'ReconstructionScoreRecipe', 'train'
+            ),
+            ('export', 'reconstruction'): Command('training.export.reconstruction', 'ReconstructionExport', 'export'),
+            ('export', 'rgb_detector'): Command('training.export.rgb_detector', 'RgbDetectorExport', 'export'),
+            ('evaluate', 'reconstruction'): Command(
+                'training.evaluation.reconstruction', 'ReconstructionEvaluation', 'evaluate'
+            ),
+            ('evaluate', 'reconstruction_score'): Command(
+                'training.evaluation.reconstruction_score', 'ReconstructionScoreEvaluation', 'evaluate'
+            ),
+            ('evaluate', 'reconstruction_stage'): Command(
+                'training.evaluation.reconstruction_stage', 'ReconstructionStageEvaluation', 'evaluate'
+            ),
+            ('evaluate', 'reconstruction_video'): Command(
+                'training.evaluation.reconstruction_video', 'ReconstructionVideoEvaluation', 'evaluate'
+            ),
+            ('evaluate', 'rgb_detector'): Command(
+                'training.evaluation.rgb_detector', 'RgbDetectorEvaluation', 'evaluate'
+            ),
+            ('ablate', 'reconstruction'): Command(
+                'training.ablation.reconstruction', 'ReconstructionAblation', 'ablate'
+            ),
+            ('calibrate', 'rgb_detector'): Command(
+                'training.calibration.rgb_detector', 'RgbDetectorCalibration', 'calibrate'
+            ),
+            ('calibrate', 'reconstruction_score'): Command(
+                'training.calibration.reconstruction', 'ReconstructionScoreCalibration', 'calibrate_score'
+            ),
+            ('calibrate', 'reconstruction_joints'): Command(
+                'training.calibration.reconstruction', 'ReconstructionJointCalibration', 'calibrate_joints'
+            ),
+        },
+    ),
+)
+
+
+def commands(systems: tuple[TrainingSystem, ...] = SYSTEMS) -> dict[tuple[Verb, str], Command]:
+    """All commands by verb and name, sorted by verb.
+
+    Raises:
+        ValueError: two systems have the same command.
+    """
+    found: dict[tuple[Verb, str], Command] = {}
+    for system in systems:
+        if repeated := found.keys() & system.commands.keys():
+            verb, name = min(repeated)
+            raise ValueError(f'{system.name} repeats the command {verb} {name} of another system: use another name')
+        found.update(system.commands)
+    return dict(sorted(found.items(), key=lambda item: VERBS.index(item[0][0])))
