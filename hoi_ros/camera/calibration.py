@@ -14,6 +14,7 @@ from typing import Protocol
 import yaml
 
 from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.camera.refusal import FrameRefused
 
 # Numbers of coefficients that each model of sensor_msgs/distortion_models.hpp may have; none means no distortion.
 DISTORTION_MODELS = {
@@ -24,8 +25,8 @@ DISTORTION_MODELS = {
 }
 
 
-class CalibrationError(ValueError):
-    """A calibration is missing, damaged, or of another camera than the image."""
+class CalibrationError(FrameRefused):
+    """A calibration that is missing, damaged, or belongs to another camera than the image."""
 
 
 class UncalibratedError(CalibrationError):

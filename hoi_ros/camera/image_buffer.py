@@ -6,11 +6,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from hoi_ros.camera.refusal import FrameRefused
+
 Buffer = bytes | bytearray | memoryview | np.ndarray  # or anything else with the buffer protocol, as array.array
 
 
-class ImageFormatError(ValueError):
-    """An image cannot be read as what it says it is."""
+class ImageFormatError(FrameRefused):
+    """An image whose data does not match its declared size, encoding or format."""
 
 
 def pixel_view(
