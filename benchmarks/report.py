@@ -171,7 +171,12 @@ def _peer_rows(found: Sequence[Result]) -> list[Row]:
         stage = f'{part}.stages.{name}'
         rows += [
             _row(f'{name}: p50 / p99', form, f'{stage}.total.p50_ms', f'{stage}.total.p99_ms'),
-            _row(f'{name} / tracker, p50', '{:.2f}', f'{stage}.p50_ratio'),
+            _row(
+                f'{name} / tracker: p50, processor time',
+                '{:.2f}, {:.2f}',
+                f'{stage}.p50_ratio',
+                f'{stage}.cpu_ratio',
+            ),
         ]
     return rows
 
