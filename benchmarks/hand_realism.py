@@ -1,32 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Would somebody else's hand detector take the rendered hands for hands?
+"""Detection rate of an independent hand detector, MediaPipe's, on rendered hands.
 
-MediaPipe never saw them and is no part of the project, so it works in an environment of its own:
+MediaPipe has an environment of its own, which `python -m benchmarks --install-peers --parts mediapipe` creates:
 
     python -m benchmarks.hand_realism render out/realism            # in the project's environment
-    python3 -m venv out/mediapipe && out/mediapipe/bin/pip install mediapipe==0.10.14
-    out/mediapipe/bin/python benchmarks/hand_realism.py detect out/realism
+    out/mediapipe/bin/python -I benchmarks/hand_realism.py detect out/realism
 
-Of one-handed frames of which more than half of the hand is visible, it prints the share in which the detector finds
-a hand whose palm (mean of the wrist and the four knuckles) lies within 0.6 hand sizes of the rendered one's; the size
-of a hand is the longer side of the box around its keypoints. What it missed goes into one sheet beside the frames.
+The frames show one hand each, more than half of it visible. A hand is detected where the palm (mean of the wrist and
+the four knuckles) lies within 0.6 hand sizes of the rendered one. The size of a hand is the longer side of the box
+around its keypoints. missed.png, beside the frames, shows the hands that are not detected.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 PALM = [0, 5, 9, 13, 17]
 NEAR = 0.6
+"""Largest distance between the palms of a detection and of its hand, in hand sizes."""
+_MIRRORED = {'Left': 'right', 'Right': 'left'}
+"""MediaPipe names the sides as in a mirror."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Detection:
+    """The detection nearest to the rendered hand; error is the mean of the keypoints, in hand sizes."""
+
+    side: str
+    error: float
 
 
 def render(folder: Path, count: int, seed: int) -> None:
-    """Writes frames as PNG and what is known of their hands as frames.json."""
+    """Writes `count` frames as PNG and the truth of their hands as frames.json."""
     from hoi_ros.hand.model import HandModel
     from training.data.synthetic.grasps import GraspGenerator
     from training.data.synthetic.rgb_scenes import RgbConfig
@@ -46,7 +59,6 @@ def render(folder: Path, count: int, seed: int) -> None:
                 'keypoints': sample.camera.project(sample.keypoints).tolist(),
                 'side': sample.side,
                 'held': sample.held.name if sample.held else None,
-                'depth': float(sample.keypoints[:, 2].mean()),
             }
         )
     (folder / 'frames.json').write_text(json.dumps(known))
@@ -54,60 +66,77 @@ def render(folder: Path, count: int, seed: int) -> None:
 
 
 def detect(folder: Path, confidence: float) -> None:
-    """Prints how many of the frames' hands MediaPipe finds."""
+    """Prints the detection rate and the errors, and writes the hands that are not detected as one picture."""
     import mediapipe
 
     detector = mediapipe.solutions.hands.Hands(
         static_image_mode=True, max_num_hands=2, min_detection_confidence=confidence
     )
     known = json.loads((folder / 'frames.json').read_text())
-    found, sides, errors, missed = [], [], [], []
-    for index, one in enumerate(known):
+    detections: list[Detection | None] = []
+    missed: list[np.ndarray] = []
+    for index, truth in enumerate(known):
         image = cv2.imread(str(folder / f'{index:04d}.png'))
-        height, width = image.shape[:2]
-        true = np.array(one['keypoints'])
-        size = np.ptp(true, axis=0).max()
-        result = detector.process(image[..., ::-1])
-        hands = [
-            np.array([[point.x * width, point.y * height] for point in hand.landmark])
-            for hand in result.multi_hand_landmarks or ()
-        ]
-        gaps = [np.linalg.norm(hand[PALM].mean(0) - true[PALM].mean(0)) / size for hand in hands]
-        found.append(bool(gaps) and min(gaps) < NEAR)
-        if found[-1]:
-            nearest = int(np.argmin(gaps))
-            # MediaPipe names the sides as in a mirror.
-            side = 'right' if result.multi_handedness[nearest].classification[0].label == 'Left' else 'left'
-            sides.append(side == one['side'])
-            errors.append(np.linalg.norm(hands[nearest] - true, axis=1).mean() / size)
-        else:
-            cv2.polylines(image, [np.int32(true[[0, 5, 9, 13, 17, 0]])], True, (0, 255, 0), 1)
-            cv2.putText(image, f'{index} {one["held"] or ""}', (5, 25), 0, 0.8, (0, 0, 255), 2)
-            missed.append(cv2.resize(image, (320, 240)))
-    found = np.array(found)
-    held = np.array([one['held'] is not None for one in known])
-    sizes = np.array([np.ptp(np.array(one['keypoints']), axis=0).max() for one in known])
-    print(
-        f'found {found.mean():.1%} of {len(found)}; right side {np.mean(sides):.1%}; '
-        f'median keypoint error {np.median(errors):.3f} hand sizes'
-    )
-    for name, chosen in (
-        ('holding', held),
-        ('free', ~held),
-        ('under 80 px', sizes < 80),
-        ('80 to 160 px', (sizes >= 80) & (sizes < 160)),
-        ('over 160 px', sizes >= 160),
-    ):
-        if chosen.any():
-            print(f'  {name}: {found[chosen].mean():.1%} of {chosen.sum()}')
-    (folder / 'found.json').write_text(json.dumps(found.tolist()))
+        keypoints = np.array(truth['keypoints'])
+        detections.append(nearest_detection(detector.process(image[..., ::-1]), keypoints, image.shape))
+        if detections[-1] is None:
+            missed.append(_picture(image, keypoints, f'{index} {truth["held"] or ""}'))
+    report(known, detections)
     if missed:
         blank = np.zeros_like(missed[0])
         missed += [blank] * (-len(missed) % 6)
-        cv2.imwrite(
-            str(folder / 'missed.png'),
-            np.vstack([np.hstack(missed[start : start + 6]) for start in range(0, len(missed), 6)]),
-        )
+        rows = [np.hstack(missed[start : start + 6]) for start in range(0, len(missed), 6)]
+        cv2.imwrite(str(folder / 'missed.png'), np.vstack(rows))
+
+
+def nearest_detection(result: Any, keypoints: np.ndarray, shape: Sequence[int]) -> Detection | None:
+    """The detection whose palm is nearest to that of the rendered hand; None where none is near enough.
+
+    Args:
+        result: of MediaPipe, landmarks as shares of the image's width and height.
+        keypoints: (21, 2) of the rendered hand, pixels.
+        shape: height and width of the image.
+    """
+    size = np.ptp(keypoints, axis=0).max()
+    scale = np.array([shape[1], shape[0]])
+    best, least = None, NEAR
+    for hand, sides in zip(result.multi_hand_landmarks or (), result.multi_handedness or ()):
+        points = np.array([[point.x, point.y] for point in hand.landmark]) * scale
+        gap = np.linalg.norm(points[PALM].mean(0) - keypoints[PALM].mean(0)) / size
+        if gap < least:
+            error = float(np.linalg.norm(points - keypoints, axis=1).mean() / size)
+            best, least = Detection(_MIRRORED[sides.classification[0].label], error), gap
+    return best
+
+
+def report(known: Sequence[dict[str, Any]], detections: Sequence[Detection | None]) -> None:
+    """Prints the rate of all hands, and of the holding and the free, the small and the large ones."""
+    found = np.array([detection is not None for detection in detections])
+    sides = [detection.side == truth['side'] for truth, detection in zip(known, detections) if detection]
+    errors = [detection.error for detection in detections if detection]
+    print(f'detected {found.mean():.1%} of {len(found)}', end='')
+    if errors:
+        print(f'; correct side {np.mean(sides):.1%}; median keypoint error {np.median(errors):.3f} hand sizes', end='')
+    print()
+    held = np.array([truth['held'] is not None for truth in known])
+    sizes = np.array([np.ptp(np.array(truth['keypoints']), axis=0).max() for truth in known])
+    groups = {
+        'holding': held,
+        'free': ~held,
+        'under 80 px': sizes < 80,
+        '80 to 160 px': (sizes >= 80) & (sizes < 160),
+        'over 160 px': sizes >= 160,
+    }
+    for name, chosen in groups.items():
+        if chosen.any():
+            print(f'  {name}: {found[chosen].mean():.1%} of {chosen.sum()}')
+
+
+def _picture(image: np.ndarray, keypoints: np.ndarray, text: str) -> np.ndarray:
+    """The frame with the outline of the palm and a text, 320×240."""
+    cv2.polylines(image, [np.int32(keypoints[[*PALM, 0]])], True, (0, 255, 0), 1)
+    cv2.putText(image, text, (5, 25), 0, 0.8, (0, 0, 255), 2)
+    return cv2.resize(image, (320, 240))
 
 
 if __name__ == '__main__':

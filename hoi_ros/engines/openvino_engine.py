@@ -5,6 +5,7 @@ import ctypes
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from typing import NamedTuple
 
 import openvino
 from numpy.typing import NDArray
@@ -15,6 +16,14 @@ from hoi_ros.engines.card import TensorSpec
 from hoi_ros.engines.engine import Engine
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.errors import ModelFileError
+
+
+class _Request(NamedTuple):
+    """An infer request of one number of items, and its own memory."""
+
+    request: openvino.InferRequest
+    inputs: list[NDArray]
+    outputs: list[NDArray]
 
 
 class OpenVINOEngine(Engine):
@@ -54,7 +63,7 @@ class OpenVINOEngine(Engine):
             if batch not in self._requests:
                 self._requests[batch] = self._compiled(batch)
 
-    def _compiled(self, batch: int) -> openvino.InferRequest:
+    def _compiled(self, batch: int) -> _Request:
         try:
             network = self._core.read_model(self._model)
             inputs, outputs = ([_spec(port) for port in ports] for ports in (network.inputs, network.outputs))
@@ -68,17 +77,21 @@ class OpenVINOEngine(Engine):
             ) from error
         del network
         _return_free_memory()
-        return request
+        return _Request(
+            request,
+            [request.get_tensor(spec.name).data for spec in self.inputs],
+            [request.get_tensor(spec.name).data for spec in self.outputs],
+        )
 
     def _part(self, items: int) -> int:
         return max(batch for batch in self._requests if batch <= items)
 
     def _run(self, arrays: Sequence[NDArray]) -> Sequence[NDArray]:
-        request = self._requests[len(arrays[0]) if self.card.batched else 1]
-        for spec, array in zip(self.inputs, arrays, strict=True):
-            request.get_tensor(spec.name).data[...] = array
+        request, inputs, outputs = self._requests[len(arrays[0]) if self.card.batched else 1]
+        for memory, array in zip(inputs, arrays, strict=True):
+            memory[...] = array
         request.infer()
-        return [request.get_tensor(spec.name).data.copy() for spec in self.outputs]
+        return [memory.copy() for memory in outputs]
 
     def _release(self) -> None:
         del self._requests, self._core

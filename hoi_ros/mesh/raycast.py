@@ -42,10 +42,10 @@ class TriangleScene:
     def __init__(self, vertices: np.ndarray, faces: np.ndarray, threads: int = 1) -> None:
         import open3d  # imported here: it takes a second, and no robot needs it
 
-        self._tensor = open3d.core.Tensor
+        self._tensor: Any = open3d.core.Tensor
         self._threads = threads
-        self._scene = open3d.t.geometry.RaycastingScene(nthreads=threads)
-        self._scene.add_triangles(self._float(vertices), self._tensor(np.ascontiguousarray(faces, np.uint32)))
+        self._scene: Any = open3d.t.geometry.RaycastingScene(nthreads=threads)
+        self._scene.add_triangles(self._float(vertices), self._unsigned(faces))
 
     def cast(self, origins: np.ndarray, directions: np.ndarray) -> RayHits:
         """Casts rays from origins along directions, (..., 3) each, broadcast against each other."""
@@ -84,3 +84,6 @@ class TriangleScene:
 
     def _float(self, array: np.ndarray) -> Any:
         return self._tensor(np.ascontiguousarray(array, np.float32))
+
+    def _unsigned(self, array: np.ndarray) -> Any:
+        return self._tensor(np.ascontiguousarray(array, np.uint32))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A triangle mesh to measure on: distances, inside, samples."""
+"""A triangle mesh to measure on: distances, inside, contact, samples."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from hoi_ros.mesh.closing import is_closed
 from hoi_ros.mesh.closing import OpenSurfaceError
+from hoi_ros.mesh.contact import TOUCHING
 from hoi_ros.mesh.normals import face_normals
 from hoi_ros.mesh.raycast import TriangleScene
 
@@ -79,6 +80,16 @@ class Surface:
         # A ray that meets an edge may be wrong: the median of the three is not.
         near[near] = np.median(winding, 0) != 0
         return near
+
+    def touches(self, points: np.ndarray, within: float = TOUCHING) -> bool | None:
+        """Whether one of points (N, 3) is inside or within a distance (≤, metres) of the surface.
+
+        Returns:
+            None if no point is that near and the mesh is not closed: points may be inside or not.
+        """
+        if (self.distances(points) <= within).any():
+            return True
+        return bool(self.contains(points).any()) if self.closed else None
 
     def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """(count, 3) points, uniform over the area; uniform over the triangles if all of them have no area."""

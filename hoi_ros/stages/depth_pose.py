@@ -334,7 +334,11 @@ class DepthPoseStage(HandFollowing[_Track]):
             return reading
 
     def _fit(self, reading: CropReading, guess: HandFit | None) -> HandFit:
-        return self._fitters['right' if reading.right else 'left'].fit(reading.joints, reading.weights, guess)
+        fitter = self._fitters['right' if reading.right else 'left']
+        if guess is None:
+            return fitter.fit(reading.joints, reading.weights)
+        # A step from the frame before follows the joints, but not their noise.
+        return fitter.fit(reading.joints, reading.weights, guess, steps=1)
 
     def _glance(
         self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool, joints: np.ndarray, views: int = 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small network with every operator that the project's networks use, and how far backends may differ."""
+"""A small network with every operator of the project's networks, and the tolerances of the backends."""
 
 from pathlib import Path
 
@@ -92,7 +92,7 @@ OUTPUTS = (
 
 
 def reference(folder: Path, inputs: dict[str, NDArray]) -> dict[str, NDArray]:
-    """What ONNX Runtime gives for a model folder."""
+    """Outputs of ONNX Runtime for a model folder."""
     card = Card.load(folder)
     session = onnxruntime.InferenceSession(str(folder / card.model), providers=['CPUExecutionProvider'])
     names = [spec.name for spec in card.outputs]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every shipped model is what its card says, and gives the same through every backend."""
+"""Every shipped model agrees with its card, and every backend with ONNX Runtime."""
 
 from pathlib import Path
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queries of a cube of side 2 against its geometry."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import trimesh
@@ -45,3 +48,9 @@ def test_distance_nearest_point_and_inside(cube: TriangleScene) -> None:
     np.testing.assert_allclose(nearest, [[-1, 0.2, 0.3], [1, 0, 0]], atol=1e-6)
     np.testing.assert_allclose(normals, [-X, X], atol=1e-6)
     assert cube.inside(points).tolist() == [False, True]
+
+
+def test_meshes_are_imported_without_open3d_and_trimesh() -> None:
+    modules = ', '.join(f'hoi_ros.mesh.{name}' for name in ('closing', 'contact', 'normals', 'raycast', 'volumes'))
+    code = f"import sys, {modules}; assert not {{'open3d', 'trimesh'}} & set(sys.modules)"
+    subprocess.run([sys.executable, '-c', code], check=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Surfaces: refused meshes, samples by area."""
+"""Surfaces: refused meshes, samples by area, contact."""
 
 import numpy as np
 import pytest
@@ -55,3 +55,14 @@ def test_the_same_seed_gives_the_same_samples() -> None:
 def test_a_collapsed_prediction_still_has_samples(rng: np.random.Generator) -> None:
     point = Surface(np.full((3, 3), 0.1), [[0, 1, 2]]).sample(10, rng)
     np.testing.assert_allclose(point, 0.1)
+
+
+def test_contact_by_distance_by_depth_and_unknown_in_an_open_mesh() -> None:
+    mesh = trimesh.creation.box(extents=(0.1, 0.1, 0.1))
+    held = Surface(mesh.vertices, mesh.faces)
+    lid_off = Surface(held.vertices, held.faces[1:])
+    near, far, deep = np.array([[0, 0, 0.0535]]), np.array([[0, 0, 0.0545]]), np.array([[0.0, 0, 0]])
+    assert held.touches(near) is True and lid_off.touches(near) is True
+    assert held.touches(far) is False and held.touches(far, within=0.005) is True
+    assert held.touches(deep) is True
+    assert lid_off.touches(far) is None and lid_off.touches(deep) is None

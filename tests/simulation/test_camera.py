@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The simulated camera and the hands in front of it."""
+
 import numpy as np
 import pytest
 

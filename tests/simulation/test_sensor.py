@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each effect of the sensor model against the figure that it states."""
+"""Each fault of the sensor model against its stated figure."""
 
 import dataclasses
 

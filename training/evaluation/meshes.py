@@ -23,7 +23,6 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from hoi_ros.mesh.contact import in_contact
 from hoi_ros.mesh.surface import Surface
 from hoi_ros.mesh.volumes import penetration_depth
 from hoi_ros.mesh.volumes import shared_volume
@@ -236,7 +235,7 @@ def _interaction(pair: HandAndObject, voxel_mm: float) -> tuple[float | None, fl
         return None, None, None
     depth = 1e3 * penetration_depth(hand.vertices, held) if held.closed else None
     volume = 1e6 * shared_volume(hand, held, voxel_mm / 1e3) if hand.closed and held.closed else None
-    return depth, volume, in_contact(hand.vertices, held)
+    return depth, volume, held.touches(hand.vertices)
 
 
 def _carried(points: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:

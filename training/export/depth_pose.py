@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the weights of `depth_pose` and its hand finder to the model folders that the robot reads."""
+"""Exports `depth_pose` and its hand finder to model folders."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from training.networks.hand_finder import HandFinderNet
 
 @dataclasses.dataclass(frozen=True)
 class DepthPoseExport:
-    """Writes models/<name> from the weights that a training left."""
+    """Writes models/<name> from the weights of a training."""
 
     weights: Path
     """The training's weights.pt."""
@@ -39,7 +39,7 @@ class DepthPoseExport:
 
 
 def export(config: DepthPoseExport) -> None:
-    """Exports a pose network; its file says which of the two it is."""
+    """Exports a pose network; the weights file names which of the two it is."""
     kept = torch.load(config.weights, map_location='cpu', weights_only=True)
     joints = TensorSpec(
         'joints',

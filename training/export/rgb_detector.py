@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the weights of the RGB detector to the model folder that the robot reads."""
+"""Exports the RGB detector to a model folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from training.networks.rgb_detector import RgbDetectorNet
 
 @dataclasses.dataclass(frozen=True)
 class RgbDetectorExport:
-    """Writes models/rgb_detector from the weights that a training left."""
+    """Writes models/rgb_detector from the weights of a training."""
 
     weights: Path = Path('runs/rgb_detector/weights.pt')
     """The training's weights.pt."""

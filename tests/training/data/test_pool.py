@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pool holds the stream's own records, goes on where it stopped, and says when a worker dies."""
+"""A pool holds the records of its stream, resumes where it stopped, and reports a failed worker."""
 
 import functools
 import time
@@ -16,7 +16,7 @@ from training.data.pool import Samples
 Start = Callable[..., SamplePool]
 NUMBER = np.dtype(np.int64)
 COUNTING = functools.partial(range, 10**15)
-"""The stream whose sample of an index is the index."""
+"""A stream in which every sample is its index."""
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_full_pool_is_refreshed_with_later_samples(start: Start) -> None:
     assert np.ptp(pool.records) <= 50
 
 
-def test_a_pool_that_was_closed_goes_on_where_it_stopped(start: Start) -> None:
+def test_a_closed_pool_resumes_where_it_stopped(start: Start) -> None:
     capacity = 10**7
     first = start(capacity)
     first.wait(1000)
@@ -71,7 +71,7 @@ def test_a_pool_that_was_closed_goes_on_where_it_stopped(start: Start) -> None:
     np.testing.assert_array_equal(second.records[1000 : made + 1000], np.arange(1000, made + 1000))
 
 
-def test_a_pool_of_another_size_starts_anew(start: Start) -> None:
+def test_a_pool_of_another_size_starts_empty(start: Start) -> None:
     first = start(200)
     first.wait(200)
     first.close()
@@ -80,7 +80,7 @@ def test_a_pool_of_another_size_starts_anew(start: Start) -> None:
     np.testing.assert_array_equal(second.records, np.arange(100))
 
 
-def test_waiting_for_a_worker_that_died_says_so(start: Start) -> None:
+def test_waiting_for_a_failed_worker_raises(start: Start) -> None:
     five = functools.partial(np.arange, 5)
     pool = start(100, make=five)
     with pytest.raises(RuntimeError, match='worker process of the sample pool failed'):

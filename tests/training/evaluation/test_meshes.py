@@ -22,37 +22,39 @@ from training.evaluation.meshes import HandAndObject
 from training.evaluation.meshes import summarise
 from training.evaluation.metrics import align_similarity
 
+Point = tuple[float, float, float] | np.ndarray
+
 
 @pytest.fixture
-def rng():
+def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
 @pytest.fixture(scope='module')
-def model():
+def model() -> HandModel:
     return HandModel.load()
 
 
-def surface(mesh, shift=(0, 0, 0)):
+def surface(mesh: trimesh.Trimesh, shift: Point = (0, 0, 0)) -> Surface:
     return Surface(mesh.vertices + np.array(shift), mesh.faces)
 
 
-def ball(radius, centre=(0, 0, 0), subdivisions=3):
+def ball(radius: float, centre: Point = (0, 0, 0), subdivisions: int = 3) -> Surface:
     return surface(trimesh.creation.icosphere(subdivisions=subdivisions, radius=radius), centre)
 
 
-def posed(model, rng):
+def posed(model: HandModel, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A hand at random in its limits: vertices and keypoints, half a metre before the camera."""
     angles = model.limits[..., 0] + rng.random((16, 3)) * (model.limits[..., 1] - model.limits[..., 0])
     geometry = model.forward(model.pose_of(0.6 * angles), rng.normal(0, 0.5, 10), np.array([0.02, -0.03, 0.5]))
     return np.asarray(geometry.vertices, float), np.asarray(geometry.keypoints, float)
 
 
-def turned(points, rng, scale=1.0):
+def turned(points: np.ndarray, rng: np.random.Generator, scale: float = 1.0) -> np.ndarray:
     return scale * Rotation.from_quat(rng.normal(size=4)).apply(points) + rng.normal(size=3)
 
 
-def test_hand_errors_of_known_moves(model, rng):
+def test_hand_errors_of_known_moves(model: HandModel, rng: np.random.Generator) -> None:
     truth, keypoints = posed(model, rng)
     shift = np.array([0.003, 0.004, 0])
     moved = hand_mesh_errors(truth + shift, truth, (keypoints[0] + shift, keypoints[0]))
@@ -68,7 +70,7 @@ def test_hand_errors_of_known_moves(model, rng):
 
 
 @pytest.mark.parametrize('threshold', [5, 15])
-def test_the_f_score_is_that_of_open3ds_distances(model, rng, threshold):
+def test_the_f_score_agrees_with_open3d(model: HandModel, rng: np.random.Generator, threshold: float) -> None:
     truth, _ = posed(model, rng)
     predicted = (truth + rng.normal(0, 0.004, truth.shape))[:700]
     clouds = [open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points)) for points in (predicted, truth)]
@@ -78,14 +80,14 @@ def test_the_f_score_is_that_of_open3ds_distances(model, rng, threshold):
     assert f_score(predicted, truth, threshold) == pytest.approx(2 * precision * recall / (precision + recall))
 
 
-def test_f_scores_by_hand():
+def test_f_scores_by_hand() -> None:
     truth = np.array([[0, 0, 0], [0.1, 0, 0], [0.2, 0, 0], [0.3, 0, 0]])
     # Both predicted points are near a true one, half of the true ones are near a predicted one.
     assert f_score(truth[:2] + [0, 0.004, 0], truth, 5) == pytest.approx(2 / 3)
     assert f_score(truth + [0, 0.006, 0], truth, 5) == 0
 
 
-def test_chamfer_is_the_sum_of_mean_squares_or_the_mean_of_means(rng):
+def test_chamfer_is_the_sum_of_mean_squares_or_the_mean_of_means(rng: np.random.Generator) -> None:
     predicted, truth = rng.normal(0, 0.05, (600, 3)), rng.normal(0.01, 0.05, (642, 3))
     squared = cdist(predicted, truth, 'sqeuclidean') * 1e6
     assert chamfer_mm2(predicted, truth) == pytest.approx(squared.min(1).mean() + squared.min(0).mean())
@@ -96,7 +98,7 @@ def test_chamfer_is_the_sum_of_mean_squares_or_the_mean_of_means(rng):
     assert chamfer_mm(one + [0, 0.003, 0], one) == pytest.approx(3)
 
 
-def test_the_floor_of_chamfer_is_the_one_that_is_told(rng):
+def test_the_least_chamfer_distance_is_the_documented_one(rng: np.random.Generator) -> None:
     sphere = ball(0.05, subdivisions=4)
     pairs = [(sphere.sample(600, rng), sphere.sample(600, rng)) for _ in range(20)]
     area = 4 * np.pi * 50**2
@@ -105,12 +107,12 @@ def test_the_floor_of_chamfer_is_the_one_that_is_told(rng):
 
 
 @pytest.fixture
-def truth(model, rng):
+def truth(model: HandModel, rng: np.random.Generator) -> HandAndObject:
     vertices, keypoints = posed(model, rng)
     return HandAndObject(keypoints, Surface(vertices, model.faces), ball(0.03, keypoints[9] + [0, 0, 0.03]))
 
 
-def test_the_truth_as_prediction(truth):
+def test_the_truth_has_no_error(truth: HandAndObject) -> None:
     figures = evaluate_meshes(truth, truth, np.random.default_rng(3))
     assert figures == evaluate_meshes(truth, truth, np.random.default_rng(3))
     np.testing.assert_allclose(dataclasses.astuple(figures)[:6], [0, 0, 0, 0, 1, 1], atol=1e-9)
@@ -122,7 +124,7 @@ def test_the_truth_as_prediction(truth):
     assert figures.contact is True and figures.not_closed == ()
 
 
-def test_where_both_are_does_not_count_but_how_the_object_lies_in_the_hand_does(truth):
+def test_only_the_place_of_the_object_relative_to_the_hand_counts(truth: HandAndObject) -> None:
     def moved(hand_shift, object_shift):
         predicted = HandAndObject(
             truth.keypoints + hand_shift,
@@ -140,7 +142,9 @@ def test_where_both_are_does_not_count_but_how_the_object_lies_in_the_hand_does(
     assert apart.penetration_mm == apart.intersection_cm3 == 0 and apart.contact is False and apart.true_contact is True
 
 
-def test_another_hand_model_is_scored_after_its_keypoints_are_aligned(truth, rng):
+def test_another_hand_model_is_scored_after_its_keypoints_are_aligned(
+    truth: HandAndObject, rng: np.random.Generator
+) -> None:
     pose = np.concatenate([truth.hand.vertices[::2], truth.keypoints, truth.held.vertices])
     moved = turned(pose, rng, 1.3)
     half, rest = len(truth.hand.vertices[::2]), len(truth.hand.vertices[::2]) + 21
@@ -154,7 +158,7 @@ def test_another_hand_model_is_scored_after_its_keypoints_are_aligned(truth, rng
     assert figures.not_closed == ('predicted hand',) and figures.intersection_cm3 is None
 
 
-def test_scores_are_taken_after_similarity_alignment(truth, rng):
+def test_scores_are_taken_after_similarity_alignment(truth: HandAndObject, rng: np.random.Generator) -> None:
     vertices = turned(truth.hand.vertices, rng, 0.8) + rng.normal(0, 0.004, truth.hand.vertices.shape)
     figures = evaluate_meshes(truth._replace(hand=Surface(vertices, truth.hand.faces)), truth, rng)
     aligned = align_similarity(vertices, truth.hand.vertices)
@@ -162,7 +166,7 @@ def test_scores_are_taken_after_similarity_alignment(truth, rng):
     assert figures.hand_similarity_mm < 15 < figures.hand_raw_mm
 
 
-def test_a_set_counts_what_its_means_leave_out(truth, rng):
+def test_a_summary_counts_undefined_figures(truth: HandAndObject, rng: np.random.Generator) -> None:
     whole = evaluate_meshes(truth, truth, rng)
     open_truth = truth._replace(held=Surface(truth.held.vertices, truth.held.faces[1:]))
     opened = evaluate_meshes(truth, open_truth, rng)
@@ -183,7 +187,7 @@ def test_a_set_counts_what_its_means_leave_out(truth, rng):
     assert nothing.samples == 0 and set(nothing.mean.values()) == {None}
 
 
-def test_a_missing_prediction_is_no_undefined_figure(truth, rng):
+def test_a_missing_prediction_raises(truth: HandAndObject, rng: np.random.Generator) -> None:
     with pytest.raises(ValueError, match='the truth has held and the prediction has none'):
         evaluate_meshes(truth._replace(held=None), truth, rng)
     unlabelled = evaluate_meshes(truth, HandAndObject(None, None, None), rng)

@@ -19,14 +19,8 @@ def arm_of(model: HandModel, hand: SceneHand, rng: np.random.Generator) -> tuple
     """Draws the direction (3,) from a wrist to its elbow; also the hand's size, a multiple of the mean hand's."""
     across, along, out = Rotation.from_rotvec(hand.pose[:3]).as_matrix().T
     wrist = hand.keypoints[0]
-    scale = float(
-        np.linalg.norm(hand.keypoints[9] - wrist)
-        / np.linalg.norm(
-            model.forward(np.zeros(48, np.float32), np.zeros(10, np.float32), np.zeros(3, np.float32), False).keypoints[
-                9
-            ]
-        )
-    )
+    rest = model.forward(np.zeros(48, np.float32), np.zeros(10, np.float32), np.zeros(3, np.float32), vertices=False)
+    scale = float(np.linalg.norm(hand.keypoints[9] - wrist) / np.linalg.norm(rest.keypoints[9]))
     # The wrist deviates further towards the little finger than towards the thumb.
     flexion = rng.uniform(-55, 60)
     deviation = rng.uniform(-28, 18) * (1 if hand.side == 'right' else -1)

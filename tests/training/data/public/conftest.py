@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A miniature of each public data set."""
 
-import dataclasses
 import shutil
 from pathlib import Path
 
@@ -11,18 +10,14 @@ import pytest
 from hoi_ros.hand import HandModel
 from tests.training.data.public.labelled_view import BLENDER_CAMERA
 from tests.training.data.public.labelled_view import REAL_CAMERA
-from tests.training.data.public.labelled_view import seen
 from tests.training.data.public.labelled_view import View
+from tests.training.data.public.labelled_view import view_of
+from tests.training.data.public.miniatures import Folders
 from tests.training.data.public.miniatures import write_dexycb
 from tests.training.data.public.miniatures import write_freihand
 from tests.training.data.public.miniatures import write_ho3d
 from tests.training.data.public.miniatures import write_obman
-from training.data.hand_object import HandObjectSamples
 from training.data.public import dexycb
-from training.data.public.dexycb import DexYcb
-from training.data.public.freihand import FreiHand
-from training.data.public.ho3d import Ho3d
-from training.data.public.obman import ObMan
 from training.hand.mano import PoseSpace
 
 
@@ -42,30 +37,12 @@ def space() -> PoseSpace:
 
 @pytest.fixture(scope='session')
 def blender_views(hand: HandModel) -> list[View]:
-    return [seen(hand, BLENDER_CAMERA, index) for index in range(2)]
+    return [view_of(hand, BLENDER_CAMERA, index) for index in range(2)]
 
 
 @pytest.fixture(scope='session')
 def real_views(hand: HandModel) -> list[View]:
-    return [seen(hand, REAL_CAMERA, index) for index in range(10, 12)]
-
-
-@dataclasses.dataclass
-class Folders:
-    """A miniature of each data set, and how to open it."""
-
-    root: Path
-    hand: HandModel
-    space: PoseSpace
-
-    def open(self, name: str) -> HandObjectSamples:
-        root = self.root
-        return {
-            'freihand': lambda: FreiHand(root / 'freihand', versions=('gs',), pose_space=self.space),
-            'obman': lambda: ObMan(root / 'obman', 'test', root / 'shapenet'),
-            'ho3d': lambda: Ho3d(root / 'ho3d', 'train', 'v3', root / 'models', self.hand),
-            'dexycb': lambda: DexYcb(root / 'dexycb', 's1', 'val', self.hand, self.space),
-        }[name]()
+    return [view_of(hand, REAL_CAMERA, index) for index in range(10, 12)]
 
 
 @pytest.fixture(scope='session')

@@ -21,7 +21,7 @@ REAL_CAMERA = Pinhole(640, 480, 614.6, 614.2, 320.3, 241.7)
 
 @dataclasses.dataclass
 class View:
-    """What a camera sees: everything in its optical frame, metres."""
+    """A hand and a box in the optical frame, metres, and their images."""
 
     camera: Pinhole
     side: str
@@ -41,8 +41,8 @@ class View:
         return trimesh.transform_points(self.mesh.vertices, self.object_pose)
 
 
-def seen(hand: HandModel, camera: Pinhole, index: int, side: str = 'right') -> View:
-    """A hand, and a box before its palm, drawn before a wall."""
+def view_of(hand: HandModel, camera: Pinhole, index: int, side: str = 'right') -> View:
+    """Renders a hand, and a box before its palm, before a wall."""
     rng = np.random.default_rng([11, index])
     model = (
         hand
@@ -53,7 +53,7 @@ def seen(hand: HandModel, camera: Pinhole, index: int, side: str = 'right') -> V
             joint_shape_basis=hand.joint_shape_basis,
             tip_shape_basis=hand.tip_shape_basis,
         )
-    )  # the shape displacements that MANO_LEFT.pkl has
+    )  # as in MANO_LEFT.pkl
     pose = model.pose_of(sample_angles(hand, rng)).astype(float)
     pose[:3] = (Rotation.from_rotvec([np.pi, 0, 0]) * Rotation.from_rotvec(rng.normal(0, 0.4, 3))).as_rotvec()
     shape, distance = rng.normal(0, 0.7, 10), camera.fx / camera.width * 0.4

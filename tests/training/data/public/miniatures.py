@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Miniature folders of the public data sets, in the layouts, units, axes and orders of their makers."""
 
+import dataclasses
 import json
 import pickle
 from pathlib import Path
@@ -17,7 +18,12 @@ from hoi_ros.hand import KEYPOINT_NAMES
 from tests.training.data.public.labelled_view import HALF_TURN
 from tests.training.data.public.labelled_view import opengl
 from tests.training.data.public.labelled_view import View
+from training.data.hand_object import HandObjectSamples
 from training.data.public import dexycb
+from training.data.public.dexycb import DexYcb
+from training.data.public.freihand import FreiHand
+from training.data.public.ho3d import Ho3d
+from training.data.public.obman import ObMan
 from training.hand.mano import PoseSpace
 
 # The order of handJoints3D, as joint_order.png of shreyashampali/ho3d numbers the joints 0 to 20.
@@ -189,3 +195,21 @@ def write_dexycb(root: Path, views: list[View], space: PoseSpace, subjects: tupl
                 joint_3d=view.keypoints[None].astype(np.float32),
                 joint_2d=np.zeros((1, 21, 2), np.float32),
             )
+
+
+@dataclasses.dataclass
+class Folders:
+    """A miniature of each data set, and how to open it."""
+
+    root: Path
+    hand: HandModel
+    space: PoseSpace
+
+    def open(self, name: str) -> HandObjectSamples:
+        root = self.root
+        return {
+            'freihand': lambda: FreiHand(root / 'freihand', versions=('gs',), pose_space=self.space),
+            'obman': lambda: ObMan(root / 'obman', 'test', root / 'shapenet'),
+            'ho3d': lambda: Ho3d(root / 'ho3d', 'train', 'v3', root / 'models', self.hand),
+            'dexycb': lambda: DexYcb(root / 'dexycb', 's1', 'val', self.hand, self.space),
+        }[name]()

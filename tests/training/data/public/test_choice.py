@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hoi_ros.hand import HandModel
 from hoi_ros.resources import models_dir
 from tests.training.data.public.labelled_view import assert_read
+from tests.training.data.public.labelled_view import View
 from tests.training.data.public.miniatures import FIRST
+from tests.training.data.public.miniatures import Folders
 from tests.training.data.public.miniatures import write_dexycb
 from training.data.hand_object import HandObjectSample
 from training.data.public import dexycb
@@ -19,10 +22,11 @@ from training.data.public.choice import DataChoice
 from training.data.public.dataset_files import DatasetError
 from training.evaluation.reconstruction import evaluate
 from training.evaluation.reconstruction import ReconstructionEvaluation
+from training.hand.mano import PoseSpace
 
 
 @pytest.mark.parametrize('name', FIRST)
-def test_a_data_set_travels_to_workers_and_ends(folders, name: str) -> None:
+def test_a_data_set_is_picklable_and_ends(folders: Folders, name: str) -> None:
     split = folders.open(name)
     copy, index = pickle.loads(pickle.dumps(split)), FIRST[name]
     np.testing.assert_array_equal(copy[index].image, split[index].image)
@@ -33,7 +37,7 @@ def test_a_data_set_travels_to_workers_and_ends(folders, name: str) -> None:
 
 
 @pytest.fixture
-def converted(hand, space, tmp_path: Path) -> Path:
+def converted(hand: HandModel, space: PoseSpace, tmp_path: Path) -> Path:
     """Stands for a user's MANO as `python -m training.hand.mano` writes it."""
     hand.save(tmp_path / 'mano.npz')
     with np.load(tmp_path / 'mano.npz') as file:
@@ -41,7 +45,9 @@ def converted(hand, space, tmp_path: Path) -> Path:
     return tmp_path / 'converted.npz'
 
 
-def test_commands_read_the_official_splits(folders, converted, blender_views, real_views, space) -> None:
+def test_commands_read_the_official_splits(
+    folders: Folders, converted: Path, blender_views: list[View], real_views: list[View], space: PoseSpace
+) -> None:
     def first(split: str, name: str, index: int = 0, **more) -> HandObjectSample:
         samples, repeats = DataChoice(data=name, root=folders.root / name, hand=converted, **more).public(split)
         assert repeats == (4 if name == 'freihand' else 1) and len(samples) % repeats == 0
@@ -60,7 +66,7 @@ def test_commands_read_the_official_splits(folders, converted, blender_views, re
 
 
 @pytest.mark.slow
-def test_a_network_is_evaluated_on_an_official_test_split(folders) -> None:
+def test_a_network_is_evaluated_on_an_official_test_split(folders: Folders) -> None:
     config = ReconstructionEvaluation(
         models_dir() / 'reconstruction',
         samples=2,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Missing, damaged and hostile files: the error names the file and the mend."""
+"""Missing, damaged and hostile files: the error names the file and the remedy."""
 
 import builtins
 import dataclasses
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hoi_ros.hand import HandModel
 from tests.training.data.public.miniatures import FIRST
+from tests.training.data.public.miniatures import Folders
 from tests.training.data.public.miniatures import FRAME
 from tests.training.data.public.miniatures import SEQUENCE
 from tests.training.data.public.miniatures import write_image
@@ -46,14 +48,14 @@ REMOVED = [
 ]
 
 
-@pytest.mark.parametrize(('name', 'removed', 'said'), REMOVED, ids=[removed for _, removed, _ in REMOVED])
-def test_what_is_missing_is_named_with_the_mend(folders, name: str, removed: str, said: str) -> None:
+@pytest.mark.parametrize(('name', 'removed', 'message'), REMOVED, ids=[removed for _, removed, _ in REMOVED])
+def test_a_missing_file_is_named_with_the_remedy(folders: Folders, name: str, removed: str, message: str) -> None:
     path = folders.root / removed
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(DatasetError) as raised:
         folders.open(name)[FIRST[name]]
     # Of a missing sequence its subject is named, whose sequences no longer count to a hundred.
-    assert said.lower() in str(raised.value).lower()
+    assert message.lower() in str(raised.value).lower()
     assert str(path.parent if removed == SEQUENCE else path) in str(raised.value)
 
 
@@ -133,17 +135,19 @@ DAMAGED: list[tuple[str, str, Callable[[Path], Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(('name', 'damaged', 'spoil', 'said'), DAMAGED, ids=[said for *_, said in DAMAGED])
-def test_what_is_damaged_is_named(folders, name: str, damaged: str, spoil: Callable[[Path], Any], said: str) -> None:
+@pytest.mark.parametrize(('name', 'damaged', 'spoil', 'message'), DAMAGED, ids=[message for *_, message in DAMAGED])
+def test_a_damaged_file_is_named(
+    folders: Folders, name: str, damaged: str, spoil: Callable[[Path], Any], message: str
+) -> None:
     spoil(folders.root / damaged)
-    with pytest.raises(DatasetError, match=said) as raised:
+    with pytest.raises(DatasetError, match=message) as raised:
         folders.open(name)[FIRST[name]]
     assert str(raised.value).startswith(str(folders.root / damaged))
 
 
-def test_wrong_choices_are_answered_with_the_right_ones(folders) -> None:
+def test_a_wrong_choice_lists_the_right_ones(folders: Folders) -> None:
     root = folders.root
-    for opening, said in (
+    for opening, message in (
         (lambda: FreiHand(root, 'train'), "'train': expected one of training, evaluation"),
         (lambda: FreiHand(root / 'freihand', versions=('green',)), 'gs, hom, sample, auto'),
         (lambda: ObMan(root, 'validation'), 'train, val, test'),
@@ -152,7 +156,7 @@ def test_wrong_choices_are_answered_with_the_right_ones(folders) -> None:
         (lambda: DexYcb(root, split='valid'), 'train, val, test'),
         (lambda: Ho3d(root / 'ho3d', version='v2')[0], r'0001.png: no such file \(there is 0001.j'),
     ):
-        with pytest.raises(DatasetError, match=said):
+        with pytest.raises(DatasetError, match=message):
             opening()
 
 
@@ -164,7 +168,9 @@ class Asks:
 @pytest.mark.parametrize(
     ('name', 'path'), [('obman', 'obman/test/meta/00000000.pkl'), ('ho3d', 'ho3d/train/MC1/meta/0001.pkl')]
 )
-def test_labels_that_ask_for_code_are_refused_unrun(folders, monkeypatch, name: str, path: str) -> None:
+def test_a_pickle_that_asks_for_code_is_refused_and_not_run(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, name: str, path: str
+) -> None:
     monkeypatch.chdir(folders.root)
     change(Path(path), bg_path=Asks())
     with pytest.raises(DatasetError, match=r'refused, and nothing run: it asks for .*open'):
@@ -173,7 +179,7 @@ def test_labels_that_ask_for_code_are_refused_unrun(folders, monkeypatch, name: 
 
 
 @pytest.mark.parametrize('name', ['ho3d', 'dexycb'])
-def test_a_hand_that_is_not_the_labelled_one_is_refused(folders, hand, name: str) -> None:
+def test_another_hand_model_than_the_labelled_one_is_refused(folders: Folders, hand: HandModel, name: str) -> None:
     folders.hand = dataclasses.replace(hand, joints=hand.joints * 1.4, tips=hand.tips * 1.4)
     with pytest.raises(DatasetError, match=r'the given hand model puts the keypoints \d\d mm .* MANO_RIGHT'):
         folders.open(name)[FIRST[name]]

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hoi_ros.hand import HandModel
 from tests.training.data.public.labelled_view import assert_read
 from tests.training.data.public.labelled_view import REAL_CAMERA
-from tests.training.data.public.labelled_view import seen
+from tests.training.data.public.labelled_view import View
+from tests.training.data.public.labelled_view import view_of
 from tests.training.data.public.miniatures import write_dexycb
 from training.data.public import dexycb
 from training.data.public.dexycb import DexYcb
@@ -16,8 +18,8 @@ from training.hand.mano import PoseSpace
 
 
 @pytest.mark.parametrize('side', ['right', 'left'])
-def test_dexycb_gives_the_scene_of_either_hand(hand, space, tmp_path: Path, side: str) -> None:
-    view, subject = seen(hand, REAL_CAMERA, 20, side), dexycb.SUBJECTS[6]
+def test_dexycb_gives_the_scene_of_either_hand(hand: HandModel, space: PoseSpace, tmp_path: Path, side: str) -> None:
+    view, subject = view_of(hand, REAL_CAMERA, 20, side), dexycb.SUBJECTS[6]
     write_dexycb(tmp_path, [view, view], space, (subject,))
     split = DexYcb(tmp_path, 's1', 'val', hand, space)
     assert len(split) == 100 * 8 * 2
@@ -30,8 +32,8 @@ def test_dexycb_gives_the_scene_of_either_hand(hand, space, tmp_path: Path, side
     assert_read(DexYcb(tmp_path, 's1', 'val')[index], view, 'shape object depth')
 
 
-def test_dexycb_splits_are_the_official_ones(hand, space, tmp_path: Path) -> None:
-    write_dexycb(tmp_path, [seen(hand, REAL_CAMERA, 20)], space)
+def test_dexycb_splits_are_the_official_ones(hand: HandModel, space: PoseSpace, tmp_path: Path) -> None:
+    write_dexycb(tmp_path, [view_of(hand, REAL_CAMERA, 20)], space)
     sizes = {'s0': (6400, 320, 1280), 's1': (5600, 800, 1600), 's2': (6000, 1000, 1000), 's3': (6000, 800, 1200)}
     for setup, expected in sizes.items():
         subjects, cameras, sequences = zip(*(dexycb.split_of(setup, split) for split in dexycb.SPLITS), strict=True)
@@ -54,14 +56,18 @@ def test_dexycb_splits_are_the_official_ones(hand, space, tmp_path: Path) -> Non
     assert len(split) == 1000 and split[101].name.startswith(f'{dexycb.SUBJECTS[1]}/20200709_141854/932122062010')
 
 
-def test_a_left_hand_whose_pose_space_is_unknown_keeps_its_joints(hand, space, tmp_path: Path) -> None:
-    view = seen(hand, REAL_CAMERA, 20, 'left')
+def test_a_left_hand_of_an_unknown_pose_space_has_joints_only(
+    hand: HandModel, space: PoseSpace, tmp_path: Path
+) -> None:
+    view = view_of(hand, REAL_CAMERA, 20, 'left')
     write_dexycb(tmp_path, [view], space, (dexycb.SUBJECTS[6],))
     other = PoseSpace(space.mean, space.components[::-1])
     assert_read(DexYcb(tmp_path, 's1', 'val', hand, other)[15], view, 'shape object depth')
 
 
-def test_a_frame_without_labels_has_none(real_views, hand, space, tmp_path: Path) -> None:
+def test_a_frame_without_labels_has_none(
+    real_views: list[View], hand: HandModel, space: PoseSpace, tmp_path: Path
+) -> None:
     write_dexycb(tmp_path / 'dexycb', real_views[:1], space, (dexycb.SUBJECTS[6],))
     path = next((tmp_path / 'dexycb').rglob('labels_*.npz'))
     labels = dict(np.load(path))

@@ -5,11 +5,15 @@ import dataclasses
 from pathlib import Path
 
 from tests.training.data.public.labelled_view import assert_read
+from tests.training.data.public.labelled_view import View
 from tests.training.data.public.miniatures import write_freihand
 from training.data.public.freihand import FreiHand
+from training.hand.mano import PoseSpace
 
 
-def test_freihand_gives_the_scene_under_each_background(blender_views, space, tmp_path: Path) -> None:
+def test_freihand_gives_the_scene_under_each_background(
+    blender_views: list[View], space: PoseSpace, tmp_path: Path
+) -> None:
     write_freihand(tmp_path, blender_views, space)
     split = FreiHand(tmp_path, pose_space=space)
     assert len(split) == 8
@@ -23,7 +27,9 @@ def test_freihand_gives_the_scene_under_each_background(blender_views, space, tm
     assert_read(dataclasses.replace(alone[1], image=alone[1].image + 60), blender_views[1], 'shape vertices')
 
 
-def test_freihand_evaluates_with_and_without_the_released_labels(blender_views, space, tmp_path: Path) -> None:
+def test_freihand_evaluates_with_and_without_the_released_labels(
+    blender_views: list[View], space: PoseSpace, tmp_path: Path
+) -> None:
     write_freihand(tmp_path, blender_views, space, 'evaluation')
     assert_read(FreiHand(tmp_path, 'evaluation')[1], blender_views[1], 'shape vertices')
     for name in ('xyz', 'verts', 'mano'):

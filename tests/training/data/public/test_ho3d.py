@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hoi_ros.hand import HandModel
 from hoi_ros.hand import KEYPOINT_NAMES
 from tests.training.data.public.labelled_view import assert_read
 from tests.training.data.public.labelled_view import opengl
+from tests.training.data.public.labelled_view import View
 from tests.training.data.public.miniatures import MANO_ORDER
 from tests.training.data.public.miniatures import near
 from tests.training.data.public.miniatures import write_ho3d
@@ -19,8 +21,8 @@ from training.data.public.ho3d import Ho3d
 
 
 @pytest.mark.parametrize(('version', 'suffix'), [('v2', '.png'), ('v3', '.jpg')])
-def test_ho3d_turns_opengl_and_manos_order_into_the_scene(
-    real_views, hand, tmp_path: Path, version: str, suffix: str
+def test_ho3d_converts_opengl_axes_and_the_order_of_mano(
+    real_views: list[View], hand: HandModel, tmp_path: Path, version: str, suffix: str
 ) -> None:
     write_ho3d(tmp_path / 'ho3d', tmp_path / 'models', hand, real_views, suffix)
     split = Ho3d(tmp_path / 'ho3d', 'train', version, tmp_path / 'models', hand)
@@ -33,7 +35,9 @@ def test_ho3d_turns_opengl_and_manos_order_into_the_scene(
     assert_read(Ho3d(tmp_path / 'ho3d', version=version)[1], real_views[0], 'pose shape depth')
 
 
-def test_ho3d_evaluation_knows_the_wrist_alone_until_the_labels_are_there(real_views, hand, tmp_path: Path) -> None:
+def test_ho3d_evaluation_has_only_the_wrist_without_released_labels(
+    real_views: list[View], hand: HandModel, tmp_path: Path
+) -> None:
     root = tmp_path / 'ho3d'
     write_ho3d(root, tmp_path / 'models', hand, real_views, '.jpg')
     sample = Ho3d(root, 'evaluation', models=tmp_path / 'models')[1]
@@ -48,7 +52,7 @@ def test_ho3d_evaluation_knows_the_wrist_alone_until_the_labels_are_there(real_v
     assert_read(Ho3d(root, 'evaluation', models=tmp_path / 'models')[1], real_views[0], 'vertices object depth')
 
 
-def test_a_frame_without_labels_has_none(real_views, hand, tmp_path: Path) -> None:
+def test_a_frame_without_labels_has_none(real_views: list[View], hand: HandModel, tmp_path: Path) -> None:
     write_ho3d(tmp_path / 'ho3d', tmp_path / 'models', hand, real_views, '.jpg')
     path = tmp_path / 'ho3d' / 'train' / 'MC1' / 'meta' / '0000.pkl'
     meta = pickle.loads(path.read_bytes())

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from tests.training.data.public.labelled_view import assert_read
+from tests.training.data.public.labelled_view import View
 from tests.training.data.public.miniatures import write_obman
 from training.data.public.obman import ObMan
 
 
-def test_obman_gives_the_scene_with_the_objects_size_from_the_transform(blender_views, tmp_path: Path) -> None:
+def test_obman_scales_the_object_by_its_transform(blender_views: list[View], tmp_path: Path) -> None:
     write_obman(tmp_path / 'obman', tmp_path / 'shapenet', blender_views)
     split = ObMan(tmp_path / 'obman', 'test', tmp_path / 'shapenet')
     assert [sample.name for sample in split] == ['test/00000000', 'test/00000001']

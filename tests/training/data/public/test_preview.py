@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import tyro
 
+from tests.training.data.public.labelled_view import View
+from tests.training.data.public.miniatures import Folders
 from tests.training.data.public.miniatures import FRAME
 from training.data.hand_object import HandObjectSample
 from training.data.public import dexycb
@@ -25,8 +27,8 @@ SHEETS = {
 
 
 @pytest.mark.parametrize('name', SHEETS)
-def test_the_sheet_shows_object_and_joints_where_the_image_has_them(
-    folders, blender_views, real_views, name: str, capsys
+def test_the_sheet_draws_object_and_joints_on_the_image(
+    folders: Folders, blender_views: list[View], real_views: list[View], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     view = {'freihand': blender_views[0], 'obman': blender_views[0], 'ho3d': real_views[1], 'dexycb': real_views[0]}[
         name
@@ -71,7 +73,7 @@ def test_the_sheet_shows_object_and_joints_where_the_image_has_them(
         assert np.abs(tile[row, column] - drawn_again[row, column]).max() < 60
 
 
-def test_the_sheets_command_ends_with_the_mend(tmp_path: Path, monkeypatch) -> None:
+def test_the_command_ends_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, 'argv', ['preview_dataset', 'obman', '--root', str(tmp_path)])
     monkeypatch.delitem(sys.modules, 'training.data.public.preview')
     with pytest.raises(SystemExit, match=f'error: {tmp_path}/train/rgb: no such folder.*di.ens.fr'):

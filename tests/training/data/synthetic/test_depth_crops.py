@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crops for training: their keypoints lie on what they show, however they were moved, turned and mirrored."""
+"""Crops for training: keypoints stay on the hand when a crop is moved, rotated and mirrored."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ from training.data.synthetic.scenes import Scene
 PLAIN = CropAugmentation()
 TURNED_ONLY = dataclasses.replace(PLAIN, centre_jitter=0.0, scale=0.0)
 BEHIND_SKIN = (-0.004, 0.028)
-"""Metres by which a keypoint that is seen lies behind the surface in front of it."""
+"""Range of metres that a visible keypoint lies behind the skin."""
 
 
 @pytest.fixture(scope='module')
@@ -33,7 +33,7 @@ def hands_of(patches: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def behind_the_surface(crop: np.ndarray, keypoints: np.ndarray, cube: float) -> np.ndarray:
-    """How far each keypoint lies behind what the crop shows in its place, metres; NaN where it shows nothing."""
+    """Distance of each keypoint behind the surface at its pixel, metres; NaN without a surface."""
     size = len(crop)
     columns, rows = np.clip(np.rint((keypoints[:, :2] + 1) * size / 2 - 0.5), 0, size - 1).astype(int).T
     shown = crop[rows, columns]
@@ -45,7 +45,7 @@ def share_seen(gaps: np.ndarray) -> float:
 
 
 def mirror_image(patch: np.ndarray) -> np.ndarray:
-    """The patch of the hand of the other side in a mirror."""
+    """The mirror image of a patch."""
     mirrored = patch.copy()
     mirrored['depth'] = patch['depth'][:, ::-1]
     mirrored['principal'] = PATCH_SIZE - 1 - patch['principal'][0], patch['principal'][1]
@@ -76,7 +76,7 @@ def test_patches_without_a_hand_are_away_from_every_hand(made_scenes: list[Scene
         assert crop.shape == (PLAIN.size, PLAIN.size) and not keypoints.any()
 
 
-def test_keypoints_lie_just_behind_the_skin_that_the_sensor_saw(patches: list[np.ndarray]) -> None:
+def test_keypoints_lie_just_behind_the_observed_skin(patches: list[np.ndarray]) -> None:
     gaps = []
     for patch in hands_of(patches):
         camera = Pinhole(PATCH_SIZE, PATCH_SIZE, patch['focal'], patch['focal'], *patch['principal'])
@@ -89,16 +89,14 @@ def test_keypoints_lie_just_behind_the_skin_that_the_sensor_saw(patches: list[np
     assert 0.003 < np.nanmedian(gaps) < 0.02
 
 
-def test_the_plain_crop_is_what_the_stage_cuts_out_of_the_whole_image(
-    made_scenes: list[Scene], perfect_sensor: None
-) -> None:
+def test_the_plain_crop_equals_the_crop_of_the_whole_image(made_scenes: list[Scene], perfect_sensor: None) -> None:
     for index in (1, 2, 3, 4):
         patch = DepthPatches(seed=2)[index]
         scene = made_scenes[-1]
         cube = CubeCrop(scene.camera, patch['centre'].astype(float), PLAIN.cube, not patch['right'])
         expected = cube.cut(scene.look(scene.camera).depth, PLAIN.size)
         crop, keypoints = augment(patch, PLAIN, None)
-        # Both are sampled from other pixels, which tells at outlines and on steep surfaces.
+        # The two are sampled from different pixels, which matters at outlines and on steep surfaces.
         assert (np.abs(crop - expected) * PLAIN.cube / 2 < 0.004).mean() > 0.9
         np.testing.assert_allclose(keypoints, cube.from_camera(scene.hands[0].keypoints), atol=1e-4)
         np.testing.assert_allclose(keypoints[:, 2].mean(), 0, atol=1e-4)
@@ -115,14 +113,14 @@ def test_keypoints_move_with_the_picture(patches: list[np.ndarray]) -> None:
             moved.append(np.abs(turned - keypoints).max())
     assert np.mean(moved) > 0.3
     differences = np.array(differences)
-    # The same keypoint meets the same piece of surface again, unless it lies at an outline.
+    # A keypoint meets the same surface in both crops, unless it lies at an outline.
     assert np.isfinite(differences).mean() > 0.6
     assert np.nanmedian(np.abs(differences)) < 0.001
     assert np.nanquantile(np.abs(differences), 0.75) < 0.004
 
 
 @pytest.mark.parametrize('hand', [True, False])
-def test_fragments_are_missing_from_the_picture_alone(patches: list[np.ndarray], hand: bool) -> None:
+def test_fragments_are_removed_from_the_depth_only(patches: list[np.ndarray], hand: bool) -> None:
     whole, broken = (dataclasses.replace(PLAIN, fragments=(share, share)) for share in (0.0, 1.0))
     lost = []
     for number, patch in enumerate(patches):
@@ -137,7 +135,7 @@ def test_fragments_are_missing_from_the_picture_alone(patches: list[np.ndarray],
     assert 0 < np.mean(lost) < (0.2 if hand else 0.7)
 
 
-def test_a_left_hand_is_seen_as_the_right_hand_in_the_mirror(patches: list[np.ndarray]) -> None:
+def test_a_left_hand_is_mirrored(patches: list[np.ndarray]) -> None:
     for number, patch in enumerate(hands_of(patches)[:8]):
         for config, seed in ((PLAIN, None), (TURNED_ONLY, number)):
             (crop, keypoints), (other_crop, other_keypoints) = (
@@ -148,7 +146,7 @@ def test_a_left_hand_is_seen_as_the_right_hand_in_the_mirror(patches: list[np.nd
             assert (np.abs(crop - other_crop) < 1e-3).mean() > 0.99
 
 
-def test_every_hand_is_a_right_one_in_its_crop(patches: list[np.ndarray]) -> None:
+def test_every_crop_shows_a_right_hand(patches: list[np.ndarray]) -> None:
     fitter = HandFitter(HandModel.load())
     for patch in hands_of(patches):
         right = patch if patch['right'] else mirror_image(patch)
@@ -158,7 +156,7 @@ def test_every_hand_is_a_right_one_in_its_crop(patches: list[np.ndarray]) -> Non
         assert fitter.fit(metric).residual < 0.001
 
 
-def test_the_random_generator_decides_the_crop(patches: list[np.ndarray]) -> None:
+def test_the_random_generator_determines_the_crop(patches: list[np.ndarray]) -> None:
     first, again, other = (augment(patches[0], PLAIN, np.random.default_rng(seed))[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole frames: what they say of each hand is what they show, rolled and mirrored too."""
+"""Whole frames: labels match the depth, also when rolled and mirrored."""
 
 import numpy as np
 import pytest
@@ -28,13 +28,13 @@ def test_the_same_index_gives_the_same_frame(frames: list[np.ndarray]) -> None:
     assert again.tobytes() == frames[3].tobytes() != other_split.tobytes()
 
 
-def test_frames_hold_none_one_and_two_hands_of_both_sides(frames: list[np.ndarray]) -> None:
+def test_frames_have_up_to_two_hands_of_both_sides(frames: list[np.ndarray]) -> None:
     assert {int(frame['count']) for frame in frames} == {0, 1, 2}
     assert {bool(side) for frame in frames for side in frame['right'][: frame['count']]} == {True, False}
     assert not any(frame['visible'][frame['count'] :].any() for frame in frames)
 
 
-def test_a_hand_that_is_seen_is_where_the_frame_says(frames: list[np.ndarray]) -> None:
+def test_a_visible_hand_lies_at_its_labelled_depth(frames: list[np.ndarray]) -> None:
     gaps = []
     for frame in frames:
         for number in np.flatnonzero(frame['visible'] > 0.7):
@@ -45,7 +45,7 @@ def test_a_hand_that_is_seen_is_where_the_frame_says(frames: list[np.ndarray]) -
     assert len(gaps) > 10 and np.mean(np.array(gaps) < 0.04) > 0.85
 
 
-def test_visible_is_the_share_that_the_scene_shows(made_scenes: list[Scene], perfect_sensor: None) -> None:
+def test_visible_is_the_visible_share_of_the_scene(made_scenes: list[Scene], perfect_sensor: None) -> None:
     compared = 0
     for index in range(12):
         frame = DepthFrames(seed=1)[index]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crops of hands and objects: what is written into a record comes back on the right pixels."""
+"""Crops of hands and objects: the labels of a record lie on the right pixels."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def record(sample: HandObjectSample, size: int = 200) -> np.ndarray:
 
 
 def pixels(crop, points: np.ndarray, size: int) -> np.ndarray:
-    """Where points from the root lie, under the perspective that the place tells with the focal length at hand."""
+    """Pixels of points relative to the root, from the place and the focal length of a crop."""
     width = CROP_WIDTH * np.exp(crop.place[2])
     depth = crop.focal * width / 2
     points = points + [crop.place[0] * width / 2, crop.place[1] * width / 2, depth]
@@ -80,7 +80,7 @@ def test_keypoints_lie_on_their_dots(side: str, seed: int | None) -> None:
 
 @pytest.mark.parametrize('side', ['right', 'left'])
 def test_a_crop_stands_upright(side: str) -> None:
-    """About so where it is augmented, exactly where somebody has seen the keypoints."""
+    """Approximately under augmentation, exactly with known keypoints."""
     one, rng = record(picture(side)), np.random.default_rng(7)
 
     def askew(crop) -> float:
@@ -96,7 +96,7 @@ def test_a_crop_stands_upright(side: str) -> None:
     assert np.std(others) > 0.4
 
 
-def test_how_a_crop_is_cut_does_not_tell_whether_there_is_an_object() -> None:
+def test_the_width_of_a_crop_does_not_reveal_an_object() -> None:
     sample = picture()
     config = RgbAugmentation(size=64, scale=0.0)
     place = sample.held.pose.copy()
@@ -111,7 +111,7 @@ def test_how_a_crop_is_cut_does_not_tell_whether_there_is_an_object() -> None:
     assert min(wide.values()) > 0.3 and max(wide.values()) < 0.8, wide
 
 
-def test_a_left_hand_is_seen_as_the_mirror_image_of_a_right_one() -> None:
+def test_a_left_hand_is_the_mirror_image_of_a_right_hand() -> None:
     left = picture('left')
     flip = np.array([-1, 1, 1], np.float32)
     mirrored = dataclasses.replace(
@@ -139,7 +139,7 @@ def test_surface_points_are_drawn_on_the_object() -> None:
     assert distance.max() < 1e-6
 
 
-def test_the_stream_is_the_same_each_time_and_its_labels_are_whole() -> None:
+def test_an_index_always_gives_the_same_complete_record() -> None:
     first, again = RgbCrops(3, 'validation', 80), RgbCrops(3, 'validation', 80)
     one, two = first[1], again[1]
     assert one.tobytes() == two.tobytes()
@@ -161,7 +161,7 @@ class Listed:
         return self._samples[index]
 
 
-def test_samples_without_their_keypoints_are_passed_over() -> None:
+def test_samples_without_keypoints_are_skipped() -> None:
     good = picture()
     partial = good.keypoints.copy()
     partial[3] = np.nan

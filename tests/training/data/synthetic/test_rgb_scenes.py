@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RGB scenes: the same everywhere for the same numbers, labels that lie on what is seen, light as physics has it."""
+"""RGB scenes: reproducible, with labels on the visible surfaces and physical light."""
 
 import dataclasses
 import pickle
@@ -38,7 +38,7 @@ GREY, SILVER = 0.5, np.array([0.2, 0.3, 0.4])
 
 
 class Cylinders:
-    """Right hands closed around cylinders, each somewhere else."""
+    """Right hands closed around cylinders at random places."""
 
     def __init__(self, model: HandModel) -> None:
         self._model = model
@@ -104,16 +104,14 @@ def same(one: RgbFrame, other: RgbFrame) -> bool:
 
 
 def at(frame: RgbFrame, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which points (N, 3) the image holds, and rows and columns (2, M) of those."""
+    """Which points (N, 3) lie inside the image, and their rows and columns (2, M)."""
     camera = frame.view.camera
     pixels = np.rint(camera.project(points)).astype(int)
     inside = ((pixels >= 0) & (pixels < [camera.width, camera.height])).all(1)
     return inside, pixels[inside, ::-1].T
 
 
-def test_the_same_numbers_make_the_same_image_whatever_came_before(
-    hand: HandModel, scenes: RgbScenes, frames: list[RgbFrame]
-) -> None:
+def test_an_index_always_gives_the_same_image(hand: HandModel, scenes: RgbScenes, frames: list[RgbFrame]) -> None:
     again = pickle.loads(pickle.dumps(scenes))
     assert same(again.frame(9), frames[9]) and same(again.frame(2), frames[2])
     for other in (
@@ -125,7 +123,7 @@ def test_the_same_numbers_make_the_same_image_whatever_came_before(
         scenes[1_000_000]
 
 
-def test_images_and_depth_are_whole(frames: list[RgbFrame], windows: list[RgbFrame]) -> None:
+def test_images_and_depth_are_complete(frames: list[RgbFrame], windows: list[RgbFrame]) -> None:
     for frame in frames + windows:
         camera = frame.view.camera
         assert frame.image.shape == (camera.height, camera.width, 3) and frame.image.dtype == np.uint8
@@ -141,7 +139,7 @@ def test_a_frame_without_a_hand_has_no_labels(hand: HandModel) -> None:
     assert empty.keypoints is None and empty.held is None and empty.depth is not None
 
 
-def test_hands_hold_things_or_nothing(samples: list[HandObjectSample]) -> None:
+def test_some_hands_hold_objects(samples: list[HandObjectSample]) -> None:
     held = np.array([sample.held is not None for sample in samples])
     assert 0.5 < held.mean() < 0.95
     assert {sample.side for sample in samples} == {'left', 'right'}
@@ -154,7 +152,7 @@ def test_hands_hold_things_or_nothing(samples: list[HandObjectSample]) -> None:
             np.testing.assert_allclose(sample.held.placed.mean(0), middle, atol=1e-5)
 
 
-def test_a_hand_is_what_its_numbers_say(hand: HandModel, samples: list[HandObjectSample]) -> None:
+def test_pose_and_shape_give_the_vertices(hand: HandModel, samples: list[HandObjectSample]) -> None:
     for sample in samples:
         model = hand if sample.side == 'right' else hand.mirrored()
         posed = model.forward(
@@ -166,7 +164,7 @@ def test_a_hand_is_what_its_numbers_say(hand: HandModel, samples: list[HandObjec
         np.testing.assert_allclose(posed.keypoints, sample.keypoints, atol=2e-5)
 
 
-def test_a_left_hand_is_the_mirror_image_of_the_right_one_with_what_it_holds(hand: HandModel) -> None:
+def test_a_left_hand_and_its_object_mirror_a_right_hand(hand: HandModel) -> None:
     grasps = Cylinders(hand)
     asked = []
 
@@ -190,7 +188,7 @@ def test_a_left_hand_is_the_mirror_image_of_the_right_one_with_what_it_holds(han
     np.testing.assert_allclose(hand.anatomical(mirror_pose(left.pose))[1:], hand.anatomical(right.pose)[1:], atol=1e-5)
 
 
-def test_what_a_label_names_is_where_the_image_shows_it(frames: list[RgbFrame], windows: list[RgbFrame]) -> None:
+def test_visible_fingertips_lie_at_the_rendered_depth(frames: list[RgbFrame], windows: list[RgbFrame]) -> None:
     tips = 0
     for frame in frames + windows:
         for number, sample in enumerate(frame.hands):
@@ -230,7 +228,7 @@ def nearest_hit(triangles: np.ndarray, ray: np.ndarray) -> float:
     return float(t[hit].min())
 
 
-def test_the_depth_camera_looks_from_the_same_place(monkeypatch: pytest.MonkeyPatch, hand: HandModel) -> None:
+def test_depth_and_image_share_the_camera(monkeypatch: pytest.MonkeyPatch, hand: HandModel) -> None:
     monkeypatch.setattr(SensorModel, 'observe', lambda self, depth, *_: depth.astype(np.float32))
     for config in (SMALL, dataclasses.replace(SMALL, window=96)):
         frame = RgbScenes(None, 6, config=dataclasses.replace(config, hands=(0, 1, 0)), model=hand).frame(1)
@@ -239,7 +237,7 @@ def test_the_depth_camera_looks_from_the_same_place(monkeypatch: pytest.MonkeyPa
         np.testing.assert_array_equal(frame.depth[own], frame.view.depth[own])
 
 
-def test_at_least_the_asked_share_of_each_hand_is_shown(hand: HandModel) -> None:
+def test_each_hand_has_the_configured_visible_share(hand: HandModel) -> None:
     config = dataclasses.replace(SMALL, visible=0.8, hands=(0, 1, 0))
     scenes = RgbScenes(Cylinders(hand), 7, config=config, model=hand)
     for frame in map(scenes.frame, range(5)):
@@ -268,7 +266,7 @@ def lit_wall(lamp: Lamp, paint: Paint, plate: bool) -> tuple[np.ndarray, RgbScen
     return scene.look(scene.camera, 4, np.random.default_rng(1))[0], scene
 
 
-def test_a_wall_sends_back_what_lambert_says_and_less_in_the_shade() -> None:
+def test_a_wall_reflects_by_lamberts_law_and_less_in_shadow() -> None:
     paint = Paint(np.full((2, 3), GREY), wear=0, reflectance=0)
     direction = np.array([0, -0.6, -0.8])
     lamp = Lamp(direction, SILVER, 1e-4)
@@ -318,7 +316,7 @@ def test_nails_are_on_the_backs_of_fingertips_and_palms_inside(hand: HandModel, 
     assert palm[flat & (mesh.face_normals[:, 2] < 0) & (centres[:, 1] > 0.02)].mean() < 0.1
 
 
-def test_a_camera_shows_light_in_order_and_keeps_grey_grey() -> None:
+def test_a_camera_is_monotonic_and_keeps_grey_grey() -> None:
     camera = Pinhole(64, 48, 60, 60, 31.5, 23.5)
     ramp = np.repeat(np.linspace(0.05, 1, 64, dtype=np.float32)[None, :, None], 48, 0) * np.ones(3, np.float32)
     image = RgbSensor(defocus=0).develop(ramp, camera, np.random.default_rng(0)).astype(int)

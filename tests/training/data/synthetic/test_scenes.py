@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scenes: the same everywhere for the same numbers, hands that fit the model, arms that belong to them."""
+"""Scenes: reproducible, with hands of the model and arms at their wrists."""
 
 import hashlib
 import subprocess
@@ -62,7 +62,7 @@ def covered_by(scene: Scene, depth: float, left: float, right: float) -> Scene:
     )
 
 
-def test_the_same_numbers_make_the_same_scene_in_any_process(hand: HandModel, scenes: list[Scene]) -> None:
+def test_an_index_gives_the_same_scene_in_every_process(hand: HandModel, scenes: list[Scene]) -> None:
     code = (
         f'import runpy; here = runpy.run_path({__file__!r})\n'
         'print(here["digest"](here["SceneGenerator"](here["HandModel"].load(), seed=3)[7]))'
@@ -73,7 +73,7 @@ def test_the_same_numbers_make_the_same_scene_in_any_process(hand: HandModel, sc
     assert digest(SceneGenerator(hand, seed=3)[7]) == digest(scenes[7]) == elsewhere
 
 
-def test_other_numbers_make_other_scenes(hand: HandModel, scenes: list[Scene]) -> None:
+def test_index_seed_and_split_change_the_scene(hand: HandModel, scenes: list[Scene]) -> None:
     others = [
         SceneGenerator(hand, seed=3)[8],
         SceneGenerator(hand, seed=4)[7],
@@ -93,7 +93,7 @@ def test_hands_are_left_and_right_single_and_paired(scenes: list[Scene], shown: 
     assert any({hand.side for hand in scene.hands} == {'left', 'right'} for scene in scenes)
 
 
-def test_hands_are_where_the_camera_sees_them(scenes: list[Scene]) -> None:
+def test_hands_are_in_the_image_and_in_range(scenes: list[Scene]) -> None:
     limits = SceneConfig()
     for scene in scenes:
         for hand in scene.hands:
@@ -103,9 +103,7 @@ def test_hands_are_where_the_camera_sees_them(scenes: list[Scene]) -> None:
             assert 0 < column < scene.camera.width and 0 < row < scene.camera.height
 
 
-def test_a_hand_is_what_its_numbers_say_and_a_left_one_a_mirrored_right_one(
-    hand: HandModel, shown: list[SceneHand]
-) -> None:
+def test_pose_and_shape_give_the_vertices_of_both_sides(hand: HandModel, shown: list[SceneHand]) -> None:
     fitter = HandFitter(hand)
     for one in shown[:16]:
         model = hand if one.side == 'right' else hand.mirrored()
@@ -122,7 +120,7 @@ def test_a_hand_is_what_its_numbers_say_and_a_left_one_a_mirrored_right_one(
         assert fitter.fit(keypoints).residual < 0.001
 
 
-def test_viewpoints_come_from_everywhere(hand: HandModel) -> None:
+def test_viewpoints_cover_all_directions(hand: HandModel) -> None:
     generator = SceneGenerator(hand, SceneConfig(hands=(0, 1, 0), **EMPTY_ROOM), seed=9)
     palms = []
     for index in range(40):
@@ -150,7 +148,7 @@ def test_a_forearm_is_attached_at_the_wrist_and_leads_away_from_the_fingers(hand
 
 
 @pytest.mark.parametrize('backed', [True, False])
-def test_a_hand_that_nothing_hides_is_all_visible(hand: HandModel, backed: bool) -> None:
+def test_an_unhidden_hand_is_fully_visible(hand: HandModel, backed: bool) -> None:
     generator = SceneGenerator(hand, SceneConfig(hands=(0, 1, 0), farthest=0.8, **EMPTY_ROOM), seed=6)
     for index in range(6):
         scene = generator[index]
@@ -163,7 +161,7 @@ def test_a_hand_that_nothing_hides_is_all_visible(hand: HandModel, backed: bool)
         assert scene.visible_share(0, scene.look(scene.camera)) == pytest.approx(inside, abs=0.01)
 
 
-def test_what_stands_before_a_hand_hides_its_share_of_it(hand: HandModel) -> None:
+def test_an_occluder_hides_its_share_of_a_hand(hand: HandModel) -> None:
     scene = SceneGenerator(hand, SceneConfig(hands=(0, 1, 0), farthest=0.8, **EMPTY_ROOM), seed=6)[0]
     scene = covered_by(scene, 2.0, -9, 999)
     columns = scene.camera.project(scene.hands[0].vertices)[:, 0]
@@ -179,7 +177,7 @@ def test_what_stands_before_a_hand_hides_its_share_of_it(hand: HandModel) -> Non
     assert scene.visible_share(0, scene.look(window)) == pytest.approx(before / 2, abs=0.03)
 
 
-def test_owners_name_what_each_pixel_shows(scenes: list[Scene]) -> None:
+def test_owners_match_the_rendered_points(scenes: list[Scene]) -> None:
     scene = next(scene for scene in scenes if len(scene.hands) == 2)
     view = scene.look(scene.camera.scaled(320, 240))
     rows, columns = np.nonzero(view.owners >= 0)
