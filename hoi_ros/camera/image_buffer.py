@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import cv2
 import numpy as np
 
 from hoi_ros.camera.refusal import FrameRefused
 
-Buffer = bytes | bytearray | memoryview | np.ndarray  # or anything else with the buffer protocol, as array.array
+Buffer = bytes | bytearray | memoryview | np.ndarray
+"""Or any other object with the buffer protocol, as array.array."""
 
 
 class ImageFormatError(FrameRefused):
@@ -53,13 +55,15 @@ def pixel_view(
             f'step is {step} bytes, expected at least {width * pixel} for {width} pixels of '
             f'{encoding}: check step, width and encoding'
         )
-    data = memoryview(buffer).cast('B')
+    exporter: Any = buffer  # NumPy's stubs declare its buffer protocol from Python 3.12 on only
+    data = memoryview(exporter).cast('B')
     if data.nbytes < step * height:
         raise ImageFormatError(
             f'the image holds {data.nbytes} bytes, expected {step * height} ({height} rows of '
             f'{step} bytes): its data is truncated'
         )
-    shape, strides = (height, width), (step, pixel)
+    shape: tuple[int, ...] = (height, width)
+    strides: tuple[int, ...] = (step, pixel)
     if channels > 1:
         shape, strides = (*shape, channels), (*strides, dtype.itemsize)
     return np.ndarray(shape, dtype.newbyteorder('>' if is_bigendian else '<'), data, strides=strides)

@@ -32,7 +32,7 @@ class Pinhole:
             -1,
         )
 
-    def unproject(self, pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    def unproject(self, pixels: np.ndarray, depth: np.ndarray | float) -> np.ndarray:
         """Pixels (..., 2) at depth z (...), metres → points (..., 3)."""
         pixels, depth = np.asarray(pixels), np.asarray(depth)
         return np.stack(

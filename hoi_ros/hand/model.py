@@ -127,7 +127,7 @@ class HandModel:
         for name, shape in expected.items():
             if arrays[name].shape != shape:
                 raise HandModelError(f'{path}: {name} has shape {arrays[name].shape}, expected {shape}')
-        floats = {name: np.ascontiguousarray(arrays[name], np.float32) for name in expected}
+        floats: dict[str, Any] = {name: np.ascontiguousarray(arrays[name], np.float32) for name in expected}
         pose_basis = arrays.get('pose_basis')
         return cls(
             faces=arrays['faces'].astype(np.int32),
@@ -174,7 +174,7 @@ class HandModel:
         """The same hand in PyTorch tensors (by default float32), for differentiable use."""
         import torch
 
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):

@@ -18,6 +18,7 @@ import numpy as np
 
 from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.engines.loading import Backend
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.fitting import HandFit
@@ -53,6 +54,10 @@ _CROPS, _FAR_OFF = 2, 0.02
 """A new hand further than this from its crop's centre, metres, is cropped again, at most this many times."""
 _QUARTERS = math.pi / 2, math.pi, -math.pi / 2
 """Rolls of a new hand's first crops beside none, radians."""
+_CERTAIN = 0.012
+"""Mean expected error of the joints below which the first crop needs no other roll, metres."""
+_ALIGNING_VIEWS = 1
+"""Views of each side that align and centre the crops of a new hand."""
 _FOLLOWED_STEPS = 1
 """Least-squares steps of a fit that starts at that of the frame before: it follows the joints, less their noise."""
 _SEARCH_EVERY = 5
@@ -103,13 +108,13 @@ class DepthPoseStage(HandFollowing[_Track]):
     def __init__(
         self,
         models: Path | None = None,
-        backend: str = 'auto',
+        backend: Backend = 'auto',
         threads: int | None = None,
         max_hands: int = 2,
         min_score: float = 0.5,
         smoothing: OneEuroConfig | None = None,
         variant: str = 'depth_pose',
-        views: int = 3,
+        views: int = 2,
         following_views: int = 1,
     ) -> None:
         models = Path(models) if models is not None else models_dir()
@@ -229,7 +234,7 @@ class DepthPoseStage(HandFollowing[_Track]):
             return None
         pixel = np.array([region.x + region.width / 2, region.y + region.height / 2])
         depths = np.unique(np.percentile(valid, [15, 50, 80]).round(2))
-        right, prior = region.side != 'left', {'right': 0.99, 'left': 0.01}.get(region.side, 0.5)
+        right, prior = region.side != 'left', {'right': 0.99, 'left': 0.01, None: 0.5}.get(region.side, 0.5)
         hands = [self._new_hand(depth, camera, camera.unproject(pixel, z), right, prior) for z in depths]
         return max(hands, key=lambda hand: hand.score)
 
@@ -275,23 +280,22 @@ class DepthPoseStage(HandFollowing[_Track]):
         return dataclasses.replace(chosen, side_fits=probability(abs(evidence)))
 
     def _first_crops(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool) -> InferredHand:
-        """The surest inference of a cube under four rolls, for a hand whose roll is unknown."""
+        """The inference of least expected error under four rolls, for a hand whose roll is unknown; of the first roll
+        where it is certain or not a hand."""
         crop = self.network.crop(camera, centre, right)
         hands = self.network.infer(depth, [[crop]])
-        if hands[0].score >= _DOUBTFUL:
+        if hands[0].score >= _DOUBTFUL and hands[0].spread.mean() > _CERTAIN:
             hands += self.network.infer(depth, [[dataclasses.replace(crop, turn=turn)] for turn in _QUARTERS])
         return min(hands, key=lambda hand: hand.spread.mean())
 
     def both_sides(self, depth: np.ndarray, camera: Pinhole, hand: InferredHand) -> tuple[InferredHand, InferredHand]:
-        """A hand inferred again, upright, with its fit: for its side and for the other one."""
-        for views in self.passes:
+        """A hand inferred as its side and as the other one, with their fits: once to align the crops, once for good."""
+        for views in (_ALIGNING_VIEWS, self.views):
             crops = (self.network.crop(camera, hand.centre, side) for side in (hand.right, not hand.right))
             sides = self.network.infer(depth, [self.network.upright(crop, hand.joints, views) for crop in crops])
             hand = mean_of(sides) if self.network.tells_sides else sides[0]
         own, other = (self._fitted(side) for side in sides)
         return own, other
-
-    passes = (3, 3)
 
     def _fitted(self, hand: InferredHand) -> InferredHand:
         """The hand with its fit; without one where its joints lie on one line."""

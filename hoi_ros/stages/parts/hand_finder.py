@@ -11,6 +11,7 @@ import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.engines import load_engine
+from hoi_ros.engines.loading import Backend
 from hoi_ros.resources import models_dir
 
 STRIDE = 4
@@ -40,7 +41,7 @@ class HandFinder:
         backend, threads: of the engine.
     """
 
-    def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None) -> None:
+    def __init__(self, models: Path | None = None, backend: Backend = 'auto', threads: int | None = None) -> None:
         self._engine = load_engine((models or models_dir()) / 'hand_finder', backend, threads=threads)
         _, _, self._height, self._width = self._engine.inputs[0].shape
 

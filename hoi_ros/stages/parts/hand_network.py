@@ -13,6 +13,7 @@ from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.engines import load_engine
 from hoi_ros.engines.errors import EngineError
+from hoi_ros.engines.loading import Backend
 from hoi_ros.stages.parts.inferred_hand import InferredHand
 from hoi_ros.stages.parts.inferred_hand import mean_of
 from hoi_ros.stages.parts.scores import ScoreCalibration
@@ -48,7 +49,7 @@ class HandNetwork:
         EngineError: the model is missing or damaged.
     """
 
-    def __init__(self, models: Path, backend: str, threads: int | None, variant: str) -> None:
+    def __init__(self, models: Path, backend: Backend, threads: int | None, variant: str) -> None:
         if variant not in VARIANTS:
             raise ValueError(f'variant is {variant!r}, expected one of {", ".join(VARIANTS)}')
         if variant != VARIANTS[0] and not (models / variant).is_dir():

@@ -49,7 +49,9 @@ class OneEuroFilter:
     def reset(self) -> None:
         """Clears the state: the next values pass unchanged."""
         self._stamp: float | None = None
-        self._estimate = self._velocity = self._seen_at = np.empty(0)
+        self._estimate: np.ndarray = np.empty(0)
+        self._velocity: np.ndarray = np.empty(0)
+        self._seen_at: np.ndarray = np.empty(0)
 
     def __call__(self, values: np.ndarray, stamp: float) -> np.ndarray:
         """Filters one set of points.
