@@ -26,8 +26,6 @@ from hoi_ros.nodes.messages.markers import object_markers
 from hoi_ros.nodes.messages.objects import held_objects
 from hoi_ros.nodes.messages.objects import object_boxes
 from hoi_ros.nodes.messages.objects import object_transforms
-from hoi_ros.nodes.runtime.diagnostics import Finding
-from hoi_ros.nodes.runtime.diagnostics import Level
 from hoi_ros.nodes.runtime.hand_node import HandNode
 from hoi_ros.nodes.runtime.pairing import Frame
 from hoi_ros.nodes.runtime.qos import qos_profile
@@ -77,7 +75,6 @@ class ReconstructionNode(HandNode[ReconstructionStage]):
     """
 
     def __init__(self, create_stage: Callable[..., ReconstructionStage] = ReconstructionStage) -> None:
-        self._remark = ''
         super().__init__('reconstruction', create_stage, _SETTINGS)
 
     def inputs(self) -> Sequence[Input]:
@@ -98,9 +95,6 @@ class ReconstructionNode(HandNode[ReconstructionStage]):
     def load_stage(self) -> ReconstructionStage:
         stage = super().load_stage()
         self._object_faces = np.asarray(stage.object_faces)
-        self._remark = stage.remark
-        if self._remark:
-            self.get_logger().warning(self._remark)
         every_frame = qos_profile(self.settings, 'output_qos')
         self._objects = self.create_output(HeldObjectArray, '~/objects', every_frame)
         self._boxes = self.create_output(Detection3DArray, '~/object_boxes', every_frame)
@@ -110,10 +104,6 @@ class ReconstructionNode(HandNode[ReconstructionStage]):
         super().tune(stage)
         stage.fit_surface = self.settings['fit_surface']
         stage.views = self.settings['views']
-
-    def findings(self) -> list[Finding]:
-        remark = [Finding(Level.WARN, self._remark)] if self._remark else []
-        return super().findings() + remark
 
     def topology(self, header: Header) -> MeshTopology:
         return mesh_topology(header, self.hand_models['right'], self.hand_models['left'], self._object_faces)

@@ -56,8 +56,6 @@ class ReconstructionExport:
     """The training's weights.pt; that of reconstruction itself does not yet tell hands from other things, which the
     robot's stage asks for."""
     models: Path = Path('models')
-    remark: str = ''
-    """What whoever uses these weights should know: the node says it in the log and on /diagnostics."""
 
 
 def export(config: ReconstructionExport) -> Card:
@@ -94,7 +92,6 @@ def export(config: ReconstructionExport) -> Card:
                 'room': ROOM,
                 'iterations': network.config.iterations,
                 'joints_within_2_cm': round(kept['figures']['joints_within_2_cm'], 3),
-                **({'remark': config.remark} if config.remark else {}),
             },
             'training': training_of('python -m training train reconstruction', kept),
             'figures': figures_of(kept),
