@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run one network: TensorRT, OpenVINO or PyTorch behind one interface."""
+"""Run one network: TensorRT, OpenVINO or ONNX Runtime behind one interface."""
 
+from hoi_ros.engines.card import BATCH
 from hoi_ros.engines.card import Card
 from hoi_ros.engines.card import TensorSpec
 from hoi_ros.engines.engine import Engine
+from hoi_ros.engines.engine import MAX_BATCH
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.errors import CardError
 from hoi_ros.engines.errors import EngineBuildError
@@ -15,9 +17,13 @@ from hoi_ros.engines.errors import ModelFileError
 from hoi_ros.engines.errors import PrecisionError
 from hoi_ros.engines.errors import UnsupportedOperatorError
 from hoi_ros.engines.loading import Backend
+from hoi_ros.engines.loading import BACKENDS
 from hoi_ros.engines.loading import load_engine
 
 __all__ = [
+    'BACKENDS',
+    'BATCH',
+    'MAX_BATCH',
     'Backend',
     'Card',
     'CardError',

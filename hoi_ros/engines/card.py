@@ -20,11 +20,13 @@ from hoi_ros.engines.errors import HashMismatchError
 from hoi_ros.engines.errors import ModelFileError
 
 CARD_FILE = 'card.yaml'
+BATCH = -1
+"""The first entry of a shape that takes any number of items; a card says `batch`."""
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output: its static shape (batch first), NumPy dtype, unit and meaning."""
+    """One input or output: its shape (batch first, the rest static), NumPy dtype, unit and meaning."""
 
     name: str
     shape: tuple[int, ...]
@@ -33,12 +35,25 @@ class TensorSpec:
     meaning: str = ''
 
     @property
-    def nbytes(self) -> int:
-        """Bytes that the tensor takes."""
-        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+    def batched(self) -> bool:
+        """Whether the tensor holds any number of items."""
+        return bool(self.shape) and self.shape[0] == BATCH
+
+    def sized(self, items: int = 1) -> tuple[int, ...]:
+        """The shape for a number of items; a fixed shape stays as it is."""
+        return (items, *self.shape[1:]) if self.batched else self.shape
+
+    def nbytes(self, items: int = 1) -> int:
+        """Bytes that the tensor takes for a number of items."""
+        return math.prod(self.sized(items)) * np.dtype(self.dtype).itemsize
 
     def __str__(self) -> str:
-        return f'{self.name} {self.dtype}{list(self.shape)}'
+        return f'{self.name} {self.dtype}[{", ".join(map(str, named_shape(self.shape)))}]'
+
+
+def named_shape(shape: tuple[int, ...]) -> list[int | str]:
+    """A shape as a card writes it: `batch` for a first entry of `BATCH`."""
+    return ['batch' if axis == 0 and size == BATCH else size for axis, size in enumerate(shape)]
 
 
 @dataclass(frozen=True)
@@ -94,10 +109,15 @@ class Card:
         """Writes `directory`/card.yaml and returns its path."""
         content = asdict(self)
         for key in ('inputs', 'outputs'):
-            content[key] = [spec | {'shape': list(spec['shape'])} for spec in content[key]]
+            content[key] = [spec | {'shape': named_shape(spec['shape'])} for spec in content[key]]
         path = Path(directory) / CARD_FILE
         path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110), encoding='utf-8')
         return path
+
+    @property
+    def batched(self) -> bool:
+        """Whether one call runs any number of items."""
+        return all(spec.batched for spec in (*self.inputs, *self.outputs))
 
     def verified_model(self, directory: str | Path) -> Path:
         """The path of the ONNX file in `directory`, its SHA-256 checked.
@@ -142,11 +162,16 @@ def file_sha256(path: Path) -> str:
 
 def _specs(path: Path, key: str, entries: Any) -> tuple[TensorSpec, ...]:
     try:
-        specs = tuple(
-            TensorSpec(**{**entry, 'shape': tuple(int(size) for size in entry['shape'])}) for entry in entries
-        )
+        specs = tuple(TensorSpec(**{**entry, 'shape': _shape(entry['shape'])}) for entry in entries)
     except (TypeError, KeyError, ValueError) as error:
         raise CardError(f'{path}: {key} must be a list of {{name, shape, dtype, unit, meaning}} ({error})') from error
     if not specs:
         raise CardError(f'{path}: {key} is empty, expected at least one tensor')
     return specs
+
+
+def _shape(entry: Sequence[int | str]) -> tuple[int, ...]:
+    shape = tuple(BATCH if size == 'batch' else int(size) for size in entry)
+    if any(size < 1 for size in shape[1:]) or (shape and shape[0] < 1 and shape[0] != BATCH):
+        raise ValueError(f'the shape is {list(entry)}, expected positive sizes, the first of which may be "batch"')
+    return shape

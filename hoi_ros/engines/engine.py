@@ -14,10 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hoi_ros.engines.card import Card
+from hoi_ros.engines.card import named_shape
 from hoi_ros.engines.card import TensorSpec
 from hoi_ros.engines.errors import EngineError
 from hoi_ros.engines.errors import InputError
 from hoi_ros.engines.errors import PrecisionError
+
+MAX_BATCH = 8
+"""Items that a network runs at once at the most; a larger batch runs in parts."""
 
 Precision = Literal['fp32', 'tf32', 'fp16', 'bf16']
 """What the arithmetic is done in; inputs, outputs and sums stay float32."""
@@ -28,7 +32,7 @@ class Engine(ABC):
 
     Attributes:
         card: what the network takes, gives and needs around it.
-        backend: "tensorrt", "openvino" or "pytorch".
+        backend: "tensorrt", "openvino" or "onnxruntime".
         device: "cpu" or the GPU's name.
         precision: what it computes in.
     """
@@ -59,13 +63,14 @@ class Engine(ABC):
         return self.card.outputs
 
     def __call__(self, **inputs: NDArray) -> dict[str, NDArray]:
-        """Runs the network once.
+        """Runs the network on a batch.
 
         Args:
-            inputs: one array an input, of the card's name, shape and dtype; it need not be contiguous.
+            inputs: one array an input, of the card's name, shape and dtype; it need not be contiguous. Where the card
+                says `batch`, the first axis takes any number of items, the same for all inputs.
 
         Returns:
-            One new array an output, by name.
+            One new array an output, by name, with as many items as the inputs.
 
         Raises:
             InputError: a name, a shape or a type is wrong.
@@ -77,11 +82,47 @@ class Engine(ABC):
         if inputs.keys() != set(names):
             raise InputError(f'{self._model} takes the inputs {names}, got {list(inputs)}')
         arrays = [_checked(self._model, spec, inputs[spec.name]) for spec in self.inputs]
-        return dict(zip((spec.name for spec in self.outputs), self._run(arrays), strict=True))
+        results = self._run_in_parts(arrays) if self.card.batched else self._run(arrays)
+        return dict(zip((spec.name for spec in self.outputs), results, strict=True))
+
+    def prepare(self, *batches: int) -> None:
+        """Makes the network ready to run these numbers of items at once.
+
+        OpenVINO compiles it for each number, which takes as long and as much memory as loading it (`docs/engines.md`);
+        other numbers of items run as several calls of prepared ones. The other backends run every number as it is.
+
+        Raises:
+            EngineError: a number is not in 1..MAX_BATCH, or the model's batch is fixed.
+        """
+        for batch in batches:
+            if not 1 <= batch <= MAX_BATCH:
+                raise EngineError(f'{self._model}: a batch of {batch} cannot be prepared, expected 1 to {MAX_BATCH}')
+            if batch > 1 and not self.card.batched:
+                raise EngineError(
+                    f'{self._model}: its batch is fixed, {batch} items cannot run at once: export it again'
+                )
+
+    def _run_in_parts(self, arrays: Sequence[NDArray]) -> Sequence[NDArray]:
+        items = len(arrays[0])
+        if any(len(array) != items for array in arrays):
+            counts = {spec.name: len(array) for spec, array in zip(self.inputs, arrays, strict=True)}
+            raise InputError(f'{self._model}: the inputs hold different numbers of items: {counts}')
+        parts, start = [], 0
+        while start < items:
+            stop = start + self._part(items - start)
+            parts.append(self._run([array[start:stop] for array in arrays]))
+            start = stop
+        if not parts:
+            return [np.empty(spec.sized(0), spec.dtype) for spec in self.outputs]
+        return parts[0] if len(parts) == 1 else [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
+
+    def _part(self, items: int) -> int:
+        """How many of the remaining items the next run takes."""
+        return min(items, MAX_BATCH)
 
     @abstractmethod
     def _run(self, arrays: Sequence[NDArray]) -> Sequence[NDArray]:
-        """Contiguous arrays in the card's order in, newly made ones out."""
+        """Contiguous arrays of one part in the card's order in, newly made ones out."""
 
     def close(self) -> None:
         """Gives the network's memory back; a later call raises EngineError."""
@@ -105,8 +146,9 @@ class Engine(ABC):
 def _checked(model: Path, spec: TensorSpec, array: NDArray) -> NDArray:
     if not isinstance(array, np.ndarray):
         raise InputError(f'{model}: input {spec.name} is a {type(array).__name__}, expected a NumPy array')
-    if array.shape != spec.shape:
-        raise InputError(f'{model}: input {spec.name} has shape {list(array.shape)}, expected {list(spec.shape)}')
+    if array.shape != spec.sized(array.shape[0] if array.ndim else 0):
+        expected = ', '.join(map(str, named_shape(spec.shape)))
+        raise InputError(f'{model}: input {spec.name} has shape {list(array.shape)}, expected [{expected}]')
     if array.dtype != spec.dtype:
         raise InputError(
             f'{model}: input {spec.name} is {array.dtype}, expected {spec.dtype}: use .astype(np.{spec.dtype})'

@@ -15,10 +15,12 @@ from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.errors import EngineError
 from hoi_ros.engines.errors import MissingBackendError
 
-Backend = Literal['auto', 'tensorrt', 'openvino', 'pytorch']
+Backend = Literal['auto', 'tensorrt', 'openvino', 'onnxruntime']
+BACKENDS: tuple[str, ...] = get_args(Backend)
+"""What `load_engine` takes as a backend."""
 
-PACKAGES = {'tensorrt': ('tensorrt', 'onnx'), 'openvino': ('openvino',), 'pytorch': ('torch', 'onnx')}
-"""What each backend imports; the first that is whole wins under "auto"."""
+PACKAGES = {'tensorrt': ('tensorrt', 'onnx'), 'openvino': ('openvino',), 'onnxruntime': ('onnxruntime',)}
+"""What each backend imports; "auto" takes the first whose packages are all installed."""
 
 
 def load_engine(
@@ -36,7 +38,7 @@ def load_engine(
     Args:
         model_dir: folder with card.yaml and the ONNX file it names.
         backend: "auto" takes TensorRT where an NVIDIA GPU and `tensorrt` are present, else OpenVINO, else
-            PyTorch.
+            ONNX Runtime.
         precision: None is fp16 on a GPU and fp32 on a CPU.
         threads: CPU threads; None leaves it to the backend.
         cache_dir: where compiled networks are kept. TensorRT always keeps them, by default in
@@ -47,8 +49,8 @@ def load_engine(
     Raises:
         EngineError: one subclass a cause, see `hoi_ros.engines.errors`.
     """
-    if backend not in get_args(Backend):
-        raise EngineError(f'backend is {backend!r}, expected one of {", ".join(get_args(Backend))}')
+    if backend not in BACKENDS:
+        raise EngineError(f'backend is {backend!r}, expected one of {", ".join(BACKENDS)}')
     if threads is not None and threads < 1:
         raise EngineError(f'threads is {threads}, expected at least 1')
     directory = Path(model_dir)
@@ -73,9 +75,9 @@ def load_engine(
 
         engine = OpenVINOEngine(card, model, precision, threads, cache)
     else:
-        from hoi_ros.engines.pytorch_engine import PyTorchEngine
+        from hoi_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 
-        engine = PyTorchEngine(card, model, precision, threads)
+        engine = OnnxRuntimeEngine(card, model, precision, threads)
     if build_only:
         engine.close()
     return engine
@@ -86,7 +88,7 @@ def _preferred(model: Path) -> str:
         if not _missing(backend) and (backend != 'tensorrt' or cuda_driver.first_gpu()):
             return backend
     raise MissingBackendError(
-        f'{model}: no backend is installed: pip install openvino (CPU), tensorrt onnx (NVIDIA GPU) or torch onnx'
+        f'{model}: no backend is installed: pip install openvino (CPU), tensorrt onnx (NVIDIA GPU) or onnxruntime'
     )
 
 

@@ -44,7 +44,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
 
 
 def tensor_specs(values: list[onnx.ValueInfoProto]) -> list[TensorSpec]:
-    """Name, shape (-1 where dynamic) and dtype of graph inputs or outputs."""
+    """Name, shape (`BATCH`, -1, where dynamic) and dtype of graph inputs or outputs."""
     specs = []
     for value in values:
         tensor = value.type.tensor_type

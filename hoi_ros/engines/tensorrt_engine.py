@@ -22,6 +22,7 @@ from hoi_ros.engines.card import TensorSpec
 from hoi_ros.engines.cuda_driver import DeviceMemory
 from hoi_ros.engines.cuda_driver import first_gpu
 from hoi_ros.engines.engine import Engine
+from hoi_ros.engines.engine import MAX_BATCH
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.engine_cache import cached_engine
 from hoi_ros.engines.engine_cache import default_cache_dir
@@ -35,7 +36,7 @@ from hoi_ros.engines.errors import MissingBackendError
 from hoi_ros.engines.onnx_graph import half_precision
 from hoi_ros.engines.onnx_graph import read_onnx
 
-RECIPE = 1
+RECIPE = 2
 PROGRESS_PERIOD_S = 4.0
 
 
@@ -83,7 +84,7 @@ class TensorRTEngine(Engine):
         if self._context is None:
             raise EngineError(f'{model}: TensorRT cannot make an execution context: {self._logger.text()}')
         specs = (*card.inputs, *card.outputs)
-        self._memory = DeviceMemory(gpu, {spec.name: spec.nbytes for spec in specs})
+        self._memory = DeviceMemory(gpu, {spec.name: spec.nbytes(MAX_BATCH) for spec in specs})
         for name, address in self._memory.addresses.items():
             self._context.set_tensor_address(name, address)
 
@@ -106,10 +107,11 @@ class TensorRTEngine(Engine):
     def _run(self, arrays: Sequence[NDArray]) -> Sequence[NDArray]:
         self._memory.make_current()
         for spec, array in zip(self.inputs, arrays, strict=True):
+            self._context.set_input_shape(spec.name, array.shape)
             self._memory.upload(spec.name, array)
         if not self._context.execute_async_v3(self._memory.stream):
             raise EngineError(f'{self._model}: TensorRT could not run it: {self._logger.text()}')
-        results = [np.empty(spec.shape, spec.dtype) for spec in self.outputs]
+        results = [np.empty(spec.sized(len(arrays[0])), spec.dtype) for spec in self.outputs]
         for spec, result in zip(self.outputs, results, strict=True):
             self._memory.download(spec.name, result)
         self._memory.synchronize()
@@ -140,6 +142,11 @@ def build_plan(trt: Any, logger: Any, model: Path, key: EngineKey, cache: Path, 
     config = builder.create_builder_config()
     if key.precision == 'fp32':
         config.clear_flag(trt.BuilderFlag.TF32)
+    profile = builder.create_optimization_profile()
+    for value in graph.graph.input:
+        rest = [axis.dim_value for axis in value.type.tensor_type.shape.dim][1:]
+        profile.set_shape(value.name, (1, *rest), (1, *rest), (MAX_BATCH, *rest))
+    config.add_optimization_profile(profile)
     timing_path = cache / key.timing_file_name
     known = timing_path.read_bytes() if timing_path.is_file() else b''
     timing = config.create_timing_cache(known) or config.create_timing_cache(b'')

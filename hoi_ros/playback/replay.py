@@ -32,6 +32,7 @@ from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.calibration import load_camera_yaml
 from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.undistortion import Rectifier
+from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.model import HandModelError
@@ -138,7 +139,7 @@ class ReplayConfig:
     """The stage to run."""
     out: Path = Path('out/replay')
     """Folder for results.jsonl and overlays/."""
-    backend: Literal['auto', 'tensorrt', 'openvino', 'pytorch'] = 'auto'
+    backend: Backend = 'auto'
     """What runs the network."""
     vertices: bool = False
     """Write the mesh's vertices, too."""

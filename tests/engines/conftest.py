@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from hoi_ros.engines import BATCH
 from hoi_ros.engines import TensorSpec
 from training.export import export_onnx
 
@@ -47,7 +48,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory, module: EveryOperator, e
             'licence': 'Apache-2.0',
             'data': 'none',
             'parameters': {'cube_m': 0.25},
-            'inputs': (TensorSpec('crop', (1, 1, 32, 32), unit='half cubes'),),
+            'inputs': (TensorSpec('crop', (BATCH, 1, 32, 32), unit='half cubes'),),
         },
     )
     return folder

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from hoi_ros.engines import BATCH
 from hoi_ros.engines import Card
 from hoi_ros.engines import CardError
 from hoi_ros.engines.card import CARD_FILE
@@ -13,9 +15,19 @@ def test_a_card_reads_as_it_was_written(model_dir: Path, tmp_path: Path) -> None
     card = Card.load(model_dir)
     card.save(tmp_path)
     assert Card.load(tmp_path) == card
+    assert card.batched and card.inputs[0].shape == (BATCH, 1, 32, 32)
     assert card.inputs[0].unit == 'half cubes'
     assert card.parameters == {'cube_m': 0.25}
     assert card.figures['export_error'].keys() == {'heat', 'points', 'pose', 'mask'}
+
+
+def test_a_card_of_fixed_shapes_loads(damaged: Path) -> None:
+    card = Card.load(damaged)
+    fixed = replace(card, inputs=(replace(card.inputs[0], shape=(1, 1, 32, 32)), *card.inputs[1:]))
+    fixed.save(damaged)
+    assert Card.load(damaged) == fixed
+    assert not fixed.batched
+    assert fixed.inputs[0].sized(3) == (1, 1, 32, 32)
 
 
 def test_a_missing_card_is_named(tmp_path: Path) -> None:
@@ -46,6 +58,8 @@ def test_what_is_no_card_is_refused(tmp_path: Path, text: str, message: str) -> 
         ({'inputs': [{'name': 'x'}]}, 'inputs must be a list'),
         ({'outputs': 3}, 'outputs must be a list'),
         ({'outputs': [{'name': 'x', 'shape': [1], 'units': 'm'}]}, 'outputs must be a list'),
+        ({'outputs': [{'name': 'x', 'shape': [1, 'batch']}]}, 'expected positive sizes, the first of which'),
+        ({'outputs': [{'name': 'x', 'shape': ['width', 1]}]}, 'outputs must be a list'),
         ({'model': '../model.onnx'}, 'expected a file name'),
     ],
 )

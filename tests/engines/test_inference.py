@@ -22,7 +22,7 @@ from .every_operator import TOLERANCES
 Arrays = dict[str, NDArray]
 
 
-@pytest.fixture(params=['openvino', 'pytorch', 'tensorrt'])
+@pytest.fixture(params=['openvino', 'onnxruntime', 'tensorrt'])
 def engine(request: pytest.FixtureRequest, model_dir: Path) -> Iterator[Engine]:
     require(request.param)
     with load_engine(model_dir, request.param, threads=1) as loaded:
@@ -35,7 +35,7 @@ def test_backends_agree(model_dir: Path, example: Arrays, backend: str, precisio
     wanted = reference(model_dir, example)
     with load_engine(model_dir, backend, precision=precision) as engine:
         found = engine(**example)
-    assert {name: array.shape for name, array in found.items()} == {spec.name: spec.shape for spec in engine.outputs}
+    assert {name: array.shape for name, array in found.items()} == {spec.name: spec.sized() for spec in engine.outputs}
     assert all(array.dtype == np.float32 for array in found.values())
     for name in wanted:
         assert largest_error(found[name], wanted[name]) <= TOLERANCES[backend, precision], name
@@ -47,6 +47,32 @@ def test_a_call_leaves_earlier_results_alone(engine: Engine, example: Arrays) ->
     second = engine(**{name: -array for name, array in example.items()})
     assert all(np.array_equal(first[name], kept[name]) for name in kept)
     assert not np.array_equal(second['heat'], kept['heat'])
+
+
+@pytest.mark.parametrize('items', [0, 1, 2, 3, 11])
+def test_a_batch_gives_what_its_items_give_alone(engine: Engine, items: int) -> None:
+    engine.prepare(2)
+    draw = np.random.default_rng(items)
+    batch = {spec.name: draw.uniform(-1, 1, spec.sized(items)).astype(spec.dtype) for spec in engine.inputs}
+    found = engine(**batch)
+    assert {name: array.shape for name, array in found.items()} == {
+        spec.name: spec.sized(items) for spec in engine.outputs
+    }
+    for item in range(items):
+        alone = engine(**{name: array[item : item + 1] for name, array in batch.items()})
+        for name, array in found.items():
+            np.testing.assert_allclose(array[item], alone[name][0], atol=2e-6, err_msg=name)
+
+
+def test_inputs_of_different_numbers_of_items_are_refused(engine: Engine, example: Arrays) -> None:
+    with pytest.raises(InputError, match=r"different numbers of items: \{'crop': 2, 'code': 1\}"):
+        engine(crop=np.repeat(example['crop'], 2, 0), code=example['code'])
+
+
+@pytest.mark.parametrize('batch', [0, 9])
+def test_a_batch_that_cannot_be_prepared_is_named(engine: Engine, batch: int) -> None:
+    with pytest.raises(EngineError, match=f'a batch of {batch} cannot be prepared, expected 1 to 8'):
+        engine.prepare(batch)
 
 
 def test_inputs_need_not_be_contiguous_nor_writable(engine: Engine, example: Arrays) -> None:
@@ -73,7 +99,7 @@ def test_it_runs_in_another_thread_than_it_was_loaded_in(engine: Engine, example
         ({'depth': np.zeros(1)}, "got .*'depth'"),
         (
             {'crop': np.zeros((1, 1, 32, 31), np.float32)},
-            r'crop has shape \[1, 1, 32, 31\], expected \[1, 1, 32, 32\]',
+            r'crop has shape \[1, 1, 32, 31\], expected \[batch, 1, 32, 32\]',
         ),
         ({'crop': np.zeros((1, 1, 32, 32))}, r'crop is float64, expected float32: use .astype\(np.float32\)'),
         ({'crop': [[0.0]]}, 'crop is a list, expected a NumPy array'),

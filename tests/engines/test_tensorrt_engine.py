@@ -47,6 +47,7 @@ class StandIn:
     def Builder(self, logger: Any) -> Any:
         config = SimpleNamespace(
             clear_flag=self.flags_cleared.append,
+            add_optimization_profile=lambda profile: None,
             create_timing_cache=lambda known: (
                 self.timings_seen.append(known) or SimpleNamespace(serialize=lambda: b't')
             ),
@@ -56,6 +57,7 @@ class StandIn:
         return SimpleNamespace(
             create_network=lambda flags: SimpleNamespace(flags=flags),
             create_builder_config=lambda: config,
+            create_optimization_profile=lambda: SimpleNamespace(set_shape=lambda *shapes: None),
             build_serialized_network=lambda network, config: self._plan(logger, network),
         )
 
@@ -79,7 +81,9 @@ class StandIn:
         def deserialize(plan: bytes) -> Any:
             values = (*self.built[-1].graph.input, *self.built[-1].graph.output)
             names = [value.name for value in values]
-            shapes = {value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in values}
+            shapes = {
+                value.name: [axis.dim_value or -1 for axis in value.type.tensor_type.shape.dim] for value in values
+            }
             return SimpleNamespace(
                 num_io_tensors=len(names),
                 get_tensor_name=names.__getitem__,
@@ -87,7 +91,9 @@ class StandIn:
                 get_tensor_mode=lambda name: 'in' if name in names[:2] else 'out',
                 get_tensor_dtype=lambda name: np.float32,
                 create_execution_context=lambda: SimpleNamespace(
-                    set_tensor_address=lambda name, address: True, execute_async_v3=lambda stream: True
+                    set_tensor_address=lambda name, address: True,
+                    set_input_shape=lambda name, shape: True,
+                    execute_async_v3=lambda stream: True,
                 ),
             )
 
@@ -126,8 +132,8 @@ def test_an_engine_is_built_once(trt: StandIn, model_dir: Path, tmp_path: Path, 
         True,
         True,
     ]
-    assert {name: array.shape for name, array in found.items()} == {spec.name: spec.shape for spec in engine.outputs}
-    assert np.all(found['points'] == found['points'].nbytes)
+    assert {name: array.shape for name, array in found.items()} == {spec.name: spec.sized() for spec in engine.outputs}
+    assert np.all(found['points'] == 8 * found['points'].nbytes)
 
 
 def test_a_damaged_engine_is_built_again(trt: StandIn, model_dir: Path, tmp_path: Path) -> None:

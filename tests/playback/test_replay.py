@@ -335,7 +335,7 @@ def arguments(recording, *more):
 
 
 def test_the_command_line(recording, stand_in, capsys):
-    assert main(arguments(recording, '--vertices', '--backend', 'pytorch')) == 0
+    assert main(arguments(recording, '--vertices', '--backend', 'onnxruntime')) == 0
     assert 'with hands  2' in capsys.readouterr().out
     assert len(lines(recording / 'out')) == 6
 

@@ -2,6 +2,7 @@
 """Writes a model folder: an ONNX file with float16 weights, checked against PyTorch, and its card."""
 
 import copy
+import dataclasses
 import hashlib
 import math
 import tempfile
@@ -21,9 +22,11 @@ from onnx import TensorProto
 from torch import nn
 from torch import Tensor
 
+from hoi_ros.engines import BATCH
 from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
 from hoi_ros.engines.onnx_graph import HALF_OPERATORS
+from training.export.onnx_batch import make_batch_symbolic
 
 OPSET = 17
 MODEL_FILE = 'model.onnx'
@@ -31,6 +34,10 @@ GRAPH_TOLERANCE = 1e-4
 """Largest error of the float32 graph, as a share of the output's largest magnitude."""
 WEIGHT_TOLERANCE = 1e-2
 """The same after the weights were rounded to float16."""
+_BAKED_BATCH = (
+    'the graph does not keep its items along the first axis of every tensor (training/export/onnx_batch.py): reshape '
+    'and transpose without moving the batch'
+)
 
 
 class ExportError(RuntimeError):
@@ -50,14 +57,15 @@ def export_onnx(
 ) -> Card:
     """Exports `module` to `directory`/model.onnx and card.yaml.
 
-    Shapes are static. The weights of convolutions and matrix products are stored in float16 behind a Cast, so
-    that the arithmetic, the inputs and the outputs stay float32. The card's figures `graph_error` and
-    `export_error`, before and after the weights were rounded, are the largest over all inputs that were compared.
+    The first axis of every input and output takes any number of items, the others are static. The weights of
+    convolutions and matrix products are stored in float16 behind a Cast, so that the arithmetic, the inputs and the
+    outputs stay float32. The card's figures `graph_error` and `export_error`, before and after the weights were
+    rounded, are the largest over all inputs that were compared.
 
     Args:
         module: called with the example's tensors in their order; gives a tensor, a sequence or a mapping.
-        example: realistic inputs by name, batch 1; their shapes become the network's.
-        outputs: what the module gives, in its order (or by its names, for a mapping).
+        example: realistic inputs by name, batch 1; their other axes become the network's.
+        outputs: what the module gives, in its order (or by its names, for a mapping), batch 1 or `BATCH`.
         directory: the model folder, made if need be.
         card_fields: `name`, `licence`, `data` and, as far as they are known, `training`, `parameters` and
             `figures` of the Card; `inputs` may hold TensorSpecs with units and meanings of the inputs.
@@ -82,20 +90,22 @@ def export_onnx(
     feeds, expected = cases[0]
 
     model = _simplified(_traced(named, tensors, outputs))
+    make_batch_symbolic(model)
     graph_error = _check(model, cases, outputs, graph_tolerance, 'the float32 graph')
     store_weights_in_half(model, single)
     error = _check(model, cases, outputs, tolerance, 'the graph with float16 weights')
+    _check_batch(model, cases, outputs, graph_tolerance)
     onnx.helper.set_model_props(model, {'name': str(card_fields['name']), 'licence': str(card_fields['licence'])})
     model.producer_name = 'hoi_ros'
     content = model.SerializeToString(deterministic=True)
     above = f' where there are more than {single} in a layer' if single else ''
-    found = [TensorSpec(name, array.shape, array.dtype.name) for name, array in feeds.items()]
-    described = {spec.name: spec for spec in card_fields.get('inputs', ())}
+    found = [TensorSpec(name, (BATCH, *array.shape[1:]), array.dtype.name) for name, array in feeds.items()]
+    described = {spec.name: _batched(spec) for spec in card_fields.get('inputs', ())}
     card = Card(
         **{
             **card_fields,
             'inputs': tuple(described.get(spec.name, spec) for spec in found),
-            'outputs': tuple(outputs),
+            'outputs': tuple(map(_batched, outputs)),
             'model': MODEL_FILE,
             'sha256': hashlib.sha256(content).hexdigest(),
             'precision': f'float16 weights{above}, float32 arithmetic',
@@ -105,7 +115,10 @@ def export_onnx(
     card.check_network(
         folder / MODEL_FILE,
         found,
-        [TensorSpec(spec.name, array.shape, array.dtype.name) for spec, array in zip(outputs, expected, strict=True)],
+        [
+            TensorSpec(spec.name, (BATCH, *array.shape[1:]), array.dtype.name)
+            for spec, array in zip(outputs, expected, strict=True)
+        ],
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MODEL_FILE).write_bytes(content)
@@ -182,6 +195,36 @@ def _simplified(model: bytes) -> onnx.ModelProto:
     simplified.opset_import.extend(standard)
     onnx.checker.check_model(simplified)
     return simplified
+
+
+def _batched(spec: TensorSpec) -> TensorSpec:
+    return dataclasses.replace(spec, shape=(BATCH, *spec.shape[1:]))
+
+
+def _check_batch(
+    model: onnx.ModelProto,
+    cases: Sequence[tuple[Mapping[str, NDArray], Sequence[NDArray]]],
+    outputs: Sequence[TensorSpec],
+    tolerance: float,
+) -> None:
+    """Items of one batch have to give what they give alone."""
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider'])
+    items = [cases[index % len(cases)][0] for index in range(3)]
+    items[1] = {name: -array for name, array in items[1].items()}
+    try:
+        together = session.run(None, {name: np.concatenate([item[name] for item in items]) for name in items[0]})
+    except Exception as error:  # ONNX Runtime's errors share no other base.
+        raise ExportError(f'{_BAKED_BATCH}: ONNX Runtime cannot run three items at once: {error}') from error
+    alone = [session.run(None, dict(item)) for item in items]
+    for spec, found, *wanted in zip(outputs, together, *alone, strict=True):
+        wanted = np.concatenate(wanted)
+        error = (
+            np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-6) if found.shape == wanted.shape else np.inf
+        )
+        if not error <= tolerance:
+            raise ExportError(
+                f'{_BAKED_BATCH}: in a batch the output {spec.name} differs by {error:.2g} of its magnitude'
+            )
 
 
 def _check(

@@ -28,6 +28,7 @@ from visualization_msgs.msg import MarkerArray
 from hoi_ros.camera.calibration import calibration_of
 from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.camera.undistortion import undistort_points
+from hoi_ros.engines import BACKENDS
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
@@ -53,8 +54,8 @@ _SETTINGS = (
     Setting(
         'backend',
         'auto',
-        'What runs the networks; auto: TensorRT on an NVIDIA GPU, else OpenVINO.',
-        choices=('auto', 'tensorrt', 'openvino', 'pytorch'),
+        'What runs the networks; auto: TensorRT on an NVIDIA GPU, else OpenVINO, else ONNX Runtime.',
+        choices=BACKENDS,
     ),
     Setting('threads', 0, 'Threads of a network that runs on the CPU; 0 leaves it to the backend.', 0, 256),
     Setting('max_hands', 2, 'Hands at the most.', 1, 4, live=True),

@@ -150,7 +150,7 @@ def test_a_training_leaves_weights_that_are_evaluated_and_gone_on_from(tmp_path:
     image = np.zeros((1, 3, 64, 64), np.float32)
     with torch.inference_mode():
         expected = evaluation.load_network(weights)(torch.from_numpy(image)).hands[-1].keypoints.numpy()
-    for backend in ('openvino', 'pytorch'):
+    for backend in ('openvino', 'onnxruntime'):
         outputs = load_engine(folder, backend)(image=image)
         np.testing.assert_allclose(outputs['keypoints'], expected, atol=1e-4)
         mesh = np.load(folder / OBJECT_MESH)
