@@ -19,6 +19,10 @@ from hoi_ros.stages.parts.crop_prediction import mean_prediction
 from hoi_ros.stages.parts.crop_prediction import prediction_of
 from hoi_ros.stages.parts.hand_square import HandSquare
 
+_BATCH = 2
+"""Crops of one run where a backend compiles for a number of items: both views of a hand, or both sides. On two cores
+runs of four are 4 % faster and take 170 MB more."""
+
 
 class CropRequest(NamedTuple):
     """A hand to crop and to infer."""
@@ -65,6 +69,7 @@ class CropInference:
                 f'{folder} was trained with a hand of {trained} vertices, {models / "hand_model"} holds '
                 f'one of {vertices}: put the hand that it was trained with there'
             )
+        self._engine.prepare(_BATCH)
         self.parameters = self._engine.card.parameters
         self.root = int(self.parameters['root'])
         self._size = self._engine.inputs[0].shape[-1]
@@ -107,11 +112,11 @@ class CropInference:
         return crop.upright(request.before.keypoints) if request.before else crop
 
     def _infer(self, image: np.ndarray, crops: Sequence[ViewCrop]) -> list[CropPrediction | None]:
-        predictions = []
-        for crop in crops:
-            pixels = crop.warp(image, self._size).transpose(2, 0, 1)[None]
-            outputs = self._engine(image=pixels.astype(np.float32) / 127.5 - 1)
-            predictions.append(
-                prediction_of(crop, {name: values[0] for name, values in outputs.items()}, self._crop_width)
-            )
-        return predictions
+        if not crops:
+            return []
+        pixels = np.stack([crop.warp(image, self._size).transpose(2, 0, 1) for crop in crops])
+        outputs = self._engine(image=pixels.astype(np.float32) / 127.5 - 1)
+        return [
+            prediction_of(crop, {name: values[index] for name, values in outputs.items()}, self._crop_width)
+            for index, crop in enumerate(crops)
+        ]

@@ -78,14 +78,18 @@ class RgbDetector:
 
     def batch(self, images: Sequence[np.ndarray], most: int = 2, threshold: float = 0.3) -> list[list[DetectedHand]]:
         """Detects hands in several images of any sizes in one batch: a list an image, each as of a call."""
-        found = []
-        for image in images:
-            small, scale = fitted(image, self._width, self._height)
-            maps = self._engine(image=network_input(small)[None])
-            hands = decode(*(maps[name][0] for name in ('heat', 'square', 'kind', 'held')), most)
-            scored = [dataclasses.replace(hand, score=self.calibration(hand.score)) for hand in hands]
-            found.append([_on_image(hand, scale) for hand in scored if hand.score >= threshold])
-        return found
+        if not images:
+            return []
+        small, scales = zip(*(fitted(image, self._width, self._height) for image in images))
+        maps = self._engine(image=np.stack([network_input(each) for each in small]))
+        return [
+            [_on_image(hand, scale) for hand in self._calibrated(item, most) if hand.score >= threshold]
+            for item, scale in zip(zip(*(maps[name] for name in ('heat', 'square', 'kind', 'held'))), scales)
+        ]
+
+    def _calibrated(self, maps: Sequence[np.ndarray], most: int) -> list[DetectedHand]:
+        hands = decode(*maps, most)
+        return [dataclasses.replace(hand, score=self.calibration(hand.score)) for hand in hands]
 
 
 def detect_near(
