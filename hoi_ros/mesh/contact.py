@@ -25,10 +25,11 @@ def surface_gap(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, nea
         faces: (F, 3) counter-clockwise from outside.
         near: metres.
     """
-    distance, nearest = cKDTree(vertices).query(points)
+    tree = cKDTree(vertices)
+    distance, nearest = tree.query(points, distance_upper_bound=near)
     close = distance < near
     if not close.any():
-        return float(distance.min())
+        return float(tree.query(points)[0].min())
     nearest = nearest[close]
     normals = vertex_normals(vertices, faces)[nearest]
     return float(((points[close] - vertices[nearest]) * normals).sum(1).min())

@@ -19,8 +19,10 @@ from hoi_ros.stages.parts.scores import log_odds
 _TILTED = 0.5
 """Largest roll of a hand in its crop, radians, before it is cropped again: the network is trained on crops in which the
 fingers point roughly up."""
-_POINTS = 'keypoints', 'vertices', 'object'
+_POINTS = 'keypoints', 'object'
 """Outputs along the axes of the crop's camera."""
+_UNUSED = ('vertices',)
+"""Outputs that are not kept: pose and shape give the hand's mesh."""
 _WIDEST = 5.0
 """Largest plausible |log| of a crop's width at the hand over the usual width."""
 
@@ -86,7 +88,7 @@ def prediction_of(crop: ViewCrop, outputs: dict[str, np.ndarray], crop_width: fl
     """
     if not all(np.isfinite(values).all() for values in outputs.values()) or abs(outputs['place'][2]) > _WIDEST:
         return None
-    outputs = {name: values.astype(float) for name, values in outputs.items()}
+    outputs = {name: values.astype(float) for name, values in outputs.items() if name not in _UNUSED}
     return CropPrediction(crop, outputs, crop.point(outputs['place'][:2], crop_width * math.exp(outputs['place'][2])))
 
 

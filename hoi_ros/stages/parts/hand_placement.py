@@ -80,7 +80,7 @@ class HandPlacement:
         prediction = track.prediction
         side = 'right' if prediction.right else 'left'
         model = self._hands[side]
-        predicted, located_by = self._locate(track, depth, camera, side)
+        predicted, vertices, located_by = self._locate(track, depth, camera, side)
         fit = predicted
         if located_by == 'depth' and fit_surface:
             points = CubeCrop(camera, predicted.keypoints.mean(0), _CUBE).surface(depth)
@@ -90,7 +90,8 @@ class HandPlacement:
         if track.smoothing:
             # Smoothed keypoints have no constant bone lengths: the model is fitted to them.
             fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)
-        vertices = model.forward(fit.pose, fit.shape, fit.translation).vertices
+        if fit is not predicted:
+            vertices = model.forward(fit.pose, fit.shape, fit.translation).vertices
         held = self._held(track, predicted, fit, vertices, camera)
         return HandEstimate(
             side=side,
@@ -109,8 +110,9 @@ class HandPlacement:
 
     def _locate(
         self, track: RgbTrack, depth: np.ndarray | None, camera: Pinhole, side: str
-    ) -> tuple[HandFit, LocatedBy]:
-        """The predicted hand at the distance of the depth image, else at the one that its size implies."""
+    ) -> tuple[HandFit, np.ndarray, LocatedBy]:
+        """The predicted hand and its vertices (V, 3) at the distance of the depth image, else at the one that its size
+        implies."""
         prediction, model = track.prediction, self._hands[side]
         root = prediction.crop.to_camera(prediction.root)
         pose, shape = pose_of(prediction), prediction.outputs['shape'].astype(np.float32)
@@ -127,9 +129,9 @@ class HandPlacement:
             root = root * track.reach
         if not (np.isfinite(root).all() and np.isfinite(at_origin.vertices).all()):
             raise ValueError('the reconstruction is not finite')
-        keypoints = at_origin.keypoints + (root - offset)
-        fit = HandFit(pose, shape, (root - offset).astype(np.float32), 0.0, keypoints.astype(np.float32))
-        return fit, 'hand_size' if moved is None else 'depth'
+        place = root - offset
+        fit = HandFit(pose, shape, place.astype(np.float32), 0.0, (at_origin.keypoints + place).astype(np.float32))
+        return fit, at_origin.vertices + place, 'hand_size' if moved is None else 'depth'
 
     def _held(
         self, track: RgbTrack, predicted: HandFit, fit: HandFit, hand: np.ndarray, camera: Pinhole
