@@ -268,10 +268,46 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
     def _observe(
         self, image: np.ndarray, camera: Pinhole, tracks: Sequence[RgbTrack], squares: Sequence[HandSquare]
     ) -> list[Observation | None]:
-        """Infers tracks in the squares where they are expected, upright as in the previous frame, and again where the
-        joints are off the square. None where there is no hand.
+        """Infers tracks in the squares where they are expected, and again where a crop misses the hand.
 
-        A hand of unsure side is inferred as of both sides.
+        None where there is no hand.
+        """
+        observed = self._infer(image, camera, tracks, squares)
+        places = [seen.square if seen and seen.missed_by(square) else None for seen, square in zip(observed, squares)]
+        again = self._infer_again(image, camera, tracks, observed, places)
+        return [other if place else seen for seen, other, place in zip(observed, again, places)]
+
+    def _confirm(self, image: np.ndarray, camera: Pinhole, tracks: Sequence[RgbTrack]) -> list[Observation | None]:
+        """Infers new hands until two inferences in a row, from different crops, are sure of a hand: few non-hands pass.
+
+        The second crop is about the joints of the first. A third one follows where the first inference is unsure and
+        its crop misses the hand, or where the hand is not centred in the second crop. None where there is no hand.
+        """
+        squares = [track.square for track in tracks]
+        first = self._infer(image, camera, tracks, squares)
+        missed = [bool(seen and seen.missed_by(square)) for seen, square in zip(first, squares)]
+        places = [
+            seen.square if seen and miss else self._joints(track, seen)
+            for track, seen, miss in zip(tracks, first, missed)
+        ]
+        second = self._infer_again(image, camera, tracks, first, places)
+        unclear = [
+            bool(seen and miss and (self._score(track, before) < self.min_score or not seen.centred_in(place)))
+            for track, before, seen, miss, place in zip(tracks, first, second, missed, places)
+        ]
+        places = [self._joints(track, seen) if again else None for track, seen, again in zip(tracks, second, unclear)]
+        third = self._infer_again(image, camera, tracks, second, places)
+        return [
+            self._confirmed(track, after, seen) if again else self._confirmed(track, seen, before)
+            for track, before, seen, after, again in zip(tracks, first, second, third, unclear)
+        ]
+
+    def _infer(
+        self, image: np.ndarray, camera: Pinhole, tracks: Sequence[RgbTrack], squares: Sequence[HandSquare]
+    ) -> list[Observation | None]:
+        """Infers tracks in squares in one batch, those of unsure side as of both sides.
+
+        Where this frame changes a sure side, the hand is inferred again as of the other side.
         """
         requests: list[CropRequest] = []
         for track, square in zip(tracks, squares):
@@ -279,55 +315,55 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             if track.side_unsure:
                 requests.append(track.request(square, not track.right, track.prediction))
         predictions = iter(self._network(image, camera, requests, self.views))
-        observed: list[Observation | None] = []
-        for track, square in zip(tracks, squares):
-            prediction, other = next(predictions), next(predictions) if track.side_unsure else None
-            observed.append(track.observation(square, prediction, other))
-        flipped = [
+        observed = [
+            track.observation(square, next(predictions), next(predictions) if track.side_unsure else None)
+            for track, square in zip(tracks, squares)
+        ]
+        changed = [
             index for index, seen in enumerate(observed) if seen and (seen.side_evidence >= 0) != seen.prediction.right
         ]
         requests = [
             tracks[index].request(squares[index], not tracks[index].right, tracks[index].prediction)
-            for index in flipped
+            for index in changed
         ]
-        for index, prediction in zip(flipped, self._network(image, camera, requests, self.views)):
+        for index, prediction in zip(changed, self._network(image, camera, requests, self.views)):
             observed[index] = observed_in(squares[index], prediction, observed[index].side_evidence)
-        off = [
-            index
-            for index, (seen, square) in enumerate(zip(observed, squares))
-            if seen and (seen.square.differs(square) or seen.prediction.tilted)
-        ]
-        requests = [
-            tracks[index].request(seen.square, seen.prediction.right, seen.prediction)
-            for index in off
-            if (seen := observed[index])
-        ]
-        for index, prediction in zip(off, self._network(image, camera, requests, self.views)):
-            observed[index] = observed_in(observed[index].square, prediction, observed[index].side_evidence)
         return observed
 
-    def _confirm(self, image: np.ndarray, camera: Pinhole, tracks: Sequence[RgbTrack]) -> list[Observation | None]:
-        """Infers new hands twice, the second time about their joints; a hand is as sure as the less sure of both, which
-        few non-hands pass. None where there is no hand."""
-        observed = self._observe(image, camera, tracks, [track.square for track in tracks])
-        kept = [
-            index
-            for index, (track, seen) in enumerate(zip(tracks, observed))
-            if self._score(track, seen) >= self.min_score and _encloses(seen.square, seen.prediction.square)
-        ]
+    def _infer_again(
+        self,
+        image: np.ndarray,
+        camera: Pinhole,
+        tracks: Sequence[RgbTrack],
+        observed: Sequence[Observation | None],
+        places: Sequence[HandSquare | None],
+    ) -> list[Observation | None]:
+        """Infers observed hands in other squares in one batch, upright as they are observed; None without a square."""
         requests = [
-            tracks[index].request(seen.prediction.square, seen.prediction.right, seen.prediction)
-            for index in kept
-            if (seen := observed[index])
+            track.request(place, seen.prediction.right, seen.prediction)
+            for track, seen, place in zip(tracks, observed, places)
+            if seen and place
         ]
-        confirmed: list[Observation | None] = [None] * len(tracks)
-        for index, prediction in zip(kept, self._network(image, camera, requests, self.views)):
-            first = observed[index]
-            if prediction:
-                prediction = prediction.with_lower_score(first.prediction)
-                if tracks[index].score_of(prediction, self.calibration) >= self.min_score:
-                    confirmed[index] = observed_in(first.prediction.square, prediction, first.side_evidence)
-        return confirmed
+        predictions = iter(self._network(image, camera, requests, self.views))
+        return [
+            observed_in(place, next(predictions), seen.side_evidence) if seen and place else None
+            for seen, place in zip(observed, places)
+        ]
+
+    def _joints(self, track: RgbTrack, seen: Observation | None) -> HandSquare | None:
+        """The square of the joints of a new hand; None where it is unsure or its joints lie off its square."""
+        if seen is None or self._score(track, seen) < self.min_score:
+            return None
+        joints = seen.prediction.square
+        near = np.linalg.norm(joints.centre - seen.square.centre) < seen.square.side
+        return joints if near and 0.4 < joints.side / seen.square.side < 2.5 else None
+
+    def _confirmed(self, track: RgbTrack, seen: Observation | None, before: Observation | None) -> Observation | None:
+        """A new hand as sure as the less sure of two observations; None where that is not enough."""
+        if seen is None or before is None:
+            return None
+        both = seen._replace(prediction=seen.prediction.with_lower_score(before.prediction))
+        return both if self._score(track, both) >= self.min_score else None
 
     def _score(self, track: RgbTrack, seen: Observation | None) -> float:
         return track.score_of(seen.prediction, self.calibration) if seen else 0.0
@@ -347,9 +383,3 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
             f'{path} cannot be read ({error}): install the package again, or export the model again '
             'with python -m training export reconstruction'
         ) from error
-
-
-def _encloses(square: HandSquare, joints: HandSquare) -> bool:
-    """Whether the joints lie about where the hand is cropped, and are of about its size."""
-    near = np.linalg.norm(joints.centre - square.centre) < square.side
-    return bool(near and 0.4 < joints.side / square.side < 2.5)

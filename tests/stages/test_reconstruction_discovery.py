@@ -24,10 +24,15 @@ def test_a_hand_is_cropped_where_its_joints_are(samples, build) -> None:
 
     def answer(image: np.ndarray, crop: ViewCrop) -> Outputs:
         cuts.append(crop)
-        return answer_of(sample, crop) | {'holds': [0.01], 'right': [0.01 if crop.mirrored else 0.99]}
+        score = 0.9 if np.linalg.norm(crop.centre - true.centre) < 0.1 * true.side else coarse_score[0]
+        return answer_of(sample, crop) | {
+            'hand': [score],
+            'holds': [0.01],
+            'right': [0.01 if crop.mirrored else 0.99],
+        }
 
     stage, detector = build(answer)
-    true = detection(sample)
+    true, coarse_score = detection(sample), [0.9]
     detector.whole = sample.image
 
     def detected(across: float, larger: float) -> DetectedHand:
@@ -43,15 +48,19 @@ def test_a_hand_is_cropped_where_its_joints_are(samples, build) -> None:
             for crop in cuts
         ]
 
-    # A new hand of a coarse detection is inferred as of both sides, cropped again, and confirmed.
+    # A new hand of a coarse detection is inferred as of both sides, then confirmed where its joints are.
     there, coarse = pytest.approx((0, 1), abs=1e-2), pytest.approx((0.2, 1.25), abs=1e-3)
     detector.hands = [detected(0.2, 1.25)]
-    assert cropped(0.0) == [coarse, coarse, there, there]
+    assert cropped(0.0) == [coarse, coarse, there]
+    # Where the coarse crop does not look like a hand, two others have to.
+    stage.reset()
+    detector.hands, coarse_score[0] = [detected(0.2, 1.25)], 0.1
+    assert cropped(0.5) == [coarse, coarse, there, there]
     # A tracked one is cropped there at once.
-    assert cropped(1 / 30) == [pytest.approx((0, 1), abs=1e-2)]
+    assert cropped(0.53) == [pytest.approx((0, 1), abs=1e-2)]
     # Joints that lie far off the detection are confirmed where they are; further off there is no hand.
     stage.reset()
-    detector.hands = [detected(0.3, 1.9)]
+    detector.hands, coarse_score[0] = [detected(0.3, 1.9)], 0.9
     assert cropped(1.0)[2:] == [there]
     stage.reset()
     detector.hands = [detected(0.3, 2.7)]

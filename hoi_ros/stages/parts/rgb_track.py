@@ -40,6 +40,14 @@ class Observation(NamedTuple):
     side_evidence: float
     """Log-odds of a right hand, this frame included."""
 
+    def missed_by(self, cropped: HandSquare) -> bool:
+        """Whether a crop about a square is off this hand, or the hand is tilted in it."""
+        return self.square.missed_by(cropped) or self.prediction.tilted
+
+    def centred_in(self, cropped: HandSquare) -> bool:
+        """Whether a crop about a square could hardly be better for this hand."""
+        return self.square.centred_in(cropped) and not self.prediction.tilted
+
 
 def observed_in(square: HandSquare, prediction: CropPrediction | None, side_evidence: float) -> Observation | None:
     """The observation of a prediction where the hand is expected in a square; None without a prediction."""
