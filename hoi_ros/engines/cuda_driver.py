@@ -26,6 +26,7 @@ CU_STREAM_NON_BLOCKING = 1
 
 PROTOTYPES = {
     'cuInit': (c_uint,),
+    'cuDriverGetVersion': (POINTER(c_int),),
     'cuDeviceGetCount': (POINTER(c_int),),
     'cuDeviceGet': (POINTER(c_int), c_int),
     'cuDeviceGetName': (c_char_p, c_int, c_int),
@@ -78,6 +79,16 @@ def first_gpu() -> Gpu | None:
         _call('cuDeviceGetAttribute', ctypes.byref(value), attribute, device)
         version.append(str(value.value))
     return Gpu(device.value, name.value.decode(), '.'.join(version))
+
+
+def driver_version() -> tuple[int, int] | None:
+    """The latest CUDA that the driver supports, such as (13, 0), or None without a driver."""
+    number = c_int()
+    try:
+        _call('cuDriverGetVersion', ctypes.byref(number))
+    except (OSError, EngineError):
+        return None
+    return number.value // 1000, number.value % 1000 // 10
 
 
 class DeviceMemory:

@@ -19,8 +19,12 @@ class EngineKey:
 
     model: str
     model_sha256: str
-    tensorrt: str
+    package: str
+    """"tensorrt" or "tensorrt_rtx"."""
+    version: str
+    """Of the package."""
     gpu: str
+    """Its name; "any" where the engine runs on every GPU of the compute capability."""
     compute_capability: str
     precision: str
     recipe: int
@@ -29,13 +33,22 @@ class EngineKey:
     @property
     def file_name(self) -> str:
         """Name of the engine's file: readable, and different for engines that may live side by side."""
-        parts = (self.model, self.model_sha256[:12], self.precision, f'trt{self.tensorrt}', self.gpu)
-        return re.sub(r'[^\w.+-]+', '_', '-'.join(parts)) + '.engine'
+        return f'{_file_stem(self.model, self.model_sha256[:12], self.precision, self._platform)}.engine'
 
     @property
     def timing_file_name(self) -> str:
         """Name of the file of kernel timings, which all models of one GPU and one TensorRT share."""
-        return re.sub(r'[^\w.+-]+', '_', f'timing-trt{self.tensorrt}-{self.gpu}') + '.cache'
+        return f'{_file_stem("timing", self._platform)}.cache'
+
+    @property
+    def kernels_file_name(self) -> str:
+        """Name of the file of kernels that TensorRT for RTX compiled while the engine ran, beside the engine."""
+        return self.file_name.removesuffix('.engine') + '.kernels'
+
+    @property
+    def _platform(self) -> str:
+        gpu = f'sm{self.compute_capability}' if self.gpu == 'any' else self.gpu
+        return f'{self.package}{self.version}-{gpu}'
 
 
 class StaleEngineError(EngineError):
@@ -93,11 +106,16 @@ def write_whole(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(content)
+            os.fchmod(file.fileno(), 0o644)
         os.replace(file.name, path)
     except OSError as error:
         raise EngineError(
             f'{path} cannot be written ({error.strerror}): make room or choose another cache_dir'
         ) from error
+
+
+def _file_stem(*parts: str) -> str:
+    return re.sub(r'[^\w.+-]+', '_', '-'.join(parts))
 
 
 def _sidecar(path: Path) -> Path:

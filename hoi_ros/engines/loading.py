@@ -5,10 +5,12 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from typing import get_args
 from typing import Literal
 
 from hoi_ros.engines import cuda_driver
+from hoi_ros.engines import tensorrt_package
 from hoi_ros.engines.card import Card
 from hoi_ros.engines.engine import Engine
 from hoi_ros.engines.engine import Precision
@@ -19,8 +21,8 @@ Backend = Literal['auto', 'tensorrt', 'openvino', 'onnxruntime']
 BACKENDS: tuple[str, ...] = get_args(Backend)
 """What `load_engine` takes as a backend."""
 
-PACKAGES = {'tensorrt': ('tensorrt', 'onnx'), 'openvino': ('openvino',), 'onnxruntime': ('onnxruntime',)}
-"""What each backend imports; "auto" takes the first whose packages are all installed."""
+_PACKAGES = {'tensorrt': ('onnx',), 'openvino': ('openvino',), 'onnxruntime': ('onnxruntime',)}
+"""What each backend imports, beside one of TensorRT's two packages."""
 
 
 def load_engine(
@@ -30,20 +32,18 @@ def load_engine(
     precision: Precision | None = None,
     threads: int | None = None,
     cache_dir: str | Path | None = None,
-    build_only: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Engine:
     """Loads the network of a model folder.
 
     Args:
         model_dir: folder with card.yaml and the ONNX file it names.
-        backend: "auto" takes TensorRT where an NVIDIA GPU and `tensorrt` are present, else OpenVINO, else
-            ONNX Runtime.
+        backend: "auto" takes TensorRT where an NVIDIA GPU and a package that supports it are present (`tensorrt` or
+            `tensorrt_rtx`), else OpenVINO, else ONNX Runtime.
         precision: None is fp16 on a GPU and fp32 on a CPU.
         threads: CPU threads; None leaves it to the backend.
         cache_dir: where compiled networks are kept. TensorRT always keeps them, by default in
             $XDG_CACHE_HOME/hoi_ros/engines (~/.cache); OpenVINO only when this is given.
-        build_only: build, check and cache, then close: the engine comes back closed.
         progress: receives the lines said during a long build; None prints them to stderr.
 
     Raises:
@@ -57,10 +57,10 @@ def load_engine(
     card = Card.load(directory)
     model = card.verified_model(directory)
     chosen = _preferred(model) if backend == 'auto' else backend
-    if missing := _missing(chosen):
+    if missing := missing_packages(chosen):
         raise MissingBackendError(
-            f'{model}: the backend {chosen} needs {" and ".join(missing)}: '
-            f'pip install {" ".join(missing)}, or choose another backend'
+            f'{model}: the backend {chosen} needs {" and ".join(missing)}: install what is missing with pip, '
+            'or choose another backend'
         )
     cache = None if cache_dir is None else Path(cache_dir)
     engine: Engine
@@ -70,7 +70,8 @@ def load_engine(
         engine = TensorRTEngine(card, model, precision, cache, progress or _say)
     elif chosen == 'openvino':
         # A robot reports to nobody: OpenVINO runs as well without its usage statistics, which start a thread.
-        sys.modules.setdefault('openvino_telemetry', None)
+        absent: Any = None
+        sys.modules.setdefault('openvino_telemetry', absent)
         from hoi_ros.engines.openvino_engine import OpenVINOEngine
 
         engine = OpenVINOEngine(card, model, precision, threads, cache)
@@ -78,22 +79,27 @@ def load_engine(
         from hoi_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 
         engine = OnnxRuntimeEngine(card, model, precision, threads)
-    if build_only:
-        engine.close()
     return engine
 
 
 def _preferred(model: Path) -> str:
-    for backend in PACKAGES:
-        if not _missing(backend) and (backend != 'tensorrt' or cuda_driver.first_gpu()):
+    gpu = cuda_driver.first_gpu()
+    if gpu and not missing_packages('tensorrt') and tensorrt_package.supporting(gpu.compute_capability):
+        return 'tensorrt'
+    for backend in ('openvino', 'onnxruntime'):
+        if not missing_packages(backend):
             return backend
     raise MissingBackendError(
-        f'{model}: no backend is installed: pip install openvino (CPU), tensorrt onnx (NVIDIA GPU) or onnxruntime'
+        f'{model}: no backend is installed: pip install openvino (CPU), onnxruntime, or tensorrt and onnx (NVIDIA GPU)'
     )
 
 
-def _missing(backend: str) -> list[str]:
-    return [package for package in PACKAGES[backend] if find_spec(package) is None]
+def missing_packages(backend: str) -> list[str]:
+    """What pip has to install for a backend to run."""
+    missing = [package for package in _PACKAGES[backend] if find_spec(package) is None]
+    if backend == 'tensorrt' and not tensorrt_package.installed():
+        missing.insert(0, ' or '.join(tensorrt_package.PIP_NAMES.values()))
+    return missing
 
 
 def _say(line: str) -> None:

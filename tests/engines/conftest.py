@@ -3,6 +3,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from hoi_ros.engines import BATCH
+from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
 from training.export import export_onnx
 
@@ -52,6 +54,25 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory, module: EveryOperator, e
         },
     )
     return folder
+
+
+@pytest.fixture(scope='session')
+def rtx_target() -> Any:
+    """What TensorRT for RTX builds for without a GPU."""
+    pytest.importorskip('tensorrt_rtx')
+    from hoi_ros.engines.tensorrt_builder import Target
+
+    return Target.of_capability('8.6')
+
+
+@pytest.fixture(scope='session')
+def rtx_cache(rtx_target: Any, model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the model's engine of the real TensorRT for RTX, in fp16; tests that write to it copy it first."""
+    from hoi_ros.engines.tensorrt_builder import build_engine
+
+    cache, card = tmp_path_factory.mktemp('cache'), Card.load(model_dir)
+    assert build_engine(card, model_dir / card.model, rtx_target, 'fp16', cache, lambda line: None).now
+    return cache
 
 
 @pytest.fixture

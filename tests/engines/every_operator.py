@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small network with every operator that the project's networks use, and how far backends may differ."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor
 from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
 from hoi_ros.engines.cuda_driver import first_gpu
-from hoi_ros.engines.loading import PACKAGES
+from hoi_ros.engines.loading import missing_packages
 
 TOLERANCES = {
     ('openvino', 'fp32'): 2e-4,
@@ -107,7 +106,7 @@ def largest_error(found: NDArray, wanted: NDArray) -> float:
 
 def require(backend: str) -> None:
     """Skips the test where the backend cannot run here."""
-    if missing := [package for package in PACKAGES[backend] if find_spec(package) is None]:
+    if missing := missing_packages(backend):
         pytest.skip(f'{" and ".join(missing)} not installed')
     if backend == 'tensorrt' and first_gpu() is None:
         pytest.skip('no NVIDIA GPU')

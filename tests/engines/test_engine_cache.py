@@ -12,7 +12,7 @@ from hoi_ros.engines.engine_cache import EngineKey
 from hoi_ros.engines.engine_cache import StaleEngineError
 from hoi_ros.engines.engine_cache import store_engine
 
-KEY = EngineKey('depth_pose', 'ab' * 32, '10.13.3.9', 'NVIDIA Orin (nvgpu)/8', '8.7', 'fp16', 1)
+KEY = EngineKey('depth_pose', 'ab' * 32, 'tensorrt', '10.13.3.9', 'NVIDIA Orin (nvgpu)/8', '8.7', 'fp16', 1)
 PLAN = bytes(range(256)) * 10
 
 
@@ -20,14 +20,15 @@ def test_an_engine_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     path = store_engine(tmp_path / 'new', KEY, PLAN)
     assert cached_engine(tmp_path / 'new', KEY) == PLAN
     assert sorted(item.suffix for item in path.parent.iterdir()) == ['.engine', '.json']
-    assert path.name == 'depth_pose-abababababab-fp16-trt10.13.3.9-NVIDIA_Orin_nvgpu_8.engine'
+    assert path.name == 'depth_pose-abababababab-fp16-tensorrt10.13.3.9-NVIDIA_Orin_nvgpu_8.engine'
 
 
 @pytest.mark.parametrize(
     'change',
     [
         {'model_sha256': 'cd' * 32},
-        {'tensorrt': '11.0'},
+        {'version': '11.0'},
+        {'package': 'tensorrt_rtx'},
         {'gpu': 'other'},
         {'precision': 'fp32'},
         {'model': 'contact'},
@@ -69,6 +70,11 @@ def test_a_damaged_description_is_refused(tmp_path: Path, text: str) -> None:
     path.with_suffix('.json').write_bytes(text.encode(errors='surrogateescape'))
     with pytest.raises(StaleEngineError):
         cached_engine(tmp_path, KEY)
+
+
+def test_every_user_may_read_an_engine(tmp_path: Path) -> None:
+    path = store_engine(tmp_path, KEY, PLAN)
+    assert {item.stat().st_mode & 0o777 for item in (path, path.with_suffix('.json'))} == {0o644}
 
 
 def test_the_description_can_be_read_by_a_person(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each way that loading can fail is one clear error."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import onnx
 import pytest
@@ -17,6 +19,7 @@ from hoi_ros.engines import loading
 from hoi_ros.engines import MissingBackendError
 from hoi_ros.engines import ModelFileError
 from hoi_ros.engines import PrecisionError
+from hoi_ros.engines import tensorrt_package
 from hoi_ros.engines.card import file_sha256
 from hoi_ros.engines.cuda_driver import Gpu
 
@@ -26,7 +29,12 @@ BACKENDS = pytest.mark.parametrize('backend', ['openvino', 'onnxruntime'])
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
-    monkeypatch.setattr(loading, 'find_spec', lambda name: name if name in packages else None)
+    for module in (loading, tensorrt_package):
+        monkeypatch.setattr(module, 'find_spec', lambda name: name if name in packages else None)
+    capabilities = SimpleNamespace(__members__=dict.fromkeys(('CURRENT', 'SM86')))
+    for package in ('tensorrt', 'tensorrt_rtx'):
+        module = SimpleNamespace(__version__='1', ComputeCapability=capabilities)
+        monkeypatch.setitem(sys.modules, package, module)
 
 
 def rehash(folder: Path) -> None:
@@ -36,17 +44,18 @@ def rehash(folder: Path) -> None:
 
 
 def test_auto_takes_tensorrt_then_openvino_then_onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda: Gpu(0, 'GPU', '8.7'))
-    for packages, expected in (
-        (('onnxruntime', 'onnx', 'openvino', 'tensorrt'), 'tensorrt'),
-        (('onnxruntime', 'onnx', 'openvino'), 'openvino'),
-        (('onnxruntime', 'onnx'), 'onnxruntime'),
+    everything = ('onnx', 'openvino', 'onnxruntime')
+    for packages, gpu, expected in (
+        (('tensorrt', *everything), '8.7', 'tensorrt'),
+        (('tensorrt_rtx', *everything), '8.6', 'tensorrt'),
+        (('tensorrt_rtx', *everything), '9.0', 'openvino'),
+        (('tensorrt', 'tensorrt_rtx', *everything), None, 'openvino'),
+        (everything, '8.7', 'openvino'),
+        (('onnx', 'onnxruntime'), '8.7', 'onnxruntime'),
     ):
         installed(monkeypatch, *packages)
+        monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda gpu=gpu: gpu and Gpu(0, 'GPU', gpu))
         assert loading._preferred(Path('model.onnx')) == expected
-    monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda: None)
-    installed(monkeypatch, 'onnxruntime', 'onnx', 'openvino', 'tensorrt')
-    assert loading._preferred(Path('model.onnx')) == 'openvino'
 
 
 def test_auto_loads_what_is_here(model_dir: Path) -> None:
@@ -58,9 +67,9 @@ def test_auto_loads_what_is_here(model_dir: Path) -> None:
 @pytest.mark.parametrize(
     ('backend', 'message'),
     [
-        ('tensorrt', 'tensorrt needs tensorrt and onnx: pip install tensorrt onnx'),
-        ('openvino', 'openvino needs openvino: pip install openvino'),
-        ('onnxruntime', 'onnxruntime needs onnxruntime: pip install onnxruntime'),
+        ('tensorrt', 'tensorrt needs tensorrt or tensorrt-rtx-cu13 and onnx: install what is missing with pip'),
+        ('openvino', 'openvino needs openvino: install'),
+        ('onnxruntime', 'onnxruntime needs onnxruntime: install'),
         ('auto', 'no backend is installed: pip install openvino'),
     ],
 )
@@ -137,13 +146,3 @@ def test_a_network_whose_images_have_any_width(damaged: Path, backend: str) -> N
     rehash(damaged)
     with pytest.raises(CardError, match=r'crop float32\[batch, 1, 32, -1\]'):
         load_engine(damaged, backend)
-
-
-@BACKENDS
-def test_build_only_checks_the_model_and_closes_it(model_dir: Path, tmp_path: Path, backend: str) -> None:
-    require(backend)
-    engine = load_engine(model_dir, backend, cache_dir=tmp_path, build_only=True)
-    assert engine.card.name == 'every_operator'
-    with pytest.raises(EngineError, match='closed'):
-        engine()
-    assert any(tmp_path.iterdir()) == (backend == 'openvino')

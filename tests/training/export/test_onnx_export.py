@@ -14,7 +14,6 @@ from hoi_ros.engines import load_engine
 from hoi_ros.engines import TensorSpec
 from training.export import export_onnx
 from training.export import ExportError
-from training.export import tensorrt as tensorrt_build
 
 FIELDS = {
     'name': 'small',
@@ -96,8 +95,3 @@ class Branching(nn.Module):
 def test_a_graph_that_differs_from_the_module_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match='the float32 graph: the output joints differs from PyTorch by 1 '):
         export_onnx(Branching(), EXAMPLE, OUTPUTS, tmp_path, FIELDS)
-
-
-def test_the_command_counts_the_engines_it_could_not_build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert tensorrt_build.main(tensorrt_build.Build((tmp_path / 'a', tmp_path / 'b'))) == 2
-    assert 'card.yaml cannot be read' in capsys.readouterr().err
