@@ -23,25 +23,20 @@ def oriented_box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     mean = points.mean(0)
     centred = points - mean
     axes = np.linalg.eigh(centred.T @ centred)[1].T
-    best: tuple[float, np.ndarray, np.ndarray, np.ndarray] | None = None
-    for along in range(3):
-        frame = np.roll(axes, 2 - along, 0)  # the chosen axis last
-        local = centred @ frame.T
-        (x, y), (width, height), degrees = cv2.minAreaRect(local[:, :2].astype(np.float32))
-        low, high = local[:, 2].min(), local[:, 2].max()
-        volume = width * height * (high - low)
-        if best is None or volume < best[0]:
-            cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-            turned = np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]]) @ frame
-            best = (
-                volume,
-                mean + np.array([x, y, (low + high) / 2]) @ frame,
-                turned,
-                np.array([width, height, high - low]),
-            )
-    _, centre, frame, size = best
+    boxes = [_box_along(centred, np.roll(axes, 2 - along, 0)) for along in range(3)]
+    centre, frame, size = min(boxes, key=lambda box: box[2].prod())
     order = np.argsort(size)
     frame, size = frame[order], size[order]
     if np.linalg.det(frame) < 0:
         frame[0] = -frame[0]
-    return centre, Rotation.from_matrix(frame.T).as_quat(), size
+    return mean + centre, Rotation.from_matrix(frame.T).as_quat(), size
+
+
+def _box_along(points: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centre (3,), axes (3, 3) as rows and size (3,) of the smallest box along the last row of a frame (3, 3)."""
+    local = points @ frame.T
+    (x, y), (width, height), degrees = cv2.minAreaRect(local[:, :2].astype(np.float32))
+    low, high = local[:, 2].min(), local[:, 2].max()
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turned = np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]]) @ frame
+    return np.array([x, y, (low + high) / 2]) @ frame, turned, np.array([width, height, high - low])

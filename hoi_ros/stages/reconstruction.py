@@ -17,21 +17,20 @@ import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.refusal import FrameRefused
+from hoi_ros.engines import Backend
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
 from hoi_ros.resources import models_dir
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.crop_inference import CropInference
-from hoi_ros.stages.parts.crop_inference import CropRequest
 from hoi_ros.stages.parts.following import HandFollowing
+from hoi_ros.stages.parts.hand_observer import HandObserver
 from hoi_ros.stages.parts.hand_placement import HandPlacement
 from hoi_ros.stages.parts.hand_square import HandSquare
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
 from hoi_ros.stages.parts.rgb_detector import detect_near
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from hoi_ros.stages.parts.rgb_detector import RgbDetector
-from hoi_ros.stages.parts.rgb_track import Observation
-from hoi_ros.stages.parts.rgb_track import observed_in
 from hoi_ros.stages.parts.rgb_track import RgbTrack
 from hoi_ros.stages.parts.scores import log_odds
 from hoi_ros.stages.parts.scores import ScoreCalibration
@@ -79,7 +78,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
     def __init__(
         self,
         models: Path | None = None,
-        backend: str = 'auto',
+        backend: Backend = 'auto',
         threads: int | None = None,
         max_hands: int = 2,
         min_score: float = 0.5,
@@ -89,16 +88,33 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
     ) -> None:
         models = Path(models) if models is not None else models_dir()
         super().__init__(models, max_hands, min_score, smoothing)
-        self.fit_surface, self.views = fit_surface, views
+        self.fit_surface = fit_surface
         self._detector = RgbDetector(models, backend, threads)
-        self._network = CropInference(models, len(self._hands['right'].template), backend, threads)
-        parameters = self._network.parameters
-        self.calibration = ScoreCalibration(**parameters.get('score_calibration', {}))
+        network = CropInference(models, len(self._hands['right'].template), backend, threads)
+        parameters = network.parameters
+        calibration = ScoreCalibration(**parameters.get('score_calibration', {}))
+        self._observer = HandObserver(network, calibration, views)
         mesh = read_arrays(models / 'reconstruction' / OBJECT_MESH, ('faces', 'mirror'))
         self.object_faces = mesh['faces']
-        self._place = HandPlacement(
-            self._hands, self._fitters, self._network.root, mesh['faces'], mesh['mirror'], parameters
-        )
+        self._place = HandPlacement(self._hands, self._fitters, network.root, mesh['faces'], mesh['mirror'], parameters)
+
+    @property
+    def views(self) -> int:
+        """Crops of an upright hand whose predictions are averaged."""
+        return self._observer.views
+
+    @views.setter
+    def views(self, views: int) -> None:
+        self._observer.views = views
+
+    @property
+    def calibration(self) -> ScoreCalibration:
+        """Makes probabilities of the scores that crops show hands."""
+        return self._observer.calibration
+
+    @calibration.setter
+    def calibration(self, calibration: ScoreCalibration) -> None:
+        self._observer.calibration = calibration
 
     def warm_up(self) -> None:
         """Runs everything once, so that the first frame takes as long as the others."""
@@ -110,7 +126,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             tracks = [RgbTrack.start(hand, 0.0) for _ in range(count)]
             detect_near(self._detector, image, [track.square for track in tracks], _CANDIDATE)
             for track, observed in zip(
-                tracks, self._observe(image, camera, tracks, [track.square for track in tracks])
+                tracks, self._observer.observe(image, camera, tracks, [track.square for track in tracks])
             ):
                 if observed:
                     track.update(observed, 0.0, self.calibration)
@@ -180,11 +196,11 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         expected = [track.expected(stamp) for track in tracks]
         for track in tracks:
             track.forget_side()
-        observed = self._observe(image, camera, tracks, expected)
+        observed = self._observer.observe(image, camera, tracks, expected)
         checked = [
             index
             for index, (track, seen) in enumerate(zip(tracks, observed))
-            if self._score(track, seen) < least or (self._frame + track.identity) % _DETECTED_EVERY == 0
+            if self._observer.score(track, seen) < least or (self._frame + track.identity) % _DETECTED_EVERY == 0
         ]
         detections = detect_near(self._detector, image, [expected[index] for index in checked], _CANDIDATE)
         again: list[tuple[int, HandSquare]] = []
@@ -194,14 +210,17 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             seen = observed[index]
             if square and not (seen and seen.square.agrees(square)):
                 again.append((index, square))
-        others = self._observe(image, camera, [tracks[index] for index, _ in again], [square for _, square in again])
+        others = self._observer.observe(
+            image, camera, [tracks[index] for index, _ in again], [square for _, square in again]
+        )
         for (index, _), other in zip(again, others):
             both = [one for one in (observed[index], other) if one]
             observed[index] = max(both, key=lambda one: one.prediction.hand, default=None)
         confirmed: list[RgbTrack] = []
         for track, seen in zip(tracks, observed):
-            if self._score(track, seen) >= least and not seen.square.is_one_of(other.square for other in confirmed):
-                track.update(seen, stamp, self.calibration)
+            sure = seen if self._observer.score(track, seen) >= least else None
+            if sure and not sure.square.is_one_of(other.square for other in confirmed):
+                track.update(sure, stamp, self.calibration)
                 confirmed.append(track)
         return confirmed
 
@@ -230,7 +249,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
                 if room and not track.square.is_one_of(others + [other.square for other in batch]):
                     batch.append(track)
             waiting = [track for track in waiting if track not in batch and not track.square.is_one_of(others)]
-            for track, seen in zip(batch, self._confirm(image, camera, batch)):
+            for track, seen in zip(batch, self._observer.confirm(image, camera, batch, self.min_score)):
                 others = known + [other.square for other in found]
                 if seen and not (track.square.is_one_of(others) or seen.square.is_one_of(others)):
                     track.update(seen, stamp, self.calibration)
@@ -259,114 +278,9 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             if (side := max(region.width, region.height)) > 0
         ]
         given = [(square, side) for square, side in given if not square.is_one_of(known)]
-        found = detect_near(self._detector, image, [square for square, _ in given], _CANDIDATE)
+        near = detect_near(self._detector, image, [square for square, _ in given], _CANDIDATE)
         # A region is a candidate whether or not the detector confirms it.
-        return [
-            (hand or DetectedHand(*square, 0.5, 0.5, 0.0, None), side) for hand, (square, side) in zip(found, given)
-        ]
-
-    def _observe(
-        self, image: np.ndarray, camera: Pinhole, tracks: Sequence[RgbTrack], squares: Sequence[HandSquare]
-    ) -> list[Observation | None]:
-        """Infers tracks in the squares where they are expected, and again where a crop misses the hand.
-
-        None where there is no hand.
-        """
-        observed = self._infer(image, camera, tracks, squares)
-        places = [seen.square if seen and seen.missed_by(square) else None for seen, square in zip(observed, squares)]
-        again = self._infer_again(image, camera, tracks, observed, places)
-        return [other if place else seen for seen, other, place in zip(observed, again, places)]
-
-    def _confirm(self, image: np.ndarray, camera: Pinhole, tracks: Sequence[RgbTrack]) -> list[Observation | None]:
-        """Infers new hands until two inferences in a row, from different crops, are sure of a hand: few non-hands pass.
-
-        The second crop is about the joints of the first. A third one follows where the first inference is unsure and
-        its crop misses the hand, or where the hand is not centred in the second crop. None where there is no hand.
-        """
-        squares = [track.square for track in tracks]
-        first = self._infer(image, camera, tracks, squares)
-        missed = [bool(seen and seen.missed_by(square)) for seen, square in zip(first, squares)]
-        places = [
-            seen.square if seen and miss else self._joints(track, seen)
-            for track, seen, miss in zip(tracks, first, missed)
-        ]
-        second = self._infer_again(image, camera, tracks, first, places)
-        unclear = [
-            bool(seen and miss and (self._score(track, before) < self.min_score or not seen.centred_in(place)))
-            for track, before, seen, miss, place in zip(tracks, first, second, missed, places)
-        ]
-        places = [self._joints(track, seen) if again else None for track, seen, again in zip(tracks, second, unclear)]
-        third = self._infer_again(image, camera, tracks, second, places)
-        return [
-            self._confirmed(track, after, seen) if again else self._confirmed(track, seen, before)
-            for track, before, seen, after, again in zip(tracks, first, second, third, unclear)
-        ]
-
-    def _infer(
-        self, image: np.ndarray, camera: Pinhole, tracks: Sequence[RgbTrack], squares: Sequence[HandSquare]
-    ) -> list[Observation | None]:
-        """Infers tracks in squares in one batch, those of unsure side as of both sides.
-
-        Where this frame changes a sure side, the hand is inferred again as of the other side.
-        """
-        requests: list[CropRequest] = []
-        for track, square in zip(tracks, squares):
-            requests.append(track.request(square, track.right, track.prediction))
-            if track.side_unsure:
-                requests.append(track.request(square, not track.right, track.prediction))
-        predictions = iter(self._network(image, camera, requests, self.views))
-        observed = [
-            track.observation(square, next(predictions), next(predictions) if track.side_unsure else None)
-            for track, square in zip(tracks, squares)
-        ]
-        changed = [
-            index for index, seen in enumerate(observed) if seen and (seen.side_evidence >= 0) != seen.prediction.right
-        ]
-        requests = [
-            tracks[index].request(squares[index], not tracks[index].right, tracks[index].prediction)
-            for index in changed
-        ]
-        for index, prediction in zip(changed, self._network(image, camera, requests, self.views)):
-            observed[index] = observed_in(squares[index], prediction, observed[index].side_evidence)
-        return observed
-
-    def _infer_again(
-        self,
-        image: np.ndarray,
-        camera: Pinhole,
-        tracks: Sequence[RgbTrack],
-        observed: Sequence[Observation | None],
-        places: Sequence[HandSquare | None],
-    ) -> list[Observation | None]:
-        """Infers observed hands in other squares in one batch, upright as they are observed; None without a square."""
-        requests = [
-            track.request(place, seen.prediction.right, seen.prediction)
-            for track, seen, place in zip(tracks, observed, places)
-            if seen and place
-        ]
-        predictions = iter(self._network(image, camera, requests, self.views))
-        return [
-            observed_in(place, next(predictions), seen.side_evidence) if seen and place else None
-            for seen, place in zip(observed, places)
-        ]
-
-    def _joints(self, track: RgbTrack, seen: Observation | None) -> HandSquare | None:
-        """The square of the joints of a new hand; None where it is unsure or its joints lie off its square."""
-        if seen is None or self._score(track, seen) < self.min_score:
-            return None
-        joints = seen.prediction.square
-        near = np.linalg.norm(joints.centre - seen.square.centre) < seen.square.side
-        return joints if near and 0.4 < joints.side / seen.square.side < 2.5 else None
-
-    def _confirmed(self, track: RgbTrack, seen: Observation | None, before: Observation | None) -> Observation | None:
-        """A new hand as sure as the less sure of two observations; None where that is not enough."""
-        if seen is None or before is None:
-            return None
-        both = seen._replace(prediction=seen.prediction.with_lower_score(before.prediction))
-        return both if self._score(track, both) >= self.min_score else None
-
-    def _score(self, track: RgbTrack, seen: Observation | None) -> float:
-        return track.score_of(seen.prediction, self.calibration) if seen else 0.0
+        return [(hand or DetectedHand(*square, 0.5, 0.5, 0.0, None), side) for hand, (square, side) in zip(near, given)]
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import outline
 from hoi_ros.camera.view_crop import ViewCrop
+from hoi_ros.engines import Backend
 from hoi_ros.engines import load_engine
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.crop_prediction import CropPrediction
@@ -54,7 +55,7 @@ class CropInference:
             tell hands from non-hands.
     """
 
-    def __init__(self, models: Path, vertices: int, backend: str, threads: int | None) -> None:
+    def __init__(self, models: Path, vertices: int, backend: Backend, threads: int | None) -> None:
         folder = models / 'reconstruction'
         self._engine = load_engine(folder, backend, threads=threads)
         outputs = {output.name: output.shape for output in self._engine.outputs}
@@ -98,8 +99,10 @@ class CropInference:
         predictions: list[CropPrediction | None] = []
         for crop, each in zip(crops, varied):
             plausible = [view for view in (next(inferred) for _ in each) if view is not None]
-            complete = crop is not None and len(plausible) == len(each)
-            predictions.append(mean_prediction(crop, plausible) if complete else None)
+            if crop is None or len(plausible) < len(each):
+                predictions.append(None)
+            else:
+                predictions.append(mean_prediction(crop, plausible))
         return predictions
 
     def _crop(self, image: np.ndarray, camera: Pinhole, request: CropRequest) -> ViewCrop | None:

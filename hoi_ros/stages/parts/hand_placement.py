@@ -77,12 +77,12 @@ class HandPlacement:
         Raises:
             ValueError: the prediction is no hand.
         """
-        prediction = track.prediction
+        prediction = track.inferred
         side = 'right' if prediction.right else 'left'
         model = self._hands[side]
         predicted, vertices, located_by = self._locate(track, depth, camera, side)
         fit = predicted
-        if located_by == 'depth' and fit_surface:
+        if depth is not None and located_by == 'depth' and fit_surface:
             points = CubeCrop(camera, predicted.keypoints.mean(0), _CUBE).surface(depth)
             fit = self._surfaces[side].refine(predicted, np.ones(21), points)
         # The fit stays as predicted where depth shows too little of the hand.
@@ -113,7 +113,7 @@ class HandPlacement:
     ) -> tuple[HandFit, np.ndarray, LocatedBy]:
         """The predicted hand and its vertices (V, 3) at the distance of the depth image, else at the one that its size
         implies."""
-        prediction, model = track.prediction, self._hands[side]
+        prediction, model = track.inferred, self._hands[side]
         root = prediction.crop.to_camera(prediction.root)
         pose, shape = pose_of(prediction), prediction.outputs['shape'].astype(np.float32)
         at_origin = model.forward(pose, shape, np.zeros(3, np.float32))
@@ -140,7 +140,7 @@ class HandPlacement:
         track.held = None
         if track.holds < 0.5:
             return None
-        prediction = track.prediction
+        prediction = track.inferred
         points = prediction.outputs['object']
         points = prediction.crop.to_camera(points if prediction.right else points[self._object_mirror])
         root = predicted.keypoints[self._root]

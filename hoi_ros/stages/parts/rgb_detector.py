@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from hoi_ros.engines import Backend
 from hoi_ros.engines import load_engine
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.parts.scores import ScoreCalibration
@@ -61,7 +62,7 @@ class RgbDetector:
         EngineError: the model is missing or damaged.
     """
 
-    def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None) -> None:
+    def __init__(self, models: Path | None = None, backend: Backend = 'auto', threads: int | None = None) -> None:
         self._engine = load_engine((models or models_dir()) / 'rgb_detector', backend, threads=threads)
         _, _, self._height, self._width = self._engine.inputs[0].shape
         self.calibration = ScoreCalibration(**self._engine.card.parameters.get('score_calibration', {}))
@@ -80,16 +81,15 @@ class RgbDetector:
         """Detects hands in several images of any sizes in one batch: a list an image, each as of a call."""
         if not images:
             return []
-        small, scales = zip(*(fitted(image, self._width, self._height) for image in images))
-        maps = self._engine(image=np.stack([network_input(each) for each in small]))
-        return [
-            [_on_image(hand, scale) for hand in self._calibrated(item, most) if hand.score >= threshold]
-            for item, scale in zip(zip(*(maps[name] for name in ('heat', 'square', 'kind', 'held'))), scales)
-        ]
-
-    def _calibrated(self, maps: Sequence[np.ndarray], most: int) -> list[DetectedHand]:
-        hands = decode(*maps, most)
-        return [dataclasses.replace(hand, score=self.calibration(hand.score)) for hand in hands]
+        shrunk = [fitted(image, self._width, self._height) for image in images]
+        maps = self._engine(image=np.stack([network_input(small) for small, _ in shrunk]))
+        found = []
+        for index, (_, scale) in enumerate(shrunk):
+            heat, square, kind, held = (maps[name][index] for name in ('heat', 'square', 'kind', 'held'))
+            hands = decode(heat, square, kind, held, most)
+            scored = [dataclasses.replace(hand, score=self.calibration(hand.score)) for hand in hands]
+            found.append([_on_image(hand, scale) for hand in scored if hand.score >= threshold])
+        return found
 
 
 def detect_near(

@@ -108,6 +108,17 @@ class RgbTrack:
         )
 
     @property
+    def inferred(self) -> CropPrediction:
+        """The last prediction.
+
+        Raises:
+            ValueError: there is none yet.
+        """
+        if self.prediction is None:
+            raise ValueError('the hand has not been inferred yet')
+        return self.prediction
+
+    @property
     def right(self) -> bool:
         """Whether it is more likely a right hand."""
         return self.side_evidence >= 0
