@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import cv2
 import numpy as np
 
@@ -38,7 +40,7 @@ def pixel_view(
         is_bigendian: byte order of the channels.
 
     Returns:
-        (H, W) or, with several channels, (H, W, channels), read-only where the buffer is.
+        (H, W), or (H, W, channels) with several channels; read-only if the buffer is.
 
     Raises:
         ImageFormatError: the image has no pixels, its rows are too short for its width, or data is missing.
@@ -72,17 +74,16 @@ def decompress(data: Buffer, format: str, flags: int) -> np.ndarray:
         flags: of cv2.imdecode.
 
     Raises:
-        ImageFormatError: the bytes are no such file, or a damaged one.
+        ImageFormatError: the bytes are a damaged file or one of another type.
     """
     raw = np.frombuffer(data, np.uint8)
     image = None
     # OpenCV paints the missing part of a JPEG grey; only a whole one has an end marker.
     cut = raw[:2].tobytes() == b'\xff\xd8' and b'\xff\xd9' not in raw.tobytes()
     if raw.size and not cut:
-        try:
+        # A damaged header may ask for more memory than OpenCV grants.
+        with contextlib.suppress(cv2.error):
             image = cv2.imdecode(raw, flags)
-        except cv2.error:
-            pass  # a damaged header may ask for more memory than OpenCV grants
     if image is None:
         raise ImageFormatError(
             f'the {raw.size} bytes of format {format!r} are no readable PNG, JPEG or TIFF image: '

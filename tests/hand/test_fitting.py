@@ -58,11 +58,11 @@ def test_jacobian_matches_finite_differences(hand: HandModel, fitter: HandFitter
 
     def keypoints(step: np.ndarray) -> np.ndarray:
         turned = Rotation.from_rotvec(step[:3]).as_matrix() @ turn
-        return fitter._posed(
+        return fitter.articulation.posed(
             turned, place + step[3:6], angles + step[6:51].reshape(5, 3, 3), shape + step[51:]
         ).keypoints.ravel()
 
-    jacobian = fitter._jacobian(fitter._posed(turn, place, angles, shape))
+    jacobian = fitter.articulation.jacobian(fitter.articulation.posed(turn, place, angles, shape))
     steps = 1e-6 * np.eye(61)
     expected = np.stack([(keypoints(step) - keypoints(-step)) / 2e-6 for step in steps], 1)
     np.testing.assert_allclose(jacobian, expected, atol=1e-7)

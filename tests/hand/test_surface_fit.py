@@ -1,19 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Articulated ICP: the mesh is pulled onto what the camera saw, and only there."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera import Pinhole
+from hoi_ros.hand.articulation import ANGLES
+from hoi_ros.hand.articulation import Articulated
+from hoi_ros.hand.articulation import Articulation
+from hoi_ros.hand.articulation import PLACE
+from hoi_ros.hand.articulation import SHAPE
+from hoi_ros.hand.articulation import TURN
+from hoi_ros.hand.articulation import turned
 from hoi_ros.hand.fitting import HandFit
 from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.surface_fit import _Skin
 from hoi_ros.hand.surface_fit import SurfaceFitter
-from hoi_ros.hand.surface_fit import vertex_normals
+from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.simulation.raycast import Raycaster
 from training.data.synthetic.poses import gesture_angles
 
 CAMERA = Pinhole(320, 240, 300.0, 300.0, 160.0, 120.0)
-SHAPE = np.zeros(10, np.float32)
+MEAN_SHAPE = np.zeros(10, np.float32)
 
 
 def posed(model: HandModel, gesture: str) -> np.ndarray:
@@ -23,12 +34,14 @@ def posed(model: HandModel, gesture: str) -> np.ndarray:
 
 
 def fit_of(model: HandModel, pose: np.ndarray, translation: np.ndarray) -> HandFit:
-    keypoints = model.forward(pose, SHAPE, translation, vertices=False).keypoints
-    return HandFit(pose.astype(np.float32), SHAPE, translation.astype(np.float32), 0.0, keypoints.astype(np.float32))
+    keypoints = model.forward(pose, MEAN_SHAPE, translation, vertices=False).keypoints
+    return HandFit(
+        pose.astype(np.float32), MEAN_SHAPE, translation.astype(np.float32), 0.0, keypoints.astype(np.float32)
+    )
 
 
 def seen(model: HandModel, pose: np.ndarray, translation: np.ndarray) -> np.ndarray:
-    vertices = model.forward(pose, SHAPE, translation).vertices
+    vertices = model.forward(pose, MEAN_SHAPE, translation).vertices
     depth = Raycaster(vertices, model.faces).look(CAMERA).depth
     rows, columns = np.nonzero(depth)
     points = CAMERA.unproject(np.stack([columns, rows], 1), depth[rows, columns])
@@ -43,7 +56,7 @@ def test_a_wrong_pose_moves_towards_the_true_one(side, gesture):
     rng = np.random.default_rng(4)
     truth, place = posed(model, gesture), np.array([0, 0.08, 0.45], np.float32)
     points = seen(model, truth, place)
-    target = model.forward(truth, SHAPE, place, vertices=False).keypoints
+    target = model.forward(truth, MEAN_SHAPE, place, vertices=False).keypoints
     before, after = [], []
     for _ in range(8):
         pose = truth + np.concatenate([rng.normal(0, 0.05, 3), rng.normal(0, 0.08, 45)])
@@ -93,18 +106,42 @@ def test_normals_point_out_of_the_hand():
     assert volume(model.template + 1e-3 * normals) > volume(model.template) * 1.05
 
 
-def test_growth_is_the_derivative_of_the_posed_hand_with_its_shape():
+@pytest.mark.parametrize('correctives', [False, True])
+def test_the_posed_mesh_is_that_of_the_model(correctives: bool) -> None:
     model = HandModel.load()
-    fitter = SurfaceFitter(model)
     rng = np.random.default_rng(0)
-    pose, shape, place = rng.normal(0, 0.4, 48), rng.normal(0, 1, 10), np.zeros(3)
-    rotations = model.forward(pose, shape, place).transforms[:, :3, :3]
-    growth = fitter._growth(rotations)
-    blended = (model.weights @ rotations.reshape(16, 9)).reshape(-1, 3, 3)
-    expected = blended @ model.shape_basis + (model.weights @ growth.reshape(16, 30)).reshape(-1, 3, 10)
-    for number in range(10):
-        step = np.eye(10)[number] * 1e-3
-        difference = (
-            model.forward(pose, shape + step, place).vertices - model.forward(pose, shape - step, place).vertices
-        ) / 2e-3
-        np.testing.assert_allclose(difference, expected[..., number], atol=1e-9)
+    if correctives:
+        model = dataclasses.replace(model, pose_basis=rng.normal(0, 1e-3, (len(model.template), 3, 135)))
+    pose, shape, place = rng.normal(0, 0.4, 48), rng.normal(0, 1, 10), rng.normal(size=3)
+    state = skeleton(model, pose, shape, place)
+    np.testing.assert_allclose(
+        _Skin(model).posed(state).vertices.T, model.forward(pose, shape, place).vertices, atol=1e-6
+    )
+
+
+def test_the_rows_of_the_normal_equations_are_derivatives_along_the_normals() -> None:
+    model = HandModel.load()
+    hand, skin = Articulation(model), _Skin(model)
+    rng = np.random.default_rng(0)
+    state = skeleton(model, rng.normal(0, 0.4, 48), rng.normal(0, 1, 10), np.zeros(3))
+    surface = skin.posed(state)
+    # Where a vertex follows one joint its surface turns exactly with the joint; elsewhere the shape's part is near.
+    rigid = np.flatnonzero(model.weights.max(1) > 0.9999)
+    assert len(rigid) > 200
+    rows = skin.along(surface, state, hand.jacobian(state), rigid)
+
+    def moved(step: np.ndarray) -> np.ndarray:
+        angles = state.angles + step[ANGLES].reshape(5, 3, 3)
+        other = hand.posed(turned(state.turn, step[TURN]), state.place + step[PLACE], angles, state.shape + step[SHAPE])
+        return (skin.posed(other).vertices * surface.normals).sum(0)[rigid]
+
+    steps = 1e-5 * np.eye(61)
+    expected = np.stack([(moved(step) - moved(-step)) / 2e-5 for step in steps])
+    np.testing.assert_allclose(rows, expected, atol=1e-6)
+
+
+def skeleton(model: HandModel, pose: np.ndarray, shape: np.ndarray, translation: np.ndarray) -> Articulated:
+    hand = Articulation(model)
+    return hand.posed(
+        Rotation.from_rotvec(pose[:3]).as_matrix(), hand.place_of(translation, shape), hand.angles_of(pose), shape
+    )

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from hoi_ros.engines import Card
 from hoi_ros.stages.depth_pose import DepthPoseStage
-from hoi_ros.stages.depth_pose import side_evidence
+from hoi_ros.stages.parts.inferred_hand import side_evidence
 from hoi_ros.stages.parts.scores import log_odds
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from hoi_ros.stages.parts.scores import SideCalibration
@@ -45,7 +45,7 @@ def evaluate(config: ScoreEvaluation) -> tuple[ScoreCalibration, SideCalibration
     prepare(DepthPoseEvaluation(config.frames, split=config.split, cache=config.cache, workers=config.workers))
     stage = DepthPoseStage(config.models)
     # Those of the network itself are what the calibration starts from.
-    stage.calibration = ScoreCalibration()
+    stage.network.calibration = ScoreCalibration()
     frames, scores, hands, hidden, evidence = TestFrames(config.split), [], [], 0, []
     for index in tqdm(range(config.frames), unit='frame', mininterval=5):
         frame = frames.cached(index, config.cache / config.split)
