@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`card.yaml`: what a network takes and gives, where it comes from and how good it is."""
+"""`card.yaml`: a network's inputs and outputs, its training and its figures."""
 
 import hashlib
 import math
@@ -69,13 +69,13 @@ class Card:
     outputs: tuple[TensorSpec, ...]
     licence: str
     data: str
-    """What it was trained on."""
+    """Training data and its licences."""
     training: Mapping[str, Any] = field(default_factory=dict)
-    """The command, the seed and whatever else repeats the training."""
+    """Command, seed and everything else that repeats the training."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    """What the stage around the network has to know, such as the size of its crop."""
+    """Settings of the stage around the network, such as the size of its crop."""
     figures: Mapping[str, Any] = field(default_factory=dict)
-    """What was measured on held-out data."""
+    """Figures measured on held-out data."""
 
     @classmethod
     def load(cls, directory: str | Path) -> 'Card':

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The few calls of NVIDIA's driver library (libcuda) that TensorRT's buffers need.
 
-Every driver brings it: through ctypes TensorRT asks for neither PyTorch nor cuda-python. Names and types are
-those of cuda.h; device addresses and handles pass as integers.
+Every driver includes it; with ctypes TensorRT needs neither PyTorch nor cuda-python. Names and types are those of
+cuda.h; device addresses and handles are integers.
 """
 
 import ctypes
@@ -47,7 +47,7 @@ PROTOTYPES = {
 
 @dataclass(frozen=True)
 class Gpu:
-    """An NVIDIA GPU: its ordinal, its marketing name and its compute capability, such as "8.7"."""
+    """An NVIDIA GPU: ordinal, marketing name and compute capability, such as "8.7"."""
 
     ordinal: int
     name: str
@@ -115,7 +115,7 @@ class DeviceMemory:
             self.addresses[name] = address.value
 
     def make_current(self) -> None:
-        """Gives the calling thread the GPU's primary context, the one that TensorRT works in."""
+        """Makes the GPU's primary context, in which TensorRT works, current in the calling thread."""
         _call('cuCtxSetCurrent', self._context)
 
     def upload(self, name: str, array: NDArray) -> None:
@@ -131,7 +131,7 @@ class DeviceMemory:
         _call('cuStreamSynchronize', self.stream)
 
     def free(self) -> None:
-        """Gives the buffers, the stream and the context back."""
+        """Frees the buffers, the stream and the context."""
         self.make_current()
         for address in self.addresses.values():
             _call('cuMemFree_v2', address)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every engine does: take named arrays, check them, run the network, give named arrays."""
+"""The interface of every engine: named arrays in, checked against the card, named arrays out."""
 
 from abc import ABC
 from abc import abstractmethod
@@ -21,20 +21,20 @@ from hoi_ros.engines.errors import InputError
 from hoi_ros.engines.errors import PrecisionError
 
 MAX_BATCH = 8
-"""Items that a network runs at once at the most; a larger batch runs in parts."""
+"""Largest number of items in one run; a larger batch runs in parts."""
 
 Precision = Literal['fp32', 'tf32', 'fp16', 'bf16']
-"""What the arithmetic is done in; inputs, outputs and sums stay float32."""
+"""Type of the arithmetic; inputs, outputs and sums stay float32."""
 
 
 class Engine(ABC):
     """One network, loaded and ready; used by one thread at a time.
 
     Attributes:
-        card: what the network takes, gives and needs around it.
+        card: the network's inputs, outputs and parameters.
         backend: "tensorrt", "openvino" or "onnxruntime".
         device: "cpu" or the GPU's name.
-        precision: what it computes in.
+        precision: type of the arithmetic.
     """
 
     backend: ClassVar[str]
@@ -54,12 +54,12 @@ class Engine(ABC):
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """What a call takes, in the card's order."""
+        """Inputs of a call, in the card's order."""
         return self.card.inputs
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """What a call gives, in the card's order."""
+        """Outputs of a call, in the card's order."""
         return self.card.outputs
 
     def __call__(self, **inputs: NDArray) -> dict[str, NDArray]:
@@ -117,22 +117,22 @@ class Engine(ABC):
         return parts[0] if len(parts) == 1 else [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
 
     def _part(self, items: int) -> int:
-        """How many of the remaining items the next run takes."""
+        """Number of the remaining items that the next run takes."""
         return min(items, MAX_BATCH)
 
     @abstractmethod
     def _run(self, arrays: Sequence[NDArray]) -> Sequence[NDArray]:
-        """Contiguous arrays of one part in the card's order in, newly made ones out."""
+        """Runs one part: contiguous arrays in, new arrays out, both in the card's order."""
 
     def close(self) -> None:
-        """Gives the network's memory back; a later call raises EngineError."""
+        """Frees the network's memory; a later call raises EngineError."""
         if not self._closed:
             self._closed = True
             self._release()
 
     @abstractmethod
     def _release(self) -> None:
-        """Lets go of the network and its buffers."""
+        """Frees the network and its buffers."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Built TensorRT engines on disk: each beside a JSON file that says what it was built for."""
+"""TensorRT engines on disk, each beside a JSON file that says what it was built for."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from hoi_ros.engines.errors import EngineError
 
 @dataclass(frozen=True)
 class EngineKey:
-    """Everything that a built engine depends on."""
+    """Everything that an engine depends on."""
 
     model: str
     model_sha256: str
@@ -32,17 +32,17 @@ class EngineKey:
 
     @property
     def file_name(self) -> str:
-        """Name of the engine's file: readable, and different for engines that may live side by side."""
+        """File name of the engine; engines of different keys may lie side by side."""
         return f'{_file_stem(self.model, self.model_sha256[:12], self.precision, self._platform)}.engine'
 
     @property
     def timing_file_name(self) -> str:
-        """Name of the file of kernel timings, which all models of one GPU and one TensorRT share."""
+        """File name of the kernel timings that all models of one GPU and one TensorRT share."""
         return f'{_file_stem("timing", self._platform)}.cache'
 
     @property
     def kernels_file_name(self) -> str:
-        """Name of the file of kernels that TensorRT for RTX compiled while the engine ran, beside the engine."""
+        """File name of the kernels that TensorRT for RTX compiled at run time."""
         return self.file_name.removesuffix('.engine') + '.kernels'
 
     @property
@@ -52,7 +52,7 @@ class EngineKey:
 
 
 class StaleEngineError(EngineError):
-    """A cached engine is absent or cannot be used; the message says why, and it is to be built again."""
+    """A cached engine is missing or unusable, and has to be built; the message says why."""
 
 
 def default_cache_dir() -> Path:
@@ -97,7 +97,7 @@ def cached_engine(directory: Path, key: EngineKey) -> bytes:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that no reader ever sees a part of it.
+    """Writes a file in one step, so that no reader sees a part of it.
 
     Raises:
         EngineError: it cannot be written.

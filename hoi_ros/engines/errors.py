@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong with an engine: one class a cause, each naming the file, what was found and the mend."""
+"""Errors of engines, one class a cause; each message names the file, what was found and the mend."""
 
 
 class EngineError(Exception):

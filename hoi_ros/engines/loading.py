@@ -19,10 +19,10 @@ from hoi_ros.engines.errors import MissingBackendError
 
 Backend = Literal['auto', 'tensorrt', 'openvino', 'onnxruntime']
 BACKENDS: tuple[str, ...] = get_args(Backend)
-"""What `load_engine` takes as a backend."""
+"""The backends that `load_engine` takes."""
 
 _PACKAGES = {'tensorrt': ('onnx',), 'openvino': ('openvino',), 'onnxruntime': ('onnxruntime',)}
-"""What each backend imports, beside one of TensorRT's two packages."""
+"""Packages that each backend imports; TensorRT needs one of its own two as well."""
 
 
 def load_engine(
@@ -69,7 +69,7 @@ def load_engine(
 
         engine = TensorRTEngine(card, model, precision, cache, progress or _say)
     elif chosen == 'openvino':
-        # A robot reports to nobody: OpenVINO runs as well without its usage statistics, which start a thread.
+        # OpenVINO runs without its usage statistics, which start a thread and call home.
         absent: Any = None
         sys.modules.setdefault('openvino_telemetry', absent)
         from hoi_ros.engines.openvino_engine import OpenVINOEngine
@@ -95,7 +95,7 @@ def _preferred(model: Path) -> str:
 
 
 def missing_packages(backend: str) -> list[str]:
-    """What pip has to install for a backend to run."""
+    """Packages that a backend lacks, by pip's names."""
     missing = [package for package in _PACKAGES[backend] if find_spec(package) is None]
     if backend == 'tensorrt' and not tensorrt_package.installed():
         missing.insert(0, ' or '.join(tensorrt_package.PIP_NAMES.values()))

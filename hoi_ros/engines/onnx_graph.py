@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading an ONNX file and rewriting what its arithmetic is done in."""
+"""Reads ONNX files and rewrites their arithmetic in float16."""
 
 from pathlib import Path
 
@@ -14,21 +14,21 @@ from hoi_ros.engines.errors import ModelFileError
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16}
 
 HALF_OPERATORS = {'Conv', 'ConvTranspose', 'Gemm', 'MatMul'}
-"""Where the time goes and where float16 is safe: sums are kept in float32 inside."""
+"""Operators that take most of the time and are safe in float16: they sum in float32."""
 
 SINGLE_OPERATORS = {
     *('AveragePool', 'BatchNormalization', 'Div', 'Einsum', 'Erf', 'Exp', 'GlobalAveragePool'),
     *('InstanceNormalization', 'LayerNormalization', 'Log', 'LogSoftmax', 'Pow', 'Reciprocal'),
     *('ReduceL2', 'ReduceMean', 'ReduceSum', 'Softmax', 'Softplus', 'Sqrt'),
 }
-"""Where float16 overflows or loses the small differences; every other operator follows its inputs."""
+"""Operators that overflow in float16 or lose small differences; every other operator follows its inputs."""
 
 TYPED_BY_FIRST_INPUT = {'Resize'}
-"""Operators whose other floating inputs are float32 whatever the first one is."""
+"""Operators whose further floating inputs are always float32."""
 
 
 def read_onnx(path: Path) -> onnx.ModelProto:
-    """Parses an ONNX file, the float16 weights behind Cast nodes turned back into float32 ones.
+    """Parses an ONNX file and turns float16 weights behind Cast nodes into float32 weights.
 
     Raises:
         ModelFileError: the file is truncated or not an ONNX model.

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as status
 
 from hoi_ros.engines.card import BATCH
 from hoi_ros.engines.card import Card
@@ -21,6 +22,13 @@ _CUDA = 'CUDAExecutionProvider'
 _CPU = 'CPUExecutionProvider'
 _ERRORS_ONLY = 3
 """ONNX Runtime's log level."""
+_UNREADABLE = (
+    status.Fail,
+    status.InvalidArgument,
+    status.InvalidGraph,
+    status.InvalidProtobuf,
+    status.RuntimeException,
+)
 _DTYPES = {'tensor(float)': 'float32', 'tensor(float16)': 'float16', 'tensor(double)': 'float64'} | {
     f'tensor({name})': name
     for name in ('int8', 'int16', 'int32', 'int64', 'uint8', 'uint16', 'uint32', 'uint64', 'bool')
@@ -48,12 +56,11 @@ class OnnxRuntimeEngine(Engine):
             providers.insert(0, (_CUDA, {'use_tf32': str(int(self.precision == 'tf32'))}))
         try:
             self._session = onnxruntime.InferenceSession(str(model), options, providers=providers)
-        except Exception as error:  # ONNX Runtime's own classes share no base but this.
-            if 'NotImplemented' in type(error).__name__ or 'is not a registered function' in str(error):
-                raise UnsupportedOperatorError(
-                    f'{model}: ONNX Runtime {onnxruntime.__version__} lacks an operator: {error}; '
-                    'choose another backend'
-                ) from error
+        except status.NotImplemented as error:
+            raise UnsupportedOperatorError(
+                f'{model}: ONNX Runtime {onnxruntime.__version__} lacks an operator: {error}; choose another backend'
+            ) from error
+        except _UNREADABLE as error:
             raise ModelFileError(
                 f'{model}: ONNX Runtime cannot read it; restore it, or export the model again: {error}'
             ) from error

@@ -5,6 +5,7 @@ import ctypes
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from typing import NamedTuple
 
 import openvino
 from numpy.typing import NDArray
@@ -15,6 +16,14 @@ from hoi_ros.engines.card import TensorSpec
 from hoi_ros.engines.engine import Engine
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.errors import ModelFileError
+
+
+class _Request(NamedTuple):
+    """An infer request of one number of items, and its own memory."""
+
+    request: openvino.InferRequest
+    inputs: list[NDArray]
+    outputs: list[NDArray]
 
 
 class OpenVINOEngine(Engine):
@@ -46,7 +55,7 @@ class OpenVINOEngine(Engine):
         if cache_dir is not None:
             self._options['CACHE_DIR'] = str(cache_dir)
         self._core = openvino.Core()
-        self._requests: dict[int, openvino.InferRequest] = {}
+        self._requests: dict[int, _Request] = {}
         self._read()
 
     def prepare(self, *batches: int) -> None:
@@ -64,7 +73,7 @@ class OpenVINOEngine(Engine):
         self.card.check_network(self._model, inputs, outputs)
         return network
 
-    def _compiled(self, batch: int) -> openvino.InferRequest:
+    def _compiled(self, batch: int) -> _Request:
         network = self._read()
         try:
             if self.card.batched:
@@ -72,11 +81,14 @@ class OpenVINOEngine(Engine):
             request = self._core.compile_model(network, 'CPU', self._options).create_infer_request()
         except RuntimeError as error:
             raise self._unreadable(error) from error
-        for spec in self.inputs:
-            request.get_tensor(spec.name).data[...] = 0
         del network
         _return_free_memory()
-        return request
+        inputs, outputs = (
+            [request.get_tensor(spec.name).data for spec in specs] for specs in (self.inputs, self.outputs)
+        )
+        for memory in inputs:
+            memory[...] = 0
+        return _Request(request, inputs, outputs)
 
     def _unreadable(self, error: RuntimeError) -> ModelFileError:
         return ModelFileError(f'{self._model}: OpenVINO cannot read it; restore it, or export the model again: {error}')
@@ -88,12 +100,11 @@ class OpenVINOEngine(Engine):
         if not self._requests:
             self.prepare(1)
         items = len(arrays[0]) if self.card.batched else 1
-        request = self._requests.get(items) or self._requests[min(self._requests)]
-        for spec, array in zip(self.inputs, arrays, strict=True):
-            request.get_tensor(spec.name).data[: len(array)] = array
+        request, inputs, outputs = self._requests.get(items) or self._requests[min(self._requests)]
+        for memory, array in zip(inputs, arrays, strict=True):
+            memory[: len(array)] = array
         request.infer()
-        results = (request.get_tensor(spec.name).data for spec in self.outputs)
-        return [data[:items].copy() if self.card.batched else data.copy() for data in results]
+        return [memory[:items].copy() if self.card.batched else memory.copy() for memory in outputs]
 
     def _release(self) -> None:
         del self._requests, self._core

@@ -23,7 +23,7 @@ from hoi_ros.playback.recording import Traffic
 MACHINE = dataclasses.replace(this_machine(), cpu='Quick CPU', cores=2, gpu='')
 MEASURED = {'commit': 'abc', 'load_before': 0.1, 'taken': '2026-01-01T00:00:00+00:00'}
 SPEED = StageSpeed(Spread(1000, 8.04, 14.0), {'track': 5.0, 'find': 0.0, 'fit': 2.0}, 1.0)
-NETWORK = NetworkSpeed('openvino', Spread(1000, 2.5, 3.0), {'pytorch': 4.0, 'onnxruntime': 2.0})
+NETWORK = NetworkSpeed('openvino', Spread(1000, 2.5, 3.0), {'onnxruntime': 2.0})
 TOPICS = TopicFigures(
     30.0, 60.0, Traffic(1800, 1799, 1, 1799, 30.0, 29.98, 9.12, 14.0, 9.0, 9.2), 312.4, 0.5, 1.25, 2.0
 )

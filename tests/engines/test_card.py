@@ -11,7 +11,7 @@ from hoi_ros.engines import CardError
 from hoi_ros.engines.card import CARD_FILE
 
 
-def test_a_card_reads_as_it_was_written(model_dir: Path, tmp_path: Path) -> None:
+def test_a_card_is_saved_and_loaded_without_loss(model_dir: Path, tmp_path: Path) -> None:
     card = Card.load(model_dir)
     card.save(tmp_path)
     assert Card.load(tmp_path) == card
@@ -44,7 +44,7 @@ def test_a_missing_card_is_named(tmp_path: Path) -> None:
         ('{name: x}', 'missing or unknown fields'),
     ],
 )
-def test_what_is_no_card_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_other_content_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / CARD_FILE).write_bytes(text.encode(errors='surrogateescape'))
     with pytest.raises(CardError, match=message):
         Card.load(tmp_path)

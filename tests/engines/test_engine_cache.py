@@ -16,7 +16,7 @@ KEY = EngineKey('depth_pose', 'ab' * 32, 'tensorrt', '10.13.3.9', 'NVIDIA Orin (
 PLAN = bytes(range(256)) * 10
 
 
-def test_an_engine_comes_back_as_it_was_stored(tmp_path: Path) -> None:
+def test_an_engine_is_stored_and_loaded_without_loss(tmp_path: Path) -> None:
     path = store_engine(tmp_path / 'new', KEY, PLAN)
     assert cached_engine(tmp_path / 'new', KEY) == PLAN
     assert sorted(item.suffix for item in path.parent.iterdir()) == ['.engine', '.json']
@@ -89,7 +89,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         store_engine(tmp_path / 'file', KEY, PLAN)
 
 
-def test_the_cache_is_where_the_user_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_lies_in_the_cache_folder_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('XDG_CACHE_HOME', '/caches')
     assert default_cache_dir() == Path('/caches/hoi_ros/engines')
     monkeypatch.delenv('XDG_CACHE_HOME')

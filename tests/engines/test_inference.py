@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every backend gives what ONNX Runtime gives, takes what the card says and nothing else."""
+"""Every backend agrees with ONNX Runtime and refuses inputs that differ from the card."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +41,7 @@ def test_backends_agree(model_dir: Path, example: Arrays, backend: str, precisio
         assert largest_error(found[name], wanted[name]) <= TOLERANCES[backend, precision], name
 
 
-def test_a_call_leaves_earlier_results_alone(engine: Engine, example: Arrays) -> None:
+def test_a_call_does_not_change_earlier_results(engine: Engine, example: Arrays) -> None:
     first = engine(**example)
     kept = {name: array.copy() for name, array in first.items()}
     second = engine(**{name: -array for name, array in example.items()})
@@ -85,7 +85,7 @@ def test_inputs_need_not_be_contiguous_nor_writable(engine: Engine, example: Arr
     assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
 
 
-def test_it_runs_in_another_thread_than_it_was_loaded_in(engine: Engine, example: Arrays) -> None:
+def test_an_engine_runs_in_another_thread(engine: Engine, example: Arrays) -> None:
     wanted = engine(**example)
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(lambda: engine(**example)).result()
@@ -111,7 +111,7 @@ def test_a_wrong_input_is_named(engine: Engine, example: Arrays, change: Arrays,
         engine(**inputs)
 
 
-def test_a_closed_engine_says_so(engine: Engine, example: Arrays) -> None:
+def test_a_closed_engine_refuses_calls(engine: Engine, example: Arrays) -> None:
     engine.close()
     engine.close()
     with pytest.raises(EngineError, match='engine is closed; load it again'):

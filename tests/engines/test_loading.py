@@ -58,7 +58,7 @@ def test_auto_takes_tensorrt_then_openvino_then_onnx_runtime(monkeypatch: pytest
         assert loading._preferred(Path('model.onnx')) == expected
 
 
-def test_auto_loads_what_is_here(model_dir: Path) -> None:
+def test_auto_loads_an_installed_backend(model_dir: Path) -> None:
     with load_engine(model_dir) as engine:
         assert engine.backend in ('tensorrt', 'openvino', 'onnxruntime')
         assert [spec.name for spec in engine.inputs] == ['crop', 'code']
@@ -115,7 +115,7 @@ def test_a_truncated_model_file(damaged: Path) -> None:
 
 @BACKENDS
 @pytest.mark.parametrize('content', ['truncated', 'noise', 'empty'])
-def test_a_file_that_is_no_network_though_its_hash_is_right(damaged: Path, backend: str, content: str) -> None:
+def test_a_file_that_is_not_a_network_is_refused(damaged: Path, backend: str, content: str) -> None:
     require(backend)
     path = damaged / 'model.onnx'
     path.write_bytes({'truncated': path.read_bytes()[:2000], 'noise': bytes(range(256)) * 40, 'empty': b''}[content])

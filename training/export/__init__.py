@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a trained module to the model folder that a robot loads."""
+"""Exports trained modules to the model folders that robots load."""
 
 from training.export.onnx_export import export_onnx
 from training.export.onnx_export import ExportError

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the weights of `depth_pose` and its hand finder to the model folders that the robot reads."""
+"""Exports `depth_pose` and its hand finder to model folders."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DATA = (
 
 @dataclasses.dataclass(frozen=True)
 class DepthPoseExport:
-    """Writes models/<name> from the weights that a training left."""
+    """Writes models/<name> from the weights of a training."""
 
     weights: Path
     """The training's weights.pt."""
@@ -41,7 +41,7 @@ class DepthPoseExport:
 
 
 def export(config: DepthPoseExport) -> None:
-    """Exports a pose network; its file says which of the two it is."""
+    """Exports a pose network; the weights file names which of the two it is."""
     kept = torch.load(config.weights, map_location='cpu', weights_only=True)
     joints = TensorSpec(
         'joints',
@@ -131,7 +131,7 @@ def export_finder(config: DepthPoseExport) -> None:
 
 
 def training_of(command: str, kept: dict) -> dict:
-    """What a card says of a training that left these weights."""
+    """The card's `training` entry for the weights of a training."""
     progress = kept['progress']
     return {
         'command': command,
@@ -144,7 +144,7 @@ def training_of(command: str, kept: dict) -> dict:
 
 
 def figures_of(kept: dict) -> dict:
-    """The validation's figures, for a card."""
+    """The card's `figures` entry: those of the validation."""
     return {f'validation_{name}': round(value, 4) for name, value in kept['figures'].items()}
 
 

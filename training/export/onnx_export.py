@@ -41,7 +41,7 @@ _BAKED_BATCH = (
 
 
 class ExportError(RuntimeError):
-    """The exported network does not give what the PyTorch module gives."""
+    """The exported network differs from the PyTorch module."""
 
 
 def export_onnx(
@@ -65,15 +65,15 @@ def export_onnx(
     Args:
         module: called with the example's tensors in their order; gives a tensor, a sequence or a mapping.
         example: realistic inputs by name, batch 1; their other axes become the network's.
-        outputs: what the module gives, in its order (or by its names, for a mapping), batch 1 or `BATCH`.
-        directory: the model folder, made if need be.
-        card_fields: `name`, `licence`, `data` and, as far as they are known, `training`, `parameters` and
-            `figures` of the Card; `inputs` may hold TensorSpecs with units and meanings of the inputs.
+        outputs: of the module, in its order (or by name, for a mapping), batch 1 or `BATCH`.
+        directory: the model folder; it is created if it does not exist.
+        card_fields: `name`, `licence`, `data` and optionally `training`, `parameters` and `figures` of the Card;
+            `inputs` may hold TensorSpecs with units and meanings of the inputs.
         tolerance: largest error that rounding the weights may cause, as a share of the output's magnitude.
-        graph_tolerance: the same of the float32 graph; more where a threshold turns rounding into a step.
-        further: more inputs like the example, on which the file is compared with PyTorch, too.
-        single: weights of so many numbers at the most stay float32. They cost little, and the first layers' rounding
-            goes through all others.
+        graph_tolerance: the same for the float32 graph and for items in a batch; a network with thresholds needs more.
+        further: more inputs like the example, on which the file is also compared with PyTorch.
+        single: weights of layers with at most this many stay float32. They cost little, and the rounding of the first
+            layers goes through all others.
 
     Raises:
         ExportError: ONNX Runtime and PyTorch disagree.
@@ -127,8 +127,10 @@ def export_onnx(
 
 
 def store_weights_in_half(model: onnx.ModelProto, single: int = 0) -> None:
-    """Rounds the weights of convolutions and matrix products in place to float16, a Cast behind each; those of at most
-    `single` numbers stay as they are."""
+    """Rounds the weights of convolutions and matrix products to float16, in place, and adds a Cast behind each.
+
+    Layers of at most `single` weights stay float32.
+    """
     graph = model.graph
     weights = {name for node in graph.node if node.op_type in HALF_OPERATORS for name in node.input[:2]}
     for item in [
@@ -151,7 +153,7 @@ def store_weights_in_half(model: onnx.ModelProto, single: int = 0) -> None:
 
 
 class _Named(nn.Module):
-    """A module whose result is always a tuple, in the order of the output names."""
+    """A module that returns a tuple in the order of the output names."""
 
     def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
         super().__init__()
@@ -169,7 +171,7 @@ def _traced(named: _Named, tensors: Mapping[str, Tensor], outputs: Sequence[Tens
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter('ignore')
         path = Path(folder) / MODEL_FILE
-        # The tracing exporter needs no further package, and everything here has static shapes.
+        # The tracing exporter needs no further package; `make_batch_symbolic` frees the batch.
         torch.onnx.export(
             named,
             tuple(tensors.values()),
@@ -183,7 +185,7 @@ def _traced(named: _Named, tensors: Mapping[str, Tensor], outputs: Sequence[Tens
 
 
 def _simplified(model: bytes) -> onnx.ModelProto:
-    """Constants and shapes folded by ONNX Runtime's basic optimisations, which keep to standard operators."""
+    """Folds constants and shapes by ONNX Runtime's basic optimisations, which use standard operators only."""
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -207,7 +209,11 @@ def _check_batch(
     outputs: Sequence[TensorSpec],
     tolerance: float,
 ) -> None:
-    """Items of one batch have to give what they give alone."""
+    """Compares items in a batch with the same items alone.
+
+    Raises:
+        ExportError: they differ.
+    """
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider'])
     items = [cases[index % len(cases)][0] for index in range(3)]
     items[1] = {name: -array for name, array in items[1].items()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Back from a model folder to a network that can be trained on."""
+"""Loads the weights of a model folder into a network, to train it further."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class ImportedWeightsError(ValueError):
 
 
 def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: bool = False) -> list[str]:
-    """Gives a network the weights of a model folder that `export_onnx` wrote.
+    """Loads the weights of a model folder that `export_onnx` wrote into a network.
 
-    An exported network has its batch normalisation folded into the convolutions. Each is unfolded again with the
-    statistics that the example shows, so that the network computes what the file does and goes on to learn.
+    The export folds batch normalisation into the convolutions. This function unfolds it with the statistics of the
+    example, so that the network computes what the file computes and can be trained further.
 
     Args:
         network: in place.
         folder: the model folder.
         example: a batch of realistic inputs, for the statistics.
-        partly: whether parameters that the file holds no more by themselves (products of two were multiplied out when
-            it was written) may stay as they are.
+        partly: whether parameters that the file no longer holds (the export multiplies constant products out) may
+            stay as they are.
 
     Returns:
         The names of the parameters that stayed as they are.
@@ -91,7 +91,7 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: boo
 
 
 def _by_name(network: nn.Module, constants: dict[str, np.ndarray]) -> set[str]:
-    """Fills in what the file holds under its own name."""
+    """Loads the parameters and buffers that the file holds under their own names, and returns these names."""
     filled = set()
     for name, value in (*network.named_parameters(), *network.named_buffers()):
         found = constants.get(f'module.{name}', constants.get(f'module.{name}_float16'))
@@ -103,7 +103,7 @@ def _by_name(network: nn.Module, constants: dict[str, np.ndarray]) -> set[str]:
 
 
 class _Unfold:
-    """Sets a batch normalisation so that after it stands the convolution's output plus the folded bias."""
+    """Forward hook that sets a batch normalisation so that it adds the folded bias to the convolution's output."""
 
     def __init__(self, norm: nn.BatchNorm2d, bias: Tensor) -> None:
         self._norm, self._bias = norm, bias

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the weights of `reconstruction` to the model folder that the robot reads."""
+"""Exports `reconstruction` to a model folder."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ DATA = {
     'dexycb': 'DexYCB (CC BY-NC 4.0)',
 }
 TOLD = {'right': 'side_right', 'holds': 'holds_told', 'hand': 'hand_told'}
-"""What a network may say of a crop, and the figure of a training that taught it to."""
+"""Optional outputs, and the training figure that shows that an output was learned."""
 GRAPH_TOLERANCE = 3e-4
-"""Of a mesh that reaches 30 cm, 0.1 mm. A vertex that rounding carries over the attention's threshold moves the meshes
+"""0.1 mm of a mesh that reaches 30 cm. A vertex that rounding moves across the attention's threshold changes the meshes
 by up to a hundredth of that."""
 _COMPARED = 32
-"""Crops on which the file is compared with PyTorch."""
+"""Number of crops on which the file is compared with PyTorch."""
 _SINGLE = 65_536
-"""Numbers of a layer up to which they stay float32: 10 % of the file. With all in float16 the worst vertex of a crop
-is 0.03 mm off in the median (160 validation crops), with these in float32 0.007 mm (400)."""
+"""Layers of at most this many weights stay float32 (10 % of the file). The worst vertex of a crop is then 0.007 mm off
+in the median (400 validation crops); with all weights in float16 it is 0.03 mm (160 crops)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ReconstructionExport:
-    """Writes models/reconstruction from the weights that a training left."""
+    """Writes models/reconstruction from the weights of a training."""
 
     weights: Path = Path('runs/reconstruction_score/weights.pt')
-    """The training's weights.pt; that of reconstruction itself does not yet tell hands from other things, which the
-    robot's stage asks for."""
+    """The weights.pt of `reconstruction_score`; those of `reconstruction` alone lack the output `hand`, which the
+    robot's stage needs."""
     models: Path = Path('models')
 
 
 def export(config: ReconstructionExport) -> Card:
-    """Exports the network with its hand model, attention and thresholds inside the graph, and checks it."""
+    """Exports the network, with its hand model inside the graph, and checks it."""
     kept = torch.load(config.weights, map_location='cpu', weights_only=True)
     network = load_network(config.weights)
     told = [name for name, figure in TOLD.items() if figure in kept['figures']]
@@ -108,7 +108,7 @@ def export(config: ReconstructionExport) -> Card:
     print(f'{folder}: {card.figures}')
     if 'hand' not in told:
         print(
-            f'{config.weights} was not taught to tell hands from other things: before a robot can use it, go on with '
+            f'{config.weights} lacks the output `hand`, which the robot needs: continue with '
             'python -m training train reconstruction_score'
         )
     return card

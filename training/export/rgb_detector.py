@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the weights of the RGB detector to the model folder that the robot reads."""
+"""Exports the RGB detector to a model folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from training.recipes.rgb_detector import held_frames
 
 @dataclasses.dataclass(frozen=True)
 class RgbDetectorExport:
-    """Writes models/rgb_detector from the weights that a training left."""
+    """Writes models/rgb_detector from the weights of a training."""
 
     weights: Path = Path('runs/rgb_detector/weights.pt')
     """The training's weights.pt."""
@@ -31,7 +31,7 @@ class RgbDetectorExport:
 
 
 def export(config: RgbDetectorExport) -> Card:
-    """Exports the detector and checks it. Its scores are calibrated by `evaluate rgb_detector --card`."""
+    """Exports the detector and checks it; `evaluate rgb_detector --card` calibrates its scores."""
     kept = torch.load(config.weights, map_location='cpu', weights_only=True)
     network = RgbDetectorNet()
     network.load_state_dict(kept['weights'])

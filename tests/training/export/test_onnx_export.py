@@ -30,7 +30,7 @@ def small() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 6))
 
 
-def test_the_folder_loads_and_gives_what_the_module_gives(tmp_path: Path) -> None:
+def test_the_exported_network_agrees_with_the_module(tmp_path: Path) -> None:
     module = small().train()
     export_onnx(module, EXAMPLE, OUTPUTS, tmp_path / 'small', FIELDS)
     assert module.training
@@ -52,7 +52,7 @@ def test_weights_are_half_and_the_rest_is_single(tmp_path: Path) -> None:
     assert [(item.domain, item.version) for item in model.opset_import] == [('', 17)]
 
 
-def test_small_weights_stay_single_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_small_weights_stay_single_on_request(tmp_path: Path) -> None:
     further = [{'crop': torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(seed))} for seed in range(3)]
     card = export_onnx(small(), EXAMPLE, OUTPUTS, tmp_path, FIELDS, further=further, single=36)
     model = onnx.load(tmp_path / card.model)

@@ -23,8 +23,8 @@ def crops() -> torch.Tensor:
 
 
 @pytest.mark.parametrize('train_mode', [False, True])
-def test_a_network_comes_back_from_its_model_folder(tmp_path, crops, train_mode) -> None:
-    """In training mode too, on the batch that gave the statistics: the first steps do not start elsewhere."""
+def test_weights_are_loaded_from_a_model_folder(tmp_path, crops, train_mode) -> None:
+    """In evaluation mode, and in training mode on the batch that gave the statistics."""
     torch.manual_seed(1)
     network = VotingPoseNet()
     with torch.no_grad():
@@ -45,7 +45,7 @@ def test_a_network_comes_back_from_its_model_folder(tmp_path, crops, train_mode)
         torch.testing.assert_close(first, second, atol=5e-3, rtol=0)
 
 
-def test_the_models_that_ship_can_be_trained_on(crops) -> None:
+def test_shipped_models_can_be_trained_further(crops) -> None:
     load_weights(VotingPoseNet(), models_dir() / 'depth_pose', crops)
     load_weights(HandFinderNet(), models_dir() / 'hand_finder', torch.zeros(2, 2, 120, 160))
 
@@ -57,7 +57,7 @@ def test_another_network_is_refused(crops) -> None:
     assert Card.load(folder).name == 'hand_finder'
 
 
-def test_a_network_whose_products_were_multiplied_out_comes_back_in_part(tmp_path) -> None:
+def test_parameters_that_the_export_multiplied_out_stay_as_they_are(tmp_path) -> None:
     torch.manual_seed(2)
     config = ReconstructionConfig(
         widths=(8, 8, 16, 32), blocks=(1, 1, 1, 1), size=64, features=8, slots=4, readout='votes'
