@@ -23,8 +23,8 @@ from hoi_ros.stages.parts.rgb_detector import moved
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.hand_object import HandObjectSample
 from training.data.synthetic.rgb_crops import ROOM
-from training.networks.reconstruction import CROP_WIDTH
-from training.networks.reconstruction import ROOT
+from training.networks.reconstruction_config import CROP_WIDTH
+from training.networks.reconstruction_config import ROOT
 
 Outputs = dict[str, np.ndarray]
 Answer = Callable[[np.ndarray, ViewCrop], Outputs]
