@@ -31,7 +31,7 @@ class BuildEngines:
     """Builds the TensorRT engines of the models, so that no node has to on its first start."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Models of the package, such as depth_pose, or model folders; none means every model of the package."""
+    """Models of the package, such as hand_finder, or model folders; none means every model of the package."""
     precision: Literal['fp16', 'tf32', 'fp32'] = 'fp16'
     """What convolutions and matrix products compute in; the nodes take fp16."""
     target: str | None = None

@@ -16,7 +16,7 @@ import yaml
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.refusal import FrameRefused
 
-# Numbers of coefficients that each model of sensor_msgs/distortion_models.hpp may have; none means no distortion.
+# Allowed numbers of coefficients of each model of sensor_msgs/distortion_models.hpp; 0 means no distortion.
 DISTORTION_MODELS = {
     '': (0,),
     'plumb_bob': (0, 4, 5),
@@ -38,7 +38,7 @@ class CameraSizeError(CalibrationError):
 
 
 class RoiFields(Protocol):
-    """The fields of sensor_msgs/RegionOfInterest read here."""
+    """The fields of sensor_msgs/RegionOfInterest that are used."""
 
     x_offset: int
     y_offset: int
@@ -47,7 +47,7 @@ class RoiFields(Protocol):
 
 
 class CameraInfoFields(Protocol):
-    """The fields of sensor_msgs/CameraInfo read here."""
+    """The fields of sensor_msgs/CameraInfo that are used."""
 
     width: int
     height: int
@@ -61,12 +61,12 @@ class CameraInfoFields(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class CameraCalibration:
-    """A camera as calibrated: its pinhole and what the lens does to it. Hashable and comparable.
+    """A calibrated camera: pinhole and lens distortion. Hashable and comparable.
 
     Attributes:
         camera: size and intrinsics of the distorted image.
         distortion_model: a key of DISTORTION_MODELS.
-        distortion: (N,) coefficients in the order of OpenCV and ROS; empty where there is no distortion.
+        distortion: (N,) coefficients in the order of OpenCV and ROS; empty without distortion.
         name: of the camera.
     """
 
@@ -108,15 +108,15 @@ class CameraCalibration:
 
     @property
     def distorted(self) -> bool:
-        """Whether the lens bends anything at all."""
-        # An equidistant lens is no pinhole even where its coefficients are 0.
+        """Whether the lens distorts the image."""
+        # An equidistant lens is not a pinhole even with all coefficients 0.
         return any(self.distortion) or (self.distortion_model == 'equidistant' and bool(self.distortion))
 
     def for_image(self, width: int, height: int) -> CameraCalibration:
         """The calibration of this camera's images resized to width × height pixels.
 
         Raises:
-            CameraSizeError: no resizing of the whole image gives that size: its shape is another.
+            CameraSizeError: the size has another aspect ratio.
         """
         camera = self.camera
         if (width, height) == (camera.width, camera.height):
@@ -173,18 +173,18 @@ def load_camera_yaml(path: str | Path) -> CameraCalibration:
 def calibration_of(info: CameraInfoFields, image_width: int, image_height: int, name: str = '') -> CameraCalibration:
     """The calibration of one image that a sensor_msgs/CameraInfo describes.
 
-    The region of interest and the binning are applied; where the image is a resized version of what is left
-    (drivers that resize often forget to say so), the intrinsics follow.
+    The region of interest and the binning are applied. The intrinsics are scaled to the image's size, which drivers
+    that resize often leave out of their CameraInfo.
 
     Args:
-        info: the message, or anything with its fields.
+        info: the message, or an object with its fields.
         image_width: pixels of the image.
         image_height: pixels of the image.
-        name: of the camera, for the errors.
+        name: of the camera, named in errors.
 
     Raises:
         UncalibratedError: info.k[0] is 0.
-        CameraSizeError: the image is of another shape than info says.
+        CameraSizeError: the image has another aspect ratio than info.
         CalibrationError: the fields contradict each other or are not finite.
     """
     calibration = _calibration(name or 'camera_info', info.width, info.height, info.k, info.distortion_model, info.d)

@@ -18,11 +18,11 @@ __all__ = ['COLOUR_ENCODINGS', 'ColourEncoding', 'ImageFormatError', 'decode_col
 
 @dataclasses.dataclass(frozen=True)
 class ColourEncoding:
-    """How a colour image is laid out."""
+    """Layout of a colour image."""
 
     channels: int
     to_rgb: int | None
-    """Conversion code of cv2.cvtColor; None where it is RGB already."""
+    """Conversion code of cv2.cvtColor; None for RGB."""
 
 
 COLOUR_ENCODINGS = {
@@ -45,7 +45,7 @@ def decode_colour(
         width: pixels.
         height: pixels.
         step: bytes of one row.
-        is_bigendian: without meaning for 8-bit channels.
+        is_bigendian: ignored, as channels have 8 bits.
 
     Returns:
         (H, W, 3) uint8 RGB; for rgb8 a view of the buffer, which may be read-only.
@@ -55,7 +55,7 @@ def decode_colour(
     """
     if encoding not in COLOUR_ENCODINGS:
         raise ImageFormatError(
-            f'the encoding {encoding!r} is no colour encoding read here, expected '
+            f'the encoding {encoding!r} is not a supported colour encoding, expected '
             f"{', '.join(COLOUR_ENCODINGS)}: set the camera driver's colour format"
         )
     traits = COLOUR_ENCODINGS[encoding]
@@ -70,12 +70,12 @@ def decode_compressed_colour(data: Buffer, format: str) -> np.ndarray:
 
     Args:
         data: the message's data.
-        format: the message's format, as 'rgb8; jpeg compressed bgr8'; only named in errors, the file says what it is.
+        format: the message's format, as 'rgb8; jpeg compressed bgr8'; named in errors only.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        ImageFormatError: the data is empty, damaged or no such file.
+        ImageFormatError: the data is empty, damaged or of another file type.
     """
     return cv2.cvtColor(decompress(data, format, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

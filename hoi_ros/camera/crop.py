@@ -16,9 +16,8 @@ from hoi_ros.camera.pinhole import Pinhole
 class CubeCrop:
     """A cube whose front faces the camera, and the square of pixels it covers.
 
-    Normalised coordinates (u, v, d) in [−1, 1] run across, down and away from the camera. The picture may be turned
-    about its centre, which is the view of a camera rolled about its axis, and mirrored, so that a left hand looks
-    like a right one.
+    Normalised coordinates (u, v, d) in [−1, 1] run across, down and away from the camera. `turn` rolls the camera
+    about its axis. `mirrored` swaps left and right: a left hand looks like a right one.
     """
 
     camera: Pinhole
@@ -28,7 +27,7 @@ class CubeCrop:
     """Metres."""
     mirrored: bool = False
     turn: float = 0.0
-    """Radians, clockwise in the picture; the mirror comes first."""
+    """Radians, clockwise in the picture, after mirroring."""
 
     @property
     def pixels(self) -> tuple[np.ndarray, np.ndarray]:
@@ -44,24 +43,24 @@ class CubeCrop:
         return np.array([[across * cosine, across * sine], [-sine, cosine]])
 
     def upright(self, keypoints: np.ndarray, roll: float = 0.0) -> CubeCrop:
-        """The same cube, turned so that the way from the wrist to the knuckles leads up in the picture.
+        """The same cube, turned until the knuckles are above the wrist in the picture.
 
         Args:
             keypoints: (21, 3) metres, optical frame.
             roll: turns it further, radians.
         """
         away = keypoints[[5, 9, 13, 17]].mean(0) - keypoints[0]
-        # As the image shows it at the cube's centre: without dividing by depths that a network says.
+        # Projected at the cube's centre: inferred depths may be near 0.
         across, down = away[:2] - self.centre[:2] * (away[2] / self.centre[2])
         across = -across if self.mirrored else across
         return dataclasses.replace(self, turn=roll - math.pi / 2 - math.atan2(down, across))
 
     def warp(self, image: np.ndarray, size: int) -> np.ndarray:
-        """The square of an image (H, W) as (size, size), turned and mirrored; 0 outside of the image."""
+        """The square of an image (H, W) as (size, size), turned and mirrored; 0 outside the image."""
         middle, half = self.pixels
         linear = half[:, None] * self._axes * (2 / size)
         first = middle + half * (self._axes @ np.full(2, 1 / size - 1))
-        # Nearest neighbour: an average of two surfaces would be a surface that is not there.
+        # Nearest neighbour: an average of two surfaces would be a third one.
         return cv2.warpAffine(
             image,
             np.column_stack([linear, first]),
@@ -78,13 +77,13 @@ class CubeCrop:
             size: of the square result.
 
         Returns:
-            (size, size) float32 in [−1, 1]; what is invalid, outside of the image or outside of the cube is 1.
+            (size, size) float32 in [−1, 1]; 1 where depth is invalid or outside the image or the cube.
         """
         patch = self.warp(np.asarray(depth, np.float32), size)
         return normalise_depth(patch, float(self.centre[2]), self.side)
 
     def surface(self, depth: np.ndarray, size: int = 44, most: int = 450) -> np.ndarray:
-        """Points (N, 3), metres, that the camera saw inside the cube, on a grid of size × size, `most` at the most."""
+        """Observed points (N, 3) inside the cube, metres, on a grid of size × size; at most `most` of them."""
         patch = self.warp(depth, size)
         inside = (patch > 0) & (np.abs(patch - self.centre[2]) < self.side / 2)
         rows, columns = np.nonzero(inside)

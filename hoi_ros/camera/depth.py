@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth images of every encoding as float32 metres, 0 where the camera saw nothing."""
+"""Depth images of every encoding as float32 metres, 0 where depth is unknown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class DepthEncoding:
-    """What one number of a depth image means (REP 118)."""
+    """Type and unit of a depth image (REP 118)."""
 
     dtype: np.dtype
     metres: float
@@ -61,7 +61,7 @@ def decode_depth(
         (H, W) float32 metres, a new array; 0 where the depth is unknown, negative or infinite.
 
     Raises:
-        ImageFormatError: no depth encoding, no pixels, step too small, or data missing.
+        ImageFormatError: not a depth encoding, no pixels, step too small, or data missing.
     """
     traits = _traits(encoding)
     pixels = pixel_view(buffer, encoding, traits.dtype, 1, width, height, step, is_bigendian)
@@ -79,7 +79,7 @@ def decode_compressed_depth(data: Buffer, format: str) -> np.ndarray:
         (H, W) float32 metres, 0 where the depth is unknown.
 
     Raises:
-        ImageFormatError: another compression (as RVL), no depth encoding, or damaged data.
+        ImageFormatError: another compression (as RVL), not a depth encoding, or damaged data.
     """
     encoding, _, compression = (part.strip() for part in format.partition(';'))
     if 'rvl' in compression.lower():

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import cv2
 import numpy as np
 
 from hoi_ros.camera.refusal import FrameRefused
 
-Buffer = bytes | bytearray | memoryview | np.ndarray  # or anything else with the buffer protocol, as array.array
+Buffer = bytes | bytearray | memoryview | np.ndarray
+"""Or any other object with the buffer protocol, as array.array."""
 
 
 class ImageFormatError(FrameRefused):
@@ -38,7 +42,7 @@ def pixel_view(
         is_bigendian: byte order of the channels.
 
     Returns:
-        (H, W) or, with several channels, (H, W, channels), read-only where the buffer is.
+        (H, W), or (H, W, channels) with several channels; read-only if the buffer is.
 
     Raises:
         ImageFormatError: the image has no pixels, its rows are too short for its width, or data is missing.
@@ -51,13 +55,15 @@ def pixel_view(
             f'step is {step} bytes, expected at least {width * pixel} for {width} pixels of '
             f'{encoding}: check step, width and encoding'
         )
-    data = memoryview(buffer).cast('B')
+    exporter: Any = buffer  # NumPy's stubs declare its buffer protocol from Python 3.12 on only
+    data = memoryview(exporter).cast('B')
     if data.nbytes < step * height:
         raise ImageFormatError(
             f'the image holds {data.nbytes} bytes, expected {step * height} ({height} rows of '
             f'{step} bytes): its data is truncated'
         )
-    shape, strides = (height, width), (step, pixel)
+    shape: tuple[int, ...] = (height, width)
+    strides: tuple[int, ...] = (step, pixel)
     if channels > 1:
         shape, strides = (*shape, channels), (*strides, dtype.itemsize)
     return np.ndarray(shape, dtype.newbyteorder('>' if is_bigendian else '<'), data, strides=strides)
@@ -72,17 +78,16 @@ def decompress(data: Buffer, format: str, flags: int) -> np.ndarray:
         flags: of cv2.imdecode.
 
     Raises:
-        ImageFormatError: the bytes are no such file, or a damaged one.
+        ImageFormatError: the bytes are a damaged file or one of another type.
     """
     raw = np.frombuffer(data, np.uint8)
     image = None
     # OpenCV paints the missing part of a JPEG grey; only a whole one has an end marker.
     cut = raw[:2].tobytes() == b'\xff\xd8' and b'\xff\xd9' not in raw.tobytes()
     if raw.size and not cut:
-        try:
+        # A damaged header may ask for more memory than OpenCV grants.
+        with contextlib.suppress(cv2.error):
             image = cv2.imdecode(raw, flags)
-        except cv2.error:
-            pass  # a damaged header may ask for more memory than OpenCV grants
     if image is None:
         raise ImageFormatError(
             f'the {raw.size} bytes of format {format!r} are no readable PNG, JPEG or TIFF image: '

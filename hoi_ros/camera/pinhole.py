@@ -32,7 +32,7 @@ class Pinhole:
             -1,
         )
 
-    def unproject(self, pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    def unproject(self, pixels: np.ndarray, depth: np.ndarray | float) -> np.ndarray:
         """Pixels (..., 2) at depth z (...), metres → points (..., 3)."""
         pixels, depth = np.asarray(pixels), np.asarray(depth)
         return np.stack(
@@ -52,9 +52,9 @@ class Pinhole:
         )
 
     def window(self, left: float, top: float, width: float, height: float, columns: int, rows: int) -> Pinhole:
-        """The camera that sees only a window of the image, resampled to columns × rows.
+        """The camera of a window of the image, resampled to columns × rows.
 
-        The window's outline is in pixel-edge coordinates: the whole image is (−0.5, −0.5, width, height).
+        The window is given in pixel-edge coordinates: the whole image is (−0.5, −0.5, width, height).
         """
         across, down = columns / width, rows / height
         return Pinhole(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lens distortion taken out of points and images, by OpenCV's models.
+"""Removes lens distortion from points and images, by OpenCV's models.
 
-The undistorted camera keeps the focal lengths, principal point and size of the distorted one, so that the optical
-frame and the scale at the image's centre stay as they are.
+The undistorted camera keeps the focal lengths, principal point and size of the distorted one: the optical frame and
+the scale at the image's centre stay the same.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
 
 
 class Rectifier:
-    """Undistorts the images of one camera. Its maps are made once; without distortion images pass unchanged.
+    """Undistorts the images of one camera with precomputed maps; without distortion images pass unchanged.
 
     Attributes:
         camera: the pinhole camera of the undistorted images.
-        calibration: what it was made from.
+        calibration: of the distorted images.
     """
 
     def __init__(self, calibration: CameraCalibration) -> None:
@@ -38,10 +38,10 @@ class Rectifier:
             self._linear = cv2.convertMaps(x, y, cv2.CV_16SC2)
 
     def depth(self, image: np.ndarray) -> np.ndarray:
-        """(H, W) depth → undistorted (H, W), 0 outside; the nearest pixel, as blending would invent surfaces.
+        """(H, W) depth → undistorted (H, W), 0 outside; nearest neighbour, which invents no surface.
 
         Raises:
-            ValueError: the image is not of the camera's size.
+            ValueError: the image has another size than the camera.
         """
         return self._remap(image, self._nearest, cv2.INTER_NEAREST)
 
@@ -49,7 +49,7 @@ class Rectifier:
         """(H, W, 3) colours → undistorted (H, W, 3), black outside; linear interpolation.
 
         Raises:
-            ValueError: the image is not of the camera's size.
+            ValueError: the image has another size than the camera.
         """
         return self._remap(image, self._linear, cv2.INTER_LINEAR)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A square cut out of a colour image as a camera would see it that looks straight at the square's centre."""
+"""A square crop of a colour image, rectified to a camera that faces the square's centre."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 from hoi_ros.camera.pinhole import Pinhole
 
 _FAN = 0.15
-"""Radians; chosen on validation crops."""
+"""Roll of the outermost view from the first one, radians; chosen on validation crops."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ViewCrop:
-    """The view of a camera turned towards a place in the image, perhaps rolled, perhaps mirrored.
+    """The view of a camera turned towards a place in the image, optionally rolled and mirrored.
 
-    A hand at the image's border is seen from the side. Turning the camera, which a homography does exactly, shows it
-    as it would look in the middle, so that the same pose is the same picture everywhere.
+    A camera sees a hand at the image's border from the side. A homography turns the camera exactly: the same pose
+    gives the same picture anywhere in the image.
     """
 
     camera: Pinhole
@@ -30,9 +30,9 @@ class ViewCrop:
     side: float
     """Of the square, pixels of the image at its centre."""
     mirrored: bool = False
-    """Whether right and left are swapped, so that a left hand looks like a right one."""
+    """Whether right and left are swapped: a left hand looks like a right one."""
     turn: float = 0.0
-    """Roll of the camera about its axis, radians; the mirror comes first."""
+    """Roll of the camera about its axis after mirroring, radians."""
 
     @functools.cached_property
     def _axes(self) -> np.ndarray:
@@ -58,7 +58,7 @@ class ViewCrop:
         return float(focal * np.linalg.norm(self._ray) / (self.side / 2))
 
     def upright(self, keypoints: np.ndarray, roll: float = 0.0) -> ViewCrop:
-        """The same view, turned so that the way from the wrist to the knuckles leads up in the picture.
+        """The same view, turned until the knuckles are above the wrist in the picture.
 
         Args:
             keypoints: (21, 3) metres, the camera's optical frame.
@@ -67,13 +67,13 @@ class ViewCrop:
         level = dataclasses.replace(self, turn=0.0)
         wrist, *knuckles = level.from_camera(keypoints[[0, 5, 9, 13, 17]])
         middle, away = knuckles[1], np.mean(knuckles, 0) - wrist
-        # As the image shows it at the middle knuckle: without dividing by the depth of any other one.
+        # Projected at the middle knuckle: inferred depths of the others may be near 0.
         across, down = away[:2] - middle[:2] * (away[2] / max(float(middle[2]), 1e-3))
         return dataclasses.replace(level, turn=roll + math.pi / 2 + math.atan2(down, across))
 
     def varied(self, count: int) -> list[ViewCrop]:
-        """So many views about this one, rolled by up to 0.15 rad and a twentieth larger or smaller: what a network
-        reads of each errs a little differently."""
+        """`count` views about this one, rolled by up to 0.15 rad and scaled by up to a twentieth; a network's errors
+        on them differ."""
         rolls = np.linspace(-_FAN, _FAN, count) if count > 1 else np.zeros(1)
         return [
             dataclasses.replace(self, turn=self.turn + roll, side=self.side * math.exp(-roll / 3))
@@ -81,8 +81,8 @@ class ViewCrop:
         ]
 
     def warp(self, image: np.ndarray, size: int) -> np.ndarray:
-        """The square of an image (H, W) or (H, W, C) as (size, size) or (size, size, C); 0 outside of the image."""
-        # Shrinking by more than two would skip pixels: shrink in two steps, the second one averages.
+        """The square of an image (H, W) or (H, W, C) as (size, size) or (size, size, C); 0 outside the image."""
+        # Shrinking by more than two would skip pixels: a second step averages.
         finer = max(1, round(self.side / size))
         inner = size * finer
         scale = self.focal * inner / 2
@@ -104,18 +104,18 @@ class ViewCrop:
         return self.focal * points[..., :2] / points[..., 2:]
 
     def width_at(self, depth: np.ndarray | float) -> np.ndarray | float:
-        """How many metres wide the square is at a depth along the turned camera's axis."""
+        """Width of the square at a depth along the turned camera's axis, metres."""
         return 2 * depth / self.focal
 
     def point(self, place: np.ndarray, width: float) -> np.ndarray:
-        """The point (3,) in the turned camera's axes that lies `place` (2,) half squares of the centre where the
-        square is so many metres wide: the inverse of `project` and `width_at`."""
+        """The point (3,) in the turned camera's axes at `place` (2,), half squares, and at the depth where the square
+        has that width in metres: the inverse of `project` and `width_at`."""
         depth = width * self.focal / 2
         return np.array([place[0] * width / 2, place[1] * width / 2, depth])
 
 
 def outline(hand: np.ndarray, held: np.ndarray | None) -> tuple[np.ndarray, float]:
-    """The square about a hand, moved and widened towards what it holds, but to 1.6 times its side at the most.
+    """The square about a hand, moved and widened towards what it holds, at most to 1.6 times its side.
 
     Args:
         hand: (21, 2) pixels.

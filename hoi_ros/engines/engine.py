@@ -88,8 +88,9 @@ class Engine(ABC):
     def prepare(self, *batches: int) -> None:
         """Makes the network ready to run these numbers of items at once.
 
-        OpenVINO compiles it for each number, which takes as long and as much memory as loading it (`docs/engines.md`);
-        other numbers of items run as several calls of prepared ones. The other backends run every number as it is.
+        OpenVINO compiles it for each number, which takes time and memory (`docs/engines.md`), and for one item only
+        where nothing is prepared; other numbers of items run as several calls of prepared ones, the last one padded.
+        The other backends run every number as it is.
 
         Raises:
             EngineError: a number is not in 1..MAX_BATCH, or the model's batch is fixed.

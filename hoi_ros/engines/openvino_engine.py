@@ -29,8 +29,8 @@ class _Request(NamedTuple):
 class OpenVINOEngine(Engine):
     """A network compiled by OpenVINO; "bf16" and "fp16" are hints, followed where the processor has them.
 
-    It is compiled for one item when it is loaded and for more by `prepare`: OpenVINO fuses and plans far more where
-    shapes are static, and a number of items that nobody announced never stalls a frame by compiling.
+    It is compiled for the numbers of items that `prepare` names, else for one item at its first run: OpenVINO fuses and
+    plans far more where shapes are static. Fewer items than the smallest prepared number are padded.
     """
 
     backend = 'openvino'
@@ -55,7 +55,8 @@ class OpenVINOEngine(Engine):
         if cache_dir is not None:
             self._options['CACHE_DIR'] = str(cache_dir)
         self._core = openvino.Core()
-        self._requests = {1: self._compiled(1)}
+        self._requests: dict[int, _Request] = {}
+        self._read()
 
     def prepare(self, *batches: int) -> None:
         super().prepare(*batches)
@@ -63,35 +64,47 @@ class OpenVINOEngine(Engine):
             if batch not in self._requests:
                 self._requests[batch] = self._compiled(batch)
 
-    def _compiled(self, batch: int) -> _Request:
+    def _read(self) -> openvino.Model:
         try:
             network = self._core.read_model(self._model)
-            inputs, outputs = ([_spec(port) for port in ports] for ports in (network.inputs, network.outputs))
-            self.card.check_network(self._model, inputs, outputs)
+        except RuntimeError as error:
+            raise self._unreadable(error) from error
+        inputs, outputs = ([_spec(port) for port in ports] for ports in (network.inputs, network.outputs))
+        self.card.check_network(self._model, inputs, outputs)
+        return network
+
+    def _compiled(self, batch: int) -> _Request:
+        network = self._read()
+        try:
             if self.card.batched:
-                network.reshape({spec.name: openvino.PartialShape(spec.sized(batch)) for spec in inputs})
+                network.reshape({spec.name: openvino.PartialShape(spec.sized(batch)) for spec in self.inputs})
             request = self._core.compile_model(network, 'CPU', self._options).create_infer_request()
         except RuntimeError as error:
-            raise ModelFileError(
-                f'{self._model}: OpenVINO cannot read it; restore it, or export the model again: {error}'
-            ) from error
+            raise self._unreadable(error) from error
         del network
         _return_free_memory()
-        return _Request(
-            request,
-            [request.get_tensor(spec.name).data for spec in self.inputs],
-            [request.get_tensor(spec.name).data for spec in self.outputs],
+        inputs, outputs = (
+            [request.get_tensor(spec.name).data for spec in specs] for specs in (self.inputs, self.outputs)
         )
+        for memory in inputs:
+            memory[...] = 0
+        return _Request(request, inputs, outputs)
+
+    def _unreadable(self, error: RuntimeError) -> ModelFileError:
+        return ModelFileError(f'{self._model}: OpenVINO cannot read it; restore it, or export the model again: {error}')
 
     def _part(self, items: int) -> int:
-        return max(batch for batch in self._requests if batch <= items)
+        return max((batch for batch in self._requests if batch <= items), default=items if self._requests else 1)
 
     def _run(self, arrays: Sequence[NDArray]) -> Sequence[NDArray]:
-        request, inputs, outputs = self._requests[len(arrays[0]) if self.card.batched else 1]
+        if not self._requests:
+            self.prepare(1)
+        items = len(arrays[0]) if self.card.batched else 1
+        request, inputs, outputs = self._requests.get(items) or self._requests[min(self._requests)]
         for memory, array in zip(inputs, arrays, strict=True):
-            memory[...] = array
+            memory[: len(array)] = array
         request.infer()
-        return [memory.copy() for memory in outputs]
+        return [memory[:items].copy() if self.card.batched else memory.copy() for memory in outputs]
 
     def _release(self) -> None:
         del self._requests, self._core

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parametric hand: linear blend skinning over 16 joints, pose of 48 and shape of 10 numbers.
 
-The layout is MANO's (Romero, Tzionas, Black, "Embodied Hands", 2017), so that a converted MANO file and the
-project's own hand are interchangeable. The same lines run on NumPy arrays and on PyTorch tensors.
+The layout is MANO's (Romero, Tzionas, Black, "Embodied Hands", 2017): a converted MANO file and the project's own
+hand are interchangeable. The same code runs on NumPy arrays and on PyTorch tensors.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _ARRAYS = (
 
 CROSS = np.zeros((3, 9), np.float32)
 CROSS[[0, 0, 1, 1, 2, 2], [7, 5, 2, 6, 3, 1]] = [1, -1, 1, -1, 1, -1]
-"""vector @ CROSS is the matrix of the cross product with it, row by row."""
+"""vector @ CROSS is the matrix of its cross product, row by row."""
 
 
 class HandGeometry(NamedTuple):
-    """A posed hand. vertices (..., V, 3) and keypoints (..., 21, 3) in metres; transforms (..., 16, 4, 4)
-    take a point of the unposed, shaped hand, seen from its joint, to where the pose puts it."""
+    """A posed hand: vertices (..., V, 3) and keypoints (..., 21, 3) in metres; transforms (..., 16, 4, 4) of the
+    joints take points of the unposed, shaped hand to the posed one."""
 
     vertices: Array
     keypoints: Array
@@ -49,7 +49,7 @@ class HandGeometry(NamedTuple):
 
 
 class HandModelError(ValueError):
-    """A hand model file is missing, damaged or of another layout."""
+    """A hand model file that is missing, damaged or of another layout."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ class HandModel:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> HandModel:
-        """Reads a right hand from an .npz file; the project's own hand where no path is given.
+        """Loads a right hand from an .npz file, by default the project's own.
 
         Raises:
             HandModelError: the file is missing, damaged, or lacks an array or has one of another shape.
@@ -99,7 +99,7 @@ class HandModel:
         path = Path(path) if path is not None else models_dir() / 'hand_model' / 'hand.npz'
         if not path.is_file():
             raise HandModelError(
-                f'{path}: no hand model here; give a file made by `python -m training.hand.build` '
+                f'{path}: the hand model is missing; give a file made by `python -m training.hand.build` '
                 'or `python -m training.hand.mano`'
             )
         try:
@@ -107,11 +107,11 @@ class HandModel:
                 arrays = {name: file[name] for name in file.files}
         except (ValueError, OSError, EOFError, KeyError) as error:
             raise HandModelError(f'{path}: not a readable .npz hand model ({error}); make it again') from error
-        except Exception as error:  # zipfile and zlib raise their own kinds on damaged archives
+        except Exception as error:  # zipfile and zlib raise their own errors on damaged archives
             raise HandModelError(f'{path}: damaged hand model ({error}); make it again') from error
         missing = [name for name in _ARRAYS if name not in arrays]
         if missing:
-            raise HandModelError(f'{path}: lacks {", ".join(missing)}; it is no hand model of this version')
+            raise HandModelError(f'{path}: lacks {", ".join(missing)}; it is not a hand model of this version')
         vertices = arrays['template'].shape[0]
         expected = {
             'template': (vertices, 3),
@@ -127,7 +127,7 @@ class HandModel:
         for name, shape in expected.items():
             if arrays[name].shape != shape:
                 raise HandModelError(f'{path}: {name} has shape {arrays[name].shape}, expected {shape}')
-        floats = {name: np.ascontiguousarray(arrays[name], np.float32) for name in expected}
+        floats: dict[str, Any] = {name: np.ascontiguousarray(arrays[name], np.float32) for name in expected}
         pose_basis = arrays.get('pose_basis')
         return cls(
             faces=arrays['faces'].astype(np.int32),
@@ -136,7 +136,7 @@ class HandModel:
         )
 
     def save(self, path: str | Path) -> None:
-        """Writes the model to an .npz file that `load` reads."""
+        """Saves the model to an .npz file for `load`."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         if self.pose_basis is not None:
             arrays['pose_basis'] = self.pose_basis
@@ -148,7 +148,7 @@ class HandModel:
         return JOINT_PARENTS
 
     def mirrored(self) -> HandModel:
-        """The hand of the other side: x → −x, triangles turned so that they still face outwards."""
+        """The hand of the other side: x → −x, with triangles reversed to face outwards."""
         flip = np.array([-1, 1, 1], np.float32)
         # The mirror image of the axis of a rotation is minus the mirrored axis; flexion stays flexion.
         axes = self.axes * np.array([1, -1, -1], np.float32)[:, None]
@@ -171,10 +171,10 @@ class HandModel:
         )
 
     def to_torch(self, device: Any = 'cpu', dtype: Any = None) -> HandModel:
-        """The same hand held in PyTorch tensors (float32 unless said otherwise), for differentiable use."""
+        """The same hand in PyTorch tensors (by default float32), for differentiable use."""
         import torch
 
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
@@ -189,7 +189,7 @@ class HandModel:
             pose: (..., 48) axis-angle, radians; the first three turn the whole hand about its wrist.
             shape: (..., 10).
             translation: (..., 3) metres.
-            vertices: whether to skin the mesh; without it the vertices have shape (..., 0, 3).
+            vertices: whether to skin the mesh; otherwise the vertices have shape (..., 0, 3).
 
         Returns:
             The geometry in the frame of the translation.
@@ -199,7 +199,7 @@ class HandModel:
         joints = self.joints + _along_shape(self.joint_shape_basis, shape)
         tips = self.tips + _along_shape(self.tip_shape_basis, shape)
 
-        # The joints stand finger by finger, three in a chain that begins at the wrist.
+        # The joints are ordered finger by finger, three in a chain from the wrist.
         own = rotations[..., 1:, :, :].reshape(*batch, 5, 3, 3, 3)
         bones = (joints[..., 1:, :] - joints[..., JOINT_PARENTS[1:], :]).reshape(*joints.shape[:-2], 5, 3, 3)
         root = joints[..., 0, :] + translation

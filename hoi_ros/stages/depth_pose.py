@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth image → hands: where they are, which side, 21 joints, pose, shape and mesh.
+"""Depth image → hands: place, side, 21 joints, pose, shape and mesh.
 
-The networks are LSPS' (Abdi et al., BMVC 2018), G_y(P(crop)), or the stronger one trained beside it. The hand's
-place comes from a region that is given, else from the frame before, else from the hand finder. What the network
-reads is fitted with the hand model, and the fit is moved onto the surface that the camera saw.
+The networks are LSPS' (Abdi et al., BMVC 2018), G_y(P(crop)), or the stronger one trained beside it. A hand's place
+comes from a given region, else from the frame before, else from the hand finder. The hand model is fitted to the
+inferred joints, and the fit is refined on the observed surface.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.camera.pinhole import Pinhole
-from hoi_ros.engines import load_engine
+from hoi_ros.engines.loading import Backend
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.fitting import HandFit
@@ -26,70 +26,50 @@ from hoi_ros.hand.surface_fit import SurfaceFitter
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.parts.following import HandFollowing
 from hoi_ros.stages.parts.hand_finder import HandFinder
+from hoi_ros.stages.parts.hand_network import GOOD_JOINT
+from hoi_ros.stages.parts.hand_network import HandNetwork
+from hoi_ros.stages.parts.hand_network import VARIANTS
+from hoi_ros.stages.parts.inferred_hand import InferredHand
+from hoi_ros.stages.parts.inferred_hand import mean_of
+from hoi_ros.stages.parts.inferred_hand import SAME_HAND
+from hoi_ros.stages.parts.inferred_hand import side_evidence
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
 from hoi_ros.stages.parts.one_euro import OneEuroFilter
 from hoi_ros.stages.parts.scores import log_odds
 from hoi_ros.stages.parts.scores import probability
-from hoi_ros.stages.parts.scores import ScoreCalibration
-from hoi_ros.stages.parts.scores import SideCalibration
 
-VARIANTS = ('depth_pose', 'depth_pose_lsps')
-"""The network that ships, and the paper's."""
+__all__ = ['VARIANTS', 'DepthPoseStage', 'side_evidence']
 
 _CANDIDATE, _UNJUDGED = 0.05, 0.2
-"""Lowest scores of the finder that are worth a look: where the pose network says whether it is a hand, and where the
-network, as the paper's, says nothing of it."""
+"""Lowest scores of the finder's proposals, with a network that estimates the probability of a hand and without."""
 _DOUBTFUL = 0.002
-"""What a first glance, cut in the wrong place, finds less surely a hand is not looked at again."""
+"""Proposals that score below this after the first crop are discarded."""
 _UNLIKELY = 0.2
-"""A proposal that stays below this share of a new hand's least score, looked at from the right place, is no hand."""
+"""The side of a hand is not estimated below this share of a new hand's least score."""
 _FOLLOWED = 0.5
-"""A hand that is followed is given up below this share of the score that a new one needs."""
+"""Share of a new hand's least score below which a track ends."""
 _RECENTRE = 0.012
-"""A crop whose hand's centre lies further off than this is cut again around it, metres."""
-_LOOKS, _FAR_OFF = 2, 0.02
-"""Where a new hand lies further off its proposal than this, metres, it is looked at again, so often at the most."""
+"""A followed hand further than this from its crop's centre is cropped again, metres."""
+_CROPS, _FAR_OFF = 2, 0.02
+"""A new hand further than this from its crop's centre, metres, is cropped again, at most this many times."""
 _QUARTERS = math.pi / 2, math.pi, -math.pi / 2
-"""Rolls beside none under which a hand is looked at that nobody has seen yet, radians."""
-_PASSES = 2
-"""So often a new hand is read as both sides, each time as upright as the time before tells."""
-_FAN = 0.3
-"""The outermost of several views is rolled so far from the upright one, radians."""
-_SAME_HAND = 0.07
-"""Two hands whose centres are nearer than this are one, metres."""
-_GOOD_JOINT = 0.02
-"""A joint's score is the probability that it is nearer to the truth than this, metres."""
-
-
-@dataclasses.dataclass(frozen=True)
-class CropReading:
-    """What the network says of one crop: joints (21, 3) metres, the expected error of each (21,) metres, the
-    probability of a hand and that its side is the one it was cut for; `fit` where the joints were fitted already."""
-
-    joints: np.ndarray
-    spread: np.ndarray
-    score: float
-    side_fits: float
-    right: bool
-    fit: HandFit | None = None
-
-    @property
-    def centre(self) -> np.ndarray:
-        return self.joints.mean(0)
-
-    @property
-    def weights(self) -> np.ndarray:
-        """(21,) how much each joint counts in a fit, 0 to 1."""
-        return np.clip(0.01 / np.maximum(self.spread, 1e-3), 0.05, 1.0) ** 2
-
-    @property
-    def residual(self) -> float:
-        """Mean distance of the joints from those of the fit, metres; a large one where there is no fit."""
-        return max(self.fit.residual, 1e-4) if self.fit else 0.1
+"""Rolls of a new hand's first crops beside none, radians."""
+_CERTAIN = 0.012
+"""Mean expected error of the joints below which the first crop needs no other roll, metres."""
+_ALIGNING_VIEWS = 1
+"""Views of each side that align and centre the crops of a new hand."""
+_FOLLOWED_STEPS = 1
+"""Least-squares steps of a fit that starts at that of the frame before: it follows the joints, less their noise."""
+_SEARCH_EVERY = 5
+"""Frames between two searches for another hand while one is followed."""
+_LONGEST_STEP = 0.06
+"""A followed hand is expected at most this far from where it was, metres."""
 
 
 @dataclasses.dataclass
 class _Track:
+    """A followed hand; side_evidence is the log-odds of a right hand, velocity in metres a second."""
+
     identity: int
     side_evidence: float
     joints: np.ndarray
@@ -108,47 +88,40 @@ class _Track:
 
 
 class DepthPoseStage(HandFollowing[_Track]):
-    """Follows up to two hands through depth images.
+    """Tracks up to two hands through depth images.
 
     Args:
         models: folder of the trained networks and of the hand model; the package's own by default.
         backend, threads: of the engines.
-        max_hands: hands at the most.
-        min_score: a new hand that is less sure is not reported.
+        max_hands: hands at most.
+        min_score: least score of a new hand.
         smoothing: filter of the joints over time, or None.
-        variant: which network, one of `VARIANTS`.
-        views, following_views: rolls of the crop about the upright hand whose readings are averaged, for a new hand
-            and for one that is followed; each costs one run of the network, for a new hand four.
+        variant: the network, one of `VARIANTS`.
+        views, following_views: rolled crops about the upright hand that are averaged, of a new hand (for each side)
+            and of a followed one.
 
     Raises:
+        ValueError: the variant is unknown.
         EngineError, HandModelError: a model is missing or damaged.
     """
 
     def __init__(
         self,
         models: Path | None = None,
-        backend: str = 'auto',
+        backend: Backend = 'auto',
         threads: int | None = None,
         max_hands: int = 2,
         min_score: float = 0.5,
         smoothing: OneEuroConfig | None = None,
         variant: str = 'depth_pose',
-        views: int = 3,
+        views: int = 2,
         following_views: int = 1,
     ) -> None:
-        if variant not in VARIANTS:
-            raise ValueError(f'variant is {variant!r}, expected one of {", ".join(VARIANTS)}')
         models = Path(models) if models is not None else models_dir()
+        self.network = HandNetwork(models, backend, threads, variant)
         super().__init__(models, max_hands, min_score, smoothing)
         self.views, self.following_views = views, following_views
-        self._engine = load_engine(models / variant, backend, threads=threads)
-        self._cube = float(self._engine.card.parameters['cube_m'])
-        self._size = self._engine.inputs[0].shape[-1]
-        self.calibration = ScoreCalibration(**self._engine.card.parameters.get('score_calibration', {}))
-        self.side_calibration = SideCalibration(**self._engine.card.parameters.get('side_calibration', {}))
-        said = {output.name for output in self._engine.outputs}
-        self._proposed = _CANDIDATE if 'hand' in said else _UNJUDGED
-        self._tells_sides = 'right' in said
+        self._proposed = _CANDIDATE if self.network.detects else _UNJUDGED
         self._finder = HandFinder(models, backend, threads)
         self._surfaces = {side: SurfaceFitter(model) for side, model in self._hands.items()}
 
@@ -157,24 +130,24 @@ class DepthPoseStage(HandFollowing[_Track]):
         camera = Pinhole(640, 480, 600.0, 600.0, 319.5, 239.5)
         rows, columns = np.mgrid[:480, :640]
         ball = (0.5 + ((columns - 320) ** 2 + (rows - 240) ** 2) * 1e-5).astype(np.float32)
+        place = np.array([0, 0, 0.5], np.float32)
         rest = (
             self._hands['right']
-            .forward(
-                np.zeros(48, np.float32), np.zeros(10, np.float32), np.array([0, 0, 0.5], np.float32), vertices=False
-            )
+            .forward(np.zeros(48, np.float32), np.zeros(10, np.float32), place, vertices=False)
             .keypoints
         )
         for _ in range(2):
             self._finder(ball, camera)
-            self._read_followed(ball, camera, np.array([0, 0, 0.5]), rest, True)
-            reading = CropReading(rest.astype(float), np.full(21, 0.01), 1.0, 1.0, True)
-            self._estimate(self._start(reading, 0.0), reading, ball, camera, 0.0)
+            self._follow_hand(ball, camera, place.astype(float), rest, True)
+            hand = InferredHand(rest.astype(float), np.full(21, 0.01), 1.0, 1.0, True)
+            self.both_sides(ball, camera, hand)
+            self._estimate(self._start(hand, 0.0), hand, ball, camera, 0.0)
         self._warmed_up()
 
     def __call__(
         self, depth: np.ndarray, camera: Pinhole, stamp: float, regions: Sequence[Region] | None = None
     ) -> list[HandEstimate]:
-        """Reads one image.
+        """Estimates the hands in one image.
 
         Args:
             depth: (H, W) metres, 0 or NaN invalid.
@@ -183,241 +156,195 @@ class DepthPoseStage(HandFollowing[_Track]):
             regions: where the hands are; None to track and find them.
 
         Returns:
-            The hands, those followed longest first. Empty where no hand is seen.
+            The hands, longest followed first; empty without a hand.
         """
         begun = time.perf_counter()
         self._begin(stamp)
         followed = self._follow(depth, camera, stamp)
         tracked = time.perf_counter()
-        for reading in self._discover(depth, camera, followed, regions):
-            followed.append((self._start(reading, stamp), reading))
+        for hand in self._discover(depth, camera, followed, regions):
+            followed.append((self._start(hand, stamp), hand))
         found = time.perf_counter()
         self._tracks = []
         estimates = []
-        for track, reading in followed:
+        for track, hand in followed:
             try:
-                estimates.append(self._estimate(track, reading, depth, camera, stamp))
+                estimates.append(self._estimate(track, hand, depth, camera, stamp))
                 self._tracks.append(track)
             except ValueError:
-                # Joints on one line are no hand, however sure the network is: the track ends.
+                # Joints on one line are not a hand, whatever its score: the track ends.
                 continue
         done = time.perf_counter()
         self.timings = {'track': tracked - begun, 'find': found - tracked, 'fit': done - found, 'total': done - begun}
         return estimates
 
-    def _follow(self, depth: np.ndarray, camera: Pinhole, stamp: float) -> list[tuple[_Track, CropReading]]:
-        followed: list[tuple[_Track, CropReading]] = []
+    def _follow(self, depth: np.ndarray, camera: Pinhole, stamp: float) -> list[tuple[_Track, InferredHand]]:
+        followed: list[tuple[_Track, InferredHand]] = []
         for track in self._tracks[: self.max_hands]:
-            step = np.clip(track.velocity * (stamp - track.stamp), -0.06, 0.06)
-            reading = self._read_followed(depth, camera, track.centre + step, track.joints, track.right)
-            if reading.score < _FOLLOWED * self.min_score or _near(reading, [other for _, other in followed]):
+            step = np.clip(track.velocity * (stamp - track.stamp), -_LONGEST_STEP, _LONGEST_STEP)
+            hand = self._follow_hand(depth, camera, track.centre + step, track.joints, track.right)
+            if hand.score < _FOLLOWED * self.min_score or hand.near(other for _, other in followed):
                 continue
-            evidence = log_odds(reading.side_fits) * (1 if reading.right else -1)
+            evidence = log_odds(hand.side_fits) * (1 if hand.right else -1)
             track.side_evidence = float(np.clip(0.9 * track.side_evidence + evidence, -12, 12))
-            if track.right != reading.right:
-                # The side that the whole track speaks for, not this frame's, is reported.
-                reading = self._glance(depth, camera, reading.centre, track.right, reading.joints, self.following_views)
-            followed.append((track, reading))
+            if track.right != hand.right:
+                # The track's side is reported, not this frame's.
+                hand = self._infer(depth, camera, hand.centre, track.right, hand.joints, self.following_views)
+            followed.append((track, hand))
         return followed
 
     def _discover(
         self,
         depth: np.ndarray,
         camera: Pinhole,
-        followed: list[tuple[_Track, CropReading]],
+        followed: list[tuple[_Track, InferredHand]],
         regions: Sequence[Region] | None,
-    ) -> list[CropReading]:
+    ) -> list[InferredHand]:
         wanted = self.max_hands - len(followed)
-        known = [reading for _, reading in followed]
-        if wanted <= 0 or (followed and regions is None and self._frame % 5):
+        known = [hand for _, hand in followed]
+        if wanted <= 0 or (followed and regions is None and self._frame % _SEARCH_EVERY):
             return []
         if regions is not None:
-            candidates = [
-                reading for region in regions if (reading := self._read_region(depth, camera, region)) is not None
-            ]
+            tried = [self._hand_in(depth, camera, region) for region in regions]
+            candidates = [hand for hand in tried if hand is not None]
         else:
             candidates = self.candidates(depth, camera, known)
-        fresh: list[CropReading] = []
-        for reading in candidates:
-            if reading.score >= self.min_score and not _near(reading, known + fresh):
-                fresh.append(reading)
+        fresh: list[InferredHand] = []
+        for hand in candidates:
+            if hand.score >= self.min_score and not hand.near(known + fresh):
+                fresh.append(hand)
         return fresh[:wanted]
 
-    def candidates(self, depth: np.ndarray, camera: Pinhole, known: Sequence[CropReading] = ()) -> list[CropReading]:
-        """What may be a hand, however unsure, away from those that are known; the finder's surest first."""
-        # Where a hand is followed, another one has the next frames to be seen in too.
+    def candidates(self, depth: np.ndarray, camera: Pinhole, known: Sequence[InferredHand] = ()) -> list[InferredHand]:
+        """The finder's proposals away from the known hands, confirmed or not, by falling score of the finder."""
+        # While a hand is followed, another one may be found in a later frame.
         most, least = (self.max_hands, 2 * self._proposed) if known else (self.max_hands + 4, self._proposed)
         return [
-            self._read_new(depth, camera, hand.centre, True, 0.5)
-            for hand in self._finder(depth, camera, most, least)
-            if all(np.linalg.norm(hand.centre - reading.centre) > _SAME_HAND for reading in known)
+            self._new_hand(depth, camera, found.centre, True, 0.5)
+            for found in self._finder(depth, camera, most, least)
+            if all(np.linalg.norm(found.centre - hand.centre) > SAME_HAND for hand in known)
         ]
 
-    def _read_region(self, depth: np.ndarray, camera: Pinhole, region: Region) -> CropReading | None:
-        """Tries a hand at the depths that the region holds: its nearest surface need not be the hand."""
+    def _hand_in(self, depth: np.ndarray, camera: Pinhole, region: Region) -> InferredHand | None:
+        """The best hand at the depths that a region holds: its nearest surface need not be the hand."""
         left, top = max(int(region.x), 0), max(int(region.y), 0)
         window = depth[top : top + max(int(region.height), 1), left : left + max(int(region.width), 1)]
-        seen = window[window > 0]
-        if not seen.size:
+        valid = window[window > 0]
+        if not valid.size:
             return None
         pixel = np.array([region.x + region.width / 2, region.y + region.height / 2])
-        depths = np.unique(np.percentile(seen, [15, 50, 80]).round(2))
-        right, prior = region.side != 'left', {'right': 0.99, 'left': 0.01}.get(region.side, 0.5)
-        readings = [self._read_new(depth, camera, camera.unproject(pixel, z), right, prior) for z in depths]
-        return max(readings, key=lambda reading: reading.score)
+        depths = np.unique(np.percentile(valid, [15, 50, 80]).round(2))
+        right, prior = region.side != 'left', {'right': 0.99, 'left': 0.01, None: 0.5}.get(region.side, 0.5)
+        hands = [self._new_hand(depth, camera, camera.unproject(pixel, z), right, prior) for z in depths]
+        return max(hands, key=lambda hand: hand.score)
 
-    def _read_followed(
+    def _follow_hand(
         self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, joints: np.ndarray, right: bool
-    ) -> CropReading:
-        """Reads a hand near where it must be, turned as its joints of the frame before say, cutting again around what
-        was read, and for the other side too where its own does not fit."""
-        reading = self._glance(depth, camera, centre, right, joints, self.following_views)
-        if reading.score >= _DOUBTFUL and np.linalg.norm(reading.centre - centre) > _RECENTRE:
-            centre, joints = reading.centre, reading.joints
-            reading = self._glance(depth, camera, centre, right, joints, self.following_views)
-        if reading.score < _DOUBTFUL or reading.side_fits >= 0.5:
-            return reading
-        other = self._glance(depth, camera, centre, not right, joints, self.following_views)
-        return other if other.side_fits > reading.side_fits else reading
+    ) -> InferredHand:
+        """Infers a hand near its expected centre, upright by its joints of the frame before; again where the crop
+        lies off the hand, and for the other side where its own does not fit."""
+        views = self.following_views
+        hand = self._infer(depth, camera, centre, right, joints, views)
+        if hand.score >= _DOUBTFUL and np.linalg.norm(hand.centre - centre) > _RECENTRE:
+            centre, joints = hand.centre, hand.joints
+            hand = self._infer(depth, camera, centre, right, joints, views)
+        if hand.score < _DOUBTFUL or hand.side_fits >= 0.5:
+            return hand
+        other = self._infer(depth, camera, centre, not right, joints, views)
+        return other if other.side_fits > hand.side_fits else hand
 
-    def _read_new(
+    def _new_hand(
         self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool, prior_right: float
-    ) -> CropReading:
-        """Reads what may be a hand near a centre, which is looked at again where the hand lies off it, and then
-        upright.
+    ) -> InferredHand:
+        """Infers what may be a hand near a centre, cropped again where it lies off it, then upright as both sides.
 
-        A hand is read as both: the side is taken that the network is surer of and whose hand model the joints fit
-        better. A network that tells the sides has learned the joints of both: the mean of the two readings is nearer.
+        The side is that of which the network is surer and whose hand model fits the joints better. A network that
+        tells the sides has learned the joints of both: the mean of the two inferences is nearer to the truth.
         """
-        reading = self._first_glance(depth, camera, centre, right)
-        for _ in range(_LOOKS):
-            if reading.score < _DOUBTFUL or np.linalg.norm(reading.centre - centre) < _FAR_OFF:
+        hand = self._first_crops(depth, camera, centre, right)
+        for _ in range(_CROPS):
+            if hand.score < _DOUBTFUL or np.linalg.norm(hand.centre - centre) < _FAR_OFF:
                 break
-            centre = reading.centre
-            reading = self._glance(depth, camera, centre, right, reading.joints)
-        if reading.score < _UNLIKELY * self.min_score:
-            return reading
-        reading, other = self.both_sides(depth, camera, reading)
-        evidence = self.side_calibration(*side_evidence(reading, other)) + log_odds(
+            centre = hand.centre
+            hand = self._infer(depth, camera, centre, right, hand.joints)
+        if hand.score < _UNLIKELY * self.min_score:
+            return hand
+        hand, other = self.both_sides(depth, camera, hand)
+        evidence = self.network.side_calibration(*side_evidence(hand, other)) + log_odds(
             prior_right if right else 1 - prior_right
         )
-        chosen = reading if evidence >= 0 else other
-        if self._tells_sides:
-            both = _mean([reading, other])
+        chosen = hand if evidence >= 0 else other
+        if self.network.tells_sides:
+            both = mean_of([hand, other])
             chosen = self._fitted(dataclasses.replace(chosen, joints=both.joints, spread=both.spread))
         return dataclasses.replace(chosen, side_fits=probability(abs(evidence)))
 
-    def _first_glance(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool) -> CropReading:
-        """What the network says of a cube whose roll nobody knows: what it is surest of under four rolls."""
-        crop = CubeCrop(camera, _before_camera(centre), self._cube, not right)
-        readings = [self._reading(depth, [crop])]
-        if readings[0].score >= _DOUBTFUL:
-            readings += [self._reading(depth, [dataclasses.replace(crop, turn=turn)]) for turn in _QUARTERS]
-        return min(readings, key=lambda reading: reading.spread.mean())
+    def _first_crops(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool) -> InferredHand:
+        """The inference of least expected error under four rolls, for a hand whose roll is unknown; of the first roll
+        where it is certain or not a hand."""
+        crop = self.network.crop(camera, centre, right)
+        hands = self.network.infer(depth, [[crop]])
+        if hands[0].score >= _DOUBTFUL and hands[0].spread.mean() > _CERTAIN:
+            hands += self.network.infer(depth, [[dataclasses.replace(crop, turn=turn)] for turn in _QUARTERS])
+        return min(hands, key=lambda hand: hand.spread.mean())
 
-    def both_sides(self, depth: np.ndarray, camera: Pinhole, seen: CropReading) -> tuple[CropReading, CropReading]:
-        """A hand that was seen read again, with its fit, as of the side that it was seen as and as of the other."""
-        for _ in range(_PASSES):
-            readings = [
-                self._glance(depth, camera, seen.centre, side, seen.joints, self.views)
-                for side in (seen.right, not seen.right)
-            ]
-            seen = _mean(readings) if self._tells_sides else readings[0]
-        own, other = (self._fitted(reading) for reading in readings)
+    def both_sides(self, depth: np.ndarray, camera: Pinhole, hand: InferredHand) -> tuple[InferredHand, InferredHand]:
+        """A hand inferred as its side and as the other one, with their fits: once to align the crops, once for good."""
+        for views in (_ALIGNING_VIEWS, self.views):
+            crops = (self.network.crop(camera, hand.centre, side) for side in (hand.right, not hand.right))
+            sides = self.network.infer(depth, [self.network.upright(crop, hand.joints, views) for crop in crops])
+            hand = mean_of(sides) if self.network.tells_sides else sides[0]
+        own, other = (self._fitted(side) for side in sides)
         return own, other
 
-    def _fitted(self, reading: CropReading) -> CropReading:
-        """The reading with the hand that its joints fit; without one where they lie on one line."""
+    def _fitted(self, hand: InferredHand) -> InferredHand:
+        """The hand with its fit; without one where its joints lie on one line."""
         try:
-            return dataclasses.replace(reading, fit=self._fit(reading, None))
+            return dataclasses.replace(hand, fit=self._fitters[hand.side].fit(hand.joints, hand.weights))
         except ValueError:
-            return reading
+            return hand
 
-    def _fit(self, reading: CropReading, guess: HandFit | None) -> HandFit:
-        fitter = self._fitters['right' if reading.right else 'left']
-        if guess is None:
-            return fitter.fit(reading.joints, reading.weights)
-        # A step from the frame before follows the joints, but not their noise.
-        return fitter.fit(reading.joints, reading.weights, guess, steps=1)
-
-    def _glance(
+    def _infer(
         self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool, joints: np.ndarray, views: int = 1
-    ) -> CropReading:
-        """The mean of what the network says of a cube, seen so often about upright, which joints (21, 3) tell."""
-        crop = CubeCrop(camera, _before_camera(centre), self._cube, not right)
-        rolls = np.linspace(-_FAN, _FAN, views) if views > 1 else [0.0]
-        return self._reading(depth, [crop.upright(joints, roll) for roll in rolls])
+    ) -> InferredHand:
+        """The mean of several views about the one in which a hand with joints (21, 3) stands upright."""
+        crop = self.network.crop(camera, centre, right)
+        return self.network.infer(depth, [self.network.upright(crop, joints, views)])[0]
 
-    def _reading(self, depth: np.ndarray, crops: Sequence[CubeCrop]) -> CropReading:
-        reading = _mean([self._network(depth, crop) for crop in crops])
-        return dataclasses.replace(reading, score=self.calibration(reading.score))
+    def _start(self, hand: InferredHand, stamp: float) -> _Track:
+        evidence = log_odds(hand.side_fits) * (1 if hand.right else -1)
+        return _Track(self._new_identity(), evidence, hand.joints, np.zeros(3), stamp, self._new_filter())
 
-    def _network(self, depth: np.ndarray, crop: CubeCrop) -> CropReading:
-        outputs = self._engine(crop=crop.cut(depth, self._size)[None, None])
-        joints = crop.to_camera(outputs['joints'][0].astype(float))
-        if 'spread' not in outputs:
-            return CropReading(joints, np.full(21, _GOOD_JOINT), 1.0, 1.0, not crop.mirrored)
-        return CropReading(
-            joints,
-            outputs['spread'][0] * self._cube / 2,
-            float(outputs['hand'][0, 0]),
-            float(outputs['right'][0, 0]),
-            not crop.mirrored,
-        )
-
-    def _start(self, reading: CropReading, stamp: float) -> _Track:
-        evidence = log_odds(reading.side_fits) * (1 if reading.right else -1)
-        return _Track(self._new_identity(), evidence, reading.joints, np.zeros(3), stamp, self._new_filter())
+    def _fit(self, hand: InferredHand, before: HandFit | None) -> HandFit:
+        fitter = self._fitters[hand.side]
+        if hand.fit is not None:
+            return hand.fit
+        if before is None:
+            return fitter.fit(hand.joints, hand.weights)
+        return fitter.fit(hand.joints, hand.weights, before, _FOLLOWED_STEPS)
 
     def _estimate(
-        self, track: _Track, reading: CropReading, depth: np.ndarray, camera: Pinhole, stamp: float
+        self, track: _Track, hand: InferredHand, depth: np.ndarray, camera: Pinhole, stamp: float
     ) -> HandEstimate:
         if stamp > track.stamp:
-            track.velocity = (reading.centre - track.centre) / (stamp - track.stamp)
-        track.joints, track.stamp = reading.joints, stamp
-        side = 'right' if reading.right else 'left'
-        fit = reading.fit or self._fit(reading, track.fit)
-        crop = CubeCrop(camera, fit.keypoints.mean(0).astype(float), self._cube)
-        fit = self._surfaces[side].refine(fit, reading.weights, crop.surface(depth))
+            track.velocity = (hand.centre - track.centre) / (stamp - track.stamp)
+        track.joints, track.stamp = hand.joints, stamp
+        fit = self._fit(hand, track.fit)
+        crop = CubeCrop(camera, fit.keypoints.mean(0).astype(float), self.network.cube)
+        fit = self._surfaces[hand.side].refine(fit, hand.weights, crop.surface(depth))
         if track.smoothing:
-            # Filtered joints are no hand any more: the model is fitted to them once again.
-            fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)
+            # Filtered joints no longer belong to a hand: the model is fitted to them once more.
+            fit = self._fitters[hand.side].fit(track.smoothing(fit.keypoints, stamp), None, fit)
         track.fit = fit
         return HandEstimate(
-            side=side,
+            side=hand.side,
             side_score=probability(abs(track.side_evidence)),
             track_id=track.identity,
-            score=reading.score,
+            score=hand.score,
             joints=fit.keypoints,
-            joint_scores=(1 - np.exp(-_GOOD_JOINT / np.maximum(reading.spread, 1e-4))).astype(np.float32),
+            joint_scores=(1 - np.exp(-GOOD_JOINT / np.maximum(hand.spread, 1e-4))).astype(np.float32),
             pose=fit.pose,
             shape=fit.shape,
             translation=fit.translation,
-            vertices=self._hands[side].forward(fit.pose, fit.shape, fit.translation).vertices,
+            vertices=self._hands[hand.side].forward(fit.pose, fit.shape, fit.translation).vertices,
         )
-
-
-def _before_camera(centre: np.ndarray) -> np.ndarray:
-    """A centre is never behind or in the camera, whatever a network says."""
-    return np.array([centre[0], centre[1], max(float(centre[2]), 0.1)])
-
-
-def _mean(readings: Sequence[CropReading]) -> CropReading:
-    """The mean of readings, of the first one's side."""
-    return CropReading(
-        *(
-            np.mean([getattr(reading, name) for reading in readings], 0)
-            for name in ('joints', 'spread', 'score', 'side_fits')
-        ),
-        readings[0].right,
-    )
-
-
-def side_evidence(reading: CropReading, other: CropReading) -> tuple[float, float]:
-    """What speaks for the side of one of two readings of a hand: how much surer the network is of it, log-odds, and
-    how much better its hand model fits, the logarithm of the residuals' ratio."""
-    return log_odds(reading.side_fits) - log_odds(other.side_fits), math.log(other.residual / reading.residual)
-
-
-def _near(reading: CropReading, others: list[CropReading]) -> bool:
-    return any(np.linalg.norm(reading.centre - other.centre) < _SAME_HAND for other in others)

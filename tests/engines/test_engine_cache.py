@@ -12,7 +12,7 @@ from hoi_ros.engines.engine_cache import EngineKey
 from hoi_ros.engines.engine_cache import StaleEngineError
 from hoi_ros.engines.engine_cache import store_engine
 
-KEY = EngineKey('depth_pose', 'ab' * 32, 'tensorrt', '10.13.3.9', 'NVIDIA Orin (nvgpu)/8', '8.7', 'fp16', 1)
+KEY = EngineKey('hand_finder', 'ab' * 32, 'tensorrt', '10.13.3.9', 'NVIDIA Orin (nvgpu)/8', '8.7', 'fp16', 1)
 PLAN = bytes(range(256)) * 10
 
 
@@ -20,7 +20,7 @@ def test_an_engine_is_stored_and_loaded_without_loss(tmp_path: Path) -> None:
     path = store_engine(tmp_path / 'new', KEY, PLAN)
     assert cached_engine(tmp_path / 'new', KEY) == PLAN
     assert sorted(item.suffix for item in path.parent.iterdir()) == ['.engine', '.json']
-    assert path.name == 'depth_pose-abababababab-fp16-tensorrt10.13.3.9-NVIDIA_Orin_nvgpu_8.engine'
+    assert path.name == 'hand_finder-abababababab-fp16-tensorrt10.13.3.9-NVIDIA_Orin_nvgpu_8.engine'
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_an_engine_is_stored_and_loaded_without_loss(tmp_path: Path) -> None:
         {'package': 'tensorrt_rtx'},
         {'gpu': 'other'},
         {'precision': 'fp32'},
-        {'model': 'contact'},
+        {'model': 'rgb_detector'},
     ],
 )
 def test_engines_for_different_things_lie_side_by_side(tmp_path: Path, change: dict[str, str]) -> None:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every shipped model agrees with its card, and every backend with ONNX Runtime."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
 from hoi_ros.engines import Card
 from hoi_ros.engines import load_engine
@@ -39,13 +41,19 @@ def test_a_model_is_small_and_described(folder: Path) -> None:
     assert opset >= 17
 
 
+@cache
+def three_items(folder: Path) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
+    """Inputs of a batch, and the outputs of each item alone."""
+    draw = np.random.default_rng(0)
+    inputs = {spec.name: draw.uniform(-1, 1, spec.sized(3)).astype(spec.dtype) for spec in Card.load(folder).inputs}
+    return inputs, reference(folder, inputs)
+
+
 @ALL
 @pytest.mark.parametrize(('backend', 'precision'), TOLERANCES)
 def test_backends_agree_on_a_model(folder: Path, backend: str, precision: str) -> None:
     require(backend)
-    draw = np.random.default_rng(0)
-    inputs = {spec.name: draw.uniform(-1, 1, spec.sized(3)).astype(spec.dtype) for spec in Card.load(folder).inputs}
-    wanted = reference(folder, inputs)
+    inputs, wanted = three_items(folder)
     with load_engine(folder, backend, precision=precision) as engine:
         engine.prepare(2)
         found = engine(**inputs)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The depth_pose stage with the networks that ship, on rendered scenes and on real frames."""
+"""The depth_pose stage with the shipped networks, on rendered scenes and on real frames."""
 
 import dataclasses
 import os
@@ -44,7 +44,7 @@ def frames() -> list[tuple]:
     return kept
 
 
-def read(stage: DepthPoseStage, depth: np.ndarray, camera: Pinhole, **more) -> list:
+def estimate(stage: DepthPoseStage, depth: np.ndarray, camera: Pinhole, **more) -> list:
     stage.reset()
     return stage(depth, camera, 0.0, **more)
 
@@ -52,7 +52,7 @@ def read(stage: DepthPoseStage, depth: np.ndarray, camera: Pinhole, **more) -> l
 def test_joints_are_in_metres_where_the_hand_is(stage, frames):
     errors = []
     for depth, scene in frames:
-        hands = read(stage, depth, scene.camera)
+        hands = estimate(stage, depth, scene.camera)
         truth = scene.hands[0]
         near = [hand for hand in hands if np.linalg.norm(hand.joints.mean(0) - truth.centre) < 0.06]
         if near:
@@ -61,12 +61,12 @@ def test_joints_are_in_metres_where_the_hand_is(stage, frames):
     assert np.median(errors) < 0.02
 
 
-def test_the_mirror_image_shows_the_other_hand(stage, frames):
+def test_a_mirrored_image_swaps_the_side(stage, frames):
     compared = 0
     for depth, scene in frames:
         camera = scene.camera
         mirrored = dataclasses.replace(camera, cx=camera.width - 1 - camera.cx)
-        pairs = [read(stage, depth, camera), read(stage, np.ascontiguousarray(depth[:, ::-1]), mirrored)]
+        pairs = [estimate(stage, depth, camera), estimate(stage, np.ascontiguousarray(depth[:, ::-1]), mirrored)]
         if not all(pairs):
             continue
         first, second = (hands[0] for hands in pairs)
@@ -76,12 +76,12 @@ def test_the_mirror_image_shows_the_other_hand(stage, frames):
     assert compared >= len(frames) // 2
 
 
-def test_the_camera_may_be_held_upside_down(stage, frames):
+def test_an_upside_down_camera_gives_the_same_hand(stage, frames):
     apart, same_side = [], []
     for depth, scene in frames:
         camera = scene.camera
         turned = dataclasses.replace(camera, cx=camera.width - 1 - camera.cx, cy=camera.height - 1 - camera.cy)
-        pairs = [read(stage, depth, camera), read(stage, np.ascontiguousarray(depth[::-1, ::-1]), turned)]
+        pairs = [estimate(stage, depth, camera), estimate(stage, np.ascontiguousarray(depth[::-1, ::-1]), turned)]
         if all(pairs):
             first, second = (hands[0] for hands in pairs)
             apart.append(np.linalg.norm(first.joints * [-1, -1, 1] - second.joints, axis=1).mean())
@@ -91,9 +91,9 @@ def test_the_camera_may_be_held_upside_down(stage, frames):
     assert np.mean(same_side) > 0.9
 
 
-def test_mesh_pose_and_joints_are_one_hand(stage, frames):
+def test_mesh_pose_and_joints_agree(stage, frames):
     depth, scene = frames[0]
-    hand = read(stage, depth, scene.camera)[0]
+    hand = estimate(stage, depth, scene.camera)[0]
     geometry = stage.hand_model(hand.side).forward(hand.pose, hand.shape, hand.translation)
     np.testing.assert_allclose(geometry.vertices, hand.vertices, atol=1e-4)
     np.testing.assert_allclose(geometry.keypoints, hand.joints, atol=1e-4)
@@ -105,7 +105,7 @@ def test_nothing_is_reported_where_there_is_no_hand(stage):
     table = 0.5 + 0.0008 * (480 - rows)
     ball = np.where((columns - 320) ** 2 + (rows - 240) ** 2 < 60**2, 0.5, 0).astype(np.float32)
     for depth in (table, ball, np.zeros((480, 640), np.float32), np.full((480, 640), np.nan, np.float32)):
-        assert read(stage, depth, CAMERA) == []
+        assert estimate(stage, depth, CAMERA) == []
 
 
 def test_the_score_falls_as_the_hand_leaves_the_image(stage, frames):
@@ -114,10 +114,10 @@ def test_the_score_falls_as_the_hand_leaves_the_image(stage, frames):
     region = Region(*(pixels.min(0) - 30), *(np.ptp(pixels, axis=0) + 60), side=scene.hands[0].side)
     stage.min_score = 0.0
     try:
-        whole = max(hand.score for hand in read(stage, depth, scene.camera, regions=[region]))
+        whole = max(hand.score for hand in estimate(stage, depth, scene.camera, regions=[region]))
         cut = depth.copy()
         cut[:, int(np.percentile(pixels[:, 0], 12)) :] = 0
-        rest = [hand.score for hand in read(stage, cut, scene.camera, regions=[region])]
+        rest = [hand.score for hand in estimate(stage, cut, scene.camera, regions=[region])]
     finally:
         stage.min_score = 0.5
     assert whole > 0.8
@@ -128,14 +128,14 @@ def test_a_region_takes_the_place_of_the_finder(stage, frames):
     depth, scene = frames[2]
     pixels = scene.camera.project(scene.hands[0].keypoints)
     low, high = pixels.min(0), pixels.max(0)
-    hands = read(stage, depth, scene.camera, regions=[Region(*low, *(high - low), side=scene.hands[0].side)])
+    hands = estimate(stage, depth, scene.camera, regions=[Region(*low, *(high - low), side=scene.hands[0].side)])
     assert len(hands) == 1
     assert hands[0].side == scene.hands[0].side
     assert np.linalg.norm(hands[0].joints.mean(0) - scene.hands[0].centre) < 0.03
-    assert read(stage, depth, scene.camera, regions=[]) == []
+    assert estimate(stage, depth, scene.camera, regions=[]) == []
 
 
-def test_a_hand_keeps_its_identity_and_starts_anew_when_time_runs_backwards(stage, frames):
+def test_a_track_keeps_its_number_until_time_runs_backwards(stage, frames):
     depth, scene = frames[3]
     stage.reset()
     first = stage(depth, scene.camera, 1.0)[0]
@@ -146,14 +146,14 @@ def test_a_hand_keeps_its_identity_and_starts_anew_when_time_runs_backwards(stag
 
 
 @pytest.mark.parametrize('views', [1, 3])
-def test_following_a_hand_costs_a_run_a_view(frames, views, monkeypatch):
+def test_a_followed_hand_takes_one_crop_a_view(frames, views, monkeypatch):
     stage = DepthPoseStage(max_hands=1, following_views=views)
-    depth, scene = next(pair for pair in frames if read(stage, pair[0], pair[1].camera))
-    identity, runs, network = read(stage, depth, scene.camera)[0].track_id, [], stage._network
-    monkeypatch.setattr(stage, '_network', lambda *crop: runs.append(crop) or network(*crop))
+    depth, scene = next(pair for pair in frames if estimate(stage, pair[0], pair[1].camera))
+    identity, crops, run = estimate(stage, depth, scene.camera)[0].track_id, [], stage.network.run
+    monkeypatch.setattr(stage.network, 'run', lambda depth, batch: crops.extend(batch) or run(depth, batch))
     (hand,) = stage(depth, scene.camera, 1 / 30)
     assert hand.track_id == identity
-    assert len(runs) == views
+    assert len(crops) == views
 
 
 def test_smoothing_steadies_a_resting_hand(frames):
@@ -168,7 +168,7 @@ def test_smoothing_steadies_a_resting_hand(frames):
     assert jitter['smooth'] < 0.7 * jitter['plain']
 
 
-def test_a_damaged_model_is_named(tmp_path):
+def test_a_damaged_or_missing_model_is_named(tmp_path):
     for name in ('depth_pose', 'hand_finder', 'hand_model'):
         (tmp_path / name).mkdir()
         for file in (models_dir() / name).iterdir():
@@ -179,6 +179,8 @@ def test_a_damaged_model_is_named(tmp_path):
         DepthPoseStage(tmp_path)
     with pytest.raises(ValueError, match='variant'):
         DepthPoseStage(variant='nothing')
+    with pytest.raises(EngineError, match='python -m training train depth_pose --help'):
+        DepthPoseStage(variant='depth_pose_lsps')
 
 
 @pytest.mark.skipif(not (DATA / 'depth_sr305').is_dir(), reason=f'{DATA}/depth_sr305 is absent (set HOI_DATA)')
@@ -187,7 +189,7 @@ def test_real_frames_lose_no_hand(stage):
     assert len(paths) == 8
     for path in paths:
         depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.float32) * np.float32(0.125e-3)
-        hands = read(stage, depth, CAMERA)
+        hands = estimate(stage, depth, CAMERA)
         assert hands, path
         # The open hand is the nearest thing in each of these frames.
         hand = min(hands, key=lambda hand: hand.joints[:, 2].mean())

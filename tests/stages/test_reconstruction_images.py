@@ -105,12 +105,12 @@ def test_two_peoples_hands_are_followed_as_two(stage, frames) -> None:
     image = np.concatenate([left.image, right.image], 1)
     camera = dataclasses.replace(camera, width=2 * WIDTH, cx=WIDTH - 0.5)
     stage.reset()
+    before: dict[int, str] = {}
     for number in range(8):
         hands = stage(image, camera, number / 30)
         known = {hand.track_id: hand.side for hand in hands}
         assert len(known) == len(hands) <= 2
-        if number:
-            assert before.items() <= known.items()
+        assert before.items() <= known.items()
         before = known
     assert sorted(known.values()) == sorted(frame.hands[0].side for frame in (left, right)) == ['left', 'right']
     for hand in hands:

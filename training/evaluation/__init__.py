@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics and the papers' protocols."""
+"""Metrics and evaluations; they measure and write no model."""
 
 from training.evaluation.metrics import align_rigid
 from training.evaluation.metrics import align_similarity

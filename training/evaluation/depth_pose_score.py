@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hoi_ros.stages.depth_pose import DepthPoseStage
-from hoi_ros.stages.depth_pose import side_evidence
+from hoi_ros.stages.parts.inferred_hand import side_evidence
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from hoi_ros.stages.parts.scores import SideCalibration
 from training.evaluation.depth_pose import prepare
@@ -58,7 +58,7 @@ def collect_candidates(config: DepthPoseScoreEvaluation) -> Candidates:
     """Runs the stage on the frames of the split, each as if it were the first, and labels its candidates."""
     prepare(config.split, config.frames, config.cache, config.workers)
     stage = DepthPoseStage(config.models)
-    calibration, stage.calibration = stage.calibration, ScoreCalibration()
+    calibration, stage.network.calibration = stage.network.calibration, ScoreCalibration()
     frames, scores, hands, missing, evidence = TestFrames(config.split), [], [], 0, []
     for index in tqdm(range(config.frames), unit='frame', mininterval=5):
         frame = frames.cached(index, config.cache / config.split)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One file a system, and the blocks that they share."""
+"""Networks, their building blocks, and loading of weights."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One file a system: its losses, its schedule, its training loop."""
+"""Trainings: one file a network, with its batches, losses and schedule."""

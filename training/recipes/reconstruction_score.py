@@ -19,8 +19,8 @@ from tqdm import tqdm
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import outline
 from hoi_ros.camera.view_crop import ViewCrop
+from hoi_ros.stages.parts.rgb_detector import detect_near
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
-from hoi_ros.stages.parts.rgb_detector import look_near
 from hoi_ros.stages.parts.rgb_detector import RgbDetector
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
@@ -186,7 +186,7 @@ def score_features(
     proposals = [
         hand
         for far in detector(image, _PROPOSED, 0.0)
-        for hand in [look_near(detector, image, far.centre, far.side, 0.0) or far] * 2
+        for hand in [detect_near(detector, image, [(far.centre, far.side)], 0.0)[0] or far] * 2
     ]
     places = [(hand.centre, hand.side) for hand in proposals]
     before: list[np.ndarray | None] = [None] * len(places)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.mesh.normals import face_normals
 
 _FACING = 0.3
 """Cosine to the ray above which a vertex of the near side is compared: at grazing angles depth is unsure."""
@@ -53,9 +54,7 @@ def shift_along_ray(
 
 def _facing(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(V,) vertices of a triangle that faces the camera."""
-    corners = vertices[faces]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    centres = corners.mean(1)
+    normals, centres = face_normals(vertices, faces), vertices[faces].mean(1)
     length = np.linalg.norm(normals, axis=1) * np.linalg.norm(centres, axis=1)
     seen = np.zeros(len(vertices), bool)
     seen[faces[-(normals * centres).sum(1) > _FACING * length]] = True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stages that follow hands from frame to frame have in common."""
+"""The base of stages that track hands from frame to frame."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from hoi_ros.stages.parts.one_euro import OneEuroFilter
 
 Track = TypeVar('Track')
 _LONGEST_PAUSE = 1.0
-"""Seconds between two frames after which nothing is followed any more."""
+"""Gap between two frames that ends all tracks, seconds."""
 
 
 class HandFollowing(Generic[Track]):
-    """Both hand models, the hands that are followed, and their numbers.
+    """Both hand models with their fitters, the tracks, and their numbers.
 
     Args:
         models: folder of the hand model.
-        max_hands: hands at the most.
-        min_score: a new hand that is less sure is not reported.
+        max_hands: hands at most.
+        min_score: least score of a new hand.
         smoothing: filter of the joints over time, or None.
 
     Attributes:
-        timings: seconds that the parts of the last call took.
+        timings: seconds of each part of the last call.
 
     Raises:
         HandModelError: the hand model is missing or damaged.
@@ -46,16 +46,16 @@ class HandFollowing(Generic[Track]):
         self._stamp = -math.inf
 
     def hand_model(self, side: str) -> HandModel:
-        """The hand model of 'left' or 'right', whose faces belong to the vertices of the estimates."""
+        """The hand model of 'left' or 'right', with the faces of the estimates' vertices."""
         return self._hands[side]
 
     def reset(self) -> None:
-        """Forgets the hands that were followed."""
+        """Ends all tracks."""
         self._tracks = []
         self._stamp = -math.inf
 
     def _begin(self, stamp: float) -> None:
-        """A frame of that time, seconds: after a jump in time the hands before are forgotten."""
+        """Begins a frame at a time in seconds; a jump in time ends all tracks."""
         if stamp < self._stamp or stamp - self._stamp > _LONGEST_PAUSE:
             self._tracks = []
         self._stamp = stamp
@@ -69,6 +69,6 @@ class HandFollowing(Generic[Track]):
         return OneEuroFilter(self.smoothing) if self.smoothing else None
 
     def _warmed_up(self) -> None:
-        """Forgets what was followed to warm up: the first hand that is seen has the number 1."""
+        """Ends the tracks of the warm-up; the next one has the number 1."""
         self.reset()
         self._next_identity = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the hands in a whole depth image: where and how far."""
+"""Detects the hands in a whole depth image, with their distances."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.engines import load_engine
+from hoi_ros.engines.loading import Backend
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.parts.heat_maps import peaks
 from hoi_ros.stages.parts.heat_maps import pixel_of
 
 STRIDE = 4
-"""Pixels of the small image to a cell of the maps."""
+"""Pixels of the network's image per cell of its maps."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FoundHand:
-    """A hand's centre (3,) in metres, optical frame, and its score in [0, 1]."""
+    """A detected hand: its centre (3,) in metres, optical frame, and its score in [0, 1]."""
 
     centre: np.ndarray
     score: float
 
 
 def finder_input(depth: np.ndarray) -> np.ndarray:
-    """Depth (H, W) metres, 0 or NaN invalid → (2, H, W): scaled depth and what is valid."""
+    """Depth (H, W) metres, 0 or NaN invalid → (2, H, W) float32: scaled depth, and 1 where it is valid."""
     valid = (depth > 0.1) & (depth < 2.0)
     scaled = np.where(valid, (depth - 0.7) * 2, 2.6)
     return np.stack([scaled, valid]).astype(np.float32)
@@ -42,17 +43,17 @@ class HandFinder:
         backend, threads: of the engine.
     """
 
-    def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None) -> None:
+    def __init__(self, models: Path | None = None, backend: Backend = 'auto', threads: int | None = None) -> None:
         self._engine = load_engine((models or models_dir()) / 'hand_finder', backend, threads=threads)
         _, _, self._height, self._width = self._engine.inputs[0].shape
 
     def __call__(self, depth: np.ndarray, camera: Pinhole, most: int = 2, threshold: float = 0.3) -> list[FoundHand]:
-        """Looks for hands.
+        """Detects hands.
 
         Args:
             depth: (H, W) metres, 0 or NaN invalid.
             camera: of that image.
-            most: hands at the most, the surest first.
+            most: hands at most, by falling score.
             threshold: lowest score.
         """
         small, small_camera = self.shrink(depth, camera)
@@ -60,7 +61,7 @@ class HandFinder:
         return decode(maps['heat'][0], maps['place'][0], small_camera, most, threshold)
 
     def shrink(self, depth: np.ndarray, camera: Pinhole) -> tuple[np.ndarray, Pinhole]:
-        """The image at the network's size, every so many pixels taken as they are, padded to its shape."""
+        """The image at the network's size and its camera: nearest pixels, padded with 0 at the right and below."""
         scale = min(self._width / camera.width, self._height / camera.height)
         width, height = round(camera.width * scale), round(camera.height * scale)
         small = cv2.resize(np.asarray(depth, np.float32), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)

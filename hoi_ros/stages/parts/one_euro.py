@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The One-Euro filter: smooth where a point rests, quick where it moves.
+"""The One-Euro filter: a low-pass whose cutoff rises with speed.
 
 Casiez, Roussel, Vogel, "1€ Filter: A Simple Speed-based Low-pass Filter for Noisy Input in Interactive Systems",
-CHI 2012. The speed is that of the whole point, not of each coordinate, so that turning the camera changes nothing.
+CHI 2012. The speed is that of the whole point, not of each coordinate: turning the camera changes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class OneEuroConfig:
-    """How strongly to smooth. The defaults are for metres.
+    """Strength of the smoothing. The defaults are for metres.
 
     At 30 Hz they halve the noise of a resting point, cut its change from frame to frame to 3/10, and let a point that
     swings by ±10 cm once a second lag by 12 ms (±2 cm: 32 ms).
@@ -47,16 +47,18 @@ class OneEuroFilter:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything: the next values pass unchanged."""
+        """Clears the state: the next values pass unchanged."""
         self._stamp: float | None = None
-        self._estimate = self._velocity = self._seen_at = np.empty(0)
+        self._estimate: np.ndarray = np.empty(0)
+        self._velocity: np.ndarray = np.empty(0)
+        self._seen_at: np.ndarray = np.empty(0)
 
     def __call__(self, values: np.ndarray, stamp: float) -> np.ndarray:
         """Filters one set of points.
 
-        A repeated stamp returns the last estimates; a stamp before the last one (a recording that starts over) starts
-        the filter over too. A point with a coordinate that is not finite comes back as NaN and leaves its state
-        alone: when it is seen again, it is filtered over the time since it was seen last.
+        A repeated stamp returns the last estimates; a stamp before the last one (a recording that starts over)
+        resets the filter. A point with a coordinate that is not finite comes back as NaN and keeps its state: its
+        next finite value is filtered over the time since its last one.
 
         Args:
             values: (..., D) points of D coordinates, always of the same shape.
@@ -66,7 +68,7 @@ class OneEuroFilter:
             (..., D) filtered points, of the dtype of the values.
 
         Raises:
-            ValueError: the shape is another than before, or the stamp is not finite.
+            ValueError: the shape has changed, or the stamp is not finite.
         """
         values = np.asarray(values)
         if values.ndim == 0:
@@ -103,5 +105,5 @@ class OneEuroFilter:
 
 
 def _gain(cutoff_hz: np.ndarray | float, step: np.ndarray) -> np.ndarray:
-    """Share of the new value that a first-order low-pass takes after `step` seconds."""
+    """Weight of the new value in a first-order low-pass after `step` seconds."""
     return 1 / (1 + 1 / (2 * np.pi * cutoff_hz * step))

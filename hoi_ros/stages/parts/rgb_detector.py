@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from hoi_ros.engines import Backend
 from hoi_ros.engines import load_engine
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.parts.heat_maps import peaks
@@ -62,41 +64,62 @@ class RgbDetector:
         EngineError: the model is missing or damaged.
     """
 
-    def __init__(self, models: Path | None = None, backend: str = 'auto', threads: int | None = None) -> None:
+    def __init__(self, models: Path | None = None, backend: Backend = 'auto', threads: int | None = None) -> None:
         self._engine = load_engine((models or models_dir()) / 'rgb_detector', backend, threads=threads)
         _, _, self._height, self._width = self._engine.inputs[0].shape
         self.calibration = ScoreCalibration(**self._engine.card.parameters.get('score_calibration', {}))
 
     def __call__(self, image: np.ndarray, most: int = 2, threshold: float = 0.3) -> list[DetectedHand]:
-        """Looks for hands.
+        """Detects hands.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            most: hands at the most, the surest first.
+            most: largest number of hands, the surest first.
             threshold: lowest score.
         """
-        small, scale = fitted(image, self._width, self._height)
-        maps = self._engine(image=network_input(small)[None])
-        found = decode(*(maps[name][0] for name in ('heat', 'square', 'kind', 'held')), most)
-        hands = [_on_image(dataclasses.replace(hand, score=self.calibration(hand.score)), scale) for hand in found]
-        return [hand for hand in hands if hand.score >= threshold]
+        return self.batch([image], most, threshold)[0]
+
+    def batch(self, images: Sequence[np.ndarray], most: int = 2, threshold: float = 0.3) -> list[list[DetectedHand]]:
+        """Detects hands in several images of any sizes in one batch: a list an image, each as of a call."""
+        if not images:
+            return []
+        shrunk = [fitted(image, self._width, self._height) for image in images]
+        maps = self._engine(image=np.stack([network_input(small) for small, _ in shrunk]))
+        found = []
+        for index, (_, scale) in enumerate(shrunk):
+            heat, square, kind, held = (maps[name][index] for name in ('heat', 'square', 'kind', 'held'))
+            hands = decode(heat, square, kind, held, most)
+            scored = [dataclasses.replace(hand, score=self.calibration(hand.score)) for hand in hands]
+            found.append([_on_image(hand, scale) for hand in scored if hand.score >= threshold])
+        return found
 
 
-def look_near(
-    detector: RgbDetector, image: np.ndarray, centre: np.ndarray, side: float, threshold: float
-) -> DetectedHand | None:
-    """The hand that is nearest to a place in a window about it.
+def detect_near(
+    detector: RgbDetector, image: np.ndarray, squares: Sequence[tuple[np.ndarray, float]], threshold: float
+) -> list[DetectedHand | None]:
+    """Detects hands in windows about places, in one batch.
 
     Args:
-        detector: is shown the window.
+        detector: runs on the windows.
         image: (H, W, 3) uint8 RGB.
-        centre: (2,) pixels.
-        side: of the hand's square, pixels.
+        squares: centre (2,) and side of each hand's square, pixels.
         threshold: lowest score.
 
     Returns:
-        None where no hand is near it.
+        The hand nearest to the centre of each square; None where there is none near it.
     """
+    corners = [_window(image, centre, side) for centre, side in squares]
+    windows = [image[top:bottom, left:right] for left, top, right, bottom in corners]
+    nearest: list[DetectedHand | None] = []
+    for (centre, side), (left, top, _, _), hands in zip(squares, corners, detector.batch(windows, 2, threshold)):
+        found = [moved(hand, np.array([left, top])) for hand in hands]
+        gaps = [float(np.linalg.norm(hand.centre - centre)) for hand in found]
+        nearest.append(found[int(np.argmin(gaps))] if gaps and min(gaps) < _STAYS * side else None)
+    return nearest
+
+
+def _window(image: np.ndarray, centre: np.ndarray, side: float) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the window about a hand, inside the image and never empty."""
     height, width = image.shape[:2]
     half = _WINDOW * side / 2
     left, top = (int(np.clip(centre[k] - half, 0, size - 1)) for k, size in enumerate((width, height)))
@@ -104,9 +127,7 @@ def look_near(
         int(np.clip(centre[k] + half + 1, corner + 1, size))
         for k, (corner, size) in enumerate(((left, width), (top, height)))
     )
-    seen = [moved(hand, np.array([left, top])) for hand in detector(image[top:bottom, left:right], 2, threshold)]
-    gaps = [float(np.linalg.norm(hand.centre - centre)) for hand in seen]
-    return seen[int(np.argmin(gaps))] if gaps and min(gaps) < _STAYS * side else None
+    return left, top, right, bottom
 
 
 def moved(hand: DetectedHand, corner: np.ndarray) -> DetectedHand:

@@ -10,14 +10,14 @@ from typing import ClassVar
 
 @dataclasses.dataclass(frozen=True)
 class ScoreCalibration:
-    """Makes probabilities of the network's scores (Platt, "Probabilistic Outputs for Support Vector Machines", 1999):
-    its log-odds times `scale` plus `offset`. Beside the hands that it learned from, the network saw few of the
-    things that a whole image holds; `training.calibration.scores` fits the two numbers on such images."""
+    """Turns the network's scores into probabilities (Platt, "Probabilistic Outputs for Support Vector Machines",
+    1999): log-odds times `scale` plus `offset`. `training.calibration.scores` fits both on whole images, which
+    hold more non-hands than the training crops."""
 
     scale: float = 1.0
     offset: float = 0.0
     margin: ClassVar[float] = 1e-4
-    """No score is closer to certainty."""
+    """Least distance of a score from 0 and 1."""
 
     def __call__(self, score: float) -> float:
         return probability(self.scale * log_odds(score, self.margin) + self.offset)
@@ -25,21 +25,21 @@ class ScoreCalibration:
 
 @dataclasses.dataclass(frozen=True)
 class SideCalibration:
-    """How much two kinds of evidence tell of a new hand's side: the factors of a logistic regression, which
+    """Weights of the two kinds of evidence for a new hand's side: the factors of a logistic regression that
     `training.calibration.scores` fits on whole images."""
 
     read: float = 0.26
-    """Of the log-odds that a network gives the two sides."""
+    """Weight of the network's log-odds of the two sides."""
     fitted: float = 1.5
-    """Of the logarithm of how much worse the hand model of the other side fits the joints."""
+    """Weight of the logarithm of the ratio of the two sides' fit residuals."""
 
     def __call__(self, read: float, fitted: float) -> float:
-        """The log-odds of the side for which both kinds of evidence count."""
+        """Log-odds of a side from both kinds of evidence for it."""
         return self.read * read + self.fitted * fitted
 
 
 def log_odds(probability: float, margin: float = 0.01) -> float:
-    """Logarithm of p / (1 − p), no closer to certainty than the margin."""
+    """Logarithm of p / (1 − p), with p at least the margin away from 0 and 1."""
     probability = min(max(probability, margin), 1 - margin)
     return math.log(probability / (1 - probability))
 

@@ -21,7 +21,6 @@ class StandInStage:
     it breaks.
     """
 
-    remark = ''
     object_faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])
 
     def __init__(self, models, max_hands, min_score, smoothing, **_):

@@ -106,7 +106,7 @@ def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_weights_are_evaluated_exported_and_trained_further(tmp_path: Path, few_scenes: None) -> None:
+def test_weights_are_evaluated_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_scenes: None) -> None:
     recipe = ReconstructionRecipe(
         network=SMALL,
         losses=ReconstructionLosses(classes=3),
@@ -119,8 +119,10 @@ def test_weights_are_evaluated_exported_and_trained_further(tmp_path: Path, few_
     reconstruction.train(recipe)
     weights = tmp_path / 'run' / 'weights.pt'
     out = tmp_path / 'figures.json'
-    figures = evaluation.evaluate(ReconstructionEvaluation(weights, samples=2, out=out))
-    assert json.loads(out.read_text()) == figures and set(figures) == {'test', 'held_out'}
+    samples = list(evaluation.test_samples('test', 2, SMALL.size))
+    monkeypatch.setattr(evaluation, 'test_samples', lambda split, count, size: samples)
+    figures = evaluation.evaluate(ReconstructionEvaluation(weights, samples=2, splits=('test',), out=out))
+    assert json.loads(out.read_text()) == figures and set(figures) == {'test'}
     for columns in figures.values():
         assert columns['samples'] == 2
         for name in (
@@ -165,12 +167,29 @@ def test_weights_are_evaluated_exported_and_trained_further(tmp_path: Path, few_
     exported = evaluation.evaluate(ReconstructionEvaluation(folder, samples=2, splits=('test',)))
     for name in ('joint_error_mm', 'hand_similarity_mm', 'object_chamfer_mm2'):
         assert exported['test'][name] == pytest.approx(figures['test'][name], rel=0.01), name
-    frozen = dataclasses.replace(recipe, start=weights, encoders=False, loop=loop(tmp_path / 'on', steps=2, batch=4))
-    reconstruction.train(frozen)
-    first, second = (
-        torch.load(path, weights_only=True)['weights'] for path in (weights, tmp_path / 'on' / 'weights.pt')
+
+
+@pytest.mark.slow
+def test_frozen_encoders_keep_their_weights(
+    records: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_scenes: None, full_pool: Callable
+) -> None:
+    monkeypatch.setattr(reconstruction, 'SamplePool', full_pool(records))
+    torch.manual_seed(1)
+    start = tmp_path / 'start.pt'
+    torch.save({'weights': ReconstructionNet(SMALL).state_dict(), 'branch': 'both'}, start)
+    recipe = ReconstructionRecipe(
+        network=SMALL,
+        losses=ReconstructionLosses(classes=3),
+        first=len(records),
+        start=start,
+        encoders=False,
+        loop=loop(tmp_path / 'run', steps=2, batch=4),
     )
-    changed = {name.split('.')[0] for name in first if not torch.equal(first[name], second[name])}
+    reconstruction.train(recipe)
+    before, after = (
+        torch.load(path, weights_only=True)['weights'] for path in (start, tmp_path / 'run' / 'weights.pt')
+    )
+    changed = {name.split('.')[0] for name in before if not torch.equal(before[name], after[name])}
     assert 'hand_estimator' in changed and not changed & {'hand_encoder', 'object_encoder'}
 
 

@@ -85,7 +85,7 @@ def test_the_trained_score_is_exported(tmp_path: Path, monkeypatch: pytest.Monke
     torch.manual_seed(0)
     network = ReconstructionNet(COMPACT)
     stream = RgbFrames(5, 'train')
-    frames = [stream[index] for index in range(6)]
+    frames = [stream[index] for index in range(4)]
     pictures = np.stack([cv2.resize(frame['image'], (128, 128)) for frame in frames])
     load_weights(
         FinalReconstruction(network),
@@ -106,16 +106,16 @@ def test_the_trained_score_is_exported(tmp_path: Path, monkeypatch: pytest.Monke
         },
         weights,
     )
-    monkeypatch.setattr(reconstruction_score, '_VALIDATION_FRAMES', 6)
+    monkeypatch.setattr(reconstruction_score, '_VALIDATION_FRAMES', 4)
     monkeypatch.setattr(reconstruction_score, 'RgbFrames', SameFrames)
     monkeypatch.setattr(reconstruction_score, 'SamplePool', full_pool(np.stack(frames)))
     figure = train(
         ReconstructionScoreRecipe(
             weights,
             models_dir(),
-            frames=6,
+            frames=4,
             loop=LoopConfig(
-                tmp_path / 'run', steps=200, batch=64, precision='32-true', averaging=0.9, every=1000, threads=1
+                tmp_path / 'run', steps=150, batch=64, precision='32-true', averaging=0.9, every=1000, threads=1
             ),
         )
     )

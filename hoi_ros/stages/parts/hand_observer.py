@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Infers tracked and new hands: a batch a round, and another round for the hands that a crop misses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.stages.parts.crop_inference import CropInference
+from hoi_ros.stages.parts.crop_inference import CropRequest
+from hoi_ros.stages.parts.hand_square import HandSquare
+from hoi_ros.stages.parts.rgb_track import Observation
+from hoi_ros.stages.parts.rgb_track import observed_in
+from hoi_ros.stages.parts.rgb_track import RgbTrack
+from hoi_ros.stages.parts.scores import ScoreCalibration
+
+
+class HandObserver:
+    """Observes hands with the reconstruction network.
+
+    Args:
+        network: infers crops.
+        calibration: of its score that a crop shows a hand.
+        views: crops of an upright hand whose predictions are averaged.
+    """
+
+    def __init__(self, network: CropInference, calibration: ScoreCalibration, views: int) -> None:
+        self.calibration, self.views = calibration, views
+        self._network = network
+
+    def score(self, track: RgbTrack, seen: Observation | None) -> float:
+        """Probability that an observation of a track is a hand; 0 without one."""
+        return track.score_of(seen.prediction, self.calibration) if seen else 0.0
+
+    def observe(
+        self, image: np.ndarray, camera: Pinhole, tracks: Sequence[RgbTrack], squares: Sequence[HandSquare]
+    ) -> list[Observation | None]:
+        """Infers tracks in the squares where they are expected, and again where a crop misses the hand.
+
+        None where there is no hand.
+        """
+        observed = self._infer(image, camera, tracks, squares)
+        places = [seen.square if seen and seen.missed_by(square) else None for seen, square in zip(observed, squares)]
+        again = self._infer_again(image, camera, tracks, observed, places)
+        return [other if place else seen for seen, other, place in zip(observed, again, places)]
+
+    def confirm(
+        self, image: np.ndarray, camera: Pinhole, tracks: Sequence[RgbTrack], least: float
+    ) -> list[Observation | None]:
+        """Infers new hands until two inferences in a row, from different crops, are sure of a hand: few non-hands pass.
+
+        The second crop is about the joints of the first. A third one follows where the first inference is unsure and
+        its crop misses the hand, or where the hand is not centred in the second crop. None where there is no hand.
+        """
+        squares = [track.square for track in tracks]
+        first = self._infer(image, camera, tracks, squares)
+        missed = [bool(seen and seen.missed_by(square)) for seen, square in zip(first, squares)]
+        places = [
+            seen.square if seen and miss else self._joints(track, seen, least)
+            for track, seen, miss in zip(tracks, first, missed)
+        ]
+        second = self._infer_again(image, camera, tracks, first, places)
+        unclear = [
+            miss and self._unclear(track, before, seen, place, least)
+            for track, before, seen, miss, place in zip(tracks, first, second, missed, places)
+        ]
+        places = [
+            self._joints(track, seen, least) if again else None for track, seen, again in zip(tracks, second, unclear)
+        ]
+        third = self._infer_again(image, camera, tracks, second, places)
+        return [
+            self._confirmed(track, after, seen, least) if again else self._confirmed(track, seen, before, least)
+            for track, before, seen, after, again in zip(tracks, first, second, third, unclear)
+        ]
+
+    def _infer(
+        self, image: np.ndarray, camera: Pinhole, tracks: Sequence[RgbTrack], squares: Sequence[HandSquare]
+    ) -> list[Observation | None]:
+        """Infers tracks in squares in one batch, those of unsure side as of both sides.
+
+        Where this frame changes a sure side, the hand is inferred again as of the other side.
+        """
+        requests: list[CropRequest] = []
+        for track, square in zip(tracks, squares):
+            requests.append(track.request(square, track.right, track.prediction))
+            if track.side_unsure:
+                requests.append(track.request(square, not track.right, track.prediction))
+        predictions = iter(self._network(image, camera, requests, self.views))
+        observed = [
+            track.observation(square, next(predictions), next(predictions) if track.side_unsure else None)
+            for track, square in zip(tracks, squares)
+        ]
+        changed = {
+            index: seen
+            for index, seen in enumerate(observed)
+            if seen and (seen.side_evidence >= 0) != seen.prediction.right
+        }
+        requests = [
+            tracks[index].request(squares[index], not tracks[index].right, tracks[index].prediction)
+            for index in changed
+        ]
+        predictions = iter(self._network(image, camera, requests, self.views))
+        for index, seen in changed.items():
+            observed[index] = observed_in(squares[index], next(predictions), seen.side_evidence)
+        return observed
+
+    def _infer_again(
+        self,
+        image: np.ndarray,
+        camera: Pinhole,
+        tracks: Sequence[RgbTrack],
+        observed: Sequence[Observation | None],
+        places: Sequence[HandSquare | None],
+    ) -> list[Observation | None]:
+        """Infers observed hands in other squares in one batch, upright as they are observed; None without a square."""
+        requests = [
+            track.request(place, seen.prediction.right, seen.prediction)
+            for track, seen, place in zip(tracks, observed, places)
+            if seen and place
+        ]
+        predictions = iter(self._network(image, camera, requests, self.views))
+        return [
+            observed_in(place, next(predictions), seen.side_evidence) if seen and place else None
+            for seen, place in zip(observed, places)
+        ]
+
+    def _joints(self, track: RgbTrack, seen: Observation | None, least: float) -> HandSquare | None:
+        """The square of the joints of a new hand; None where it is unsure or its joints lie off its square."""
+        if seen is None or self.score(track, seen) < least:
+            return None
+        joints = seen.prediction.square
+        near = np.linalg.norm(joints.centre - seen.square.centre) < seen.square.side
+        return joints if near and 0.4 < joints.side / seen.square.side < 2.5 else None
+
+    def _unclear(
+        self,
+        track: RgbTrack,
+        before: Observation | None,
+        seen: Observation | None,
+        place: HandSquare | None,
+        least: float,
+    ) -> bool:
+        """Whether a new hand is unsure in its first crop or not centred in the second one, about a place."""
+        return bool(seen and place and (self.score(track, before) < least or not seen.centred_in(place)))
+
+    def _confirmed(
+        self, track: RgbTrack, seen: Observation | None, before: Observation | None, least: float
+    ) -> Observation | None:
+        """A new hand as sure as the less sure of two observations; None where that is not enough."""
+        if seen is None or before is None:
+            return None
+        both = seen._replace(prediction=seen.prediction.with_lower_score(before.prediction))
+        return both if self.score(track, both) >= least else None

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hand that is tracked through colour images, and the evidence about it that adds up over the frames."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from hoi_ros.stages.parts.crop_inference import CropRequest
+from hoi_ros.stages.parts.crop_prediction import CropPrediction
+from hoi_ros.stages.parts.hand_square import HandSquare
+from hoi_ros.stages.parts.one_euro import OneEuroFilter
+from hoi_ros.stages.parts.rgb_detector import DetectedHand
+from hoi_ros.stages.parts.scores import log_odds
+from hoi_ros.stages.parts.scores import probability
+from hoi_ros.stages.parts.scores import ScoreCalibration
+
+MEMORY = 0.7
+"""Share of the evidence of a held object and of the distance that a tracked hand keeps from frame to frame."""
+_SIDE_MEMORY = 0.9
+"""Share of the evidence of the side that is kept, as in `depth_pose`: any number of frames counts as ten."""
+_SURE = 4.0
+"""Log-odds of a side above which a hand is inferred as of that side only."""
+_GIVEN = 9.0
+"""Log-odds of a side that a region gives."""
+_UNLIKELY = 0.1
+"""Hand score below which the side is not estimated."""
+_DETECTOR_SHARE = 0.5
+"""Weight of the detector's log-odds of a hand beside the network's. On validation frames the sum ranks hands above
+non-hands in 99.45 % of the pairs, the network alone in 99.24 %."""
+
+
+class Observation(NamedTuple):
+    """A hand in one frame."""
+
+    prediction: CropPrediction
+    square: HandSquare
+    side_evidence: float
+    """Log-odds of a right hand, this frame included."""
+
+    def missed_by(self, cropped: HandSquare) -> bool:
+        """Whether a crop about a square is off this hand, or the hand is tilted in it."""
+        return self.square.missed_by(cropped) or self.prediction.tilted
+
+    def centred_in(self, cropped: HandSquare) -> bool:
+        """Whether a crop about a square could hardly be better for this hand."""
+        return self.square.centred_in(cropped) and not self.prediction.tilted
+
+
+def observed_in(square: HandSquare, prediction: CropPrediction | None, side_evidence: float) -> Observation | None:
+    """The observation of a prediction where the hand is expected in a square; None without a prediction."""
+    return Observation(prediction, prediction.square.or_expected(square), side_evidence) if prediction else None
+
+
+@dataclasses.dataclass(eq=False)
+class RgbTrack:
+    """A hand from its detection on."""
+
+    square: HandSquare
+    """Its square at `stamp`."""
+    stamp: float
+    detector_odds: float
+    """Log-odds of the detector's last score in a window about the hand."""
+    side_evidence: float
+    """Log-odds of a right hand."""
+    side_given: bool
+    """Whether a region gives the side."""
+    holds: float
+    """Probability that it holds something."""
+    held: np.ndarray | None
+    """(2, 2) lowest and highest pixels of what it holds."""
+    smoothing: OneEuroFilter | None
+    identity: int = 0
+    velocity: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(2))
+    """(2,) pixels a second."""
+    score: float = 0.0
+    """Probability that it is a hand."""
+    prediction: CropPrediction | None = None
+    holds_inferred: bool = False
+    """Whether `holds` is the network's; until then it is the detector's, which is less reliable."""
+    reach: float | None = None
+    """Ratio of the distance by depth to the distance by the hand's size."""
+
+    @classmethod
+    def start(
+        cls, hand: DetectedHand, stamp: float, side: str | None = None, smoothing: OneEuroFilter | None = None
+    ) -> RgbTrack:
+        """The track of a detected hand.
+
+        Args:
+            hand: the detection.
+            stamp: seconds.
+            side: 'left' or 'right' where a region gives it. The detector's side never counts as sure.
+            smoothing: filter of the joints.
+        """
+        evidence = {'right': _GIVEN, 'left': -_GIVEN, None: log_odds(hand.right, 0.1)}[side]
+        return cls(
+            HandSquare(hand.centre, hand.side),
+            stamp,
+            log_odds(hand.score),
+            evidence,
+            side is not None,
+            hand.holds,
+            hand.held_corners,
+            smoothing,
+        )
+
+    @property
+    def inferred(self) -> CropPrediction:
+        """The last prediction.
+
+        Raises:
+            ValueError: there is none yet.
+        """
+        if self.prediction is None:
+            raise ValueError('the hand has not been inferred yet')
+        return self.prediction
+
+    @property
+    def right(self) -> bool:
+        """Whether it is more likely a right hand."""
+        return self.side_evidence >= 0
+
+    @property
+    def side_unsure(self) -> bool:
+        """Whether the hand has to be inferred as of both sides."""
+        return not self.side_given and abs(self.side_evidence) < _SURE
+
+    def forget_side(self) -> None:
+        """Discounts the evidence of the frames before."""
+        if not self.side_given:
+            self.side_evidence *= _SIDE_MEMORY
+
+    def expected(self, stamp: float) -> HandSquare:
+        """The square at a time, seconds, by the hand's velocity; at most half a side away."""
+        reach = 0.5 * self.square.side
+        step = np.clip(self.velocity * (stamp - self.stamp), -reach, reach)
+        return HandSquare(self.square.centre + step, self.square.side)
+
+    def request(self, square: HandSquare, right: bool, before: CropPrediction | None) -> CropRequest:
+        """What to infer of the hand in a square; its roll is that of the prediction before."""
+        return CropRequest(square, self.held if self.holds >= 0.5 else None, right, before)
+
+    def observation(
+        self, square: HandSquare, prediction: CropPrediction | None, other: CropPrediction | None
+    ) -> Observation | None:
+        """The hand of a frame in a square, of the side that is more likely with the evidence of this frame.
+
+        Args:
+            square: where the hand is expected.
+            prediction: the hand, inferred as of the side that is more likely so far; None where there is no hand.
+            other: the same hand, inferred as of the other side where the side is unsure.
+        """
+        if prediction is None:
+            return None
+        sign, evidence = (1 if self.right else -1), self.side_evidence
+        if self.side_given or (self.side_unsure and prediction.hand < _UNLIKELY):
+            return observed_in(square, prediction, evidence)
+        if not self.side_unsure:
+            return observed_in(square, prediction, evidence + sign * prediction.side_odds)
+        if other is None:
+            return None
+        evidence += sign * (prediction.side_odds - other.side_odds)
+        return observed_in(square, prediction if (evidence >= 0) == prediction.right else other, evidence)
+
+    def score_of(self, prediction: CropPrediction, calibration: ScoreCalibration) -> float:
+        """Probability that the prediction is of a hand, by network and detector."""
+        odds = log_odds(prediction.hand, ScoreCalibration.margin) + _DETECTOR_SHARE * self.detector_odds
+        return calibration(probability(odds))
+
+    def update(self, observation: Observation, stamp: float, calibration: ScoreCalibration) -> None:
+        """Takes over what is observed at a time, seconds."""
+        prediction, square, self.side_evidence = observation
+        elapsed = stamp - self.stamp
+        if elapsed > 0:
+            # Joints that do not tell where the hand is do not carry it on.
+            located = prediction.square.agrees(square)
+            self.velocity = (square.centre - self.square.centre) / elapsed if located else np.zeros(2)
+            self.stamp = stamp
+        self.prediction, self.square, self.score = prediction, square, self.score_of(prediction, calibration)
+        if prediction.holds is not None:
+            kept = MEMORY if self.holds_inferred else 0.0
+            self.holds = kept * self.holds + (1 - kept) * prediction.holds
+            self.holds_inferred = True

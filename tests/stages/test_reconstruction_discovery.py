@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""New hands: detections and regions, alignment, confirmation."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from hoi_ros.camera.view_crop import ViewCrop
+from hoi_ros.hand.estimates import Region
+from hoi_ros.stages.parts.rgb_detector import DetectedHand
+from training.data.synthetic.rgb_crops import ROOM
+
+from .perfect_network import answer_of
+from .perfect_network import detection
+from .perfect_network import Outputs
+
+
+def test_a_hand_is_cropped_where_its_joints_are(samples, build) -> None:
+    sample = samples['right']
+    cuts: list[ViewCrop] = []
+
+    def answer(image: np.ndarray, crop: ViewCrop) -> Outputs:
+        cuts.append(crop)
+        score = 0.9 if np.linalg.norm(crop.centre - true.centre) < 0.1 * true.side else coarse_score[0]
+        return answer_of(sample, crop) | {
+            'hand': [score],
+            'holds': [0.01],
+            'right': [0.01 if crop.mirrored else 0.99],
+        }
+
+    stage, detector = build(answer)
+    true, coarse_score = detection(sample), [0.9]
+    detector.whole = sample.image
+
+    def detected(across: float, larger: float) -> DetectedHand:
+        return DetectedHand(true.centre + [across * true.side, 0], true.side * larger, 0.9, 0.99, 0.1, None)
+
+    def cropped(stamp: float) -> list[tuple[float, float]]:
+        """How far off, in sides, and how much larger than the hand's own square each crop of a frame is."""
+        cuts.clear()
+        (hand,) = stage(sample.image, sample.camera, stamp)
+        np.testing.assert_allclose(hand.joints, sample.keypoints, atol=2e-3)
+        return [
+            (float(np.linalg.norm(crop.centre - true.centre)) / true.side, crop.side / (ROOM * true.side))
+            for crop in cuts
+        ]
+
+    # A new hand of a coarse detection is inferred as of both sides, then confirmed where its joints are.
+    there, coarse = pytest.approx((0, 1), abs=1e-2), pytest.approx((0.2, 1.25), abs=1e-3)
+    detector.hands = [detected(0.2, 1.25)]
+    assert cropped(0.0) == [coarse, coarse, there]
+    # Where the coarse crop does not look like a hand, two others have to.
+    stage.reset()
+    detector.hands, coarse_score[0] = [detected(0.2, 1.25)], 0.1
+    assert cropped(0.5) == [coarse, coarse, there, there]
+    # A tracked one is cropped there at once.
+    assert cropped(0.53) == [pytest.approx((0, 1), abs=1e-2)]
+    # Joints that lie far off the detection are confirmed where they are; further off there is no hand.
+    stage.reset()
+    detector.hands, coarse_score[0] = [detected(0.3, 1.9)], 0.9
+    assert cropped(1.0)[2:] == [there]
+    stage.reset()
+    detector.hands = [detected(0.3, 2.7)]
+    assert stage(sample.image, sample.camera, 1.5) == []
+    # A precise detection is cropped again for the confirmation only.
+    stage.reset()
+    detector.hands = [detected(0.03, 1.05)]
+    assert len(cropped(2.0)) == 3
+
+
+def test_non_hands_are_not_reported(samples, build) -> None:
+    sample, hand_score, inferred = samples['right'], [0.4], []
+    stage, detector = build(
+        lambda image, crop: inferred.append(crop) or answer_of(sample, crop) | {'hand': hand_score}, sample
+    )
+    (sure,) = detector.hands
+    assert stage(sample.image, sample.camera, 0.0) == []
+    # A non-hand takes one batch: it is not cropped again.
+    hand_score[0], detector.hands = 0.02, [dataclasses.replace(sure, right=0.5)]
+    inferred.clear()
+    assert stage(sample.image, sample.camera, 0.1) == [] and len(inferred) == 2
+    # The detector's evidence counts half as much: log-odds of 0.2 beside those of 0.9.
+    hand_score[0], detector.hands = 0.9, [dataclasses.replace(sure, score=0.2, holds=0.1, held=None)]
+    (hand,) = stage(sample.image, sample.camera, 0.2)
+    assert hand.held is None and hand.score == pytest.approx(9 / 2 / (9 / 2 + 1))
+    stage.reset()
+    detector.hands = [dataclasses.replace(sure, score=0.05)]
+    assert stage(sample.image, sample.camera, 0.3) == []
+
+
+def test_one_hand_is_not_two(samples, build) -> None:
+    """The detector finds two where the network finds one and the same."""
+    sample = samples['right']
+    stage, detector = build(lambda image, crop: answer_of(sample, crop), sample)
+    (sure,) = detector.hands
+    detector.hands = [dataclasses.replace(sure, centre=sure.centre + [gap * sure.side, 0]) for gap in (-0.4, 0.4)]
+    assert len(stage(sample.image, sample.camera, 0.0)) == 1
+
+
+def test_a_rejected_candidate_does_not_hide_the_next_one(samples, build) -> None:
+    """Of two overlapping candidates the more likely one is a non-hand."""
+    sample = samples['right']
+    true = detection(sample)
+    stage, detector = build(
+        lambda image, crop: (
+            answer_of(sample, crop)
+            | {'hand': [0.01 if crop.centre[0] < true.centre[0] - 0.1 * true.side else 0.9], 'holds': [0.01]}
+        ),
+        sample,
+    )
+    beside = dataclasses.replace(true, centre=true.centre - [0.3 * true.side, 0], score=0.9, holds=0.1, held=None)
+    detector.hands = [beside, dataclasses.replace(true, score=0.8, holds=0.1, held=None)]
+    (hand,) = stage(sample.image, sample.camera, 0.0)
+    np.testing.assert_allclose(hand.joints, sample.keypoints, atol=2e-3)
+
+
+def test_a_new_hand_is_confirmed_where_its_joints_are(samples, build) -> None:
+    sample = samples['right']
+    true = detection(sample)
+    stage, detector = build(
+        lambda image, crop: (
+            answer_of(sample, crop)
+            | {'hand': [0.9 if np.linalg.norm(crop.centre - true.centre) > 0.1 * true.side else 0.1], 'holds': [0.01]}
+        )
+    )
+    detector.whole = sample.image
+    detector.hands = [dataclasses.replace(true, centre=true.centre + [0.115 * true.side, 0], holds=0.1, held=None)]
+    assert stage(sample.image, sample.camera, 0.0) == []
+
+
+def test_a_region_places_a_hand_and_gives_its_side(samples, build) -> None:
+    sample = samples['right']
+    sure = detection(sample)
+
+    def answer(image: np.ndarray, crop: ViewCrop) -> Outputs:
+        here = np.linalg.norm(crop.centre - sure.centre) < sure.side
+        as_given = dataclasses.replace(sample, side='left' if crop.mirrored else 'right')
+        return answer_of(as_given, crop) | {'hand': [0.9 if here else 0.01]}
+
+    stage, detector = build(answer, sample)
+    detector.hands = []
+    near = Region(*(sure.centre - sure.side / 2), sure.side, sure.side, 'right')
+    (hand,) = stage(sample.image, sample.camera, 0.0, None, [near])
+    assert hand.side == 'right'
+    stage.reset()
+    for frame in range(9):  # the given side holds as long as the hand is tracked
+        left = dataclasses.replace(near, side='left')
+        (hand,) = stage(sample.image, sample.camera, frame / 30, None, [left])
+        assert hand.side == 'left' and hand.side_score > 0.99
+    stage.reset()
+    assert stage(sample.image, sample.camera, 0.1, None, [Region(0, 0, 10, 10)]) == []
+    assert stage(sample.image, sample.camera, 0.2, None, []) == []
+
+
+def test_every_region_is_a_candidate(samples, build) -> None:
+    sample = samples['right']
+    true = detection(sample)
+
+    def answer(image: np.ndarray, crop: ViewCrop) -> Outputs:
+        here = np.linalg.norm(crop.centre - true.centre) < true.side
+        return answer_of(sample, crop) | {'hand': [0.9 if here else 0.01]}
+
+    stage, detector = build(answer, sample, max_hands=1)
+    detector.hands = []
+    hand = Region(*(true.centre - true.side / 2), true.side, true.side)
+    others = [Region(0, 0, 20, 20), Region(180, 180, 20, 20), Region(0, 180, 20, 20), Region(90, 90, 0, 0)]
+    assert len(stage(sample.image, sample.camera, 0.0, None, [*others, hand])) == 1
