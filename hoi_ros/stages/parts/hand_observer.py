@@ -145,11 +145,13 @@ class HandObserver:
         place: HandSquare | None,
         least: float,
     ) -> bool:
-        """Whether a new hand is not clear in its first two crops, or not centred in the second one, about a place."""
-        if seen is None or place is None:
+        """Whether two crops of a new hand, the second one about a place, are not enough: a score is low, they disagree on
+        whether it holds something, or the hand is not centred."""
+        if before is None or seen is None or place is None:
             return False
         lower = min(self.score(track, before), self.score(track, seen))
-        return lower < max(least, _CLEAR) or not seen.centred_in(place)
+        held, holds = ((each.prediction.holds or 0.0) >= 0.5 for each in (before, seen))
+        return lower < max(least, _CLEAR) or held != holds or not seen.centred_in(place)
 
     def _confirmed(
         self, track: RgbTrack, seen: Observation | None, before: Observation | None, least: float
