@@ -145,8 +145,10 @@ class HandObserver:
         place: HandSquare | None,
         least: float,
     ) -> bool:
-        """Whether two crops of a new hand, the second one about a place, are not enough: a score is low, they disagree on
-        whether it holds something, or the hand is not centred."""
+        """Whether two crops of a new hand, the second one about a place, are not enough.
+
+        A score is low, they disagree on whether the hand holds something, or the hand is not centred.
+        """
         if before is None or seen is None or place is None:
             return False
         lower = min(self.score(track, before), self.score(track, seen))
