@@ -16,6 +16,9 @@ from hoi_ros.stages.parts.rgb_track import observed_in
 from hoi_ros.stages.parts.rgb_track import RgbTrack
 from hoi_ros.stages.parts.scores import ScoreCalibration
 
+_CLEAR = 0.8
+"""Score of a new hand from which on two crops are enough although the first one misses the hand."""
+
 
 class HandObserver:
     """Observes hands with the reconstruction network.
@@ -51,8 +54,8 @@ class HandObserver:
     ) -> list[Observation | None]:
         """Infers new hands until two inferences in a row, from different crops, are sure of a hand: few non-hands pass.
 
-        The second crop is about the joints of the first. A third one follows where the first inference is unsure and
-        its crop misses the hand, or where the hand is not centred in the second crop. None where there is no hand.
+        The second crop is about the joints of the first. Where the first one misses the hand, a third one follows
+        unless the first two are clear and the hand is centred in the second. None where there is no hand.
         """
         squares = [track.square for track in tracks]
         first = self._infer(image, camera, tracks, squares)
@@ -142,8 +145,15 @@ class HandObserver:
         place: HandSquare | None,
         least: float,
     ) -> bool:
-        """Whether a new hand is unsure in its first crop or not centred in the second one, about a place."""
-        return bool(seen and place and (self.score(track, before) < least or not seen.centred_in(place)))
+        """Whether two crops of a new hand, the second one about a place, are not enough.
+
+        A score is low, they disagree on whether the hand holds something, or the hand is not centred.
+        """
+        if before is None or seen is None or place is None:
+            return False
+        lower = min(self.score(track, before), self.score(track, seen))
+        held, holds = ((each.prediction.holds or 0.0) >= 0.5 for each in (before, seen))
+        return lower < max(least, _CLEAR) or held != holds or not seen.centred_in(place)
 
     def _confirmed(
         self, track: RgbTrack, seen: Observation | None, before: Observation | None, least: float
