@@ -114,7 +114,7 @@ class DepthPoseStage(HandFollowing[_Track]):
         min_score: float = 0.5,
         smoothing: OneEuroConfig | None = None,
         variant: str = 'depth_pose',
-        views: int = 2,
+        views: int = 3,
         following_views: int = 1,
     ) -> None:
         models = Path(models) if models is not None else models_dir()
