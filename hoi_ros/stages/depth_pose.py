@@ -55,7 +55,7 @@ _CROPS, _FAR_OFF = 2, 0.02
 _QUARTERS = math.pi / 2, math.pi, -math.pi / 2
 """Rolls of a new hand's first crops beside none, radians."""
 _CERTAIN = 0.012
-"""Mean expected error of the joints below which the first crop needs no other roll, metres."""
+"""Mean expected error of the joints below which a new hand needs no crop of another roll, metres."""
 _ALIGNING_VIEWS = 1
 """Views of each side that align and centre the crops of a new hand."""
 _FOLLOWED_STEPS = 1
@@ -289,13 +289,17 @@ class DepthPoseStage(HandFollowing[_Track]):
         return min(hands, key=lambda hand: hand.spread.mean())
 
     def both_sides(self, depth: np.ndarray, camera: Pinhole, hand: InferredHand) -> tuple[InferredHand, InferredHand]:
-        """A hand inferred as its side and as the other one, with their fits: once to align the crops, once for good."""
-        for views in (_ALIGNING_VIEWS, self.views):
-            crops = (self.network.crop(camera, hand.centre, side) for side in (hand.right, not hand.right))
-            sides = self.network.infer(depth, [self.network.upright(crop, hand.joints, views) for crop in crops])
-            hand = mean_of(sides) if self.network.tells_sides else sides[0]
+        """A hand inferred as its side and as the other one, with their fits; a first inference aligns the crops."""
+        aligned = self._sides(depth, camera, hand, _ALIGNING_VIEWS)
+        hand = mean_of(aligned) if self.network.tells_sides else aligned[0]
+        sides = self._sides(depth, camera, hand, self.views)
         own, other = (self._fitted(side) for side in sides)
         return own, other
+
+    def _sides(self, depth: np.ndarray, camera: Pinhole, hand: InferredHand, views: int) -> list[InferredHand]:
+        """Several views of a hand, upright by its joints, as its side and as the other one, in one batch."""
+        crops = (self.network.crop(camera, hand.centre, side) for side in (hand.right, not hand.right))
+        return self.network.infer(depth, [self.network.upright(crop, hand.joints, views) for crop in crops])
 
     def _fitted(self, hand: InferredHand) -> InferredHand:
         """The hand with its fit; without one where its joints lie on one line."""
