@@ -58,8 +58,8 @@ _CERTAIN = 0.012
 """Mean expected error of the joints below which a new hand needs no crop of another roll, metres."""
 _ALIGNING_VIEWS = 1
 """Views of each side that align and centre the crops of a new hand."""
-_FOLLOWED_STEPS = 1
-"""Least-squares steps of a fit that starts at that of the frame before: it follows the joints, less their noise."""
+_FEW_STEPS = 1
+"""Least-squares steps of a fit that is refined on the surface: more would follow the noise of the joints."""
 _SEARCH_EVERY = 5
 """Frames between two searches for another hand while one is followed."""
 _LONGEST_STEP = 0.06
@@ -276,7 +276,7 @@ class DepthPoseStage(HandFollowing[_Track]):
         chosen = hand if evidence >= 0 else other
         if self.network.tells_sides:
             both = mean_of([hand, other])
-            chosen = self._fitted(dataclasses.replace(chosen, joints=both.joints, spread=both.spread))
+            chosen = self._fitted(dataclasses.replace(chosen, joints=both.joints, spread=both.spread), _FEW_STEPS)
         return dataclasses.replace(chosen, side_fits=probability(abs(evidence)))
 
     def _first_crops(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool) -> InferredHand:
@@ -301,10 +301,10 @@ class DepthPoseStage(HandFollowing[_Track]):
         crops = (self.network.crop(camera, hand.centre, side) for side in (hand.right, not hand.right))
         return self.network.infer(depth, [self.network.upright(crop, hand.joints, views) for crop in crops])
 
-    def _fitted(self, hand: InferredHand) -> InferredHand:
+    def _fitted(self, hand: InferredHand, steps: int | None = None) -> InferredHand:
         """The hand with its fit; without one where its joints lie on one line."""
         try:
-            return dataclasses.replace(hand, fit=self._fitters[hand.side].fit(hand.joints, hand.weights))
+            return dataclasses.replace(hand, fit=self._fitters[hand.side].fit(hand.joints, hand.weights, steps=steps))
         except ValueError:
             return hand
 
@@ -325,7 +325,7 @@ class DepthPoseStage(HandFollowing[_Track]):
             return hand.fit
         if before is None:
             return fitter.fit(hand.joints, hand.weights)
-        return fitter.fit(hand.joints, hand.weights, before, _FOLLOWED_STEPS)
+        return fitter.fit(hand.joints, hand.weights, before, _FEW_STEPS)
 
     def _estimate(
         self, track: _Track, hand: InferredHand, depth: np.ndarray, camera: Pinhole, stamp: float
