@@ -27,7 +27,7 @@ _BONES = np.array([(row - 1, row) for row in range(1, 21) if row not in _PALM])
 _LENGTHS = np.concatenate([_BONES, _PALM[np.stack(np.triu_indices(6, 1), 1)]])
 
 _STEPS = 10
-"""Levenberg-Marquardt steps at most."""
+"""Levenberg-Marquardt steps at most, by default."""
 _CONVERGED = 0.8
 """The fit ends when a step leaves more than this share of the cost."""
 _NEAR = 0.01
@@ -100,7 +100,7 @@ class HandFitter:
         keypoints: np.ndarray,
         weights: np.ndarray | None = None,
         initial: HandFit | None = None,
-        steps: int = _STEPS,
+        steps: int | None = None,
     ) -> HandFit:
         """Fits the hand.
 
@@ -110,7 +110,7 @@ class HandFitter:
                 the keypoint out.
             initial: the fit of the frame before. Its angles are the start where they lie near the keypoints
                 or explain them better than the closed form.
-            steps: of the least squares, at most; a fit of few steps stays closer to its start.
+            steps: of the least squares at most, by default until it converges; fewer stay closer to the start.
 
         Returns:
             The fit, float32, in the frame of the keypoints.
@@ -123,7 +123,7 @@ class HandFitter:
         shape = self._shape_of_lengths(target, weights) if initial is None else initial.shape.astype(float)
         turn, place = self._palm(target, weights, shape)
         state, error = self._start(turn, place, shape, target, weights, initial)
-        state = self._refined(state, error, target, weights, steps)
+        state = self._refined(state, error, target, weights, steps or _STEPS)
         distances = np.sqrt(((state.keypoints - target) ** 2).sum(1))[weights > 0]
         return HandFit(
             pose=self.articulation.pose_of(state),

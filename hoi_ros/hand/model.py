@@ -226,7 +226,7 @@ class HandModel:
             corrective = (rotations[..., 1:, :, :] - self._identity(rows)).reshape(*batch, 135)
             rest = rest + _along_shape(self.pose_basis, corrective)
         blended = (self.weights @ rows.reshape(*batch, 16, 12)).reshape(*batch, -1, 3, 4)
-        skinned = (blended[..., :3] @ rest[..., None])[..., 0] + blended[..., 3]
+        skinned = _products(blended[..., :3], rest) + blended[..., 3]
         return HandGeometry(skinned, keypoints, transforms)
 
     def anatomical(self, pose: Array) -> Array:
@@ -265,6 +265,13 @@ def _along_shape(basis: Array, coefficients: Array) -> Array:
     points, dimensions, count = basis.shape
     flat = basis.reshape(points * dimensions, count)
     return (coefficients @ flat.T).reshape(*coefficients.shape[:-1], points, dimensions)
+
+
+def _products(matrices: Array, vectors: Array) -> Array:
+    """Each matrix (..., 3, 3) times its vector (..., 3)."""
+    if isinstance(matrices, np.ndarray):
+        return np.einsum('...ij,...j->...i', matrices, vectors)
+    return (matrices @ vectors[..., None])[..., 0]
 
 
 def _stack(arrays: list[Array], axis: int) -> Array:

@@ -55,11 +55,11 @@ _CROPS, _FAR_OFF = 2, 0.02
 _QUARTERS = math.pi / 2, math.pi, -math.pi / 2
 """Rolls of a new hand's first crops beside none, radians."""
 _CERTAIN = 0.012
-"""Mean expected error of the joints below which the first crop needs no other roll, metres."""
+"""Mean expected error of the joints below which a new hand needs no crop of another roll, metres."""
 _ALIGNING_VIEWS = 1
 """Views of each side that align and centre the crops of a new hand."""
-_FOLLOWED_STEPS = 1
-"""Least-squares steps of a fit that starts at that of the frame before: it follows the joints, less their noise."""
+_FEW_STEPS = 1
+"""Least-squares steps of a fit that is refined on the surface: more would follow the noise of the joints."""
 _SEARCH_EVERY = 5
 """Frames between two searches for another hand while one is followed."""
 _LONGEST_STEP = 0.06
@@ -114,7 +114,7 @@ class DepthPoseStage(HandFollowing[_Track]):
         min_score: float = 0.5,
         smoothing: OneEuroConfig | None = None,
         variant: str = 'depth_pose',
-        views: int = 2,
+        views: int = 3,
         following_views: int = 1,
     ) -> None:
         models = Path(models) if models is not None else models_dir()
@@ -276,7 +276,7 @@ class DepthPoseStage(HandFollowing[_Track]):
         chosen = hand if evidence >= 0 else other
         if self.network.tells_sides:
             both = mean_of([hand, other])
-            chosen = self._fitted(dataclasses.replace(chosen, joints=both.joints, spread=both.spread))
+            chosen = self._fitted(dataclasses.replace(chosen, joints=both.joints, spread=both.spread), _FEW_STEPS)
         return dataclasses.replace(chosen, side_fits=probability(abs(evidence)))
 
     def _first_crops(self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool) -> InferredHand:
@@ -289,18 +289,22 @@ class DepthPoseStage(HandFollowing[_Track]):
         return min(hands, key=lambda hand: hand.spread.mean())
 
     def both_sides(self, depth: np.ndarray, camera: Pinhole, hand: InferredHand) -> tuple[InferredHand, InferredHand]:
-        """A hand inferred as its side and as the other one, with their fits: once to align the crops, once for good."""
-        for views in (_ALIGNING_VIEWS, self.views):
-            crops = (self.network.crop(camera, hand.centre, side) for side in (hand.right, not hand.right))
-            sides = self.network.infer(depth, [self.network.upright(crop, hand.joints, views) for crop in crops])
-            hand = mean_of(sides) if self.network.tells_sides else sides[0]
+        """A hand inferred as its side and as the other one, with their fits; a first inference aligns the crops."""
+        aligned = self._sides(depth, camera, hand, _ALIGNING_VIEWS)
+        hand = mean_of(aligned) if self.network.tells_sides else aligned[0]
+        sides = self._sides(depth, camera, hand, self.views)
         own, other = (self._fitted(side) for side in sides)
         return own, other
 
-    def _fitted(self, hand: InferredHand) -> InferredHand:
+    def _sides(self, depth: np.ndarray, camera: Pinhole, hand: InferredHand, views: int) -> list[InferredHand]:
+        """Several views of a hand, upright by its joints, as its side and as the other one, in one batch."""
+        crops = (self.network.crop(camera, hand.centre, side) for side in (hand.right, not hand.right))
+        return self.network.infer(depth, [self.network.upright(crop, hand.joints, views) for crop in crops])
+
+    def _fitted(self, hand: InferredHand, steps: int | None = None) -> InferredHand:
         """The hand with its fit; without one where its joints lie on one line."""
         try:
-            return dataclasses.replace(hand, fit=self._fitters[hand.side].fit(hand.joints, hand.weights))
+            return dataclasses.replace(hand, fit=self._fitters[hand.side].fit(hand.joints, hand.weights, steps=steps))
         except ValueError:
             return hand
 
@@ -321,7 +325,7 @@ class DepthPoseStage(HandFollowing[_Track]):
             return hand.fit
         if before is None:
             return fitter.fit(hand.joints, hand.weights)
-        return fitter.fit(hand.joints, hand.weights, before, _FOLLOWED_STEPS)
+        return fitter.fit(hand.joints, hand.weights, before, _FEW_STEPS)
 
     def _estimate(
         self, track: _Track, hand: InferredHand, depth: np.ndarray, camera: Pinhole, stamp: float
