@@ -24,11 +24,11 @@ from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.fitting import HandFit
 from hoi_ros.hand.surface_fit import SurfaceFitter
 from hoi_ros.resources import models_dir
+from hoi_ros.stages.parts.depth_pose_network import GOOD_JOINT
+from hoi_ros.stages.parts.depth_pose_network import HandNetwork
+from hoi_ros.stages.parts.depth_pose_network import VARIANTS
 from hoi_ros.stages.parts.following import HandFollowing
 from hoi_ros.stages.parts.hand_finder import HandFinder
-from hoi_ros.stages.parts.hand_network import GOOD_JOINT
-from hoi_ros.stages.parts.hand_network import HandNetwork
-from hoi_ros.stages.parts.hand_network import VARIANTS
 from hoi_ros.stages.parts.inferred_hand import InferredHand
 from hoi_ros.stages.parts.inferred_hand import mean_of
 from hoi_ros.stages.parts.inferred_hand import SAME_HAND
@@ -56,7 +56,7 @@ _QUARTERS = math.pi / 2, math.pi, -math.pi / 2
 """Rolls of a new hand's first crops beside none, radians."""
 _CERTAIN = 0.012
 """Mean expected error of the joints below which a new hand needs no crop of another roll, metres."""
-_ALIGNING_VIEWS = 1
+_ALIGNING_VIEWS = 3
 """Views of each side that align and centre the crops of a new hand."""
 _FEW_STEPS = 1
 """Least-squares steps of a fit that is refined on the surface: more would follow the noise of the joints."""

@@ -22,12 +22,12 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
 from hoi_ros.resources import models_dir
 from hoi_ros.resources import ResourceError
-from hoi_ros.stages.parts.crop_inference import CropInference
 from hoi_ros.stages.parts.following import HandFollowing
 from hoi_ros.stages.parts.hand_observer import HandObserver
 from hoi_ros.stages.parts.hand_placement import HandPlacement
 from hoi_ros.stages.parts.hand_square import HandSquare
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
+from hoi_ros.stages.parts.reconstruction_network import CropInference
 from hoi_ros.stages.parts.rgb_detector import detect_near
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from hoi_ros.stages.parts.rgb_detector import RgbDetector

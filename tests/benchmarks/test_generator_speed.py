@@ -3,9 +3,12 @@
 
 import os
 
+import pytest
+
 from benchmarks.generator_speed import measure
 
 
+@pytest.mark.slow
 def test_all_workers_make_crops():
     speed = measure(1.0)
     assert speed.workers == os.cpu_count()

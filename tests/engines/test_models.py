@@ -49,6 +49,7 @@ def three_items(folder: Path) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
     return inputs, reference(folder, inputs)
 
 
+@pytest.mark.slow
 @ALL
 @pytest.mark.parametrize(('backend', 'precision'), TOLERANCES)
 def test_backends_agree_on_a_model(folder: Path, backend: str, precision: str) -> None:

@@ -36,6 +36,8 @@ from .bench import NodeProcess
 from .bench import stamp_of
 from .bench import WIDTH
 
+pytestmark = [pytest.mark.slow, pytest.mark.ros]
+
 Message = TypeVar('Message')
 
 

@@ -30,6 +30,8 @@ from .bench import NodeProcess
 from .bench import REAL
 from .bench import stamp_of
 
+pytestmark = [pytest.mark.slow, pytest.mark.ros]
+
 TRUTH, OBJECTS = '/sim_camera/ground_truth', '/sim_camera/ground_truth_objects'
 
 

@@ -27,6 +27,8 @@ from .bench import Bench
 from .bench import NodeProcess
 from .bench import stamp_of
 
+pytestmark = [pytest.mark.slow, pytest.mark.ros]
+
 SCRIPT = str(Path(__file__).with_name('small_nodes.py'))
 FACES = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])
 CORNERS = np.array([[0, 0, 0.5], [0.04, 0, 0.5], [0, 0.06, 0.5], [0, 0, 0.58]], np.float32)

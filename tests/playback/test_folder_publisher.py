@@ -21,7 +21,7 @@ from hoi_ros.nodes.messages.images import depth_of
 from hoi_ros.nodes.runtime import camera_topics
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.usefixtures('ros')
+pytestmark = [pytest.mark.slow, pytest.mark.ros, pytest.mark.usefixtures('ros')]
 TOPICS = {
     'depth': (Image, camera_topics.DEPTH),
     'colour': (Image, camera_topics.COLOUR),

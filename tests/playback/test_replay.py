@@ -354,6 +354,7 @@ def test_replay_needs_no_ros():
     assert subprocess.run([sys.executable, '-c', program], cwd=ROOT, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_real_frames_through_the_real_stage(tmp_path, capsys):
     if not DATA.is_dir():
         pytest.skip(f'{DATA} is absent: set HOI_DATA to the folder of test data')

@@ -17,7 +17,7 @@ from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
 from hoi_ros.stages import reconstruction
-from hoi_ros.stages.parts import crop_inference
+from hoi_ros.stages.parts import reconstruction_network
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from hoi_ros.stages.parts.rgb_detector import moved
 from hoi_ros.stages.reconstruction import ReconstructionStage
@@ -90,8 +90,8 @@ def planted_stage(
             return super().warp(image, size)
 
     detector, engine = PlantedDetector(), PlantedEngine(answer, cuts)
-    patch.setattr(crop_inference, 'ViewCrop', ShownCrop)
-    patch.setattr(crop_inference, 'load_engine', lambda *arguments, **named: engine)
+    patch.setattr(reconstruction_network, 'ViewCrop', ShownCrop)
+    patch.setattr(reconstruction_network, 'load_engine', lambda *arguments, **named: engine)
     patch.setattr(reconstruction, 'RgbDetector', lambda *arguments: detector)
     patch.setattr(reconstruction, 'read_arrays', lambda *arguments: {'faces': faces, 'mirror': mirror})
     return ReconstructionStage(**{'views': 1, **settings}), detector, engine

@@ -49,6 +49,7 @@ def estimate(stage: DepthPoseStage, depth: np.ndarray, camera: Pinhole, **more) 
     return stage(depth, camera, 0.0, **more)
 
 
+@pytest.mark.slow
 def test_joints_are_in_metres_where_the_hand_is(stage, frames):
     errors = []
     for depth, scene in frames:
@@ -61,6 +62,7 @@ def test_joints_are_in_metres_where_the_hand_is(stage, frames):
     assert np.median(errors) < 0.02
 
 
+@pytest.mark.slow
 def test_a_mirrored_image_swaps_the_side(stage, frames):
     compared = 0
     for depth, scene in frames:
@@ -76,6 +78,7 @@ def test_a_mirrored_image_swaps_the_side(stage, frames):
     assert compared >= len(frames) // 2
 
 
+@pytest.mark.slow
 def test_an_upside_down_camera_gives_the_same_hand(stage, frames):
     apart, same_side = [], []
     for depth, scene in frames:

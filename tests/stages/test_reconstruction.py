@@ -12,7 +12,7 @@ from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
 from hoi_ros.resources import ResourceError
-from hoi_ros.stages.parts import crop_inference
+from hoi_ros.stages.parts import reconstruction_network
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
 from hoi_ros.stages.reconstruction import ReconstructionStage
 
@@ -187,7 +187,7 @@ def test_the_network_tells_whether_the_hand_holds_something(samples, build) -> N
 
 def test_a_network_without_non_hands_is_refused(build, monkeypatch: pytest.MonkeyPatch) -> None:
     build(lambda image, crop: {})
-    engine = crop_inference.load_engine('')
+    engine = reconstruction_network.load_engine('')
     engine.outputs.clear()
     with pytest.raises(ResourceError, match='train reconstruction_score'):
         ReconstructionStage()
@@ -196,7 +196,7 @@ def test_a_network_without_non_hands_is_refused(build, monkeypatch: pytest.Monke
 def test_a_network_of_another_hand_is_refused(build) -> None:
     build(lambda image, crop: {})
     known = len(HandModel.load().template)
-    engine = crop_inference.load_engine('')
+    engine = reconstruction_network.load_engine('')
     engine.outputs = outputs_of(778)
     with pytest.raises(ResourceError, match=f'a hand of 778 vertices, .*hand_model holds one of {known}: put the hand'):
         ReconstructionStage()

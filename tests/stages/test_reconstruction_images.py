@@ -19,6 +19,8 @@ from training.data.synthetic.rgb_scenes import RgbConfig
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.data.synthetic.rgb_scenes import RgbScenes
 
+pytestmark = [pytest.mark.slow]
+
 SEED = 5
 WIDTH, HEIGHT = 480, 360
 

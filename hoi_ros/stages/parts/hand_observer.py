@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
-from hoi_ros.stages.parts.crop_inference import CropInference
-from hoi_ros.stages.parts.crop_inference import CropRequest
 from hoi_ros.stages.parts.hand_square import HandSquare
+from hoi_ros.stages.parts.reconstruction_network import CropInference
+from hoi_ros.stages.parts.reconstruction_network import CropRequest
 from hoi_ros.stages.parts.rgb_track import Observation
 from hoi_ros.stages.parts.rgb_track import observed_in
 from hoi_ros.stages.parts.rgb_track import RgbTrack

@@ -128,7 +128,7 @@ class HandPlacement:
         elif track.reach is not None:
             root = root * track.reach
         if not (np.isfinite(root).all() and np.isfinite(at_origin.vertices).all()):
-            raise ValueError('the reconstruction is not finite')
+            raise ValueError('the estimate is not finite')
         place = root - offset
         fit = HandFit(pose, shape, place.astype(np.float32), 0.0, (at_origin.keypoints + place).astype(np.float32))
         return fit, at_origin.vertices + place, 'hand_size' if moved is None else 'depth'

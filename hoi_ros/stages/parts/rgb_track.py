@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hoi_ros.stages.parts.crop_inference import CropRequest
 from hoi_ros.stages.parts.crop_prediction import CropPrediction
 from hoi_ros.stages.parts.hand_square import HandSquare
 from hoi_ros.stages.parts.one_euro import OneEuroFilter
+from hoi_ros.stages.parts.reconstruction_network import CropRequest
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from hoi_ros.stages.parts.scores import log_odds
 from hoi_ros.stages.parts.scores import probability

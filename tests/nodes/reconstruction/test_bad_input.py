@@ -30,6 +30,8 @@ from .colour_bench import restart
 from .colour_bench import SIZE
 from .colour_bench import with_fields
 
+pytestmark = [pytest.mark.slow, pytest.mark.ros]
+
 
 def encoded(encoding: str, pixel: tuple[int, ...], padding: int = 0) -> Callable[[Header], Image]:
     def make(header: Header) -> Image:

@@ -40,6 +40,8 @@ from .colour_bench import restart
 from .colour_bench import SIZE
 from .colour_bench import STAND_IN
 
+pytestmark = [pytest.mark.slow, pytest.mark.ros]
+
 
 def test_rgb_with_depth_gives_hands_located_by_depth(bench: ColourBench) -> None:
     hands = bench.until_answer(bench.send_good, by_depth)

@@ -28,6 +28,8 @@ from ..bench import stamp_of
 from ..bench import STAND_IN
 from ..bench import WIDTH
 
+pytestmark = [pytest.mark.slow, pytest.mark.ros]
+
 BUSY = 12.0
 """Seconds that a call of the slow stage takes."""
 SOON = BUSY / 2

@@ -20,6 +20,8 @@ from hoi_ros.nodes.runtime.managed_node import ManagedNode
 
 from ..bench import TIMEOUT
 
+pytestmark = [pytest.mark.slow, pytest.mark.ros]
+
 
 class Probe(ManagedNode):
     """Notes which thread makes and destroys its topics."""

@@ -48,6 +48,7 @@ def loss(forward: nn.Module, images: Tensor, wanted: Tensor) -> dict[str, Tensor
     return {'distance': (forward(images) - wanted).square().mean()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('optimizer', ['adamw', 'muon'])
 def test_a_batch_is_learned(config: LoopConfig, optimizer: str) -> None:
     config = dataclasses.replace(config, optimizer=optimizer)

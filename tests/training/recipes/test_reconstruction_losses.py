@@ -131,6 +131,7 @@ def test_the_network_overfits_four_images(hand: HandModel) -> None:
         assert terms[name].item() < 0.3 * first[name], name
 
 
+@pytest.mark.slow
 def test_the_voting_readout_learns_the_keypoints(hand: HandModel) -> None:
     torch.manual_seed(0)
     network = ReconstructionNet(dataclasses.replace(SMALL, readout='votes'), hand)

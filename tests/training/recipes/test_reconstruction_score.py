@@ -69,14 +69,23 @@ def test_features_cover_both_sides_and_a_second_pass() -> None:
         DetectedHand(np.array([250.0, 160.0]), 30.0, 0.1, 0.5, 0.1, None),
     ]
 
-    def detector(part: np.ndarray, most: int, threshold: float) -> list[DetectedHand]:
-        return detected if part.shape == image.shape else []
+    class Detector:
+        """Detects the same hands in the whole image, none in a window."""
 
-    features, hands = score_features(network, detector, image, HAND, SEEN)
+        def __init__(self, hands: list[DetectedHand]) -> None:
+            self._hands = hands
+
+        def __call__(self, part: np.ndarray, most: int, threshold: float) -> list[DetectedHand]:
+            return self._hands if part.shape == image.shape else []
+
+        def batch(self, parts: list[np.ndarray], most: int, threshold: float) -> list[list[DetectedHand]]:
+            return [self(part, most, threshold) for part in parts]
+
+    features, hands = score_features(network, Detector(detected), image, HAND, SEEN)
     assert features.shape[1] == network.hand[0].in_features and len(features) == len(hands) and 4 <= len(features) <= 8
     # The first pass, as right and as left hands.
     assert hands[:4].tolist() == [True, True, False, False] and not np.allclose(features[0], features[1])
-    none = score_features(network, lambda *_: [], image, HAND, SEEN)
+    none = score_features(network, Detector([]), image, HAND, SEEN)
     assert none[0].shape == (0, features.shape[1]) and none[1].shape == (0,)
 
 
