@@ -301,6 +301,7 @@ def test_a_node_that_cannot_start_says_why(start, tmp_path):
     assert 'Traceback' not in output
 
 
+@pytest.mark.slow
 def test_frames_without_a_hand_end_with_the_reason(start, tmp_path):
     folder = tmp_path / 'frames'
     folder.mkdir()

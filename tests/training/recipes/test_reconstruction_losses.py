@@ -113,6 +113,7 @@ def test_the_associative_loss_matches_hand_computed_values() -> None:
         associative_loss(alike, alike, 8)
 
 
+@pytest.mark.slow
 def test_the_network_overfits_four_images(hand: HandModel) -> None:
     torch.manual_seed(0)
     network = ReconstructionNet(SMALL, hand)
