@@ -4,6 +4,8 @@ other (Tse et al., CVPR 2022, section 3.3 and table 7)."""
 
 from __future__ import annotations
 
+import abc
+
 import numpy as np
 import torch
 from torch import nn
@@ -21,7 +23,7 @@ _LEAST_VARIANCE = 0.1
 """Added to the variance of the pooled features before they are standardised."""
 
 
-class GraphExchange(nn.Module):
+class GraphExchange(nn.Module, abc.ABC):
     """g_conv (section 3.3) without its convolution: a mesh and its history in, φ and the new history out.
 
     h ← LayerNorm(message + h). The paper then "resizes" h to the size of the image features by a fully connected
@@ -49,9 +51,9 @@ class GraphExchange(nn.Module):
         nn.init.zeros_(self.resize.weight)
         nn.init.zeros_(self.resize.bias)
 
+    @abc.abstractmethod
     def message(self, vertices: Tensor) -> Tensor:
         """(B, N, 3) in units of 10 cm → (B, N, F), equation 4."""
-        raise NotImplementedError
 
     def forward(self, vertices: Tensor, history: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
         """(B, N, 3) metres, (B, N, F) or a zero, and the iteration from 0 → φ (B, C) and the new history."""
