@@ -15,6 +15,7 @@ import numpy as np
 from hoi_ros.camera import Pinhole
 from hoi_ros.hand import KEYPOINT_PARENTS
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.mesh.normals import cross
 
 Colour = tuple[int, int, int]
 
@@ -116,7 +117,7 @@ def draw_mesh(
     corners = vertices[faces]
     in_front = (corners[..., 2] > _NEAREST).all(-1)
     corners, colours = corners[in_front], np.broadcast_to(colour, faces.shape)[in_front]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     centres = corners.mean(1)
     # Cosine between the normal and the ray to the camera; back faces are hidden by front faces.
     length = np.linalg.norm(normals, axis=-1) * np.linalg.norm(centres, axis=-1)

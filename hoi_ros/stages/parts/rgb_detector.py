@@ -22,7 +22,7 @@ STRIDE = 4
 _SAME_HAND = 0.5
 """Two peaks nearer than this share of the surer one's side are one hand."""
 _WINDOW = 3.2
-"""Side of the window in which a hand is looked at from near, as a multiple of the hand's side."""
+"""Side of the window about a hand in which the detector runs again, as a multiple of the hand's side."""
 _STAYS = 0.75
 """From near a hand lies within this share of its side of where it seemed to be."""
 
