@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import math
 import os
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -139,7 +140,7 @@ def fit(
     shown: dict[str, float] = {}
     figures: dict[str, float] = {}
     with (
-        BudgetReport(config.steps, config.minutes, resumed, log is not None) as report,
+        BudgetReport(config.steps, config.minutes, resumed, sys.stderr if log else None) as report,
         deferred_interruption() as stop,
     ):
         while True:
