@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 
 from hoi_ros.camera.calibration import CalibrationError
+from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
 from hoi_ros.hand.estimates import HandEstimate
@@ -38,7 +39,6 @@ from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import list_frames
 from hoi_ros.playback.image_folder import unpack_video
-from hoi_ros.playback.overlay import draw_hands
 from hoi_ros.playback.results import camera_record
 from hoi_ros.playback.results import hand_record
 from hoi_ros.playback.results import Reasons

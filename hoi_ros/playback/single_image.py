@@ -28,6 +28,7 @@ import tyro
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.refusal import FrameRefused
+from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
 from hoi_ros.hand.estimates import HandEstimate
@@ -38,7 +39,6 @@ from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
 from hoi_ros.playback.frame_reader import estimated
 from hoi_ros.playback.frame_reader import FrameReader
-from hoi_ros.playback.overlay import draw_hands
 from hoi_ros.playback.replay import MIN_SCORE
 from hoi_ros.playback.replay import tune
 from hoi_ros.playback.replay import write_picture
