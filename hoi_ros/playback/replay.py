@@ -105,12 +105,12 @@ class ReplayConfig:
     def __post_init__(self) -> None:
         if self.depth is None and self.rgb is None:
             raise ReplayError('neither --depth nor --rgb is given: name the folder of images')
+        if self.depth_scale is not None and not 0 < self.depth_scale < math.inf:
+            raise ReplayError(f'--depth-scale is {self.depth_scale}, expected metres above 0')
         if self.depth is not None and self.metres_per_unit is None:
             raise ReplayError(
                 '--depth comes without --depth-scale: say how many metres one unit is, 0.001 for millimetres'
             )
-        if self.depth_scale is not None and not 0 < self.depth_scale < math.inf:
-            raise ReplayError(f'--depth-scale is {self.depth_scale}, expected metres above 0')
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise ReplayError(f'--rate is {self.rate}, expected frames a second above 0')
         if not 1 <= self.fov <= 170:
