@@ -31,6 +31,8 @@ from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
+from hoi_ros.engines.compiled_networks import kept_in
+from hoi_ros.engines.engine_cache import default_cache_dir
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModelError
 from hoi_ros.playback.cameras import camera_beside
@@ -135,7 +137,8 @@ class ImageEstimator:
         self._system = system_of(stage or _system_of_photos())
         scale = depth_scale or depth_scale_of(camera) or _MILLIMETRE
         self._reader = FrameReader(self._system, cameras_of(camera, fov), scale)
-        self.stage = self._system.load_stage(models=models, backend=backend, threads=threads)
+        with kept_in(default_cache_dir()):
+            self.stage = self._system.load_stage(models=models, backend=backend, threads=threads)
         self._min_score = min_score
         tune(self.stage, min_score, max_hands)
         self._faces = {side: np.asarray(self.stage.hand_model(side).faces) for side in ('right', 'left')}
