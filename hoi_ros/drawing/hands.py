@@ -129,7 +129,7 @@ def draw_outline(picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, c
     for polygon in np.round(pixels[shown]).astype(np.int32):
         cv2.fillConvexPoly(covered, polygon, 1)
     contours, _ = cv2.findContours(covered, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    thickness = max(1, round(camera.width / 320))
+    thickness = max(2, round(camera.width / 320))
     # A dark rim keeps the line visible on a bright picture.
     for shade, width in (((0, 0, 0), thickness + 2), (colour, thickness)):
         cv2.drawContours(picture, contours, -1, shade, width, cv2.LINE_AA)
