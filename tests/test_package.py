@@ -58,6 +58,7 @@ ALLOWED_IMPORTS = {
     'hand': {'hand', 'mesh', 'resources'},
     'camera': {'camera', 'resources'},
     'engines': {'engines', 'resources'},
+    'drawing': {'drawing', 'hand', 'camera', 'mesh'},
     'stages': {'stages', 'engines', 'camera', 'hand', 'mesh', 'resources'},
 }
 

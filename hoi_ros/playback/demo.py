@@ -22,12 +22,11 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from hoi_ros.drawing.depth import colour_depth
+from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import unpack_video
 from hoi_ros.playback.image_folder import VIDEO_SUFFIXES
-from hoi_ros.playback.overlay import colour_depth
-from hoi_ros.playback.overlay import draw_hands
-from hoi_ros.playback.overlay import VideoWriter
 from hoi_ros.playback.recording import Picture
 from hoi_ros.playback.recording import Recording
 from hoi_ros.playback.session import Session
@@ -37,6 +36,7 @@ from hoi_ros.playback.tables import agreement_rows
 from hoi_ros.playback.tables import node_rows
 from hoi_ros.playback.tables import print_table
 from hoi_ros.playback.tables import traffic_rows
+from hoi_ros.playback.video import VideoWriter
 from hoi_ros.systems import DEFAULT
 from hoi_ros.systems import system_of
 

@@ -28,6 +28,7 @@ from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.calibration import load_camera_yaml
 from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.undistortion import Rectifier
+from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
 from hoi_ros.hand.estimates import HandEstimate
@@ -38,7 +39,6 @@ from hoi_ros.playback.image_folder import list_frames
 from hoi_ros.playback.image_folder import read_colour
 from hoi_ros.playback.image_folder import read_metric_depth
 from hoi_ros.playback.image_folder import unpack_video
-from hoi_ros.playback.overlay import draw_hands
 from hoi_ros.resources import ResourceError
 from hoi_ros.systems import DEFAULT
 from hoi_ros.systems import Stage

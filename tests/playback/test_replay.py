@@ -348,7 +348,7 @@ def test_the_command_line_fails_where_nothing_can_be_read(recording, stand_in):
 
 def test_replay_needs_no_ros():
     program = (
-        'import sys, hoi_ros.playback.replay, hoi_ros.playback.overlay, hoi_ros.camera.depth\n'
+        'import sys, hoi_ros.playback.replay, hoi_ros.drawing.hands, hoi_ros.camera.depth\n'
         'sys.exit(any(name.split(".")[0] == "rclpy" for name in sys.modules))'
     )
     assert subprocess.run([sys.executable, '-c', program], cwd=ROOT, check=False).returncode == 0

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws estimates over their image, as pictures and as video."""
+"""Draws hands and the objects they hold over their image."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 
 from hoi_ros.camera import Pinhole
+from hoi_ros.drawing.depth import colour_depth
 from hoi_ros.hand import KEYPOINT_PARENTS
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.mesh.normals import cross
@@ -78,30 +76,6 @@ def draw_hands(
     return picture
 
 
-def colour_depth(depth: np.ndarray, nearest: float | None = None, farthest: float | None = None) -> np.ndarray:
-    """Depth as a picture: bright is near, black is unknown.
-
-    Args:
-        depth: (H, W) metres, 0 or NaN where unknown.
-        nearest: metres of the brightest colour; the nearest percent of the image by default.
-        farthest: metres of the darkest; the farthest percent by default. Give both for a video to avoid flicker.
-
-    Returns:
-        (H, W, 3) uint8 RGB in OpenCV's perceptually uniform viridis.
-    """
-    known = depth > 0
-    sample = depth[::4, ::4][known[::4, ::4]]
-    if sample.size:
-        low, high = np.percentile(sample, [1, 99]).tolist()
-        nearest, farthest = low if nearest is None else nearest, high if farthest is None else farthest
-    nearest, farthest = nearest or 0.0, farthest or 1.0
-    # Viridis starts at a violet close to black: the lowest tenth is reserved for holes.
-    slope = 229 / max(farthest - nearest, 1e-3)
-    brightness = np.clip(255 + slope * nearest - slope * np.where(known, depth, 0), 26, 255).astype(np.uint8)
-    picture = cv2.cvtColor(cv2.applyColorMap(brightness, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
-    return cv2.bitwise_and(picture, picture, mask=known.view(np.uint8))
-
-
 def draw_mesh(
     picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Pinhole, colour: Colour | np.ndarray
 ) -> None:
@@ -152,57 +126,6 @@ def draw_skeleton(picture: np.ndarray, joints: np.ndarray, camera: Pinhole) -> N
             cv2.line(picture, pixels[parent], pixels[joint], JOINT_COLOURS[joint], thickness, cv2.LINE_AA)
     for joint in np.flatnonzero(visible).tolist():
         cv2.circle(picture, pixels[joint], thickness + 1, JOINT_COLOURS[joint], cv2.FILLED, cv2.LINE_AA)
-
-
-class VideoWriter:
-    """Writes RGB pictures to an H.264 video; use it in a `with` statement."""
-
-    def __init__(self, path: str | Path, rate_hz: float) -> None:
-        """Opens the file and creates its folder.
-
-        Raises:
-            ImportError: imageio or imageio-ffmpeg is not installed.
-        """
-        import imageio.v2 as imageio  # only the demo needs it
-
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._shape: tuple[int, ...] | None = None
-        self._writer = imageio.get_writer(
-            path,
-            format='FFMPEG',
-            fps=rate_hz,
-            codec='libx264',
-            pixelformat='yuv420p',
-            macro_block_size=1,
-            ffmpeg_log_level='error',
-        )
-
-    def write(self, picture: np.ndarray) -> None:
-        """Appends one (H, W, 3) uint8 RGB picture.
-
-        Raises:
-            ValueError: its size differs from the first picture's.
-        """
-        if self._shape is None:
-            self._shape = picture.shape
-        if picture.shape != self._shape:
-            raise ValueError(f'the picture has shape {picture.shape}, expected {self._shape} as the first')
-        height, width = picture.shape[:2]
-        # H.264 with 4:2:0 chroma needs even sides.
-        self._writer.append_data(np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode='edge'))
-
-    def close(self) -> None:
-        """Finishes the file."""
-        self._writer.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _label(picture: np.ndarray, text: str, joints: np.ndarray, camera: Pinhole) -> None:
