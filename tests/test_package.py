@@ -184,6 +184,13 @@ def test_message_comment_and_skeleton_name_the_same_joints():
     assert [int(number) for number, _ in named] == list(range(21))
 
 
+def test_message_constants_name_the_joints_by_their_index():
+    from hoi_ros.hand import KEYPOINT_NAMES
+    from hoi_ros.msg import Hand
+
+    assert [getattr(Hand, name.upper()) for name in KEYPOINT_NAMES] == list(range(21))
+
+
 @pytest.mark.parametrize('path', identifiers(python_files('hoi_ros')))
 def test_imports_run_one_way(path: str):
     modules = set(imported_modules(ROOT / path))

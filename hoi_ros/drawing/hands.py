@@ -10,11 +10,14 @@ import cv2
 import numpy as np
 
 from hoi_ros.camera import Pinhole
+from hoi_ros.camera.lens import Lens
 from hoi_ros.drawing.depth import colour_depth
 from hoi_ros.hand import KEYPOINT_PARENTS
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.mesh.normals import cross
 
+Camera = Pinhole | Lens
+"""What projects into the picture: of an undistorted image, or of one as the camera sent it."""
 Colour = tuple[int, int, int]
 
 # One hue a finger, thumb to little; the wrist is white.
@@ -37,16 +40,16 @@ _NEAREST = 0.01  # metres: nothing nearer to the camera's centre is drawn
 def draw_hands(
     image: np.ndarray,
     hands: Sequence[HandEstimate],
-    camera: Pinhole,
+    camera: Camera,
     faces_by_side: Mapping[str, np.ndarray],
     object_faces: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draws mesh, skeleton and label of each hand and the mesh of its object, the farthest hand first.
 
     Args:
-        image: (H, W, 3) uint8 RGB, or (H, W) float32 depth in metres (0 where unknown), undistorted.
+        image: (H, W, 3) uint8 RGB, or (H, W) float32 depth in metres (0 where unknown).
         hands: as a stage returns them.
-        camera: of the image; rescaled where the image has another size.
+        camera: of the image, a `Lens` where it is distorted; rescaled where the image has another size.
         faces_by_side: (F, 3) vertex indices of the 'right' and the 'left' mesh.
         object_faces: (F, 3) of the objects' mesh; None to draw no objects.
 
@@ -77,7 +80,7 @@ def draw_hands(
 
 
 def draw_mesh(
-    picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Pinhole, colour: Colour | np.ndarray
+    picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Camera, colour: Colour | np.ndarray
 ) -> None:
     """Draws a closed mesh into an RGB picture (H, W, 3): translucent, lit from the camera, far triangles first.
 
@@ -116,7 +119,7 @@ def draw_mesh(
     cv2.addWeighted(layer, _MESH_OPACITY, window, 1 - _MESH_OPACITY, 0, dst=window)
 
 
-def draw_skeleton(picture: np.ndarray, joints: np.ndarray, camera: Pinhole) -> None:
+def draw_skeleton(picture: np.ndarray, joints: np.ndarray, camera: Camera) -> None:
     """Draws 21 joints (metres) and their bones into an RGB picture (H, W, 3), one colour a finger, brighter tips."""
     visible = joints[:, 2] > _NEAREST
     pixels = _on_canvas(camera.project(np.where(visible[:, None], joints, [0, 0, 1])), camera)
@@ -128,7 +131,7 @@ def draw_skeleton(picture: np.ndarray, joints: np.ndarray, camera: Pinhole) -> N
         cv2.circle(picture, pixels[joint], thickness + 1, JOINT_COLOURS[joint], cv2.FILLED, cv2.LINE_AA)
 
 
-def _label(picture: np.ndarray, text: str, joints: np.ndarray, camera: Pinhole) -> None:
+def _label(picture: np.ndarray, text: str, joints: np.ndarray, camera: Camera) -> None:
     """Draws the text above the joints, inside the picture."""
     front = joints[joints[:, 2] > _NEAREST]
     if not len(front):
@@ -142,7 +145,7 @@ def _label(picture: np.ndarray, text: str, joints: np.ndarray, camera: Pinhole) 
         cv2.putText(picture, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
 
 
-def _on_canvas(pixels: np.ndarray, camera: Pinhole) -> list[tuple[int, int]]:
+def _on_canvas(pixels: np.ndarray, camera: Camera) -> list[tuple[int, int]]:
     """Integer pixels, clipped to what OpenCV's integers hold."""
     reach = 8 * max(camera.width, camera.height)
     return [tuple(pixel) for pixel in np.clip(np.round(pixels), -reach, reach).astype(int).tolist()]

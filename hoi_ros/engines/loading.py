@@ -12,6 +12,7 @@ from typing import Literal
 from hoi_ros.engines import cuda_driver
 from hoi_ros.engines import tensorrt_package
 from hoi_ros.engines.card import Card
+from hoi_ros.engines.compiled_networks import chosen_folder
 from hoi_ros.engines.engine import Engine
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.errors import EngineError
@@ -43,7 +44,8 @@ def load_engine(
         precision: None is fp16 on a GPU and fp32 on a CPU.
         threads: CPU threads; None leaves it to the backend.
         cache_dir: where compiled networks are kept. TensorRT always keeps them, by default in
-            $XDG_CACHE_HOME/hoi_ros/engines (~/.cache); OpenVINO only when this is given.
+            $XDG_CACHE_HOME/hoi_ros/engines (~/.cache); OpenVINO only when this is given, or within
+            `hoi_ros.engines.compiled_networks.kept_in`.
         progress: receives the lines said during a long build; None prints them to stderr.
 
     Raises:
@@ -74,7 +76,7 @@ def load_engine(
         sys.modules.setdefault('openvino_telemetry', absent)
         from hoi_ros.engines.openvino_engine import OpenVINOEngine
 
-        engine = OpenVINOEngine(card, model, precision, threads, cache)
+        engine = OpenVINOEngine(card, model, precision, threads, cache or chosen_folder())
     else:
         from hoi_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 

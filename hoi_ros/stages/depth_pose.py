@@ -23,7 +23,6 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.fitting import HandFit
 from hoi_ros.hand.surface_fit import SurfaceFitter
-from hoi_ros.resources import models_dir
 from hoi_ros.stages.parts.depth_pose_network import GOOD_JOINT
 from hoi_ros.stages.parts.depth_pose_network import HandNetwork
 from hoi_ros.stages.parts.depth_pose_network import VARIANTS
@@ -118,7 +117,6 @@ class DepthPoseStage(HandFollowing[_Track]):
         views: int = 3,
         following_views: int = 1,
     ) -> None:
-        models = Path(models) if models is not None else models_dir()
         self.network = HandNetwork(models, backend, threads, variant)
         super().__init__(models, max_hands, min_score, smoothing)
         self.views, self.following_views = views, following_views

@@ -20,7 +20,7 @@ from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.engines import Backend
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
-from hoi_ros.resources import models_dir
+from hoi_ros.resources import model_dir
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.following import HandFollowing
 from hoi_ros.stages.parts.hand_observer import HandObserver
@@ -87,7 +87,6 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         fit_surface: bool = True,
         views: int = VIEWS,
     ) -> None:
-        models = Path(models) if models is not None else models_dir()
         super().__init__(models, max_hands, min_score, smoothing)
         self.fit_surface = fit_surface
         self._detector = RgbDetector(models, backend, threads)
@@ -95,7 +94,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         parameters = network.parameters
         calibration = ScoreCalibration(**parameters.get('score_calibration', {}))
         self._observer = HandObserver(network, calibration, views)
-        mesh = read_arrays(models / 'reconstruction' / OBJECT_MESH, ('faces', 'mirror'))
+        mesh = read_arrays(model_dir('reconstruction', models) / OBJECT_MESH, ('faces', 'mirror'))
         self.object_faces = mesh['faces']
         self._place = HandPlacement(self._hands, self._fitters, network.root, mesh['faces'], mesh['mirror'], parameters)
 

@@ -76,6 +76,24 @@ def test_hands_come_with_the_header_of_the_depth_image(bench: Bench) -> None:
     assert math.isfinite(float(bench.value('pipeline_latency_ms_p99')))
 
 
+def test_the_overlay_shows_the_depth_in_colours_under_its_header(bench: Bench) -> None:
+    bench.listen(Image, '/depth_pose/overlay')
+    overlays = bench.received['/depth_pose/overlay']
+
+    def send() -> None:
+        header = bench.next_header()
+        depth = np.full((HEIGHT, WIDTH), 900, np.uint16)
+        depth[:, : WIDTH // 4], depth[:10] = 500, 0
+        bench.send(image_message(depth, header), good_info(header))
+
+    bench.until(lambda: any(np.ptp(overlay.data[-3 * WIDTH :]) for overlay in overlays), send, 'the overlay')
+    overlay = overlays[-1]
+    assert (overlay.width, overlay.height, overlay.encoding) == (WIDTH, HEIGHT, 'rgb8')
+    assert overlay.header.frame_id == FRAME
+    pixels = np.frombuffer(overlay.data, np.uint8).reshape(HEIGHT, WIDTH, 3).astype(int)
+    assert not pixels[2, 2].any() and pixels[-1, 2].sum() > pixels[-1, -2].sum() > 0
+
+
 def with_fields(message: Message, **fields: object) -> Message:
     for name, value in fields.items():
         setattr(message, name, value)

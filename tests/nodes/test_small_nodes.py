@@ -13,7 +13,9 @@ from std_srvs.srv import Trigger
 
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import HandInImage
 from hoi_ros.hand.estimates import ObjectEstimate
+from hoi_ros.hand.estimates import Region
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import HeldObjectArray
 from hoi_ros.msg import MeshTopology
@@ -75,6 +77,9 @@ def holding_hand(generator):
         located_by='hand_size',
         held=held,
         side_score=0.625,
+        in_image=HandInImage(
+            generator.normal(size=(21, 2)).astype(np.float32), Region(10.25, 20.5, 30.125, 40.75, 'left')
+        ),
     )
 
 
@@ -82,7 +87,7 @@ def assert_same(first, second):
     """Every field of two estimates, to the precision of float32."""
     for name, value in vars(first).items():
         other = getattr(second, name)
-        if name == 'held':
+        if name in ('held', 'in_image', 'box'):
             if value is None or other is None:
                 assert value is other
             else:
@@ -96,7 +101,9 @@ def assert_same(first, second):
 def test_nothing_of_an_estimate_is_lost_on_the_way_through_messages():
     generator = np.random.default_rng(0)
     hand = holding_hand(generator)
-    bare = HandEstimate(**{**vars(hand), 'side': 'right', 'track_id': 6, 'held': None, 'located_by': 'depth'})
+    bare = HandEstimate(
+        **{**vars(hand), 'side': 'right', 'track_id': 6, 'held': None, 'in_image': None, 'located_by': 'depth'}
+    )
     header = Header(frame_id='camera')
     back = hand_estimates(hand_array(header, [hand, bare], True), held_objects(header, [hand, bare], True))
     for sent, received in zip((hand, bare), back, strict=True):

@@ -64,6 +64,9 @@ class NearestPoint:
     def warm_up(self):
         self.stamps.clear()
 
+    def reset(self):
+        pass
+
     def hand_model(self, side):
         return self.model if side == 'right' else self.model.mirrored()
 
@@ -212,6 +215,9 @@ class RedThing:
 
     def warm_up(self):
         self.depths.clear()
+
+    def reset(self):
+        pass
 
     def hand_model(self, side):
         return self.model if side == 'right' else self.model.mirrored()

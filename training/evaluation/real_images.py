@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import math
 import random
 import sys
 from pathlib import Path
@@ -20,12 +19,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hoi_ros.camera.calibration import load_camera_yaml
-from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.undistortion import Rectifier
+from hoi_ros.drawing.hands import draw_hands
+from hoi_ros.playback.cameras import cameras_of
+from hoi_ros.playback.cameras import FIELD_OF_VIEW
 from hoi_ros.playback.image_folder import read_colour
 from hoi_ros.playback.image_folder import read_metric_depth
-from hoi_ros.playback.overlay import draw_hands
 from hoi_ros.systems import system_of
 from hoi_ros.systems import SYSTEMS
 
@@ -51,8 +50,8 @@ class RealImages:
     """The pictures, relative to `data`, with their stage and a person's judgement."""
     out: Path = Path('out/real_images')
     """Folder for the sheets and, by stage, the overlays."""
-    fov: float = 60.0
-    """Horizontal field of view of photos, degrees; their cameras are unknown."""
+    fov: float = FIELD_OF_VIEW
+    """Field of view across the longer side of photos, degrees; their cameras are unknown."""
     depth_camera: Path = Path('tests/data/sr305_camera.yaml')
     """Calibration of the depth images."""
     depth_scale: float = 0.000125
@@ -137,13 +136,11 @@ def draw_overlays(config: RealImages, stage_name: str, files: list[str]) -> list
     overlays = []
     for file in files:
         path = config.data / file
-        if system.images == ('depth',):
-            image = read_metric_depth(path, config.depth_scale)
-            rectifier = Rectifier(load_camera_yaml(config.depth_camera).for_image(image.shape[1], image.shape[0]))
-            image, camera = rectifier.depth(image), rectifier.camera
-        else:
-            image = read_colour(path)
-            camera = _camera_of_photo(image.shape[1], image.shape[0], config.fov)
+        depth = system.images == ('depth',)
+        image = read_metric_depth(path, config.depth_scale) if depth else read_colour(path)
+        calibration = cameras_of(config.depth_camera if depth else None, config.fov)(image.shape[1], image.shape[0])
+        rectifier = Rectifier(calibration)
+        image, camera = (rectifier.depth if depth else rectifier.colour)(image), rectifier.camera
         stage.reset()
         overlays.append(draw_hands(image, stage(image, camera, 0.0), camera, faces, object_faces))
     return overlays
@@ -190,11 +187,6 @@ def _tile(picture: np.ndarray, number: int, size: int) -> np.ndarray:
     for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
         cv2.putText(small, str(number), (3, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness, cv2.LINE_AA)
     return small
-
-
-def _camera_of_photo(width: int, height: int, fov: float) -> Pinhole:
-    focal = width / (2 * math.tan(math.radians(fov) / 2))
-    return Pinhole(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
 
 def _write(path: Path, picture: np.ndarray) -> None:

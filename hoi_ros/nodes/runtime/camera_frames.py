@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo
@@ -11,6 +12,7 @@ from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
 
 from hoi_ros.camera.calibration import calibration_of
+from hoi_ros.camera.lens import Lens
 from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.nodes.runtime.inputs import FrameInputs
 from hoi_ros.nodes.runtime.inputs import Input
@@ -41,16 +43,28 @@ def image_input(name: str, topic: str, role: Role, transport: str, **more: Any) 
     return Input(name, CompressedImage, f'{topic}/{transport}', role, **more)
 
 
+class OriginalImage(NamedTuple):
+    """An image before undistortion, and the camera of its pixels."""
+
+    pixels: np.ndarray
+    """(H, W, 3) uint8 RGB, or (H, W) float32 depth in metres."""
+    lens: Lens
+
+
 class CameraFrames:
     """Takes the lens distortion out of the images of frames.
 
     Args:
         inputs: the inputs of the node, `CALIBRATION` among them.
+
+    Attributes:
+        original: the last image that a rectifier was asked for; None before the first.
     """
 
     def __init__(self, inputs: FrameInputs) -> None:
         self._inputs = inputs
         self._rectifier: Rectifier | None = None
+        self.original: OriginalImage | None = None
 
     def rectifier(self, frame: Frame, image: np.ndarray) -> Rectifier:
         """The rectifier for images of the size of this one, (H, W, ...).
@@ -63,4 +77,5 @@ class CameraFrames:
         rectifier = self._rectifier
         if rectifier is None or rectifier.calibration != calibration:
             self._rectifier = rectifier = Rectifier(calibration)
+        self.original = OriginalImage(image, rectifier.lens)
         return rectifier

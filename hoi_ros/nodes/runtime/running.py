@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from hoi_ros.nodes.runtime.managed_node import ManagedNode
+from hoi_ros.nodes.runtime.python_log import NodeLog
 from hoi_ros.nodes.runtime.worker import THREADS
 
 _PATIENCE = 1.0  # seconds for threads that still run a network when the process is told to end
@@ -28,6 +30,7 @@ def run(create: Callable[[], ManagedNode]) -> int:
     try:
         rclpy.init()
         node = create()
+        logging.getLogger('hoi_ros').addHandler(NodeLog(node.get_logger()))
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()

@@ -12,10 +12,15 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import Image
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
+from hoi_ros.camera import Pinhole
+from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.lens import Lens
+from hoi_ros.drawing.hands import JOINT_COLOURS
 from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import MeshTopology
@@ -39,6 +44,9 @@ from .colour_bench import NODE
 from .colour_bench import restart
 from .colour_bench import SIZE
 from .colour_bench import STAND_IN
+from .colour_bench import with_fields
+
+BARREL = [-0.3, 0.02, 0.0, 0.0, 0.0]
 
 pytestmark = [pytest.mark.slow, pytest.mark.ros]
 
@@ -109,6 +117,41 @@ def test_the_topology_holds_the_objects_faces(bench: ColourBench) -> None:
     topology = bench.received[f'{NODE}/mesh_topology'][0]
     assert topology.object_vertex_count == 4 and len(topology.object_faces) == 12
     assert max(topology.right_faces) == topology.vertex_count - 1
+
+
+def test_keypoints_box_and_overlay_are_in_pixels_of_the_distorted_image(bench: ColourBench) -> None:
+    """The overlay's colour at each fingertip is that of the joint: all of them lie where the hand is in the image."""
+    bench.listen(Image, f'{NODE}/overlay')
+    lens = Lens(CameraCalibration(Pinhole(WIDTH, HEIGHT, 305.0, 305.0, WIDTH / 2, HEIGHT / 2), 'plumb_bob', BARREL))
+    sent: set[int] = set()
+
+    def send() -> int:
+        header = bench.next_header()
+        bench.send(good_depth(header), with_fields(good_info(header), d=BARREL), colours(header))
+        sent.add(stamp_of(header))
+        return stamp_of(header)
+
+    def overlay() -> Image | None:
+        return next((each for each in bench.received[f'{NODE}/overlay'] if stamp_of(each.header) in sent), None)
+
+    (hand,) = bench.until_answer(send, by_depth).hands
+    keypoints = np.reshape(hand.image_keypoints, (21, 2))
+    joints = np.reshape(hand.joints, (21, 3))
+    np.testing.assert_allclose(keypoints, lens.project(joints), atol=1e-3)
+    assert np.abs(keypoints - lens.calibration.camera.project(joints)).max() > 1
+    box, vertices = hand.image_box, lens.project(np.reshape(hand.vertices, (-1, 3)))
+    np.testing.assert_allclose([box.size_x, box.size_y], np.ptp(vertices, axis=0), atol=1e-3)
+    np.testing.assert_allclose([box.center.position.x, box.center.position.y], (vertices.min(0) + vertices.max(0)) / 2)
+
+    bench.until(overlay, send, 'an overlay')
+    picture = overlay()
+    assert (picture.width, picture.height, picture.encoding) == (WIDTH, HEIGHT, 'rgb8')
+    assert picture.header.frame_id == FRAME
+    pixels = np.frombuffer(picture.data, np.uint8).reshape(HEIGHT, WIDTH, 3)
+    np.testing.assert_array_equal(pixels[-1, -1], COLOUR)
+    for tip in (Hand.THUMB_TIP, Hand.INDEX_TIP, Hand.LITTLE_TIP):
+        x, y = np.round(keypoints[tip]).astype(int)
+        np.testing.assert_array_equal(pixels[y, x], JOINT_COLOURS[tip])
 
 
 def test_an_image_without_hands_gives_empty_arrays_and_is_counted(bench: ColourBench) -> None:

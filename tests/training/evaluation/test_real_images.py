@@ -83,7 +83,7 @@ def test_the_sheet_has_every_picture_and_each_is_the_first_of_a_stream(
     judged = dict.fromkeys(JUDGED, '0') | {'hands': '1', 'found': '1'}
     write_list(config.list, [row | judged for row in rows])
     real_images.evaluate(config)
-    assert calls == ['warm up', *['reset', '320x240 277'] * 8]
+    assert calls == ['warm up', *['reset', '320x240 251'] * 8]
     sheet = cv2.imread(str(config.out / f'{COLOUR}.jpg'))
     assert sheet.shape == (3 * 48, 3 * 64, 3)
     assert len(list((config.out / COLOUR).glob('*.png'))) == 8
