@@ -114,7 +114,8 @@ class ImageEstimator:
         min_score: lowest score of a hand.
         max_hands: largest number of hands.
         models: folder of models; the package's own by default.
-        backend, threads: of the networks.
+        backend: of the networks.
+        threads: of the networks.
 
     Raises:
         CalibrationError: the calibration file is unusable.

@@ -101,7 +101,10 @@ def test_the_readme_is_short_and_says_first_what_to_expect():
     assert text.index('real_images.md') < text.index('make demo') < text.index('ros2 launch')
 
 
-def test_the_example_of_the_python_page_runs():
-    example = re.search(r'```python\n(.*?)```', (ROOT / 'docs' / 'api.md').read_text(), re.DOTALL)[1]
-    result = subprocess.run([sys.executable, '-c', example], cwd=ROOT, capture_output=True, text=True, check=False)
+def test_the_examples_of_the_python_page_run():
+    examples = re.findall(r'```python\n(.*?)```', (ROOT / 'docs' / 'api.md').read_text(), re.DOTALL)
+    result = subprocess.run(
+        [sys.executable, '-c', '\n'.join(examples)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("[('right', ")
