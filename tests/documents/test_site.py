@@ -101,6 +101,7 @@ def test_the_readme_is_short_and_says_first_what_to_expect():
     assert text.index('real_images.md') < text.index('make demo') < text.index('ros2 launch')
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_python_page_run():
     examples = re.findall(r'```python\n(.*?)```', (ROOT / 'docs' / 'api.md').read_text(), re.DOTALL)
     result = subprocess.run(
