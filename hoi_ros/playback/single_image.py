@@ -109,7 +109,8 @@ class ImageEstimator:
         min_score: lowest score of a hand.
         max_hands: largest number of hands.
         models: folder of models; the package's own by default.
-        backend, threads: of the networks; the backend 'auto' is whichever starts fastest on the CPU.
+        backend: of the networks; 'auto' is whichever starts fastest on the CPU.
+        threads: of the networks.
 
     Raises:
         CalibrationError: the calibration file is unusable.
