@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
@@ -175,9 +176,11 @@ class FrameInputs(Part[AnyWorkerNode]):
             )
             self._heard[name] = collections.deque(maxlen=8)
             take = functools.partial(self._take_latest, name)
-            self._latest_readers += [
-                self.node.create_subscription(each.message_type, each.topic, take, qos) for qos in (LATCHED, repeated)
-            ]
+            # The latched subscription is incompatible with volatile publishers, which the other one reads.
+            for qos, events in ((LATCHED, SubscriptionEventCallbacks(use_default_callbacks=False)), (repeated, None)):
+                self._latest_readers.append(
+                    self.node.create_subscription(each.message_type, each.topic, take, qos, event_callbacks=events)
+                )
 
     def _take_latest(self, name: str, message: Any, info: Mapping[str, int]) -> None:
         # A latched publisher is heard by both subscriptions.

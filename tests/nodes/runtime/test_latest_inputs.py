@@ -29,7 +29,7 @@ class Node:
     def on_executor(self, change):
         return change()
 
-    def create_subscription(self, kind, topic, callback, qos):
+    def create_subscription(self, kind, topic, callback, qos, event_callbacks=None):
         self.callbacks.setdefault(topic, []).append(callback)
         self.profiles.append((topic, qos.reliability, qos.durability))
         return topic
