@@ -83,6 +83,7 @@ class CameraFrames:
         self._rectifier: Rectifier | None = None
         self._fault = self._doubt = ''
         self._read: Hashable = None
+        self._other: bool | None = None
         self._changes: collections.deque[float] = collections.deque(maxlen=_MOST_CHANGES)
         self._told = ''
 
@@ -100,7 +101,7 @@ class CameraFrames:
         # A calibration is repeated with every image and is read once.
         read = (_fields(info), width, height, settings['rectified'])
         if read != self._read:
-            self._read, self._rectifier, self._fault = read, None, ''
+            self._read, self._rectifier, self._fault, self._other = read, None, '', None
             self._changes.append(time.monotonic())
         self._check_publishers()
         if self._rectifier is None and not self._fault:
@@ -120,21 +121,28 @@ class CameraFrames:
         Raises:
             FrameRefused: the topic of one of them says that it is rectified, and that makes a difference.
         """
-        rectifier, other, leader = self._rectifier, self._inputs.topic(name), self._inputs.topic(self._inputs.leader)
-        rectified = is_rectified('auto', leader)
-        if (
-            rectifier is None
-            or self._inputs.node.settings['rectified'] != 'auto'
-            or is_rectified('auto', other) == rectified
-        ):
+        topic, leader = self._inputs.topic(name), self._inputs.topic(self._inputs.leader)
+        if self._inputs.node.settings['rectified'] != 'auto':
             return
-        camera = rectifier.camera
-        unlike = calibration_of(frame.messages['camera_info'], camera.width, camera.height, '', not rectified)
-        if rectifier.calibration.distorted or unlike.distorted or unlike.camera != camera:
+        said, rectified = name_says_rectified(topic), is_rectified('auto', leader)
+        if said not in (None, rectified) and self._differs(frame, not rectified):
             raise FrameRefused(
-                f'the topics say that one of {leader} and {other} is rectified and the other is not: give both raw or '
+                f'the topics say that one of {leader} and {topic} is rectified and the other is not: give both raw or '
                 'both rectified, or set the parameter rectified to what both are'
             )
+
+    def _differs(self, frame: Frame, rectified: bool) -> bool:
+        """Whether the other reading of the calibration is another camera."""
+        if self._rectifier is None:
+            return False
+        if self._other is None:
+            camera = self._rectifier.camera
+            try:
+                other = calibration_of(frame.messages['camera_info'], camera.width, camera.height, '', rectified)
+                self._other = self._rectifier.calibration.distorted or other.distorted or other.camera != camera
+            except CalibrationError:
+                self._other = True
+        return self._other
 
     def _calibration(self, info: CameraInfo, width: int, height: int, choice: str) -> CameraCalibration:
         topic = self._inputs.topic(self._inputs.leader)

@@ -67,6 +67,8 @@ def test_a_refused_calibration_is_refused_until_it_changes():
         ('/rgb/image_raw', '/depth_registered/image_rect', {}, True),
         ('/rgb/image_rect', '/depth/image_raw', {}, True),
         ('/rgb/image_rect', '/depth/image_rect', {}, False),
+        ('/rgb/image_rect', '/depth', {}, False),
+        ('/rgb', '/depth/image_rect', {}, True),
         ('/rgb/image_raw', '/aligned_depth_to_color/image_raw', {}, False),
         ('/rgb/image_raw', '/depth/image_rect', {'d': [0.0] * 5}, True),  # P differs from K
         ('/rgb/image_raw', '/depth/image_rect', {'d': [0.0] * 5, 'p': [0.0] * 12}, False),
