@@ -59,7 +59,7 @@ class DepthUnitError(FrameRefused):
 def check_depth(depth: np.ndarray, metres_per_unit: float = 0.001, mend: str = MEND) -> str:
     """Checks that a depth image can be in its declared unit.
 
-    Call it once for each image, after its conversion to metres. It takes 0.3 ms, whatever the size. An image with less than 1 %
+    Call it once for each image, after its conversion to metres. It takes 0.3 ms. An image with less than 1 %
     of known depth is not judged.
 
     Args:
@@ -149,7 +149,7 @@ def _is_disparity(grid: np.ndarray, farthest: float) -> bool:
 
 
 def _likely_unit(disparity: bool, near: float, far: float, declared: float) -> tuple[str, float | None]:
-    """What raw values look like, as the end of a clause, and metres of the unit in which they make a plausible scene."""
+    """What raw values look like, as the end of a clause, and the metres of the unit that makes a plausible scene."""
     if disparity:
         return ' but look like disparities', None
     nearest, not_farther, farthest = _HAND_SCENE

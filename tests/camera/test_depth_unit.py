@@ -65,7 +65,7 @@ def test_depth_in_no_possible_unit_is_refused_with_the_likely_one(what):
         assert caught.value.metres_per_unit == likely
 
 
-@pytest.mark.parametrize('unit', [0.0001, 0.000125, 0.00025])
+@pytest.mark.parametrize('unit', [0.0001, 0.000125, 0.0002])
 def test_depth_that_may_be_in_another_unit_is_doubted(unit):
     told = check_depth(integers(desk() / unit))
     assert 'hands are detected up to 2 m' in told
