@@ -28,6 +28,7 @@ from hoi_ros.nodes.runtime.managed_node import ManagedNode
 from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.qos import qos_settings
 from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.nodes.runtime.throttle import kind_of
 from hoi_ros.nodes.runtime.worker import NewestFirstWorker
 
 OUTPUT_QOS_SETTINGS = qos_settings('output_qos', 'the outputs that every frame has', 'reliable')
@@ -137,9 +138,9 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
 
         Args:
             text: the whole sentence.
-            subject: what it is about, where the text changes from frame to frame.
+            subject: what it is about, where more than the numbers of the text changes from frame to frame.
         """
-        subject = text if subject is None else subject
+        subject = kind_of(text if subject is None else subject)
         now = time.monotonic()
         self._cautions = {other: said for other, said in self._cautions.items() if now - said[1] < _RECENT}
         self._cautions[subject] = text, now

@@ -70,3 +70,12 @@ def test_a_throttle_lets_each_subject_through_once_a_period(clock):
     assert not throttle.allows('a')
     clock.now += 0.2
     assert throttle.allows('a')
+
+
+def test_texts_that_differ_in_numbers_only_are_one_subject_and_topics_keep_theirs(clock):
+    throttle = Throttle(5, clock)
+    assert throttle.allows('depth on /camera1/depth holds 1000 bytes of 640x480 pixels, 1.5e-3 m')
+    assert not throttle.allows('depth on /camera1/depth holds 1024 bytes of 320x240 pixels, 17.25 m')
+    assert throttle.allows('depth on /camera2/depth holds 1000 bytes of 640x480 pixels, 1.5e-3 m')
+    assert throttle.allows('depth on /camera1/depth holds no bytes')
+    assert throttle.allows(('missing', 'depth 1')) and throttle.allows(('missing', 'depth 2'))
