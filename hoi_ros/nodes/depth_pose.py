@@ -12,6 +12,7 @@ from sensor_msgs.msg import Image
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.nodes.messages.images import known_depth_of
 from hoi_ros.nodes.runtime.camera_frames import CALIBRATION
+from hoi_ros.nodes.runtime.camera_frames import CAMERA_SETTINGS
 from hoi_ros.nodes.runtime.camera_frames import CameraFrames
 from hoi_ros.nodes.runtime.camera_frames import DEPTH_TRANSPORT
 from hoi_ros.nodes.runtime.camera_frames import image_input
@@ -57,7 +58,7 @@ SETTINGS = {
         ),
     ),
     'Results': TRACKING_SETTINGS,
-    'Inputs': (DEPTH_TRANSPORT, *REGION_SETTINGS, *INPUT_SETTINGS),
+    'Inputs': (DEPTH_TRANSPORT, *CAMERA_SETTINGS, *REGION_SETTINGS, *INPUT_SETTINGS),
     'Outputs': (*HAND_OUTPUT_SETTINGS, *OUTPUT_QOS_SETTINGS),
 }
 

@@ -22,6 +22,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from hoi_ros.camera.rectified import Rectified
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import unpack_video
 from hoi_ros.playback.image_folder import VIDEO_SUFFIXES
@@ -74,6 +75,8 @@ class DemoConfig:
     video, or the subfolders rgb and depth."""
     camera: Path | None = None
     """ROS calibration file of their camera; camera.yaml in the folder by default."""
+    rectified: Rectified = 'auto'
+    """Whether those images are rectified, as with hoi_ros.replay."""
     depth_scale: float | None = None
     """Metres of one unit of the depth images; 0.001 by default."""
     out: Path = Path('out/demo')
@@ -120,6 +123,8 @@ class DemoConfig:
             *arguments,
             '--camera',
             str(calibration),
+            '--rectified',
+            self.rectified,
             '--rate',
             str(_RATE),
         )

@@ -23,7 +23,6 @@ from std_msgs.msg import Header
 
 from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.calibration import CameraCalibration
-from hoi_ros.camera.calibration import load_camera_yaml
 from hoi_ros.camera.depth import metric_depth
 from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.nodes.messages.images import camera_info_message
@@ -33,6 +32,7 @@ from hoi_ros.nodes.runtime.camera_topics import DEPTH
 from hoi_ros.nodes.runtime.camera_topics import FRAME
 from hoi_ros.nodes.runtime.camera_topics import INFO
 from hoi_ros.nodes.runtime.image_transport import make_room_for_images
+from hoi_ros.playback.image_folder import folder_calibration
 from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import list_frames
 from hoi_ros.playback.image_folder import read_colour
@@ -63,7 +63,7 @@ class ReplayNode(Node):
     def __init__(self, config: ReplayConfig) -> None:
         self._loop, self._metres_per_unit = config.loop, config.depth_scale or 1.0
         self._frames = list_frames(config.depth, config.rgb)
-        self._calibration = load_camera_yaml(config.camera)
+        self._calibration = folder_calibration(config.camera, config.rectified, (config.depth, config.rgb))
         super().__init__('replay')
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
         self._images: dict[str, Publisher] = {}

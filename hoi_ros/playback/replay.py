@@ -25,13 +25,14 @@ import numpy as np
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.calibration import CalibrationError
-from hoi_ros.camera.calibration import load_camera_yaml
 from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.camera.rectified import Rectified
 from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModelError
+from hoi_ros.playback.image_folder import folder_calibration
 from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import list_frames
@@ -62,6 +63,8 @@ class ReplayConfig:
     """Folder of colour images, aligned with the depth images and named as they are; or a video."""
     depth_scale: float | None = None
     """Metres of one unit of the depth images: 0.001 for millimetres."""
+    rectified: Rectified = 'auto'
+    """Whether the images are rectified, so that projection_matrix describes them; auto: if the folder is named so."""
     stage: str = DEFAULT
     """The system whose stage runs."""
     out: Path = Path('out/replay')
@@ -215,7 +218,7 @@ class _Reader:
     def __init__(self, config: ReplayConfig) -> None:
         self._metres_per_unit = config.depth_scale or 1.0
         self._inputs, self._optional = config.system.images, config.system.optional_images
-        self._calibration = load_camera_yaml(config.camera)
+        self._calibration = folder_calibration(config.camera, config.rectified, (config.depth, config.rgb))
         self._rectifier = functools.lru_cache(maxsize=4)(Rectifier)
 
     def read(self, files: FrameFiles) -> tuple[dict[str, tuple[np.ndarray, Pinhole]], list[str]]:

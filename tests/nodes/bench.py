@@ -131,6 +131,10 @@ class Bench:
         """Publishes one message a call."""
         return self._node.create_publisher(kind, topic, qos).publish
 
+    def destroy_publisher(self, publish: Any) -> None:
+        """Ends a publisher of `create_publisher`."""
+        self._node.destroy_publisher(publish.__self__)
+
     @property
     def hands(self) -> list[HandArray]:
         return self.received[f'{self._name}/hands']

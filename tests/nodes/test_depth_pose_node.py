@@ -131,8 +131,10 @@ BAD_INFO: dict[str, tuple[Callable[[Header], CameraInfo], str]] = {
     'uncalibrated': (bad_info(k=[0.0] * 9), 'is not calibrated (k[0] is 0)'),
     'of another shape': (bad_info(width=512, height=512), 'which is of another shape'),
     'not finite': (bad_info(k=[math.nan, 0, 1, 0, 300, 1, 0, 0, 1]), 'expected finite numbers'),
-    'of an unknown lens': (bad_info(distortion_model='kannala', d=[0.1]), "distortion model 'kannala'"),
+    'of an unknown lens': (bad_info(distortion_model='f_theta', d=[0.1]), "distortion model 'f_theta'"),
     'short of coefficients': (bad_info(d=[0.1]), '1 coefficients'),
+    'of another camera': (bad_info(header=Header(frame_id='other')), f'is {FRAME!r}, that of camera_info on'),
+    'of no lens': (bad_info(d=[-2.0, 0.0, 0.0, 0.0, 0.0]), 'as no lens does'),
 }
 
 
@@ -181,8 +183,8 @@ def test_a_distorted_camera_is_rectified(bench: Bench) -> None:
 
 def restart(bench: Bench) -> None:
     """The node forgets what it received."""
-    assert bench.change_state('deactivate')
-    assert bench.change_state('activate')
+    for transition in ('deactivate', 'cleanup', 'configure', 'activate'):
+        assert bench.change_state(transition)
     bench.hands.clear()
 
 

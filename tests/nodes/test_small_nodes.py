@@ -138,6 +138,29 @@ def test_a_node_reads_the_messages_of_another(message_node):
     assert bench.value('missing_inputs') == 'objects'
 
 
+def test_a_topology_sent_once_is_kept_from_one_activation_to_the_next(message_node):
+    _, bench = message_node
+    right = HandModel.load()
+    publish = bench.create_publisher(MeshTopology, '/other/mesh_topology')
+    bench.until(lambda: publish.__self__.get_subscription_count() > 0)
+    publish(mesh_topology(Header(), right, right.mirrored(), FACES))
+    send_hands = bench.create_publisher(HandArray, '/other/hands')
+    send_objects = bench.create_publisher(HeldObjectArray, '/other/objects')
+    hand = holding_hand(np.random.default_rng(1))
+
+    def send():
+        header = bench.next_header()
+        send_hands(hand_array(header, [hand], True))
+        send_objects(held_objects(header, [hand], True))
+
+    for _ in range(2):
+        bench.until(lambda: bench.hands, send, 'hands')
+        assert bench.change_state('deactivate')
+        bench.hands.clear()
+        assert bench.change_state('activate')
+    bench.until(lambda: bench.hands, send, 'hands')
+
+
 def test_what_such_a_node_refuses_is_reported(message_node):
     _, bench = message_node
     right = HandModel.load()

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import enum
 import functools
 import math
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
+from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
@@ -20,6 +23,7 @@ from hoi_ros.nodes.runtime.input_watch import InputWatch
 from hoi_ros.nodes.runtime.pairing import Frame
 from hoi_ros.nodes.runtime.pairing import Pairing
 from hoi_ros.nodes.runtime.part import Part
+from hoi_ros.nodes.runtime.qos import LATCHED
 from hoi_ros.nodes.runtime.qos import qos_profile
 from hoi_ros.nodes.runtime.qos import qos_settings
 from hoi_ros.nodes.runtime.settings import Setting
@@ -45,7 +49,8 @@ class Role(enum.Enum):
     OPTIONAL = 'optional'
     """Paired by stamp where it arrives; frames are processed without it otherwise."""
     LATEST = 'latest'
-    """Every frame takes its newest message, whatever the stamp: a calibration, a topology."""
+    """Every frame takes its newest message, whatever the stamp: a calibration, a topology. Read from the time that the
+    node is configured, whether latched or repeated, and kept from one activation to the next."""
     HINT = 'hint'
     """Not read: named in the report about a missing input when somebody publishes it."""
 
@@ -79,6 +84,9 @@ class FrameInputs(Part[AnyWorkerNode]):
         self._list = inputs
         self._inputs: dict[str, Input] = {}
         self._readers: list[Subscription] = []
+        self._latest_readers: list[Subscription] = []
+        self._latest: dict[str, Any] = {}
+        self._heard: dict[str, collections.deque[int]] = {}
         self._watch = InputWatch(())
         self._unmatched: dict[str, int] = {}
         self._arrived: set[str] = set()
@@ -86,11 +94,22 @@ class FrameInputs(Part[AnyWorkerNode]):
 
     def where(self, name: str) -> str:
         """An input and its topic as log lines name it."""
-        return f'{name} on {self.node.resolve_topic_name(self._inputs[name].topic)}'
+        return f'{name} on {self.topic(name)}'
+
+    def topic(self, name: str) -> str:
+        """The resolved topic of an input."""
+        return self.node.resolve_topic_name(self._inputs[name].topic)
 
     def load(self) -> None:
         self._inputs = {each.name: each for each in self._list()}
         (self.leader,) = self._named(Role.LEADER)
+        self.node.on_executor(self._listen_to_latest)
+
+    def unload(self) -> None:
+        readers, self._latest_readers = self._latest_readers, []
+        for reader in readers:
+            self.node.destroy_subscription(reader)
+        self._latest = {}
 
     def start(self) -> None:
         optional = {name: self._inputs[name] for name in self._named(Role.OPTIONAL)}
@@ -106,8 +125,10 @@ class FrameInputs(Part[AnyWorkerNode]):
         self._unmatched, self._arrived = dict.fromkeys(optional, 0), set()
         self._watch = InputWatch(tuple(self._inputs))
         default = qos_profile(self.node.settings, 'input_qos')
+        for name, message in self._latest.items():
+            self._pairing.put(name, 0, message)
         for each in self._inputs.values():
-            if each.role is not Role.HINT:
+            if each.role not in (Role.HINT, Role.LATEST):
                 take = functools.partial(self._take, each)
                 self._readers.append(
                     self.node.create_subscription(each.message_type, each.topic, take, each.qos or default)
@@ -139,6 +160,37 @@ class FrameInputs(Part[AnyWorkerNode]):
     def _named(self, role: Role) -> list[str]:
         return [each.name for each in self._inputs.values() if each.role is role]
 
+    def _listen_to_latest(self) -> None:
+        """Reads each of these inputs twice: a volatile subscription misses what was latched before, and a latched one
+        does not match volatile publishers."""
+        default = qos_profile(self.node.settings, 'input_qos')
+        for name in self._named(Role.LATEST):
+            each = self._inputs[name]
+            given = each.qos or default
+            repeated = QoSProfile(
+                history=given.history,
+                depth=given.depth,
+                reliability=given.reliability,
+                durability=DurabilityPolicy.VOLATILE,
+            )
+            self._heard[name] = collections.deque(maxlen=8)
+            take = functools.partial(self._take_latest, name)
+            self._latest_readers += [
+                self.node.create_subscription(each.message_type, each.topic, take, qos) for qos in (LATCHED, repeated)
+            ]
+
+    def _take_latest(self, name: str, message: Any, info: Mapping[str, int]) -> None:
+        # A latched publisher is heard by both subscriptions.
+        source, heard = info['source_timestamp'], self._heard[name]
+        if source and source in heard:
+            return
+        heard.append(source)
+        self._latest[name] = message
+        if self._readers:
+            stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+            self._watch.arrived(name, stamp)
+            self._pairing.put(name, stamp, message)
+
     def _take(self, origin: Input, message: Any) -> None:
         node = self.node
         stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
@@ -168,7 +220,7 @@ class FrameInputs(Part[AnyWorkerNode]):
             return False
         silent = self._watch.silence(name) > self.node.settings['input_timeout']
         # Some drivers publish a calibration once.
-        return silent and not (role is Role.LATEST and self._watch.seen(name))
+        return silent and name not in self._latest
 
     def _is_alive(self, name: str) -> bool:
         return self._watch.seen(name) and self._watch.silence(name) <= self.node.settings['input_timeout']
@@ -176,14 +228,11 @@ class FrameInputs(Part[AnyWorkerNode]):
     def _is_there(self, name: str) -> bool:
         match self._inputs[name].role:
             case Role.HINT:
-                return bool(self.node.count_publishers(self._topic(name)))
+                return bool(self.node.count_publishers(self.topic(name)))
             case Role.OPTIONAL:
                 return self._is_alive(name)
             case _:
                 return not self._is_missing(name)
-
-    def _topic(self, name: str) -> str:
-        return self.node.resolve_topic_name(self._inputs[name].topic)
 
     def _describe_missing(self, name: str) -> str:
         others = [self.where(other) for other in self._inputs if other != name and self._is_there(other)]
@@ -191,10 +240,12 @@ class FrameInputs(Part[AnyWorkerNode]):
         return self._describe_silence(name) + beside
 
     def _describe_silence(self, name: str) -> str:
-        topic = self._topic(name)
+        topic = self.topic(name)
         publishers = self.node.count_publishers(topic)
+        once = ', or it was sent before this node listened: latch or repeat it'
         cause = (
             f'nothing arrives from {publishers} publisher(s) there: check the publisher and its QoS'
+            f'{once if self._inputs[name].role is Role.LATEST else ""}'
             if publishers
             else 'nobody publishes there: start the publisher or remap the topic'
         )
