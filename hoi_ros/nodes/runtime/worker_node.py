@@ -6,7 +6,6 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from hoi_ros.nodes.runtime.managed_node import ManagedNode
 from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.qos import qos_settings
 from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.nodes.runtime.stamp_watch import latency_of
 from hoi_ros.nodes.runtime.throttle import kind_of
 from hoi_ros.nodes.runtime.worker import NewestFirstWorker
 
@@ -248,7 +248,7 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
             self.report('error', f'frame failed: {type(error).__name__}: {error}')
 
     def _age(self, stamp: int) -> float:
-        return (self.get_clock().now().nanoseconds - stamp) / 1e9 if stamp else math.nan
+        return latency_of(stamp, self.get_clock().now().nanoseconds)
 
 
 AnyWorkerNode = WorkerNode[Any, Any, Any]
