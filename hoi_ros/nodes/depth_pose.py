@@ -90,7 +90,9 @@ class DepthPoseNode(WorkerNode[DepthPoseStage, Frame, list[HandEstimate]]):
         stage.following_views = self.settings['following_views']
 
     def process(self, stage: DepthPoseStage, frame: Frame) -> list[HandEstimate]:
-        depth = known_depth_of(frame.messages['depth'])
+        depth = known_depth_of(
+            frame.messages['depth'], lambda text: self.caution(f'{self._inputs.where("depth")}: {text}')
+        )
         rectifier = self._camera.rectifier(frame, depth)
         return stage(rectifier.depth(depth), rectifier.camera, frame.stamp / 1e9, self._regions.within(rectifier))
 

@@ -152,7 +152,7 @@ class ReconstructionNode(WorkerNode[ReconstructionStage, Frame, list[HandEstimat
         depth_frame, image_frame = message.header.frame_id, frame.messages['image'].header.frame_id
         camera = rectifier.camera
         try:
-            depth = known_depth_of(message)
+            depth = known_depth_of(message, _refuse)
             height, width = depth.shape
             if (width, height) != (camera.width, camera.height):
                 raise FrameRefused(
@@ -169,6 +169,11 @@ class ReconstructionNode(WorkerNode[ReconstructionStage, Frame, list[HandEstimat
             self.caution(f'{self._inputs.where("depth")} is not used, {_WITHOUT_DEPTH}: {error}')
             return None
         return rectifier.depth(depth)
+
+
+def _refuse(reason: str) -> None:
+    # Depth out of reach would place no hand: its size does, and the status must say so.
+    raise FrameRefused(reason)
 
 
 def main() -> int:

@@ -24,6 +24,9 @@ from rclpy.timer import Timer
 from hoi_ros.nodes.runtime.diagnostics import Finding
 from hoi_ros.nodes.runtime.diagnostics import Level
 from hoi_ros.nodes.runtime.input_watch import InputWatch
+from hoi_ros.nodes.runtime.input_watch import Order
+from hoi_ros.nodes.runtime.missing_topics import other_types
+from hoi_ros.nodes.runtime.missing_topics import reason_of_silence
 from hoi_ros.nodes.runtime.pairing import Frame
 from hoi_ros.nodes.runtime.pairing import Pairing
 from hoi_ros.nodes.runtime.part import Part
@@ -32,6 +35,7 @@ from hoi_ros.nodes.runtime.qos import LATCHED
 from hoi_ros.nodes.runtime.qos import qos_profile
 from hoi_ros.nodes.runtime.qos import qos_settings
 from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.nodes.runtime.stamp_watch import StampWatch
 from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
 
 INPUT_SETTINGS = (
@@ -95,7 +99,7 @@ class FrameInputs(Part[AnyWorkerNode]):
         self._follower: Timer | None = None
         self._latest: dict[str, Any] = {}
         self._heard: dict[str, collections.deque[int]] = {}
-        self._watch = InputWatch(())
+        self._watch, self._stamps = InputWatch(()), StampWatch()
         self._unmatched: dict[str, int] = {}
         self._arrived: set[str] = set()
         self.leader = ''
@@ -134,7 +138,7 @@ class FrameInputs(Part[AnyWorkerNode]):
             alive=self._is_alive,
         )
         self._unmatched, self._arrived = dict.fromkeys(optional, 0), set()
-        self._watch = InputWatch(tuple(self._inputs))
+        self._watch, self._stamps = InputWatch(tuple(self._inputs)), StampWatch()
         default = qos_profile(self.node.settings, 'input_qos')
         for name, message in self._latest.items():
             self._pairing.put(name, 0, message)
@@ -156,6 +160,10 @@ class FrameInputs(Part[AnyWorkerNode]):
             if self._is_missing(name):
                 found.append(Finding(Level.STALE, self._describe_missing(name)))
                 self.node.report('warning', found[-1].text, ('missing', name))
+        for text in dict.fromkeys(self._stamps.describe(name, self.where(name)) for name in self._inputs):
+            if text:
+                found.append(Finding(Level.WARN, text))
+                self.node.report('warning', text)
         return found + [finding for name in self._unmatched if (finding := self._silent_optional(name))]
 
     def values(self) -> dict[str, object]:
@@ -220,7 +228,9 @@ class FrameInputs(Part[AnyWorkerNode]):
     def _take(self, origin: Input, message: Any) -> None:
         node = self.node
         stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-        pause = self._watch.arrived(origin.name, stamp)
+        late = self._watch.order(origin.name, stamp) is Order.LATE
+        pause = self._watch.arrived(origin.name, None if late else stamp)
+        self._stamps.arrived(origin.name, stamp, node.get_clock().now().nanoseconds)
         if origin.role in (Role.LEADER, Role.OPTIONAL) and pause > node.settings['input_timeout']:
             node.get_logger().info(f'{self.where(origin.name)} is back after {pause:.1f} s')
             if origin.role is Role.LEADER:
@@ -229,6 +239,9 @@ class FrameInputs(Part[AnyWorkerNode]):
             node.statistics.received()
         elif origin.role is Role.OPTIONAL:
             self._arrived.add(origin.name)
+        if late:
+            self._drop_late(origin)
+            return
         frame = self._pairing.put(origin.name, stamp, message)
         if frame is None:
             return
@@ -239,6 +252,13 @@ class FrameInputs(Part[AnyWorkerNode]):
             )
             node.reset_before_next()
         node.offer(frame)
+
+    def _drop_late(self, origin: Input) -> None:
+        if origin.role is Role.LEADER:
+            self.node.statistics.late()
+        self.node.report(
+            'info', f'{self.where(origin.name)} is out of order: messages older than the newest are dropped'
+        )
 
     def _is_missing(self, name: str) -> bool:
         role = self._inputs[name].role
@@ -267,14 +287,12 @@ class FrameInputs(Part[AnyWorkerNode]):
 
     def _describe_silence(self, name: str) -> str:
         topic = self.topic(name)
-        publishers = self.node.count_publishers(topic)
-        once = ', or it was sent before this node listened: latch or repeat it'
-        cause = (
-            f'nothing arrives from {publishers} publisher(s) there: check the publisher and its QoS'
-            f'{once if self._inputs[name].role is Role.LATEST else ""}'
-            if publishers
-            else 'nobody publishes there: start the publisher or remap the topic'
-        )
+        each = self._inputs[name]
+        qos = each.qos or qos_profile(self.node.settings, 'input_qos')
+        others = [self.topic(other) for other in self._inputs if other != name]
+        cause = reason_of_silence(self.node, name, each.message_type, topic, qos, others)
+        if each.role is Role.LATEST and cause.startswith('nothing arrives'):
+            cause += ', or it was sent before this node listened: latch or repeat it'
         return f'no {name} on {topic} for {self._watch.silence(name):.1f} s: {cause}'
 
     def _note_unmatched(self, frame: Frame) -> None:
@@ -305,6 +323,7 @@ class FrameInputs(Part[AnyWorkerNode]):
         if self._watch.silence(self.leader) > timeout:
             return None
         text = f'{self._describe_silence(name)}; {self._inputs[name].without}'
-        seen = self._watch.seen(name)
-        self.node.report('warning' if seen else 'info', text, ('silent', name))
-        return Finding(Level.WARN if seen else Level.OK, text)
+        # A camera without this input is fine; a topic that cannot be read is not.
+        wrong = self._watch.seen(name) or other_types(self.node, self.topic(name), self._inputs[name].message_type)
+        self.node.report('warning' if wrong else 'info', text, ('silent', name))
+        return Finding(Level.WARN if wrong else Level.OK, text)

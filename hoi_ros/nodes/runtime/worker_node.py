@@ -6,7 +6,6 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +27,8 @@ from hoi_ros.nodes.runtime.managed_node import ManagedNode
 from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.qos import qos_settings
 from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.nodes.runtime.stamp_watch import latency_of
+from hoi_ros.nodes.runtime.throttle import kind_of
 from hoi_ros.nodes.runtime.worker import NewestFirstWorker
 
 OUTPUT_QOS_SETTINGS = qos_settings('output_qos', 'the outputs that every frame has', 'reliable')
@@ -137,9 +138,9 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
 
         Args:
             text: the whole sentence.
-            subject: what it is about, where the text changes from frame to frame.
+            subject: what it is about, where more than the numbers of the text changes from frame to frame.
         """
-        subject = text if subject is None else subject
+        subject = kind_of(text if subject is None else subject)
         now = time.monotonic()
         self._cautions = {other: said for other, said in self._cautions.items() if now - said[1] < _RECENT}
         self._cautions[subject] = text, now
@@ -247,7 +248,7 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
             self.report('error', f'frame failed: {type(error).__name__}: {error}')
 
     def _age(self, stamp: int) -> float:
-        return (self.get_clock().now().nanoseconds - stamp) / 1e9 if stamp else math.nan
+        return latency_of(stamp, self.get_clock().now().nanoseconds)
 
 
 AnyWorkerNode = WorkerNode[Any, Any, Any]
