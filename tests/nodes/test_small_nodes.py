@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Float32MultiArray
 from std_msgs.msg import Header
+from std_srvs.srv import SetBool
 from std_srvs.srv import Trigger
 
 from hoi_ros.hand import HandModel
@@ -238,3 +240,55 @@ def test_a_request_of_an_inactive_node_is_refused_and_none_is_forgotten(sampling
     assert not refused.success and 'sampling_node is inactive' in refused.message
     assert bench.change_state('activate')
     bench.until_state('active')
+
+
+def set_enabled(bench, on):
+    answer = bench.call(SetBool, 'set_enabled', SetBool.Request(data=on))
+    assert answer.success
+    return answer.message
+
+
+def test_a_disabled_node_stays_active_and_does_nothing_until_it_is_enabled(sampling_node):
+    _, bench = sampling_node
+    bench.listen(Float32MultiArray, '/sampling_node/samples')
+    samples = bench.received['/sampling_node/samples']
+    bench.until(lambda: samples, what='samples')
+
+    def silent():
+        time.sleep(0.3)
+        count = len(samples)
+        time.sleep(1.0)
+        return len(samples) == count
+
+    def resets():
+        return int(bench.call(Trigger, 'sample', Trigger.Request()).message.split()[2])
+
+    before = resets()
+    assert set_enabled(bench, True) == 'enabled; the node is active'
+    assert resets() == before
+    assert set_enabled(bench, False) == 'disabled; the node is active'
+    assert silent()
+    bench.until_says('disabled by ~/set_enabled')
+    assert bench.diagnosis.level == DiagnosticStatus.OK and bench.value('enabled') == 'False'
+    refused = bench.call(Trigger, 'sample', Trigger.Request())
+    assert not refused.success and 'sampling_node is disabled by ~/set_enabled' in refused.message
+
+    # What was tracked before is forgotten.
+    assert set_enabled(bench, True) == 'enabled; the node is active'
+    assert resets() == before + 1
+
+    # It stays disabled from one activation to the next.
+    set_enabled(bench, False)
+    assert bench.change_state('deactivate') and bench.change_state('activate')
+    assert silent() and bench.state == 'active'
+    count = len(samples)
+    set_enabled(bench, True)
+    bench.until(lambda: len(samples) > count, what='samples')
+    bench.until_says('running')
+
+    # A node that is configured is enabled.
+    set_enabled(bench, False)
+    for transition in ('deactivate', 'cleanup', 'configure', 'activate'):
+        assert bench.change_state(transition)
+    count = len(samples)
+    bench.until(lambda: len(samples) > count, what='samples')
