@@ -19,7 +19,7 @@ demo:
 	    $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 test:
-	@scripts/setup.sh runtime demo training test
+	@scripts/setup.sh runtime demo training test docs
 	@. ./env.sh && exec python -m pytest -n auto --dist loadfile $(TESTS) $(ARGS)
 
 build:

@@ -92,12 +92,8 @@ class ImageResult:
         return draw_hands(image, self.hands, self.camera, self.faces, self.faces.get('object'))
 
     def record(self, vertices: bool = False) -> dict[str, Any]:
-        """The result as JSON: the camera, and for each hand what `hoi_ros.replay` writes and its keypoints, pixels."""
-        hands = []
-        for hand in self.hands:
-            record = hand_record(hand, vertices, 'object' in self.faces)
-            record['keypoints'] = np.round(self.camera.project(hand.joints), 2).tolist()
-            hands.append(record)
+        """The result as JSON: the camera, and for each hand what `hoi_ros.replay` writes."""
+        hands = [hand_record(hand, vertices, 'object' in self.faces) for hand in self.hands]
         record = {'camera': camera_record(self.camera), 'hands': hands}
         return record | ({'error': '; '.join(self.notes)} if self.notes else {})
 
@@ -113,7 +109,8 @@ class ImageEstimator:
         min_score: lowest score of a hand.
         max_hands: largest number of hands.
         models: folder of models; the package's own by default.
-        backend, threads: of the networks; the backend 'auto' is whichever starts fastest on the CPU.
+        backend: of the networks; 'auto' is whichever starts fastest on the CPU.
+        threads: of the networks.
 
     Raises:
         CalibrationError: the calibration file is unusable.
@@ -167,7 +164,7 @@ class ImageEstimator:
         self.stage.reset()
         hands = estimated(self.stage, self._system, frame, 0.0)
         hands = [hand for hand in hands if hand.score >= self._min_score]
-        return ImageResult(hands, *frame.shown, frame.faults, self._faces)
+        return ImageResult(hands, frame.shown.image, frame.shown.camera, frame.faults, self._faces)
 
 
 @dataclasses.dataclass(frozen=True)

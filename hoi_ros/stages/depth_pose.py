@@ -91,13 +91,14 @@ class DepthPoseStage(HandFollowing[_Track]):
 
     Args:
         models: folder of the trained networks and of the hand model; the package's own by default.
-        backend, threads: of the engines.
+        backend: of the engines.
+        threads: of the engines.
         max_hands: hands at most.
         min_score: least score of a new hand.
         smoothing: filter of the joints over time, or None.
         variant: the network, one of `VARIANTS`.
-        views, following_views: rolled crops about the upright hand that are averaged, of a new hand (for each side)
-            and of a followed one.
+        views: rolled crops about the upright hand that are averaged for a new hand, for each side.
+        following_views: the same for a tracked hand.
 
     Raises:
         ValueError: the variant is unknown.

@@ -59,7 +59,8 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
 
     Args:
         models: folder of the trained networks and of the hand model; the package's own by default.
-        backend, threads: of the engines.
+        backend: of the engines.
+        threads: of the engines.
         max_hands: largest number of hands.
         min_score: lowest score of a new hand.
         smoothing: filter of the joints over time, or None.
