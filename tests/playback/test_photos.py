@@ -173,6 +173,17 @@ def test_the_reason_for_unusable_frames_is_printed_once_for_all_of_a_kind(tmp_pa
     assert all(record['error'] for record in lines(tmp_path))
 
 
+@pytest.mark.parametrize(('scale', 'code'), [('1.0', 1), ('0.001', 0)])
+def test_a_wrong_unit_of_depth_is_named_with_the_option_that_mends_it(tmp_path, monkeypatch, capsys, scale, code):
+    monkeypatch.setattr('hoi_ros.systems.System.load_stage', lambda system, backend: Follower())
+    arguments = ['--depth', str(SAMPLES / 'depth'), '--stage', DEPTH, '--out', str(tmp_path)]
+    assert main([*arguments, '--depth-scale', scale]) == code
+    said = capsys.readouterr().out
+    assert '4 x ' in said and 'the values are not in m' in said and 'correct --depth-scale (30.png' in said
+    assert main(arguments) == 0
+    assert '--depth-scale' not in capsys.readouterr().out
+
+
 def test_a_folder_may_bring_its_calibration_and_its_unit(tmp_path):
     folder = depth_frames(tmp_path / 'depth', np.uint16, 1)
     with pytest.raises(ReplayError, match='without --depth-scale'):
