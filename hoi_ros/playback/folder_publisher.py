@@ -32,7 +32,6 @@ from hoi_ros.nodes.runtime.camera_topics import DEPTH
 from hoi_ros.nodes.runtime.camera_topics import FRAME
 from hoi_ros.nodes.runtime.camera_topics import INFO
 from hoi_ros.nodes.runtime.image_transport import make_room_for_images
-from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import list_frames
 from hoi_ros.playback.image_folder import read_colour
@@ -64,7 +63,7 @@ class ReplayNode(Node):
     def __init__(self, config: ReplayConfig) -> None:
         self._loop, self._metres_per_unit = config.loop, config.metres_per_unit or 1.0
         self._frames = list_frames(config.depth, config.rgb)
-        self._cameras = cameras_of(config.calibration, config.fov)
+        self._cameras = config.cameras()
         order = config.order(self._frames)
         rate = config.publishing_rate(order)
         super().__init__('replay')

@@ -16,6 +16,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import cv2
 import numpy as np
 
 from hoi_ros.camera.calibration import CalibrationError
+from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
@@ -69,8 +71,8 @@ class ReplayConfig:
     camera: Path | None = None
     """ROS calibration file of the camera (image_width, camera_matrix, distortion_coefficients, ...); by default
     camera.yaml in the folder of images, else a camera of the field of view --fov is assumed."""
-    fov: float = FIELD_OF_VIEW
-    """Field of view of images without a calibration, degrees across the longer side."""
+    fov: float | None = None
+    """Field of view of images without a calibration, degrees across the longer side; 65 for colour images."""
     depth: Path | None = None
     """Folder of depth images: 16-bit PNG or TIFF, or 32-bit TIFF; folders below it count."""
     rgb: Path | None = None
@@ -113,7 +115,12 @@ class ReplayConfig:
             )
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise ReplayError(f'--rate is {self.rate}, expected frames a second above 0')
-        if not 1 <= self.fov <= 170:
+        if self.rgb is None and self.calibration is None and self.fov is None:
+            raise ReplayError(
+                '--depth comes without --camera: give the ROS calibration file of the camera, or its field of view '
+                'with --fov'
+            )
+        if self.fov is not None and not 1 <= self.fov <= 170:
             raise ReplayError(f'--fov is {self.fov}, expected 1 to 170 degrees')
         if not 0 <= self.min_score <= 1:
             raise ReplayError(f'--min-score is {self.min_score}, expected 0 to 1')
@@ -143,6 +150,14 @@ class ReplayConfig:
     def metres_per_unit(self) -> float | None:
         """Of the depth images."""
         return self.depth_scale or depth_scale_of(self.calibration)
+
+    def cameras(self) -> Callable[[int, int], CameraCalibration]:
+        """The calibration of an image of width × height pixels.
+
+        Raises:
+            CalibrationError: the calibration file is unusable. The returned function raises it for another shape.
+        """
+        return cameras_of(self.calibration, self.fov or FIELD_OF_VIEW)
 
     def order(self, frames: Sequence[FrameFiles]) -> Order:
         """Whether the pictures are a sequence."""
@@ -200,12 +215,12 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
         CalibrationError: the calibration file is unusable.
     """
     system = config.system
-    reader = FrameReader(system, cameras_of(config.calibration, config.fov), config.metres_per_unit or 1.0)
+    reader = FrameReader(system, config.cameras(), config.metres_per_unit or 1.0)
     frames = list_frames(config.depth, config.rgb)
     order = config.order(frames)
     print(f'{len(frames)} frames, {order}')
     if config.calibration is None:
-        print(f'no calibration: {config.fov:g} degrees across the longer side are assumed (--fov)')
+        print(f'no calibration: {config.fov or FIELD_OF_VIEW:g} degrees across the longer side are assumed (--fov)')
     object_faces = np.asarray(stage.object_faces) if system.has_objects else None
     faces = {side: np.asarray(stage.hand_model(side).faces) for side in ('right', 'left')}
     times: list[float] = []

@@ -131,11 +131,12 @@ def test_the_limits_reach_the_stage(tmp_path):
         ({'fov': 200.0}, '--fov is 200.0'),
         ({'min_score': 2.0}, '--min-score is 2.0'),
         ({'max_hands': 9}, '--max-hands is 9'),
+        ({'rgb': None, 'depth': Path('x'), 'depth_scale': 0.001, 'stage': DEPTH}, '--depth comes without --camera'),
     ],
 )
 def test_bad_arguments_are_refused_by_name(tmp_path, changes, told):
     with pytest.raises(ReplayError, match=told):
-        ReplayConfig(rgb=tmp_path, stage=PHOTOS, **changes)
+        ReplayConfig(**{'rgb': tmp_path, 'stage': PHOTOS} | changes)
 
 
 def depth_frames(folder, dtype, count=8):
