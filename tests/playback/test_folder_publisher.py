@@ -98,7 +98,7 @@ def play(recording):
     yield start
     for process in processes:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def test_a_folder_goes_out_once(play, listener):
@@ -161,7 +161,7 @@ def test_a_loop_in_which_nothing_can_be_read_ends_and_says_why(play, recording, 
         cv2.imwrite(str(path), np.full((36, 48), 200, np.uint8))
     process = play('--loop', rgb=False)
     listener(lambda received: process.poll() is not None)
-    _, log = process.communicate()
+    log = process.stderr.read()
     assert process.returncode == 1 and '1 channel(s) of uint8' in log and 'no frame was published' in log
 
 
