@@ -30,12 +30,13 @@ ROSDEP_KEYS = {
 }
 # pip's name for each module that has another name.
 DISTRIBUTIONS = {
+    'catkin_pkg': 'catkin-pkg',
     'cv2': 'opencv-python-headless',
     'google': 'onnx',
     'lightning_fabric': 'lightning-fabric',
     'yaml': 'PyYAML',
 }
-PURPOSES = ('runtime', 'demo', 'training', 'test')
+PURPOSES = ('runtime', 'demo', 'training', 'test', 'docs')
 # Installed by who has an NVIDIA GPU, and in an environment of its own by who measures the renders' realism.
 OPTIONAL_MODULES = {'mediapipe', 'tensorrt'}
 ROS_MODULES = re.compile(

@@ -16,6 +16,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ import cv2
 import numpy as np
 
 from hoi_ros.camera.calibration import CalibrationError
+from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.rectified import Rectified
 from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
@@ -52,7 +55,7 @@ from hoi_ros.systems import System
 from hoi_ros.systems import system_of
 
 _RATE = 30.0
-_PICTURE_RATE = 1 / 1.1
+PICTURE_RATE = 1 / 1.1
 """Independent pictures a second on topics: a node ends its tracks after a pause of a second."""
 MIN_SCORE = 0.5
 """Lowest score of a hand, as in the nodes."""
@@ -75,6 +78,8 @@ class ReplayConfig:
     """Folder of depth images: 16-bit PNG or TIFF, or 32-bit TIFF; folders below it count."""
     rgb: Path | None = None
     """Folder of colour images, aligned with the depth images and named as they are; or a video."""
+    rectified: Rectified = 'auto'
+    """Whether the images are rectified, so that projection_matrix describes them; auto: if the folder is named so."""
     depth_scale: float | None = None
     """Metres of one unit of the depth images: 0.001 for millimetres. A calibration file may hold it as depth_scale."""
     independent: bool = False
@@ -140,6 +145,15 @@ class ReplayConfig:
         return self.camera or camera_beside(self.rgb, self.depth)
 
     @property
+    def cameras(self) -> Callable[[int, int], CameraCalibration]:
+        """The calibration of an image of width × height pixels.
+
+        Raises:
+            CalibrationError: the calibration file is unusable.
+        """
+        return cameras_of(self.calibration, self.fov, self.rectified, (self.depth, self.rgb))
+
+    @property
     def metres_per_unit(self) -> float | None:
         """Of the depth images."""
         return self.depth_scale or depth_scale_of(self.calibration)
@@ -152,7 +166,7 @@ class ReplayConfig:
 
     def publishing_rate(self, order: Order) -> float:
         """Frames a second on topics."""
-        return self.rate or (_PICTURE_RATE if order.independent else _RATE)
+        return self.rate or (PICTURE_RATE if order.independent else _RATE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +214,7 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
         CalibrationError: the calibration file is unusable.
     """
     system = config.system
-    reader = FrameReader(system, cameras_of(config.calibration, config.fov), config.metres_per_unit or 1.0)
+    reader = FrameReader(system, config.cameras, config.metres_per_unit or 1.0)
     frames = list_frames(config.depth, config.rgb)
     order = config.order(frames)
     print(f'{len(frames)} frames, {order}')
