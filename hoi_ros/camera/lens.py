@@ -14,8 +14,12 @@ FOCAL_LENGTHS = (0.1, 20.0)
 """Focal lengths of real lenses in widths or heights of the image: a fisheye lens, a telephoto lens of 3 degrees."""
 PIXEL_ASPECT = 3.0
 """Largest ratio of the focal lengths of the axes; cameras that bin one axis have 2."""
-BEND = {'polynomial': (0.25, 1.3), 'equidistant': (0.0, 1.3)}
-"""Smallest and largest ratio of the distorted to the undistorted distance from the principal point."""
+SMALLEST_RATIO = {'polynomial': 0.25, 'equidistant': 0.0}
+"""Smallest ratio of the distorted to the undistorted distance from the principal point: a wide lens."""
+LARGEST_RATIO = 1.2
+"""Largest such ratio: pincushion distortion."""
+LARGEST_SLOPE = 1.5
+"""Largest increase of the distorted distance with the undistorted one."""
 BENT_SHARE = 0.1
 """Share of the image in which the distortion may be implausible: calibrations are poor in the corners."""
 _DIRECTIONS = 32
@@ -64,12 +68,12 @@ def distortion_fault(camera: Pinhole, model: str, coefficients: Sequence[float])
     if not edges.any():
         return ''
     bent = _distorted(model, coefficients, directions[:, None] * _DISTANCES[:, None])
-    low, high = BEND['equidistant' if model == 'equidistant' else 'polynomial']
+    smallest = SMALLEST_RATIO['equidistant' if model == 'equidistant' else 'polynomial']
     with np.errstate(invalid='ignore', over='ignore'):
         distances = np.hypot(bent[..., 0], bent[..., 1])
         ratios = distances / _DISTANCES
-        outwards = np.diff(distances, axis=1, prepend=0) > 0
-    bad = ~(outwards & (ratios >= low) & (ratios <= high))
+        slopes = np.diff(distances, axis=1, prepend=0) / np.diff(_DISTANCES, prepend=0)
+    bad = ~((slopes > 0) & (slopes <= LARGEST_SLOPE) & (ratios >= smallest) & (ratios <= LARGEST_RATIO))
     # A direction is sound up to its first bad sample, or to the edge of the image.
     steps = np.arange(len(_DISTANCES))
     first = np.where(bad | (distances >= edges[:, None]), steps, len(_DISTANCES)).min(1)

@@ -11,8 +11,8 @@ _TRANSPORTS = {'compressed', 'compressedDepth', 'theora', 'ffmpeg', 'zstd'}
 _WORDS = {'rect', 'rectified', 'undistorted'}
 
 
-def name_says_rectified(name: str) -> bool:
-    """Whether a topic or folder names its images as rectified: `image_rect`, `image_rect_color`, `rect/image`.
+def name_says_rectified(name: str) -> bool | None:
+    """Whether a topic or folder names its images as rectified (`image_rect`, `rect/image`) or raw; None if neither.
 
     The last component decides if it contains one of the words rect, rectified, undistorted or raw between underscores
     (`image_rect_raw` is rectified); otherwise the component before it. A transport at the end is ignored.
@@ -26,14 +26,14 @@ def name_says_rectified(name: str) -> bool:
             return True
         if 'raw' in words:
             return False
-    return False
+    return None
 
 
 def is_rectified(choice: str, name: str) -> bool:
-    """Whether images are rectified.
+    """Whether images are rectified; raw unless something says so.
 
     Args:
         choice: 'true', 'false', or 'auto' for what the name says.
         name: of their topic or folder.
     """
-    return name_says_rectified(name) if choice == 'auto' else choice == 'true'
+    return bool(name_says_rectified(name)) if choice == 'auto' else choice == 'true'

@@ -34,6 +34,7 @@ def test_real_lenses_are_plausible(lens):
     [
         (NORMAL, 'plumb_bob', (-2.0, 0.0, 0.0, 0.0, 0.0)),
         (NORMAL, 'plumb_bob', (5.0, 0.0, 0.0, 0.0, 0.0)),
+        (NORMAL, 'plumb_bob', (1.0, 0.0, 0.0, 0.0, 0.0)),
         (NORMAL, 'plumb_bob', (0.1, -0.2, 0.8, 0.0, 0.0)),
         (WIDE, 'plumb_bob', (0.5, -2.6, 0.0007, -0.0003, 1.5)),  # a rational model without its denominator
         (NORMAL, 'equidistant', (-3.0, 0.0, 0.0, 0.0)),

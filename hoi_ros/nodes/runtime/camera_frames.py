@@ -81,8 +81,9 @@ class CameraFrames:
     def __init__(self, inputs: FrameInputs) -> None:
         self._inputs = inputs
         self._rectifier: Rectifier | None = None
-        self._fault = ''
+        self._fault = self._doubt = ''
         self._read: Hashable = None
+        self._other: bool | None = None
         self._changes: collections.deque[float] = collections.deque(maxlen=_MOST_CHANGES)
         self._told = ''
 
@@ -100,7 +101,7 @@ class CameraFrames:
         # A calibration is repeated with every image and is read once.
         read = (_fields(info), width, height, settings['rectified'])
         if read != self._read:
-            self._read, self._rectifier, self._fault = read, None, ''
+            self._read, self._rectifier, self._fault, self._other = read, None, '', None
             self._changes.append(time.monotonic())
         self._check_publishers()
         if self._rectifier is None and not self._fault:
@@ -110,6 +111,8 @@ class CameraFrames:
                 self._fault = str(error)
         if self._rectifier is None:
             raise CalibrationError(self._fault)
+        if self._doubt:
+            self._inputs.node.caution(self._doubt)
         return self._rectifier
 
     def refuse_unlike(self, name: str, frame: Frame) -> None:
@@ -118,32 +121,42 @@ class CameraFrames:
         Raises:
             FrameRefused: the topic of one of them says that it is rectified, and that makes a difference.
         """
-        if self._inputs.node.settings['rectified'] != 'auto' or self._rectifier is None:
+        topic, leader = self._inputs.topic(name), self._inputs.topic(self._inputs.leader)
+        if self._inputs.node.settings['rectified'] != 'auto':
             return
-        other, leader = self._inputs.topic(name), self._inputs.topic(self._inputs.leader)
-        rectified = name_says_rectified(leader)
-        if name_says_rectified(other) == rectified:
-            return
-        camera = self._rectifier.camera
-        info = frame.messages['camera_info']
-        if self._rectifier.calibration.distorted or calibration_of(
-            info, camera.width, camera.height, rectified=not rectified
-        ) != calibration_of(info, camera.width, camera.height, rectified=rectified):
+        said, rectified = name_says_rectified(topic), is_rectified('auto', leader)
+        if said not in (None, rectified) and self._differs(frame, not rectified):
             raise FrameRefused(
-                f'the topics say that one of {leader} and {other} is rectified and the other is not: give both raw or '
+                f'the topics say that one of {leader} and {topic} is rectified and the other is not: give both raw or '
                 'both rectified, or set the parameter rectified to what both are'
             )
+
+    def _differs(self, frame: Frame, rectified: bool) -> bool:
+        """Whether the other reading of the calibration is another camera."""
+        if self._rectifier is None:
+            return False
+        if self._other is None:
+            camera = self._rectifier.camera
+            try:
+                other = calibration_of(frame.messages['camera_info'], camera.width, camera.height, '', rectified)
+                self._other = self._rectifier.calibration.distorted or other.distorted or other.camera != camera
+            except CalibrationError:
+                self._other = True
+        return self._other
 
     def _calibration(self, info: CameraInfo, width: int, height: int, choice: str) -> CameraCalibration:
         topic = self._inputs.topic(self._inputs.leader)
         rectified = is_rectified(choice, topic)
         calibration = calibration_of(info, width, height, self._inputs.where('camera_info'), rectified)
+        self._doubt = ''
         if rectified:
             why = 'its topic says so' if choice == 'auto' else 'the parameter rectified says so'
             reading = f'{topic} is taken as rectified ({why}): P of camera_info is used'
         else:
             lens = f'{calibration.distortion_model} is removed' if calibration.distorted else 'without distortion'
             reading = f'{topic} is taken as raw: K of camera_info is used, {lens}'
+            if calibration.distorted and info.p[0] and choice == 'auto' and name_says_rectified(topic) is None:
+                self._doubt = f'{reading}; set the parameter rectified to false if it is, to true if it is rectified'
         if reading != self._told:
             self._told = reading
             self._inputs.node.get_logger().info(reading)

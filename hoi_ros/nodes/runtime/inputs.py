@@ -13,9 +13,13 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
+from rclpy.clock import Clock
+from rclpy.clock import ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 
 from hoi_ros.nodes.runtime.diagnostics import Finding
 from hoi_ros.nodes.runtime.diagnostics import Level
@@ -26,6 +30,7 @@ from hoi_ros.nodes.runtime.missing_topics import reason_of_silence
 from hoi_ros.nodes.runtime.pairing import Frame
 from hoi_ros.nodes.runtime.pairing import Pairing
 from hoi_ros.nodes.runtime.part import Part
+from hoi_ros.nodes.runtime.qos import is_latched
 from hoi_ros.nodes.runtime.qos import LATCHED
 from hoi_ros.nodes.runtime.qos import qos_profile
 from hoi_ros.nodes.runtime.qos import qos_settings
@@ -39,6 +44,7 @@ INPUT_SETTINGS = (
     ),
     *qos_settings('input_qos', 'the inputs', 'best_effort'),
 )
+_FOLLOW_PERIOD = 0.25  # seconds
 _UNMATCHED = 3
 """Frames in a row without their optional input before that is reported: a starting driver may miss one."""
 
@@ -88,7 +94,9 @@ class FrameInputs(Part[AnyWorkerNode]):
         self._list = inputs
         self._inputs: dict[str, Input] = {}
         self._readers: list[Subscription] = []
-        self._latest_readers: list[Subscription] = []
+        self._repeated: dict[str, Subscription] = {}
+        self._latched: dict[str, Subscription] = {}
+        self._follower: Timer | None = None
         self._latest: dict[str, Any] = {}
         self._heard: dict[str, collections.deque[int]] = {}
         self._watch, self._stamps = InputWatch(()), StampWatch()
@@ -110,9 +118,12 @@ class FrameInputs(Part[AnyWorkerNode]):
         self.node.on_executor(self._listen_to_latest)
 
     def unload(self) -> None:
-        readers, self._latest_readers = self._latest_readers, []
-        for reader in readers:
-            self.node.destroy_subscription(reader)
+        follower, self._follower = self._follower, None
+        if follower:
+            self.node.destroy_timer(follower)
+        for readers in (self._repeated, self._latched):
+            while readers:
+                self.node.destroy_subscription(readers.popitem()[1])
         self._latest = {}
 
     def start(self) -> None:
@@ -169,13 +180,10 @@ class FrameInputs(Part[AnyWorkerNode]):
         return [each.name for each in self._inputs.values() if each.role is role]
 
     def _listen_to_latest(self) -> None:
-        """Reads each of these inputs twice: a volatile subscription misses what was latched before, and a latched one
-        does not match volatile publishers."""
-        default = qos_profile(self.node.settings, 'input_qos')
         for name in self._named(Role.LATEST):
             each = self._inputs[name]
-            given = each.qos or default
-            repeated = QoSProfile(
+            given = each.qos or qos_profile(self.node.settings, 'input_qos')
+            qos = QoSProfile(
                 history=given.history,
                 depth=given.depth,
                 reliability=given.reliability,
@@ -183,9 +191,27 @@ class FrameInputs(Part[AnyWorkerNode]):
             )
             self._heard[name] = collections.deque(maxlen=8)
             take = functools.partial(self._take_latest, name)
-            self._latest_readers += [
-                self.node.create_subscription(each.message_type, each.topic, take, qos) for qos in (LATCHED, repeated)
-            ]
+            self._repeated[name] = self.node.create_subscription(each.message_type, each.topic, take, qos)
+        if self._repeated:
+            self._follow_latched()
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._follower = self.node.create_timer(_FOLLOW_PERIOD, self._follow_latched, clock=steady)
+
+    def _follow_latched(self) -> None:
+        """Adds a latched subscription where there is a latched publisher: a volatile one misses what was sent before.
+
+        A volatile publisher would warn in its own log that a latched subscription is incompatible with it.
+        """
+        for name, repeated in self._repeated.items():
+            publishers = self.node.get_publishers_info_by_topic(self.topic(name))
+            if not any(is_latched(publisher.qos_profile) for publisher in publishers):
+                if name in self._latched:
+                    self.node.destroy_subscription(self._latched.pop(name))
+            elif name not in self._latched:
+                each, silent = self._inputs[name], SubscriptionEventCallbacks(use_default_callbacks=False)
+                self._latched[name] = self.node.create_subscription(
+                    each.message_type, each.topic, repeated.callback, LATCHED, event_callbacks=silent
+                )
 
     def _take_latest(self, name: str, message: Any, info: Mapping[str, int]) -> None:
         # A latched publisher is heard by both subscriptions.
