@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target does the set-up it needs, and only what of it is missing or out of date.
-#   make demo [STAGE=depth_pose] [DATA=folder of images] [SECONDS=20] [ARGS="--side both"]
+#   make demo [STAGE=depth_pose] [DATA=folder of images, such as samples/depth] [SECONDS=20] [ARGS="--side both"]
 #   make test [TESTS=tests/hand] [ARGS='-m "not slow"']
 #   make build | benchmark | clean
 

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PYTHON_FOLDERS = ('hoi_ros', 'training', 'tests', 'benchmarks', 'launch', 'scripts')
+PYTHON_FOLDERS = ('hoi_ros', 'training', 'tests', 'benchmarks', 'launch', 'scripts', 'examples')
 SOURCE_FOLDERS = (*PYTHON_FOLDERS, 'msg', 'interfaces', 'config', '.ci')
 SOURCE_SUFFIXES = {'.py', '.sh', '.msg', '.xml', '.yaml', '.in', '.txt'}
 NODES = tuple(
     f'{path.stem}_node' for path in sorted((ROOT / 'hoi_ros' / 'nodes').glob('*.py')) if path.stem != '__init__'
 )
 
+# The package of each ROS module that has another name.
+ROS_PACKAGES = {'tf2_ros': 'tf2_ros_py'}
 # rosdep's key for each module that has another name.
 ROSDEP_KEYS = {
     'cv2': 'python3-opencv',
@@ -38,7 +40,7 @@ PURPOSES = ('runtime', 'demo', 'training', 'test', 'docs')
 # Installed by who has an NVIDIA GPU, and in an environment of its own by who measures the renders' realism.
 OPTIONAL_MODULES = {'mediapipe', 'tensorrt'}
 ROS_MODULES = re.compile(
-    r'rclpy|.*_msgs|.*_srvs|.*_interfaces|sensor_msgs_py|cv_bridge|launch|launch_ros|ament_index_python'
+    r'rclpy|.*_msgs|.*_srvs|.*_interfaces|sensor_msgs_py|tf2_ros|cv_bridge|launch|launch_ros|ament_index_python'
 )
 
 # What runs on the robot loads none of these, whatever else is installed.
@@ -109,10 +111,9 @@ def test_package_manifest_describes_the_package():
 
 
 def test_package_manifest_names_every_ros_import():
-    modules = set().union(*(top_level(path) for path in python_files('hoi_ros', 'launch')))
-    needed = {
-        ROSDEP_KEYS.get(module, module) for module in modules if module in ROSDEP_KEYS or ROS_MODULES.fullmatch(module)
-    }
+    modules = set().union(*(top_level(path) for path in python_files('hoi_ros', 'launch', 'examples')))
+    names = ROSDEP_KEYS | ROS_PACKAGES
+    needed = {names.get(module, module) for module in modules if module in names or ROS_MODULES.fullmatch(module)}
     assert needed - declared_dependencies() == set()
 
 
@@ -152,6 +153,11 @@ def test_node_executables_are_installed(node: str):
     assert f'from hoi_ros.nodes.{module} import main' in executable.read_text()
     tree = ast.parse((ROOT / 'hoi_ros' / 'nodes' / f'{module}.py').read_text())
     assert 'main' in {part.name for part in tree.body if isinstance(part, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize('example', [path.name for path in python_files('examples')])
+def test_examples_are_installed(example: str):
+    assert os.access(install_prefix() / 'lib' / 'hoi_ros' / example, os.X_OK)
 
 
 @pytest.mark.parametrize('resource', ['config', 'launch', 'models', 'rviz'])

@@ -44,7 +44,7 @@ def draw_hands(
     faces_by_side: Mapping[str, np.ndarray],
     object_faces: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draws mesh, skeleton and label of each hand and the mesh of its object, the farthest hand first.
+    """Draws mesh, skeleton and label of each hand and the outline of its object, the farthest hand first.
 
     Args:
         image: (H, W, 3) uint8 RGB, or (H, W) float32 depth in metres (0 where unknown).
@@ -61,19 +61,10 @@ def draw_hands(
     if (width, height) != (camera.width, camera.height):
         camera = camera.scaled(width, height)
     for hand in sorted(hands, key=lambda hand: -float(hand.joints[:, 2].mean())):
-        meshes = [(hand.vertices, faces_by_side[hand.side], SIDE_COLOURS[hand.side])] if len(hand.vertices) else []
+        if len(hand.vertices):
+            draw_mesh(picture, hand.vertices, faces_by_side[hand.side], camera, SIDE_COLOURS[hand.side])
         if object_faces is not None and hand.held is not None and len(hand.held.vertices):
-            meshes.append((hand.held.vertices, object_faces, OBJECT_COLOUR))
-        if meshes:
-            # Drawn as one mesh, so that fingers and object occlude each other.
-            starts = np.cumsum([0, *(len(vertices) for vertices, *_ in meshes)])
-            draw_mesh(
-                picture,
-                np.concatenate([vertices for vertices, *_ in meshes]),
-                np.concatenate([faces + start for (_, faces, _), start in zip(meshes, starts)]),
-                camera,
-                np.concatenate([np.tile(colour, (len(faces), 1)) for _, faces, colour in meshes]),
-            )
+            draw_outline(picture, hand.held.vertices, object_faces, camera, OBJECT_COLOUR)
         draw_skeleton(picture, hand.joints, camera)
         _label(picture, f'{hand.side} {hand.score:.2f}', hand.joints, camera)
     return picture
@@ -117,6 +108,31 @@ def draw_mesh(
         cv2.fillConvexPoly(layer, polygon, shade, cv2.LINE_8, shift)
     # Outside the mesh, layer and window are equal: blending changes nothing there.
     cv2.addWeighted(layer, _MESH_OPACITY, window, 1 - _MESH_OPACITY, 0, dst=window)
+
+
+def draw_outline(picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Camera, colour: Colour) -> None:
+    """Draws the outline of a mesh into an RGB picture (H, W, 3), which stays visible inside it.
+
+    Args:
+        picture: changed in place.
+        vertices: (V, 3) metres in the camera's optical frame.
+        faces: (F, 3).
+        camera: of the picture.
+        colour: RGB of the line.
+    """
+    corners = vertices[faces]
+    pixels = camera.project(corners[(corners[..., 2] > _NEAREST).all(-1)])
+    low, high = pixels.min(1), pixels.max(1)
+    shown = (high >= 0).all(-1) & (low < [camera.width, camera.height]).all(-1)
+    shown &= (high - low < 4 * max(camera.width, camera.height)).all(-1)
+    covered = np.zeros(picture.shape[:2], np.uint8)
+    for polygon in np.round(pixels[shown]).astype(np.int32):
+        cv2.fillConvexPoly(covered, polygon, 1)
+    contours, _ = cv2.findContours(covered, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    thickness = max(2, round(camera.width / 320))
+    # A dark rim keeps the line visible on a bright picture.
+    for shade, width in (((0, 0, 0), thickness + 2), (colour, thickness)):
+        cv2.drawContours(picture, contours, -1, shade, width, cv2.LINE_AA)
 
 
 def draw_skeleton(picture: np.ndarray, joints: np.ndarray, camera: Camera) -> None:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Picks a backend and loads a model folder with it."""
 
+import contextlib
+import contextvars
 import sys
 from collections.abc import Callable
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,6 @@ from typing import Literal
 from hoi_ros.engines import cuda_driver
 from hoi_ros.engines import tensorrt_package
 from hoi_ros.engines.card import Card
-from hoi_ros.engines.compiled_networks import chosen_folder
 from hoi_ros.engines.engine import Engine
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.errors import EngineError
@@ -24,6 +26,22 @@ BACKENDS: tuple[str, ...] = get_args(Backend)
 
 _PACKAGES = {'tensorrt': ('onnx',), 'openvino': ('openvino',), 'onnxruntime': ('onnxruntime',)}
 """Packages that each backend imports; TensorRT needs one of its own two as well."""
+
+_starts_quickly = contextvars.ContextVar('starts_quickly', default=False)
+
+
+@contextlib.contextmanager
+def quick_start() -> Iterator[None]:
+    """Within it, `load_engine` loads as fast as it can, for programs that run a network a few times and end.
+
+    The backend "auto" is ONNX Runtime where it is installed, which then optimises less and plans no memory. A network
+    takes as long to run and more memory.
+    """
+    token = _starts_quickly.set(True)
+    try:
+        yield
+    finally:
+        _starts_quickly.reset(token)
 
 
 def load_engine(
@@ -44,8 +62,7 @@ def load_engine(
         precision: None is fp16 on a GPU and fp32 on a CPU.
         threads: CPU threads; None leaves it to the backend.
         cache_dir: where compiled networks are kept. TensorRT always keeps them, by default in
-            $XDG_CACHE_HOME/hoi_ros/engines (~/.cache); OpenVINO only when this is given, or within
-            `hoi_ros.engines.compiled_networks.kept_in`.
+            $XDG_CACHE_HOME/hoi_ros/engines (~/.cache); OpenVINO only when this is given.
         progress: receives the lines said during a long build; None prints them to stderr.
 
     Raises:
@@ -76,19 +93,20 @@ def load_engine(
         sys.modules.setdefault('openvino_telemetry', absent)
         from hoi_ros.engines.openvino_engine import OpenVINOEngine
 
-        engine = OpenVINOEngine(card, model, precision, threads, cache or chosen_folder())
+        engine = OpenVINOEngine(card, model, precision, threads, cache)
     else:
         from hoi_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 
-        engine = OnnxRuntimeEngine(card, model, precision, threads)
+        engine = OnnxRuntimeEngine(card, model, precision, threads, _starts_quickly.get())
     return engine
 
 
 def _preferred(model: Path) -> str:
-    gpu = cuda_driver.first_gpu()
+    quickly = _starts_quickly.get()
+    gpu = None if quickly else cuda_driver.first_gpu()
     if gpu and not missing_packages('tensorrt') and tensorrt_package.supporting(gpu.compute_capability):
         return 'tensorrt'
-    for backend in ('openvino', 'onnxruntime'):
+    for backend in ('onnxruntime', 'openvino') if quickly else ('openvino', 'onnxruntime'):
         if not missing_packages(backend):
             return backend
     raise MissingBackendError(

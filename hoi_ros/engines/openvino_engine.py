@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenVINO on the CPU: one latency-tuned infer request for each prepared number of items."""
 
-import contextlib
 import ctypes
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,6 @@ from numpy.typing import NDArray
 from hoi_ros.engines.card import BATCH
 from hoi_ros.engines.card import Card
 from hoi_ros.engines.card import TensorSpec
-from hoi_ros.engines.compiled_networks import CompiledKey
-from hoi_ros.engines.compiled_networks import store_network
-from hoi_ros.engines.compiled_networks import stored_network
 from hoi_ros.engines.engine import Engine
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.errors import ModelFileError
@@ -56,11 +52,11 @@ class OpenVINOEngine(Engine):
         }
         if threads is not None:
             self._options['INFERENCE_NUM_THREADS'] = threads
-        self._cache_dir = cache_dir
+        if cache_dir is not None:
+            self._options['CACHE_DIR'] = str(cache_dir)
         self._core = openvino.Core()
         self._requests: dict[int, _Request] = {}
-        if cache_dir is None:
-            self._read()
+        self._read()
 
     def prepare(self, *batches: int) -> None:
         super().prepare(*batches)
@@ -78,7 +74,14 @@ class OpenVINOEngine(Engine):
         return network
 
     def _compiled(self, batch: int) -> _Request:
-        request = self._network(batch).create_infer_request()
+        network = self._read()
+        try:
+            if self.card.batched:
+                network.reshape({spec.name: openvino.PartialShape(spec.sized(batch)) for spec in self.inputs})
+            request = self._core.compile_model(network, 'CPU', self._options).create_infer_request()
+        except RuntimeError as error:
+            raise self._unreadable(error) from error
+        del network
         _return_free_memory()
         inputs, outputs = (
             [request.get_tensor(spec.name).data for spec in specs] for specs in (self.inputs, self.outputs)
@@ -86,32 +89,6 @@ class OpenVINOEngine(Engine):
         for memory in inputs:
             memory[...] = 0
         return _Request(request, inputs, outputs)
-
-    def _network(self, batch: int) -> openvino.CompiledModel:
-        """The network for a number of items, from the cache where it is kept."""
-        if self._cache_dir is None:
-            return self._compile(batch)
-        processor = ', '.join(
-            str(self._core.get_property('CPU', name)) for name in ('FULL_DEVICE_NAME', 'OPTIMIZATION_CAPABILITIES')
-        )
-        key = CompiledKey.of(self.card, batch, openvino.__version__, processor, self._options)
-        stored = stored_network(self._cache_dir, key)
-        if stored is not None:
-            # A network that OpenVINO refuses is compiled again.
-            with contextlib.suppress(RuntimeError):
-                return self._core.import_model(stored, 'CPU', self._options)
-        compiled = self._compile(batch)
-        store_network(self._cache_dir, key, compiled.export_model().getvalue())
-        return compiled
-
-    def _compile(self, batch: int) -> openvino.CompiledModel:
-        network = self._read()
-        try:
-            if self.card.batched:
-                network.reshape({spec.name: openvino.PartialShape(spec.sized(batch)) for spec in self.inputs})
-            return self._core.compile_model(network, 'CPU', self._options)
-        except RuntimeError as error:
-            raise self._unreadable(error) from error
 
     def _unreadable(self, error: RuntimeError) -> ModelFileError:
         return ModelFileError(f'{self._model}: OpenVINO cannot read it; restore it, or export the model again: {error}')

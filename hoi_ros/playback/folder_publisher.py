@@ -80,7 +80,10 @@ class ReplayNode(Node):
         self._position = 0
         self._published_before = 0  # this pass
         self._start: float | None = None
-        self._timer = self.create_timer(1 / rate, self._tick)
+        # The calibration of an independent picture goes out half a period ahead of it.
+        self._ahead = Duration(seconds=0.5 / rate if order.independent else 0)
+        self._announced: tuple[dict[str, np.ndarray], Header] | None = None
+        self._timer = self.create_timer(self._ahead.nanoseconds / 1e9 or 1 / rate, self._tick)
         topics = ' and '.join(publisher.topic_name for publisher in self._images.values())
         self.get_logger().info(
             f'{len(self._frames)} frames at {rate:.2g} Hz wait for a subscriber to {topics}; {order}'
@@ -99,6 +102,10 @@ class ReplayNode(Node):
             return
         if time.monotonic() < self._start:
             return
+        if self._announced is not None:
+            self._publish(*self._announced)
+            self._announced = None
+            return
         if self._position == len(self._frames) and self._loop and self.published > self._published_before:
             self._position, self._published_before = 0, self.published
         if self._position == len(self._frames):
@@ -114,8 +121,16 @@ class ReplayNode(Node):
         except (ImageFormatError, CalibrationError) as error:
             self.get_logger().warning(f'frame {files.name} is left out: {error}')
             return
-        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=FRAME)
+        # A node takes the calibration that it has when an image arrives, and every picture may be of another size.
+        stamp = self.get_clock().now() + self._ahead
+        header = Header(stamp=stamp.to_msg(), frame_id=FRAME)
         self._info.publish(camera_info_message(calibration, header))
+        if self._ahead.nanoseconds:
+            self._announced = images, header
+        else:
+            self._publish(images, header)
+
+    def _publish(self, images: dict[str, np.ndarray], header: Header) -> None:
         for name, image in images.items():
             self._images[name].publish(image_message(image, header))
         self.published += 1

@@ -16,8 +16,10 @@ from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.camera.depth import metric_depth
 from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.camera.lens import Lens
 from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.in_image import in_image
 from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import read_colour
 from hoi_ros.playback.image_folder import read_metric_depth
@@ -26,10 +28,12 @@ from hoi_ros.systems import System
 
 
 class View(NamedTuple):
-    """One undistorted image: (H, W, 3) uint8 RGB, or (H, W) float32 metres, 0 where unknown; and its camera."""
+    """One undistorted image: (H, W, 3) uint8 RGB, or (H, W) float32 metres, 0 where unknown; and its cameras."""
 
     image: np.ndarray
     camera: Pinhole
+    lens: Lens
+    """The camera of the image before undistortion."""
 
 
 class Frame(NamedTuple):
@@ -101,7 +105,7 @@ class FrameReader:
 
     def _undistorted(self, image: np.ndarray) -> View:
         rectifier = self._rectifier(self._cameras(image.shape[1], image.shape[0]))
-        return View((rectifier.depth if image.ndim == 2 else rectifier.colour)(image), rectifier.camera)
+        return View((rectifier.depth if image.ndim == 2 else rectifier.colour)(image), rectifier.camera, rectifier.lens)
 
     def _unaligned(self, name: str, views: dict[str, View]) -> list[str]:
         """Removes optional images of another size than the first input, and says so."""
@@ -118,13 +122,12 @@ class FrameReader:
 
 
 def estimated(stage: Stage, system: System, frame: Frame, stamp: float) -> list[HandEstimate]:
-    """The hands that a stage finds in a complete frame."""
+    """The hands that a stage finds in a complete frame, with their pixels in the original image."""
     inputs = system.images
-    return list(
-        stage(
-            *(frame.views[name].image for name in inputs),
-            frame.views[inputs[0]].camera,
-            stamp,
-            **{name: frame.views[name].image for name in system.optional_images if name in frame.views},
-        )
+    hands = stage(
+        *(frame.views[name].image for name in inputs),
+        frame.views[inputs[0]].camera,
+        stamp,
+        **{name: frame.views[name].image for name in system.optional_images if name in frame.views},
     )
+    return [in_image(hand, frame.views[inputs[0]].lens) for hand in hands]

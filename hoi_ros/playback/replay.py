@@ -52,7 +52,7 @@ from hoi_ros.systems import System
 from hoi_ros.systems import system_of
 
 _RATE = 30.0
-_PICTURE_RATE = 1 / 1.1
+PICTURE_RATE = 1 / 1.1
 """Independent pictures a second on topics: a node ends its tracks after a pause of a second."""
 MIN_SCORE = 0.5
 """Lowest score of a hand, as in the nodes."""
@@ -152,7 +152,7 @@ class ReplayConfig:
 
     def publishing_rate(self, order: Order) -> float:
         """Frames a second on topics."""
-        return self.rate or (_PICTURE_RATE if order.independent else _RATE)
+        return self.rate or (PICTURE_RATE if order.independent else _RATE)
 
 
 @dataclasses.dataclass(frozen=True)

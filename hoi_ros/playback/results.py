@@ -20,6 +20,8 @@ _NAMES = 3
 def hand_record(hand: HandEstimate, vertices: bool, objects: bool) -> dict[str, Any]:
     """A hand as JSON; lengths in metres, to a micrometre.
 
+    `keypoints` (x and y of each) and `box` (left, top, width, height) are pixels of the original image, to a hundredth.
+
     Args:
         hand: the estimate.
         vertices: whether to write the vertices of the meshes, too.
@@ -32,6 +34,10 @@ def hand_record(hand: HandEstimate, vertices: bool, objects: bool) -> dict[str, 
         'id': int(hand.track_id),
         'joints': _rounded(hand.joints),
     }
+    if hand.in_image is not None:
+        box = hand.in_image.box
+        record['keypoints'] = np.round(hand.in_image.keypoints.astype(float), 2).tolist()
+        record['box'] = np.round([box.x, box.y, box.width, box.height], 2).tolist()
     if vertices:
         record['vertices'] = _rounded(hand.vertices)
     if objects:

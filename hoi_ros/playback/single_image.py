@@ -31,8 +31,7 @@ from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
-from hoi_ros.engines.compiled_networks import kept_in
-from hoi_ros.engines.engine_cache import default_cache_dir
+from hoi_ros.engines.loading import quick_start
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModelError
 from hoi_ros.playback.cameras import camera_beside
@@ -93,12 +92,8 @@ class ImageResult:
         return draw_hands(image, self.hands, self.camera, self.faces, self.faces.get('object'))
 
     def record(self, vertices: bool = False) -> dict[str, Any]:
-        """The result as JSON: the camera, and for each hand what `hoi_ros.replay` writes and its keypoints, pixels."""
-        hands = []
-        for hand in self.hands:
-            record = hand_record(hand, vertices, 'object' in self.faces)
-            record['keypoints'] = np.round(self.camera.project(hand.joints), 2).tolist()
-            hands.append(record)
+        """The result as JSON: the camera, and for each hand what `hoi_ros.replay` writes."""
+        hands = [hand_record(hand, vertices, 'object' in self.faces) for hand in self.hands]
         record = {'camera': camera_record(self.camera), 'hands': hands}
         return record | ({'error': '; '.join(self.notes)} if self.notes else {})
 
@@ -114,7 +109,7 @@ class ImageEstimator:
         min_score: lowest score of a hand.
         max_hands: largest number of hands.
         models: folder of models; the package's own by default.
-        backend: of the networks.
+        backend: of the networks; 'auto' is whichever starts fastest on the CPU.
         threads: of the networks.
 
     Raises:
@@ -138,7 +133,7 @@ class ImageEstimator:
         self._system = system_of(stage or _system_of_photos())
         scale = depth_scale or depth_scale_of(camera) or _MILLIMETRE
         self._reader = FrameReader(self._system, cameras_of(camera, fov), scale)
-        with kept_in(default_cache_dir()):
+        with quick_start():
             self.stage = self._system.load_stage(models=models, backend=backend, threads=threads)
         self._min_score = min_score
         tune(self.stage, min_score, max_hands)
@@ -169,7 +164,7 @@ class ImageEstimator:
         self.stage.reset()
         hands = estimated(self.stage, self._system, frame, 0.0)
         hands = [hand for hand in hands if hand.score >= self._min_score]
-        return ImageResult(hands, *frame.shown, frame.faults, self._faces)
+        return ImageResult(hands, frame.shown.image, frame.shown.camera, frame.faults, self._faces)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +190,7 @@ class ImageConfig:
     models: Path | None = None
     """Folder of models; the package's own by default, also for those that the folder lacks."""
     backend: Backend = 'auto'
-    """What runs the networks."""
+    """What runs the networks; auto: whichever starts fastest on the CPU."""
     vertices: bool = False
     """Write the vertices of the meshes into the JSON, too."""
     out: Path = Path('out/image')

@@ -157,17 +157,9 @@ def test_the_command_on_a_sample_loads_no_ros_and_no_ray_caster(tmp_path):
         'loaded = {name.split(".")[0] for name in sys.modules}\n'
         'sys.exit(code or sorted(loaded & {"rclpy", "open3d", "torch", "imageio"}))\n'
     )
-    environment = os.environ | {'XDG_CACHE_HOME': str(tmp_path / 'cache')}
-    printed = []
-    for _ in range(2):
-        run = subprocess.run(
-            [sys.executable, '-c', program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
-        assert run.returncode == 0, run.stderr
-        printed.append(run.stdout.splitlines()[1])
-    # The second run takes the networks that the first one compiled and kept.
-    assert printed[0] == printed[1] and printed[0].startswith('right hand, score')
-    assert len(list((tmp_path / 'cache' / 'hoi_ros' / 'engines').glob('*.compiled'))) == 2
+    run = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert 'right hand, score 1.00' in run.stdout
     assert cv2.imread(str(tmp_path / 'open_hand_office.png')).shape == (480, 480, 3)
 
 

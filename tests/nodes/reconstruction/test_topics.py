@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import DurabilityPolicy
+from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
@@ -109,6 +112,27 @@ def test_frames_and_markers_show_hands_and_objects(bench: ColourBench) -> None:
     thing = marked()['right_held_object']
     assert thing.type == Marker.TRIANGLE_LIST and len(thing.points) == 12
     assert thing.color != marked()['right_mesh'].color
+
+
+def test_the_documents_list_what_the_node_publishes(bench: ColourBench) -> None:
+    """Topics with their types, and their QoS."""
+    page = (Path(__file__).parents[3] / 'docs' / 'topics.md').read_text()
+    rows = [line.split('|')[1:-1] for line in page.splitlines() if line.startswith(('| `~/', '| `/'))]
+    documented = {
+        topic.strip(' `').replace('~', NODE): (re.search(r'\w+/msg/\w+', kind)[0], qos.strip())
+        for topic, kind, _, qos in rows
+    }
+    published = bench.publishers_of_the_node()
+    assert {topic: kind for topic, (kind, _) in documented.items()} == {
+        topic: info.topic_type for topic, info in published.items()
+    }
+    qos = {
+        'output_qos': (ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE),
+        'latched': (ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL),
+    }
+    for topic, info in published.items():
+        expected = qos.get(documented[topic][1], (ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE))
+        assert (info.qos_profile.reliability, info.qos_profile.durability) == expected, topic
 
 
 def test_the_topology_holds_the_objects_faces(bench: ColourBench) -> None:
