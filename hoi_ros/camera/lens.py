@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.plausibility import distort
 
 _NEAREST = 1e-3
 """Metres. Points nearer than this, or behind the camera, are projected as if they were at this distance."""
@@ -54,13 +54,7 @@ class Lens:
 
     def _distorted(self, rays: np.ndarray) -> np.ndarray:
         """Rays (..., 2), x and y at z = 1 → those that an undistorted camera would need for the same pixels."""
-        calibration = self.calibration
-        projector = cv2.fisheye if calibration.distortion_model == 'equidistant' else cv2
-        points = np.concatenate([rays, np.ones((*rays.shape[:-1], 1))], -1).reshape(-1, 1, 3)
-        distorted, _ = projector.projectPoints(
-            points, np.zeros(3), np.zeros(3), np.eye(3), np.array(calibration.distortion, np.float64)
-        )
-        return distorted.reshape(rays.shape)
+        return distort(self.calibration.distortion_model, self.calibration.distortion, rays)
 
     def _one_to_one(self) -> float:
         """The radius at z = 1 below which a larger radius always gives a larger distorted radius."""

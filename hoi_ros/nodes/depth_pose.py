@@ -12,6 +12,7 @@ from sensor_msgs.msg import Image
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.nodes.messages.images import known_depth_of
 from hoi_ros.nodes.runtime.camera_frames import CALIBRATION
+from hoi_ros.nodes.runtime.camera_frames import CAMERA_SETTINGS
 from hoi_ros.nodes.runtime.camera_frames import CameraFrames
 from hoi_ros.nodes.runtime.camera_frames import DEPTH_TRANSPORT
 from hoi_ros.nodes.runtime.camera_frames import image_input
@@ -57,7 +58,7 @@ SETTINGS = {
         ),
     ),
     'Results': TRACKING_SETTINGS,
-    'Inputs': (DEPTH_TRANSPORT, *REGION_SETTINGS, *INPUT_SETTINGS),
+    'Inputs': (DEPTH_TRANSPORT, *CAMERA_SETTINGS, *REGION_SETTINGS, *INPUT_SETTINGS),
     'Outputs': (*HAND_OUTPUT_SETTINGS, *OUTPUT_QOS_SETTINGS),
 }
 
@@ -89,7 +90,9 @@ class DepthPoseNode(WorkerNode[DepthPoseStage, Frame, list[HandEstimate]]):
         stage.following_views = self.settings['following_views']
 
     def process(self, stage: DepthPoseStage, frame: Frame) -> list[HandEstimate]:
-        depth = known_depth_of(frame.messages['depth'])
+        depth = known_depth_of(
+            frame.messages['depth'], lambda text: self.caution(f'{self._inputs.where("depth")}: {text}')
+        )
         rectifier = self._camera.rectifier(frame, depth)
         return stage(rectifier.depth(depth), rectifier.camera, frame.stamp / 1e9, self._regions.within(rectifier))
 

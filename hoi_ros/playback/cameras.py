@@ -6,27 +6,37 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.calibration import CameraCalibration
-from hoi_ros.camera.calibration import load_camera_yaml
+from hoi_ros.camera.rectified import Rectified
+from hoi_ros.playback.image_folder import folder_calibration
 
 FIELD_OF_VIEW = 65.0
 """Degrees across the longer side of an image without a calibration: the main camera of a phone has about 67, most
 webcams 60 to 70. An error of a tenth moves a hand by about a tenth of its distance and leaves its size."""
 
 
-def cameras_of(camera: Path | None, fov: float) -> Callable[[int, int], CameraCalibration]:
+def cameras_of(
+    camera: Path | None, fov: float, rectified: Rectified = 'auto', folders: Sequence[Path | None] = ()
+) -> Callable[[int, int], CameraCalibration]:
     """The calibration of an image of width × height pixels: of a ROS calibration file, else of a field of view.
 
+    Args:
+        camera: the file.
+        fov: degrees across the longer side.
+        rectified, folders: as in `folder_calibration`.
+
     Raises:
-        CalibrationError: the file is unusable. The returned function raises it for an image of another shape.
+        CalibrationError: the file is unusable, or the folders contradict each other. The returned function raises it
+            for an image of another shape.
     """
     if camera is not None:
-        return load_camera_yaml(camera).for_image
+        return folder_calibration(camera, rectified, folders).for_image
     return functools.partial(assumed_camera, fov=fov)
 
 

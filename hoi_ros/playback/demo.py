@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from hoi_ros.camera.rectified import Rectified
 from hoi_ros.playback.cameras import camera_beside
 from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
@@ -81,6 +82,8 @@ class DemoConfig:
     video, or the subfolders rgb and depth."""
     camera: Path | None = None
     """ROS calibration file of their camera; camera.yaml in the folder by default, else --fov for colour images."""
+    rectified: Rectified = 'auto'
+    """Whether those images are rectified, as with hoi_ros.replay."""
     fov: float | None = None
     """Field of view of images without a calibration, degrees across the longer side; 65 for colour images."""
     depth_scale: float | None = None
@@ -121,6 +124,8 @@ class DemoConfig:
             '--loop',
             *arguments,
             '--independent' if order.independent else '--sequence',
+            '--rectified',
+            self.rectified,
             '--rate',
             str(self.rate),
         )

@@ -32,7 +32,10 @@ from hoi_ros.nodes.runtime.camera_topics import DEPTH
 from hoi_ros.nodes.runtime.camera_topics import FRAME
 from hoi_ros.nodes.runtime.camera_topics import INFO
 from hoi_ros.nodes.runtime.image_transport import make_room_for_images
-from hoi_ros.playback.cameras import cameras_of
+from hoi_ros.nodes.runtime.starting import created
+from hoi_ros.nodes.runtime.starting import say_refused
+from hoi_ros.nodes.runtime.starting import start_ros
+from hoi_ros.nodes.runtime.starting import StartRefused
 from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import list_frames
 from hoi_ros.playback.image_folder import read_colour
@@ -64,7 +67,7 @@ class ReplayNode(Node):
     def __init__(self, config: ReplayConfig) -> None:
         self._loop, self._metres_per_unit = config.loop, config.metres_per_unit or 1.0
         self._frames = list_frames(config.depth, config.rgb)
-        self._cameras = cameras_of(config.calibration, config.fov)
+        self._cameras = config.cameras
         order = config.order(self._frames)
         rate = config.publishing_rate(order)
         super().__init__('replay')
@@ -160,22 +163,24 @@ def publish_folder(config: ReplayConfig, ros_arguments: Sequence[str] = ()) -> i
         ros_arguments: as after --ros-args, to remap topics.
 
     Returns:
-        The exit code: 0 if a frame was published or the process was interrupted.
+        The exit code: 0 if a frame was published or the process was interrupted, 2 if ROS refuses the arguments.
 
     Raises:
         ImageFolderError, CalibrationError: the folder or the calibration file cannot be used.
     """
     make_room_for_images()
-    rclpy.init(args=list(ros_arguments))
     node = None
     try:
-        node = ReplayNode(config)
+        start_ros(ros_arguments)
+        node = created(lambda: ReplayNode(config))
         rclpy.spin_until_future_complete(node, node.finished)
         if not rclpy.ok():
             return 0
         node.farewell()
         node.get_logger().info(f'{node.published} frames published')
         return 0 if node.published else 1
+    except StartRefused as error:
+        return say_refused(error)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     except rclpy_implementation.RCLError:

@@ -5,14 +5,20 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from hoi_ros.camera.calibration import CalibrationError
+from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.calibration import load_camera_yaml
 from hoi_ros.camera.depth import metric_depth
 from hoi_ros.camera.image_buffer import decompress
 from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.camera.rectified import is_rectified
+from hoi_ros.camera.rectified import Rectified
 
 IMAGE_SUFFIXES = frozenset({'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp'})
 VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.webm'})
@@ -63,6 +69,27 @@ def _below(file: Path, *folders: Path | None) -> str:
     """The path of a file below whichever folder holds it."""
     folder = next(folder for folder in folders if folder and file.is_relative_to(folder))
     return file.relative_to(folder).as_posix()
+
+
+def folder_calibration(camera: Path, rectified: Rectified, folders: Sequence[Path | None]) -> CameraCalibration:
+    """Reads the calibration file of the images of some folders.
+
+    Args:
+        camera: ROS calibration file.
+        rectified: whether the images are rectified; 'auto' for what the names of the folders say.
+        folders: of images of one camera; None where there is none.
+
+    Raises:
+        CalibrationError: the file is unusable, or the folders contradict each other.
+    """
+    said = {is_rectified(rectified, folder.absolute().as_posix()) for folder in folders if folder}
+    readings = [load_camera_yaml(camera, each) for each in sorted(said or {False})]
+    if any(reading != readings[0] for reading in readings):
+        raise CalibrationError(
+            f'{" and ".join(str(folder) for folder in folders if folder)}: the name of one says that its images are '
+            'rectified, that of the other does not: give both raw or both rectified, or give --rectified true or false'
+        )
+    return readings[0]
 
 
 def read_depth(path: Path) -> np.ndarray:

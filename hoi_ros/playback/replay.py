@@ -16,6 +16,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ import cv2
 import numpy as np
 
 from hoi_ros.camera.calibration import CalibrationError
+from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.rectified import Rectified
 from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
@@ -75,6 +78,8 @@ class ReplayConfig:
     """Folder of depth images: 16-bit PNG or TIFF, or 32-bit TIFF; folders below it count."""
     rgb: Path | None = None
     """Folder of colour images, aligned with the depth images and named as they are; or a video."""
+    rectified: Rectified = 'auto'
+    """Whether the images are rectified, so that projection_matrix describes them; auto: if the folder is named so."""
     depth_scale: float | None = None
     """Metres of one unit of the depth images: 0.001 for millimetres. A calibration file may hold it as depth_scale."""
     independent: bool = False
@@ -140,6 +145,15 @@ class ReplayConfig:
         return self.camera or camera_beside(self.rgb, self.depth)
 
     @property
+    def cameras(self) -> Callable[[int, int], CameraCalibration]:
+        """The calibration of an image of width × height pixels.
+
+        Raises:
+            CalibrationError: the calibration file is unusable.
+        """
+        return cameras_of(self.calibration, self.fov, self.rectified, (self.depth, self.rgb))
+
+    @property
     def metres_per_unit(self) -> float | None:
         """Of the depth images."""
         return self.depth_scale or depth_scale_of(self.calibration)
@@ -200,7 +214,7 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
         CalibrationError: the calibration file is unusable.
     """
     system = config.system
-    reader = FrameReader(system, cameras_of(config.calibration, config.fov), config.metres_per_unit or 1.0)
+    reader = FrameReader(system, config.cameras, config.metres_per_unit or 1.0)
     frames = list_frames(config.depth, config.rgb)
     order = config.order(frames)
     print(f'{len(frames)} frames, {order}')

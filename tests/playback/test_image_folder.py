@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders of depth and colour images as frames."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
+from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.playback.image_folder import folder_calibration
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import list_frames
 from hoi_ros.playback.image_folder import read_colour
@@ -143,3 +147,18 @@ def test_sizes_are_read_from_the_header(tmp_path):
     (tmp_path / 'cut.jpg').write_bytes((tmp_path / 'a.jpg').read_bytes()[:20])
     sizes = [image_size(tmp_path / name) for name in ('a.png', 'a.jpg', 'a.tif', 'cut.jpg', 'absent.png')]
     assert sizes == [(6, 4), (60, 40), None, None, None]
+
+
+def test_the_name_of_a_folder_or_the_user_says_that_its_images_are_rectified(tmp_path):
+    text = (Path(__file__).parents[1] / 'data' / 'sr305_camera.yaml').read_text()
+    camera = tmp_path / 'camera.yaml'
+    projection = '[500.0, 0.0, 320.0, 0.0, 0.0, 501.0, 240.0, 0.0, 0.0, 0.0, 1.0, 0.0]'
+    camera.write_text(text[: text.index('projection_matrix')] + f'projection_matrix: {{data: {projection}}}')
+    raw, rectified = tmp_path / 'depth', tmp_path / 'image_rect'
+    assert folder_calibration(camera, 'auto', (raw, None)).camera.fx == 476.007
+    assert folder_calibration(camera, 'true', (raw, None)).camera.fx == 500
+    assert folder_calibration(camera, 'auto', (None, rectified)).camera.fx == 500
+    assert folder_calibration(camera, 'false', (None, rectified)).camera.fx == 476.007
+    with pytest.raises(CalibrationError, match='--rectified true or false'):
+        folder_calibration(camera, 'auto', (raw, rectified))
+    assert folder_calibration(camera, 'true', (raw, rectified)).camera.fx == 500

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.nodes.messages.images import known_depth_of
 from hoi_ros.nodes.runtime.camera_frames import CALIBRATION
+from hoi_ros.nodes.runtime.camera_frames import CAMERA_SETTINGS
 from hoi_ros.nodes.runtime.camera_frames import CameraFrames
 from hoi_ros.nodes.runtime.camera_frames import image_input
 from hoi_ros.nodes.runtime.engine_settings import engine_arguments
@@ -29,7 +30,7 @@ from hoi_ros.stages.nearest_point import NearestPointStage
 SETTINGS = {
     'Lifecycle': LIFECYCLE_SETTINGS,
     'Networks': ENGINE_SETTINGS,
-    'Inputs': INPUT_SETTINGS,
+    'Inputs': (*CAMERA_SETTINGS, *INPUT_SETTINGS),
     'Outputs': (*HAND_OUTPUT_SETTINGS, *OUTPUT_QOS_SETTINGS),
 }
 

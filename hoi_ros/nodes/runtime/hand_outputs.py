@@ -41,10 +41,17 @@ from hoi_ros.nodes.runtime.settings import Setting
 from hoi_ros.nodes.runtime.worker import NewestFirstWorker
 from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
 
+AUTO_PREFIX = 'auto'
+
 HAND_OUTPUT_SETTINGS = (
     Setting('publish_mesh', True, 'Publish the vertices of the meshes.', live=True),
     Setting('publish_tf', True, 'Publish wrists, fingertips and held objects on /tf.', live=True),
-    Setting('tf_prefix', '', 'Prefix of the names of those frames.', live=True),
+    Setting(
+        'tf_prefix',
+        AUTO_PREFIX,
+        "Prefix of the names of those frames; auto is the node's namespace (/left gives left/right_wrist), '' is none.",
+        live=True,
+    ),
     Setting(
         'marker_rate', 5.0, 'Markers and overlays a second while somebody subscribes; 0 for none.', 0.0, 30.0, live=True
     ),
@@ -147,7 +154,7 @@ class HandOutputs(Part[AnyWorkerNode]):
                 'warning', "the images have no frame_id: no transforms are published; set the camera driver's frame"
             )
             return
-        prefix = self.node.settings['tf_prefix']
+        prefix = frame_prefix(self.node.settings['tf_prefix'], self.node.get_namespace())
         message = hand_transforms(header, hands, self._models, prefix)
         message.transforms += object_transforms(header, hands, prefix)
         self._tf.publish(message)
@@ -179,3 +186,16 @@ class HandOutputs(Part[AnyWorkerNode]):
         picture = draw_hands(original.pixels, shown.hands, original.lens, self._faces, self._object_faces)
         overlay = image_message(picture, shown.header)
         self.node.publish_within(shown.session, lambda: self._overlay.publish(overlay))
+
+
+def frame_prefix(given: str, namespace: str) -> str:
+    """The prefix of TF frames: the given one, or that of a node's namespace, so that every frame has one parent.
+
+    Args:
+        given: the parameter `tf_prefix`.
+        namespace: of the node, such as '/robot/left'; '/' without one.
+    """
+    if given != AUTO_PREFIX:
+        return given
+    inner = namespace.strip('/')
+    return f'{inner}/' if inner else ''
