@@ -24,6 +24,10 @@ IMAGE_SUFFIXES = frozenset({'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp'})
 VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.webm'})
 
 _PNG = b'\x89PNG\r\n\x1a\n'
+_JPEG = b'\xff\xd8'
+_EXIF = b'Exif\0\0'
+_EXIF_WITHIN = 65536
+"""Bytes at the start of a JPEG file that hold its EXIF fields, if it has any."""
 _GREY_16_BITS = bytes((16, 0))
 """Bit depth and colour type at the end of the first 26 bytes of a PNG file."""
 
@@ -121,9 +125,13 @@ def read_colour(path: Path) -> np.ndarray:
     """
     pixels = _read(path, cv2.IMREAD_COLOR)
     with path.open('rb') as file:
-        start = file.read(26)
-        if start.startswith(_PNG) and start.endswith(_GREY_16_BITS):
-            raise ImageFormatError(f'{path}: 16-bit greys, expected colours: this is a depth image')
+        start = file.read(_EXIF_WITHIN)
+    if start.startswith(_PNG) and start[:26].endswith(_GREY_16_BITS):
+        raise ImageFormatError(f'{path}: 16-bit greys, expected colours: this is a depth image')
+    if start.startswith(_JPEG) and _EXIF in start:
+        # `decompress` refuses damaged files and knows no orientation, which images of topics do not have.
+        turned = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        pixels = pixels if turned is None else turned
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
