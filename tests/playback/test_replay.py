@@ -307,7 +307,7 @@ def test_a_video_is_replayed(recording, capsys, monkeypatch):
         ({'rate': -1.0}, '--rate is -1.0'),
         ({'rate': float('inf')}, '--rate is inf'),
         ({'stage': 'foot_pose'}, "'foot_pose', expected depth_pose"),
-        ({'depth': None, 'rgb': Path('x')}, 'needs depth images'),
+        ({'depth': None, 'rgb': Path('x')}, 'needs depth images: give their folder, or give --stage reconstruction'),
     ],
 )
 def test_bad_arguments_are_refused_by_name(tmp_path, changes, told):
