@@ -23,6 +23,10 @@ from hoi_ros.camera.rectified import Rectified
 IMAGE_SUFFIXES = frozenset({'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp'})
 VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.webm'})
 
+_PNG = b'\x89PNG\r\n\x1a\n'
+_GREY_16_BITS = bytes((16, 0))
+"""Bit depth and colour type at the end of the first 26 bytes of a PNG file."""
+
 
 class ImageFolderError(ValueError):
     """A folder of images is missing or empty, or does not pair with the other."""
@@ -110,12 +114,17 @@ def read_metric_depth(path: Path, metres_per_unit: float) -> np.ndarray:
 
 
 def read_colour(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB.
+    """(H, W, 3) uint8 RGB, turned upright as its EXIF orientation says.
 
     Raises:
-        ImageFormatError: the file is unreadable.
+        ImageFormatError: the file is unreadable, or an image of 16-bit greys, as depth images are.
     """
-    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    pixels = _read(path, cv2.IMREAD_COLOR)
+    with path.open('rb') as file:
+        start = file.read(26)
+        if start.startswith(_PNG) and start.endswith(_GREY_16_BITS):
+            raise ImageFormatError(f'{path}: 16-bit greys, expected colours: this is a depth image')
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def unpack_video(video: Path, folder: Path) -> Path:

@@ -232,6 +232,20 @@ class Bench:
     def count_subscribers(self, topic: str) -> int:
         return self._node.count_subscribers(topic)
 
+    def publishers_of_the_node(self) -> dict[str, Any]:
+        """What the node publishes beside what every ROS node does: the endpoint by topic."""
+        namespace, _, name = self._name.rpartition('/')
+        found = self._node.get_publisher_names_and_types_by_node(name, namespace or '/')
+        own = [
+            topic
+            for topic, _ in found
+            if topic not in ('/rosout', '/parameter_events', f'{self._name}/transition_event')
+        ]
+        return {
+            topic: next(each for each in self._node.get_publishers_info_by_topic(topic) if each.node_name == name)
+            for topic in own
+        }
+
     def change_state(self, transition: str) -> bool:
         request = ChangeState.Request()
         request.transition.label = transition

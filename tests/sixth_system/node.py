@@ -39,8 +39,9 @@ class NearestPointNode(WorkerNode[NearestPointStage, Frame, list[HandEstimate]])
     """Topics around `NearestPointStage`."""
 
     def __init__(self) -> None:
-        self._inputs, self._hand_outputs = FrameInputs(self._list_inputs), HandOutputs()
+        self._inputs = FrameInputs(self._list_inputs)
         self._camera = CameraFrames(self._inputs)
+        self._hand_outputs = HandOutputs(self._camera)
         super().__init__('nearest_point', SETTINGS, (self._inputs, self._hand_outputs))
 
     def load_stage(self) -> NearestPointStage:

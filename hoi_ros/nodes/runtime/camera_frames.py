@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Hashable
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo
@@ -17,6 +18,7 @@ from sensor_msgs.msg import Image
 from hoi_ros.camera.calibration import calibration_of
 from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.lens import Lens
 from hoi_ros.camera.rectified import is_rectified
 from hoi_ros.camera.rectified import name_says_rectified
 from hoi_ros.camera.refusal import FrameRefused
@@ -67,6 +69,14 @@ def image_input(name: str, topic: str, role: Role, transport: str, **more: Any) 
     return Input(name, CompressedImage, f'{topic}/{transport}', role, **more)
 
 
+class OriginalImage(NamedTuple):
+    """An image before undistortion, and the camera of its pixels."""
+
+    pixels: np.ndarray
+    """(H, W, 3) uint8 RGB, or (H, W) float32 depth in metres."""
+    lens: Lens
+
+
 _MOST_CHANGES, _CHANGE_PERIOD = 4, 2.0
 """Changes of the calibration within so many seconds that tell two cameras on one topic."""
 
@@ -76,11 +86,15 @@ class CameraFrames:
 
     Args:
         inputs: the inputs of the node, `CALIBRATION` among them; the node has `CAMERA_SETTINGS`.
+
+    Attributes:
+        original: the last image that a rectifier was asked for; None before the first.
     """
 
     def __init__(self, inputs: FrameInputs) -> None:
         self._inputs = inputs
         self._rectifier: Rectifier | None = None
+        self.original: OriginalImage | None = None
         self._fault = self._doubt = ''
         self._read: Hashable = None
         self._other: bool | None = None
@@ -113,6 +127,7 @@ class CameraFrames:
             raise CalibrationError(self._fault)
         if self._doubt:
             self._inputs.node.caution(self._doubt)
+        self.original = OriginalImage(image, self._rectifier.lens)
         return self._rectifier
 
     def refuse_unlike(self, name: str, frame: Frame) -> None:
