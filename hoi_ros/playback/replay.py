@@ -31,6 +31,7 @@ from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.hand.model import HandModelError
 from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import ImageFolderError
@@ -265,15 +266,26 @@ def _written(hand: HandEstimate, vertices: bool, sees_objects: bool) -> dict[str
             held = hand.held
             record['held'] = {
                 'score': round(float(held.score), 4),
-                'position': _rounded(held.position),
-                'orientation': _rounded(held.orientation),
-                'size': _rounded(held.size),
-                'gap': round(float(held.gap), 6),
-                'touching': bool(held.touching),
+                **_written_claims(held),
             }
             if vertices:
                 record['held']['vertices'] = _rounded(held.vertices)
     return record
+
+
+def _written_claims(held: ObjectEstimate) -> dict[str, Any]:
+    """Box, contact and gap of an object as JSON, each with its confidence; null where a claim is withheld."""
+    boxed, confidence = held.has_box, held.confidence
+    return {
+        'position': _rounded(held.position) if boxed else None,
+        'orientation': _rounded(held.orientation) if boxed else None,
+        'size': _rounded(held.size) if boxed else None,
+        'box_confidence': round(float(confidence.box), 4),
+        'touching': bool(held.touching) if confidence.touching else None,
+        'touching_confidence': round(float(confidence.touching), 4),
+        'gap': None if math.isnan(held.gap) else round(float(held.gap), 6),
+        'gap_confidence': round(float(confidence.gap), 4),
+    }
 
 
 def _rounded(numbers: np.ndarray) -> list[Any]:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from hoi_ros.hand import HandModel
+from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.playback.replay import main
@@ -193,8 +194,8 @@ class RedThing:
 
     object_faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])
 
-    def __init__(self):
-        self.model = HandModel.load()
+    def __init__(self, least_confidence=0.0):
+        self.model, self.least_confidence = HandModel.load(), least_confidence
         self.depths = []
 
     def __call__(self, image, camera, stamp, depth=None):
@@ -205,8 +206,15 @@ class RedThing:
         )
         tetrahedron = np.array([[0, 0, 0.5], [0.05, 0, 0.5], [0, 0.05, 0.5], [0, 0, 0.55]])
         thing = ObjectEstimate(
-            0.75, tetrahedron, tetrahedron.mean(0), np.array([0, 0, 0, 1.0]), np.full(3, 0.05), -0.001, True
-        )
+            0.75,
+            tetrahedron,
+            tetrahedron.mean(0),
+            np.array([0, 0, 0, 1.0]),
+            np.full(3, 0.05),
+            -0.001,
+            True,
+            ClaimConfidence(touching=0.9, gap=0.8, box=0.7),
+        ).withheld_below(self.least_confidence)
         held = thing if image[..., 0].mean() > 100 else None
         return [estimate(posed, located_by='hand_size' if depth is None else 'depth', held=held)]
 
@@ -234,9 +242,20 @@ def test_a_stage_of_colours_needs_no_depth(recording, colours):
     holding, empty, _ = (record['hands'][0] for record in lines(recording / 'out'))
     assert holding['located_by'] == 'hand_size' and 'held' not in empty
     held = holding['held']
-    assert held.keys() == {'score', 'position', 'orientation', 'size', 'gap', 'touching'}
     assert (held['score'], held['gap'], held['touching']) == (0.75, -0.001, True)
+    assert [held[f'{claim}_confidence'] for claim in ('touching', 'gap', 'box')] == [0.9, 0.8, 0.7]
     np.testing.assert_allclose(held['position'], [0.0125, 0.0125, 0.5125])
+
+
+def test_withheld_claims_are_null_in_the_results(recording, colours):
+    stage = RedThing(least_confidence=0.95)
+    replay(config_of(recording, stage='reconstruction', depth=None, depth_scale=None, rgb=colours), stage)
+    held = lines(recording / 'out')[0]['hands'][0]['held']
+    assert held == {
+        'score': 0.75,
+        **dict.fromkeys(('position', 'orientation', 'size', 'touching', 'gap')),
+        **dict.fromkeys(('box_confidence', 'touching_confidence', 'gap_confidence'), 0.0),
+    }
 
 
 def test_depth_goes_to_a_stage_of_colours_where_it_is_given_and_fits(recording, colours):
