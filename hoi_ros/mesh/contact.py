@@ -53,29 +53,37 @@ def winding(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.n
         faces: (F, 3) counter-clockwise from outside.
     """
     # With x along the longest extent of the mesh, few points are within the extent of a triangle.
-    extent = vertices.max(0) - vertices.min(0)
-    axes = np.roll(range(3), -int(extent.argmax()))
+    axes = np.roll(range(3), -int((vertices.max(0) - vertices.min(0)).argmax()))
     middle = vertices.mean(0)
-    points = (points - middle)[:, axes]
-    x, y, z = (vertices - middle).T[axes][:, faces.T]
+    order = points[:, axes[0]].argsort()
+    point_x, point_y, point_z = np.ascontiguousarray((points[order] - middle)[:, axes].T, np.float32)
+    x, y, z = np.ascontiguousarray((vertices - middle)[:, axes].T, np.float32)[:, faces.T]
     # Pairs of a triangle and a point that is within its extent along x, then along y.
-    order = np.argsort(points[:, 0])
-    first, last = np.searchsorted(points[order, 0], [x.min(0), x.max(0)])
+    first, last = point_x.searchsorted(_least(x)), point_x.searchsorted(-_least(-x))
     counts = last - first
-    triangle = np.repeat(np.arange(len(faces)), counts)
-    point = order[np.arange(len(triangle)) + np.repeat(first - (counts.cumsum() - counts), counts)]
-    height = points[point, 1]
-    kept = (height >= y.min(0)[triangle]) & (height <= y.max(0)[triangle])
+    triangle = np.arange(len(faces), dtype=np.int32).repeat(counts)
+    shift = (first - (counts.cumsum() - counts)).astype(np.int32)
+    point = np.arange(len(triangle), dtype=np.int32) + shift.repeat(counts)
+    beside = point_y[point]
+    kept = np.flatnonzero((beside >= _least(y)[triangle]) & (beside <= -_least(-y)[triangle]))
     triangle, point = triangle[kept], point[kept]
-    x, y, z = x[:, triangle] - points[point, 0], y[:, triangle] - points[point, 1], z[:, triangle] - points[point, 2]
+    x, y, z = x[:, triangle] - point_x[point], y[:, triangle] - point_y[point], z[:, triangle] - point_z[point]
     # Twice the area between the point and each edge, in the plane of x and y. Two triangles with a common edge have
     # exactly opposite values there, so that no ray passes between them.
-    areas = x * np.roll(y, -1, 0) - y * np.roll(x, -1, 0)
-    left = areas > 0
-    turn = np.where(left.all(0), 1, np.where(left.any(0), 0, -1))
+    first_area, second_area, third_area = (x[i] * y[j] - y[i] * x[j] for i, j in ((0, 1), (1, 2), (2, 0)))
+    left = first_area > 0
+    around = (left == (second_area > 0)) & (left == (third_area > 0))
+    turn = np.where(left, 1, -1) * around
     # The triangle's height above the point is the mean of its corners', each weighted by the area of the opposite edge.
-    above = (areas * np.roll(z, 1, 0)).sum(0) * turn > 0
-    return np.bincount(point, turn * above, len(points)).astype(int)
+    above = (first_area * z[2] + second_area * z[0] + third_area * z[1]) * turn > 0
+    turns = np.zeros(len(points), int)
+    turns[order] = np.bincount(point, turn * above, len(points))
+    return turns
+
+
+def _least(corners: np.ndarray) -> np.ndarray:
+    """(F,) the least of three rows (3, F)."""
+    return np.minimum(np.minimum(corners[0], corners[1]), corners[2])
 
 
 def triangle_distances(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
