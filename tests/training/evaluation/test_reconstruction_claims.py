@@ -16,6 +16,7 @@ from hoi_ros.mesh.boxes import oriented_box
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.parts.object_claims import object_evidence
 from training.data.hand_object import HandObjectSample
+from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.evaluation import reconstruction_claims
 from training.evaluation.reconstruction_claims import evaluate
@@ -32,10 +33,9 @@ def truth_of(sample: HandObjectSample) -> ObjectEstimate:
     return ObjectEstimate(0.9, sample.held.placed, *box, 0.0, True)
 
 
-def test_each_claim_is_judged_by_its_own_bound(validation_images: list[RgbFrame]) -> None:
-    sample = next(
-        hand for frame in validation_images for hand in frame.hands if hand.held is not None and hand.contact.any()
-    )
+def test_each_claim_is_judged_by_its_own_bound() -> None:
+    crops = RgbCrops(3, 'validation', 64)
+    sample = next(each for each in map(crops.sample, range(20)) if each.held is not None and each.contact.any())
     thing = truth_of(sample)
     claim = judged('colour', KNOWN, thing, sample)
     assert claim.contact and -0.005 < claim.true_gap <= 0.004
