@@ -205,16 +205,8 @@ class RedThing:
             np.zeros(48, np.float32), np.zeros(10, np.float32), np.array([0, 0, 0.5], np.float32)
         )
         tetrahedron = np.array([[0, 0, 0.5], [0.05, 0, 0.5], [0, 0.05, 0.5], [0, 0, 0.55]])
-        thing = ObjectEstimate(
-            0.75,
-            tetrahedron,
-            tetrahedron.mean(0),
-            np.array([0, 0, 0, 1.0]),
-            np.full(3, 0.05),
-            -0.001,
-            True,
-            ClaimConfidence(touching=0.9, gap=0.8, box=0.7),
-        ).withheld_below(self.least_confidence)
+        box, sure = (tetrahedron.mean(0), np.array([0, 0, 0, 1.0]), np.full(3, 0.05)), ClaimConfidence(0.9, 0.8, 0.7)
+        thing = ObjectEstimate(0.75, tetrahedron, *box, -0.001, True, sure).withheld_below(self.least_confidence)
         held = thing if image[..., 0].mean() > 100 else None
         return [estimate(posed, located_by='hand_size' if depth is None else 'depth', held=held)]
 
@@ -251,11 +243,9 @@ def test_withheld_claims_are_null_in_the_results(recording, colours):
     stage = RedThing(least_confidence=0.95)
     replay(config_of(recording, stage='reconstruction', depth=None, depth_scale=None, rgb=colours), stage)
     held = lines(recording / 'out')[0]['hands'][0]['held']
-    assert held == {
-        'score': 0.75,
-        **dict.fromkeys(('position', 'orientation', 'size', 'touching', 'gap')),
-        **dict.fromkeys(('box_confidence', 'touching_confidence', 'gap_confidence'), 0.0),
-    }
+    nothing = dict.fromkeys(('position', 'orientation', 'size', 'touching', 'gap'))
+    confidence = dict.fromkeys(('box_confidence', 'touching_confidence', 'gap_confidence'), 0.0)
+    assert held == {'score': 0.75, **nothing, **confidence}
 
 
 def test_depth_goes_to_a_stage_of_colours_where_it_is_given_and_fits(recording, colours):
