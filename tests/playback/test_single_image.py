@@ -155,7 +155,7 @@ def test_the_command_on_a_sample_loads_no_ros_and_no_ray_caster(tmp_path):
         'from hoi_ros.image import main\n'
         f'code = main([{str(PHOTO)!r}, "--out", {str(tmp_path)!r}])\n'
         'loaded = {name.split(".")[0] for name in sys.modules}\n'
-        'sys.exit(code or sorted(loaded & {"rclpy", "open3d", "torch", "imageio"}))\n'
+        'sys.exit(code or ", ".join(loaded & {"rclpy", "open3d", "torch", "imageio"}) or 0)\n'
     )
     run = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
