@@ -120,7 +120,7 @@ class ReconstructionNode(WorkerNode[ReconstructionStage, Frame, list[HandEstimat
         return stage(
             rectifier.colour(np.ascontiguousarray(image)),
             rectifier.camera,
-            frame.stamp / 1e9,
+            frame.seconds,
             depth=self._depth(frame, rectifier),
             regions=self._regions.within(rectifier),
         )

@@ -78,6 +78,7 @@ def test_a_folder_brings_its_calibration(tmp_path):
     shutil.copy(SR305, tmp_path / 'camera.yaml')
     arguments = DemoConfig(data=tmp_path).camera_arguments()
     assert arguments[arguments.index('--camera') + 1] == str(tmp_path / 'camera.yaml')
+    assert arguments[arguments.index('--rectified') + 1] == 'auto'
     assert arguments[arguments.index('--depth-scale') + 1] == '0.001'
     (tmp_path / 'camera.yaml').write_text(SR305.read_text() + 'depth_scale: 0.0005\n')
     assert after(DemoConfig(data=tmp_path).camera_arguments(), '--depth-scale') == '0.0005'
