@@ -18,6 +18,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2')
 
+from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.playback.demo import DemoConfig
 from hoi_ros.playback.demo import DemoError
 from hoi_ros.playback.demo import main
@@ -44,6 +45,20 @@ def test_the_table_of_held_objects(colours):
     rows = dict(truth_rows(colours, objects=True))
     assert rows['mean joint error'] == '3.0 mm' and rows['from the wrist'] == '0.0 mm'
     assert rows['objects found'] == '100.0 %, 0 false' and rows['object centre'] == '4.0 mm off'
+    silent = [
+        dataclasses.replace(
+            answer,
+            hands=tuple(
+                dataclasses.replace(
+                    hand, held=dataclasses.replace(hand.held, confidence=ClaimConfidence(box=0)).withheld_below(0.5)
+                )
+                for hand in answer.hands
+            ),
+        )
+        for answer in colours.answers
+    ]
+    rows = dict(truth_rows(dataclasses.replace(colours, answers=silent), objects=True))
+    assert rows['objects found'] == '100.0 %, 0 false' and rows['object centre'] == 'no box is certain enough'
     rows = dict(seen_rows(colours))
     assert rows['sides'] == 'right 100.0 %' and rows['hold something'] == '100.0 %'
     assert rows['located by'] == 'depth 50.0 %, else the size of the hand'

@@ -42,7 +42,7 @@ def shift_along_ray(
         The anchor's new place (3,), or None where the depth image does not show the surface.
     """
     place = np.asarray(anchor, float)
-    near_side = _facing(vertices, faces)
+    near_side = facing(vertices, faces)
     for _ in range(steps):
         points = (vertices + (place - anchor))[near_side]
         shift = _shift(points, depth, camera)
@@ -52,7 +52,7 @@ def shift_along_ray(
     return place
 
 
-def _facing(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def facing(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(V,) vertices of a triangle that faces the camera."""
     normals, centres = face_normals(vertices, faces), vertices[faces].mean(1)
     length = np.linalg.norm(normals, axis=1) * np.linalg.norm(centres, axis=1)
