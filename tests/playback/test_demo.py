@@ -251,9 +251,12 @@ def test_the_whole_demo_of_reconstruction(start, tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_on_the_sample_depth_frames(start, tmp_path):
-    process = start('--seconds', '2', '--data', str(ROOT / 'samples' / 'depth'))
+    models = tmp_path / 'models'
+    shutil.copytree(models_dir() / 'hand_model', models / 'hand_model')
+    process = start('--seconds', '2', '--data', str(ROOT / 'samples' / 'depth'), models=models)
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
+    assert f'the node says: {models} holds no hand_finder: the model of hoi_ros is used' in output
     for name in ('sides', 'mesh to depth', 'silhouette IoU'):
         assert re.search(r'\d', cell(output, name)), output
     assert cv2.imread(str(tmp_path / 'out' / 'depth_pose.png')).shape == (480, 640, 3)
