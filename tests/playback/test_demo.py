@@ -120,7 +120,10 @@ def test_a_stage_of_colours_takes_a_folder_of_them_with_depth_where_there_is_any
     colour_images(tmp_path, '1.png', '2.png')
     arguments = DemoConfig(stage='reconstruction', data=tmp_path).camera_arguments()
     assert after(arguments, '--rgb') == str(tmp_path) and '--depth' not in arguments
-    assert '--sequence' in arguments and after(arguments, '--rate') == '30.0'
+    assert '--sequence' in arguments and after(arguments, '--rate') == '3.0'
+    colour_images(tmp_path, *(f'{number}.png' for number in range(30)))
+    arguments = DemoConfig(stage='reconstruction', data=tmp_path).camera_arguments()
+    assert after(arguments, '--rate') == '30.0'
     colour_images(tmp_path / 'rgb', '1.png')
     depth_image(tmp_path / 'depth')
     arguments = DemoConfig(stage='reconstruction', data=tmp_path).camera_arguments()
@@ -157,6 +160,16 @@ def test_what_is_missing_is_named(tmp_path):
         DemoConfig(data=tmp_path, camera=SR305).camera_arguments()
     with pytest.raises(DemoError, match='absent is no folder'):
         DemoConfig(data=tmp_path / 'absent').camera_arguments()
+
+
+def test_a_wrong_unit_of_depth_is_named_with_the_option_that_mends_it():
+    folder = ROOT / 'samples' / 'depth'
+    assert DemoConfig(data=folder).depth_doubt() == DemoConfig().depth_doubt() == ''
+    assert re.fullmatch(
+        r'.*30\.png: nothing is nearer than .* the values are not in millimetres .*: correct --depth-scale',
+        DemoConfig(data=folder, depth_scale=0.001).depth_doubt(),
+    )
+    assert 'which no camera measures' in DemoConfig(data=folder, depth_scale=1.0).depth_doubt()
 
 
 @pytest.mark.parametrize(
@@ -238,9 +251,12 @@ def test_the_whole_demo_of_reconstruction(start, tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_on_the_sample_depth_frames(start, tmp_path):
-    process = start('--seconds', '2', '--data', str(ROOT / 'samples' / 'depth'))
+    models = tmp_path / 'models'
+    shutil.copytree(models_dir() / 'hand_model', models / 'hand_model')
+    process = start('--seconds', '2', '--data', str(ROOT / 'samples' / 'depth'), models=models)
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
+    assert f'the node says: {models} holds no hand_finder: the model of hoi_ros is used' in output
     for name in ('sides', 'mesh to depth', 'silhouette IoU'):
         assert re.search(r'\d', cell(output, name)), output
     assert cv2.imread(str(tmp_path / 'out' / 'depth_pose.png')).shape == (480, 640, 3)
