@@ -25,9 +25,9 @@ from training.evaluation.reconstruction_stage import rendered
 EVIDENCE = {
     'contact': ('holds', 'on_depth', 'behind', 'overlap', 'apart'),
     'gap': ('holds', 'on_depth', 'behind', 'overlap', 'apart'),
-    'box': ('holds', 'on_depth', 'behind', 'overlap', 'apart'),
+    'box': ('on_depth', 'overlap'),
 }
-"""Fields of the evidence that each model depends on."""
+"""Fields of the evidence that each model depends on. Few boxes are right: they support few weights."""
 _PRIOR = 1.0
 """Standard deviation of the prior of a weight, for evidence of unit deviation: few images fit no extreme weights."""
 

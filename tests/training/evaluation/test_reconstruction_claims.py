@@ -46,7 +46,7 @@ def test_each_claim_is_judged_by_its_own_bound() -> None:
         return judged('colour', KNOWN, dataclasses.replace(thing, **changes), sample).right(name)
 
     assert not right('touching', touching=False)
-    assert right('gap', gap=gap + 0.009) and not right('gap', gap=gap - 0.011)
+    assert right('gap', gap=gap + 0.0049) and not right('gap', gap=gap - 0.0051)
     assert right('box', position=thing.position + [0, 0, 0.019])
     assert not right('box', position=thing.position + [0, 0, 0.021])
     assert right('box', size=thing.size + 0.014) and right('box', size=thing.size * 1.24)
