@@ -52,6 +52,7 @@ class Recording:
         diagnostics: the node's last message on /diagnostics.
         memory_mb: peak resident memory of the node's process, 1e6 bytes.
         cpu: processor time of the node, cores.
+        warnings: the faults that the node named on /diagnostics.
     """
 
     sent: Sequence[int]
@@ -62,10 +63,16 @@ class Recording:
     diagnostics: str
     memory_mb: float
     cpu: float
+    warnings: Sequence[str] = ()
 
     def hands_at(self, stamp: int) -> Hands:
         """The hands published for a frame; none if it was dropped."""
-        return next((answer.hands for answer in self.answers if answer.stamp == stamp), ())
+        answer = self.answer_at(stamp)
+        return answer.hands if answer else ()
+
+    def answer_at(self, stamp: int) -> Answer | None:
+        """What the node published for a frame; None if it was dropped."""
+        return next((answer for answer in self.answers if answer.stamp == stamp), None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +137,7 @@ class TruthAgreement:
     false_objects: int
     """Found hands that hold nothing and have an estimated object."""
     mean_object_error_mm: float
-    """Mean distance of the box centres from the true ones; NaN where there are none."""
+    """Mean distance of the published box centres from the true ones; NaN where there are none."""
 
 
 def truth_agreement(recording: Recording) -> TruthAgreement:
@@ -158,7 +165,8 @@ def truth_agreement(recording: Recording) -> TruthAgreement:
             false_objects += truth.held is None and hand.held is not None
             if truth.held is not None and hand.held is not None:
                 objects_found += 1
-                object_errors.append(_mean_length(hand.held.position - truth.held.position) * 1e3)
+                if hand.held.has_box:
+                    object_errors.append(_mean_length(hand.held.position - truth.held.position) * 1e3)
         false_hands += len(left)
     return TruthAgreement(
         true_hands,

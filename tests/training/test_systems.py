@@ -41,6 +41,7 @@ DEPTH = '--depth', 'nodepth', '--camera', 'camera.yaml', '--depth-scale', '0.001
         (('evaluate', 'depth_pose_surface'), '--depth-scale'),
         (('evaluate', 'reconstruction'), '--data'),
         (('evaluate', 'reconstruction_score'), '--split'),
+        (('evaluate', 'reconstruction_claims'), '--min-confidence'),
         (('evaluate', 'reconstruction_stage'), '--out'),
         (('evaluate', 'reconstruction_video'), '--overlays'),
         (('evaluate', 'rgb_detector'), '--out'),
@@ -49,6 +50,7 @@ DEPTH = '--depth', 'nodepth', '--camera', 'camera.yaml', '--depth-scale', '0.001
         (('calibrate', 'depth_pose_figures'), '--figures'),
         (('calibrate', 'rgb_detector'), '--frames'),
         (('calibrate', 'reconstruction_score'), '--models'),
+        (('calibrate', 'reconstruction_claims'), '--checked'),
         (('calibrate', 'reconstruction_joints'), '--models'),
     ],
 )
