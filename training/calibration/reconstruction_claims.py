@@ -21,6 +21,7 @@ from training.evaluation.reconstruction_claims import figures_of
 from training.evaluation.reconstruction_claims import ObjectClaim
 from training.evaluation.reconstruction_claims import print_claims
 from training.evaluation.reconstruction_stage import rendered
+from training.installation import InstallOptions
 
 EVIDENCE = {
     'contact': ('holds', 'on_depth', 'behind', 'overlap', 'apart'),
@@ -33,7 +34,7 @@ _PRIOR = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class ReconstructionClaimCalibration:
+class ReconstructionClaimCalibration(InstallOptions):
     """Fits the confidence of the claims about held objects on validation images, checks it on images of other seeds and
     object families, and writes both into the card of reconstruction."""
 
@@ -49,16 +50,19 @@ class ReconstructionClaimCalibration:
 
 
 def calibrate(config: ReconstructionClaimCalibration) -> ClaimCalibration:
-    """Fits, writes the card, checks and returns the calibration."""
+    """Fits, writes the card, checks and returns the calibration; unless it is written there is nothing to check."""
+    config.require_consent(config.models)
     folder = config.models / 'reconstruction'
     claims = collect_claims(config.models, rendered('validation', config.frames, config.workers))
     calibration = fit_claims(claims)
-    write_parameters(folder, {'claims': parameters_of(calibration)})
+    if not write_parameters(folder, config, {'claims': parameters_of(calibration)}):
+        return calibration
+    agreed = InstallOptions(install=config.install, yes=True)
     for split in config.splits:
         checked = collect_claims(config.models, rendered(split, config.checked, config.workers))
         figures = figures_of(checked, MIN_CONFIDENCE)
         print_claims(split, figures)
-        write_figures_to_card(folder, f'claims_{split}', {'images': config.checked, **figures})
+        write_figures_to_card(folder, f'claims_{split}', {'images': config.checked, **figures}, agreed)
     return calibration
 
 
