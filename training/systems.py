@@ -89,6 +89,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ('evaluate', 'reconstruction_score'): Command(
                 'training.evaluation.reconstruction_score', 'ReconstructionScoreEvaluation', 'evaluate'
             ),
+            ('evaluate', 'reconstruction_claims'): Command(
+                'training.evaluation.reconstruction_claims', 'ReconstructionClaimEvaluation', 'evaluate'
+            ),
             ('evaluate', 'reconstruction_stage'): Command(
                 'training.evaluation.reconstruction_stage', 'ReconstructionStageEvaluation', 'evaluate'
             ),
@@ -109,6 +112,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ),
             ('calibrate', 'reconstruction_activations'): Command(
                 'training.calibration.reconstruction_activations', 'ReconstructionActivations', 'calibrate_activations'
+            ),
+            ('calibrate', 'reconstruction_claims'): Command(
+                'training.calibration.reconstruction_claims', 'ReconstructionClaimCalibration', 'calibrate'
             ),
             ('calibrate', 'reconstruction_joints'): Command(
                 'training.calibration.reconstruction', 'ReconstructionJointCalibration', 'calibrate_joints'

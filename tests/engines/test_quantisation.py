@@ -18,6 +18,7 @@ from hoi_ros.engines.quantisation import supported
 from training.calibration.activations import activation_ranges
 from training.calibration.activations import write_activation_ranges
 from training.export import export_onnx
+from training.installation import InstallOptions
 
 from .every_operator import require
 
@@ -48,9 +49,10 @@ def folder(tmp_path: Path) -> Path:
 def test_ranges_in_the_card_are_used_and_move_the_outputs_little(folder: Path) -> None:
     with load_engine(folder, 'openvino') as engine:
         assert engine.precision == 'fp32'
-    errors = write_activation_ranges(folder, images(1, 20), images(2, 5))
+    errors = write_activation_ranges(folder, images(1, 20), images(2, 5), InstallOptions())
     assert len(Card.load(folder).activations) == 2
     assert 0 < errors['maps'].mean < 0.03
+    assert Card.load(folder).figures['rounding_to_8_bits']['maps'] == pytest.approx(errors['maps'].mean, abs=1e-4)
     with load_engine(folder, 'openvino') as engine:
         assert engine.precision == 'int8'
         engine.prepare(2)

@@ -88,7 +88,7 @@ def test_names_that_are_not_numbered_alike_are_photos(tmp_path, capsys):
     assert "every picture on its own: names such as '0' and 'kitchen' are not numbered alike" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('name', ['IMG_20230{}.jpg', 'DSC0{}.JPG', 'WhatsApp Image {}.jpeg'])
+@pytest.mark.parametrize('name', ['IMG_20230{}.jpg', 'DSC0{}.JPG', 'WhatsApp Image {}.jpeg', '20230312_16442{}.jpg'])
 def test_names_that_phones_and_cameras_give_are_photos(tmp_path, name):
     folder = photos(tmp_path / 'photos', *[(64, 48)] * 3, name=name)
     replay(ReplayConfig(rgb=folder, stage=PHOTOS, out=tmp_path), Follower())
@@ -115,6 +115,17 @@ def test_a_sequence_whose_size_or_folder_changes_is_tracked_anew(tmp_path):
     photos(tmp_path / 'frames' / 'more', (32, 24), name='frame_{}.png')
     replay(ReplayConfig(rgb=tmp_path / 'frames', stage=PHOTOS, out=tmp_path, sequence=True), Follower())
     assert scores(tmp_path) == [[0.9], [0.06], [0.9], [0.9]]
+
+
+def test_no_photo_is_lost(tmp_path, capsys):
+    folder = photos(tmp_path / 'photos', (64, 48))
+    photos(folder, (64, 48), name='{}.png')
+    photos(folder, (64, 48), name='other{}.webp')
+    (folder / 'phone.HEIC').write_bytes(b'heic')
+    summary = replay(ReplayConfig(rgb=folder, stage=PHOTOS, out=tmp_path), Follower())
+    assert (summary.frames, summary.with_hands) == (3, 3)
+    assert '1 images of the format .heic are not read: convert them' in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / 'overlays').iterdir()} == {'0.jpg.png', '0.png.png', 'other0.png'}
 
 
 def test_the_limits_reach_the_stage(tmp_path):

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import tempfile
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,11 @@ from numpy.typing import NDArray
 
 from hoi_ros.engines import Card
 from hoi_ros.engines import load_engine
+from hoi_ros.engines.engine import Precision
+from training.installation import InstallOptions
+from training.installation import write_card
 
+PRECISIONS: tuple[Precision, Precision] = ('fp32', 'int8')
 _EXACT_FIRST, _EXACT_LAST = 3, 4
 """Convolutions at the start and the end of a network that stay in float32: they cost little and their rounding shows
 most in the outputs."""
@@ -30,7 +37,10 @@ class RoundingError:
 
 
 def write_activation_ranges(
-    folder: Path, measured: Iterable[Mapping[str, NDArray]], compared: Iterable[Mapping[str, NDArray]]
+    folder: Path,
+    measured: Iterable[Mapping[str, NDArray]],
+    compared: Iterable[Mapping[str, NDArray]],
+    options: InstallOptions,
 ) -> dict[str, RoundingError]:
     """Measures the ranges and writes them into the card of a model folder.
 
@@ -38,21 +48,32 @@ def write_activation_ranges(
         folder: model folder.
         measured: inputs of the network, one item each, from its training data.
         compared: further inputs, on which the network is compared in 8 bits and in float32.
+        options: of the command.
 
     Returns:
         The rounding error of each output.
     """
     card = Card.load(folder)
     ranges = activation_ranges(card.verified_model(folder), measured)
-    dataclasses.replace(card, activations=ranges).save(folder)
-    inputs = list(compared)
+    card = dataclasses.replace(card, activations=ranges)
+    errors = _rounding_errors(folder, card, list(compared))
+    rounding = {name: round(error.mean, 4) for name, error in errors.items()}
+    write_card(folder, dataclasses.replace(card, figures={**card.figures, 'rounding_to_8_bits': rounding}), options)
+    return errors
+
+
+def _rounding_errors(folder: Path, card: Card, inputs: Sequence[Mapping[str, NDArray]]) -> dict[str, RoundingError]:
+    """Differences of the outputs in 8 bits, as the card says, from those in float32."""
     outputs = {}
-    for precision in ('fp32', 'int8'):
-        with load_engine(folder, 'openvino', precision=precision) as engine:
-            outputs[precision] = [engine(**item) for item in inputs]
+    with tempfile.TemporaryDirectory() as copies:
+        copy = Path(shutil.copytree(folder, Path(copies) / folder.name))
+        card.save(copy)
+        for precision in PRECISIONS:
+            with load_engine(copy, 'openvino', precision=precision) as engine:
+                outputs[precision] = [engine(**item) for item in inputs]
     errors = {}
     for spec in card.outputs:
-        exact, rounded = (np.concatenate([item[spec.name] for item in outputs[key]]) for key in ('fp32', 'int8'))
+        exact, rounded = (np.concatenate([item[spec.name] for item in outputs[key]]) for key in PRECISIONS)
         off = np.abs(rounded - exact) / max(float(exact.std()), 1e-9)
         errors[spec.name] = RoundingError(float(off.mean()), float(off.max()))
     return errors

@@ -20,7 +20,7 @@ from training.calibration.activations import write_activation_ranges
 from training.calibration.figures import write_figures_to_card
 from training.calibration.scores import fit_score_calibration
 from training.calibration.scores import fit_side_calibration
-from training.calibration.scores import write_calibration
+from training.calibration.scores import write_calibrations
 from training.data.synthetic.depth_crops import augment
 from training.data.synthetic.depth_crops import CropAugmentation
 from training.data.synthetic.depth_crops import DepthPatches
@@ -28,10 +28,11 @@ from training.data.synthetic.depth_frames import DepthFrames
 from training.evaluation.depth_pose_score import collect_candidates
 from training.evaluation.depth_pose_score import DepthPoseScoreEvaluation
 from training.evaluation.depth_pose_score import print_candidates
+from training.installation import InstallOptions
 
 
 @dataclasses.dataclass(frozen=True)
-class DepthPoseScoreCalibration:
+class DepthPoseScoreCalibration(InstallOptions):
     """Fits the calibrations of score and side on validation frames and writes them into the card of depth_pose."""
 
     frames: int = 1000
@@ -44,19 +45,19 @@ class DepthPoseScoreCalibration:
 
 def calibrate_score(config: DepthPoseScoreCalibration) -> tuple[ScoreCalibration, SideCalibration]:
     """Fits, prints the score curve, writes the card and returns the calibrations."""
+    config.require_consent(config.models)
     candidates = collect_candidates(
         DepthPoseScoreEvaluation(config.frames, config.models, 'validation', cache=config.cache, workers=config.workers)
     )
     score = fit_score_calibration(candidates.scores, candidates.hands)
     side = fit_side_calibration(candidates.side_evidence)
     print_candidates(candidates, score, side, config.frames)
-    write_calibration(config.models / 'depth_pose', score)
-    write_calibration(config.models / 'depth_pose', side, 'side_calibration')
+    write_calibrations(config.models / 'depth_pose', config, score_calibration=score, side_calibration=side)
     return score, side
 
 
 @dataclasses.dataclass(frozen=True)
-class DepthPoseFigures:
+class DepthPoseFigures(InstallOptions):
     """Writes the figures that `evaluate depth_pose --out FILE` measured into the card of that variant."""
 
     figures: Path
@@ -66,15 +67,16 @@ class DepthPoseFigures:
 
 def record_figures(config: DepthPoseFigures) -> None:
     """Adds the figures as `whole_stage_<split>`."""
+    config.require_consent(config.models)
     measured = json.loads(config.figures.read_text())
     folder = config.models / measured.pop('variant')
     joints = measured.pop('joints')
-    card = write_figures_to_card(folder, f'whole_stage_{measured["split"]}', {**measured, **joints})
+    card = write_figures_to_card(folder, f'whole_stage_{measured["split"]}', {**measured, **joints}, config)
     print(f'{folder}: {", ".join(card.figures)}')
 
 
 @dataclasses.dataclass(frozen=True)
-class DepthPoseActivations:
+class DepthPoseActivations(InstallOptions):
     """Measures the activation ranges of depth_pose and hand_finder on training samples, for 8-bit CPU arithmetic."""
 
     samples: int = 256
@@ -83,11 +85,12 @@ class DepthPoseActivations:
 
 def calibrate_activations(config: DepthPoseActivations) -> dict[str, dict[str, RoundingError]]:
     """Writes the ranges into both cards, prints and returns the rounding errors on validation samples."""
+    config.require_consent(config.models)
     errors = {}
     for name, stream in (('depth_pose', _crops), ('hand_finder', _frames)):
         folder = config.models / name
         errors[name] = write_activation_ranges(
-            folder, stream('train', config.samples), stream('validation', config.samples // 4)
+            folder, stream('train', config.samples), stream('validation', config.samples // 4), config
         )
         print_errors(folder, errors[name])
     return errors

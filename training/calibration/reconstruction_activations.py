@@ -20,12 +20,13 @@ from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_frame_views import frame_view
 from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
 from training.data.synthetic.rgb_frames import RgbFrames
+from training.installation import InstallOptions
 from training.networks.reconstruction import normalised
 from training.recipes.reconstruction import collate
 
 
 @dataclasses.dataclass(frozen=True)
-class ReconstructionActivations:
+class ReconstructionActivations(InstallOptions):
     """Measures the activation ranges of reconstruction and rgb_detector on training samples, for 8-bit CPU
     arithmetic."""
 
@@ -35,6 +36,7 @@ class ReconstructionActivations:
 
 def calibrate_activations(config: ReconstructionActivations) -> dict[str, dict[str, RoundingError]]:
     """Writes the ranges into both cards, prints and returns the rounding errors on validation samples."""
+    config.require_consent(config.models)
     size = Card.load(config.models / 'reconstruction').inputs[0].shape[-1]
     errors = {}
     for name in ('reconstruction', 'rgb_detector'):
@@ -43,7 +45,7 @@ def calibrate_activations(config: ReconstructionActivations) -> dict[str, dict[s
             _crops(split, count, size) if name == 'reconstruction' else _frames(split, count)
             for split, count in (('train', config.samples), ('validation', config.samples // 4))
         )
-        errors[name] = write_activation_ranges(folder, measured, compared)
+        errors[name] = write_activation_ranges(folder, measured, compared, config)
         print_errors(folder, errors[name])
     return errors
 
