@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import openvino
+from numpy.typing import NDArray
 from openvino import opset13
 
 ActivationRanges = Mapping[str, Sequence[float]]
@@ -48,7 +49,9 @@ def quantise(network: openvino.Model, ranges: ActivationRanges) -> None:
     network.validate_nodes_and_infer_types()
 
 
-def _rounded(value: openvino.Output, low: np.ndarray, high: np.ndarray, levels: int) -> openvino.Output:
+def _rounded(
+    value: openvino.Output, low: NDArray | np.float32, high: NDArray | np.float32, levels: int
+) -> openvino.Output:
     lowest, highest = opset13.constant(low), opset13.constant(high)
     return opset13.fake_quantize(value, lowest, highest, lowest, highest, levels).output(0)
 
