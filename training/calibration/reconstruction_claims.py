@@ -10,17 +10,19 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
+from hoi_ros.engines import Card
 from hoi_ros.stages.parts.object_claims import ClaimCalibration
 from hoi_ros.stages.parts.object_claims import LogisticModel
 from hoi_ros.stages.parts.object_claims import MIN_CONFIDENCE
 from hoi_ros.stages.parts.object_claims import ObjectEvidence
-from training.calibration.figures import write_figures_to_card
-from training.calibration.scores import write_parameters
+from training.calibration.figures import with_figures
 from training.evaluation.reconstruction_claims import collect_claims
 from training.evaluation.reconstruction_claims import figures_of
 from training.evaluation.reconstruction_claims import ObjectClaim
 from training.evaluation.reconstruction_claims import print_claims
 from training.evaluation.reconstruction_stage import rendered
+from training.installation import InstallOptions
+from training.installation import write_card
 
 EVIDENCE = {
     'contact': ('holds', 'on_depth', 'behind', 'overlap', 'apart'),
@@ -33,7 +35,7 @@ _PRIOR = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class ReconstructionClaimCalibration:
+class ReconstructionClaimCalibration(InstallOptions):
     """Fits the confidence of the claims about held objects on validation images, checks it on images of other seeds and
     object families, and writes both into the card of reconstruction."""
 
@@ -49,16 +51,22 @@ class ReconstructionClaimCalibration:
 
 
 def calibrate(config: ReconstructionClaimCalibration) -> ClaimCalibration:
-    """Fits, writes the card, checks and returns the calibration."""
+    """Fits, checks, writes the card and returns the calibration."""
+    config.require_consent(config.models)
     folder = config.models / 'reconstruction'
     claims = collect_claims(config.models, rendered('validation', config.frames, config.workers))
     calibration = fit_claims(claims)
-    write_parameters(folder, {'claims': parameters_of(calibration)})
+    card = Card.load(folder)
+    card = dataclasses.replace(card, parameters={**card.parameters, 'claims': parameters_of(calibration)})
     for split in config.splits:
-        checked = collect_claims(config.models, rendered(split, config.checked, config.workers))
+        checked = [
+            dataclasses.replace(claim, confidence=calibration(claim.evidence))
+            for claim in collect_claims(config.models, rendered(split, config.checked, config.workers))
+        ]
         figures = figures_of(checked, MIN_CONFIDENCE)
         print_claims(split, figures)
-        write_figures_to_card(folder, f'claims_{split}', {'images': config.checked, **figures})
+        card = with_figures(card, f'claims_{split}', {'images': config.checked, **figures})
+    write_card(folder, card, config)
     return calibration
 
 
