@@ -22,7 +22,7 @@ from training.data.synthetic.depth_frames import FRAME_DTYPE
 from training.data.synthetic.depth_frames import FRAME_HEIGHT
 from training.data.synthetic.depth_frames import FRAME_WIDTH
 from training.data.synthetic.depth_frames import FrameAugmentation
-from training.evaluation.hand_finder import COUNTED
+from training.evaluation.hand_finder import counted_hands
 from training.evaluation.hand_finder import finder_figures
 from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
@@ -34,7 +34,7 @@ from training.networks.weights import load_weights
 _SPREAD = 1.3
 """Standard deviation of the target's peak, cells."""
 _IGNORED = 0.12
-"""Hands that are visible between this share and `COUNTED` are neither positives nor negatives."""
+"""Hands that are visible between this share and that of `counted_hands` are neither positives nor negatives."""
 _VALIDATION_FRAMES = 400
 """Frames of the validation."""
 
@@ -79,12 +79,13 @@ def _sample(record: np.ndarray, rng: np.random.Generator | None) -> tuple[np.nda
     heat, weight = np.zeros((1, height, width)), np.ones((1, height, width))
     place, near = np.zeros((3, height, width)), np.zeros((1, height, width))
     rows, columns = np.mgrid[:height, :width]
+    counted = counted_hands(record)
     for number in np.argsort(-depths[: int(record['count'])]):
         cell = (pixels[number] + 0.5) / STRIDE - 0.5
         squared = (columns - cell[0]) ** 2 + (rows - cell[1]) ** 2
         inside = -0.5 < cell[0] < width - 0.5 and -0.5 < cell[1] < height - 0.5
         visible = record['visible'][number]
-        if visible >= COUNTED and inside:
+        if counted[number] and inside:
             peak = np.exp(-squared / (2 * _SPREAD**2))
             nearest = np.round(cell).astype(int)
             peak[nearest[1], nearest[0]] = 1
