@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target does the set-up it needs, and only what of it is missing or out of date.
-#   make demo [STAGE=depth_pose] [DATA=folder of images] [SECONDS=20] [ARGS="--side both"]
+#   make demo [STAGE=depth_pose] [DATA=folder of images, such as samples/depth] [SECONDS=20] [ARGS="--side both"]
 #   make test [TESTS=tests/hand] [ARGS='-m "not slow"']
+#   make training      (then: . ./env.sh; python -m training)
 #   make build | benchmark | clean
 
 SHELL := /bin/bash
@@ -11,7 +12,7 @@ SECONDS = 20
 ARGS =
 TESTS = tests
 
-.PHONY: demo test build benchmark clean
+.PHONY: demo test build training benchmark clean
 
 demo:
 	@scripts/setup.sh runtime demo
@@ -19,11 +20,15 @@ demo:
 	    $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 test:
-	@scripts/setup.sh runtime demo training test
+	@scripts/setup.sh runtime demo training test docs
 	@. ./env.sh && exec python -m pytest -n auto --dist loadfile $(TESTS) $(ARGS)
 
 build:
 	@scripts/setup.sh runtime
+
+training:
+	@scripts/setup.sh runtime demo training
+	@echo "ready: . ./env.sh, then python -m training lists the commands"
 
 benchmark:
 	@scripts/setup.sh runtime demo training

@@ -35,6 +35,7 @@ setup(
     extras_require={
         'demo': requirements('demo'),
         'training': requirements('demo', 'training'),
-        'test': requirements('demo', 'training', 'test'),
+        'test': requirements('demo', 'training', 'test', 'docs'),
+        'docs': requirements('docs'),
     },
 )

@@ -19,7 +19,7 @@ from hoi_ros.engines.card import CARD_FILE
 from hoi_ros.engines.cuda_driver import first_gpu
 from hoi_ros.engines.engine_cache import default_cache_dir
 from hoi_ros.engines.loading import missing_packages
-from hoi_ros.resources import models_dir
+from hoi_ros.resources import model_dirs
 from hoi_ros.resources import ResourceError
 
 if TYPE_CHECKING:
@@ -74,16 +74,20 @@ def build(command: BuildEngines) -> int:
 
 def _folders(models: Sequence[str]) -> list[Path]:
     if not models:
-        return sorted(card.parent for card in models_dir().glob(f'*/{CARD_FILE}'))
+        return _shipped()
     folders = []
     for model in models:
-        choices = (Path(model), models_dir() / model)
+        choices = (Path(model), *(folder for folder in _shipped() if folder.name == model))
         found = [folder for folder in choices if (folder / CARD_FILE).is_file()]
         if not found:
-            known = sorted(card.parent.name for card in models_dir().glob(f'*/{CARD_FILE}'))
-            raise CardError(f'{model} is neither a folder with a {CARD_FILE} nor one of {", ".join(known)}')
+            known = ', '.join(folder.name for folder in _shipped())
+            raise CardError(f'{model} is neither a folder with a {CARD_FILE} nor one of {known}')
         folders.append(found[0])
     return folders
+
+
+def _shipped() -> list[Path]:
+    return [folder for folder in model_dirs() if (folder / CARD_FILE).is_file()]
 
 
 def _target(capability: str | None) -> 'Target':

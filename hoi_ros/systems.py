@@ -23,7 +23,7 @@ from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
 
 ImageKind = Literal['depth', 'colour']
-Output = Literal['hands', 'mesh_topology', 'objects', 'object_boxes', 'markers']
+Output = Literal['hands', 'mesh_topology', 'objects', 'object_boxes', 'markers', 'overlay']
 
 
 class Stage(Protocol):
@@ -60,7 +60,7 @@ class System:
     """What the stage needs, in the order of its arguments. Empty for a system without a camera."""
     optional_images: tuple[ImageKind, ...] = ()
     """What the stage also uses where there is any, by keyword."""
-    outputs: tuple[Output, ...] = ('hands', 'mesh_topology', 'markers')
+    outputs: tuple[Output, ...] = ('hands', 'mesh_topology', 'markers', 'overlay')
     """Topics under the node's name."""
     stands_on: str | None = None
     """The system whose topics it reads."""
@@ -102,7 +102,7 @@ _ENTRIES = (
         stage='hoi_ros.stages.reconstruction:ReconstructionStage',
         images=('colour',),
         optional_images=('depth',),
-        outputs=('hands', 'mesh_topology', 'objects', 'object_boxes', 'markers'),
+        outputs=('hands', 'mesh_topology', 'objects', 'object_boxes', 'markers', 'overlay'),
         scene={'object': 'can'},
         shown='markers, boxes, colour image and TF',
     ),

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PYTHON_FOLDERS = ('hoi_ros', 'training', 'tests', 'benchmarks', 'launch', 'scripts')
+PYTHON_FOLDERS = ('hoi_ros', 'training', 'tests', 'benchmarks', 'launch', 'scripts', 'examples')
 SOURCE_FOLDERS = (*PYTHON_FOLDERS, 'msg', 'interfaces', 'config', '.ci')
 SOURCE_SUFFIXES = {'.py', '.sh', '.msg', '.xml', '.yaml', '.in', '.txt'}
 NODES = tuple(
     f'{path.stem}_node' for path in sorted((ROOT / 'hoi_ros' / 'nodes').glob('*.py')) if path.stem != '__init__'
 )
 
+# The package of each ROS module that has another name.
+ROS_PACKAGES = {'tf2_ros': 'tf2_ros_py'}
 # rosdep's key for each module that has another name.
 ROSDEP_KEYS = {
     'cv2': 'python3-opencv',
@@ -28,16 +30,17 @@ ROSDEP_KEYS = {
 }
 # pip's name for each module that has another name.
 DISTRIBUTIONS = {
+    'catkin_pkg': 'catkin-pkg',
     'cv2': 'opencv-python-headless',
     'google': 'onnx',
     'lightning_fabric': 'lightning-fabric',
     'yaml': 'PyYAML',
 }
-PURPOSES = ('runtime', 'demo', 'training', 'test')
+PURPOSES = ('runtime', 'demo', 'training', 'test', 'docs')
 # Installed by who has an NVIDIA GPU, and in an environment of its own by who measures the renders' realism.
 OPTIONAL_MODULES = {'mediapipe', 'tensorrt'}
 ROS_MODULES = re.compile(
-    r'rclpy|.*_msgs|.*_srvs|.*_interfaces|sensor_msgs_py|cv_bridge|launch|launch_ros|ament_index_python'
+    r'rclpy|.*_msgs|.*_srvs|.*_interfaces|sensor_msgs_py|tf2_ros|cv_bridge|launch|launch_ros|ament_index_python'
 )
 
 # What runs on the robot loads none of these, whatever else is installed.
@@ -57,6 +60,7 @@ ALLOWED_IMPORTS = {
     'hand': {'hand', 'mesh', 'resources'},
     'camera': {'camera', 'resources'},
     'engines': {'engines', 'resources'},
+    'drawing': {'drawing', 'hand', 'camera', 'mesh'},
     'stages': {'stages', 'engines', 'camera', 'hand', 'mesh', 'resources'},
 }
 
@@ -107,10 +111,9 @@ def test_package_manifest_describes_the_package():
 
 
 def test_package_manifest_names_every_ros_import():
-    modules = set().union(*(top_level(path) for path in python_files('hoi_ros', 'launch')))
-    needed = {
-        ROSDEP_KEYS.get(module, module) for module in modules if module in ROSDEP_KEYS or ROS_MODULES.fullmatch(module)
-    }
+    modules = set().union(*(top_level(path) for path in python_files('hoi_ros', 'launch', 'examples')))
+    names = ROSDEP_KEYS | ROS_PACKAGES
+    needed = {names.get(module, module) for module in modules if module in names or ROS_MODULES.fullmatch(module)}
     assert needed - declared_dependencies() == set()
 
 
@@ -152,6 +155,11 @@ def test_node_executables_are_installed(node: str):
     assert 'main' in {part.name for part in tree.body if isinstance(part, ast.FunctionDef)}
 
 
+@pytest.mark.parametrize('example', [path.name for path in python_files('examples')])
+def test_examples_are_installed(example: str):
+    assert os.access(install_prefix() / 'lib' / 'hoi_ros' / example, os.X_OK)
+
+
 @pytest.mark.parametrize('resource', ['config', 'launch', 'models', 'rviz'])
 def test_resources_are_installed(resource: str):
     source = {path.relative_to(ROOT) for path in (ROOT / resource).rglob('*') if '__pycache__' not in path.parts}
@@ -180,6 +188,13 @@ def test_message_comment_and_skeleton_name_the_same_joints():
     named = re.findall(r'(\d+) (\w+(?: (?:[A-Z]+|tip))?)', block)
     assert [name.lower().replace(' ', '_') for _, name in named] == list(KEYPOINT_NAMES)
     assert [int(number) for number, _ in named] == list(range(21))
+
+
+def test_message_constants_name_the_joints_by_their_index():
+    from hoi_ros.hand import KEYPOINT_NAMES
+    from hoi_ros.msg import Hand
+
+    assert [getattr(Hand, name.upper()) for name in KEYPOINT_NAMES] == list(range(21))
 
 
 @pytest.mark.parametrize('path', identifiers(python_files('hoi_ros')))

@@ -36,12 +36,19 @@ def _run(command: Command, program: str) -> None:
     from hoi_ros.hand.model import HandModelError
     from hoi_ros.resources import ResourceError
     from training.data.public.dataset_files import DatasetError
+    from training.errors import TrainingError
+    from training.loop.interruption import interruptible
+    from training.loop.interruption import TrainingStopped
 
     config, run = command.load()
     options = tyro.cli(config, args=sys.argv[3:], prog=program)
     try:
-        run(options)
-    except (DatasetError, EngineError, FileNotFoundError, HandModelError, ResourceError) as error:
+        with interruptible('stopped; run the same command again: samples that were rendered are kept'):
+            run(options)
+    except TrainingStopped as stopped:
+        print(f'\n{program}: {stopped}', file=sys.stderr)
+        raise SystemExit(stopped.exit_code) from None
+    except (DatasetError, EngineError, FileNotFoundError, HandModelError, ResourceError, TrainingError) as error:
         raise SystemExit(f'error: {error}') from error
 
 

@@ -9,6 +9,8 @@ import struct
 import cv2
 import numpy as np
 
+from hoi_ros.camera.depth_unit import check_depth
+from hoi_ros.camera.depth_unit import DepthUnitError
 from hoi_ros.camera.image_buffer import Buffer
 from hoi_ros.camera.image_buffer import decompress
 from hoi_ros.camera.image_buffer import ImageFormatError
@@ -17,7 +19,10 @@ from hoi_ros.camera.image_buffer import pixel_view
 __all__ = [
     'DEPTH_ENCODINGS',
     'DepthEncoding',
+    'DepthUnitError',
     'ImageFormatError',
+    'check_depth',
+    'declared_unit',
     'decode_compressed_depth',
     'decode_depth',
     'metric_depth',
@@ -128,6 +133,12 @@ def metric_depth(pixels: np.ndarray, metres: float) -> np.ndarray:
     with np.errstate(invalid='ignore'):
         depth = np.multiply(pixels, np.float32(metres), dtype=np.float32)
         return np.where((depth > 0) & (depth < np.inf), depth, np.float32(0))
+
+
+def declared_unit(encoding: str) -> float:
+    """Metres of one unit of an encoding, or of a compressedDepth format that starts with it."""
+    traits = DEPTH_ENCODINGS.get(encoding.partition(';')[0].strip())
+    return traits.metres if traits else 0.001
 
 
 def _traits(encoding: str) -> DepthEncoding:

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import struct
+import zlib
 from typing import Any
 
 import cv2
@@ -13,6 +16,12 @@ from hoi_ros.camera.refusal import FrameRefused
 
 Buffer = bytes | bytearray | memoryview | np.ndarray
 """Or any other object with the buffer protocol, as array.array."""
+
+_JPEG_SIGNATURE = b'\xff\xd8'
+_PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+_SURPLUS = re.compile(r'(\d+) extraneous bytes before marker 0xd9')
+_LEAST_DAMAGE = 16
+"""Surplus bytes before a JPEG end marker above which the image is damaged."""
 
 
 class ImageFormatError(FrameRefused):
@@ -70,27 +79,70 @@ def pixel_view(
 
 
 def decompress(data: Buffer, format: str, flags: int) -> np.ndarray:
-    """The pixels of a PNG, JPEG or TIFF file held in memory, as OpenCV orders them (BGR).
+    """The pixels of a JPEG, PNG or TIFF file held in memory, as OpenCV orders them (BGR).
+
+    Bytes after the end of the file are ignored, as some cameras pad their files.
 
     Args:
         data: the file's bytes.
         format: the message's format, named in the error.
-        flags: of cv2.imdecode.
+        flags: of cv2.imdecode; a JPEG file gives BGR whatever they are.
 
     Raises:
-        ImageFormatError: the bytes are a damaged file or one of another type.
+        ImageFormatError: the file is truncated, damaged or of another type.
     """
-    raw = np.frombuffer(data, np.uint8)
+    raw = bytes(data)
+    if raw.startswith(_JPEG_SIGNATURE):
+        return _decode_jpeg(raw)
+    if raw.startswith(_PNG_SIGNATURE):
+        _check_png(raw)
     image = None
-    # OpenCV paints the missing part of a JPEG grey; only a whole one has an end marker.
-    cut = raw[:2].tobytes() == b'\xff\xd8' and b'\xff\xd9' not in raw.tobytes()
-    if raw.size and not cut:
+    if raw:
         # A damaged header may ask for more memory than OpenCV grants.
         with contextlib.suppress(cv2.error):
-            image = cv2.imdecode(raw, flags)
+            image = cv2.imdecode(np.frombuffer(raw, np.uint8), flags)
     if image is None:
         raise ImageFormatError(
-            f'the {raw.size} bytes of format {format!r} are no readable PNG, JPEG or TIFF image: '
+            f'the {len(raw)} bytes of format {format!r} are no readable PNG, JPEG or TIFF image: '
             'the data is empty, truncated, damaged or compressed otherwise'
         )
     return image
+
+
+def _decode_jpeg(raw: bytes) -> np.ndarray:
+    """Decodes as BGR. OpenCV would paint what is missing grey."""
+    try:
+        import simplejpeg
+    except ImportError as error:
+        raise ImageFormatError('JPEG images are read through simplejpeg: pip install simplejpeg') from error
+    try:
+        return simplejpeg.decode_jpeg(raw, 'BGR', strict=True)
+    except ValueError as error:
+        surplus = _SURPLUS.search(str(error))
+        # Some cameras leave a few bytes between the last pixel and the end marker of every image.
+        if surplus is None or int(surplus[1]) > _LEAST_DAMAGE:
+            raise _damaged('JPEG', len(raw), str(error).removeprefix('Corrupt JPEG data: ')) from error
+    return simplejpeg.decode_jpeg(raw, 'BGR', strict=False)
+
+
+def _check_png(raw: bytes) -> None:
+    """Checks that all chunks of a PNG file are there and undamaged: libpng returns parts of files."""
+    place = len(_PNG_SIGNATURE)
+    while place + 12 <= len(raw):
+        (length,) = struct.unpack_from('>I', raw, place)
+        kind, end = raw[place + 4 : place + 8], place + 12 + length
+        if end > len(raw):
+            break
+        if zlib.crc32(memoryview(raw)[place + 4 : end - 4]) != int.from_bytes(raw[end - 4 : end], 'big'):
+            raise _damaged('PNG', len(raw), 'a checksum is wrong')
+        if kind == b'IEND':
+            return
+        place = end
+    raise _damaged('PNG', len(raw), 'premature end')
+
+
+def _damaged(kind: str, size: int, reason: str) -> ImageFormatError:
+    return ImageFormatError(
+        f'the {kind} image of {size} bytes is truncated or damaged ({reason}): part of it was lost; check the '
+        'bandwidth of the camera and of the network'
+    )

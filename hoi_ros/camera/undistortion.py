@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.lens import Lens
 from hoi_ros.camera.pinhole import Pinhole
 
 _STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
@@ -21,12 +22,14 @@ class Rectifier:
 
     Attributes:
         camera: the pinhole camera of the undistorted images.
+        lens: the camera of the distorted images.
         calibration: of the distorted images.
     """
 
     def __init__(self, calibration: CameraCalibration) -> None:
         self.calibration = calibration
         self.camera: Pinhole = calibration.camera
+        self.lens = Lens(calibration)
         self._nearest = self._linear = None
         if calibration.distorted:
             matrix, size = self.camera.matrix, (self.camera.width, self.camera.height)
@@ -81,14 +84,9 @@ def undistort_points(calibration: CameraCalibration, pixels: np.ndarray) -> np.n
 def distort_points(calibration: CameraCalibration, pixels: np.ndarray) -> np.ndarray:
     """Pixels (..., 2) of the undistorted image → pixels (..., 2) of the distorted one, float64."""
     pixels = np.asarray(pixels, np.float64)
-    if not calibration.distorted or not pixels.size:
+    if not calibration.distorted:
         return pixels.copy()
-    rays = np.ascontiguousarray(calibration.camera.unproject(pixels, np.ones(pixels.shape[:-1])).reshape(-1, 1, 3))
-    projector = cv2.fisheye if _is_fisheye(calibration) else cv2
-    distorted, _ = projector.projectPoints(
-        rays, np.zeros(3), np.zeros(3), calibration.camera.matrix, _coefficients(calibration)
-    )
-    return distorted.reshape(pixels.shape)
+    return Lens(calibration).project(calibration.camera.unproject(pixels, np.ones(pixels.shape[:-1])))
 
 
 def _is_fisheye(calibration: CameraCalibration) -> bool:

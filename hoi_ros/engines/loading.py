@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Picks a backend and loads a model folder with it."""
 
+import contextlib
+import contextvars
 import sys
 from collections.abc import Callable
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,22 @@ BACKENDS: tuple[str, ...] = get_args(Backend)
 
 _PACKAGES = {'tensorrt': ('onnx',), 'openvino': ('openvino',), 'onnxruntime': ('onnxruntime',)}
 """Packages that each backend imports; TensorRT needs one of its own two as well."""
+
+_starts_quickly = contextvars.ContextVar('starts_quickly', default=False)
+
+
+@contextlib.contextmanager
+def quick_start() -> Iterator[None]:
+    """Within it, `load_engine` loads as fast as it can, for programs that run a network a few times and end.
+
+    The backend "auto" is ONNX Runtime where it is installed, which then optimises less and plans no memory. A network
+    takes as long to run and more memory.
+    """
+    token = _starts_quickly.set(True)
+    try:
+        yield
+    finally:
+        _starts_quickly.reset(token)
 
 
 def load_engine(
@@ -78,15 +97,16 @@ def load_engine(
     else:
         from hoi_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 
-        engine = OnnxRuntimeEngine(card, model, precision, threads)
+        engine = OnnxRuntimeEngine(card, model, precision, threads, _starts_quickly.get())
     return engine
 
 
 def _preferred(model: Path) -> str:
-    gpu = cuda_driver.first_gpu()
+    quickly = _starts_quickly.get()
+    gpu = None if quickly else cuda_driver.first_gpu()
     if gpu and not missing_packages('tensorrt') and tensorrt_package.supporting(gpu.compute_capability):
         return 'tensorrt'
-    for backend in ('openvino', 'onnxruntime'):
+    for backend in ('onnxruntime', 'openvino') if quickly else ('openvino', 'onnxruntime'):
         if not missing_packages(backend):
             return backend
     raise MissingBackendError(

@@ -47,6 +47,16 @@ class ObjectEstimate:
 
 
 @dataclasses.dataclass(frozen=True)
+class HandInImage:
+    """A hand in pixels of the original image, lens distortion included; the centre of the first pixel is (0, 0)."""
+
+    keypoints: np.ndarray
+    """(21, 2) x and y of the keypoints; outside the image where the keypoint is out of view."""
+    box: Region
+    """Bounding box of the mesh, or of the keypoints where there is no mesh, clipped to the image."""
+
+
+@dataclasses.dataclass(frozen=True)
 class HandEstimate:
     """One hand in the camera's optical frame, metres and radians."""
 
@@ -73,3 +83,5 @@ class HandEstimate:
     """The object that the hand holds; None if it holds none, or the stage estimates none."""
     side_score: float = 1.0
     """Probability of `side`, 0.5 to 1."""
+    in_image: HandInImage | None = None
+    """The hand in pixels; None where no image is known. `hoi_ros.hand.in_image.in_image` fills it in."""

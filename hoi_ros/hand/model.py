@@ -17,7 +17,7 @@ import numpy as np
 from hoi_ros.hand.skeleton import JOINT_PARENTS
 from hoi_ros.hand.skeleton import KEYPOINT_SOURCES
 from hoi_ros.hand.skeleton import TIP_JOINTS
-from hoi_ros.resources import models_dir
+from hoi_ros.resources import model_dir
 
 Array = Any  # np.ndarray or torch.Tensor
 
@@ -96,7 +96,7 @@ class HandModel:
         Raises:
             HandModelError: the file is missing, damaged, or lacks an array or has one of another shape.
         """
-        path = Path(path) if path is not None else models_dir() / 'hand_model' / 'hand.npz'
+        path = Path(path) if path is not None else model_dir('hand_model') / 'hand.npz'
         if not path.is_file():
             raise HandModelError(
                 f'{path}: the hand model is missing; give a file made by `python -m training.hand.build` '

@@ -7,6 +7,7 @@ from launch.actions import OpaqueFunction
 from launch.launch_description_entity import LaunchDescriptionEntity
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
+from launch_ros.parameter_descriptions import ParameterValue
 
 from hoi_ros.launching.arguments import argument
 from hoi_ros.launching.arguments import CAMERA_INFO
@@ -17,6 +18,8 @@ from hoi_ros.launching.arguments import package_file
 from hoi_ros.launching.arguments import start_parameters
 from hoi_ros.systems import System
 from launch import LaunchContext
+
+_FROM_FILE = 'auto'
 
 
 def system_node(system: System, params_file: str = 'params_file') -> list[LaunchDescriptionEntity]:
@@ -30,7 +33,9 @@ def system_node(system: System, params_file: str = 'params_file') -> list[Launch
         argument('region', 'region', 'Topic of the region that holds the hand (sensor_msgs/RegionOfInterest).'),
         argument('regions', 'regions', 'Topic of boxes that hold the hands (vision_msgs/Detection2DArray).'),
         argument(
-            'tf_prefix', '', "Prefix of the TF frames, instead of the parameter file's; each camera needs its own."
+            'tf_prefix',
+            _FROM_FILE,
+            "Prefix of the TF frames; auto is the parameter file's, which is the namespace unless it is set there.",
         ),
         argument(params_file, package_file('config', f'{system.name}.yaml'), f'Parameters of the {system.name} node.'),
         OpaqueFunction(function=_node, args=[system, params_file]),
@@ -38,8 +43,10 @@ def system_node(system: System, params_file: str = 'params_file') -> list[Launch
 
 
 def _node(context: LaunchContext, system: System, params_file: str) -> list[LifecycleNode]:
-    # The parameter file decides where the argument is empty.
     prefix = LaunchConfiguration('tf_prefix').perform(context)
+    given = (
+        {} if prefix == _FROM_FILE else {'tf_prefix': ParameterValue(LaunchConfiguration('tf_prefix'), value_type=str)}
+    )
     return [
         LifecycleNode(
             package='hoi_ros',
@@ -48,7 +55,7 @@ def _node(context: LaunchContext, system: System, params_file: str) -> list[Life
             namespace=NAMESPACE,
             parameters=[
                 LaunchConfiguration(params_file),
-                {**start_parameters(), **({'tf_prefix': prefix} if prefix else {})},
+                {**start_parameters(), **given},
             ],
             remappings=[
                 ('image', IMAGE),

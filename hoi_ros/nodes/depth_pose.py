@@ -12,6 +12,7 @@ from sensor_msgs.msg import Image
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.nodes.messages.images import known_depth_of
 from hoi_ros.nodes.runtime.camera_frames import CALIBRATION
+from hoi_ros.nodes.runtime.camera_frames import CAMERA_SETTINGS
 from hoi_ros.nodes.runtime.camera_frames import CameraFrames
 from hoi_ros.nodes.runtime.camera_frames import DEPTH_TRANSPORT
 from hoi_ros.nodes.runtime.camera_frames import image_input
@@ -57,7 +58,7 @@ SETTINGS = {
         ),
     ),
     'Results': TRACKING_SETTINGS,
-    'Inputs': (DEPTH_TRANSPORT, *REGION_SETTINGS, *INPUT_SETTINGS),
+    'Inputs': (DEPTH_TRANSPORT, *CAMERA_SETTINGS, *REGION_SETTINGS, *INPUT_SETTINGS),
     'Outputs': (*HAND_OUTPUT_SETTINGS, *OUTPUT_QOS_SETTINGS),
 }
 
@@ -72,11 +73,8 @@ class DepthPoseNode(WorkerNode[DepthPoseStage, Frame, list[HandEstimate]]):
     def __init__(self, create_stage: Callable[..., DepthPoseStage] = DepthPoseStage) -> None:
         self._create_stage = create_stage
         self._inputs = FrameInputs(self._list_inputs)
-        self._camera, self._regions, self._hand_outputs = (
-            CameraFrames(self._inputs),
-            Regions(self._inputs),
-            HandOutputs(),
-        )
+        self._camera, self._regions = CameraFrames(self._inputs), Regions(self._inputs)
+        self._hand_outputs = HandOutputs(self._camera)
         super().__init__('depth_pose', SETTINGS, (self._inputs, self._regions, self._hand_outputs))
 
     def load_stage(self) -> DepthPoseStage:
@@ -92,7 +90,9 @@ class DepthPoseNode(WorkerNode[DepthPoseStage, Frame, list[HandEstimate]]):
         stage.following_views = self.settings['following_views']
 
     def process(self, stage: DepthPoseStage, frame: Frame) -> list[HandEstimate]:
-        depth = known_depth_of(frame.messages['depth'])
+        depth = known_depth_of(
+            frame.messages['depth'], lambda text: self.caution(f'{self._inputs.where("depth")}: {text}')
+        )
         rectifier = self._camera.rectifier(frame, depth)
         return stage(rectifier.depth(depth), rectifier.camera, frame.stamp / 1e9, self._regions.within(rectifier))
 

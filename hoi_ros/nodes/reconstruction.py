@@ -15,10 +15,12 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.nodes.messages.images import colour_of
 from hoi_ros.nodes.messages.images import known_depth_of
 from hoi_ros.nodes.runtime.camera_frames import CALIBRATION
+from hoi_ros.nodes.runtime.camera_frames import CAMERA_SETTINGS
 from hoi_ros.nodes.runtime.camera_frames import CameraFrames
 from hoi_ros.nodes.runtime.camera_frames import DEPTH_TRANSPORT
 from hoi_ros.nodes.runtime.camera_frames import image_input
 from hoi_ros.nodes.runtime.camera_frames import IMAGE_TRANSPORT
+from hoi_ros.nodes.runtime.camera_frames import same_camera
 from hoi_ros.nodes.runtime.engine_settings import engine_arguments
 from hoi_ros.nodes.runtime.engine_settings import ENGINE_SETTINGS
 from hoi_ros.nodes.runtime.hand_outputs import HAND_OUTPUT_SETTINGS
@@ -72,6 +74,7 @@ SETTINGS = {
         Setting('use_depth', True, 'Use depth images, where there are any, to locate the hands.'),
         DEPTH_TRANSPORT,
         Setting('depth_tolerance', 0.02, 'Largest difference of the stamps of an image and its depth, s.', 0.0, 1.0),
+        *CAMERA_SETTINGS,
         *REGION_SETTINGS,
         *INPUT_SETTINGS,
     ),
@@ -89,11 +92,8 @@ class ReconstructionNode(WorkerNode[ReconstructionStage, Frame, list[HandEstimat
     def __init__(self, create_stage: Callable[..., ReconstructionStage] = ReconstructionStage) -> None:
         self._create_stage = create_stage
         self._inputs = FrameInputs(self._list_inputs)
-        self._camera, self._regions, self._hand_outputs = (
-            CameraFrames(self._inputs),
-            Regions(self._inputs),
-            HandOutputs(),
-        )
+        self._camera, self._regions = CameraFrames(self._inputs), Regions(self._inputs)
+        self._hand_outputs = HandOutputs(self._camera)
         super().__init__('reconstruction', SETTINGS, (self._inputs, self._regions, self._hand_outputs))
 
     def load_stage(self) -> ReconstructionStage:
@@ -152,22 +152,28 @@ class ReconstructionNode(WorkerNode[ReconstructionStage, Frame, list[HandEstimat
         depth_frame, image_frame = message.header.frame_id, frame.messages['image'].header.frame_id
         camera = rectifier.camera
         try:
-            depth = known_depth_of(message)
+            depth = known_depth_of(message, _refuse)
             height, width = depth.shape
             if (width, height) != (camera.width, camera.height):
                 raise FrameRefused(
                     f'it is {width}x{height} pixels, the image {camera.width}x{camera.height}: align it to the image '
                     '(realsense2_camera: align_depth.enable:=true)'
                 )
-            if depth_frame and image_frame and depth_frame != image_frame:
+            if not same_camera(depth_frame, image_frame):
                 raise FrameRefused(
                     f'its frame_id is {depth_frame!r}, that of the image {image_frame!r}: align it to the image '
                     '(realsense2_camera: align_depth.enable:=true)'
                 )
+            self._camera.refuse_unlike('depth', frame)
         except FrameRefused as error:
             self.caution(f'{self._inputs.where("depth")} is not used, {_WITHOUT_DEPTH}: {error}')
             return None
         return rectifier.depth(depth)
+
+
+def _refuse(reason: str) -> None:
+    # Depth out of reach would place no hand: its size does, and the status must say so.
+    raise FrameRefused(reason)
 
 
 def main() -> int:

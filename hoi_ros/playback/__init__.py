@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded images: folders, replay, recording of a running node, overlays, the demo."""
+"""Recorded images: folders, replay, recording of a running node, video, the demo."""

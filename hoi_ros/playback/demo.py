@@ -4,32 +4,38 @@
     python -m hoi_ros.demo                                          # a simulated camera, whose truth is known
     python -m hoi_ros.demo --data DIR --camera camera.yaml          # recorded depth images
     python -m hoi_ros.demo --stage reconstruction                   # a hand that holds a can, in colour and depth
-    python -m hoi_ros.demo --stage reconstruction --data DIR        # recorded colours; or rgb/ and depth/ in DIR
+    python -m hoi_ros.demo --stage reconstruction --data DIR        # recorded colours or photos; or rgb/ and depth/
 
-prints a table and writes a picture and a video of the hands. The demo uses a ROS domain of its own, so other nodes on
+prints a table and writes a picture and a video of the hands; photos are published one by one and shown side by side.
+The demo uses a ROS domain of its own, so other nodes on
 the machine do not interfere.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import cv2
-import numpy as np
-
+from hoi_ros.camera.rectified import Rectified
+from hoi_ros.playback.cameras import camera_beside
+from hoi_ros.playback.cameras import depth_scale_of
+from hoi_ros.playback.cameras import FIELD_OF_VIEW
 from hoi_ros.playback.image_folder import ImageFolderError
+from hoi_ros.playback.image_folder import list_frames
 from hoi_ros.playback.image_folder import unpack_video
 from hoi_ros.playback.image_folder import VIDEO_SUFFIXES
-from hoi_ros.playback.overlay import colour_depth
-from hoi_ros.playback.overlay import draw_hands
-from hoi_ros.playback.overlay import VideoWriter
-from hoi_ros.playback.recording import Picture
+from hoi_ros.playback.pictures import draw_picture
+from hoi_ros.playback.pictures import draw_sheet
+from hoi_ros.playback.pictures import draw_video
 from hoi_ros.playback.recording import Recording
+from hoi_ros.playback.replay import PICTURE_RATE
+from hoi_ros.playback.sequence import Order
+from hoi_ros.playback.sequence import order_of
 from hoi_ros.playback.session import Session
 from hoi_ros.playback.session import SessionError
 from hoi_ros.playback.session import simulated_camera
@@ -42,7 +48,9 @@ from hoi_ros.systems import system_of
 
 _RATE = 30.0
 _PICTURES = 100
-_PICTURE_RATE = _RATE / 3  # the recorder stores every third image
+_EVERY = 3  # the recorder stores every third image of a sequence
+_PATIENCE_FOR_PICTURES = 3.0  # seconds without an image that the node takes for normal
+_WARNINGS = 3  # faults of the node that are printed
 _LOOP = 8.0  # seconds of simulated motion
 _MILLIMETRE = 0.001
 _CALIBRATIONS = Path(__file__).parents[2] / 'tests' / 'data'
@@ -73,9 +81,13 @@ class DemoConfig:
     """Folder to publish instead of simulated images: depth images for a system of depth images; else colour images, a
     video, or the subfolders rgb and depth."""
     camera: Path | None = None
-    """ROS calibration file of their camera; camera.yaml in the folder by default."""
+    """ROS calibration file of their camera; camera.yaml in the folder by default, else --fov for colour images."""
+    rectified: Rectified = 'auto'
+    """Whether those images are rectified, as with hoi_ros.replay."""
+    fov: float | None = None
+    """Field of view of images without a calibration, degrees across the longer side; 65 for colour images."""
     depth_scale: float | None = None
-    """Metres of one unit of the depth images; 0.001 by default."""
+    """Metres of one unit of the depth images; by default what the calibration file says as depth_scale, else 0.001."""
     out: Path = Path('out/demo')
     """Folder for the picture, the video and the logs."""
 
@@ -93,36 +105,79 @@ class DemoConfig:
         Raises:
             DemoError: the folder or its calibration is missing.
         """
-        if self.data is None:
+        replayed = self.replayed
+        if self.data is None or replayed is None:
             # Renders no more pictures than are shown.
             loop = min(_LOOP, self.seconds)
             held = {'object': self.object} if self.object else {}
             return simulated_camera(system_of(self.stage), rate=_RATE, loop=loop, side=self.side, **held)
-        if not self.data.is_dir():
-            raise DemoError(f'{self.data} is no folder: give one of images')
-        beside = self.data / 'camera.yaml'
-        known, known_scale = _KNOWN_FOLDERS.get(self.data.resolve().name, (None, _MILLIMETRE))
-        calibrations = [self.camera] if self.camera else [beside, known]
-        calibration = next((path for path in calibrations if path and path.is_file()), None)
-        if calibration is None:
-            raise DemoError(
-                f'{self.camera or beside} is missing: give the ROS calibration file of the camera with --camera'
-            )
-        folders = self._folders(self.data)
+        folders, order, _ = replayed
+        camera = self._calibration(self.data)
         arguments = [text for name, folder in folders.items() for text in (f'--{name}', str(folder))]
         if 'depth' in folders:
-            arguments += ['--depth-scale', str(self.depth_scale or known_scale)]
+            arguments += ['--depth-scale', str(self._metres_per_unit(self.data, camera))]
+        arguments += ['--camera', str(camera)] if camera else ['--fov', str(self.fov or FIELD_OF_VIEW)]
         return (
             '-m',
             'hoi_ros.replay',
             '--ros',
             '--loop',
             *arguments,
-            '--camera',
-            str(calibration),
+            '--independent' if order.independent else '--sequence',
+            '--rectified',
+            self.rectified,
             '--rate',
-            str(_RATE),
+            str(self.rate),
         )
+
+    @functools.cached_property
+    def replayed(self) -> tuple[dict[str, Path], Order, int] | None:
+        """The folders of 'depth' and 'rgb' images that are published, their order and their number; None with a
+        simulated camera.
+
+        Raises:
+            DemoError: a folder or its calibration is missing.
+        """
+        if self.data is None:
+            return None
+        if not self.data.is_dir():
+            raise DemoError(f'{self.data} is no folder: give one of images')
+        if self._calibration(self.data) is None and self.fov is None and 'colour' not in system_of(self.stage).images:
+            raise DemoError(
+                f'{self.camera or self.data / "camera.yaml"} is missing: give the ROS calibration file of the camera '
+                'with --camera, or its field of view with --fov'
+            )
+        folders = self._folders(self.data)
+        try:
+            frames = list_frames(folders.get('depth'), folders.get('rgb'))
+        except ImageFolderError as error:
+            raise DemoError(str(error)) from error
+        return folders, order_of(frames), len(frames)
+
+    @property
+    def independent(self) -> bool:
+        """Whether each published picture is on its own."""
+        return self.replayed is not None and self.replayed[1].independent
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return PICTURE_RATE if self.independent else _RATE
+
+    def _calibration(self, data: Path) -> Path | None:
+        """The calibration file; None where a field of view is assumed.
+
+        Raises:
+            DemoError: the file that the user names is missing.
+        """
+        if self.camera is not None and not self.camera.is_file():
+            raise DemoError(f'{self.camera} is missing: give the ROS calibration file of the camera with --camera')
+        known, _ = _KNOWN_FOLDERS.get(data.resolve().name, (None, None))
+        return self.camera or camera_beside(data) or (known if known and known.is_file() else None)
+
+    def _metres_per_unit(self, data: Path, camera: Path | None) -> float:
+        _, known = _KNOWN_FOLDERS.get(data.resolve().name, (None, None))
+        return self.depth_scale or depth_scale_of(camera) or known or _MILLIMETRE
 
     def _folders(self, data: Path) -> dict[str, Path]:
         """The folders of 'depth' and 'rgb' images that the stage uses."""
@@ -151,7 +206,13 @@ def demo(config: DemoConfig) -> int:
     """
     print(f'{config.stage} on {config.data or "a simulated camera"}', flush=True)
     system = system_of(config.stage)
-    with Session(system, config.camera_arguments(), config.out, _PICTURES, system.images[0], _say) as session:
+    if config.replayed is not None:
+        _say(str(config.replayed[1]))
+    parameters = {'input_timeout': _PATIENCE_FOR_PICTURES} if config.independent else {}
+    every = 1 if config.independent else _EVERY
+    with Session(
+        system, config.camera_arguments(), config.out, _PICTURES, system.images[0], _say, every, parameters
+    ) as session:
         start = session.start_node()
         session.start_camera()
         _say(
@@ -159,41 +220,35 @@ def demo(config: DemoConfig) -> int:
             'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST'
         )
         recording = session.record(config.seconds)
+    found = any(answer.hands for answer in recording.answers)
     rows = traffic_rows(recording)
-    if any(answer.hands for answer in recording.answers):
+    if found:
         rows += agreement_rows(recording, system, bool(config.data))
     print_table(rows + node_rows(recording, start))
-    if not any(answer.hands for answer in recording.answers):
+    if recording.pictures:
+        print(f'written  {draw(recording, config)}')
+    for warning in recording.warnings[:_WARNINGS]:
+        print(f'demo: the node says: {warning}', file=sys.stderr)
+    if not found:
         print(
             f'demo: no hand came out. The node says: {recording.diagnostics or "nothing"}; more in '
             f'{config.out}/{config.stage}.log',
             file=sys.stderr,
         )
         return 1
-    if recording.pictures:
-        picture, video = (config.out / f'{config.stage}{suffix}' for suffix in ('.png', '.mp4'))
-        draw(recording, picture, video)
-        print(f'written  {picture}, {video}')
     return 0
 
 
-def draw(recording: Recording, picture: Path, video: Path) -> None:
-    """Draws the hands over the recorded images: a video of all, and a picture of one from the middle with hands."""
-    sample = np.concatenate([kept.image[::8, ::8].ravel() for kept in recording.pictures])
-    nearest, farthest = np.percentile(sample[sample > 0], [1, 99]).tolist() if (sample > 0).any() else (0.0, 1.0)
-
-    def drawn(kept: Picture) -> np.ndarray:
-        image = colour_depth(kept.image, nearest, farthest) if kept.image.ndim == 2 else kept.image
-        return draw_hands(
-            image, recording.hands_at(kept.stamp), kept.camera, recording.faces, recording.faces.get('object')
-        )
-
-    with VideoWriter(video, _PICTURE_RATE) as writer:
-        for kept in recording.pictures:
-            writer.write(drawn(kept))
-    shown = [kept for kept in recording.pictures if recording.hands_at(kept.stamp)] or recording.pictures
-    if not cv2.imwrite(str(picture), cv2.cvtColor(drawn(shown[len(shown) // 2]), cv2.COLOR_RGB2BGR)):
-        raise OSError(f'{picture}: the picture cannot be written')
+def draw(recording: Recording, config: DemoConfig) -> str:
+    """Writes a video of the stored images, and a picture: of one of them, or of all photos side by side; returns their
+    paths for the user."""
+    picture, video = (config.out / f'{config.stage}{suffix}' for suffix in ('.png', '.mp4'))
+    if config.independent and config.replayed is not None:
+        draw_sheet(recording, picture, config.replayed[2])
+    else:
+        draw_picture(recording, picture)
+    draw_video(recording, video, config.rate / (1 if config.independent else _EVERY))
+    return f'{picture}, {video}'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

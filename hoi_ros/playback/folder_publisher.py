@@ -23,7 +23,6 @@ from std_msgs.msg import Header
 
 from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.calibration import CameraCalibration
-from hoi_ros.camera.calibration import load_camera_yaml
 from hoi_ros.camera.depth import metric_depth
 from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.nodes.messages.images import camera_info_message
@@ -33,6 +32,10 @@ from hoi_ros.nodes.runtime.camera_topics import DEPTH
 from hoi_ros.nodes.runtime.camera_topics import FRAME
 from hoi_ros.nodes.runtime.camera_topics import INFO
 from hoi_ros.nodes.runtime.image_transport import make_room_for_images
+from hoi_ros.nodes.runtime.starting import created
+from hoi_ros.nodes.runtime.starting import say_refused
+from hoi_ros.nodes.runtime.starting import start_ros
+from hoi_ros.nodes.runtime.starting import StartRefused
 from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import list_frames
 from hoi_ros.playback.image_folder import read_colour
@@ -47,13 +50,14 @@ _FAREWELL = Duration(seconds=1)
 
 
 class ReplayNode(Node):
-    """Publishes the frames at `config.rate`, stamped with the time of publishing, once somebody subscribes.
+    """Publishes the frames at `config.publishing_rate`, stamped with the time of publishing, once somebody subscribes.
 
-    Depth in millimetres is published as recorded (16UC1), any other unit as 32FC1 metres with NaN where unknown. A
+    Independent pictures are published more than a second apart, so that a node tracks each anew. Depth in millimetres
+    is published as recorded (16UC1), any other unit as 32FC1 metres with NaN where unknown. A
     frame that cannot be read is named in the log and skipped.
 
     Attributes:
-        finished: done after the last frame; never with `config.loop`.
+        finished: done after the last frame; with `config.loop` only if a whole pass has no usable frame.
         published: number of published frames.
 
     Raises:
@@ -61,9 +65,11 @@ class ReplayNode(Node):
     """
 
     def __init__(self, config: ReplayConfig) -> None:
-        self._loop, self._metres_per_unit = config.loop, config.depth_scale or 1.0
+        self._loop, self._metres_per_unit = config.loop, config.metres_per_unit or 1.0
         self._frames = list_frames(config.depth, config.rgb)
-        self._calibration = load_camera_yaml(config.camera)
+        self._cameras = config.cameras
+        order = config.order(self._frames)
+        rate = config.publishing_rate(order)
         super().__init__('replay')
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
         self._images: dict[str, Publisher] = {}
@@ -75,10 +81,16 @@ class ReplayNode(Node):
         self.finished: Future = Future()
         self.published = 0
         self._position = 0
+        self._published_before = 0  # this pass
         self._start: float | None = None
-        self._timer = self.create_timer(1 / config.rate, self._tick)
+        # The calibration of an independent picture goes out half a period ahead of it.
+        self._ahead = Duration(seconds=0.5 / rate if order.independent else 0)
+        self._announced: tuple[dict[str, np.ndarray], Header] | None = None
+        self._timer = self.create_timer(self._ahead.nanoseconds / 1e9 or 1 / rate, self._tick)
         topics = ' and '.join(publisher.topic_name for publisher in self._images.values())
-        self.get_logger().info(f'{len(self._frames)} frames wait for a subscriber to {topics}')
+        self.get_logger().info(
+            f'{len(self._frames)} frames at {rate:.2g} Hz wait for a subscriber to {topics}; {order}'
+        )
 
     def farewell(self) -> None:
         """Waits at most a second until the subscribers have received everything."""
@@ -93,9 +105,15 @@ class ReplayNode(Node):
             return
         if time.monotonic() < self._start:
             return
-        if self._position == len(self._frames) and self._loop:
-            self._position = 0
+        if self._announced is not None:
+            self._publish(*self._announced)
+            self._announced = None
+            return
+        if self._position == len(self._frames) and self._loop and self.published > self._published_before:
+            self._position, self._published_before = 0, self.published
         if self._position == len(self._frames):
+            if not self.published:
+                self.get_logger().error('no frame was published; the reasons stand above')
             self._timer.cancel()
             self.finished.set_result(self.published)
             return
@@ -106,8 +124,16 @@ class ReplayNode(Node):
         except (ImageFormatError, CalibrationError) as error:
             self.get_logger().warning(f'frame {files.name} is left out: {error}')
             return
-        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=FRAME)
+        # A node takes the calibration that it has when an image arrives, and every picture may be of another size.
+        stamp = self.get_clock().now() + self._ahead
+        header = Header(stamp=stamp.to_msg(), frame_id=FRAME)
         self._info.publish(camera_info_message(calibration, header))
+        if self._ahead.nanoseconds:
+            self._announced = images, header
+        else:
+            self._publish(images, header)
+
+    def _publish(self, images: dict[str, np.ndarray], header: Header) -> None:
         for name, image in images.items():
             self._images[name].publish(image_message(image, header))
         self.published += 1
@@ -119,7 +145,7 @@ class ReplayNode(Node):
             images['depth'] = self._published_depth(read_depth(files.depth))
         if files.colour is not None:
             images['colour'] = read_colour(files.colour)
-        calibrations = [self._calibration.for_image(image.shape[1], image.shape[0]) for image in images.values()]
+        calibrations = [self._cameras(image.shape[1], image.shape[0]) for image in images.values()]
         return images, calibrations[-1]
 
     def _published_depth(self, pixels: np.ndarray) -> np.ndarray:
@@ -137,22 +163,24 @@ def publish_folder(config: ReplayConfig, ros_arguments: Sequence[str] = ()) -> i
         ros_arguments: as after --ros-args, to remap topics.
 
     Returns:
-        The exit code: 0 if a frame was published or the process was interrupted.
+        The exit code: 0 if a frame was published or the process was interrupted, 2 if ROS refuses the arguments.
 
     Raises:
         ImageFolderError, CalibrationError: the folder or the calibration file cannot be used.
     """
     make_room_for_images()
-    rclpy.init(args=list(ros_arguments))
     node = None
     try:
-        node = ReplayNode(config)
+        start_ros(ros_arguments)
+        node = created(lambda: ReplayNode(config))
         rclpy.spin_until_future_complete(node, node.finished)
         if not rclpy.ok():
             return 0
         node.farewell()
         node.get_logger().info(f'{node.published} frames published')
         return 0 if node.published else 1
+    except StartRefused as error:
+        return say_refused(error)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     except rclpy_implementation.RCLError:

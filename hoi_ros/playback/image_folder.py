@@ -5,17 +5,27 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from hoi_ros.camera.calibration import CalibrationError
+from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.calibration import load_camera_yaml
 from hoi_ros.camera.depth import metric_depth
 from hoi_ros.camera.image_buffer import decompress
 from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.camera.rectified import is_rectified
+from hoi_ros.camera.rectified import Rectified
 
 IMAGE_SUFFIXES = frozenset({'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp'})
 VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.webm'})
+
+_PNG = b'\x89PNG\r\n\x1a\n'
+_GREY_16_BITS = bytes((16, 0))
+"""Bit depth and colour type at the end of the first 26 bytes of a PNG file."""
 
 
 class ImageFolderError(ValueError):
@@ -61,6 +71,27 @@ def _below(file: Path, *folders: Path | None) -> str:
     return file.relative_to(folder).as_posix()
 
 
+def folder_calibration(camera: Path, rectified: Rectified, folders: Sequence[Path | None]) -> CameraCalibration:
+    """Reads the calibration file of the images of some folders.
+
+    Args:
+        camera: ROS calibration file.
+        rectified: whether the images are rectified; 'auto' for what the names of the folders say.
+        folders: of images of one camera; None where there is none.
+
+    Raises:
+        CalibrationError: the file is unusable, or the folders contradict each other.
+    """
+    said = {is_rectified(rectified, folder.absolute().as_posix()) for folder in folders if folder}
+    readings = [load_camera_yaml(camera, each) for each in sorted(said or {False})]
+    if any(reading != readings[0] for reading in readings):
+        raise CalibrationError(
+            f'{" and ".join(str(folder) for folder in folders if folder)}: the name of one says that its images are '
+            'rectified, that of the other does not: give both raw or both rectified, or give --rectified true or false'
+        )
+    return readings[0]
+
+
 def read_depth(path: Path) -> np.ndarray:
     """The raw values of a depth image: (H, W) uint16 or float32; `metric_depth` converts them to metres.
 
@@ -83,12 +114,17 @@ def read_metric_depth(path: Path, metres_per_unit: float) -> np.ndarray:
 
 
 def read_colour(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB.
+    """(H, W, 3) uint8 RGB, turned upright as its EXIF orientation says.
 
     Raises:
-        ImageFormatError: the file is unreadable.
+        ImageFormatError: the file is unreadable, or an image of 16-bit greys, as depth images are.
     """
-    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    pixels = _read(path, cv2.IMREAD_COLOR)
+    with path.open('rb') as file:
+        start = file.read(26)
+        if start.startswith(_PNG) and start.endswith(_GREY_16_BITS):
+            raise ImageFormatError(f'{path}: 16-bit greys, expected colours: this is a depth image')
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def unpack_video(video: Path, folder: Path) -> Path:

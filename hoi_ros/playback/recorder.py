@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import time
 from collections.abc import Iterable
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -33,7 +36,6 @@ from hoi_ros.playback.recording import Recording
 from hoi_ros.systems import ImageKind
 from hoi_ros.systems import System
 
-_PICTURE_EVERY = 3
 _ALL = QoSProfile(depth=1000)  # reliable: a message lost here would count as dropped by the node
 
 
@@ -43,14 +45,17 @@ class Recorder(Node):
     Args:
         system: the system whose node is recorded.
         context: rclpy context of its ROS domain.
-        pictures: number of images to store, every third; with 0 it does not subscribe to the images.
+        pictures: number of images to store; with 0 it does not subscribe to the images.
         kind: kind of those images.
+        every: stores each image of this number of images.
     """
 
-    def __init__(self, system: System, context: Context, pictures: int = 0, kind: ImageKind = 'depth') -> None:
+    def __init__(
+        self, system: System, context: Context, pictures: int = 0, kind: ImageKind = 'depth', every: int = 3
+    ) -> None:
         super().__init__('recorder', context=context)
         self._system = system
-        self._most_pictures, self._kind = pictures, kind
+        self._most_pictures, self._kind, self._every = pictures, kind, every
         self._faces: dict[str, np.ndarray] = {}
         self.diagnostics = ''
         self.start()
@@ -85,11 +90,14 @@ class Recorder(Node):
         self._true_objects: list[HeldObjectArray] = []
         self._images: list[bytes] = []
         self._image_count = 0
+        self._warnings: dict[str, str] = {}
         self._last_stamp: int | None = None
 
     def end(self) -> None:
         """Ends the recording: later frames are ignored, late answers to earlier frames count."""
-        self._last_stamp = max(map(_stamp, self._infos), default=0)
+        # A calibration may be announced ahead of its image.
+        now = time.time_ns()
+        self._last_stamp = max((stamp for info in self._infos if (stamp := _stamp(info)) <= now), default=0)
 
     def recording(self, memory_mb: float, cpu: float) -> Recording:
         """The recording, with the resources that the node's process used."""
@@ -103,21 +111,28 @@ class Recorder(Node):
         ]
         truth = {_stamp(message): hand_estimates(message, true_held.get(_stamp(message))) for message in self._truth}
         return Recording(
-            sent, answers, truth, list(self._pictures(first, last)), self._faces, self.diagnostics, memory_mb, cpu
+            sent,
+            answers,
+            truth,
+            list(self._pictures(first, last)),
+            self._faces,
+            self.diagnostics,
+            memory_mb,
+            cpu,
+            list(self._warnings.values()),
         )
 
     def _pictures(self, first: int, last: int) -> Iterable[Picture]:
-        rectifier = None
+        infos = {_stamp(info): info for info in self._infos}
+        rectifier = functools.lru_cache(maxsize=4)(Rectifier)
         for data in self._images:
             message = deserialize_message(data, Image)
-            if not self._infos or not first <= _stamp(message) <= last:
+            info = infos.get(_stamp(message))
+            if info is None or not first <= _stamp(message) <= last:
                 continue
-            if rectifier is None:
-                rectifier = Rectifier(calibration_of(self._infos[0], message.width, message.height, camera_topics.INFO))
-            image = (
-                rectifier.depth(depth_of(message)) if self._kind == 'depth' else rectifier.colour(colour_of(message))
-            )
-            yield Picture(_stamp(message), image, rectifier.camera)
+            rectify = rectifier(calibration_of(info, message.width, message.height, camera_topics.INFO))
+            image = rectify.depth(depth_of(message)) if self._kind == 'depth' else rectify.colour(colour_of(message))
+            yield Picture(_stamp(message), image, rectify.camera)
 
     def _take_info(self, message: CameraInfo) -> None:
         self._infos.append(message)
@@ -135,7 +150,7 @@ class Recorder(Node):
         self._true_objects.append(message)
 
     def _take_image(self, data: bytes) -> None:
-        if self._image_count % _PICTURE_EVERY == 0 and len(self._images) < self._most_pictures:
+        if self._image_count % self._every == 0 and len(self._images) < self._most_pictures:
             self._images.append(data)
         self._image_count += 1
 
@@ -151,6 +166,9 @@ class Recorder(Node):
         for status in message.status:
             if status.hardware_id == f'/{self._system.name}':
                 self.diagnostics = status.message
+                if status.level != DiagnosticStatus.OK:
+                    # The same sentence with other numbers is the same fault.
+                    self._warnings.setdefault(re.sub(r'\d+', '#', status.message), status.message)
 
 
 def _stamp(message: CameraInfo | HandArray | HeldObjectArray | Image) -> int:

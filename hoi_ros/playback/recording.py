@@ -52,6 +52,7 @@ class Recording:
         diagnostics: the node's last message on /diagnostics.
         memory_mb: peak resident memory of the node's process, 1e6 bytes.
         cpu: processor time of the node, cores.
+        warnings: the faults that the node named on /diagnostics.
     """
 
     sent: Sequence[int]
@@ -62,10 +63,16 @@ class Recording:
     diagnostics: str
     memory_mb: float
     cpu: float
+    warnings: Sequence[str] = ()
 
     def hands_at(self, stamp: int) -> Hands:
         """The hands published for a frame; none if it was dropped."""
-        return next((answer.hands for answer in self.answers if answer.stamp == stamp), ())
+        answer = self.answer_at(stamp)
+        return answer.hands if answer else ()
+
+    def answer_at(self, stamp: int) -> Answer | None:
+        """What the node published for a frame; None if it was dropped."""
+        return next((answer for answer in self.answers if answer.stamp == stamp), None)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,20 +2,21 @@
 """Runs a stage over a folder of images without ROS, or publishes the folder as camera topics.
 
     python -m hoi_ros.replay --depth DIR --camera camera.yaml --depth-scale 0.001 --out out/replay
-    python -m hoi_ros.replay --stage reconstruction --rgb DIR [--depth DIR --depth-scale 0.001] --camera camera.yaml
+    python -m hoi_ros.replay --stage reconstruction --rgb DIR [--depth DIR --depth-scale 0.001] [--camera camera.yaml]
 
-writes `results.jsonl` (one object a frame) and `overlays/` (one picture a frame).
+writes `results.jsonl` (one object a frame) and `overlays/` (one picture a frame). A folder of photos needs no
+calibration: each picture is on its own, of any size, and its camera has the field of view `--fov`.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
 import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,27 +24,41 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hoi_ros.camera import Pinhole
 from hoi_ros.camera.calibration import CalibrationError
-from hoi_ros.camera.calibration import load_camera_yaml
-from hoi_ros.camera.image_buffer import ImageFormatError
-from hoi_ros.camera.undistortion import Rectifier
+from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.rectified import Rectified
+from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModelError
+from hoi_ros.playback.cameras import camera_beside
+from hoi_ros.playback.cameras import cameras_of
+from hoi_ros.playback.cameras import depth_scale_of
+from hoi_ros.playback.cameras import FIELD_OF_VIEW
+from hoi_ros.playback.frame_reader import estimated
+from hoi_ros.playback.frame_reader import FrameReader
 from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import list_frames
-from hoi_ros.playback.image_folder import read_colour
-from hoi_ros.playback.image_folder import read_metric_depth
 from hoi_ros.playback.image_folder import unpack_video
-from hoi_ros.playback.overlay import draw_hands
+from hoi_ros.playback.results import camera_record
+from hoi_ros.playback.results import hand_record
+from hoi_ros.playback.results import Reasons
+from hoi_ros.playback.sequence import Order
+from hoi_ros.playback.sequence import order_of
 from hoi_ros.resources import ResourceError
+from hoi_ros.stages.parts.following import HandFollowing
 from hoi_ros.systems import DEFAULT
 from hoi_ros.systems import Stage
 from hoi_ros.systems import System
 from hoi_ros.systems import system_of
+
+_RATE = 30.0
+PICTURE_RATE = 1 / 1.1
+"""Independent pictures a second on topics: a node ends its tracks after a pause of a second."""
+MIN_SCORE = 0.5
+"""Lowest score of a hand, as in the nodes."""
 
 
 class ReplayError(ValueError):
@@ -54,14 +69,28 @@ class ReplayError(ValueError):
 class ReplayConfig:
     """Run a stage over a folder of images, or publish the folder as camera topics (--ros)."""
 
-    camera: Path
-    """ROS calibration file of the camera (image_width, camera_matrix, distortion_coefficients, ...)."""
+    camera: Path | None = None
+    """ROS calibration file of the camera (image_width, camera_matrix, distortion_coefficients, ...); by default
+    camera.yaml in the folder of images, else a camera of the field of view --fov is assumed."""
+    fov: float = FIELD_OF_VIEW
+    """Field of view of images without a calibration, degrees across the longer side."""
     depth: Path | None = None
     """Folder of depth images: 16-bit PNG or TIFF, or 32-bit TIFF; folders below it count."""
     rgb: Path | None = None
     """Folder of colour images, aligned with the depth images and named as they are; or a video."""
+    rectified: Rectified = 'auto'
+    """Whether the images are rectified, so that projection_matrix describes them; auto: if the folder is named so."""
     depth_scale: float | None = None
-    """Metres of one unit of the depth images: 0.001 for millimetres."""
+    """Metres of one unit of the depth images: 0.001 for millimetres. A calibration file may hold it as depth_scale."""
+    independent: bool = False
+    """Every picture is on its own: no hand is tracked from one to the next. The default where names are not numbered
+    alike, as those of photos, or sizes differ."""
+    sequence: bool = False
+    """The pictures follow each other in time. The default where names are numbered alike and sizes are equal."""
+    min_score: float = MIN_SCORE
+    """A new hand, and any hand of an independent picture, below this score is not reported."""
+    max_hands: int = 2
+    """Largest number of hands in a picture."""
     stage: str = DEFAULT
     """The system whose stage runs."""
     out: Path = Path('out/replay')
@@ -70,8 +99,9 @@ class ReplayConfig:
     """What runs the network."""
     vertices: bool = False
     """Write the mesh's vertices, too."""
-    rate: float = 30.0
-    """Frames a second, of the stamps and of the topics."""
+    rate: float | None = None
+    """Frames a second, of the stamps and of the topics: 30 by default, with --ros one every 1.1 s of independent
+    pictures, after which a node tracks anew."""
     ros: bool = False
     """Publish the folder as camera topics instead of running a stage."""
     loop: bool = False
@@ -80,14 +110,22 @@ class ReplayConfig:
     def __post_init__(self) -> None:
         if self.depth is None and self.rgb is None:
             raise ReplayError('neither --depth nor --rgb is given: name the folder of images')
-        if self.depth is not None and self.depth_scale is None:
+        if self.depth_scale is not None and not 0 < self.depth_scale < math.inf:
+            raise ReplayError(f'--depth-scale is {self.depth_scale}, expected metres above 0')
+        if self.depth is not None and self.metres_per_unit is None:
             raise ReplayError(
                 '--depth comes without --depth-scale: say how many metres one unit is, 0.001 for millimetres'
             )
-        if self.depth_scale is not None and not 0 < self.depth_scale < math.inf:
-            raise ReplayError(f'--depth-scale is {self.depth_scale}, expected metres above 0')
-        if not 0 < self.rate < math.inf:
+        if self.rate is not None and not 0 < self.rate < math.inf:
             raise ReplayError(f'--rate is {self.rate}, expected frames a second above 0')
+        if not 1 <= self.fov <= 170:
+            raise ReplayError(f'--fov is {self.fov}, expected 1 to 170 degrees')
+        if not 0 <= self.min_score <= 1:
+            raise ReplayError(f'--min-score is {self.min_score}, expected 0 to 1')
+        if not 1 <= self.max_hands <= 4:
+            raise ReplayError(f'--max-hands is {self.max_hands}, expected 1 to 4')
+        if self.independent and self.sequence:
+            raise ReplayError('--independent and --sequence exclude each other: give one of them, or none')
         folders = {'depth': self.depth, 'colour': self.rgb}
         missing = [name for name in self.system.images if folders[name] is None]
         if missing and not self.ros:
@@ -100,6 +138,35 @@ class ReplayConfig:
             return system_of(self.stage)
         except ValueError as error:
             raise ReplayError(f'--stage: {error}') from error
+
+    @property
+    def calibration(self) -> Path | None:
+        """The calibration file; None where a field of view is assumed."""
+        return self.camera or camera_beside(self.rgb, self.depth)
+
+    @property
+    def cameras(self) -> Callable[[int, int], CameraCalibration]:
+        """The calibration of an image of width × height pixels.
+
+        Raises:
+            CalibrationError: the calibration file is unusable.
+        """
+        return cameras_of(self.calibration, self.fov, self.rectified, (self.depth, self.rgb))
+
+    @property
+    def metres_per_unit(self) -> float | None:
+        """Of the depth images."""
+        return self.depth_scale or depth_scale_of(self.calibration)
+
+    def order(self, frames: Sequence[FrameFiles]) -> Order:
+        """Whether the pictures are a sequence."""
+        if self.independent or self.sequence:
+            return Order(self.independent, 'as --independent says' if self.independent else 'as --sequence says')
+        return order_of(frames)
+
+    def publishing_rate(self, order: Order) -> float:
+        """Frames a second on topics."""
+        return self.rate or (PICTURE_RATE if order.independent else _RATE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,11 +183,17 @@ class ReplaySummary:
     stage_p50_ms: float
     """Median time of the stage; NaN if it never ran."""
     stage_p99_ms: float
+    independent: int = 0
+    """Frames that are pictures on their own."""
+    reasons: Sequence[str] = ()
+    """Why images could not be used, a line a kind of fault."""
 
     def __str__(self) -> str:
         sides = ', '.join(f'{count} {side}' for side, count in sorted(self.hands.items())) or 'none'
+        alone = f', {self.independent} independent pictures' if self.independent else ''
         lines = [
-            f'frames      {self.frames} ({self.unreadable} unreadable)',
+            f'frames      {self.frames} ({self.unreadable} unreadable){alone}',
+            *(f'            {reason}' for reason in self.reasons),
             f'with hands  {self.with_hands}',
             f'hands       {sides}' + (f', mean score {self.mean_score:.2f}' if self.hands else ''),
         ]
@@ -133,46 +206,57 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     """Runs a stage over every frame and writes `results.jsonl` and `overlays/` into `config.out`.
 
     A frame with a missing or unreadable image, or one of another shape than the camera's, becomes a line with an
-    `error`; any other error ends the replay.
+    `error`; any other error ends the replay. Tracks end before each independent picture, and in a sequence where the
+    folder or the size changes.
 
     Raises:
         ImageFolderError: a folder is missing, empty, or does not pair with the other.
         CalibrationError: the calibration file is unusable.
     """
-    reader = _Reader(config)
-    frames = list_frames(config.depth, config.rgb)
     system = config.system
-    inputs = system.images
+    reader = FrameReader(system, config.cameras, config.metres_per_unit or 1.0)
+    frames = list_frames(config.depth, config.rgb)
+    order = config.order(frames)
+    print(f'{len(frames)} frames, {order}')
+    if config.calibration is None:
+        print(f'no calibration: {config.fov:g} degrees across the longer side are assumed (--fov)')
     object_faces = np.asarray(stage.object_faces) if system.has_objects else None
     faces = {side: np.asarray(stage.hand_model(side).faces) for side in ('right', 'left')}
     times: list[float] = []
-    found: list[tuple[str, float]] = []  # side and score
+    found: list[HandEstimate] = []
+    reasons = Reasons()
     unreadable = with_hands = 0
+    before: object = None
+    tune(stage, config.min_score, config.max_hands)
     stage.warm_up()
     config.out.mkdir(parents=True, exist_ok=True)
     told = time.monotonic()
     with (config.out / 'results.jsonl').open('w', encoding='utf-8') as results:
         for index, files in enumerate(frames):
-            record: dict[str, Any] = {'image': files.name, 'stamp': round(index / config.rate, 6), 'hands': []}
-            images, errors = reader.read(files)
-            if errors:
-                record['error'] = '; '.join(errors)
-            if all(name in images for name in inputs):
+            stamp = round(index / (config.rate or _RATE), 6)
+            record: dict[str, Any] = {'image': files.name, 'stamp': stamp, 'hands': []}
+            frame = reader.read(files)
+            if frame.faults:
+                record['error'] = '; '.join(frame.faults)
+                for fault in frame.faults:
+                    reasons.add(fault)
+            if frame.complete(system):
+                recording = (Path(files.name).parent, frame.shown.camera)
+                if order.independent or recording != before:
+                    stage.reset()
+                before = recording
                 start = time.perf_counter()
-                hands = stage(
-                    *(images[name][0] for name in inputs),
-                    images[inputs[0]][1],
-                    record['stamp'],
-                    **{name: images[name][0] for name in system.optional_images if name in images},
-                )
+                hands = estimated(stage, system, frame, stamp)
                 times.append((time.perf_counter() - start) * 1e3)
-                record['hands'] = [_written(hand, config.vertices, system.has_objects) for hand in hands]
+                if order.independent:
+                    hands = [hand for hand in hands if hand.score >= config.min_score]
+                record['camera'] = camera_record(frame.shown.camera)
+                record['hands'] = [hand_record(hand, config.vertices, system.has_objects) for hand in hands]
                 with_hands += bool(hands)
-                found += [(hand.side, float(hand.score)) for hand in hands]
-                image, camera = images.get('colour') or images['depth']
-                _write_picture(
+                found += hands
+                write_picture(
                     config.out / 'overlays' / Path(files.name).with_suffix('.png'),
-                    draw_hands(image, hands, camera, faces, object_faces),
+                    draw_hands(frame.shown.image, hands, frame.shown.camera, faces, object_faces),
                 )
             else:
                 unreadable += 1
@@ -181,9 +265,23 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
                 told = time.monotonic()
                 print(f'{index + 1} of {len(frames)} frames', file=sys.stderr)
     p50, p99 = np.percentile(times, [50, 99]).tolist() if times else (math.nan, math.nan)
-    score = float(np.mean([score for _, score in found])) if found else math.nan
-    sides = dict(collections.Counter(side for side, _ in found))
-    return ReplaySummary(len(frames), unreadable, with_hands, sides, score, p50, p99)
+    return ReplaySummary(
+        len(frames),
+        unreadable,
+        with_hands,
+        dict(collections.Counter(hand.side for hand in found)),
+        float(np.mean([hand.score for hand in found])) if found else math.nan,
+        p50,
+        p99,
+        len(frames) if order.independent else 0,
+        reasons.lines(),
+    )
+
+
+def tune(stage: Stage, min_score: float, max_hands: int) -> None:
+    """Sets the limits of a stage that tracks hands."""
+    if isinstance(stage, HandFollowing):
+        stage.min_score, stage.max_hands = min_score, max_hands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -195,7 +293,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = tyro.cli(ReplayConfig, args=arguments[:end], prog='python -m hoi_ros.replay')
         if config.rgb is not None and config.rgb.is_file():
-            config = dataclasses.replace(config, rgb=unpack_video(config.rgb, config.out / 'frames'))
+            config = dataclasses.replace(
+                config, rgb=unpack_video(config.rgb, config.out / 'frames'), sequence=not config.independent
+            )
         if config.ros:
             from hoi_ros.playback.folder_publisher import publish_folder
 
@@ -209,78 +309,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if summary.unreadable < summary.frames else 1
 
 
-class _Reader:
-    """Reads undistorted images and their cameras."""
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Writes an RGB picture (H, W, 3) as the suffix says, and creates its folder.
 
-    def __init__(self, config: ReplayConfig) -> None:
-        self._metres_per_unit = config.depth_scale or 1.0
-        self._inputs, self._optional = config.system.images, config.system.optional_images
-        self._calibration = load_camera_yaml(config.camera)
-        self._rectifier = functools.lru_cache(maxsize=4)(Rectifier)
-
-    def read(self, files: FrameFiles) -> tuple[dict[str, tuple[np.ndarray, Pinhole]], list[str]]:
-        """The images of the stage and the colour image to draw on, with their cameras, by 'depth' (metres) and 'colour'
-        (RGB); and the reasons for missing images."""
-        paths = {'depth': files.depth, 'colour': files.colour}
-        images: dict[str, tuple[np.ndarray, Pinhole]] = {}
-        errors: list[str] = []
-        for name in dict.fromkeys((*self._inputs, 'colour', *self._optional)):
-            path = paths[name]
-            if path is not None:
-                try:
-                    images[name] = self._undistorted(name, path)
-                except (ImageFormatError, CalibrationError) as error:
-                    errors.append(str(error))
-            elif name in self._inputs:
-                errors.append(f'{files.name}: the frame has no {name} image')
-        for name in self._optional:
-            if name in images and self._inputs[0] in images and images[name][1] != images[self._inputs[0]][1]:
-                (other, _), (image, _) = images.pop(name), images[self._inputs[0]]
-                errors.append(
-                    f'{files.name}: the {name} image is {other.shape[1]}x{other.shape[0]} pixels, the '
-                    f'{self._inputs[0]} image {image.shape[1]}x{image.shape[0]}: align them'
-                )
-        return images, errors
-
-    def _undistorted(self, name: str, path: Path) -> tuple[np.ndarray, Pinhole]:
-        image = read_metric_depth(path, self._metres_per_unit) if name == 'depth' else read_colour(path)
-        rectifier = self._rectifier(self._calibration.for_image(image.shape[1], image.shape[0]))
-        return (rectifier.depth if name == 'depth' else rectifier.colour)(image), rectifier.camera
-
-
-def _written(hand: HandEstimate, vertices: bool, sees_objects: bool) -> dict[str, Any]:
-    """A hand as JSON; lengths in metres, to a micrometre."""
-    record: dict[str, Any] = {
-        'side': hand.side,
-        'side_score': round(float(hand.side_score), 4),
-        'score': round(float(hand.score), 4),
-        'id': int(hand.track_id),
-        'joints': _rounded(hand.joints),
-    }
-    if vertices:
-        record['vertices'] = _rounded(hand.vertices)
-    if sees_objects:
-        record['located_by'] = hand.located_by
-        if hand.held is not None:
-            held = hand.held
-            record['held'] = {
-                'score': round(float(held.score), 4),
-                'position': _rounded(held.position),
-                'orientation': _rounded(held.orientation),
-                'size': _rounded(held.size),
-                'gap': round(float(held.gap), 6),
-                'touching': bool(held.touching),
-            }
-            if vertices:
-                record['held']['vertices'] = _rounded(held.vertices)
-    return record
-
-
-def _rounded(numbers: np.ndarray) -> list[Any]:
-    return np.round(np.asarray(numbers, np.float64), 6).tolist()
-
-
-def _write_picture(path: Path, picture: np.ndarray) -> None:
+    Raises:
+        OSError: it cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
         raise OSError(f'{path}: the picture cannot be written')

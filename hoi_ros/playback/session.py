@@ -11,8 +11,10 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -82,6 +84,8 @@ class Session:
         pictures: number of images that a recording stores.
         kind: kind of those images.
         say: receives progress lines.
+        every: stores each image of this number of images.
+        parameters: of the node.
     """
 
     def __init__(
@@ -92,11 +96,14 @@ class Session:
         pictures: int = 0,
         kind: ImageKind = 'depth',
         say: Callable[[str], None] = print,
+        every: int = 3,
+        parameters: Mapping[str, object] = types.MappingProxyType({}),
     ) -> None:
         self._system = system
         self._camera_arguments = camera
         self._logs = logs
-        self._pictures, self._kind = pictures, kind
+        self._pictures, self._kind, self._every = pictures, kind, every
+        self._parameters = parameters
         self._say = say
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.domain = os.getpid() % 50 + 51
@@ -109,7 +116,7 @@ class Session:
         rclpy.init(
             args=[], context=self._context, domain_id=self.domain, signal_handler_options=SignalHandlerOptions.NO
         )
-        self._recorder = Recorder(self._system, self._context, self._pictures, self._kind)
+        self._recorder = Recorder(self._system, self._context, self._pictures, self._kind, self._every)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._recorder)
         return self
@@ -140,6 +147,7 @@ class Session:
                 '--ros-args',
                 '-p',
                 'autostart:=false',
+                *(text for name, value in self._parameters.items() for text in ('-p', f'{name}:={value}')),
                 '-r',
                 f'depth:={camera_topics.DEPTH}',
                 '-r',

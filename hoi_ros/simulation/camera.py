@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.in_image import in_image
 from hoi_ros.mesh.normals import face_normals
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.simulation.hand_motion import HandMotion
@@ -83,7 +84,7 @@ class SimulatedCamera:
 
     def look(self, time: float) -> SimulatedView:
         """Renders the image at a time in seconds; about 20 ms on one core at 640×480."""
-        hands = tuple(motion(time) for motion in self._motions)
+        hands = tuple(in_image(motion(time), self.camera) for motion in self._motions)
         surfaces = _surfaces(hands, self._motions, time)
         vertices, faces = surfaces.vertices, surfaces.faces
         left, top, right, bottom = self._window(vertices)

@@ -23,12 +23,15 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.fitting import HandFit
 from hoi_ros.hand.surface_fit import SurfaceFitter
-from hoi_ros.resources import models_dir
 from hoi_ros.stages.parts.depth_pose_network import GOOD_JOINT
 from hoi_ros.stages.parts.depth_pose_network import HandNetwork
 from hoi_ros.stages.parts.depth_pose_network import VARIANTS
 from hoi_ros.stages.parts.following import HandFollowing
 from hoi_ros.stages.parts.hand_finder import HandFinder
+from hoi_ros.stages.parts.hand_regions import centre_of
+from hoi_ros.stages.parts.hand_regions import is_in
+from hoi_ros.stages.parts.hand_regions import region_of_tracked
+from hoi_ros.stages.parts.hand_regions import without_hand
 from hoi_ros.stages.parts.inferred_hand import InferredHand
 from hoi_ros.stages.parts.inferred_hand import mean_of
 from hoi_ros.stages.parts.inferred_hand import SAME_HAND
@@ -68,7 +71,8 @@ _LONGEST_STEP = 0.06
 
 @dataclasses.dataclass
 class _Track:
-    """A followed hand; side_evidence is the log-odds of a right hand, velocity in metres a second."""
+    """A followed hand; side_evidence is the log-odds of a right hand, velocity in metres a second, region the one that
+    it belongs to where regions are given."""
 
     identity: int
     side_evidence: float
@@ -76,6 +80,7 @@ class _Track:
     velocity: np.ndarray
     stamp: float
     smoothing: OneEuroFilter | None
+    region: Region | None = None
     fit: HandFit | None = None
 
     @property
@@ -92,13 +97,14 @@ class DepthPoseStage(HandFollowing[_Track]):
 
     Args:
         models: folder of the trained networks and of the hand model; the package's own by default.
-        backend, threads: of the engines.
+        backend: of the engines.
+        threads: of the engines.
         max_hands: hands at most.
         min_score: least score of a new hand.
         smoothing: filter of the joints over time, or None.
         variant: the network, one of `VARIANTS`.
-        views, following_views: rolled crops about the upright hand that are averaged, of a new hand (for each side)
-            and of a followed one.
+        views: rolled crops about the upright hand that are averaged for a new hand, for each side.
+        following_views: the same for a tracked hand.
 
     Raises:
         ValueError: the variant is unknown.
@@ -117,7 +123,6 @@ class DepthPoseStage(HandFollowing[_Track]):
         views: int = 3,
         following_views: int = 1,
     ) -> None:
-        models = Path(models) if models is not None else models_dir()
         self.network = HandNetwork(models, backend, threads, variant)
         super().__init__(models, max_hands, min_score, smoothing)
         self.views, self.following_views = views, following_views
@@ -153,17 +158,19 @@ class DepthPoseStage(HandFollowing[_Track]):
             depth: (H, W) metres, 0 or NaN invalid.
             camera: of that image, undistorted.
             stamp: seconds; one before the last starts tracking anew.
-            regions: where the hands are; None to track and find them.
+            regions: where the hands are (`parts/hand_regions.py` has the rule); None to track and find them in the
+                whole image.
 
         Returns:
             The hands, longest followed first; empty without a hand.
         """
         begun = time.perf_counter()
         self._begin(stamp)
-        followed = self._follow(depth, camera, stamp)
+        followed = self._follow(depth, camera, stamp, regions)
         tracked = time.perf_counter()
-        for hand in self._discover(depth, camera, followed, regions):
-            followed.append((self._start(hand, stamp), hand))
+        free = None if regions is None else without_hand(regions, [track.region for track, _ in followed])
+        for hand, region in self._discover(depth, camera, [hand for _, hand in followed], free):
+            followed.append((self._start(hand, stamp, region), hand))
         found = time.perf_counter()
         self._tracks = []
         estimates = []
@@ -178,12 +185,17 @@ class DepthPoseStage(HandFollowing[_Track]):
         self.timings = {'track': tracked - begun, 'find': found - tracked, 'fit': done - found, 'total': done - begun}
         return estimates
 
-    def _follow(self, depth: np.ndarray, camera: Pinhole, stamp: float) -> list[tuple[_Track, InferredHand]]:
+    def _follow(
+        self, depth: np.ndarray, camera: Pinhole, stamp: float, regions: Sequence[Region] | None
+    ) -> list[tuple[_Track, InferredHand]]:
         followed: list[tuple[_Track, InferredHand]] = []
         for track in self._tracks[: self.max_hands]:
             step = np.clip(track.velocity * (stamp - track.stamp), -_LONGEST_STEP, _LONGEST_STEP)
             hand = self._follow_hand(depth, camera, track.centre + step, track.joints, track.right)
             if hand.score < _FOLLOWED * self.min_score or hand.near(other for _, other in followed):
+                continue
+            track.region = region_of_tracked(hand.square(camera), track.region, regions) if regions else None
+            if regions is not None and track.region is None:
                 continue
             evidence = log_odds(hand.side_fits) * (1 if hand.right else -1)
             track.side_evidence = float(np.clip(0.9 * track.side_evidence + evidence, -12, 12))
@@ -194,25 +206,23 @@ class DepthPoseStage(HandFollowing[_Track]):
         return followed
 
     def _discover(
-        self,
-        depth: np.ndarray,
-        camera: Pinhole,
-        followed: list[tuple[_Track, InferredHand]],
-        regions: Sequence[Region] | None,
-    ) -> list[InferredHand]:
-        wanted = self.max_hands - len(followed)
-        known = [hand for _, hand in followed]
-        if wanted <= 0 or (followed and regions is None and self._frame % _SEARCH_EVERY):
+        self, depth: np.ndarray, camera: Pinhole, known: list[InferredHand], regions: Sequence[Region] | None
+    ) -> list[tuple[InferredHand, Region | None]]:
+        """New hands and the regions that they come from; `known` are the followed hands, `regions` hold none of
+        them."""
+        wanted = self.max_hands - len(known)
+        if wanted <= 0 or (known and regions is None and self._frame % _SEARCH_EVERY):
             return []
-        if regions is not None:
-            tried = [self._hand_in(depth, camera, region) for region in regions]
-            candidates = [hand for hand in tried if hand is not None]
+        candidates: list[tuple[InferredHand, Region | None]] = []
+        if regions is None:
+            candidates += [(hand, None) for hand in self.candidates(depth, camera, known)]
         else:
-            candidates = self.candidates(depth, camera, known)
-        fresh: list[InferredHand] = []
-        for hand in candidates:
-            if hand.score >= self.min_score and not hand.near(known + fresh):
-                fresh.append(hand)
+            tried = [(self._hand_in(depth, camera, region), region) for region in regions]
+            candidates += [(hand, region) for hand, region in tried if hand and is_in(hand.square(camera), region)]
+        fresh: list[tuple[InferredHand, Region | None]] = []
+        for hand, region in candidates:
+            if hand.score >= self.min_score and not hand.near(known + [other for other, _ in fresh]):
+                fresh.append((hand, region))
         return fresh[:wanted]
 
     def candidates(self, depth: np.ndarray, camera: Pinhole, known: Sequence[InferredHand] = ()) -> list[InferredHand]:
@@ -232,7 +242,7 @@ class DepthPoseStage(HandFollowing[_Track]):
         valid = window[window > 0]
         if not valid.size:
             return None
-        pixel = np.array([region.x + region.width / 2, region.y + region.height / 2])
+        pixel = centre_of(region)
         depths = np.unique(np.percentile(valid, [15, 50, 80]).round(2))
         right, prior = region.side != 'left', {'right': 0.99, 'left': 0.01, None: 0.5}.get(region.side, 0.5)
         hands = [self._new_hand(depth, camera, camera.unproject(pixel, z), right, prior) for z in depths]
@@ -315,9 +325,9 @@ class DepthPoseStage(HandFollowing[_Track]):
         crop = self.network.crop(camera, centre, right)
         return self.network.infer(depth, [self.network.upright(crop, joints, views)])[0]
 
-    def _start(self, hand: InferredHand, stamp: float) -> _Track:
+    def _start(self, hand: InferredHand, stamp: float, region: Region | None = None) -> _Track:
         evidence = log_odds(hand.side_fits) * (1 if hand.right else -1)
-        return _Track(self._new_identity(), evidence, hand.joints, np.zeros(3), stamp, self._new_filter())
+        return _Track(self._new_identity(), evidence, hand.joints, np.zeros(3), stamp, self._new_filter(), region)
 
     def _fit(self, hand: InferredHand, before: HandFit | None) -> HandFit:
         fitter = self._fitters[hand.side]

@@ -20,11 +20,15 @@ from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.engines import Backend
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
-from hoi_ros.resources import models_dir
+from hoi_ros.resources import model_dir
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.following import HandFollowing
 from hoi_ros.stages.parts.hand_observer import HandObserver
 from hoi_ros.stages.parts.hand_placement import HandPlacement
+from hoi_ros.stages.parts.hand_regions import centre_of
+from hoi_ros.stages.parts.hand_regions import is_in
+from hoi_ros.stages.parts.hand_regions import region_of_tracked
+from hoi_ros.stages.parts.hand_regions import without_hand
 from hoi_ros.stages.parts.hand_square import HandSquare
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
 from hoi_ros.stages.parts.reconstruction_network import CropInference
@@ -59,7 +63,8 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
 
     Args:
         models: folder of the trained networks and of the hand model; the package's own by default.
-        backend, threads: of the engines.
+        backend: of the engines.
+        threads: of the engines.
         max_hands: largest number of hands.
         min_score: lowest score of a new hand.
         smoothing: filter of the joints over time, or None.
@@ -86,7 +91,6 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         fit_surface: bool = True,
         views: int = VIEWS,
     ) -> None:
-        models = Path(models) if models is not None else models_dir()
         super().__init__(models, max_hands, min_score, smoothing)
         self.fit_surface = fit_surface
         self._detector = RgbDetector(models, backend, threads)
@@ -94,7 +98,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         parameters = network.parameters
         calibration = ScoreCalibration(**parameters.get('score_calibration', {}))
         self._observer = HandObserver(network, calibration, views)
-        mesh = read_arrays(models / 'reconstruction' / OBJECT_MESH, ('faces', 'mirror'))
+        mesh = read_arrays(model_dir('reconstruction', models) / OBJECT_MESH, ('faces', 'mirror'))
         self.object_faces = mesh['faces']
         self._place = HandPlacement(self._hands, self._fitters, network.root, mesh['faces'], mesh['mirror'], parameters)
 
@@ -148,7 +152,8 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             camera: of that image, undistorted.
             stamp: seconds; an earlier one than the last restarts the tracking.
             depth: (H, W) metres aligned with the image, 0 or NaN invalid; None where there is none.
-            regions: where the hands are; None to track and to detect them.
+            regions: where the hands are (`parts/hand_regions.py` has the rule); None to track and to detect them
+                in the whole image.
 
         Returns:
             The hands, those tracked longest first. Empty where there is no hand.
@@ -163,9 +168,10 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             )
         begun = time.perf_counter()
         self._begin(stamp)
-        tracks = self._track(image, camera, stamp)
+        tracks = self._track(image, camera, stamp, regions)
         tracked = time.perf_counter()
-        tracks += self._discover(image, camera, stamp, [track.square for track in tracks], regions)
+        free = None if regions is None else without_hand(regions, [track.region for track in tracks])
+        tracks += self._discover(image, camera, stamp, [track.square for track in tracks], free)
         found = time.perf_counter()
         self._tracks = []
         estimates = []
@@ -185,8 +191,10 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         }
         return estimates
 
-    def _track(self, image: np.ndarray, camera: Pinhole, stamp: float) -> list[RgbTrack]:
-        """The hands of the previous frame that are still there.
+    def _track(
+        self, image: np.ndarray, camera: Pinhole, stamp: float, regions: Sequence[Region] | None
+    ) -> list[RgbTrack]:
+        """The hands of the previous frame that are still there, and in their regions.
 
         From time to time, and where the network does not confirm a hand, the detector is run about it, too: a network
         that crops by its own joints alone may drift to a part of a hand.
@@ -219,6 +227,9 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         confirmed: list[RgbTrack] = []
         for track, seen in zip(tracks, observed):
             sure = seen if self._observer.score(track, seen) >= least else None
+            track.region = region_of_tracked(sure.shown, track.region, regions) if sure and regions else None
+            if regions is not None and track.region is None:
+                continue
             if sure and not sure.square.is_one_of(other.square for other in confirmed):
                 track.update(sure, stamp, self.calibration)
                 confirmed.append(track)
@@ -232,13 +243,13 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         known: list[HandSquare],
         regions: Sequence[Region] | None,
     ) -> list[RgbTrack]:
-        """New hands; `known` are the squares of those that are tracked."""
+        """New hands; `known` are the squares of those that are tracked, `regions` hold none of them."""
         wanted = self.max_hands - len(known)
         if wanted <= 0 or (known and regions is None and self._frame % _SEARCHED_EVERY):
             return []
         waiting = [
-            RgbTrack.start(hand, stamp, side, self._new_filter())
-            for hand, side in self._proposals(image, regions, known)
+            RgbTrack.start(hand, stamp, region, self._new_filter())
+            for hand, region in self._proposals(image, regions, known)
         ]
         found: list[RgbTrack] = []
         while waiting and len(found) < wanted:
@@ -251,6 +262,8 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             waiting = [track for track in waiting if track not in batch and not track.square.is_one_of(others)]
             for track, seen in zip(batch, self._observer.confirm(image, camera, batch, self.min_score)):
                 others = known + [other.square for other in found]
+                if seen and track.region and not is_in(seen.shown, track.region):
+                    continue
                 if seen and not (track.square.is_one_of(others) or seen.square.is_one_of(others)):
                     track.update(seen, stamp, self.calibration)
                     track.identity = self._new_identity()
@@ -259,9 +272,9 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
 
     def _proposals(
         self, image: np.ndarray, regions: Sequence[Region] | None, known: list[HandSquare]
-    ) -> list[tuple[DetectedHand, str | None]]:
-        """Candidates of new hands, the likeliest first, each detected again in a window about it, and the side that a
-        region gives."""
+    ) -> list[tuple[DetectedHand, Region | None]]:
+        """Candidates of new hands, the likeliest first, each detected again in a window about it, and the region that
+        each comes from."""
         if regions is None:
             squares = [
                 square
@@ -273,14 +286,19 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             # The number of candidates, and the time of a frame, is limited.
             return [(hand, None) for hand in found[: self.max_hands + 1 - len(known)]]
         given = [
-            (HandSquare(np.array([region.x + region.width / 2, region.y + region.height / 2]), side), region.side)
+            (HandSquare(centre_of(region), side), region)
             for region in regions
             if (side := max(region.width, region.height)) > 0
         ]
-        given = [(square, side) for square, side in given if not square.is_one_of(known)]
+        given = [(square, region) for square, region in given if not square.is_one_of(known)]
         near = detect_near(self._detector, image, [square for square, _ in given], _CANDIDATE)
-        # A region is a candidate whether or not the detector confirms it.
-        return [(hand or DetectedHand(*square, 0.5, 0.5, 0.0, None), side) for hand, (square, side) in zip(near, given)]
+        proposals: list[tuple[DetectedHand, Region | None]] = []
+        for hand, (square, region) in zip(near, given):
+            # A region is a candidate whether or not the detector confirms it.
+            if hand is None or not is_in(HandSquare(hand.centre, hand.side), region):
+                hand = DetectedHand(*square, 0.5, 0.5, 0.0, None)
+            proposals.append((hand, region))
+        return proposals
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:

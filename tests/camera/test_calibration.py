@@ -32,6 +32,7 @@ class Info:
     width: int = 1280
     height: int = 720
     k: tuple = (900.0, 0, 640.0, 0, 901.0, 360.0, 0, 0, 1)
+    p: tuple = (0.0,) * 12
     d: tuple = (0.1, -0.2, 0.001, 0.002, 0.05)
     distortion_model: str = 'plumb_bob'
     binning_x: int = 0
@@ -66,8 +67,12 @@ def edited(tmp_path, edit):
         (lambda f: f['camera_matrix'].update(data=[1.0, 2.0]), 'camera_matrix has 2 numbers, expected 9'),
         (lambda f: f['camera_matrix'].update(data='none'), 'camera_matrix is .* expected rows, cols'),
         (lambda f: f.update(camera_matrix=3), 'camera_matrix is 3'),
-        (lambda f: f.update(distortion_model='thin_prism'), "model 'thin_prism', expected plumb_bob"),
-        (lambda f: f['distortion_coefficients'].update(data=[0.1, 0.2]), '2 coefficients .* expected 0 or 4 or 5'),
+        (lambda f: f['projection_matrix'].update(data=[1.0]), 'projection_matrix has 1 numbers, expected 12'),
+        (
+            lambda f: f.update(distortion_model='thin_prism', distortion_coefficients={'data': [0.1] * 4}),
+            "model 'thin_prism', expected plumb_bob",
+        ),
+        (lambda f: f['distortion_coefficients'].update(data=[0.1, 0.2]), '2 coefficients .* expected 0, 4, 5, 8'),
         (lambda f: f['distortion_coefficients'].update(data=[math.nan] * 5), 'expected finite'),
         (lambda f: f['camera_matrix']['data'].__setitem__(0, -1.0), 'focal lengths .*above 0'),
     ],
@@ -79,7 +84,10 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, edit, told):
 
 
 def test_an_uncalibrated_file_says_so(tmp_path):
-    path = edited(tmp_path, lambda fields: fields['camera_matrix'].update(data=[0.0] * 9))
+    path = edited(
+        tmp_path,
+        lambda fields: [fields['camera_matrix'].update(data=[0.0] * 9), fields.pop('projection_matrix')],
+    )
     with pytest.raises(UncalibratedError, match='not calibrated'):
         load_camera_yaml(path)
 

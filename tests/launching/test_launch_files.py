@@ -100,10 +100,11 @@ def test_parameters_come_from_the_file_the_scene_and_the_arguments(system):
     nodes = start(system, camera='sim', autostart='false')
     node, camera = nodes[f'{system}_node'], nodes['sim_camera_node']
     assert node.parameter_files == [f'/share/hoi_ros/config/{system}.yaml']
-    # An empty argument leaves the prefix to the file.
+    # Unless it is given, the argument leaves the prefix to the file.
     assert node.parameters == {'autostart': False, 'use_sim_time': False}
     assert camera.parameters == {**SYSTEMS[system].scene, 'autostart': False, 'use_sim_time': False}
-    assert start(system, tf_prefix='left_')[f'{system}_node'].parameters['tf_prefix'] == 'left_'
+    for prefix in ('left_', '', '1'):
+        assert start(system, tf_prefix=prefix)[f'{system}_node'].parameters['tf_prefix'] == prefix
 
 
 def test_every_system_has_its_files(system):

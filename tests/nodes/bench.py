@@ -111,7 +111,7 @@ class Bench:
         self.received: dict[str, list[Any]] = {}
         self._node.create_subscription(DiagnosticArray, '/diagnostics', self._diagnosed, 10)
         self.listen(HandArray, f'{node}/hands')
-        self._stamp = 100 * 10**9
+        self._stamp = self._behind = 0
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -130,6 +130,10 @@ class Bench:
     def create_publisher(self, kind: type, topic: str, qos: Any = 1) -> Callable[[Any], None]:
         """Publishes one message a call."""
         return self._node.create_publisher(kind, topic, qos).publish
+
+    def destroy_publisher(self, publish: Any) -> None:
+        """Ends a publisher of `create_publisher`."""
+        self._node.destroy_publisher(publish.__self__)
 
     @property
     def hands(self) -> list[HandArray]:
@@ -175,13 +179,14 @@ class Bench:
         self.until(lambda: self.diagnosis and self.diagnosis.level == DiagnosticStatus.OK, self.send_good, 'OK')
 
     def next_header(self) -> Header:
-        """A header a thirtieth of a second after the one before."""
-        self._stamp += 10**9 // 30
+        """A header of now, at least a millisecond after the one before."""
+        self._stamp = max(self._stamp + 10**6, time.time_ns() - self._behind)
         return self._header()
 
     def turn_back(self) -> None:
-        """Lets the stamps start over."""
-        self._stamp = 50 * 10**9
+        """Lets the stamps start over three seconds earlier."""
+        self._behind += 3 * 10**9
+        self._stamp = 0
 
     def send(self, depth: Image | None = None, info: CameraInfo | None = None, image: Image | None = None) -> None:
         for name, message in (('camera_info', info), ('image', image), ('depth', depth)):
@@ -225,6 +230,20 @@ class Bench:
 
     def count_subscribers(self, topic: str) -> int:
         return self._node.count_subscribers(topic)
+
+    def publishers_of_the_node(self) -> dict[str, Any]:
+        """What the node publishes beside what every ROS node does: the endpoint by topic."""
+        namespace, _, name = self._name.rpartition('/')
+        found = self._node.get_publisher_names_and_types_by_node(name, namespace or '/')
+        own = [
+            topic
+            for topic, _ in found
+            if topic not in ('/rosout', '/parameter_events', f'{self._name}/transition_event')
+        ]
+        return {
+            topic: next(each for each in self._node.get_publishers_info_by_topic(topic) if each.node_name == name)
+            for topic in own
+        }
 
     def change_state(self, transition: str) -> bool:
         request = ChangeState.Request()

@@ -20,7 +20,6 @@ from hoi_ros.nodes.runtime.inputs import Input
 from hoi_ros.nodes.runtime.inputs import INPUT_SETTINGS
 from hoi_ros.nodes.runtime.inputs import Role
 from hoi_ros.nodes.runtime.managed_node import LIFECYCLE_SETTINGS
-from hoi_ros.nodes.runtime.qos import LATCHED
 from hoi_ros.nodes.runtime.qos import qos_profile
 from hoi_ros.nodes.runtime.running import run
 from hoi_ros.nodes.runtime.service import ServiceTrigger
@@ -66,7 +65,7 @@ class MessageNode(WorkerNode):
         return (
             Input('hands', HandArray, '/other/hands', Role.LEADER),
             Input('objects', HeldObjectArray, '/other/objects', Role.PARTNER),
-            Input('topology', MeshTopology, '/other/mesh_topology', Role.LATEST, qos=LATCHED),
+            Input('topology', MeshTopology, '/other/mesh_topology', Role.LATEST),
         )
 
 

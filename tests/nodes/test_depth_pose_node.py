@@ -19,11 +19,16 @@ from vision_msgs.msg import Detection2D
 from vision_msgs.msg import Detection2DArray
 from vision_msgs.msg import ObjectHypothesisWithPose
 
+from hoi_ros.camera import Pinhole
+from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import Region
+from hoi_ros.msg import HandArray
 from hoi_ros.msg import MeshTopology
 from hoi_ros.nodes.messages.images import image_message
 from hoi_ros.nodes.runtime.qos import LATCHED
 from hoi_ros.nodes.runtime.regions import region_of
+from hoi_ros.simulation.camera import SimulatedCamera
+from hoi_ros.simulation.hand_motion import HandMotion
 
 from .bench import Bench
 from .bench import black_image
@@ -74,6 +79,24 @@ def test_hands_come_with_the_header_of_the_depth_image(bench: Bench) -> None:
     assert int(bench.value('frames_processed')) > 0
     assert math.isfinite(float(bench.value('processing_time_ms_p50')))
     assert math.isfinite(float(bench.value('pipeline_latency_ms_p99')))
+
+
+def test_the_overlay_shows_the_depth_in_colours_under_its_header(bench: Bench) -> None:
+    bench.listen(Image, '/depth_pose/overlay')
+    overlays = bench.received['/depth_pose/overlay']
+
+    def send() -> None:
+        header = bench.next_header()
+        depth = np.full((HEIGHT, WIDTH), 900, np.uint16)
+        depth[:, : WIDTH // 4], depth[:10] = 500, 0
+        bench.send(image_message(depth, header), good_info(header))
+
+    bench.until(lambda: any(np.ptp(overlay.data[-3 * WIDTH :]) for overlay in overlays), send, 'the overlay')
+    overlay = overlays[-1]
+    assert (overlay.width, overlay.height, overlay.encoding) == (WIDTH, HEIGHT, 'rgb8')
+    assert overlay.header.frame_id == FRAME
+    pixels = np.frombuffer(overlay.data, np.uint8).reshape(HEIGHT, WIDTH, 3).astype(int)
+    assert not pixels[2, 2].any() and pixels[-1, 2].sum() > pixels[-1, -2].sum() > 0
 
 
 def with_fields(message: Message, **fields: object) -> Message:
@@ -131,8 +154,10 @@ BAD_INFO: dict[str, tuple[Callable[[Header], CameraInfo], str]] = {
     'uncalibrated': (bad_info(k=[0.0] * 9), 'is not calibrated (k[0] is 0)'),
     'of another shape': (bad_info(width=512, height=512), 'which is of another shape'),
     'not finite': (bad_info(k=[math.nan, 0, 1, 0, 300, 1, 0, 0, 1]), 'expected finite numbers'),
-    'of an unknown lens': (bad_info(distortion_model='kannala', d=[0.1]), "distortion model 'kannala'"),
+    'of an unknown lens': (bad_info(distortion_model='f_theta', d=[0.1]), "distortion model 'f_theta'"),
     'short of coefficients': (bad_info(d=[0.1]), '1 coefficients'),
+    'of another camera': (bad_info(header=Header(frame_id='other')), f'is {FRAME!r}, that of camera_info on'),
+    'of no lens': (bad_info(d=[-2.0, 0.0, 0.0, 0.0, 0.0]), 'as no lens does'),
 }
 
 
@@ -181,8 +206,8 @@ def test_a_distorted_camera_is_rectified(bench: Bench) -> None:
 
 def restart(bench: Bench) -> None:
     """The node forgets what it received."""
-    assert bench.change_state('deactivate')
-    assert bench.change_state('activate')
+    for transition in ('deactivate', 'cleanup', 'configure', 'activate'):
+        assert bench.change_state(transition)
     bench.hands.clear()
 
 
@@ -219,10 +244,9 @@ def test_a_camera_that_is_unplugged_is_missed_and_welcomed_back(bench: Bench, no
 
 
 def test_stamps_that_go_backwards_start_over(bench: Bench, node: NodeProcess) -> None:
-    bench.until_hands()
+    before = bench.until_hands()
     bench.turn_back()
-    hands = bench.until_hands()
-    assert hands.header.stamp.sec < 60
+    assert stamp_of(bench.until_hands().header) < stamp_of(before.header)
     bench.until_logged(node, 'the stamps of depth on /camera/depth went backwards')
 
 
@@ -306,6 +330,41 @@ def test_boxes_outside_the_image_are_ignored_and_said(bench: Bench, node: NodePr
 
     bench.until(lambda: f'the region at ({x - 20:g}, 20)' in node.log, send, 'the warning')
     bench.until_hands()
+
+
+def test_a_region_governs_from_the_next_frame(bench: Bench) -> None:
+    camera = Pinhole(WIDTH, HEIGHT, 305.0, 305.0, WIDTH / 2, HEIGHT / 2)
+    simulated = SimulatedCamera(camera, [HandMotion(HandModel.load(), 'right', 0, 8.0)])
+    view = simulated.look(1.0)
+    pixels, colour = np.zeros(SIZE, np.uint16), np.zeros((*SIZE, 3), np.uint8)
+    simulated.paint(view, pixels, colour)
+    places = camera.project(view.hands[0].joints)
+    middle, size = ((places.min(0) + places.max(0)) / 2).tolist(), np.ptp(places, axis=0).tolist()
+    hand = box(*middle)
+    hand.bbox.size_x, hand.bbox.size_y = size
+    publish = bench.create_publisher(Detection2DArray, '/regions')
+
+    def until_found(count: int, *boxes: Detection2D) -> HandArray:
+        sent: set[int] = set()
+
+        def send() -> None:
+            publish(Detection2DArray(detections=list(boxes)))
+            header = bench.next_header()
+            bench.send(image_message(pixels, header), good_info(header))
+            sent.add(stamp_of(header))
+
+        def answer() -> HandArray | None:
+            answers = [hands for hands in bench.hands if stamp_of(hands.header) in sent]
+            return next((hands for hands in answers if len(hands.hands) == count), None)
+
+        bench.until(answer, send, f'{count} hands')
+        return answer()
+
+    (first,) = until_found(1, hand).hands
+    assert not until_found(0, box(20, 20)).hands
+    (second,) = until_found(1, hand).hands
+    assert second.id != first.id
+    np.testing.assert_allclose(np.reshape(second.joints, (21, 3)), view.hands[0].joints, atol=0.03)
 
 
 def test_transitions_that_the_state_does_not_have_are_refused(bench: Bench) -> None:

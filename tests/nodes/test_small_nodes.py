@@ -7,13 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Float32MultiArray
 from std_msgs.msg import Header
+from std_srvs.srv import SetBool
 from std_srvs.srv import Trigger
 
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import HandInImage
 from hoi_ros.hand.estimates import ObjectEstimate
+from hoi_ros.hand.estimates import Region
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import HeldObjectArray
 from hoi_ros.msg import MeshTopology
@@ -75,6 +79,9 @@ def holding_hand(generator):
         located_by='hand_size',
         held=held,
         side_score=0.625,
+        in_image=HandInImage(
+            generator.normal(size=(21, 2)).astype(np.float32), Region(10.25, 20.5, 30.125, 40.75, 'left')
+        ),
     )
 
 
@@ -82,7 +89,7 @@ def assert_same(first, second):
     """Every field of two estimates, to the precision of float32."""
     for name, value in vars(first).items():
         other = getattr(second, name)
-        if name == 'held':
+        if name in ('held', 'in_image', 'box'):
             if value is None or other is None:
                 assert value is other
             else:
@@ -96,7 +103,9 @@ def assert_same(first, second):
 def test_nothing_of_an_estimate_is_lost_on_the_way_through_messages():
     generator = np.random.default_rng(0)
     hand = holding_hand(generator)
-    bare = HandEstimate(**{**vars(hand), 'side': 'right', 'track_id': 6, 'held': None, 'located_by': 'depth'})
+    bare = HandEstimate(
+        **{**vars(hand), 'side': 'right', 'track_id': 6, 'held': None, 'in_image': None, 'located_by': 'depth'}
+    )
     header = Header(frame_id='camera')
     back = hand_estimates(hand_array(header, [hand, bare], True), held_objects(header, [hand, bare], True))
     for sent, received in zip((hand, bare), back, strict=True):
@@ -136,6 +145,29 @@ def test_a_node_reads_the_messages_of_another(message_node):
     assert not bench.hands
     bench.until_says('no objects on /other/objects', lambda: send_hands(hand_array(bench.next_header(), [hand], True)))
     assert bench.value('missing_inputs') == 'objects'
+
+
+def test_a_topology_sent_once_is_kept_from_one_activation_to_the_next(message_node):
+    _, bench = message_node
+    right = HandModel.load()
+    publish = bench.create_publisher(MeshTopology, '/other/mesh_topology')
+    bench.until(lambda: publish.__self__.get_subscription_count() > 0)
+    publish(mesh_topology(Header(), right, right.mirrored(), FACES))
+    send_hands = bench.create_publisher(HandArray, '/other/hands')
+    send_objects = bench.create_publisher(HeldObjectArray, '/other/objects')
+    hand = holding_hand(np.random.default_rng(1))
+
+    def send():
+        header = bench.next_header()
+        send_hands(hand_array(header, [hand], True))
+        send_objects(held_objects(header, [hand], True))
+
+    for _ in range(2):
+        bench.until(lambda: bench.hands, send, 'hands')
+        assert bench.change_state('deactivate')
+        bench.hands.clear()
+        assert bench.change_state('activate')
+    bench.until(lambda: bench.hands, send, 'hands')
 
 
 def test_what_such_a_node_refuses_is_reported(message_node):
@@ -208,3 +240,55 @@ def test_a_request_of_an_inactive_node_is_refused_and_none_is_forgotten(sampling
     assert not refused.success and 'sampling_node is inactive' in refused.message
     assert bench.change_state('activate')
     bench.until_state('active')
+
+
+def set_enabled(bench, on):
+    answer = bench.call(SetBool, 'set_enabled', SetBool.Request(data=on))
+    assert answer.success
+    return answer.message
+
+
+def test_a_disabled_node_stays_active_and_does_nothing_until_it_is_enabled(sampling_node):
+    _, bench = sampling_node
+    bench.listen(Float32MultiArray, '/sampling_node/samples')
+    samples = bench.received['/sampling_node/samples']
+    bench.until(lambda: samples, what='samples')
+
+    def silent():
+        time.sleep(0.3)
+        count = len(samples)
+        time.sleep(1.0)
+        return len(samples) == count
+
+    def resets():
+        return int(bench.call(Trigger, 'sample', Trigger.Request()).message.split()[2])
+
+    before = resets()
+    assert set_enabled(bench, True) == 'enabled; the node is active'
+    assert resets() == before
+    assert set_enabled(bench, False) == 'disabled; the node is active'
+    assert silent()
+    bench.until_says('disabled by ~/set_enabled')
+    assert bench.diagnosis.level == DiagnosticStatus.OK and bench.value('enabled') == 'False'
+    refused = bench.call(Trigger, 'sample', Trigger.Request())
+    assert not refused.success and 'sampling_node is disabled by ~/set_enabled' in refused.message
+
+    # What was tracked before is forgotten.
+    assert set_enabled(bench, True) == 'enabled; the node is active'
+    assert resets() == before + 1
+
+    # It stays disabled from one activation to the next.
+    set_enabled(bench, False)
+    assert bench.change_state('deactivate') and bench.change_state('activate')
+    assert silent() and bench.state == 'active'
+    count = len(samples)
+    set_enabled(bench, True)
+    bench.until(lambda: len(samples) > count, what='samples')
+    bench.until_says('running')
+
+    # A node that is configured is enabled.
+    set_enabled(bench, False)
+    for transition in ('deactivate', 'cleanup', 'configure', 'activate'):
+        assert bench.change_state(transition)
+    count = len(samples)
+    bench.until(lambda: len(samples) > count, what='samples')

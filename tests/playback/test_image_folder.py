@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders of depth and colour images as frames."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
+from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.playback.image_folder import folder_calibration
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import list_frames
 from hoi_ros.playback.image_folder import read_colour
 from hoi_ros.playback.image_folder import read_depth
 from hoi_ros.playback.image_folder import read_metric_depth
 from hoi_ros.playback.image_folder import unpack_video
+from hoi_ros.playback.sequence import image_size
 
 
 def folder(tmp_path, *names):
@@ -118,3 +123,42 @@ def test_a_video_that_is_none_is_named(tmp_path):
     (tmp_path / 'hand.mp4').write_bytes(b'no video')
     with pytest.raises(ImageFolderError, match=r'hand\.mp4: no video that can be read'):
         unpack_video(tmp_path / 'hand.mp4', tmp_path / 'frames')
+
+
+def test_a_photo_is_turned_upright_as_its_exif_orientation_says(tmp_path):
+    upright = np.zeros((40, 24, 3), np.uint8)
+    upright[:10, :, 2] = 255  # a red top
+    # Orientation 6: the camera was turned, so that the stored rows run from the right to the left.
+    _, stored = cv2.imencode('.jpg', cv2.rotate(upright, cv2.ROTATE_90_COUNTERCLOCKWISE))
+    tag = bytes.fromhex('0112 0003 00000001 00060000')
+    exif = b'Exif\0\0' + b'MM\0*' + bytes.fromhex('00000008 0001') + tag + bytes(4)
+    segment = b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif
+    (tmp_path / 'phone.jpg').write_bytes(stored.tobytes()[:2] + segment + stored.tobytes()[2:])
+    read = read_colour(tmp_path / 'phone.jpg')
+    assert read.shape == (40, 24, 3)
+    assert read[:8, :, 0].min() > 150 and read[14:, :, 0].max() < 100
+    assert image_size(tmp_path / 'phone.jpg') == (40, 24)
+
+
+def test_sizes_are_read_from_the_header(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((4, 6), np.uint16))
+    cv2.imwrite(str(tmp_path / 'a.jpg'), np.zeros((40, 60, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / 'a.tif'), np.zeros((4, 6), np.float32))
+    (tmp_path / 'cut.jpg').write_bytes((tmp_path / 'a.jpg').read_bytes()[:20])
+    sizes = [image_size(tmp_path / name) for name in ('a.png', 'a.jpg', 'a.tif', 'cut.jpg', 'absent.png')]
+    assert sizes == [(6, 4), (60, 40), None, None, None]
+
+
+def test_the_name_of_a_folder_or_the_user_says_that_its_images_are_rectified(tmp_path):
+    text = (Path(__file__).parents[1] / 'data' / 'sr305_camera.yaml').read_text()
+    camera = tmp_path / 'camera.yaml'
+    projection = '[500.0, 0.0, 320.0, 0.0, 0.0, 501.0, 240.0, 0.0, 0.0, 0.0, 1.0, 0.0]'
+    camera.write_text(text[: text.index('projection_matrix')] + f'projection_matrix: {{data: {projection}}}')
+    raw, rectified = tmp_path / 'depth', tmp_path / 'image_rect'
+    assert folder_calibration(camera, 'auto', (raw, None)).camera.fx == 476.007
+    assert folder_calibration(camera, 'true', (raw, None)).camera.fx == 500
+    assert folder_calibration(camera, 'auto', (None, rectified)).camera.fx == 500
+    assert folder_calibration(camera, 'false', (None, rectified)).camera.fx == 476.007
+    with pytest.raises(CalibrationError, match='--rectified true or false'):
+        folder_calibration(camera, 'auto', (raw, rectified))
+    assert folder_calibration(camera, 'true', (raw, rectified)).camera.fx == 500

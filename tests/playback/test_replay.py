@@ -64,6 +64,9 @@ class NearestPoint:
     def warm_up(self):
         self.stamps.clear()
 
+    def reset(self):
+        pass
+
     def hand_model(self, side):
         return self.model if side == 'right' else self.model.mirrored()
 
@@ -171,13 +174,16 @@ def test_a_distorted_camera_is_undistorted_first(recording):
     camera['distortion_coefficients']['data'] = [-0.3, 0.1, 0.0, 0.0, 0.0]
     (recording / 'camera.yaml').write_text(yaml.safe_dump(camera))
     replay(config_of(recording), NearestPoint())
-    wrist = np.array(lines(recording / 'out')[0]['hands'][0]['joints'][0])
+    hand = lines(recording / 'out')[0]['hands'][0]
+    wrist = np.array(hand['joints'][0])
     from hoi_ros.camera.calibration import load_camera_yaml
     from hoi_ros.camera.undistortion import undistort_points
 
     calibration = load_camera_yaml(recording / 'camera.yaml')
     expected = undistort_points(calibration, np.array([30.0, 20.0]))
     np.testing.assert_allclose(calibration.camera.project(wrist), expected, atol=0.75)
+    # The pixels are those of the recorded image.
+    np.testing.assert_allclose(hand['keypoints'][0], [30, 20], atol=0.75)
 
 
 def test_nothing_readable_still_gives_every_line(recording):
@@ -212,6 +218,9 @@ class RedThing:
 
     def warm_up(self):
         self.depths.clear()
+
+    def reset(self):
+        pass
 
     def hand_model(self, side):
         return self.model if side == 'right' else self.model.mirrored()
@@ -348,7 +357,7 @@ def test_the_command_line_fails_where_nothing_can_be_read(recording, stand_in):
 
 def test_replay_needs_no_ros():
     program = (
-        'import sys, hoi_ros.playback.replay, hoi_ros.playback.overlay, hoi_ros.camera.depth\n'
+        'import sys, hoi_ros.playback.replay, hoi_ros.drawing.hands, hoi_ros.camera.depth\n'
         'sys.exit(any(name.split(".")[0] == "rclpy" for name in sys.modules))'
     )
     assert subprocess.run([sys.executable, '-c', program], cwd=ROOT, check=False).returncode == 0

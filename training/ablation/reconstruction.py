@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from training.cores import available_cores
 from training.data.hand_object import HandObjectSample
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
@@ -58,11 +59,12 @@ class AblationBudget:
     records_seed: int = 0
     """Seed of these crops."""
     pool: Path = Path('runs/ablation.pool')
-    workers: int = 2
-    """Rendering processes."""
+    workers: int = 0
+    """Rendering processes; 0 takes all cores."""
     threads: int = 0
-    """CPU threads; 0 leaves the number to PyTorch."""
-    precision: str = 'bf16-mixed'
+    """CPU threads; 0 takes all cores, since nothing is rendered beside the training."""
+    precision: str = 'auto'
+    """As of `train reconstruction`."""
     runs: Path = Path('runs/ablation')
     """Folder of checkpoints and of the figures of finished runs."""
 
@@ -122,7 +124,7 @@ def ablate(config: ReconstructionAblation) -> dict[str, Any]:
         budget.pool,
         generator_key(budget.records_seed, 'ablation', modules=[RgbCrops.__module__]),
         budget.records,
-        budget.workers,
+        budget.workers or available_cores(),
         refresh=False,
     )
     try:
@@ -184,7 +186,7 @@ def _run(
         optimizer=budget.optimizer,
         learning_rate=budget.learning_rate,
         seed=seed,
-        threads=budget.threads,
+        threads=budget.threads or available_cores(),
         precision=budget.precision,
     )
     finished = loop.out / f'{config.samples}_{"_".join(config.splits)}.json'

@@ -3,25 +3,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+import math
 import multiprocessing
 import os
+import shutil
+import signal
+import sys
+import threading
 import time
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 
+from hoi_ros.engines import EngineError
 from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.model import HandModelError
+from hoi_ros.resources import ResourceError
 from training.data import sources
+from training.data.public.dataset_files import DatasetError
+from training.errors import TrainingError
+from training.terminal import duration
+from training.terminal import ProgressBar
 
 GENERATORS = tuple(
     f'training.data.synthetic.{name}' for name in ('depth_crops', 'depth_frames', 'rgb_crops', 'rgb_frames')
 )
 """Modules of the generated streams."""
+_COUNT = np.dtype(np.int32)
+"""Of the file that counts how often each record was made."""
+_NICENESS = 5
+"""Workers yield to the training, so that they together take one core where only one is left."""
 
 
 class Samples(Protocol):
@@ -30,6 +51,10 @@ class Samples(Protocol):
     dtype: np.dtype
 
     def __getitem__(self, index: int) -> np.ndarray: ...
+
+
+class PoolError(TrainingError):
+    """A pool cannot be filled."""
 
 
 class SamplePool:
@@ -44,12 +69,13 @@ class SamplePool:
         dtype: of one record.
         path: the file; it is reused if it was filled under the same key, so that an interrupted run continues.
         key: what the samples depend on besides their index, see `generator_key`.
-        capacity: records, a multiple of the workers.
-        workers: processes.
+        capacity: records.
+        workers: processes that fill the pool.
         refresh: whether the workers continue beyond the capacity.
+        beside: processes that continue once `wait` has returned, so that the others' cores train; all by default.
 
     Raises:
-        ValueError: the capacity is not a multiple of the workers.
+        PoolError: the disk lacks the space.
     """
 
     def __init__(
@@ -61,60 +87,120 @@ class SamplePool:
         capacity: int,
         workers: int = 1,
         refresh: bool = True,
+        beside: int | None = None,
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if capacity % workers:
-            raise ValueError(f'a pool of {capacity} records cannot be shared by {workers} workers: make it a multiple')
         counts, label = path.with_suffix('.counts'), path.with_suffix('.key')
-        key = f'{key} {dtype.descr} {capacity} {workers}'
-        first = not int(os.environ.get('LOCAL_RANK', 0))
-        if first and not (path.is_file() and counts.is_file() and label.is_file() and label.read_text() == key):
+        key = f'{key} {dtype.descr} {capacity} in any order'
+        self._path, self._first = path, not int(os.environ.get('LOCAL_RANK', 0))
+        if self._first:
+            _require_space(path, capacity * dtype.itemsize)
+        if self._first and not (path.is_file() and counts.is_file() and label.is_file() and label.read_text() == key):
+            size = capacity * dtype.itemsize
+            print(f'{path}: {capacity:,} samples, {_megabytes(size)} on disk when full', flush=True)
             with open(path, 'wb') as file:
-                file.truncate(capacity * dtype.itemsize)
-            counts.write_bytes(bytes(8 * workers))
+                file.truncate(size)
+            with open(counts, 'wb') as file:
+                file.truncate(capacity * _COUNT.itemsize)
             label.write_text(key)
         self.records = np.memmap(path, dtype, 'r+', shape=(capacity,))
-        self._counts = np.memmap(counts, np.int64, 'r+', shape=(workers,))
+        self._counts = np.memmap(counts, _COUNT, 'r+', shape=(capacity,))
+        self._ready = 0
         context = multiprocessing.get_context('spawn')
-        self._workers = [
-            context.Process(
-                target=_fill, daemon=True, args=(make, dtype, path, counts, capacity, number, workers, refresh)
-            )
-            for number in range(workers if first else 0)
-        ]
-        for worker in self._workers:
-            worker.start()
+        # The first sample that is missing; samples behind it that an interrupted run has made are not made again.
+        first = int(self._counts.argmin())
+        self._upcoming = context.Value('q', int(self._counts[first]) * capacity + first)
+        self._beside, self._workers = workers if beside is None else min(beside, workers), []
+        self._active, self._faults = context.Value('i', workers), context.SimpleQueue()
+        if not self._first or (not refresh and self.ready == capacity):
+            return
+        with _as_workers():
+            for number in range(workers):
+                stream = make, dtype, path, counts, capacity, refresh
+                shared = number, self._upcoming, self._active, self._faults
+                self._workers.append(context.Process(target=_fill, daemon=True, args=(*stream, *shared)))
+                self._workers[-1].start()
 
     @property
     def ready(self) -> int:
         """Number of records, from the first on, that may be drawn."""
-        workers = len(self._counts)
-        return int(min(self._counts.min() * workers, len(self.records)))
+        while self._ready < len(self._counts):
+            made = self._counts[self._ready : self._ready + 4096] > 0
+            self._ready += int(made.argmin()) or int(made[0]) * len(made)
+            if not made.all():
+                break
+        return self._ready
 
     @property
     def made(self) -> int:
         """Number of samples that the workers have generated."""
-        return int(self._counts.sum())
+        return int(self._counts.sum(dtype=np.int64))
 
-    def wait(self, count: int) -> None:
-        """Waits until `count` records may be drawn.
+    def wait(self, count: int, least: int | None = None, until: float = math.inf) -> None:
+        """Waits until `count` records may be drawn; all workers render meanwhile.
+
+        Args:
+            count: records.
+            least: records that are enough after `until`; `count` by default.
+            until: value of `time.monotonic()`.
 
         Raises:
-            ValueError: the pool has a smaller capacity.
-            RuntimeError: a worker died; its own error is printed above.
+            PoolError: the pool has a smaller capacity, or a worker died.
         """
         if count > len(self.records):
-            raise ValueError(f'{count} records are wanted of a pool of {len(self.records)}: give it more capacity')
-        while self.ready < count:
-            if any(worker.exitcode for worker in self._workers):
-                raise RuntimeError('a worker process of the sample pool failed; see its error above')
-            time.sleep(0.2)
+            raise PoolError(
+                f'{self._path} holds {len(self.records):,} samples, and the training begins with {count:,}: '
+                'raise its capacity'
+            )
+        self._active.value = len(self._workers)
+        began, before = time.monotonic(), self.ready
+        title = f'filling the pool {self._path.name}'
+        with ProgressBar(title, sys.stderr if self._first else None, every=10) as bar:
+            while (ready := self.ready) < count:
+                if least is not None and ready >= least and time.monotonic() >= until:
+                    bar.say(f'{title}: begins with {ready:,} of {count:,}, so that time remains for the training')
+                    break
+                self._check_workers()
+                rate = (ready - before) / (time.monotonic() - began + 1e-9)
+                left = f', {duration((count - ready) / rate)} left' if rate else ''
+                bar.show(ready / count, f'{ready}/{count}{left}')
+                time.sleep(0.1)
+            else:
+                bar.show(1.0, f'{count}/{count}')
+        self._active.value = self._beside
 
     def close(self) -> None:
         """Stops the workers; the file stays."""
         for worker in self._workers:
             worker.terminate()
             worker.join()
+
+    def _check_workers(self) -> None:
+        if not any(worker.exitcode for worker in self._workers):
+            return
+        if not self._faults.empty():
+            raise PoolError(self._faults.get())
+        raise PoolError(f'a worker process of the sample pool {self._path} failed; see its error above')
+
+
+def filled(
+    make: Callable[[], Samples], dtype: np.dtype, path: Path, key: str, count: int, workers: int = 1
+) -> np.ndarray:
+    """The first `count` records of a stream, from a pool of that size; a later call reads them from the file.
+
+    Args:
+        make, dtype, path, key, workers: as of `SamplePool`.
+        count: records.
+
+    Raises:
+        PoolError: as `SamplePool`.
+    """
+    pool = SamplePool(make, dtype, path, key, count, workers, refresh=False)
+    try:
+        pool.wait(count)
+        return np.array(pool.records)
+    finally:
+        pool.close()
 
 
 def generator_key(seed: int, split: str, hand: HandModel | None = None, modules: Sequence[str] = GENERATORS) -> str:
@@ -143,18 +229,69 @@ def _fill(
     path: Path,
     counts: Path,
     capacity: int,
-    number: int,
-    workers: int,
     refresh: bool,
+    number: int,
+    upcoming: Synchronized,
+    active: Synchronized,
+    faults: SimpleQueue,
 ) -> None:
-    """Worker `number`: fills every record whose index leaves that remainder."""
+    """Worker `number`: takes one index after the other while fewer workers are active before it."""
+    os.nice(_NICENESS)
+    cv2.setNumThreads(1)
     records = np.memmap(path, dtype, 'r+', shape=(capacity,))
-    done = np.memmap(counts, np.int64, 'r+', shape=(workers,))
-    stream = make()
+    done = np.memmap(counts, _COUNT, 'r+', shape=(capacity,))
     parent = os.getppid()
-    while os.getppid() == parent:
-        index = int(done[number]) * workers + number
-        if index >= capacity and not refresh:
-            return
-        records[index % capacity] = stream[index]
-        done[number] += 1
+    try:
+        stream = make()
+        while os.getppid() == parent:
+            if number >= active.value:
+                time.sleep(0.1)
+                continue
+            with upcoming.get_lock():
+                index = upcoming.value
+                upcoming.value += 1
+            if index >= capacity and not refresh:
+                return
+            slot, turn = index % capacity, index // capacity
+            if done[slot] <= turn:
+                records[slot] = stream[index]
+                done[slot] = turn + 1
+    except (DatasetError, EngineError, FileNotFoundError, HandModelError, ResourceError) as error:
+        faults.put(str(error))
+        raise SystemExit(1) from None
+
+
+def _require_space(path: Path, size: int) -> None:
+    """Raises a PoolError if the disk lacks the space for a file of `size` bytes; what the file takes now counts."""
+    old = path.stat().st_blocks * 512 if path.is_file() else 0
+    free = shutil.disk_usage(path.parent).free + old
+    if size > free:
+        raise PoolError(
+            f'{path} needs {_megabytes(size)} on disk, and {path.parent.resolve()} has {_megabytes(free)} free: make '
+            'room, put the pool on another disk (--pool FILE), or make it smaller (--capacity)'
+        )
+
+
+def _megabytes(size: int) -> str:
+    return f'{size / 1e6:,.0f} MB'
+
+
+@contextlib.contextmanager
+def _as_workers() -> Iterator[None]:
+    """Processes that start here compute on one thread each, since there is one a core, and ignore Ctrl-C, which reaches
+    all processes of a terminal: the first one ends them."""
+    names = 'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, '1'))
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    try:
+        yield
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hoi_ros.camera.pinhole import Pinhole
-from hoi_ros.playback.overlay import draw_hands
+from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.evaluation.figures import print_figures
 from training.evaluation.figures import write_figures

@@ -26,6 +26,7 @@ from hoi_ros.engines import BATCH
 from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
 from hoi_ros.engines.onnx_graph import HALF_OPERATORS
+from training.errors import TrainingError
 from training.export.onnx_batch import make_batch_symbolic
 
 OPSET = 17
@@ -40,7 +41,7 @@ _BAKED_BATCH = (
 )
 
 
-class ExportError(RuntimeError):
+class ExportError(TrainingError):
     """The exported network differs from the PyTorch module."""
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop of all recipes: budget, schedule, averaged weights, checkpoints and logs."""
+"""The training loop of all recipes: budget, schedule, averaged weights and logs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,17 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
+from training.errors import TrainingError
+from training.loop.allotment import allot
+from training.loop.allotment import precision_of
+from training.loop.checkpoint import Checkpoint
+from training.loop.checkpoint import Progress
+from training.loop.interruption import deferred_interruption
+from training.loop.interruption import TrainingStopped
 from training.loop.muon import Muon
+from training.loop.report import BudgetReport
+from training.terminal import duration
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +41,8 @@ class LoopConfig:
     steps: int = 20_000
     """Most optimiser steps."""
     minutes: float = 60.0
-    """Most wall-clock minutes; the schedule follows the budget that runs out first."""
+    """Most wall-clock minutes of the command, preparation included; the schedule follows the budget that runs out
+    first."""
     batch: int = 64
     """Samples of a batch on each device."""
     optimizer: Literal['adamw', 'muon'] = 'adamw'
@@ -51,20 +60,22 @@ class LoopConfig:
     needs another seed to receive other samples."""
     accelerator: str = 'auto'
     devices: int = 1
-    precision: str = 'bf16-mixed'
+    precision: str = 'auto'
+    """Of Lightning Fabric. auto: bf16-mixed on GPUs and on CPUs with AMX, else 32-true."""
     threads: int = 0
-    """CPU threads; 0 leaves the number to PyTorch."""
+    """CPU threads; 0 takes the cores that the rendering processes leave."""
     every: int = 500
-    """Steps between two validations."""
+    """Steps between two validations; the first comes after a third of the minutes at the latest."""
+    checkpoint_minutes: float = 2.0
+    """Minutes between two checkpoints."""
+
+    def filled_until(self, started: float) -> float:
+        """Until when a training that began at `started` waits for its first samples: half of its minutes."""
+        return started + 30 * self.minutes
 
 
-@dataclasses.dataclass
-class Progress:
-    """Progress of a training."""
-
-    step: int = 0
-    seconds: float = 0.0
-    samples: int = 0
+class BudgetError(TrainingError):
+    """A budget is too small for one step."""
 
 
 def fit(
@@ -73,6 +84,7 @@ def fit(
     batch: Callable[[int], tuple[Tensor, ...]],
     loss: Callable[..., dict[str, Tensor]],
     validate: Callable[[nn.Module], dict[str, float]],
+    started: float | None = None,
 ) -> Progress:
     """Trains a network, which ends up in evaluation mode with its averaged weights.
 
@@ -83,17 +95,21 @@ def fit(
         loss: (forward, *batch) → named terms, whose sum is minimised. `forward` runs the network in the configured
             precision.
         validate: network in evaluation mode → named figures.
+        started: `time.monotonic()` when the command began, from which its minutes count; by default they count from
+            the first step.
 
     Returns:
         The progress over all resumed runs.
+
+    Raises:
+        TrainingStopped: SIGINT or SIGTERM arrived; the checkpoint is written.
+        CheckpointError: the checkpoint in the folder is damaged or of another network.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    torch.set_num_threads(config.threads or allot(config.accelerator, config.devices).threads)
     # Training one branch alone leaves the parameters of the others unused.
     strategy = 'ddp_find_unused_parameters_true' if config.devices > 1 else 'auto'
-    fabric = Fabric(
-        accelerator=config.accelerator, devices=config.devices, strategy=strategy, precision=config.precision
-    )
+    precision = precision_of(config.accelerator) if config.precision == 'auto' else config.precision
+    fabric = Fabric(accelerator=config.accelerator, devices=config.devices, strategy=strategy, precision=precision)
     fabric.launch()
     fabric.seed_everything(config.seed, verbose=False)
     config.out.mkdir(parents=True, exist_ok=True)
@@ -104,17 +120,14 @@ def fit(
     )
     average.to(fabric.device)
     wrapped, optimizer = fabric.setup(network, optimizer)
-    progress = Progress()
-    checkpoint = config.out / 'checkpoint.pt'
-    if checkpoint.is_file():
-        state = torch.load(checkpoint, map_location=fabric.device, weights_only=True)
-        network.load_state_dict(state['network'])
-        average.load_state_dict(state['average'])
-        optimizer.load_state_dict(state['optimizer'])
-        progress = Progress(**state['progress'])
+    checkpoint = Checkpoint(config.out / 'checkpoint.pt', network, average, optimizer)
+    resumed = checkpoint.load(fabric.device)
+    progress = resumed or Progress()
     log = SummaryWriter(config.out) if fabric.is_global_zero else None
-
-    started = time.monotonic() - progress.seconds
+    saved = time.monotonic()
+    began = saved if started is None else started
+    progress.preparation += saved - began
+    before = progress.seconds
 
     def draw(step: int) -> tuple[Tensor, ...]:
         return batch(step * fabric.world_size + fabric.global_rank)
@@ -122,47 +135,62 @@ def fit(
     # On an accelerator a thread draws the next batch during a step; on the CPU there is no core to spare.
     ahead = ThreadPoolExecutor(max_workers=1) if fabric.device.type != 'cpu' else None
     coming = ahead.submit(draw, progress.step) if ahead else None
-    bar = tqdm(
-        total=config.steps, initial=progress.step, unit='step', mininterval=10, disable=not fabric.is_global_zero
-    )
     shown: dict[str, float] = {}
-    while True:
-        # The clock of the first process decides, so that all processes stop at the same step.
-        progress.seconds = fabric.broadcast(time.monotonic() - started)
-        done = max(progress.step / config.steps, progress.seconds / 60 / config.minutes)
-        if done >= 1:
-            break
-        rise = min(1.0, done / config.warm_up) if config.warm_up else 1.0
-        fall = 0.5 + 0.5 * math.cos(math.pi * done) if config.decay else 1.0
-        for group in optimizer.param_groups:
-            group['lr'] = config.learning_rate * max(rise, 0.01) * fall
-        wrapped.train()
-        drawn = coming.result() if coming else draw(progress.step)
-        coming = ahead.submit(draw, progress.step + 1) if ahead else None
-        terms = loss(wrapped, *(tensor.to(fabric.device) for tensor in drawn))
-        total = sum(terms.values())
-        optimizer.zero_grad()
-        fabric.backward(total)
-        fabric.clip_gradients(wrapped, optimizer, max_norm=5.0)
-        optimizer.step()
-        average.update_parameters(network)
-        progress.step += 1
-        progress.samples += config.batch * fabric.world_size
-        bar.update()
-        for name, value in terms.items():
-            shown[name] = 0.98 * shown.get(name, value.item()) + 0.02 * value.item()
-        if progress.step % config.every == 0 and log:
-            figures = validate(average.module.eval())
-            for name, value in {**shown, **figures}.items():
-                log.add_scalar(name, value, progress.step)
-            bar.set_postfix({name: f'{value:.4g}' for name, value in {**shown, **figures}.items()})
-            _save(checkpoint, network, average, optimizer, progress)
-    if ahead:
-        ahead.shutdown()
-    bar.close()
-    if log:
-        _save(checkpoint, network, average, optimizer, progress)
-        log.close()
+    figures: dict[str, float] = {}
+    with (
+        BudgetReport(config.steps, config.minutes, resumed, log is not None) as report,
+        deferred_interruption() as stop,
+    ):
+        while True:
+            # Clock and signals of the first process decide, so that all processes stop at the same step.
+            progress.seconds = before + time.monotonic() - began
+            timed, stopped = fabric.broadcast((progress.share_of_time(60 * config.minutes), stop.number))
+            done = max(progress.step / config.steps, timed)
+            report.show(progress, done, {**shown, **figures})
+            if done >= 1 or stopped:
+                break
+            rise = min(1.0, done / config.warm_up) if config.warm_up else 1.0
+            fall = 0.5 + 0.5 * math.cos(math.pi * done) if config.decay else 1.0
+            for group in optimizer.param_groups:
+                group['lr'] = config.learning_rate * max(rise, 0.01) * fall
+            wrapped.train()
+            drawn = coming.result() if coming else draw(progress.step)
+            coming = ahead.submit(draw, progress.step + 1) if ahead else None
+            terms = loss(wrapped, *(tensor.to(fabric.device) for tensor in drawn))
+            total = sum(terms.values())
+            optimizer.zero_grad()
+            fabric.backward(total)
+            fabric.clip_gradients(wrapped, optimizer, max_norm=5.0)
+            optimizer.step()
+            average.update_parameters(network)
+            progress.step += 1
+            progress.samples += config.batch * fabric.world_size
+            for name, value in terms.items():
+                shown[name] = 0.98 * shown.get(name, value.item()) + 0.02 * value.item()
+            if log is None:
+                continue
+            validated = progress.step % config.every == 0 or (not progress.validation and timed > 1 / 3)
+            if validated:
+                asked = time.monotonic()
+                figures = validate(average.module.eval())
+                progress.validation = time.monotonic() - asked
+                for name, value in {**shown, **figures}.items():
+                    log.add_scalar(name, value, progress.step)
+            if validated or time.monotonic() - saved >= 60 * config.checkpoint_minutes:
+                progress.seconds = before + time.monotonic() - began
+                checkpoint.save(progress)
+                saved = time.monotonic()
+        if ahead:
+            ahead.shutdown()
+        if log:
+            checkpoint.save(progress)
+            log.close()
+    if stopped:
+        raise TrainingStopped(
+            f'stopped at step {progress.step:,}, minute {progress.seconds / 60:.1f}; run the same command again to '
+            f'go on from {checkpoint.path}',
+            stopped,
+        )
     network.load_state_dict(average.module.state_dict())
     network.eval()
     return progress
@@ -172,9 +200,18 @@ def save_weights(
     trained: nn.Module, config: LoopConfig, progress: Progress, figures: dict[str, float], **more: Any
 ) -> None:
     """Writes `<out>/weights.pt` for the export: weights, progress, figures and the recipe's own entries. Only the first
-    of several processes writes."""
+    of several processes writes.
+
+    Raises:
+        BudgetError: there was no step.
+    """
     if not is_first_process():
         return
+    if not progress.step:
+        raise BudgetError(
+            f'no step was possible within --loop.minutes {config.minutes:g}: preparation took '
+            f'{progress.preparation / 60:.1f} minutes; the samples are kept: run the command again or give more minutes'
+        )
     config.out.mkdir(parents=True, exist_ok=True)
     torch.save(
         {
@@ -187,8 +224,8 @@ def save_weights(
         config.out / 'weights.pt',
     )
     print(
-        f'{config.out}/weights.pt after {progress.samples} samples in {progress.seconds / 60:.0f} min: '
-        + ', '.join(f'{name} {value:.4g}' for name, value in figures.items())
+        f'{config.out}/weights.pt after {progress.step:,} steps ({progress.samples:,} samples) in '
+        f'{duration(progress.seconds)}: ' + ', '.join(f'{name} {value:.4g}' for name, value in figures.items())
     )
 
 
@@ -212,20 +249,3 @@ def _average(decay: float, kept: Tensor, current: Tensor, count: Tensor) -> Tens
     # The decay is small at first, so that the average forgets the initial weights.
     share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
     return kept + share * (current - kept) if kept.is_floating_point() else current
-
-
-def _save(
-    path: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
-) -> None:
-    """Writes a new file and then renames it, so that a killed run never leaves half a checkpoint."""
-    fresh = path.with_suffix('.new')
-    torch.save(
-        {
-            'network': network.state_dict(),
-            'average': average.state_dict(),
-            'optimizer': optimizer.state_dict(),
-            'progress': dataclasses.asdict(progress),
-        },
-        fresh,
-    )
-    os.replace(fresh, path)

@@ -15,6 +15,12 @@ from torch import Tensor
 from hoi_ros.engines import Card
 
 
+def require_start(start: Path | None) -> None:
+    """Raises a FileNotFoundError if there is nothing at `--start`, before any sample is rendered."""
+    if start is not None and not start.exists():
+        raise FileNotFoundError(f'--start {start}: no such file or folder')
+
+
 class ImportedWeightsError(ValueError):
     """The file does not hold this network's weights."""
 

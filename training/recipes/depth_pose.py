@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -19,12 +20,15 @@ from torch import Tensor
 
 from hoi_ros.engines import Card
 from hoi_ros.resources import models_dir
+from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
 from training.data.synthetic.depth_crops import augment
 from training.data.synthetic.depth_crops import CropAugmentation
 from training.data.synthetic.depth_crops import DepthPatches
 from training.data.synthetic.depth_crops import PATCH_DTYPE
+from training.loop.allotment import allot
+from training.loop.allotment import Allotment
 from training.loop.fitting import fit
 from training.loop.fitting import is_first_process
 from training.loop.fitting import LoopConfig
@@ -34,7 +38,16 @@ from training.networks.depth_pose import PoseVAE
 from training.networks.depth_pose import Posterior
 from training.networks.depth_pose import VotingPoseNet
 from training.networks.weights import load_weights
+from training.networks.weights import require_start
+from training.recipes.depth_pose_losses import DEFAULT
+from training.recipes.depth_pose_losses import DepthPoseLosses
+from training.recipes.depth_pose_losses import posterior_loss
+from training.recipes.depth_pose_losses import vae_loss
+from training.recipes.depth_pose_losses import voting_loss
 from training.recipes.depth_pose_mistakes import MistakenPatches
+
+_VALIDATION_PATCHES, _VALIDATION_MISTAKES = 1024, 256
+"""Patches of the validation, and patches of false detections in it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +62,9 @@ class DepthPoseRecipe:
     """File of rendered patches; it grows to `capacity` and is reused."""
     capacity: int = 131_072
     """Patches in the pool."""
-    workers: int = 1
-    """Rendering processes."""
+    workers: int = 0
+    """Rendering processes of each pool; 0 chooses them: all cores until the training starts, then those that it
+    leaves."""
     refresh: bool = True
     """Keep rendering once the pool is full, replacing the oldest patches."""
     mistakes: Path = Path('runs/depth_mistakes.pool')
@@ -65,6 +79,7 @@ class DepthPoseRecipe:
     """Share of hands that `voting` receives about upright; the others have any roll."""
     vae_steps: int = 60_000
     """Optimiser steps of the pose VAE of `lsps`."""
+    losses: DepthPoseLosses = DEFAULT
     start: Path | None = None
     """Model folder whose network the training of `voting` starts from."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/depth_pose')))
@@ -113,86 +128,63 @@ class Batches:
         return pool.records[np.sort(rng.integers(pool.ready, size=count))]
 
 
-def voting_loss(network: nn.Module, crops: Tensor, keypoints: Tensor, hand: Tensor, right: Tensor) -> dict[str, Tensor]:
-    """Smooth L1 of the joints, likelihood of their error under a Laplace distribution, cross-entropy of hand and side.
-
-    Joints of left hands count too: labelling their fingers teaches the difference between the sides, and the joints of
-    a crop cut for the wrong side remain good enough to cut it again.
-    """
-    joints, spread, hand_probability, right_probability = network(crops)
-    counted = hand[:, None]
-    share = counted.sum().clamp(min=1) * joints.shape[1]
-    difference = nn.functional.smooth_l1_loss(joints, keypoints, beta=0.02, reduction='none').sum(-1)
-    error = (joints - keypoints).detach().norm(dim=-1)
-    likelihood = error / spread + spread.log()
-    verdict_right = nn.functional.binary_cross_entropy(
-        right_probability[:, 0].clamp(1e-6, 1 - 1e-6), right, reduction='none'
-    )
-    return {
-        'joints': 10 * (difference * counted).sum() / share,
-        'spread': 0.05 * (likelihood * counted).sum() / share,
-        'hand': 0.3 * nn.functional.binary_cross_entropy(hand_probability[:, 0].clamp(1e-6, 1 - 1e-6), hand),
-        'right': (verdict_right * hand).mean(),
-    }
-
-
-def vae_loss(vae: nn.Module, keypoints: Tensor, noise: Tensor) -> dict[str, Tensor]:
-    """Equation 1 with the weights of the public code: L1 × 100, KL × 0.1."""
-    mean, log_variance, decoded = vae(keypoints, noise)
-    divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
-    return {'reconstruction': 100 * (decoded - keypoints).abs().mean(), 'divergence': 0.1 * divergence}
-
-
-def posterior_loss(
-    posterior: nn.Module, vae: PoseVAE, crops: Tensor, keypoints: Tensor, hand: Tensor, right: Tensor
-) -> dict[str, Tensor]:
-    """Equation 7: λ7 = 10 times the distance between P(x) and the code of the VAE for the same hand."""
-    with torch.no_grad():
-        codes = vae.encode(keypoints)[0]
-    counted = hand * right
-    distance = (posterior(crops).float() - codes).norm(dim=1)
-    return {'posterior': 10 * (distance * counted).sum() / counted.sum().clamp(min=1)}
-
-
 def train(recipe: DepthPoseRecipe) -> None:
     """Trains, validates and saves the weights in `<out>/weights.pt`."""
+    started = time.monotonic()
+    shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
+    loop = dataclasses.replace(recipe.loop, threads=shares.threads)
+    require_start(recipe.start)
     votes = recipe.network == 'voting'
     # The paper's network receives hands at any roll; the voting network mostly the upright crops of a second pass.
     augmentation = CropAugmentation(cube=recipe.cube, size=96 if votes else 128, upright=recipe.upright * votes)
+    validate = Validation(validation_patches(recipe, shares), augmentation, recipe.cube)
     pool = SamplePool(
-        functools.partial(DepthPatches, recipe.loop.seed),
+        functools.partial(DepthPatches, loop.seed),
         PATCH_DTYPE,
         recipe.pool,
-        generator_key(recipe.loop.seed, 'train', modules=[DepthPatches.__module__]),
+        generator_key(loop.seed, 'train', modules=[DepthPatches.__module__]),
         recipe.capacity,
-        recipe.workers,
+        shares.filling,
         recipe.refresh,
+        shares.beside,
     )
-    mistakes = _mistakes(recipe) if votes and recipe.mistakes_share else None
+    mistakes: SamplePool | None = None
     try:
-        pool.wait(4 * recipe.loop.batch)
-        if mistakes:
-            mistakes.wait(min(recipe.loop.batch, recipe.mistakes_capacity))
-        batches = Batches(
-            pool, augmentation, recipe.loop.batch, recipe.loop.seed, recipe.left_share, mistakes, recipe.mistakes_share
-        )
-        validate = Validation(augmentation, recipe.cube)
+        pool.wait(4 * loop.batch, loop.batch, loop.filled_until(started))
+        if votes and recipe.mistakes_share:
+            mistakes = SamplePool(
+                functools.partial(MistakenPatches, loop.seed),
+                PATCH_DTYPE,
+                recipe.mistakes,
+                _mistakes_key(loop.seed, 'train'),
+                recipe.mistakes_capacity,
+                shares.filling,
+                recipe.refresh,
+                shares.beside,
+            )
+            mistakes.wait(min(loop.batch, recipe.mistakes_capacity), 1, loop.filled_until(started))
+        batches = Batches(pool, augmentation, loop.batch, loop.seed, recipe.left_share, mistakes, recipe.mistakes_share)
         if votes:
             network: nn.Module = VotingPoseNet()
             if recipe.start:
                 untrained = load_weights(network, recipe.start, validate.crops[:256], partly=True)
                 if untrained:
                     print(f'starts from {recipe.start}; trained from scratch: {", ".join(untrained)}')
-            progress = fit(network, recipe.loop, batches, voting_loss, validate)
+            progress = fit(
+                network, loop, batches, functools.partial(voting_loss, losses=recipe.losses), validate, started
+            )
         else:
-            vae = train_vae(recipe, pool, augmentation)
+            vae = train_vae(recipe, loop, pool, augmentation, started)
             posterior = Posterior()
             progress = fit(
                 posterior,
-                recipe.loop,
+                loop,
                 batches,
-                lambda forward, crops, *rest: posterior_loss(forward, vae.to(crops.device), crops, *rest),
+                lambda forward, crops, *rest: posterior_loss(
+                    forward, vae.to(crops.device), crops, *rest, losses=recipe.losses
+                ),
                 lambda module: validate(LSPSRegressor(module, vae)),
+                started,
             )
             network = LSPSRegressor(posterior.cpu(), vae.cpu()).eval()
         figures = validate(network)
@@ -200,34 +192,46 @@ def train(recipe: DepthPoseRecipe) -> None:
         pool.close()
         if mistakes:
             mistakes.close()
-    save_weights(network, recipe.loop, progress, figures, network=recipe.network, cube=recipe.cube)
+    save_weights(network, loop, progress, figures, network=recipe.network, cube=recipe.cube)
 
 
-def _mistakes(recipe: DepthPoseRecipe) -> SamplePool:
-    finder = Card.load(models_dir() / 'hand_finder').sha256
-    return SamplePool(
-        functools.partial(MistakenPatches, recipe.loop.seed),
+def validation_patches(recipe: DepthPoseRecipe, shares: Allotment) -> tuple[np.ndarray, np.ndarray]:
+    """Records of the validation split: patches, and patches of false detections of the hand finder."""
+    patches = filled(
+        functools.partial(DepthPatches, split='validation'),
         PATCH_DTYPE,
-        recipe.mistakes,
-        f'finder {finder} ' + generator_key(recipe.loop.seed, 'train', modules=[MistakenPatches.__module__]),
-        recipe.mistakes_capacity,
-        recipe.workers,
-        recipe.refresh,
+        recipe.pool.with_stem(f'{recipe.pool.stem}_validation'),
+        generator_key(0, 'validation', modules=[DepthPatches.__module__]),
+        _VALIDATION_PATCHES,
+        shares.filling,
     )
+    mistakes = filled(
+        functools.partial(MistakenPatches, split='validation'),
+        PATCH_DTYPE,
+        recipe.mistakes.with_stem(f'{recipe.mistakes.stem}_validation'),
+        _mistakes_key(0, 'validation'),
+        _VALIDATION_MISTAKES,
+        shares.filling,
+    )
+    return patches, mistakes
+
+
+def _mistakes_key(seed: int, split: str) -> str:
+    finder = Card.load(models_dir() / 'hand_finder').sha256
+    return f'finder {finder} ' + generator_key(seed, split, modules=[MistakenPatches.__module__])
 
 
 class Validation:
     """Figures of a network on crops of the validation split.
 
     Args:
+        parts: records of patches, and of false detections of the hand finder.
         augmentation: of the training; its shifts stay, its roll is small if the training is upright, and none
             otherwise.
         cube: side of the crop's cube, metres.
-        count: crops of patches.
-        mistakes: crops of false detections of the hand finder.
     """
 
-    def __init__(self, augmentation: CropAugmentation, cube: float, count: int = 1024, mistakes: int = 256) -> None:
+    def __init__(self, parts: tuple[np.ndarray, np.ndarray], augmentation: CropAugmentation, cube: float) -> None:
         still = dataclasses.replace(
             augmentation,
             rotation=0.0,
@@ -236,13 +240,12 @@ class Validation:
             upright=float(augmentation.upright > 0),
             roll=0.15,
         )
-        streams = [(DepthPatches(split='validation'), count), (MistakenPatches(split='validation'), mistakes)]
-        records = [stream[index] for stream, share in streams for index in range(share)]
+        records = [*parts[0], *parts[1]]
         cut = [augment(record, still, np.random.default_rng([1, index])) for index, record in enumerate(records)]
         self.crops = torch.from_numpy(np.stack([crop for crop, _ in cut])[:, None])
         self._keypoints = torch.from_numpy(np.stack([points for _, points in cut]))
         self._hands = np.array([record['hand'] for record in records])
-        self._mistakes = np.arange(len(records)) >= count
+        self._mistakes = np.arange(len(records)) >= len(parts[0])
         self._millimetres = cube * 500
 
     def __call__(self, network: nn.Module) -> dict[str, float]:
@@ -266,24 +269,27 @@ class Validation:
         return [torch.cat(column).cpu() for column in zip(*parts)]
 
 
-def train_vae(recipe: DepthPoseRecipe, pool: SamplePool, augmentation: CropAugmentation) -> PoseVAE:
-    """Trains the pose VAE (equation 1) on the keypoints of the pool, augmented like the crops."""
-    path = recipe.loop.out / 'vae.pt'
+def train_vae(
+    recipe: DepthPoseRecipe, loop: LoopConfig, pool: SamplePool, augmentation: CropAugmentation, started: float
+) -> PoseVAE:
+    """Trains the pose VAE (equation 1) on the keypoints of the pool, augmented like the crops, for a third of the
+    minutes of the budget `loop`."""
+    path = loop.out / 'vae.pt'
     vae = PoseVAE()
     if path.is_file():
         vae.load_state_dict(torch.load(path, weights_only=True))
         return vae.eval()
-    pool.wait(min(20_000, recipe.capacity))
+    pool.wait(min(20_000, recipe.capacity), loop.batch, loop.filled_until(started))
     records = pool.records[: pool.ready]
     hands = np.flatnonzero(records['hand'])[:40_000]
-    rng = np.random.default_rng([recipe.loop.seed, 11])
+    rng = np.random.default_rng([loop.seed, 11])
     points = torch.from_numpy(np.stack([augment(records[k], augmentation, rng)[1] for k in hands]))
     training, held = points[len(points) // 10 :], points[: len(points) // 10]
     config = dataclasses.replace(
-        recipe.loop,
-        out=recipe.loop.out / 'vae',
+        loop,
+        out=loop.out / 'vae',
         steps=recipe.vae_steps,
-        minutes=20.0,
+        minutes=loop.minutes / 3,
         batch=64,
         precision='32-true',
         learning_rate=1e-3,
@@ -292,7 +298,7 @@ def train_vae(recipe: DepthPoseRecipe, pool: SamplePool, augmentation: CropAugme
     )
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
-        rng = np.random.default_rng([recipe.loop.seed, 13, step])
+        rng = np.random.default_rng([loop.seed, 13, step])
         chosen = training[rng.integers(len(training), size=config.batch)]
         turn = torch.from_numpy(rng.uniform(-np.pi, np.pi, config.batch).astype(np.float32))
         cosine, sine = turn.cos()[:, None], turn.sin()[:, None]
@@ -301,7 +307,7 @@ def train_vae(recipe: DepthPoseRecipe, pool: SamplePool, augmentation: CropAugme
         return turned, torch.from_numpy(rng.standard_normal((config.batch, 20), np.float32))
 
     def loss(network: nn.Module, keypoints: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        return vae_loss(network, keypoints, noise)
+        return vae_loss(network, keypoints, noise, recipe.losses)
 
     def validate(network: PoseVAE) -> dict[str, float]:
         with torch.inference_mode():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from hoi_ros.stages.parts.hand_finder import finder_input
 from hoi_ros.stages.parts.hand_finder import STRIDE
+from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
 from training.data.synthetic.depth_frames import augment_frame
@@ -24,12 +26,14 @@ from training.data.synthetic.depth_frames import FRAME_WIDTH
 from training.data.synthetic.depth_frames import FrameAugmentation
 from training.evaluation.hand_finder import counted_hands
 from training.evaluation.hand_finder import finder_figures
+from training.loop.allotment import allot
 from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
 from training.loop.losses import heat_map_loss
 from training.networks.hand_finder import HandFinderNet
 from training.networks.weights import load_weights
+from training.networks.weights import require_start
 
 _SPREAD = 1.3
 """Standard deviation of the target's peak, cells."""
@@ -47,8 +51,8 @@ class HandFinderRecipe:
     """File of rendered frames; it grows to `capacity` and is reused."""
     capacity: int = 65_536
     """Frames in the pool."""
-    workers: int = 1
-    """Rendering processes."""
+    workers: int = 0
+    """Rendering processes; 0 chooses them: all cores until the training starts, then those that it leaves."""
     refresh: bool = True
     """Keep rendering once the pool is full, replacing the oldest frames."""
     start: Path | None = None
@@ -116,19 +120,30 @@ def finder_loss(
 
 def train(recipe: HandFinderRecipe) -> None:
     """Trains, validates and saves the weights in `<out>/weights.pt`."""
+    started = time.monotonic()
+    shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
+    loop = dataclasses.replace(recipe.loop, threads=shares.threads)
+    require_start(recipe.start)
+    records = filled(
+        functools.partial(DepthFrames, split='validation'),
+        FRAME_DTYPE,
+        recipe.pool.with_stem(f'{recipe.pool.stem}_validation'),
+        generator_key(0, 'validation', modules=[DepthFrames.__module__]),
+        _VALIDATION_FRAMES,
+        shares.filling,
+    )
     pool = SamplePool(
         functools.partial(DepthFrames, recipe.loop.seed),
         FRAME_DTYPE,
         recipe.pool,
         generator_key(recipe.loop.seed, 'train', modules=[DepthFrames.__module__]),
         recipe.capacity,
-        recipe.workers,
+        shares.filling,
         recipe.refresh,
+        shares.beside,
     )
     try:
-        pool.wait(8 * recipe.loop.batch)
-        held = DepthFrames(split='validation')
-        records = np.stack([held[index] for index in range(_VALIDATION_FRAMES)])
+        pool.wait(8 * loop.batch, loop.batch, loop.filled_until(started))
         network = HandFinderNet()
         if recipe.start:
             load_weights(
@@ -140,12 +155,13 @@ def train(recipe: HandFinderRecipe) -> None:
             )
         progress = fit(
             network,
-            recipe.loop,
-            Batches(pool, recipe.loop.batch, recipe.loop.seed),
+            loop,
+            Batches(pool, loop.batch, loop.seed),
             finder_loss,
             lambda module: finder_figures(module, records),
+            started,
         )
         figures = finder_figures(network, records)
     finally:
         pool.close()
-    save_weights(network, recipe.loop, progress, figures)
+    save_weights(network, loop, progress, figures)

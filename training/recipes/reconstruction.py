@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import nn
 from torch import Tensor
 
 from hoi_ros.hand.model import HandModel
+from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
 from training.data.pool import Samples
@@ -27,6 +29,7 @@ from training.data.synthetic.rgb_crops import RecordedSamples
 from training.data.synthetic.rgb_crops import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_crops import SURFACE_POINTS
+from training.loop.allotment import allot
 from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import Progress
@@ -42,6 +45,7 @@ from training.networks.reconstruction_config import ROOT
 from training.networks.reconstruction_config import VOTED_DEPTH
 from training.networks.reconstruction_weights import start_from
 from training.networks.weights import load_weights
+from training.networks.weights import require_start
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import reconstruction_loss
 from training.recipes.reconstruction_losses import ReconstructionLosses
@@ -68,8 +72,9 @@ class ReconstructionRecipe(DataChoice):
     """File of records; it grows to `capacity` and is reused."""
     capacity: int = 40_960
     """Records in the pool."""
-    workers: int = 1
-    """Processes that render or read samples."""
+    workers: int = 0
+    """Processes that render or read samples; 0 chooses them: all cores until the training starts, then those that it
+    leaves."""
     refresh: bool = True
     """Keep rendering once the pool is full, replacing the oldest records."""
     window: int | None = None
@@ -155,6 +160,9 @@ def collate(
 
 def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     """Trains, validates, saves the weights in `<out>/weights.pt` and returns the figures of the validation."""
+    started = time.monotonic()
+    shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
+    loop = dataclasses.replace(recipe.loop, threads=shares.threads)
     model = HandModel.load(recipe.hand)
     network = ReconstructionNet(recipe.network, model)
     for encoder in (network.hand_encoder, network.object_encoder):
@@ -163,19 +171,18 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     window = recipe.window or round(recipe.network.size * 1.3)
     make = functools.partial(_stream, recipe, window, 'train')
     stream = make()
-    pool = SamplePool(
-        make,
+    require_start(recipe.start)
+    source = f'{_source(recipe)} window {window} '
+    validation = filled(
+        functools.partial(_stream, recipe, window, 'validation'),
         stream.dtype,
-        recipe.pool,
-        f'{_source(recipe)} window {window} ' + generator_key(recipe.loop.seed, 'train', model, [RgbCrops.__module__]),
-        recipe.capacity,
-        recipe.workers,
-        recipe.refresh,
+        recipe.pool.with_stem(f'{recipe.pool.stem}_validation'),
+        source + generator_key(loop.seed, 'validation', model, [RgbCrops.__module__]),
+        _VALIDATION_CROPS,
+        shares.filling,
     )
     augmentation = RgbAugmentation(size=recipe.network.size)
     trained = 'hand'
-    held = _stream(recipe, window, 'validation')
-    validation = np.stack([held[index] for index in range(_VALIDATION_CROPS)])
     if recipe.start and recipe.start.is_dir():
         image = normalised(collate(validation[:64], augmentation, None)[0])
         untrained, trained = load_weights(FinalReconstruction(network), recipe.start, image, partly=True), 'both'
@@ -183,23 +190,34 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     elif recipe.start:
         trained = start_from(network, recipe.start)
     branch = 'both' if 'both' in (recipe.branch, trained) else 'hand'
+    pool = SamplePool(
+        make,
+        stream.dtype,
+        recipe.pool,
+        source + generator_key(loop.seed, 'train', model, [RgbCrops.__module__]),
+        recipe.capacity,
+        shares.filling,
+        recipe.refresh,
+        shares.beside,
+    )
     try:
-        pool.wait(recipe.first)
+        pool.wait(recipe.first, loop.batch, loop.filled_until(started))
         progress, figures = train_network(
             network,
             recipe.losses,
-            recipe.loop,
+            loop,
             augmentation,
             lambda: pool.records[: pool.ready],
             validation,
             recipe.branch == 'hand',
             branch == 'hand',
+            started,
         )
     finally:
         pool.close()
     save_weights(
         network,
-        recipe.loop,
+        loop,
         progress,
         figures,
         network=dataclasses.asdict(recipe.network),
@@ -219,6 +237,7 @@ def train_network(
     validation: np.ndarray,
     hand_alone: bool = False,
     without_object: bool = False,
+    started: float | None = None,
 ) -> tuple[Progress, dict[str, float]]:
     """Trains a network in place.
 
@@ -231,6 +250,7 @@ def train_network(
         validation: records of the validation.
         hand_alone: trains the hand branch alone.
         without_object: also leaves the object out of the figures, because it was never trained.
+        started: as of `fit`.
 
     Returns:
         The progress and the figures of the validation.
@@ -250,7 +270,7 @@ def train_network(
         return validation_figures(module, images, ReconstructionTargets(*targets), without_object)
 
     batches = Batches(records, augmentation, loop.batch, loop.seed, LEFT_SHARE if network.side else 0.0)
-    progress = fit(network, loop, batches, loss, validate)
+    progress = fit(network, loop, batches, loss, validate, started)
     return progress, validate(network)
 
 

@@ -31,6 +31,7 @@ from training.data.synthetic.rgb_frame_views import recoloured
 from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
 from training.data.synthetic.rgb_frames import RGB_FRAME_DTYPE
 from training.data.synthetic.rgb_frames import RgbFrames
+from training.loop.allotment import allot
 from training.loop.fitting import fit
 from training.loop.fitting import is_first_process
 from training.loop.fitting import LoopConfig
@@ -62,8 +63,8 @@ class ReconstructionScoreRecipe:
     """File of rendered frames, the same as that of rgb_detector."""
     capacity: int = 16_384
     """Frames in the pool."""
-    workers: int = 1
-    """Rendering processes."""
+    workers: int = 0
+    """Rendering processes; 0 takes all cores."""
     loop: LoopConfig = dataclasses.field(
         default_factory=lambda: LoopConfig(
             Path('runs/reconstruction_score'),
@@ -88,7 +89,7 @@ def train(recipe: ReconstructionScoreRecipe) -> float:
         recipe.pool,
         generator_key(recipe.loop.seed, 'train', modules=[rgb_frames.__name__]),
         recipe.capacity,
-        recipe.workers,
+        allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers).filling,
         refresh=False,
     )
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,19 @@ from torch.nn import functional as F
 
 from hoi_ros.stages.parts.rgb_detector import network_input
 from hoi_ros.stages.parts.rgb_detector import STRIDE
+from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
 from training.data.synthetic import rgb_frames
 from training.data.synthetic.rgb_frame_views import COUNTED
 from training.data.synthetic.rgb_frame_views import frame_view
 from training.data.synthetic.rgb_frame_views import FrameView
-from training.data.synthetic.rgb_frame_views import held_out_views
+from training.data.synthetic.rgb_frame_views import plain_views
 from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
 from training.data.synthetic.rgb_frames import RGB_FRAME_DTYPE
 from training.data.synthetic.rgb_frames import RgbFrames
 from training.evaluation.rgb_detector import detector_figures
+from training.loop.allotment import allot
 from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
@@ -33,6 +36,7 @@ from training.loop.losses import heat_map_loss
 from training.networks.rgb_detector import RgbDetectorNet
 from training.networks.rgb_detector import RgbMaps
 from training.networks.weights import load_weights
+from training.networks.weights import require_start
 
 _IGNORED = 0.1
 """Hands that are visible between this share and `COUNTED` are neither positives nor negatives."""
@@ -52,8 +56,8 @@ class RgbDetectorRecipe:
     """File of rendered frames; it grows to `capacity` and is reused."""
     capacity: int = 16_384
     """Frames in the pool."""
-    workers: int = 1
-    """Rendering processes."""
+    workers: int = 0
+    """Rendering processes; 0 chooses them: all cores until the training starts, then those that it leaves."""
     refresh: bool = True
     """Keep rendering once the pool is full, replacing the oldest frames."""
     first: int = 1024
@@ -147,18 +151,32 @@ def detector_loss(
 
 def train(recipe: RgbDetectorRecipe) -> None:
     """Trains, validates and saves the weights in `<out>/weights.pt`."""
+    started = time.monotonic()
+    shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
+    loop = dataclasses.replace(recipe.loop, threads=shares.threads)
+    require_start(recipe.start)
+    validation = plain_views(
+        filled(
+            functools.partial(RgbFrames, 0, 'validation'),
+            RGB_FRAME_DTYPE,
+            recipe.pool.with_stem(f'{recipe.pool.stem}_validation'),
+            generator_key(0, 'validation', modules=[rgb_frames.__name__]),
+            _VALIDATION_FRAMES,
+            shares.filling,
+        )
+    )
     pool = SamplePool(
         functools.partial(RgbFrames, recipe.loop.seed),
         RGB_FRAME_DTYPE,
         recipe.pool,
         generator_key(recipe.loop.seed, 'train', modules=[rgb_frames.__name__]),
         recipe.capacity,
-        recipe.workers,
+        shares.filling,
         recipe.refresh,
+        shares.beside,
     )
     try:
-        validation = held_out_views('validation', _VALIDATION_FRAMES)
-        pool.wait(recipe.first)
+        pool.wait(recipe.first, loop.batch, loop.filled_until(started))
         network = RgbDetectorNet()
         if recipe.start:
             load_weights(
@@ -168,12 +186,13 @@ def train(recipe: RgbDetectorRecipe) -> None:
             )
         progress = fit(
             network,
-            recipe.loop,
-            Batches(pool, recipe.loop.batch, recipe.loop.seed),
+            loop,
+            Batches(pool, loop.batch, loop.seed),
             detector_loss,
             lambda module: detector_figures(module, validation),
+            started,
         )
         figures = detector_figures(network, validation)
     finally:
         pool.close()
-    save_weights(network, recipe.loop, progress, figures)
+    save_weights(network, loop, progress, figures)

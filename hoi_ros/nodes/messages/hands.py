@@ -14,12 +14,17 @@ from geometry_msgs.msg import Quaternion
 from geometry_msgs.msg import TransformStamped
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
+from vision_msgs.msg import BoundingBox2D
+from vision_msgs.msg import Point2D
+from vision_msgs.msg import Pose2D
 
 from hoi_ros.hand import HandModel
 from hoi_ros.hand import KEYPOINT_NAMES
 from hoi_ros.hand import KEYPOINT_PARENTS
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import HandInImage
 from hoi_ros.hand.estimates import LocatedBy
+from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.skeleton import FINGERTIPS
 from hoi_ros.hand.skeleton import TIP_JOINTS
 from hoi_ros.msg import Hand
@@ -67,6 +72,7 @@ def hand_estimates(hands: HandArray, objects: HeldObjectArray | None = None) -> 
             located_by=_LOCATED_BY_NAMES[hand.located_by],
             held=held.get(hand.id),
             side_score=hand.side_score,
+            in_image=_in_image(hand),
         )
         for hand in hands.hands
     ]
@@ -129,10 +135,26 @@ def _hand(hand: HandEstimate, with_mesh: bool) -> Hand:
     )
     message.wrist.position = Point(**dict(zip('xyz', hand.joints[0].tolist())))
     message.wrist.orientation = quaternion_of_vector(hand.pose[:3])
+    if hand.in_image is not None:
+        box = hand.in_image.box
+        centre = Pose2D(position=Point2D(x=box.x + box.width / 2, y=box.y + box.height / 2))
+        message.image_box = BoundingBox2D(center=centre, size_x=box.width, size_y=box.height)
+        message.image_keypoints.frombytes(np.ascontiguousarray(hand.in_image.keypoints, np.float32).tobytes())
     if with_mesh:
         # Assigned, the array would be copied number by number.
         message.vertices.frombytes(np.ascontiguousarray(hand.vertices, np.float32).tobytes())
     return message
+
+
+def _in_image(hand: Hand) -> HandInImage | None:
+    """The hand in pixels; None where the message carries none."""
+    if not hand.image_keypoints:
+        return None
+    box, centre = hand.image_box, hand.image_box.center.position
+    return HandInImage(
+        np.array(hand.image_keypoints, np.float32).reshape(21, 2),
+        Region(centre.x - box.size_x / 2, centre.y - box.size_y / 2, box.size_x, box.size_y, _SIDE_NAMES[hand.side]),
+    )
 
 
 def quaternion_of_vector(vector: np.ndarray) -> Quaternion:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import CompressedImage
@@ -13,6 +15,8 @@ from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.camera.colour import COLOUR_ENCODINGS
 from hoi_ros.camera.colour import decode_colour
 from hoi_ros.camera.colour import decode_compressed_colour
+from hoi_ros.camera.depth import check_depth
+from hoi_ros.camera.depth import declared_unit
 from hoi_ros.camera.depth import decode_compressed_depth
 from hoi_ros.camera.depth import decode_depth
 from hoi_ros.camera.image_buffer import ImageFormatError
@@ -34,17 +38,26 @@ def depth_of(message: Image | CompressedImage) -> np.ndarray:
     )
 
 
-def known_depth_of(message: Image | CompressedImage) -> np.ndarray:
-    """As `depth_of`, of an image that shows any surface.
+def known_depth_of(message: Image | CompressedImage, caution: Callable[[str], None] = lambda text: None) -> np.ndarray:
+    """As `depth_of`, of an image that shows any surface, in the unit of its encoding.
+
+    Args:
+        message: a depth image.
+        caution: takes the sentence about depth that is possible but out of reach of the hand detector.
 
     Raises:
-        FrameRefused: the message holds no depth, or it is unknown everywhere.
+        FrameRefused: the message holds no depth, or it is unknown everywhere, or not in the unit of its encoding.
     """
     depth = depth_of(message)
     if not depth.any():
         raise FrameRefused(
             'the depth is unknown everywhere (0 or NaN): uncover the camera, or move it away from what is too near'
         )
+    doubt = check_depth(
+        depth, declared_unit(message.format if isinstance(message, CompressedImage) else message.encoding)
+    )
+    if doubt:
+        caution(doubt)
     return depth
 
 

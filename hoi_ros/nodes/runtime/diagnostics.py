@@ -40,6 +40,10 @@ class Finding:
     text: str
 
 
+_LONGEST = 500
+"""Characters of one finding: some libraries report pages."""
+
+
 class DiagnosticsPublisher:
     """Publishes the status of a node."""
 
@@ -55,7 +59,7 @@ class DiagnosticsPublisher:
             level=_MESSAGE_LEVELS[ordered[0].level],
             name=f'{name.lstrip("/")}: status',
             hardware_id=name,
-            message='; '.join(finding.text for finding in ordered),
+            message='; '.join(dict.fromkeys(_shortened(finding.text) for finding in ordered)),
             values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
         )
         message = DiagnosticArray(status=[status])
@@ -63,5 +67,9 @@ class DiagnosticsPublisher:
         self._publisher.publish(message)
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f'{text[: _LONGEST - 3]}...'
+
+
 def _text(value: object) -> str:
-    return f'{value:.2f}' if isinstance(value, float) else str(value)
+    return f'{value:.2f}' if isinstance(value, float) else _shortened(str(value))

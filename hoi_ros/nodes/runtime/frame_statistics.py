@@ -8,6 +8,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -32,8 +33,7 @@ class FrameStatistics:
         self._window = window
         self._clock = clock
         self._lock = threading.Lock()
-        self._begun = clock()
-        self._counts = dict.fromkeys(('received', 'processed', 'dropped', 'rejected', 'failed'), 0)
+        self._counts = dict.fromkeys(('received', 'processed', 'dropped', 'late', 'rejected', 'failed'), 0)
         self._arrivals: collections.deque[float] = collections.deque()
         self._results: collections.deque[tuple[float, float, float]] = collections.deque()
         self._rejection: Refusal | None = None
@@ -49,6 +49,11 @@ class FrameStatistics:
         """Counts a frame that a newer one replaced before it was processed."""
         with self._lock:
             self._counts['dropped'] += 1
+
+    def late(self) -> None:
+        """Counts a frame that is dropped because a newer one arrived before it."""
+        with self._lock:
+            self._counts['late'] += 1
 
     def processed(self, processing: float, latency: float) -> None:
         """Counts a published result: processing time and latency since the image's stamp, s (NaN where unknown)."""
@@ -84,10 +89,8 @@ class FrameStatistics:
             now = self._clock()
             self._forget(now)
             values: dict[str, object] = {f'frames_{name}': count for name, count in self._counts.items()}
-            # The first seconds of a node are shorter than the window.
-            span = max(min(self._window, now - self._begun), 1e-3)
-            values['input_rate_hz'] = len(self._arrivals) / span
-            values['output_rate_hz'] = len(self._results) / span
+            values['input_rate_hz'] = _rate(self._arrivals, now)
+            values['output_rate_hz'] = _rate([result[0] for result in self._results], now)
             columns = np.array([result[1:] for result in self._results]).reshape(-1, 2).T * 1e3
             values.update(_percentiles('processing_time_ms', columns[0]))
             values.update(_percentiles('pipeline_latency_ms', columns[1]))
@@ -103,6 +106,14 @@ class FrameStatistics:
             self._arrivals.popleft()
         while self._results and now - self._results[0][0] > self._window:
             self._results.popleft()
+
+
+def _rate(times: Sequence[float], now: float) -> float:
+    """Events a second since the first of them, without the time before it; falls when no more come."""
+    if len(times) < 2:
+        return 0.0
+    interval = (times[-1] - times[0]) / (len(times) - 1)
+    return 1 / max(interval, (now - times[0] - interval) / (len(times) - 1), 1e-6)
 
 
 def _percentiles(name: str, values: np.ndarray) -> dict[str, float]:

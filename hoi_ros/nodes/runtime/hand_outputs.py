@@ -3,30 +3,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
 from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
+from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.in_image import in_image
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import HeldObjectArray
 from hoi_ros.msg import MeshTopology
 from hoi_ros.nodes.messages.hands import hand_array
 from hoi_ros.nodes.messages.hands import hand_transforms
 from hoi_ros.nodes.messages.hands import mesh_topology
+from hoi_ros.nodes.messages.images import image_message
 from hoi_ros.nodes.messages.markers import hand_markers
 from hoi_ros.nodes.messages.markers import object_markers
 from hoi_ros.nodes.messages.objects import held_objects
 from hoi_ros.nodes.messages.objects import object_boxes
 from hoi_ros.nodes.messages.objects import object_transforms
+from hoi_ros.nodes.runtime.camera_frames import CameraFrames
+from hoi_ros.nodes.runtime.camera_frames import OriginalImage
 from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.qos import LATCHED
 from hoi_ros.nodes.runtime.qos import qos_profile
@@ -34,23 +41,47 @@ from hoi_ros.nodes.runtime.settings import Setting
 from hoi_ros.nodes.runtime.worker import NewestFirstWorker
 from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
 
+AUTO_PREFIX = 'auto'
+
 HAND_OUTPUT_SETTINGS = (
     Setting('publish_mesh', True, 'Publish the vertices of the meshes.', live=True),
     Setting('publish_tf', True, 'Publish wrists, fingertips and held objects on /tf.', live=True),
-    Setting('tf_prefix', '', 'Prefix of the names of those frames.', live=True),
-    Setting('marker_rate', 5.0, 'Markers a second while somebody subscribes; 0 for none.', 0.0, 30.0, live=True),
+    Setting(
+        'tf_prefix',
+        AUTO_PREFIX,
+        "Prefix of the names of those frames; auto is the node's namespace (/left gives left/right_wrist), '' is none.",
+        live=True,
+    ),
+    Setting(
+        'marker_rate', 5.0, 'Markers and overlays a second while somebody subscribes; 0 for none.', 0.0, 30.0, live=True
+    ),
 )
 
 
-class HandOutputs(Part[AnyWorkerNode]):
-    """Publishes `~/hands`, `~/mesh_topology`, `~/markers` and /tf; with objects `~/objects` and `~/object_boxes` too.
+@dataclasses.dataclass(frozen=True)
+class _Shown:
+    """What markers and overlay show: the hands of one image."""
 
-    Markers are built on a thread of their own, at a reduced rate, and only while somebody subscribes.
+    session: int
+    header: Header
+    hands: Sequence[HandEstimate]
+    original: OriginalImage | None
+
+
+class HandOutputs(Part[AnyWorkerNode]):
+    """Publishes `~/hands`, `~/mesh_topology`, `~/markers` and /tf; with a camera `~/overlay`, with objects `~/objects`
+    and `~/object_boxes` too.
+
+    Markers and overlays are built on a thread of their own, at a reduced rate, and only while somebody subscribes.
+
+    Args:
+        camera: whose images the hands are in; None for a node without images, whose hands have no pixels.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, camera: CameraFrames | None = None) -> None:
+        self._camera = camera
         self._object_faces: np.ndarray | None = None
-        self._worker: NewestFirstWorker[tuple[int, Header, Sequence[HandEstimate]]] | None = None
+        self._worker: NewestFirstWorker[_Shown] | None = None
         self._due = 0.0
         self._count, self._frames_without = 0, 0
 
@@ -62,16 +93,19 @@ class HandOutputs(Part[AnyWorkerNode]):
             object_faces: (F, 3) of the objects' mesh; None for a system without objects.
         """
         self._models, self._object_faces = hand_models, object_faces
+        self._faces = {side: model.faces for side, model in hand_models.items()}
         node = self.node
         every_frame = qos_profile(node.settings, 'output_qos')
         self._hands = node.create_output(HandArray, '~/hands', every_frame)
         self._topology = node.create_output(MeshTopology, '~/mesh_topology', LATCHED)
         self._markers = node.create_output(MarkerArray, '~/markers', every_frame)
         self._tf = node.create_output(TFMessage, '/tf', QoSProfile(depth=100))
+        if self._camera is not None:
+            self._overlay = node.create_output(Image, '~/overlay', every_frame)
         if object_faces is not None:
             self._objects = node.create_output(HeldObjectArray, '~/objects', every_frame)
             self._boxes = node.create_output(Detection3DArray, '~/object_boxes', every_frame)
-        self._worker = NewestFirstWorker(self._publish_markers, name='markers')
+        self._worker = NewestFirstWorker(self._show, name='markers')
 
     def unload(self) -> None:
         worker, self._worker = self._worker, None
@@ -98,8 +132,10 @@ class HandOutputs(Part[AnyWorkerNode]):
         settings = self.node.settings
         self._count, self._frames_without = len(hands), 0 if hands else self._frames_without + 1
         with_mesh = settings['publish_mesh']
+        original = self._camera.original if self._camera else None
         if self._hands.get_subscription_count():
-            self._hands.publish(hand_array(header, hands, with_mesh))
+            seen = [in_image(hand, original.lens) for hand in hands] if original else hands
+            self._hands.publish(hand_array(header, seen, with_mesh))
         if self._object_faces is not None:
             if self._objects.get_subscription_count():
                 self._objects.publish(held_objects(header, hands, with_mesh))
@@ -108,9 +144,9 @@ class HandOutputs(Part[AnyWorkerNode]):
         if hands and settings['publish_tf']:
             self._publish_tf(header, hands)
         rate, now, worker = settings['marker_rate'], time.monotonic(), self._worker
-        if worker and rate > 0 and now >= self._due and self._markers.get_subscription_count():
+        if worker and rate > 0 and now >= self._due and (self._wants_markers() or self._wants_overlay()):
             self._due = now + 1 / rate
-            worker.offer((session, header, hands))
+            worker.offer(_Shown(session, header, hands, original))
 
     def _publish_tf(self, header: Header, hands: Sequence[HandEstimate]) -> None:
         if not header.frame_id:
@@ -118,15 +154,48 @@ class HandOutputs(Part[AnyWorkerNode]):
                 'warning', "the images have no frame_id: no transforms are published; set the camera driver's frame"
             )
             return
-        prefix = self.node.settings['tf_prefix']
+        prefix = frame_prefix(self.node.settings['tf_prefix'], self.node.get_namespace())
         message = hand_transforms(header, hands, self._models, prefix)
         message.transforms += object_transforms(header, hands, prefix)
         self._tf.publish(message)
 
-    def _publish_markers(self, item: tuple[int, Header, Sequence[HandEstimate]]) -> None:
-        session, header, hands = item
+    def _wants_markers(self) -> bool:
+        return self._markers.get_subscription_count() > 0
+
+    def _wants_overlay(self) -> bool:
+        return self._camera is not None and self._overlay.get_subscription_count() > 0
+
+    def _show(self, shown: _Shown) -> None:
+        """Publishes markers and overlay; on their own thread."""
+        try:
+            if self._wants_markers():
+                self._publish_markers(shown)
+            if shown.original and self._wants_overlay():
+                self._publish_overlay(shown, shown.original)
+        except Exception as error:  # one frame that cannot be drawn must not end the thread
+            self.node.report('warning', f'markers and overlay of a frame failed: {type(error).__name__}: {error}')
+
+    def _publish_markers(self, shown: _Shown) -> None:
         lifetime = 2 / max(self.node.settings['marker_rate'], 0.5)
-        markers = hand_markers(header, hands, {side: model.faces for side, model in self._models.items()}, lifetime)
+        markers = hand_markers(shown.header, shown.hands, self._faces, lifetime)
         if self._object_faces is not None:
-            markers.markers += object_markers(header, hands, self._object_faces, lifetime)
-        self.node.publish_within(session, lambda: self._markers.publish(markers))
+            markers.markers += object_markers(shown.header, shown.hands, self._object_faces, lifetime)
+        self.node.publish_within(shown.session, lambda: self._markers.publish(markers))
+
+    def _publish_overlay(self, shown: _Shown, original: OriginalImage) -> None:
+        picture = draw_hands(original.pixels, shown.hands, original.lens, self._faces, self._object_faces)
+        overlay = image_message(picture, shown.header)
+        self.node.publish_within(shown.session, lambda: self._overlay.publish(overlay))
+
+
+def frame_prefix(given: str, namespace: str) -> str:
+    """The prefix of TF frames: the given one, or that of a node's namespace, so that every frame has one parent.
+
+    Args:
+        given: the parameter `tf_prefix`.
+        namespace: of the node, such as '/robot/left'; '/' without one.
+    """
+    if given != AUTO_PREFIX:
+        return given
+    inner = namespace.strip('/')
+    return f'{inner}/' if inner else ''

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import enum
 import statistics
 import threading
 import time
@@ -11,6 +12,20 @@ from collections.abc import Callable
 from collections.abc import Sequence
 
 from hoi_ros.nodes.runtime.pairing import nearest
+
+_RESTART = 1.0
+"""A step back of the stamps by more seconds is a restart (a recording begins again, a clock was set). So are smaller
+steps if no newer message follows for as many seconds."""
+
+
+class Order(enum.Enum):
+    """How a message follows the one before."""
+
+    NEXT = 'next'
+    LATE = 'late'
+    """Older than one that arrived before: drop it."""
+    RESTART = 'restart'
+    """The stamps start over."""
 
 
 class InputWatch:
@@ -27,17 +42,37 @@ class InputWatch:
         self._since = clock()
         self._arrivals: dict[str, float] = {}
         self._stamps = {name: collections.deque[int](maxlen=16) for name in inputs}
+        self._newest: dict[str, int] = {}
+        self._late_since: dict[str, float] = {}
 
-    def arrived(self, name: str, stamp: int) -> float:
-        """Records a message with its stamp in nanoseconds; returns the seconds since the previous one."""
+    def order(self, name: str, stamp: int) -> Order:
+        """How the stamps of an input continue with this one, in nanoseconds."""
+        with self._lock:
+            newest = self._newest.get(name, stamp)
+            if stamp < newest:
+                begun = self._late_since.setdefault(name, self._clock())
+                if newest - stamp <= _RESTART * 1e9 and self._clock() - begun <= _RESTART:
+                    return Order.LATE
+            self._newest[name] = stamp
+            self._late_since.pop(name, None)
+        return Order.NEXT if stamp >= newest else Order.RESTART
+
+    def arrived(self, name: str, stamp: int | None) -> float:
+        """Records a message with its stamp in nanoseconds; returns the seconds since the previous one.
+
+        Args:
+            name: of the input.
+            stamp: None for a late message, which does not count for the skew.
+        """
         with self._lock:
             now = self._clock()
             pause = now - self._arrivals.get(name, now)
             self._arrivals[name] = now
             stamps = self._stamps[name]
-            if stamps and stamp < stamps[-1]:
-                stamps.clear()
-            stamps.append(stamp)
+            if stamp is not None:
+                if stamps and stamp < stamps[-1]:
+                    stamps.clear()
+                stamps.append(stamp)
         return pause
 
     def silence(self, name: str) -> float:

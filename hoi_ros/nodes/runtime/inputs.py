@@ -3,26 +3,39 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import enum
 import functools
 import math
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
+from rclpy.clock import Clock
+from rclpy.clock import ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 
 from hoi_ros.nodes.runtime.diagnostics import Finding
 from hoi_ros.nodes.runtime.diagnostics import Level
 from hoi_ros.nodes.runtime.input_watch import InputWatch
+from hoi_ros.nodes.runtime.input_watch import Order
+from hoi_ros.nodes.runtime.missing_topics import other_types
+from hoi_ros.nodes.runtime.missing_topics import reason_of_silence
 from hoi_ros.nodes.runtime.pairing import Frame
 from hoi_ros.nodes.runtime.pairing import Pairing
 from hoi_ros.nodes.runtime.part import Part
+from hoi_ros.nodes.runtime.qos import is_latched
+from hoi_ros.nodes.runtime.qos import LATCHED
 from hoi_ros.nodes.runtime.qos import qos_profile
 from hoi_ros.nodes.runtime.qos import qos_settings
 from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.nodes.runtime.stamp_watch import StampWatch
 from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
 
 INPUT_SETTINGS = (
@@ -31,6 +44,7 @@ INPUT_SETTINGS = (
     ),
     *qos_settings('input_qos', 'the inputs', 'best_effort'),
 )
+_FOLLOW_PERIOD = 0.25  # seconds
 _UNMATCHED = 3
 """Frames in a row without their optional input before that is reported: a starting driver may miss one."""
 
@@ -45,7 +59,8 @@ class Role(enum.Enum):
     OPTIONAL = 'optional'
     """Paired by stamp where it arrives; frames are processed without it otherwise."""
     LATEST = 'latest'
-    """Every frame takes its newest message, whatever the stamp: a calibration, a topology."""
+    """Every frame takes its newest message, whatever the stamp: a calibration, a topology. Read from the time that the
+    node is configured, whether latched or repeated, and kept from one activation to the next."""
     HINT = 'hint'
     """Not read: named in the report about a missing input when somebody publishes it."""
 
@@ -79,18 +94,37 @@ class FrameInputs(Part[AnyWorkerNode]):
         self._list = inputs
         self._inputs: dict[str, Input] = {}
         self._readers: list[Subscription] = []
-        self._watch = InputWatch(())
+        self._repeated: dict[str, Subscription] = {}
+        self._latched: dict[str, Subscription] = {}
+        self._follower: Timer | None = None
+        self._latest: dict[str, Any] = {}
+        self._heard: dict[str, collections.deque[int]] = {}
+        self._watch, self._stamps = InputWatch(()), StampWatch()
         self._unmatched: dict[str, int] = {}
         self._arrived: set[str] = set()
         self.leader = ''
 
     def where(self, name: str) -> str:
         """An input and its topic as log lines name it."""
-        return f'{name} on {self.node.resolve_topic_name(self._inputs[name].topic)}'
+        return f'{name} on {self.topic(name)}'
+
+    def topic(self, name: str) -> str:
+        """The resolved topic of an input."""
+        return self.node.resolve_topic_name(self._inputs[name].topic)
 
     def load(self) -> None:
         self._inputs = {each.name: each for each in self._list()}
         (self.leader,) = self._named(Role.LEADER)
+        self.node.on_executor(self._listen_to_latest)
+
+    def unload(self) -> None:
+        follower, self._follower = self._follower, None
+        if follower:
+            self.node.destroy_timer(follower)
+        for readers in (self._repeated, self._latched):
+            while readers:
+                self.node.destroy_subscription(readers.popitem()[1])
+        self._latest = {}
 
     def start(self) -> None:
         optional = {name: self._inputs[name] for name in self._named(Role.OPTIONAL)}
@@ -104,10 +138,12 @@ class FrameInputs(Part[AnyWorkerNode]):
             alive=self._is_alive,
         )
         self._unmatched, self._arrived = dict.fromkeys(optional, 0), set()
-        self._watch = InputWatch(tuple(self._inputs))
+        self._watch, self._stamps = InputWatch(tuple(self._inputs)), StampWatch()
         default = qos_profile(self.node.settings, 'input_qos')
+        for name, message in self._latest.items():
+            self._pairing.put(name, 0, message)
         for each in self._inputs.values():
-            if each.role is not Role.HINT:
+            if each.role not in (Role.HINT, Role.LATEST):
                 take = functools.partial(self._take, each)
                 self._readers.append(
                     self.node.create_subscription(each.message_type, each.topic, take, each.qos or default)
@@ -124,6 +160,10 @@ class FrameInputs(Part[AnyWorkerNode]):
             if self._is_missing(name):
                 found.append(Finding(Level.STALE, self._describe_missing(name)))
                 self.node.report('warning', found[-1].text, ('missing', name))
+        for text in dict.fromkeys(self._stamps.describe(name, self.where(name)) for name in self._inputs):
+            if text:
+                found.append(Finding(Level.WARN, text))
+                self.node.report('warning', text)
         return found + [finding for name in self._unmatched if (finding := self._silent_optional(name))]
 
     def values(self) -> dict[str, object]:
@@ -139,10 +179,58 @@ class FrameInputs(Part[AnyWorkerNode]):
     def _named(self, role: Role) -> list[str]:
         return [each.name for each in self._inputs.values() if each.role is role]
 
+    def _listen_to_latest(self) -> None:
+        for name in self._named(Role.LATEST):
+            each = self._inputs[name]
+            given = each.qos or qos_profile(self.node.settings, 'input_qos')
+            qos = QoSProfile(
+                history=given.history,
+                depth=given.depth,
+                reliability=given.reliability,
+                durability=DurabilityPolicy.VOLATILE,
+            )
+            self._heard[name] = collections.deque(maxlen=8)
+            take = functools.partial(self._take_latest, name)
+            self._repeated[name] = self.node.create_subscription(each.message_type, each.topic, take, qos)
+        if self._repeated:
+            self._follow_latched()
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._follower = self.node.create_timer(_FOLLOW_PERIOD, self._follow_latched, clock=steady)
+
+    def _follow_latched(self) -> None:
+        """Adds a latched subscription where there is a latched publisher: a volatile one misses what was sent before.
+
+        A volatile publisher would warn in its own log that a latched subscription is incompatible with it.
+        """
+        for name, repeated in self._repeated.items():
+            publishers = self.node.get_publishers_info_by_topic(self.topic(name))
+            if not any(is_latched(publisher.qos_profile) for publisher in publishers):
+                if name in self._latched:
+                    self.node.destroy_subscription(self._latched.pop(name))
+            elif name not in self._latched:
+                each, silent = self._inputs[name], SubscriptionEventCallbacks(use_default_callbacks=False)
+                self._latched[name] = self.node.create_subscription(
+                    each.message_type, each.topic, repeated.callback, LATCHED, event_callbacks=silent
+                )
+
+    def _take_latest(self, name: str, message: Any, info: Mapping[str, int]) -> None:
+        # A latched publisher is heard by both subscriptions.
+        source, heard = info['source_timestamp'], self._heard[name]
+        if source and source in heard:
+            return
+        heard.append(source)
+        self._latest[name] = message
+        if self._readers:
+            stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+            self._watch.arrived(name, stamp)
+            self._pairing.put(name, stamp, message)
+
     def _take(self, origin: Input, message: Any) -> None:
         node = self.node
         stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-        pause = self._watch.arrived(origin.name, stamp)
+        late = self._watch.order(origin.name, stamp) is Order.LATE
+        pause = self._watch.arrived(origin.name, None if late else stamp)
+        self._stamps.arrived(origin.name, stamp, node.get_clock().now().nanoseconds)
         if origin.role in (Role.LEADER, Role.OPTIONAL) and pause > node.settings['input_timeout']:
             node.get_logger().info(f'{self.where(origin.name)} is back after {pause:.1f} s')
             if origin.role is Role.LEADER:
@@ -151,6 +239,9 @@ class FrameInputs(Part[AnyWorkerNode]):
             node.statistics.received()
         elif origin.role is Role.OPTIONAL:
             self._arrived.add(origin.name)
+        if late:
+            self._drop_late(origin)
+            return
         frame = self._pairing.put(origin.name, stamp, message)
         if frame is None:
             return
@@ -162,13 +253,20 @@ class FrameInputs(Part[AnyWorkerNode]):
             node.reset_before_next()
         node.offer(frame)
 
+    def _drop_late(self, origin: Input) -> None:
+        if origin.role is Role.LEADER:
+            self.node.statistics.late()
+        self.node.report(
+            'info', f'{self.where(origin.name)} is out of order: messages older than the newest are dropped'
+        )
+
     def _is_missing(self, name: str) -> bool:
         role = self._inputs[name].role
         if role in (Role.HINT, Role.OPTIONAL) or self.node.state != 'active':
             return False
         silent = self._watch.silence(name) > self.node.settings['input_timeout']
         # Some drivers publish a calibration once.
-        return silent and not (role is Role.LATEST and self._watch.seen(name))
+        return silent and name not in self._latest
 
     def _is_alive(self, name: str) -> bool:
         return self._watch.seen(name) and self._watch.silence(name) <= self.node.settings['input_timeout']
@@ -176,14 +274,11 @@ class FrameInputs(Part[AnyWorkerNode]):
     def _is_there(self, name: str) -> bool:
         match self._inputs[name].role:
             case Role.HINT:
-                return bool(self.node.count_publishers(self._topic(name)))
+                return bool(self.node.count_publishers(self.topic(name)))
             case Role.OPTIONAL:
                 return self._is_alive(name)
             case _:
                 return not self._is_missing(name)
-
-    def _topic(self, name: str) -> str:
-        return self.node.resolve_topic_name(self._inputs[name].topic)
 
     def _describe_missing(self, name: str) -> str:
         others = [self.where(other) for other in self._inputs if other != name and self._is_there(other)]
@@ -191,13 +286,13 @@ class FrameInputs(Part[AnyWorkerNode]):
         return self._describe_silence(name) + beside
 
     def _describe_silence(self, name: str) -> str:
-        topic = self._topic(name)
-        publishers = self.node.count_publishers(topic)
-        cause = (
-            f'nothing arrives from {publishers} publisher(s) there: check the publisher and its QoS'
-            if publishers
-            else 'nobody publishes there: start the publisher or remap the topic'
-        )
+        topic = self.topic(name)
+        each = self._inputs[name]
+        qos = each.qos or qos_profile(self.node.settings, 'input_qos')
+        others = [self.topic(other) for other in self._inputs if other != name]
+        cause = reason_of_silence(self.node, name, each.message_type, topic, qos, others)
+        if each.role is Role.LATEST and cause.startswith('nothing arrives'):
+            cause += ', or it was sent before this node listened: latch or repeat it'
         return f'no {name} on {topic} for {self._watch.silence(name):.1f} s: {cause}'
 
     def _note_unmatched(self, frame: Frame) -> None:
@@ -228,6 +323,7 @@ class FrameInputs(Part[AnyWorkerNode]):
         if self._watch.silence(self.leader) > timeout:
             return None
         text = f'{self._describe_silence(name)}; {self._inputs[name].without}'
-        seen = self._watch.seen(name)
-        self.node.report('warning' if seen else 'info', text, ('silent', name))
-        return Finding(Level.WARN if seen else Level.OK, text)
+        # A camera without this input is fine; a topic that cannot be read is not.
+        wrong = self._watch.seen(name) or other_types(self.node, self.topic(name), self._inputs[name].message_type)
+        self.node.report('warning' if wrong else 'info', text, ('silent', name))
+        return Finding(Level.WARN if wrong else Level.OK, text)

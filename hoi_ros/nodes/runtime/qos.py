@@ -36,3 +36,8 @@ def qos_profile(settings: Settings, prefix: str) -> QoSProfile:
 
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """Latched: reliable, transient local, depth 1."""
+
+
+def is_latched(profile: QoSProfile) -> bool:
+    """Whether a publisher sends its last messages to those who subscribe later."""
+    return (profile.reliability, profile.durability) == (LATCHED.reliability, LATCHED.durability)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Regions in which another node says that the hands are."""
+"""Regions in which another node says that the hands are; `hoi_ros.stages.parts.hand_regions` has their rule."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process of a node: runs until SIGINT or SIGTERM and exits with code 0."""
+"""The process of a node: runs until SIGINT or SIGTERM and exits with code 0, or with 2 where ROS refuses the start."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -17,6 +18,11 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from hoi_ros.nodes.runtime.managed_node import ManagedNode
+from hoi_ros.nodes.runtime.python_log import NodeLog
+from hoi_ros.nodes.runtime.starting import created
+from hoi_ros.nodes.runtime.starting import say_refused
+from hoi_ros.nodes.runtime.starting import start_ros
+from hoi_ros.nodes.runtime.starting import StartRefused
 from hoi_ros.nodes.runtime.worker import THREADS
 
 _PATIENCE = 1.0  # seconds for threads that still run a network when the process is told to end
@@ -26,13 +32,16 @@ def run(create: Callable[[], ManagedNode]) -> int:
     """Creates the node, spins until the process is told to end, and cleans up; returns the exit code."""
     node, code = None, 1
     try:
-        rclpy.init()
-        node = create()
+        start_ros()
+        node = created(create)
+        logging.getLogger('hoi_ros').addHandler(NodeLog(node.get_logger()))
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         code = 0
+    except StartRefused as error:
+        code = say_refused(error)
     except Exception as error:
         if isinstance(error, rclpy_implementation.RCLError) and not rclpy.ok():
             code = 0  # a callback was running when the process was told to end

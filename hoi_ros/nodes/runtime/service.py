@@ -16,7 +16,7 @@ from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
 
 
 class ServiceTrigger(Part[AnyWorkerNode]):
-    """Answers every call once: on the worker's thread while the node is active, else with a refusal.
+    """Answers every call once: on the worker's thread while the node is active and enabled, else with a refusal.
 
     Args:
         service_type: a service whose response has `success` and `message`.
@@ -60,7 +60,7 @@ class ServiceTrigger(Part[AnyWorkerNode]):
                 self._resolve(reply, answered)
 
         if not self.node.request(run):
-            self._resolve(reply, _refused(response, f'{self.node.get_name()} is {self.node.state}: activate it'))
+            self._resolve(reply, _refused(response, f'{self.node.get_name()} is {self.node.idle_reason}'))
         return await reply
 
     def _refuse_pending(self) -> None:

@@ -46,7 +46,10 @@ class Setting:
         """The descriptor that `ros2 param describe` prints."""
         when = 'Takes effect at once.' if self.live else 'Takes effect when the node is configured.'
         constraints = f'One of {", ".join(self.choices)}. {when}' if self.choices else when
-        descriptor = ParameterDescriptor(description=self.description, additional_constraints=constraints)
+        # YAML and the command line read true and false as booleans.
+        descriptor = ParameterDescriptor(
+            description=self.description, additional_constraints=constraints, dynamic_typing='true' in self.choices
+        )
         if isinstance(self.default, float):
             descriptor.floating_point_range = [
                 FloatingPointRange(from_value=float(self.lowest), to_value=float(self.highest))
@@ -55,9 +58,13 @@ class Setting:
             descriptor.integer_range = [IntegerRange(from_value=int(self.lowest), to_value=int(self.highest))]
         return descriptor
 
+    def chosen(self, value: Value) -> Value:
+        """A value as it is read: true and false among the choices are texts."""
+        return str(value).lower() if self.choices and isinstance(value, bool) else value
+
     def refusal(self, value: Value) -> str:
         """Why a value is refused, or an empty text."""
-        if self.choices and value not in self.choices:
+        if self.choices and self.chosen(value) not in self.choices:
             return f'{self.name} is {value!r}, expected one of {", ".join(self.choices)}'
         return ''
 
@@ -93,7 +100,7 @@ class Settings:
 
     def __getitem__(self, name: str) -> Any:
         """The value; its type is that of the default."""
-        return self._node.get_parameter(name).value
+        return self._table[name].chosen(self._node.get_parameter(name).value)
 
     def _declare(self, setting: Setting) -> None:
         try:

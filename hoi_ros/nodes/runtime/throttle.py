@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Throttles log lines by subject."""
+"""Throttles log lines by subject; texts that differ in their numbers only are one subject."""
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
 from collections.abc import Hashable
 
+_NUMBER = re.compile(r'(?<![\w/.])[-+]?\d+(\.\d+)?(e[-+]?\d+)?(x\d+)?(?![\w/])')
+
+
+def kind_of(subject: Hashable) -> Hashable:
+    """A text without its numbers, which change from frame to frame; anything else as it is. Names keep their digits."""
+    return _NUMBER.sub('#', subject) if isinstance(subject, str) else subject
+
 
 class Throttle:
-    """Passes each subject at once and then at most once a period. Thread-safe.
+    """Passes each kind of subject at once and then at most once a period. Thread-safe.
 
     rclpy throttles by line of code, which would drop a new reason for the same refusal.
 
@@ -27,6 +35,7 @@ class Throttle:
 
     def allows(self, subject: Hashable) -> bool:
         """Whether to log the subject now."""
+        subject = kind_of(subject)
         with self._lock:
             now = self._clock()
             self._last = {other: said for other, said in self._last.items() if now - said < self._period}

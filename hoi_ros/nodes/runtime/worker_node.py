@@ -6,7 +6,6 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -23,11 +22,15 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.nodes.runtime.diagnostics import Finding
 from hoi_ros.nodes.runtime.diagnostics import Level
+from hoi_ros.nodes.runtime.enabling import DISABLED
+from hoi_ros.nodes.runtime.enabling import Enabling
 from hoi_ros.nodes.runtime.frame_statistics import FrameStatistics
 from hoi_ros.nodes.runtime.managed_node import ManagedNode
 from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.qos import qos_settings
 from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.nodes.runtime.stamp_watch import latency_of
+from hoi_ros.nodes.runtime.throttle import kind_of
 from hoi_ros.nodes.runtime.worker import NewestFirstWorker
 
 OUTPUT_QOS_SETTINGS = qos_settings('output_qos', 'the outputs that every frame has', 'reliable')
@@ -83,7 +86,8 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
         self._session = 0
         self._reset_wanted = self._tune_wanted = False
         self.statistics = FrameStatistics()
-        super().__init__(name, table, parts)
+        self._enabling = Enabling(self._enabled_changed)
+        super().__init__(name, table, (*parts, self._enabling))
 
     # A system brings these:
 
@@ -115,18 +119,29 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
     # Triggers and parts use these:
 
     def offer(self, item: AnyItem) -> None:
-        """Leaves an item for the worker; it replaces one that waits."""
+        """Leaves an item for the worker; it replaces one that waits. A disabled node ignores it."""
         worker = self._worker  # a transition on its own thread may be taking it away
-        if worker and worker.offer(_Work(self._session, functools.partial(self._process, item))):
+        if (
+            worker
+            and self._enabling.enabled
+            and worker.offer(_Work(self._session, functools.partial(self._process, item)))
+        ):
             self.statistics.dropped()
 
     def request(self, run: Callable[[AnyStage], None]) -> bool:
-        """Leaves a request for the worker, which no item replaces; False where the node is not active."""
+        """Leaves a request for the worker, which no item replaces; False where the node does not work."""
         worker = self._worker
-        if worker is None or self.state != 'active':
+        if worker is None or self.idle_reason:
             return False
         worker.request(_Work(self._session, lambda stage, session: self._answer(run, stage)))
         return True
+
+    @property
+    def idle_reason(self) -> str:
+        """Why the node does not work, with the remedy; an empty text where it does."""
+        if self.state != 'active':
+            return f'{self.state}: activate it'
+        return '' if self._enabling.enabled else f'{DISABLED}: call it with data: true'
 
     def reset_before_next(self) -> None:
         """The stage forgets earlier frames before the next item."""
@@ -137,16 +152,16 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
 
         Args:
             text: the whole sentence.
-            subject: what it is about, where the text changes from frame to frame.
+            subject: what it is about, where more than the numbers of the text changes from frame to frame.
         """
-        subject = text if subject is None else subject
+        subject = kind_of(text if subject is None else subject)
         now = time.monotonic()
         self._cautions = {other: said for other, said in self._cautions.items() if now - said[1] < _RECENT}
         self._cautions[subject] = text, now
         self.report('warning', text, subject)
 
     def publish_within(self, session: int, publish: Callable[[], None]) -> bool:
-        """Publishes unless the node was deactivated since that activation; whether it did."""
+        """Publishes unless the node was deactivated or disabled since that activation; whether it did."""
         with self._gate:
             if session != self._session:
                 return False
@@ -179,9 +194,7 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
         super().start()
 
     def stop(self) -> None:
-        with self._gate:
-            # What is still being computed belongs to the session before, and is not published.
-            self._session += 1
+        self._end_session()
         if self._worker:
             self._worker.clear()
         super().stop()
@@ -191,6 +204,8 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
         super().settings_changed()
 
     def findings(self) -> list[Finding]:
+        if not self._enabling.enabled:
+            return [Finding(Level.OK, DISABLED)]
         found = super().findings()
         now = time.monotonic()
         found += [Finding(Level.WARN, text) for text, at in self._cautions.values() if now - at < _RECENT]
@@ -205,6 +220,18 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
         if stage := self._stage:
             values.update({f'stage_{part}_ms': seconds * 1e3 for part, seconds in stage.timings.items()})
         return values
+
+    def _enabled_changed(self) -> None:
+        if self._enabling.enabled:
+            self._cautions = {}
+            self.reset_before_next()
+        else:
+            self._end_session()
+
+    def _end_session(self) -> None:
+        with self._gate:
+            # What is still being computed belongs to the session before, and is not published.
+            self._session += 1
 
     # On the worker's thread:
 
@@ -222,6 +249,8 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
             work.run(stage, work.session)
 
     def _process(self, item: AnyItem, stage: AnyStage, session: int) -> None:
+        if session != self._session:
+            return  # it waited while the node was disabled
         begun = time.perf_counter()
         try:
             result = self.process(stage, item)
@@ -247,7 +276,7 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
             self.report('error', f'frame failed: {type(error).__name__}: {error}')
 
     def _age(self, stamp: int) -> float:
-        return (self.get_clock().now().nanoseconds - stamp) / 1e9 if stamp else math.nan
+        return latency_of(stamp, self.get_clock().now().nanoseconds)
 
 
 AnyWorkerNode = WorkerNode[Any, Any, Any]

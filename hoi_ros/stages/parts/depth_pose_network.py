@@ -14,6 +14,7 @@ from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.engines import load_engine
 from hoi_ros.engines.errors import EngineError
 from hoi_ros.engines.loading import Backend
+from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.inferred_hand import InferredHand
 from hoi_ros.stages.parts.inferred_hand import mean_of
 from hoi_ros.stages.parts.scores import ScoreCalibration
@@ -49,16 +50,17 @@ class HandNetwork:
         EngineError: the model is missing or damaged.
     """
 
-    def __init__(self, models: Path, backend: Backend, threads: int | None, variant: str) -> None:
+    def __init__(self, models: Path | None, backend: Backend, threads: int | None, variant: str) -> None:
         if variant not in VARIANTS:
             raise ValueError(f'variant is {variant!r}, expected one of {", ".join(VARIANTS)}')
-        if variant != VARIANTS[0] and not (models / variant).is_dir():
+        folder = model_dir(variant, models)
+        if variant != VARIANTS[0] and not folder.is_dir():
             raise EngineError(
-                f'{models}: holds no {variant}, the network of the paper, which does not ship: train it '
+                f'{folder.parent}: holds no {variant}, the network of the paper, which does not ship: train it '
                 '(`python -m training train depth_pose --help`) and set the parameter models to a folder that holds it '
                 'beside hand_finder and hand_model'
             )
-        self._engine = load_engine(models / variant, backend, threads=threads)
+        self._engine = load_engine(folder, backend, threads=threads)
         parameters = self._engine.card.parameters
         self.cube = float(parameters['cube_m'])
         self._size = int(self._engine.inputs[0].shape[-1])

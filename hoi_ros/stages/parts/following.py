@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from hoi_ros.hand.fitting import HandFitter
 from hoi_ros.hand.model import HandModel
+from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
 from hoi_ros.stages.parts.one_euro import OneEuroFilter
 
@@ -34,10 +35,10 @@ class HandFollowing(Generic[Track]):
         HandModelError: the hand model is missing or damaged.
     """
 
-    def __init__(self, models: Path, max_hands: int, min_score: float, smoothing: OneEuroConfig | None) -> None:
+    def __init__(self, models: Path | None, max_hands: int, min_score: float, smoothing: OneEuroConfig | None) -> None:
         self.max_hands, self.min_score, self.smoothing = max_hands, min_score, smoothing
         self.timings: dict[str, float] = {}
-        right = HandModel.load(models / 'hand_model' / 'hand.npz')
+        right = HandModel.load(model_dir('hand_model', models) / 'hand.npz')
         self._hands = {'right': right, 'left': right.mirrored()}
         self._fitters = {side: HandFitter(model) for side, model in self._hands.items()}
         self._tracks: list[Track] = []

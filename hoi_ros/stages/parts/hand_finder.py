@@ -12,7 +12,7 @@ import numpy as np
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.engines import load_engine
 from hoi_ros.engines.loading import Backend
-from hoi_ros.resources import models_dir
+from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.heat_maps import peaks
 from hoi_ros.stages.parts.heat_maps import pixel_of
 
@@ -44,7 +44,7 @@ class HandFinder:
     """
 
     def __init__(self, models: Path | None = None, backend: Backend = 'auto', threads: int | None = None) -> None:
-        self._engine = load_engine((models or models_dir()) / 'hand_finder', backend, threads=threads)
+        self._engine = load_engine(model_dir('hand_finder', models), backend, threads=threads)
         _, _, self._height, self._width = self._engine.inputs[0].shape
 
     def __call__(self, depth: np.ndarray, camera: Pinhole, most: int = 2, threshold: float = 0.3) -> list[FoundHand]:

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.camera.view_crop import outline
 from hoi_ros.hand.fitting import HandFit
+from hoi_ros.stages.parts.hand_square import HandSquare
 from hoi_ros.stages.parts.scores import log_odds
 
 SAME_HAND = 0.07
@@ -56,6 +59,10 @@ class InferredHand:
     def residual(self) -> float:
         """Mean distance between the joints and those of the fit, metres; 0.1 without a fit."""
         return max(self.fit.residual, 1e-4) if self.fit else 0.1
+
+    def square(self, camera: Pinhole) -> HandSquare:
+        """The square of its keypoints in an image."""
+        return HandSquare(*outline(camera.project(self.joints), None))
 
     def near(self, others: Iterable[InferredHand]) -> bool:
         """Whether it is the same hand as one of the others."""

@@ -14,6 +14,7 @@ from hoi_ros.camera.view_crop import outline
 from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.engines import Backend
 from hoi_ros.engines import load_engine
+from hoi_ros.resources import model_dir
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.crop_prediction import CropPrediction
 from hoi_ros.stages.parts.crop_prediction import mean_prediction
@@ -55,8 +56,8 @@ class CropInference:
             tell hands from non-hands.
     """
 
-    def __init__(self, models: Path, vertices: int, backend: Backend, threads: int | None) -> None:
-        folder = models / 'reconstruction'
+    def __init__(self, models: Path | None, vertices: int, backend: Backend, threads: int | None) -> None:
+        folder = model_dir('reconstruction', models)
         self._engine = load_engine(folder, backend, threads=threads)
         outputs = {output.name: output.shape for output in self._engine.outputs}
         if 'hand' not in outputs:
@@ -67,7 +68,7 @@ class CropInference:
         trained = outputs['vertices'][1]
         if trained != vertices:
             raise ResourceError(
-                f'{folder} was trained with a hand of {trained} vertices, {models / "hand_model"} holds '
+                f'{folder} was trained with a hand of {trained} vertices, {model_dir("hand_model", models)} holds '
                 f'one of {vertices}: put the hand that it was trained with there'
             )
         self._engine.prepare(_BATCH)

@@ -12,7 +12,7 @@ import numpy as np
 
 from hoi_ros.engines import Backend
 from hoi_ros.engines import load_engine
-from hoi_ros.resources import models_dir
+from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.heat_maps import peaks
 from hoi_ros.stages.parts.heat_maps import pixel_of
 from hoi_ros.stages.parts.scores import ScoreCalibration
@@ -65,7 +65,7 @@ class RgbDetector:
     """
 
     def __init__(self, models: Path | None = None, backend: Backend = 'auto', threads: int | None = None) -> None:
-        self._engine = load_engine((models or models_dir()) / 'rgb_detector', backend, threads=threads)
+        self._engine = load_engine(model_dir('rgb_detector', models), backend, threads=threads)
         _, _, self._height, self._width = self._engine.inputs[0].shape
         self.calibration = ScoreCalibration(**self._engine.card.parameters.get('score_calibration', {}))
 

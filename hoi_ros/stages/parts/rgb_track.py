@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hoi_ros.hand.estimates import Region
 from hoi_ros.stages.parts.crop_prediction import CropPrediction
 from hoi_ros.stages.parts.hand_square import HandSquare
 from hoi_ros.stages.parts.one_euro import OneEuroFilter
@@ -39,6 +40,11 @@ class Observation(NamedTuple):
     square: HandSquare
     side_evidence: float
     """Log-odds of a right hand, this frame included."""
+
+    @property
+    def shown(self) -> HandSquare:
+        """The square of the keypoints that are reported, of a plausible side."""
+        return HandSquare(self.prediction.square.centre, self.square.side)
 
     def missed_by(self, cropped: HandSquare) -> bool:
         """Whether a crop about a square is off this hand, or the hand is tilted in it."""
@@ -72,6 +78,8 @@ class RgbTrack:
     held: np.ndarray | None
     """(2, 2) lowest and highest pixels of what it holds."""
     smoothing: OneEuroFilter | None
+    region: Region | None = None
+    """The region that it belongs to; None where none are given."""
     identity: int = 0
     velocity: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(2))
     """(2,) pixels a second."""
@@ -85,16 +93,17 @@ class RgbTrack:
 
     @classmethod
     def start(
-        cls, hand: DetectedHand, stamp: float, side: str | None = None, smoothing: OneEuroFilter | None = None
+        cls, hand: DetectedHand, stamp: float, region: Region | None = None, smoothing: OneEuroFilter | None = None
     ) -> RgbTrack:
         """The track of a detected hand.
 
         Args:
             hand: the detection.
             stamp: seconds.
-            side: 'left' or 'right' where a region gives it. The detector's side never counts as sure.
+            region: that the hand comes from, which may give its side. The detector's side never counts as sure.
             smoothing: filter of the joints.
         """
+        side = region.side if region else None
         evidence = {'right': _GIVEN, 'left': -_GIVEN, None: log_odds(hand.right, 0.1)}[side]
         return cls(
             HandSquare(hand.centre, hand.side),
@@ -105,6 +114,7 @@ class RgbTrack:
             hand.holds,
             hand.held_corners,
             smoothing,
+            region,
         )
 
     @property

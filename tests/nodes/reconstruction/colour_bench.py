@@ -78,6 +78,6 @@ def with_fields(message: Message, **fields: object) -> Message:
 
 def restart(bench: ColourBench) -> None:
     """The node forgets what it received."""
-    assert bench.change_state('deactivate')
-    assert bench.change_state('activate')
+    for transition in ('deactivate', 'cleanup', 'configure', 'activate'):
+        assert bench.change_state(transition)
     bench.hands.clear()

@@ -4,18 +4,27 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import DurabilityPolicy
+from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import Image
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
+from std_srvs.srv import SetBool
 from visualization_msgs.msg import Marker
 
+from hoi_ros.camera import Pinhole
+from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.lens import Lens
+from hoi_ros.drawing.hands import JOINT_COLOURS
 from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import MeshTopology
@@ -39,6 +48,9 @@ from .colour_bench import NODE
 from .colour_bench import restart
 from .colour_bench import SIZE
 from .colour_bench import STAND_IN
+from .colour_bench import with_fields
+
+BARREL = [-0.3, 0.02, 0.0, 0.0, 0.0]
 
 pytestmark = [pytest.mark.slow, pytest.mark.ros]
 
@@ -103,12 +115,68 @@ def test_frames_and_markers_show_hands_and_objects(bench: ColourBench) -> None:
     assert thing.color != marked()['right_mesh'].color
 
 
+def test_the_documents_list_what_the_node_publishes(bench: ColourBench) -> None:
+    """Topics with their types, and their QoS."""
+    page = (Path(__file__).parents[3] / 'docs' / 'topics.md').read_text()
+    rows = [line.split('|')[1:-1] for line in page.splitlines() if line.startswith(('| `~/', '| `/'))]
+    documented = {
+        topic.strip(' `').replace('~', NODE): (re.search(r'\w+/msg/\w+', kind)[0], qos.strip())
+        for topic, kind, _, qos in rows
+    }
+    published = bench.publishers_of_the_node()
+    assert {topic: kind for topic, (kind, _) in documented.items()} == {
+        topic: info.topic_type for topic, info in published.items()
+    }
+    qos = {
+        'output_qos': (ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE),
+        'latched': (ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL),
+    }
+    for topic, info in published.items():
+        expected = qos.get(documented[topic][1], (ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE))
+        assert (info.qos_profile.reliability, info.qos_profile.durability) == expected, topic
+
+
 def test_the_topology_holds_the_objects_faces(bench: ColourBench) -> None:
     bench.listen(MeshTopology, f'{NODE}/mesh_topology', LATCHED)
     bench.until(lambda: bench.received[f'{NODE}/mesh_topology'], what='mesh_topology')
     topology = bench.received[f'{NODE}/mesh_topology'][0]
     assert topology.object_vertex_count == 4 and len(topology.object_faces) == 12
     assert max(topology.right_faces) == topology.vertex_count - 1
+
+
+def test_keypoints_box_and_overlay_are_in_pixels_of_the_distorted_image(bench: ColourBench) -> None:
+    """The overlay's colour at each fingertip is that of the joint: all of them lie where the hand is in the image."""
+    bench.listen(Image, f'{NODE}/overlay')
+    lens = Lens(CameraCalibration(Pinhole(WIDTH, HEIGHT, 305.0, 305.0, WIDTH / 2, HEIGHT / 2), 'plumb_bob', BARREL))
+    sent: set[int] = set()
+
+    def send() -> int:
+        header = bench.next_header()
+        bench.send(good_depth(header), with_fields(good_info(header), d=BARREL), colours(header))
+        sent.add(stamp_of(header))
+        return stamp_of(header)
+
+    def overlay() -> Image | None:
+        return next((each for each in bench.received[f'{NODE}/overlay'] if stamp_of(each.header) in sent), None)
+
+    (hand,) = bench.until_answer(send, by_depth).hands
+    keypoints = np.reshape(hand.image_keypoints, (21, 2))
+    joints = np.reshape(hand.joints, (21, 3))
+    np.testing.assert_allclose(keypoints, lens.project(joints), atol=1e-3)
+    assert np.abs(keypoints - lens.calibration.camera.project(joints)).max() > 1
+    box, vertices = hand.image_box, lens.project(np.reshape(hand.vertices, (-1, 3)))
+    np.testing.assert_allclose([box.size_x, box.size_y], np.ptp(vertices, axis=0), atol=1e-3)
+    np.testing.assert_allclose([box.center.position.x, box.center.position.y], (vertices.min(0) + vertices.max(0)) / 2)
+
+    bench.until(overlay, send, 'an overlay')
+    picture = overlay()
+    assert (picture.width, picture.height, picture.encoding) == (WIDTH, HEIGHT, 'rgb8')
+    assert picture.header.frame_id == FRAME
+    pixels = np.frombuffer(picture.data, np.uint8).reshape(HEIGHT, WIDTH, 3)
+    np.testing.assert_array_equal(pixels[-1, -1], COLOUR)
+    for tip in (Hand.THUMB_TIP, Hand.INDEX_TIP, Hand.LITTLE_TIP):
+        x, y = np.round(keypoints[tip]).astype(int)
+        np.testing.assert_array_equal(pixels[y, x], JOINT_COLOURS[tip])
 
 
 def test_an_image_without_hands_gives_empty_arrays_and_is_counted(bench: ColourBench) -> None:
@@ -190,10 +258,9 @@ def test_a_camera_that_is_unplugged_is_missed_and_welcomed_back(bench: ColourBen
 
 
 def test_stamps_that_go_backwards_start_over(bench: ColourBench, node: NodeProcess) -> None:
-    bench.until_answer(bench.send_good)
+    before = bench.until_answer(bench.send_good)
     bench.turn_back()
-    hands = bench.until_answer(bench.send_good, by_depth)
-    assert hands.header.stamp.sec < 60
+    assert stamp_of(bench.until_answer(bench.send_good, by_depth).header) < stamp_of(before.header)
     bench.until_logged(node, 'the stamps of image on /camera/image went backwards')
 
 
@@ -206,6 +273,19 @@ def test_a_region_reaches_the_stage(bench: ColourBench) -> None:
 
     bench.until_answer(send, lambda hands: bool(hands.hands) and hands.hands[0].shape[5] == 1, 'a region')
     bench.until_answer(bench.send_good, lambda hands: hands.hands[0].shape[5] == -1, 'its end')
+
+
+def test_a_disabled_node_answers_no_frame_and_misses_no_camera(bench: ColourBench) -> None:
+    bench.until_answer(bench.send_good)
+    assert bench.call(SetBool, 'set_enabled', SetBool.Request(data=False)).message == 'disabled; the node is active'
+    sent: set[int] = set()
+    bench.until_says('disabled by ~/set_enabled', lambda: sent.add(bench.send_good()))
+    # The camera is silent for longer than input_timeout.
+    bench.until_says(f'input_rate_hz: {0:.2f}')
+    assert bench.diagnosis.level == DiagnosticStatus.OK and bench.diagnosis.message == 'disabled by ~/set_enabled'
+    assert not sent & {stamp_of(hands.header) for hands in bench.hands}
+    assert bench.call(SetBool, 'set_enabled', SetBool.Request(data=True)).message == 'enabled; the node is active'
+    bench.until_answer(bench.send_good)
 
 
 @pytest.mark.parametrize(

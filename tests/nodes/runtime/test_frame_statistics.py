@@ -61,3 +61,32 @@ def test_reasons_stay_but_grow_old(clock):
     assert statistics.recent_rejection(2) == statistics.recent_failure(2) == ''
     assert statistics.values()['last_rejection'] == 'no pixels'
     assert statistics.values()['frames_rejected'] == statistics.values()['frames_failed'] == 1
+
+
+@pytest.mark.parametrize('pause', [0, 3, 100])
+def test_a_rate_is_that_of_the_time_there_was(clock, pause):
+    statistics = FrameStatistics(window=10, clock=clock)
+    clock.now += 5
+    for burst in range(2):
+        for index in range(30):
+            clock.now += 1 / 30
+            statistics.received()
+            if index in (2, 10, 29) and (burst == 0 or pause == 100):
+                assert statistics.values()['input_rate_hz'] == pytest.approx(30, rel=0.01)
+        clock.now += pause
+    assert statistics.values()['input_rate_hz'] < 31
+
+
+def test_a_rate_falls_when_no_more_frames_come(clock):
+    statistics = FrameStatistics(window=10, clock=clock)
+    for _ in range(60):
+        clock.now += 1 / 30
+        statistics.received()
+    rates = []
+    for _ in range(4):
+        clock.now += 2
+        rates.append(statistics.values()['input_rate_hz'])
+    assert rates == sorted(rates, reverse=True) and rates[0] < 16
+    clock.now += 10
+    assert statistics.values()['input_rate_hz'] == 0
+    assert statistics.values()['frames_late'] == 0

@@ -70,3 +70,37 @@ def test_a_throttle_lets_each_subject_through_once_a_period(clock):
     assert not throttle.allows('a')
     clock.now += 0.2
     assert throttle.allows('a')
+
+
+def test_texts_that_differ_in_numbers_only_are_one_subject_and_topics_keep_theirs(clock):
+    throttle = Throttle(5, clock)
+    assert throttle.allows('depth on /camera1/depth holds 1000 bytes of 640x480 pixels, 1.5e-3 m')
+    assert not throttle.allows('depth on /camera1/depth holds 1024 bytes of 320x240 pixels, 17.25 m')
+    assert throttle.allows('depth on /camera2/depth holds 1000 bytes of 640x480 pixels, 1.5e-3 m')
+    assert throttle.allows('depth on /camera1/depth holds no bytes')
+    assert throttle.allows(('missing', 'depth 1')) and throttle.allows(('missing', 'depth 2'))
+
+
+def test_an_older_stamp_is_late_and_a_step_back_of_a_second_is_a_restart(watch):
+    orders = [watch.order('depth', stamp * MS) for stamp in (5000, 5033, 5033, 5010, 5066, 4066, 4065, 4100)]
+    assert [order.value for order in orders] == ['next'] * 3 + ['late', 'next', 'late', 'restart', 'next']
+    assert watch.order('image', 100 * MS).value == 'next'
+
+
+def test_late_messages_that_no_newer_one_follows_for_a_second_are_a_restart(watch, clock):
+    assert watch.order('depth', 5000 * MS).value == 'next'
+    orders = []
+    for index in range(14):
+        clock.now += 0.1
+        orders.append(watch.order('depth', (4300 + index) * MS).value)
+    assert orders == ['late'] * 11 + ['restart', 'next', 'next']
+
+
+def test_a_late_message_is_no_silence_and_no_skew(watch, clock):
+    for index in range(5):
+        watch.arrived('depth', index * 33 * MS)
+        watch.arrived('image', index * 33 * MS)
+    clock.now += 3
+    watch.arrived('image', None)
+    assert watch.silence('image') == 0
+    assert watch.skew('depth', 'image') == 0

@@ -63,10 +63,11 @@ def bench() -> Iterator[Bench]:
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """A folder of models of the test's own."""
+    """A folder of the test's own that holds some models."""
     folder = tmp_path / 'models'
     if DEPTH_POSE == REAL:
-        shutil.copytree(models_dir(), folder)
+        for name in ('depth_pose', 'hand_model'):
+            shutil.copytree(models_dir() / name, folder / name)
     else:
         (folder / 'depth_pose').mkdir(parents=True)
         (folder / 'depth_pose' / 'card.yaml').touch()
@@ -181,6 +182,8 @@ def test_a_missing_model_is_said_and_recovered_from(start: Start, bench: Bench, 
     bench.until_state('active')
     bench.until_hands()
     assert process.end() == 0
+    if DEPTH_POSE == REAL:
+        assert f'{models} holds no hand_finder: the model of hoi_ros is used' in process.log
     assert 'Traceback' not in process.log
 
 
@@ -209,4 +212,6 @@ def test_a_damaged_model_is_said_and_the_node_can_be_configured_again(start: Sta
     assert bench.change_state('activate')
     bench.until_hands()
     assert process.end() == 0
+    if DEPTH_POSE == REAL:
+        assert f'{models} holds no hand_finder: the model of hoi_ros is used' in process.log
     assert 'Traceback' not in process.log

@@ -18,9 +18,9 @@ import numpy as np
 import tyro
 
 from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.drawing.hands import draw_skeleton
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import HandModelError
-from hoi_ros.playback.overlay import draw_skeleton
 from hoi_ros.simulation.raycast import Raycaster
 from training.data.hand_object import HandObjectSample
 from training.data.hand_object import HandObjectSamples

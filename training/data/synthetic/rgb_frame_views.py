@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import cv2
@@ -118,13 +119,18 @@ def recoloured(image: np.ndarray, config: RgbFrameAugmentation, rng: np.random.G
 
 
 def held_out_views(split: str, count: int, seed: int = 0) -> list[FrameView]:
-    """Views of frames outside the training split: even indices show the whole frame, odd ones a cut of it."""
+    """Views of frames outside the training split, as of `plain_views`."""
     stream = RgbFrames(seed, split)
+    return plain_views((stream[index] for index in range(count)), seed)
+
+
+def plain_views(records: Iterable[np.ndarray], seed: int = 0) -> list[FrameView]:
+    """Views of records of RGB_FRAME_DTYPE in their own colours: even indices show the whole frame, odd ones a cut."""
     return [
         frame_view(
-            stream[index],
+            record,
             RgbFrameAugmentation(brightness=0, contrast=0, colour=0),
             np.random.default_rng([seed, 29, index]) if index % 2 else None,
         )
-        for index in range(count)
+        for index, record in enumerate(records)
     ]

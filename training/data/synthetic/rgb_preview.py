@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import tyro
 
+from hoi_ros.drawing.hands import draw_skeleton
 from hoi_ros.hand.model import HandModel
-from hoi_ros.playback.overlay import draw_skeleton
 from training.data.sheet import coloured_depth
 from training.data.sheet import rows_of
 from training.data.sheet import save_sheet

@@ -9,6 +9,8 @@ class ParameterValue:
         self._value, self._type = value, value_type
 
     def evaluate(self, context):
-        value = yaml.safe_load(perform(context, self._value))
+        value = perform(context, self._value)
+        if self._type is not str:
+            value = yaml.safe_load(value)
         assert isinstance(value, self._type)
         return value

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws estimates over their image, as pictures and as video."""
+"""Draws hands and the objects they hold over their image."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 
 from hoi_ros.camera import Pinhole
+from hoi_ros.camera.lens import Lens
+from hoi_ros.drawing.depth import colour_depth
 from hoi_ros.hand import KEYPOINT_PARENTS
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.mesh.normals import cross
 
+Camera = Pinhole | Lens
+"""What projects into the picture: of an undistorted image, or of one as the camera sent it."""
 Colour = tuple[int, int, int]
 
 # One hue a finger, thumb to little; the wrist is white.
@@ -39,16 +40,16 @@ _NEAREST = 0.01  # metres: nothing nearer to the camera's centre is drawn
 def draw_hands(
     image: np.ndarray,
     hands: Sequence[HandEstimate],
-    camera: Pinhole,
+    camera: Camera,
     faces_by_side: Mapping[str, np.ndarray],
     object_faces: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draws mesh, skeleton and label of each hand and the mesh of its object, the farthest hand first.
+    """Draws mesh, skeleton and label of each hand and the outline of its object, the farthest hand first.
 
     Args:
-        image: (H, W, 3) uint8 RGB, or (H, W) float32 depth in metres (0 where unknown), undistorted.
+        image: (H, W, 3) uint8 RGB, or (H, W) float32 depth in metres (0 where unknown).
         hands: as a stage returns them.
-        camera: of the image; rescaled where the image has another size.
+        camera: of the image, a `Lens` where it is distorted; rescaled where the image has another size.
         faces_by_side: (F, 3) vertex indices of the 'right' and the 'left' mesh.
         object_faces: (F, 3) of the objects' mesh; None to draw no objects.
 
@@ -60,50 +61,17 @@ def draw_hands(
     if (width, height) != (camera.width, camera.height):
         camera = camera.scaled(width, height)
     for hand in sorted(hands, key=lambda hand: -float(hand.joints[:, 2].mean())):
-        meshes = [(hand.vertices, faces_by_side[hand.side], SIDE_COLOURS[hand.side])] if len(hand.vertices) else []
+        if len(hand.vertices):
+            draw_mesh(picture, hand.vertices, faces_by_side[hand.side], camera, SIDE_COLOURS[hand.side])
         if object_faces is not None and hand.held is not None and len(hand.held.vertices):
-            meshes.append((hand.held.vertices, object_faces, OBJECT_COLOUR))
-        if meshes:
-            # Drawn as one mesh, so that fingers and object occlude each other.
-            starts = np.cumsum([0, *(len(vertices) for vertices, *_ in meshes)])
-            draw_mesh(
-                picture,
-                np.concatenate([vertices for vertices, *_ in meshes]),
-                np.concatenate([faces + start for (_, faces, _), start in zip(meshes, starts)]),
-                camera,
-                np.concatenate([np.tile(colour, (len(faces), 1)) for _, faces, colour in meshes]),
-            )
+            draw_outline(picture, hand.held.vertices, object_faces, camera, OBJECT_COLOUR)
         draw_skeleton(picture, hand.joints, camera)
         _label(picture, f'{hand.side} {hand.score:.2f}', hand.joints, camera)
     return picture
 
 
-def colour_depth(depth: np.ndarray, nearest: float | None = None, farthest: float | None = None) -> np.ndarray:
-    """Depth as a picture: bright is near, black is unknown.
-
-    Args:
-        depth: (H, W) metres, 0 or NaN where unknown.
-        nearest: metres of the brightest colour; the nearest percent of the image by default.
-        farthest: metres of the darkest; the farthest percent by default. Give both for a video to avoid flicker.
-
-    Returns:
-        (H, W, 3) uint8 RGB in OpenCV's perceptually uniform viridis.
-    """
-    known = depth > 0
-    sample = depth[::4, ::4][known[::4, ::4]]
-    if sample.size:
-        low, high = np.percentile(sample, [1, 99]).tolist()
-        nearest, farthest = low if nearest is None else nearest, high if farthest is None else farthest
-    nearest, farthest = nearest or 0.0, farthest or 1.0
-    # Viridis starts at a violet close to black: the lowest tenth is reserved for holes.
-    slope = 229 / max(farthest - nearest, 1e-3)
-    brightness = np.clip(255 + slope * nearest - slope * np.where(known, depth, 0), 26, 255).astype(np.uint8)
-    picture = cv2.cvtColor(cv2.applyColorMap(brightness, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
-    return cv2.bitwise_and(picture, picture, mask=known.view(np.uint8))
-
-
 def draw_mesh(
-    picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Pinhole, colour: Colour | np.ndarray
+    picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Camera, colour: Colour | np.ndarray
 ) -> None:
     """Draws a closed mesh into an RGB picture (H, W, 3): translucent, lit from the camera, far triangles first.
 
@@ -142,7 +110,32 @@ def draw_mesh(
     cv2.addWeighted(layer, _MESH_OPACITY, window, 1 - _MESH_OPACITY, 0, dst=window)
 
 
-def draw_skeleton(picture: np.ndarray, joints: np.ndarray, camera: Pinhole) -> None:
+def draw_outline(picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Camera, colour: Colour) -> None:
+    """Draws the outline of a mesh into an RGB picture (H, W, 3), which stays visible inside it.
+
+    Args:
+        picture: changed in place.
+        vertices: (V, 3) metres in the camera's optical frame.
+        faces: (F, 3).
+        camera: of the picture.
+        colour: RGB of the line.
+    """
+    corners = vertices[faces]
+    pixels = camera.project(corners[(corners[..., 2] > _NEAREST).all(-1)])
+    low, high = pixels.min(1), pixels.max(1)
+    shown = (high >= 0).all(-1) & (low < [camera.width, camera.height]).all(-1)
+    shown &= (high - low < 4 * max(camera.width, camera.height)).all(-1)
+    covered = np.zeros(picture.shape[:2], np.uint8)
+    for polygon in np.round(pixels[shown]).astype(np.int32):
+        cv2.fillConvexPoly(covered, polygon, 1)
+    contours, _ = cv2.findContours(covered, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    thickness = max(2, round(camera.width / 320))
+    # A dark rim keeps the line visible on a bright picture.
+    for shade, width in (((0, 0, 0), thickness + 2), (colour, thickness)):
+        cv2.drawContours(picture, contours, -1, shade, width, cv2.LINE_AA)
+
+
+def draw_skeleton(picture: np.ndarray, joints: np.ndarray, camera: Camera) -> None:
     """Draws 21 joints (metres) and their bones into an RGB picture (H, W, 3), one colour a finger, brighter tips."""
     visible = joints[:, 2] > _NEAREST
     pixels = _on_canvas(camera.project(np.where(visible[:, None], joints, [0, 0, 1])), camera)
@@ -154,58 +147,7 @@ def draw_skeleton(picture: np.ndarray, joints: np.ndarray, camera: Pinhole) -> N
         cv2.circle(picture, pixels[joint], thickness + 1, JOINT_COLOURS[joint], cv2.FILLED, cv2.LINE_AA)
 
 
-class VideoWriter:
-    """Writes RGB pictures to an H.264 video; use it in a `with` statement."""
-
-    def __init__(self, path: str | Path, rate_hz: float) -> None:
-        """Opens the file and creates its folder.
-
-        Raises:
-            ImportError: imageio or imageio-ffmpeg is not installed.
-        """
-        import imageio.v2 as imageio  # only the demo needs it
-
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._shape: tuple[int, ...] | None = None
-        self._writer = imageio.get_writer(
-            path,
-            format='FFMPEG',
-            fps=rate_hz,
-            codec='libx264',
-            pixelformat='yuv420p',
-            macro_block_size=1,
-            ffmpeg_log_level='error',
-        )
-
-    def write(self, picture: np.ndarray) -> None:
-        """Appends one (H, W, 3) uint8 RGB picture.
-
-        Raises:
-            ValueError: its size differs from the first picture's.
-        """
-        if self._shape is None:
-            self._shape = picture.shape
-        if picture.shape != self._shape:
-            raise ValueError(f'the picture has shape {picture.shape}, expected {self._shape} as the first')
-        height, width = picture.shape[:2]
-        # H.264 with 4:2:0 chroma needs even sides.
-        self._writer.append_data(np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode='edge'))
-
-    def close(self) -> None:
-        """Finishes the file."""
-        self._writer.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _label(picture: np.ndarray, text: str, joints: np.ndarray, camera: Pinhole) -> None:
+def _label(picture: np.ndarray, text: str, joints: np.ndarray, camera: Camera) -> None:
     """Draws the text above the joints, inside the picture."""
     front = joints[joints[:, 2] > _NEAREST]
     if not len(front):
@@ -219,7 +161,7 @@ def _label(picture: np.ndarray, text: str, joints: np.ndarray, camera: Pinhole) 
         cv2.putText(picture, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
 
 
-def _on_canvas(pixels: np.ndarray, camera: Pinhole) -> list[tuple[int, int]]:
+def _on_canvas(pixels: np.ndarray, camera: Camera) -> list[tuple[int, int]]:
     """Integer pixels, clipped to what OpenCV's integers hold."""
     reach = 8 * max(camera.width, camera.height)
     return [tuple(pixel) for pixel in np.clip(np.round(pixels), -reach, reach).astype(int).tolist()]

@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Publishes how far a gripper opens to do as the person does: as wide as the object, and wider by the hand's gap."""
+
+import contextlib
+import math
+
+import rclpy
+from rclpy.qos import qos_profile_sensor_data
+from std_msgs.msg import Float64
+
+from hoi_ros.msg import HeldObjectArray
+
+WIDEST = 0.085  # metres, of the gripper
+
+
+def receive(message):
+    for thing in message.objects:
+        thickness, gap = thing.size.x, thing.gap  # x is the shortest side of the box
+        if math.isnan(thickness) or math.isnan(gap):
+            continue  # withheld: not known well enough
+        width.publish(Float64(data=min(thickness + 2 * max(gap, 0.0), WIDEST)))
+
+
+rclpy.init()
+node = rclpy.create_node('gripper_width')
+width = node.create_publisher(Float64, 'gripper_width', 1)
+node.create_subscription(HeldObjectArray, 'objects', receive, qos_profile_sensor_data)
+with contextlib.suppress(KeyboardInterrupt):
+    rclpy.spin(node)

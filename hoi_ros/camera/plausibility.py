@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether intrinsics and distortion can belong to a lens and an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from hoi_ros.camera.pinhole import Pinhole
+
+FOCAL_LENGTHS = (0.1, 20.0)
+"""Focal lengths of real lenses in widths or heights of the image: a fisheye lens, a telephoto lens of 3 degrees."""
+PIXEL_ASPECT = 3.0
+"""Largest ratio of the focal lengths of the axes; cameras that bin one axis have 2."""
+SMALLEST_RATIO = {'polynomial': 0.25, 'equidistant': 0.0}
+"""Smallest ratio of the distorted to the undistorted distance from the principal point: a wide lens."""
+LARGEST_RATIO = 1.2
+"""Largest such ratio: pincushion distortion."""
+LARGEST_SLOPE = 1.5
+"""Largest increase of the distorted distance with the undistorted one."""
+BENT_SHARE = 0.1
+"""Share of the image in which the distortion may be implausible: calibrations are poor in the corners."""
+_DIRECTIONS = 32
+# Undistorted distances from the axis, focal lengths: up to 89.9 degrees, finer near the axis.
+_DISTANCES = np.tan(np.linspace(0, np.radians(89.9), 400)[1:])
+
+
+def intrinsics_fault(camera: Pinhole, cropped: bool = False) -> str:
+    """What is implausible about intrinsics, as the middle of a sentence; '' if nothing is.
+
+    Args:
+        camera: size and intrinsics.
+        cropped: whether the image is a part of the sensor's, so that the principal point can lie outside and the field
+            of view can be narrow.
+    """
+    low, high = FOCAL_LENGTHS
+    wide, tall = camera.fx / camera.width, camera.fy / camera.height
+    size = f'{camera.width}x{camera.height} pixels'
+    if min(wide, tall) < low or (max(wide, tall) > high and not cropped):
+        return (
+            f'the focal lengths ({camera.fx:g}, {camera.fy:g}) do not fit an image of {size}, expected '
+            f'{low:g} to {high:g} times its size, in pixels'
+        )
+    if max(camera.fx / camera.fy, camera.fy / camera.fx) > PIXEL_ASPECT:
+        return f'the focal lengths ({camera.fx:g}, {camera.fy:g}) differ more than {PIXEL_ASPECT:g} times'
+    inside = -0.5 <= camera.cx <= camera.width - 0.5 and -0.5 <= camera.cy <= camera.height - 0.5
+    if not inside and not cropped:
+        return f'the principal point ({camera.cx:g}, {camera.cy:g}) lies outside the image of {size}'
+    return ''
+
+
+def distortion_fault(camera: Pinhole, model: str, coefficients: Sequence[float]) -> str:
+    """What is implausible about a distortion, as the middle of a sentence; '' if nothing is.
+
+    From the principal point outwards, a lens maps larger angles to larger distances and bends them by a bounded ratio.
+    Coefficients of another camera, in another order or of another model often fold the image back onto itself.
+
+    Args:
+        camera: size and intrinsics of the distorted image.
+        model: a key of DISTORTION_MODELS.
+        coefficients: (N,) of that model.
+    """
+    angles = np.linspace(0, 2 * np.pi, _DIRECTIONS, endpoint=False) + 0.05
+    directions = np.stack([np.cos(angles), np.sin(angles)], -1)
+    edges = _edge_distances(camera, directions)
+    if not edges.any():
+        return ''
+    bent = distort(model, coefficients, directions[:, None] * _DISTANCES[:, None])
+    smallest = SMALLEST_RATIO['equidistant' if model == 'equidistant' else 'polynomial']
+    with np.errstate(invalid='ignore', over='ignore'):
+        distances = np.hypot(bent[..., 0], bent[..., 1])
+        ratios = distances / _DISTANCES
+        slopes = np.diff(distances, axis=1, prepend=0) / np.diff(_DISTANCES, prepend=0)
+    bad = ~((slopes > 0) & (slopes <= LARGEST_SLOPE) & (ratios >= smallest) & (ratios <= LARGEST_RATIO))
+    # A direction is sound up to its first bad sample, or to the edge of the image.
+    steps = np.arange(len(_DISTANCES))
+    first = np.where(bad | (distances >= edges[:, None]), steps, len(_DISTANCES)).min(1)
+    reached = np.where(first > 0, np.take_along_axis(distances, np.maximum(first - 1, 0)[:, None], 1)[:, 0], 0)
+    last = np.minimum(first, len(_DISTANCES) - 1)[:, None]
+    sound = (first == len(_DISTANCES)) | ~np.take_along_axis(bad, last, 1)[:, 0]
+    share = 1 - float(np.where(sound, edges, np.minimum(reached, edges)) @ edges / (edges @ edges))
+    if share <= BENT_SHARE:
+        return ''
+    return (
+        f'the distortion {model} {[float(f"{value:.4g}") for value in coefficients]} folds or bends {share:.0%} of the '
+        f'image of {camera.width}x{camera.height} pixels as no lens does'
+    )
+
+
+def _edge_distances(camera: Pinhole, directions: np.ndarray) -> np.ndarray:
+    """(N,) distances, in focal lengths, from the principal point to the edges of the image."""
+    left, top = (-0.5 - camera.cx) / camera.fx, (-0.5 - camera.cy) / camera.fy
+    right, bottom = (camera.width - 0.5 - camera.cx) / camera.fx, (camera.height - 0.5 - camera.cy) / camera.fy
+    across = np.where(directions[:, 0] > 0, right, left) / directions[:, 0]
+    down = np.where(directions[:, 1] > 0, bottom, top) / directions[:, 1]
+    return np.maximum(np.minimum(across, down), 0)
+
+
+def distort(model: str, coefficients: Sequence[float], points: np.ndarray) -> np.ndarray:
+    """Undistorted rays (..., 2), x and y at z = 1 → those that an undistorted camera would need for the same pixels."""
+    rays = np.concatenate([points, np.ones((*points.shape[:-1], 1))], -1).reshape(-1, 1, 3)
+    projector = cv2.fisheye if model == 'equidistant' else cv2
+    distorted, _ = projector.projectPoints(
+        np.ascontiguousarray(rays), np.zeros(3), np.zeros(3), np.eye(3), np.array(coefficients, np.float64)
+    )
+    return distorted.reshape(points.shape)

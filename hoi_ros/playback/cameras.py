@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cameras of recorded images: of a calibration file, or of an assumed field of view."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from hoi_ros.camera import Pinhole
+from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.rectified import Rectified
+from hoi_ros.playback.image_folder import folder_calibration
+
+FIELD_OF_VIEW = 65.0
+"""Degrees across the longer side of an image without a calibration: the main camera of a phone has about 67, most
+webcams 60 to 70. An error of a tenth moves a hand by about a tenth of its distance and leaves its size."""
+
+
+def cameras_of(
+    camera: Path | None, fov: float, rectified: Rectified = 'auto', folders: Sequence[Path | None] = ()
+) -> Callable[[int, int], CameraCalibration]:
+    """The calibration of an image of width × height pixels: of a ROS calibration file, else of a field of view.
+
+    Args:
+        camera: the file.
+        fov: degrees across the longer side.
+        rectified, folders: as in `folder_calibration`.
+
+    Raises:
+        CalibrationError: the file is unusable, or the folders contradict each other. The returned function raises it
+            for an image of another shape.
+    """
+    if camera is not None:
+        return folder_calibration(camera, rectified, folders).for_image
+    return functools.partial(assumed_camera, fov=fov)
+
+
+def assumed_camera(width: int, height: int, fov: float = FIELD_OF_VIEW) -> CameraCalibration:
+    """A camera without distortion, square pixels, its axis in the middle of the image.
+
+    Args:
+        width: pixels.
+        height: pixels.
+        fov: degrees across the longer side, so that a picture in portrait and one in landscape agree.
+    """
+    focal = max(width, height) / (2 * math.tan(math.radians(fov) / 2))
+    return CameraCalibration(Pinhole(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2))
+
+
+def camera_beside(*folders: Path | None) -> Path | None:
+    """`camera.yaml` in the first of these folders that holds one."""
+    files = (folder / 'camera.yaml' for folder in folders if folder is not None)
+    return next((file for file in files if file.is_file()), None)
+
+
+def depth_scale_of(camera: Path | None) -> float | None:
+    """Metres of one unit of the depth images beside a calibration file: its entry `depth_scale`, if it has one."""
+    if camera is None:
+        return None
+    try:
+        fields = yaml.safe_load(camera.read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None  # whoever loads the calibration says so
+    scale = fields.get('depth_scale') if isinstance(fields, dict) else None
+    return float(scale) if isinstance(scale, (int, float)) and 0 < scale < math.inf else None

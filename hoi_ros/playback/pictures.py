@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A recording as a video and as one picture: hands over the images, frames without an answer marked."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hoi_ros.drawing.depth import colour_depth
+from hoi_ros.drawing.hands import draw_hands
+from hoi_ros.playback.recording import Picture
+from hoi_ros.playback.recording import Recording
+from hoi_ros.playback.video import VideoWriter
+
+_NO_ANSWER = (230, 60, 50)
+_NO_HAND = (200, 200, 200)
+_SHEET = 12
+"""Largest number of pictures on a sheet."""
+_TILE = 480
+"""Pixels of the longer side of a picture on a sheet."""
+_LARGEST = 1280
+"""Pixels of the longer side of a video of pictures of several sizes."""
+
+
+def draw_video(recording: Recording, path: Path, rate_hz: float) -> None:
+    """Writes all stored images with their hands; images of several sizes stand in the middle of a black frame."""
+    sizes = {kept.image.shape[:2] for kept in recording.pictures}
+    height, width = (max(size[axis] for size in sizes) for axis in (0, 1))
+    fit = functools.partial(_fitted, height=height, width=width)
+    if len(sizes) > 1 and max(height, width) > _LARGEST:
+        scale = _LARGEST / max(height, width)
+        fit = functools.partial(_fitted, height=round(height * scale), width=round(width * scale))
+    drawn = _drawing(recording)
+    with VideoWriter(path, rate_hz) as writer:
+        for kept in recording.pictures:
+            writer.write(drawn(kept) if len(sizes) == 1 else fit(drawn(kept)))
+
+
+def draw_picture(recording: Recording, path: Path) -> None:
+    """Writes one image with its hands, from the middle of those that show any.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    shown = [kept for kept in recording.pictures if recording.hands_at(kept.stamp)] or recording.pictures
+    _write(path, _drawing(recording)(shown[len(shown) // 2]))
+
+
+def draw_sheet(recording: Recording, path: Path, count: int) -> None:
+    """Writes the first `count` images, twelve at most, with their hands side by side.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    drawn = _drawing(recording)
+    tiles = [_fitted(drawn(kept), _TILE, _TILE) for kept in recording.pictures[: min(count, _SHEET)]]
+    columns = math.ceil(math.sqrt(len(tiles)))
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
+    rows = [np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
+    _write(path, np.vstack(rows))
+
+
+def _drawing(recording: Recording) -> Callable[[Picture], np.ndarray]:
+    """Draws an image of the recording: depth in the same colours in all of them."""
+    depths = [kept.image[::8, ::8].ravel() for kept in recording.pictures if kept.image.ndim == 2]
+    sample = np.concatenate(depths) if depths else np.empty(0)
+    nearest, farthest = np.percentile(sample[sample > 0], [1, 99]).tolist() if (sample > 0).any() else (0.0, 1.0)
+
+    def drawn(kept: Picture) -> np.ndarray:
+        image = colour_depth(kept.image, nearest, farthest) if kept.image.ndim == 2 else kept.image
+        answer = recording.answer_at(kept.stamp)
+        if answer is not None and answer.hands:
+            faces = recording.faces
+            return draw_hands(image, answer.hands, kept.camera, faces, faces.get('object'))
+        return mark(image, 'no answer', _NO_ANSWER, True) if answer is None else mark(image, 'no hand', _NO_HAND)
+
+    return drawn
+
+
+def mark(image: np.ndarray, text: str, colour: tuple[int, int, int], border: bool = False) -> np.ndarray:
+    """A new picture with a text in its lower left corner and, if asked for, a border."""
+    picture = image.copy()
+    height, width = picture.shape[:2]
+    if border:
+        thickness = max(2, round(min(height, width) / 100))
+        cv2.rectangle(picture, (0, 0), (width - 1, height - 1), colour, 2 * thickness)
+    size = max(0.4, width / 1100)
+    place = (round(0.03 * width), round(height - 0.04 * height))
+    for shade, thickness in (((0, 0, 0), 4), (colour, 1)):
+        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, shade, thickness, cv2.LINE_AA)
+    return picture
+
+
+def _fitted(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture at the size that fits, in the middle of a black one; small ones are not enlarged."""
+    scale = min(height / picture.shape[0], width / picture.shape[1], 1.0)
+    if scale < 1:
+        size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
+    canvas = np.zeros((height, width, 3), np.uint8)
+    canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return canvas
+
+
+def _write(path: Path, picture: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise OSError(f'{path}: the picture cannot be written')

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Estimates as JSON, and the reasons for unusable images in a few lines."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from hoi_ros.camera import Pinhole
+from hoi_ros.hand.estimates import HandEstimate
+
+_NAMES = 3
+"""Images that a reason names."""
+
+
+def hand_record(hand: HandEstimate, vertices: bool, objects: bool) -> dict[str, Any]:
+    """A hand as JSON; lengths in metres, to a micrometre.
+
+    `keypoints` (x and y of each) and `box` (left, top, width, height) are pixels of the original image, to a hundredth.
+
+    Args:
+        hand: the estimate.
+        vertices: whether to write the vertices of the meshes, too.
+        objects: whether the stage estimates held objects.
+    """
+    record: dict[str, Any] = {
+        'side': hand.side,
+        'side_score': round(float(hand.side_score), 4),
+        'score': round(float(hand.score), 4),
+        'id': int(hand.track_id),
+        'joints': _rounded(hand.joints),
+    }
+    if hand.in_image is not None:
+        box = hand.in_image.box
+        record['keypoints'] = np.round(hand.in_image.keypoints.astype(float), 2).tolist()
+        record['box'] = np.round([box.x, box.y, box.width, box.height], 2).tolist()
+    if vertices:
+        record['vertices'] = _rounded(hand.vertices)
+    if objects:
+        record['located_by'] = hand.located_by
+        if hand.held is not None:
+            held = hand.held
+            record['held'] = {
+                'score': round(float(held.score), 4),
+                'position': _rounded(held.position),
+                'orientation': _rounded(held.orientation),
+                'size': _rounded(held.size),
+                'gap': round(float(held.gap), 6),
+                'touching': bool(held.touching),
+            }
+            if vertices:
+                record['held']['vertices'] = _rounded(held.vertices)
+    return record
+
+
+def camera_record(camera: Pinhole) -> dict[str, float]:
+    """A camera as JSON, pixels."""
+    return {name: round(value, 3) for name, value in dataclasses.asdict(camera).items()}
+
+
+class Reasons:
+    """Collects why images could not be used, one entry a kind of fault."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, tuple[str, list[str]]] = {}
+
+    def add(self, fault: str) -> None:
+        """Counts a fault, '<image>: <reason>'."""
+        image, _, reason = fault.partition(': ')
+        # Other numbers in the same sentence are the same kind.
+        kind = re.sub(r'\d+', '#', reason)
+        self._kinds.setdefault(kind, (reason, []))[1].append(PurePath(image).name)
+
+    def lines(self) -> list[str]:
+        """A line a kind of fault, the most frequent first."""
+        kinds = sorted(self._kinds.values(), key=lambda kind: -len(kind[1]))
+        return [f'{len(names)} x {reason} ({_listed(names)})' for reason, names in kinds]
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMES
+    return ', '.join(names[:_NAMES]) + (f' and {more} more' if more > 0 else '')
+
+
+def _rounded(numbers: np.ndarray) -> list[Any]:
+    return np.round(np.asarray(numbers, np.float64), 6).tolist()

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Estimates the hands of one picture: files or arrays in, estimates, overlay and JSON out. Knows no ROS.
+
+    python -m hoi_ros.image PHOTO [--depth FILE] [--out DIR]
+
+writes an overlay (PNG) and the estimates (JSON). In Python:
+
+    from hoi_ros.image import ImageEstimator
+    estimator = ImageEstimator()
+    hands = estimator('photo.jpg').hands
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+from typing import Any
+
+import cv2
+import numpy as np
+import tyro
+
+from hoi_ros.camera import Pinhole
+from hoi_ros.camera.refusal import FrameRefused
+from hoi_ros.drawing.hands import draw_hands
+from hoi_ros.engines import Backend
+from hoi_ros.engines import EngineError
+from hoi_ros.engines.loading import quick_start
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.model import HandModelError
+from hoi_ros.playback.cameras import camera_beside
+from hoi_ros.playback.cameras import cameras_of
+from hoi_ros.playback.cameras import depth_scale_of
+from hoi_ros.playback.cameras import FIELD_OF_VIEW
+from hoi_ros.playback.frame_reader import estimated
+from hoi_ros.playback.frame_reader import FrameReader
+from hoi_ros.playback.replay import MIN_SCORE
+from hoi_ros.playback.replay import tune
+from hoi_ros.playback.replay import write_picture
+from hoi_ros.playback.results import camera_record
+from hoi_ros.playback.results import hand_record
+from hoi_ros.resources import ResourceError
+from hoi_ros.systems import system_of
+from hoi_ros.systems import SYSTEMS
+
+_MILLIMETRE = 0.001
+_OVERLAY = 1920
+"""Longest side of an overlay, pixels."""
+
+Picture = str | Path | np.ndarray
+
+
+def _system_of_photos() -> str:
+    """The first system that needs colour images alone."""
+    return next(system.name for system in SYSTEMS.values() if system.images == ('colour',))
+
+
+class ImageError(ValueError):
+    """A picture or a command line that cannot be used."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageResult:
+    """The hands of one picture.
+
+    Attributes:
+        hands: the estimates, in metres in the optical frame of `camera`.
+        image: (H, W, 3) uint8 RGB, or (H, W) metres for a stage of depth images; undistorted and upright.
+        camera: of the image.
+        notes: what could not be used, and why.
+    """
+
+    hands: Sequence[HandEstimate]
+    image: np.ndarray
+    camera: Pinhole
+    notes: Sequence[str]
+    faces: dict[str, np.ndarray] = dataclasses.field(repr=False)
+    """(F, 3) triangles of the 'right' and the 'left' hand's mesh, and of the 'object' where the stage estimates any."""
+
+    def overlay(self) -> np.ndarray:
+        """The picture with the hands drawn over it: (H, W, 3) uint8 RGB, at most 1920 pixels long."""
+        image, size = self.image, self.image.shape[1::-1]
+        if max(size) > _OVERLAY:
+            scale = _OVERLAY / max(size)
+            image = cv2.resize(image, (round(size[0] * scale), round(size[1] * scale)), interpolation=cv2.INTER_AREA)
+        return draw_hands(image, self.hands, self.camera, self.faces, self.faces.get('object'))
+
+    def record(self, vertices: bool = False) -> dict[str, Any]:
+        """The result as JSON: the camera, and for each hand what `hoi_ros.replay` writes."""
+        hands = [hand_record(hand, vertices, 'object' in self.faces) for hand in self.hands]
+        record = {'camera': camera_record(self.camera), 'hands': hands}
+        return record | ({'error': '; '.join(self.notes)} if self.notes else {})
+
+
+class ImageEstimator:
+    """Estimates the hands of single pictures, each on its own.
+
+    Args:
+        stage: the system; by default the one of colour images.
+        camera: ROS calibration file of the camera; without it the field of view is assumed.
+        fov: degrees across the longer side of a picture without a calibration.
+        depth_scale: metres of one unit of depth images; by default what the calibration file says, else 0.001.
+        min_score: lowest score of a hand.
+        max_hands: largest number of hands.
+        models: folder of models; the package's own by default.
+        backend: of the networks; 'auto' is whichever starts fastest on the CPU.
+        threads: of the networks.
+
+    Raises:
+        CalibrationError: the calibration file is unusable.
+        EngineError, HandModelError, ResourceError: a model is missing or damaged.
+    """
+
+    def __init__(
+        self,
+        stage: str | None = None,
+        *,
+        camera: Path | None = None,
+        fov: float = FIELD_OF_VIEW,
+        depth_scale: float | None = None,
+        min_score: float = MIN_SCORE,
+        max_hands: int = 2,
+        models: Path | None = None,
+        backend: Backend = 'auto',
+        threads: int | None = None,
+    ) -> None:
+        self._system = system_of(stage or _system_of_photos())
+        scale = depth_scale or depth_scale_of(camera) or _MILLIMETRE
+        self._reader = FrameReader(self._system, cameras_of(camera, fov), scale)
+        with quick_start():
+            self.stage = self._system.load_stage(models=models, backend=backend, threads=threads)
+        self._min_score = min_score
+        tune(self.stage, min_score, max_hands)
+        self._faces = {side: np.asarray(self.stage.hand_model(side).faces) for side in ('right', 'left')}
+        if self._system.has_objects:
+            self._faces['object'] = np.asarray(self.stage.object_faces)
+
+    def __call__(self, picture: Picture, depth: Picture | None = None) -> ImageResult:
+        """The hands of a picture.
+
+        Args:
+            picture: file, or array: (H, W, 3) uint8 RGB; for a stage of depth images (H, W) float32 metres, 0 or NaN
+                where unknown. A file is turned upright as its EXIF orientation says.
+            depth: the aligned depth image of a colour picture, likewise.
+
+        Raises:
+            FrameRefused: the picture cannot be read, or is not of the calibration's shape.
+        """
+        kind = self._system.images[0]
+        sources: dict[str, Path | np.ndarray] = {kind: _source(picture)}
+        if depth is not None:
+            if 'depth' not in self._system.optional_images:
+                raise ImageError(f'the stage {self._system.name} takes no depth image beside its {kind} image')
+            sources['depth'] = _source(depth)
+        frame = self._reader.images_of('the picture', sources)
+        if not frame.complete(self._system):
+            raise FrameRefused('; '.join(frame.faults))
+        self.stage.reset()
+        hands = estimated(self.stage, self._system, frame, 0.0)
+        hands = [hand for hand in hands if hand.score >= self._min_score]
+        return ImageResult(hands, frame.shown.image, frame.shown.camera, frame.faults, self._faces)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageConfig:
+    """Estimate the hands in one picture."""
+
+    picture: Annotated[Path, tyro.conf.Positional]
+    """A photo; for a stage of depth images a depth image."""
+    depth: Path | None = None
+    """Depth image aligned with the photo: 16-bit PNG or TIFF, or 32-bit TIFF."""
+    depth_scale: float | None = None
+    """Metres of one unit of a depth image; by default what the calibration file says, else 0.001."""
+    camera: Path | None = None
+    """ROS calibration file of the camera; by default camera.yaml beside the picture, else --fov is assumed."""
+    fov: float = FIELD_OF_VIEW
+    """Field of view of a picture without a calibration, degrees across the longer side."""
+    stage: str | None = None
+    """The system whose stage runs; by default the one of colour images."""
+    min_score: float = MIN_SCORE
+    """Hands below this score are not reported."""
+    max_hands: int = 2
+    """Largest number of hands."""
+    models: Path | None = None
+    """Folder of models; the package's own by default, also for those that the folder lacks."""
+    backend: Backend = 'auto'
+    """What runs the networks; auto: whichever starts fastest on the CPU."""
+    vertices: bool = False
+    """Write the vertices of the meshes into the JSON, too."""
+    out: Path = Path('out/image')
+    """Folder of the overlay and the JSON, which are named after the picture."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.fov <= 170:
+            raise ImageError(f'--fov is {self.fov}, expected 1 to 170 degrees')
+        if self.depth_scale is not None and not 0 < self.depth_scale < math.inf:
+            raise ImageError(f'--depth-scale is {self.depth_scale}, expected metres above 0')
+        if not 0 <= self.min_score <= 1:
+            raise ImageError(f'--min-score is {self.min_score}, expected 0 to 1')
+        if not 1 <= self.max_hands <= 4:
+            raise ImageError(f'--max-hands is {self.max_hands}, expected 1 to 4')
+        if self.stage is not None and self.stage not in SYSTEMS:
+            raise ImageError(f'--stage is {self.stage!r}, expected {" or ".join(SYSTEMS)}')
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 0 if the picture was read."""
+    begun = time.perf_counter()
+    config = tyro.cli(ImageConfig, args=arguments, prog='python -m hoi_ros.image')
+    camera = config.camera or camera_beside(config.picture.parent)
+    try:
+        if not config.picture.is_file():
+            raise ImageError(f'{config.picture} is no file: give a picture; a folder is for python -m hoi_ros.replay')
+        estimator = ImageEstimator(
+            config.stage,
+            camera=camera,
+            fov=config.fov,
+            depth_scale=config.depth_scale,
+            min_score=config.min_score,
+            max_hands=config.max_hands,
+            models=config.models,
+            backend=config.backend,
+        )
+        result = estimator(config.picture, config.depth)
+    except (ImageError, FrameRefused, EngineError, HandModelError, ResourceError) as error:
+        print(f'image: {error}', file=sys.stderr)
+        return 2
+    if camera is None:
+        print(f'no calibration: {config.fov:g} degrees across the longer side are assumed (--fov)')
+    for note in result.notes:
+        print(f'image: {note}', file=sys.stderr)
+    print(*_described(result, config.min_score), sep='\n')
+    overlay, estimates = (config.out / f'{config.picture.stem}{suffix}' for suffix in ('.png', '.json'))
+    write_picture(overlay, result.overlay())
+    record = {'image': str(config.picture)} | result.record(config.vertices)
+    estimates.write_text(json.dumps(record, allow_nan=False, indent=1), encoding='utf-8')
+    print(f'written to {overlay} and {estimates.name} in {time.perf_counter() - begun:.1f} s')
+    return 0
+
+
+def _described(result: ImageResult, min_score: float) -> list[str]:
+    """A line a hand."""
+    if not result.hands:
+        return [f'no hand scores at least {min_score:g} (--min-score)']
+    lines = []
+    for hand in result.hands:
+        held = ''
+        if hand.held is not None:
+            sides = ' x '.join(f'{side * 100:.0f}' for side in sorted(hand.held.size, reverse=True))
+            held = f', holds something of {sides} cm'
+        distance = float(hand.joints[:, 2].mean())
+        lines.append(f'{hand.side} hand, score {hand.score:.2f}, at {distance:.2f} m by {hand.located_by}{held}')
+    return lines
+
+
+def _source(picture: Picture) -> Path | np.ndarray:
+    return picture if isinstance(picture, np.ndarray) else Path(picture)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a node builds markers and overlays; what they show is tested over DDS."""
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from hoi_ros.camera import Pinhole
+from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.lens import Lens
+from hoi_ros.hand import HandModel
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.nodes.runtime import hand_outputs
+from hoi_ros.nodes.runtime.camera_frames import OriginalImage
+from hoi_ros.nodes.runtime.hand_outputs import HandOutputs
+
+LENS = Lens(CameraCalibration(Pinhole(64, 48, 60.0, 60.0, 32.0, 24.0)))
+
+
+class Output:
+    def __init__(self):
+        self.subscribers, self.messages = 0, []
+
+    def get_subscription_count(self):
+        return self.subscribers
+
+    def publish(self, message):
+        self.messages.append(message)
+
+
+class StandInNode:
+    def __init__(self):
+        self.outputs, self.said = {}, []
+        self.settings = {
+            'publish_mesh': True,
+            'publish_tf': False,
+            'marker_rate': 30.0,
+            'output_qos.depth': 1,
+            'output_qos.reliability': 'reliable',
+            'output_qos.durability': 'volatile',
+        }
+
+    def create_output(self, kind, topic, qos):
+        return self.outputs.setdefault(topic, Output())
+
+    def publish_within(self, session, publish):
+        publish()
+        return True
+
+    def report(self, severity, text, subject=None):
+        self.said.append(text)
+
+
+@pytest.fixture
+def outputs():
+    """A part with a camera of 64x48 pixels, and its node."""
+    right = HandModel.load()
+    part = HandOutputs(SimpleNamespace(original=OriginalImage(np.full((48, 64, 3), 9, np.uint8), LENS)))
+    part.attach(StandInNode())
+    part.create({'right': right, 'left': right.mirrored()})
+    yield part
+    part.unload()
+
+
+def hand():
+    posed = HandModel.load().forward(np.zeros(48), np.zeros(10), np.array([0, 0, 0.5]))
+    return HandEstimate(
+        'right', 1, 0.9, posed.keypoints, np.ones(21), np.zeros(48), np.zeros(10), np.zeros(3), posed.vertices
+    )
+
+
+def drawn_for(outputs, seconds, hands=()):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        outputs.publish(Header(frame_id='camera'), hands, 0)
+        time.sleep(0.002)
+    time.sleep(0.1)
+    return outputs.node.outputs['~/overlay'].messages
+
+
+def test_nothing_is_drawn_while_nobody_subscribes(outputs, monkeypatch):
+    monkeypatch.setattr(hand_outputs, 'draw_hands', lambda *_: pytest.fail('drawn for nobody'))
+    assert drawn_for(outputs, 0.2) == [] and outputs.node.said == []
+
+
+def test_overlays_come_at_the_marker_rate_at_most(outputs):
+    outputs.node.outputs['~/overlay'].subscribers = 1
+    outputs.node.settings['marker_rate'] = 10.0
+    assert 1 <= len(drawn_for(outputs, 0.35)) <= 4
+    assert not outputs.node.outputs['~/markers'].messages
+
+
+def test_a_rate_of_zero_turns_the_overlay_off(outputs):
+    outputs.node.outputs['~/overlay'].subscribers = 1
+    outputs.node.settings['marker_rate'] = 0.0
+    assert drawn_for(outputs, 0.1) == []
+
+
+def test_publishing_does_not_wait_for_the_drawing(outputs, monkeypatch):
+    outputs.node.outputs['~/overlay'].subscribers = outputs.node.outputs['~/hands'].subscribers = 1
+    monkeypatch.setattr(hand_outputs, 'draw_hands', lambda *_: time.sleep(1) or np.zeros((48, 64, 3), np.uint8))
+    for _ in range(5):
+        outputs.publish(Header(), [hand()], 0)
+    assert len(outputs.node.outputs['~/hands'].messages) == 5
+    assert not outputs.node.outputs['~/overlay'].messages
+
+
+def test_a_frame_that_cannot_be_drawn_is_said_and_the_next_one_is_drawn(outputs, monkeypatch):
+    outputs.node.outputs['~/overlay'].subscribers = 1
+    draw = hand_outputs.draw_hands
+    with monkeypatch.context() as patch:
+        patch.setattr(hand_outputs, 'draw_hands', lambda *_: 1 / 0)
+        assert drawn_for(outputs, 0.1) == []
+    assert outputs.node.said[0] == 'markers and overlay of a frame failed: ZeroDivisionError: division by zero'
+    assert hand_outputs.draw_hands is draw
+    (overlay, *_) = drawn_for(outputs, 0.1)
+    assert isinstance(overlay, Image) and (overlay.width, overlay.height, overlay.encoding) == (64, 48, 'rgb8')
+
+
+def test_a_node_without_a_camera_has_no_overlay_and_hands_without_pixels():
+    right = HandModel.load()
+    part = HandOutputs()
+    part.attach(StandInNode())
+    part.create({'right': right, 'left': right.mirrored()})
+    part.node.outputs['~/hands'].subscribers = 1
+    part.publish(Header(), [hand()], 0)
+    part.unload()
+    assert '~/overlay' not in part.node.outputs
+    assert not part.node.outputs['~/hands'].messages[0].hands[0].image_keypoints

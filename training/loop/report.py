@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training shows while it runs: step, minute, speed, the time left and its figures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Self
+
+from training.loop.checkpoint import Progress
+from training.terminal import duration
+from training.terminal import ProgressBar
+
+
+class BudgetReport:
+    """The progress bar of a budget of steps and minutes.
+
+    Args:
+        steps, minutes: the budget.
+        resumed: progress of the runs before, if any.
+        shown: whether this process shows it.
+    """
+
+    def __init__(self, steps: int, minutes: float, resumed: Progress | None, shown: bool) -> None:
+        self._steps, self._minutes = steps, minutes
+        self._began: tuple[int, float] | None = None
+        self._bar = ProgressBar('training', sys.stderr if shown else None)
+        if resumed:
+            self._bar.say(f'resumed at step {resumed.step:,}, minute {resumed.seconds / 60:.1f}')
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def show(self, progress: Progress, done: float, figures: Mapping[str, float]) -> None:
+        """Shows the progress, the share of the budget that is over, and figures."""
+        if self._began is None:
+            self._began = progress.step, progress.seconds
+            if done >= 1 and progress.step:
+                self._bar.say(
+                    'nothing is left of the budget: --loop.minutes or --loop.steps above '
+                    f'{progress.seconds / 60:.0f} and {progress.step:,} go on'
+                )
+        steps, seconds = (now - then for now, then in zip((progress.step, progress.seconds), self._began))
+        parts = [
+            f'step {progress.step:,} of {self._steps:,}',
+            f'minute {progress.seconds / 60:.1f} of {self._minutes:g}',
+        ]
+        if steps and seconds:
+            left = min(
+                (self._steps - progress.step) * seconds / steps,
+                60 * self._minutes - progress.validation - progress.seconds,
+            )
+            parts += [f'{steps / seconds:.2g} steps/s', f'ends in {duration(max(left, 0.0))}']
+        parts += [f'{name} {value:.4g}' for name, value in figures.items()]
+        self._bar.show(done, ', '.join(parts))
