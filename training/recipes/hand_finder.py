@@ -18,6 +18,7 @@ from hoi_ros.stages.parts.hand_finder import STRIDE
 from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
+from training.data.real.depth_backgrounds import DepthBackgrounds
 from training.data.synthetic.depth_frames import augment_frame
 from training.data.synthetic.depth_frames import DepthFrames
 from training.data.synthetic.depth_frames import FRAME_DTYPE
@@ -57,6 +58,9 @@ class HandFinderRecipe:
     """Keep rendering once the pool is full, replacing the oldest frames."""
     start: Path | None = None
     """Model folder whose network the training starts from."""
+    backgrounds: Path | None = None
+    """Folder of real depth scenes without hands that stand behind a share of the generated ones
+    (`training/data/real/depth_backgrounds.py`)."""
     loop: LoopConfig = dataclasses.field(
         default_factory=lambda: LoopConfig(Path('runs/hand_finder'), batch=32, learning_rate=1.5e-3)
     )
@@ -125,18 +129,19 @@ def train(recipe: HandFinderRecipe) -> None:
     loop = dataclasses.replace(recipe.loop, threads=shares.threads)
     require_start(recipe.start)
     records = filled(
-        functools.partial(DepthFrames, split='validation'),
+        functools.partial(DepthFrames, split='validation', backgrounds=recipe.backgrounds),
         FRAME_DTYPE,
         recipe.pool.with_stem(f'{recipe.pool.stem}_validation'),
-        generator_key(0, 'validation', modules=[DepthFrames.__module__]),
+        DepthBackgrounds.key(recipe.backgrounds) + generator_key(0, 'validation', modules=[DepthFrames.__module__]),
         _VALIDATION_FRAMES,
         shares.filling,
     )
     pool = SamplePool(
-        functools.partial(DepthFrames, recipe.loop.seed),
+        functools.partial(DepthFrames, recipe.loop.seed, backgrounds=recipe.backgrounds),
         FRAME_DTYPE,
         recipe.pool,
-        generator_key(recipe.loop.seed, 'train', modules=[DepthFrames.__module__]),
+        DepthBackgrounds.key(recipe.backgrounds)
+        + generator_key(recipe.loop.seed, 'train', modules=[DepthFrames.__module__]),
         recipe.capacity,
         shares.filling,
         recipe.refresh,

@@ -9,6 +9,7 @@ test part and the other source are for validation.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -74,6 +75,14 @@ class DepthBackgrounds:
                 f'{folder}: no *_depth.png for the split {split}; name the folder backgrounds_depth'
             )
         self._images: dict[Path, np.ndarray] = {}
+
+    @staticmethod
+    def key(folder: Path | None) -> str:
+        """What samples with these backgrounds depend on: the names and sizes of the images; '' without a folder."""
+        if folder is None:
+            return ''
+        files = ''.join(f'{path.name} {path.stat().st_size}\n' for path in sorted(folder.glob('*_depth.png')))
+        return f'backgrounds {hashlib.sha256(files.encode()).hexdigest()[:16]}, '
 
     def image(self, number: int) -> np.ndarray:
         """(H, W) float32 metres, 0 invalid."""
