@@ -15,11 +15,12 @@ WIDEST = 0.085  # metres, of the gripper
 
 
 def receive(message):
-    for thing in message.objects:
-        thickness, gap = thing.size.x, thing.gap  # x is the shortest side of the box
-        if math.isnan(thickness) or math.isnan(gap):
-            continue  # withheld: not known well enough
-        width.publish(Float64(data=min(thickness + 2 * max(gap, 0.0), WIDEST)))
+    if not message.objects:
+        return
+    thing = max(message.objects, key=lambda thing: thing.score)
+    opening = thing.size.x + 2 * max(thing.gap, 0.0)  # x is the shortest side of the box
+    if not math.isnan(opening):  # NaN: the box or the gap is not known well enough
+        width.publish(Float64(data=min(opening, WIDEST)))
 
 
 rclpy.init()

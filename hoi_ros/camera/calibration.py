@@ -265,12 +265,12 @@ def _calibration(
         if rectified and distorted:
             raise CalibrationError(
                 f'{name}: the image is rectified, but P is not filled (p[0] is 0) and D describes the raw image: '
-                'fill P, or set the parameter rectified to false if the image is raw'
+                'fill P, or set rectified to false if the image is raw'
             )
         if not has_matrix and distorted:
             raise CalibrationError(
-                f'{name}: K is not filled (k[0] is 0), but D has coefficients: fill K, or set the parameter '
-                'rectified to true if the image is rectified, which takes P'
+                f'{name}: K is not filled (k[0] is 0), but D has coefficients: fill K, or set rectified to '
+                'true if the image is rectified, which takes P'
             )
     if has_projection and (rectified or not has_matrix):
         fx, fy, cx, cy = projection[0], projection[5], projection[2], projection[6]

@@ -12,6 +12,8 @@ import numpy as np
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.lens import Lens
 from hoi_ros.drawing.depth import colour_depth
+from hoi_ros.drawing.text import draw_text
+from hoi_ros.drawing.text import text_size
 from hoi_ros.hand import KEYPOINT_PARENTS
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.mesh.normals import cross
@@ -154,11 +156,10 @@ def _label(picture: np.ndarray, text: str, joints: np.ndarray, camera: Camera) -
         return
     pixels = np.array(_on_canvas(camera.project(front), camera))
     size = max(0.4, camera.width / 1100)
-    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    width, height, base = text_size(text, size)
     x = int(np.clip(pixels[:, 0].min(), 0, max(camera.width - width, 0)))
     y = int(np.clip(pixels[:, 1].min() - base - 4, height, max(camera.height - base, height)))
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(picture, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
+    draw_text(picture, text, (x, y), size)
 
 
 def _on_canvas(pixels: np.ndarray, camera: Camera) -> list[tuple[int, int]]:

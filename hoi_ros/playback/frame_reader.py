@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from hoi_ros.camera import Pinhole
-from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.camera.depth import metric_depth
+from hoi_ros.camera.depth_unit import check_depth
 from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.lens import Lens
+from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.in_image import in_image
@@ -37,7 +38,7 @@ class View(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """The images of one frame by 'depth' and 'colour', and the reasons for those that are missing."""
+    """The images of one frame by 'depth' and 'colour', and the faults of images, of missing ones among them."""
 
     views: Mapping[str, View]
     faults: tuple[str, ...]
@@ -84,10 +85,13 @@ class FrameReader:
         for name in dict.fromkeys((*inputs, 'colour', *optional)):
             source = sources.get(name)
             if source is not None:
+                label = frame if isinstance(source, np.ndarray) else str(source)
                 try:
-                    views[name] = self._undistorted(self._pixels(name, source))
-                except (ImageFormatError, CalibrationError) as error:
-                    label = frame if isinstance(source, np.ndarray) else str(source)
+                    pixels = self._pixels(name, source)
+                    if name == 'depth' and (warning := self._doubt(pixels, source)):
+                        faults.append(f'{label}: {warning}')
+                    views[name] = self._undistorted(pixels)
+                except FrameRefused as error:
                     faults.append(str(error) if str(error).startswith(label) else f'{label}: {error}')
             elif name in inputs:
                 faults.append(f'{frame}: the frame has no {name} image')
@@ -102,6 +106,16 @@ class FrameReader:
             return source
         expected = '(H, W) metres in floats' if name == 'depth' else '(H, W, 3) uint8 RGB'
         raise ImageFormatError(f'the {name} image is {source.shape} {source.dtype}, expected {expected}')
+
+    def _doubt(self, depth: np.ndarray, source: Path | np.ndarray) -> str:
+        """A warning where the unit of a depth image, (H, W) metres, is unlikely.
+
+        Raises:
+            DepthUnitError: no camera measures such depth.
+        """
+        if isinstance(source, Path):
+            return check_depth(depth, self._metres_per_unit, 'correct --depth-scale')
+        return check_depth(depth, 1.0, 'give metres')
 
     def _undistorted(self, image: np.ndarray) -> View:
         rectifier = self._rectifier(self._cameras(image.shape[1], image.shape[0]))

@@ -13,12 +13,13 @@ import numpy as np
 
 from hoi_ros.drawing.depth import colour_depth
 from hoi_ros.drawing.hands import draw_hands
+from hoi_ros.drawing.text import draw_text
 from hoi_ros.playback.recording import Picture
 from hoi_ros.playback.recording import Recording
 from hoi_ros.playback.video import VideoWriter
 
 _NO_ANSWER = (230, 60, 50)
-_NO_HAND = (200, 200, 200)
+_NO_HAND = (240, 240, 240)
 _SHEET = 12
 """Largest number of pictures on a sheet."""
 _TILE = 480
@@ -89,19 +90,15 @@ def mark(image: np.ndarray, text: str, colour: tuple[int, int, int], border: boo
     if border:
         thickness = max(2, round(min(height, width) / 100))
         cv2.rectangle(picture, (0, 0), (width - 1, height - 1), colour, 2 * thickness)
-    size = max(0.4, width / 1100)
-    place = (round(0.03 * width), round(height - 0.04 * height))
-    for shade, thickness in (((0, 0, 0), 4), (colour, 1)):
-        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, shade, thickness, cv2.LINE_AA)
+    draw_text(picture, text, (round(0.04 * width), round(0.95 * height)), max(0.5, width / 640), colour)
     return picture
 
 
 def _fitted(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A picture at the size that fits, in the middle of a black one; small ones are not enlarged."""
-    scale = min(height / picture.shape[0], width / picture.shape[1], 1.0)
-    if scale < 1:
-        size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    """A picture at the size that fits, in the middle of a black one."""
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
     canvas = np.zeros((height, width, 3), np.uint8)
     canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture

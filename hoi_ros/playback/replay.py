@@ -72,8 +72,8 @@ class ReplayConfig:
     camera: Path | None = None
     """ROS calibration file of the camera (image_width, camera_matrix, distortion_coefficients, ...); by default
     camera.yaml in the folder of images, else a camera of the field of view --fov is assumed."""
-    fov: float = FIELD_OF_VIEW
-    """Field of view of images without a calibration, degrees across the longer side."""
+    fov: float | None = None
+    """Field of view of images without a calibration, degrees across the longer side; 65 for colour images."""
     depth: Path | None = None
     """Folder of depth images: 16-bit PNG or TIFF, or 32-bit TIFF; folders below it count."""
     rgb: Path | None = None
@@ -118,7 +118,12 @@ class ReplayConfig:
             )
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise ReplayError(f'--rate is {self.rate}, expected frames a second above 0')
-        if not 1 <= self.fov <= 170:
+        if self.rgb is None and self.calibration is None and self.fov is None:
+            raise ReplayError(
+                '--depth comes without --camera: give the ROS calibration file of the camera, or its field of view '
+                'with --fov'
+            )
+        if self.fov is not None and not 1 <= self.fov <= 170:
             raise ReplayError(f'--fov is {self.fov}, expected 1 to 170 degrees')
         if not 0 <= self.min_score <= 1:
             raise ReplayError(f'--min-score is {self.min_score}, expected 0 to 1')
@@ -151,7 +156,7 @@ class ReplayConfig:
         Raises:
             CalibrationError: the calibration file is unusable.
         """
-        return cameras_of(self.calibration, self.fov, self.rectified, (self.depth, self.rgb))
+        return cameras_of(self.calibration, self.fov or FIELD_OF_VIEW, self.rectified, (self.depth, self.rgb))
 
     @property
     def metres_per_unit(self) -> float | None:
@@ -219,7 +224,7 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     order = config.order(frames)
     print(f'{len(frames)} frames, {order}')
     if config.calibration is None:
-        print(f'no calibration: {config.fov:g} degrees across the longer side are assumed (--fov)')
+        print(f'no calibration: {config.fov or FIELD_OF_VIEW:g} degrees across the longer side are assumed (--fov)')
     object_faces = np.asarray(stage.object_faces) if system.has_objects else None
     faces = {side: np.asarray(stage.hand_model(side).faces) for side in ('right', 'left')}
     times: list[float] = []

@@ -49,8 +49,8 @@ def test_a_rectified_image_without_p_or_distortion_takes_k():
 @pytest.mark.parametrize(
     ('info', 'rectified', 'error', 'told'),
     [
-        (Info(k=NO_K, p=P), False, CalibrationError, 'fill K, or set the parameter rectified to true'),
-        (Info(), True, CalibrationError, 'fill P, or set the parameter rectified to false'),
+        (Info(k=NO_K, p=P), False, CalibrationError, 'fill K, or set rectified to true'),
+        (Info(), True, CalibrationError, 'fill P, or set rectified to false'),
         (Info(k=NO_K), False, UncalibratedError, 'not calibrated'),
         (Info(k=NO_K), True, UncalibratedError, 'not calibrated'),
         (Info(d=(-2.0, 0, 0, 0, 0)), False, CalibrationError, 'as no lens does'),

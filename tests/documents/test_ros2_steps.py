@@ -19,13 +19,13 @@ OPTIONAL = {'realsense2_camera', 'rviz2', 'vision_msgs_rviz_plugins'}
 def steps_of_page() -> list[str]:
     """The commands of the block "Install", as root runs them."""
     block = re.search(r'```bash title="Install"\n(.*?)```', (ROOT / 'docs' / 'ros2.md').read_text(), re.DOTALL)[1]
-    return [line.removeprefix('sudo ') for line in block.splitlines()]
+    return [' '.join(line.split()).removeprefix('sudo ') for line in block.replace('\\\n', ' ').splitlines()]
 
 
 def steps_of_dockerfile() -> list[str]:
     text = (ROOT / 'docker' / 'Dockerfile').read_text().replace('\\\n', ' ')
     runs = [line.removeprefix('RUN ') for line in text.splitlines() if line.startswith('RUN ')]
-    return [step.strip() for run in runs for step in run.split('&&')]
+    return [' '.join(step.split()) for run in runs for step in run.split('&&')]
 
 
 def steps_of_workflow() -> list[str]:

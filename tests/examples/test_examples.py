@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import signal
 import subprocess
@@ -114,13 +115,20 @@ def test_the_pinch_distance_is_that_of_the_fingertips(node: Any, tmp_path: Path)
         scores[Hand.THUMB_TIP] = tip_score
         return Hand(side=side, score=score, joints=joints.ravel(), joint_scores=scores)
 
-    def send() -> None:
-        hands.publish(HandArray(hands=[hand(0.6, 0.5), hand(0.9, 0.02), hand(1.0, 0.7, side=Hand.LEFT)]))
-        hands.publish(HandArray(hands=[hand(0.9, 0.3, tip_score=0.1)]))
-        hands.publish(HandArray())
-
+    images = itertools.cycle(
+        (
+            [hand(0.6, 0.5), hand(0.9, 0.02), hand(1.0, 0.7, side=Hand.LEFT)],
+            [hand(0.9, 0.3, tip_score=0.1)],
+            [],
+        )
+    )
     with running('pinch_distance.py', tmp_path / 'log.txt'):
-        until(node, lambda: len(distances) >= 3, send, 'distances')
+        until(
+            node,
+            lambda: len(distances) >= 3,
+            lambda: hands.publish(HandArray(hands=next(images))),
+            'distances',
+        )
     assert distances == pytest.approx([0.02] * len(distances))
 
 
@@ -129,18 +137,29 @@ def test_the_gripper_is_as_wide_as_the_object_and_the_gap(node: Any, tmp_path: P
     widths: list[float] = []
     node.create_subscription(Float64, 'gripper_width', lambda message: widths.append(message.data), 10)
 
-    def thing(thickness: float, gap: float) -> HeldObject:
-        held = HeldObject(gap=gap)
+    def thing(thickness: float, gap: float, score: float = 0.9) -> HeldObject:
+        held = HeldObject(gap=gap, score=score)
         held.size.x, held.size.y, held.size.z = thickness, 2 * thickness, 3 * thickness
         return held
 
-    def send() -> None:
-        things = thing(0.04, 0.01), thing(0.05, -0.003), thing(0.08, 0.02), thing(0.03, np.nan), thing(np.nan, 0.01)
-        objects.publish(HeldObjectArray(objects=things))
-
+    images = itertools.cycle(
+        (
+            [thing(0.04, 0.01), thing(0.02, 0.01, score=0.6)],
+            [thing(0.05, -0.003)],
+            [thing(0.08, 0.02)],
+            [thing(0.03, np.nan)],
+            [thing(np.nan, 0.01)],
+            [],
+        )
+    )
     with running('gripper_width.py', tmp_path / 'log.txt'):
-        until(node, lambda: len(widths) >= 6, send, 'widths')
-    assert widths[:3] == pytest.approx([0.06, 0.05, 0.085]) and widths[3:6] == pytest.approx([0.06, 0.05, 0.085])
+        until(
+            node,
+            lambda: len(set(widths)) >= 3 and len(widths) >= 6,
+            lambda: objects.publish(HeldObjectArray(objects=next(images))),
+            'widths',
+        )
+    assert sorted(set(widths)) == pytest.approx([0.05, 0.06, 0.085], abs=1e-6)
 
 
 def test_the_wrist_is_moved_by_the_transform_of_its_stamp(node: Any, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from std_msgs.msg import Header
 
 from hoi_ros.msg import HandArray
 from hoi_ros.nodes.messages.images import image_message
+from hoi_ros.nodes.runtime.throttle import kind_of
 from hoi_ros.resources import models_dir
 
 TIMEOUT = 60.0
@@ -162,8 +163,8 @@ class Bench:
             time.sleep(0.1)
 
     def until_logged(self, node: NodeProcess, text: str) -> None:
-        """A diagnosis may come before the line in the log."""
-        self.until(lambda: text in node.log, what=f'{text!r} in the log')
+        """A diagnosis may come before the line in the log, whose numbers may be those of another frame."""
+        self.until(lambda: kind_of(text) in kind_of(node.log), what=f'{text!r} in the log')
 
     def until_state(self, state: str) -> None:
         self.until(lambda: f'state: {state}\n' in self.says, what=state)

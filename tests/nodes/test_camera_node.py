@@ -206,7 +206,7 @@ def test_the_topic_of_an_image_says_that_it_is_rectified(ros: None, tmp_path: Pa
         ({'header': Header(frame_id='other_camera_optical_frame')}, (repr(FRAME), "'other_camera_optical_frame'")),
         ({'d': [-2.0, 0.0, 0.0, 0.0, 0.0]}, ('as no lens does', 'another camera')),
         ({'k': [9.0, 0.0, 160.0, 0.0, 9.0, 120.0, 0.0, 0.0, 1.0]}, ('focal lengths', 'another camera')),
-        ({'k': [0.0] * 9, 'd': D, 'p': P}, ('set the parameter rectified to true',)),
+        ({'k': [0.0] * 9, 'd': D, 'p': P}, ('set rectified to true',)),
     ],
 )
 def test_a_calibration_that_is_not_the_images_is_said_and_nothing_is_published(

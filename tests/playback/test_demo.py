@@ -18,17 +18,9 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2')
 
-from hoi_ros.camera import Pinhole
-from hoi_ros.hand import HandModel
-from hoi_ros.hand.estimates import HandEstimate
-from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.playback.demo import DemoConfig
 from hoi_ros.playback.demo import DemoError
-from hoi_ros.playback.demo import draw
 from hoi_ros.playback.demo import main
-from hoi_ros.playback.recording import Answer
-from hoi_ros.playback.recording import Picture
-from hoi_ros.playback.recording import Recording
 from hoi_ros.playback.tables import seen_rows
 from hoi_ros.playback.tables import surface_rows
 from hoi_ros.playback.tables import traffic_rows
@@ -37,39 +29,7 @@ from hoi_ros.resources import models_dir
 
 ROOT = Path(__file__).parents[2]
 SR305 = ROOT / 'tests' / 'data' / 'sr305_camera.yaml'
-DATA = Path(os.environ.get('HOI_DATA') or ROOT / '../shared/data') / 'depth_sr305'
 PATIENCE = 280.0  # seconds: a busy machine may take long
-CAMERA = Pinhole(160, 120, 150.0, 150.0, 79.5, 59.5)
-
-
-@pytest.fixture
-def recording():
-    """Ten frames at 30 Hz of a resting hand before a wall, all answered; every third is kept as a picture."""
-    model = HandModel.load()
-    posed = model.forward(np.zeros(48, np.float32), np.zeros(10, np.float32), np.array([0, 0, 0.5], np.float32))
-    hand = HandEstimate(
-        side='right',
-        track_id=1,
-        score=0.9,
-        joints=posed.keypoints,
-        joint_scores=np.ones(21),
-        pose=np.zeros(48),
-        shape=np.zeros(10),
-        translation=np.array([0, 0, 0.5]),
-        vertices=posed.vertices,
-    )
-    stamps = [1_000_000_000 + 33_333_333 * number for number in range(10)]
-    depth = np.full((120, 160), 1.5, np.float32)
-    return Recording(
-        sent=stamps,
-        answers=[Answer(stamp, stamp + 8_000_000, (hand,)) for stamp in stamps],
-        truth={stamp: (hand,) for stamp in stamps},
-        pictures=[Picture(stamp, depth, CAMERA) for stamp in stamps[::3]],
-        faces={'right': model.faces, 'left': model.mirrored().faces},
-        diagnostics='running',
-        memory_mb=300,
-        cpu=0.4,
-    )
 
 
 def test_the_table_of_a_simulated_camera(recording):
@@ -78,36 +38,6 @@ def test_the_table_of_a_simulated_camera(recording):
     assert rows['frames dropped'] == '0' and rows['camera to topic'] == 'p50 8.0 ms, p99 8.0 ms'
     assert rows['hands found'] == '100.0 %, 0 false' and rows['side right'] == '100.0 %'
     assert rows['mean joint error'] == '0.0 mm'
-
-
-@pytest.fixture
-def colours(recording):
-    """The same hand, moved by 3 mm, holds something in every frame; located by depth in half of them."""
-    held = ObjectEstimate(
-        score=0.8,
-        vertices=np.array([[0, 0, 0.5], [0.1, 0, 0.5], [0, 0.1, 0.5]]),
-        position=np.array([0.0, 0.1, 0.5]),
-        orientation=np.array([0, 0, 0, 1.0]),
-        size=np.full(3, 0.1),
-        gap=0.001,
-        touching=True,
-    )
-    off = dataclasses.replace(held, position=held.position + [0, 0, 0.004])
-    hand = recording.answers[0].hands[0]
-    true = dataclasses.replace(hand, held=held)
-    by_depth = dataclasses.replace(hand, joints=hand.joints + [0, 0, 0.003], held=off)
-    by_size = dataclasses.replace(by_depth, located_by='hand_size')
-    image = np.full((120, 160, 3), 90, np.uint8)
-    return dataclasses.replace(
-        recording,
-        answers=[
-            dataclasses.replace(answer, hands=((by_depth, by_size)[number % 2],))
-            for number, answer in enumerate(recording.answers)
-        ],
-        truth={stamp: (true,) for stamp in recording.truth},
-        faces=recording.faces | {'object': np.array([[0, 2, 1]])},
-        pictures=[Picture(kept.stamp, image, CAMERA) for kept in recording.pictures],
-    )
 
 
 def test_the_table_of_held_objects(colours):
@@ -119,12 +49,6 @@ def test_the_table_of_held_objects(colours):
     assert rows['located by'] == 'depth 50.0 %, else the size of the hand'
 
 
-def test_hands_are_drawn_over_colours(colours, tmp_path):
-    draw(colours, tmp_path / 'stage.png', tmp_path / 'stage.mp4')
-    drawn = cv2.imread(str(tmp_path / 'stage.png'))
-    assert (drawn[0, 0] == 90).all() and len(np.unique(drawn.reshape(-1, 3), axis=0)) > 50
-
-
 def test_the_table_of_real_frames(recording):
     rows = dict(surface_rows(recording))
     assert rows['sides'] == 'right 100.0 %'
@@ -132,29 +56,36 @@ def test_the_table_of_real_frames(recording):
     assert rows['mesh to depth'] == 'nothing in common (4 hands)' and rows['silhouette IoU'] == '0.00, worst 0.00'
 
 
-def test_picture_and_video_show_the_hands(recording, tmp_path):
-    picture, video = tmp_path / 'stage.png', tmp_path / 'stage.mp4'
-    draw(recording, picture, video)
-    drawn = cv2.imread(str(picture))
-    assert drawn.shape == (120, 160, 3) and len(np.unique(drawn.reshape(-1, 3), axis=0)) > 50
-    frames = cv2.VideoCapture(str(video))
-    assert frames.get(cv2.CAP_PROP_FRAME_COUNT) == len(recording.pictures)
-    assert frames.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
+def depth_image(folder):
+    """A folder of one depth image."""
+    folder.mkdir(exist_ok=True, parents=True)
+    cv2.imwrite(str(folder / '1.png'), np.full((48, 64), 500, np.uint16))
+    return folder
+
+
+def colour_images(folder, *names):
+    """A folder of colour images."""
+    folder.mkdir(exist_ok=True, parents=True)
+    for name in names:
+        cv2.imwrite(str(folder / name), np.full((48, 64, 3), 90, np.uint8))
+    return folder
 
 
 def test_a_folder_brings_its_calibration(tmp_path):
+    depth_image(tmp_path)
     arguments = DemoConfig(data=tmp_path, camera=SR305, depth_scale=0.002).camera_arguments()
     assert arguments[arguments.index('--depth-scale') + 1] == '0.002'
     shutil.copy(SR305, tmp_path / 'camera.yaml')
     arguments = DemoConfig(data=tmp_path).camera_arguments()
     assert arguments[arguments.index('--camera') + 1] == str(tmp_path / 'camera.yaml')
+    assert arguments[arguments.index('--rectified') + 1] == 'auto'
     assert arguments[arguments.index('--depth-scale') + 1] == '0.001'
+    (tmp_path / 'camera.yaml').write_text(SR305.read_text() + 'depth_scale: 0.0005\n')
+    assert after(DemoConfig(data=tmp_path).camera_arguments(), '--depth-scale') == '0.0005'
 
 
 def test_the_sr305_frames_are_known(tmp_path):
-    folder = tmp_path / 'depth_sr305'
-    folder.mkdir()
-    arguments = DemoConfig(data=folder).camera_arguments()
+    arguments = DemoConfig(data=depth_image(tmp_path / 'depth_sr305')).camera_arguments()
     assert Path(arguments[arguments.index('--camera') + 1]).samefile(SR305)
     assert arguments[arguments.index('--depth-scale') + 1] == '0.000125'
 
@@ -171,14 +102,24 @@ def test_a_stage_of_objects_is_shown_a_can(tmp_path):
 
 def test_a_stage_of_colours_takes_a_folder_of_them_with_depth_where_there_is_any(tmp_path):
     shutil.copy(SR305, tmp_path / 'camera.yaml')
-    config = DemoConfig(stage='reconstruction', data=tmp_path)
-    arguments = config.camera_arguments()
+    colour_images(tmp_path, '1.png', '2.png')
+    arguments = DemoConfig(stage='reconstruction', data=tmp_path).camera_arguments()
     assert after(arguments, '--rgb') == str(tmp_path) and '--depth' not in arguments
-    for name in ('rgb', 'depth'):
-        (tmp_path / name).mkdir()
-    arguments = config.camera_arguments()
+    assert '--sequence' in arguments and after(arguments, '--rate') == '30.0'
+    colour_images(tmp_path / 'rgb', '1.png')
+    depth_image(tmp_path / 'depth')
+    arguments = DemoConfig(stage='reconstruction', data=tmp_path).camera_arguments()
     assert after(arguments, '--rgb') == str(tmp_path / 'rgb')
     assert after(arguments, '--depth') == str(tmp_path / 'depth') and after(arguments, '--depth-scale') == '0.001'
+
+
+def test_photos_are_published_one_by_one_and_need_no_calibration(tmp_path):
+    config = DemoConfig(stage='reconstruction', data=colour_images(tmp_path, 'kitchen.png', 'garden.png'))
+    arguments = config.camera_arguments()
+    assert '--independent' in arguments and '--camera' not in arguments and after(arguments, '--fov') == '65.0'
+    # A node ends its tracks after a pause of a second.
+    assert config.independent and 1 / float(after(arguments, '--rate')) > 1
+    assert after(dataclasses.replace(config, fov=80.0).camera_arguments(), '--fov') == '80.0'
 
 
 def test_the_video_of_a_hand_is_known(tmp_path):
@@ -197,6 +138,8 @@ def test_what_is_missing_is_named(tmp_path):
         DemoConfig(data=tmp_path).camera_arguments()
     with pytest.raises(DemoError, match=r'other\.yaml is missing'):
         DemoConfig(data=tmp_path, camera=tmp_path / 'other.yaml').camera_arguments()
+    with pytest.raises(DemoError, match='holds no image'):
+        DemoConfig(data=tmp_path, camera=SR305).camera_arguments()
     with pytest.raises(DemoError, match='absent is no folder'):
         DemoConfig(data=tmp_path / 'absent').camera_arguments()
 
@@ -279,10 +222,8 @@ def test_the_whole_demo_of_reconstruction(start, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_demo_on_real_frames(start, tmp_path):
-    if not DATA.is_dir():
-        pytest.skip(f'{DATA} is absent: set HOI_DATA to the folder of test data')
-    process = start('--seconds', '2', '--data', str(DATA))
+def test_the_demo_on_the_sample_depth_frames(start, tmp_path):
+    process = start('--seconds', '2', '--data', str(ROOT / 'samples' / 'depth'))
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     for name in ('sides', 'mesh to depth', 'silhouette IoU'):
@@ -291,9 +232,19 @@ def test_the_demo_on_real_frames(start, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_demo_on_the_sample_photos(start, tmp_path):
+    process = start('--stage', 'reconstruction', '--seconds', '10', '--data', str(ROOT / 'samples' / 'photos'))
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    assert 'every picture on its own' in output and 'camera_info that belongs to this image' not in output
+    assert int(cell(output, 'frames out').split()[0]) > 2
+    assert cv2.imread(str(tmp_path / 'out' / 'reconstruction.png')).shape[0] > 480
+
+
+@pytest.mark.slow
 def test_a_node_that_cannot_start_says_why(start, tmp_path):
     models = tmp_path / 'models'
-    shutil.copytree(models_dir() / 'hand_model', models / 'hand_model')
+    (models / 'depth_pose').mkdir(parents=True)
     process = start('--seconds', '2', models=models)
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, output

@@ -77,12 +77,9 @@ def listener():
 def play(recording):
     processes = []
 
-    def start(*arguments, scale='0.001', rgb=True):
-        command = [
-            sys.executable,
-            '-m',
-            'hoi_ros.replay',
-            '--ros',
+    def start(*arguments, scale='0.001', rgb=True, command=None):
+        started = [sys.executable, '-m', 'hoi_ros.replay', '--ros']
+        command = command or [
             '--depth',
             str(recording / 'depth'),
             '--camera',
@@ -93,15 +90,15 @@ def play(recording):
             '10',
             *arguments,
         ]
-        if rgb:
+        if rgb and '--rgb' not in command:
             command += ['--rgb', str(recording / 'rgb')]
-        processes.append(subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.PIPE))
+        processes.append(subprocess.Popen(started + command, cwd=ROOT, text=True, stderr=subprocess.PIPE))
         return processes[-1]
 
     yield start
     for process in processes:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def test_a_folder_goes_out_once(play, listener):
@@ -157,6 +154,34 @@ def test_a_loop_starts_over_until_it_is_told_to_end(play, listener, number):
     process.send_signal(number)
     _, log = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0 and 'Traceback' not in log
+
+
+def test_a_loop_in_which_nothing_can_be_read_ends_and_says_why(play, recording, listener):
+    for path in (recording / 'depth').iterdir():
+        cv2.imwrite(str(path), np.full((36, 48), 200, np.uint8))
+    process = play('--loop', rgb=False)
+    listener(lambda received: process.poll() is not None)
+    log = process.stderr.read()
+    assert process.returncode == 1 and '1 channel(s) of uint8' in log and 'no frame was published' in log
+
+
+def test_photos_of_any_size_go_out_each_after_its_calibration(play, recording, listener):
+    photos = recording / 'photos'
+    photos.mkdir()
+    for name, size in (('kitchen', (48, 64)), ('garden', (64, 32))):
+        cv2.imwrite(str(photos / f'{name}.jpg'), np.full((*size, 3), 90, np.uint8))
+    process = play(command=['--rgb', str(photos), '--loop'])
+    received = listener(lambda received: len(received['colour']) > 3)
+    assert process.poll() is None
+    infos = {message.header.stamp.sec * 10**9 + message.header.stamp.nanosec: message for message in received['info']}
+    stamps = [message.header.stamp.sec * 10**9 + message.header.stamp.nanosec for message in received['colour']]
+    # A pause of a second ends the tracks of a node.
+    assert min(np.diff(stamps)) > 1e9
+    for stamp, image in zip(stamps, received['colour']):
+        info = infos[stamp]
+        assert (info.width, info.height) == (image.width, image.height)
+        # 65 degrees across the longer side.
+        assert info.k[0] == pytest.approx(64 / 2 / np.tan(np.radians(32.5)))
 
 
 def test_topics_can_be_remapped(play, listener):

@@ -131,11 +131,12 @@ def test_the_limits_reach_the_stage(tmp_path):
         ({'fov': 200.0}, '--fov is 200.0'),
         ({'min_score': 2.0}, '--min-score is 2.0'),
         ({'max_hands': 9}, '--max-hands is 9'),
+        ({'rgb': None, 'depth': Path('x'), 'depth_scale': 0.001, 'stage': DEPTH}, '--depth comes without --camera'),
     ],
 )
 def test_bad_arguments_are_refused_by_name(tmp_path, changes, told):
     with pytest.raises(ReplayError, match=told):
-        ReplayConfig(rgb=tmp_path, stage=PHOTOS, **changes)
+        ReplayConfig(**{'rgb': tmp_path, 'stage': PHOTOS} | changes)
 
 
 def depth_frames(folder, dtype, count=8):
@@ -171,6 +172,17 @@ def test_the_reason_for_unusable_frames_is_printed_once_for_all_of_a_kind(tmp_pa
     assert said.count(told) == 1 and '(0.png, 1.png, 2.png and 5 more)' in said
     assert 'frames      8 (8 unreadable)' in said
     assert all(record['error'] for record in lines(tmp_path))
+
+
+@pytest.mark.parametrize(('scale', 'code'), [('1.0', 1), ('0.001', 0)])
+def test_a_wrong_unit_of_depth_is_named_with_the_option_that_mends_it(tmp_path, monkeypatch, capsys, scale, code):
+    monkeypatch.setattr('hoi_ros.systems.System.load_stage', lambda system, backend: Follower())
+    arguments = ['--depth', str(SAMPLES / 'depth'), '--stage', DEPTH, '--out', str(tmp_path)]
+    assert main([*arguments, '--depth-scale', scale]) == code
+    said = capsys.readouterr().out
+    assert '4 x ' in said and 'the values are not in m' in said and 'correct --depth-scale (30.png' in said
+    assert main(arguments) == 0
+    assert '--depth-scale' not in capsys.readouterr().out
 
 
 def test_a_folder_may_bring_its_calibration_and_its_unit(tmp_path):

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
+from hoi_ros.camera.calibration import load_camera_yaml
+from hoi_ros.camera.undistortion import undistort_points
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
@@ -176,14 +178,21 @@ def test_a_distorted_camera_is_undistorted_first(recording):
     replay(config_of(recording), NearestPoint())
     hand = lines(recording / 'out')[0]['hands'][0]
     wrist = np.array(hand['joints'][0])
-    from hoi_ros.camera.calibration import load_camera_yaml
-    from hoi_ros.camera.undistortion import undistort_points
-
     calibration = load_camera_yaml(recording / 'camera.yaml')
     expected = undistort_points(calibration, np.array([30.0, 20.0]))
     np.testing.assert_allclose(calibration.camera.project(wrist), expected, atol=0.75)
     # The pixels are those of the recorded image.
     np.testing.assert_allclose(hand['keypoints'][0], [30, 20], atol=0.75)
+
+
+def test_rectified_images_take_the_projection_matrix_and_are_not_undistorted(recording):
+    camera = yaml.safe_load((recording / 'camera.yaml').read_text())
+    camera['distortion_coefficients']['data'] = [-0.3, 0.1, 0.0, 0.0, 0.0]
+    camera['projection_matrix']['data'] = [30.0, 0, 22, 0, 0, 30.0, 19, 0, 0, 0, 1, 0]
+    (recording / 'camera.yaml').write_text(yaml.safe_dump(camera))
+    replay(config_of(recording, rectified='true'), NearestPoint())
+    wrist = [(30 - 22) / 30 * 0.4, (20 - 19) / 30 * 0.4, 0.4]
+    np.testing.assert_allclose(lines(recording / 'out')[0]['hands'][0]['joints'][0], wrist, atol=1e-6)
 
 
 def test_nothing_readable_still_gives_every_line(recording):

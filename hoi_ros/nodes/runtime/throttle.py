@@ -12,9 +12,9 @@ from collections.abc import Hashable
 _NUMBER = re.compile(r'(?<![\w/.])[-+]?\d+(\.\d+)?(e[-+]?\d+)?(x\d+)?(?![\w/])')
 
 
-def kind_of(subject: Hashable) -> Hashable:
-    """A text without its numbers, which change from frame to frame; anything else as it is. Names keep their digits."""
-    return _NUMBER.sub('#', subject) if isinstance(subject, str) else subject
+def kind_of(text: str) -> str:
+    """A text without its numbers, which change from frame to frame. Names keep their digits."""
+    return _NUMBER.sub('#', text)
 
 
 class Throttle:
@@ -35,7 +35,8 @@ class Throttle:
 
     def allows(self, subject: Hashable) -> bool:
         """Whether to log the subject now."""
-        subject = kind_of(subject)
+        if isinstance(subject, str):
+            subject = kind_of(subject)
         with self._lock:
             now = self._clock()
             self._last = {other: said for other, said in self._last.items() if now - said < self._period}

@@ -152,9 +152,9 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
 
         Args:
             text: the whole sentence.
-            subject: what it is about, where more than the numbers of the text changes from frame to frame.
+            subject: what it is about; the text without its numbers by default.
         """
-        subject = kind_of(text if subject is None else subject)
+        subject = kind_of(text) if subject is None else subject
         now = time.monotonic()
         self._cautions = {other: said for other, said in self._cautions.items() if now - said[1] < _RECENT}
         self._cautions[subject] = text, now

@@ -173,6 +173,7 @@ def depth(pixels: np.ndarray) -> Callable[[Header], Image]:
     return lambda header: image_message(pixels, header)
 
 
+ROWS = np.arange(HEIGHT, dtype=np.float32)[:, None]
 BAD_DEPTH: dict[str, tuple[Callable[[Header], Image], str]] = {
     'of another size': (
         depth(np.full((480, 848), 600, np.uint16)),
@@ -188,6 +189,11 @@ BAD_DEPTH: dict[str, tuple[Callable[[Header], Image], str]] = {
     'truncated': (bad_depth(data=bytes(1000)), 'the image holds 1000 bytes'),
     '0 everywhere': (depth(np.zeros(SIZE, np.uint16)), 'the depth is unknown everywhere'),
     'NaN everywhere': (depth(np.full(SIZE, np.nan, np.float32)), 'the depth is unknown everywhere'),
+    'millimetres in 32FC1': (depth(np.full(SIZE, 600, np.float32) + ROWS), 'not in metres but look like millimetres'),
+    'tenths of a millimetre': (
+        depth(np.full(SIZE, 6000, np.uint16)),
+        'if the scene is nearer, the values are not in mi',
+    ),
 }
 
 

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text that can be read on any picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def text_size(text: str, size: float) -> tuple[int, int, int]:
+    """Width, height above the base line and depth below it of a text, pixels."""
+    (width, height), base = cv2.getTextSize(text, _FONT, size, 1)
+    return width, height, base
+
+
+def draw_text(
+    picture: np.ndarray, text: str, place: tuple[int, int], size: float, colour: tuple[int, int, int] = (255, 255, 255)
+) -> None:
+    """Draws a text with a dark rim into an RGB picture (H, W, 3).
+
+    Args:
+        picture: changed in place.
+        text: one line.
+        place: left end of its base line, pixels.
+        size: scale of the font; 1 is about 20 pixels high.
+        colour: RGB.
+    """
+    # The rim is the text at the neighbouring pixels: a wider pen would also move the letters apart.
+    for across, down in ((-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1)):
+        cv2.putText(picture, text, (place[0] + across, place[1] + down), _FONT, size, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(picture, text, place, _FONT, size, colour, 1, cv2.LINE_AA)
