@@ -78,7 +78,7 @@ def test_targets_decode_to_the_hands_of_the_view(records: np.ndarray) -> None:
     compared = 0
     for index, record in enumerate(records):
         view = frame_view(record, RgbFrameAugmentation(), np.random.default_rng(index))
-        heat, _, _, square, kind, held, _ = targets(view)
+        heat, _, _, square, kind, _, held, _ = targets(view)
         found = decode(heat, square, kind, held, 4, 0.9)
         for number, (x, y, side) in enumerate(view.square):
             inside = 0 < x < view.image.shape[1] - 1 and 0 < y < view.image.shape[0] - 1
