@@ -25,7 +25,7 @@ BOX = np.array([20.0, 20, 60, 60])
 def estimate(left: float, top: float, right: float, bottom: float, held: object = None) -> SimpleNamespace:
     """21 joints spread over a box of pixels, 0.5 m away."""
     pixels = np.stack([np.linspace(left, right, 21), np.linspace(top, bottom, 21)], 1)
-    return SimpleNamespace(joints=CAMERA.unproject(pixels, 0.5), score=0.9, held=held)
+    return SimpleNamespace(joints=CAMERA.unproject(pixels, np.full(21, 0.5)), score=0.9, held=held)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_each_estimate_counts_for_one_hand_or_as_false(tmp_path: Path, monkeypat
     estimates = []
     for place in places:
         one = estimate(*place, held='a cup')
-        one.joints = camera.unproject(CAMERA.project(one.joints), 0.5)
+        one.joints = camera.unproject(CAMERA.project(one.joints), np.full(21, 0.5))
         estimates.append(one)
 
     class Stage:
