@@ -32,8 +32,10 @@ def _run(command: Command, program: str) -> None:
     # Imported here, so that the list of commands appears at once.
     import tyro
 
+    from hoi_ros.camera.refusal import FrameRefused
     from hoi_ros.engines import EngineError
     from hoi_ros.hand.model import HandModelError
+    from hoi_ros.playback.image_folder import ImageFolderError
     from hoi_ros.resources import ResourceError
     from training.data.public.dataset_files import DatasetError
     from training.errors import TrainingError
@@ -48,7 +50,16 @@ def _run(command: Command, program: str) -> None:
     except TrainingStopped as stopped:
         print(f'\n{program}: {stopped}', file=sys.stderr)
         raise SystemExit(stopped.exit_code) from None
-    except (DatasetError, EngineError, FileNotFoundError, HandModelError, ResourceError, TrainingError) as error:
+    except (
+        DatasetError,
+        EngineError,
+        FileNotFoundError,
+        FrameRefused,
+        HandModelError,
+        ImageFolderError,
+        ResourceError,
+        TrainingError,
+    ) as error:
         raise SystemExit(f'error: {error}') from error
 
 

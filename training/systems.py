@@ -86,6 +86,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ('evaluate', 'reconstruction_score'): Command(
                 'training.evaluation.reconstruction_score', 'ReconstructionScoreEvaluation', 'evaluate'
             ),
+            ('evaluate', 'reconstruction_claims'): Command(
+                'training.evaluation.reconstruction_claims', 'ReconstructionClaimEvaluation', 'evaluate'
+            ),
             ('evaluate', 'reconstruction_stage'): Command(
                 'training.evaluation.reconstruction_stage', 'ReconstructionStageEvaluation', 'evaluate'
             ),
@@ -106,6 +109,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ),
             ('calibrate', 'reconstruction_score'): Command(
                 'training.calibration.reconstruction', 'ReconstructionScoreCalibration', 'calibrate_score'
+            ),
+            ('calibrate', 'reconstruction_claims'): Command(
+                'training.calibration.reconstruction_claims', 'ReconstructionClaimCalibration', 'calibrate'
             ),
             ('calibrate', 'reconstruction_joints'): Command(
                 'training.calibration.reconstruction', 'ReconstructionJointCalibration', 'calibrate_joints'

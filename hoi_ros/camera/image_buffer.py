@@ -143,6 +143,6 @@ def _check_png(raw: bytes) -> None:
 
 def _damaged(kind: str, size: int, reason: str) -> ImageFormatError:
     return ImageFormatError(
-        f'the {kind} image of {size} bytes is truncated or damaged ({reason}): part of it was lost; check the '
-        'bandwidth of the camera and of the network'
+        f'the {kind} image of {size} bytes is truncated or damaged ({reason}): part of it was lost on its way; check '
+        'the bandwidth of the camera and of the network'
     )

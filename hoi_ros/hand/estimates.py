@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,16 @@ class Region:
 
 
 @dataclasses.dataclass(frozen=True)
+class ClaimConfidence:
+    """Probabilities that the claims about a held object are right, 0 to 1. msg/HeldObject.msg says what counts as
+    right."""
+
+    touching: float = 1.0
+    gap: float = 1.0
+    box: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
 class ObjectEstimate:
     """The object that a hand holds, in the camera's optical frame, metres."""
 
@@ -41,9 +52,35 @@ class ObjectEstimate:
     size: np.ndarray
     """(3,) sides of the box along its x, y and z."""
     gap: float
-    """Least signed distance of the hand's mesh to the object's; negative where a hand vertex lies inside."""
+    """Least signed distance from a vertex of the hand to the surface of the object, see
+    `hoi_ros.mesh.contact.surface_gap`; negative where a hand vertex lies inside. NaN where it is withheld."""
     touching: bool
-    """Whether hand and object are in contact: the gap is at most `hoi_ros.mesh.contact.TOUCHING`, 4 mm."""
+    """Whether hand and object are in contact: the gap is at most `hoi_ros.mesh.contact.TOUCHING`, 4 mm. False where it
+    is withheld."""
+    confidence: ClaimConfidence = ClaimConfidence()
+    """How often such claims are right; 0 for a claim that is withheld."""
+
+    def withheld_below(self, least: float) -> ObjectEstimate:
+        """The estimate without the claims whose confidence is below `least`: `touching` False, `gap` NaN, and NaN in
+        position, orientation and size of the box. Score and mesh stay."""
+        given = self.confidence
+        touching, gap, box = (each >= least for each in (given.touching, given.gap, given.box))
+        if touching and gap and box:
+            return self
+        return dataclasses.replace(
+            self,
+            touching=self.touching and touching,
+            gap=self.gap if gap else math.nan,
+            position=self.position if box else np.full(3, np.nan),
+            orientation=self.orientation if box else np.full(4, np.nan),
+            size=self.size if box else np.full(3, np.nan),
+            confidence=ClaimConfidence(given.touching * touching, given.gap * gap, given.box * box),
+        )
+
+    @property
+    def has_box(self) -> bool:
+        """Whether position, orientation and size are known."""
+        return bool(np.isfinite(self.size).all())
 
 
 @dataclasses.dataclass(frozen=True)

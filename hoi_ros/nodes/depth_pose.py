@@ -94,7 +94,7 @@ class DepthPoseNode(WorkerNode[DepthPoseStage, Frame, list[HandEstimate]]):
             frame.messages['depth'], lambda text: self.caution(f'{self._inputs.where("depth")}: {text}')
         )
         rectifier = self._camera.rectifier(frame, depth)
-        return stage(rectifier.depth(depth), rectifier.camera, frame.stamp / 1e9, self._regions.within(rectifier))
+        return stage(rectifier.depth(depth), rectifier.camera, frame.seconds, self._regions.within(rectifier))
 
     def publish(self, frame: Frame, result: list[HandEstimate], session: int) -> None:
         self._hand_outputs.publish(frame.messages['depth'].header, result, session)

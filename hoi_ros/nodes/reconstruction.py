@@ -40,6 +40,7 @@ from hoi_ros.nodes.runtime.tracking_settings import TRACKING_SETTINGS
 from hoi_ros.nodes.runtime.tracking_settings import tune_tracking
 from hoi_ros.nodes.runtime.worker_node import OUTPUT_QOS_SETTINGS
 from hoi_ros.nodes.runtime.worker_node import WorkerNode
+from hoi_ros.stages.parts.object_claims import MIN_CONFIDENCE
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from hoi_ros.stages.reconstruction import VIEWS
 
@@ -66,6 +67,15 @@ SETTINGS = {
             'fit_surface',
             True,
             'Refine pose and shape on the observed depth; otherwise a hand only moves along its ray.',
+            live=True,
+        ),
+        Setting(
+            'min_confidence',
+            MIN_CONFIDENCE,
+            'A claim about a held object (its box, its gap to the hand, whether they touch) below this confidence is '
+            'withheld; 0 withholds none.',
+            0.0,
+            1.0,
             live=True,
         ),
     ),
@@ -107,6 +117,7 @@ class ReconstructionNode(WorkerNode[ReconstructionStage, Frame, list[HandEstimat
     def tune(self, stage: ReconstructionStage) -> None:
         tune_tracking(stage, self.settings)
         stage.fit_surface, stage.views = self.settings['fit_surface'], self.settings['views']
+        stage.min_confidence = self.settings['min_confidence']
 
     def process(self, stage: ReconstructionStage, frame: Frame) -> list[HandEstimate]:
         image = colour_of(frame.messages['image'])
@@ -120,7 +131,7 @@ class ReconstructionNode(WorkerNode[ReconstructionStage, Frame, list[HandEstimat
         return stage(
             rectifier.colour(np.ascontiguousarray(image)),
             rectifier.camera,
-            frame.stamp / 1e9,
+            frame.seconds,
             depth=self._depth(frame, rectifier),
             regions=self._regions.within(rectifier),
         )

@@ -21,12 +21,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from hoi_ros.camera.depth_unit import check_depth
+from hoi_ros.camera.depth_unit import DepthUnitError
+from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.rectified import Rectified
 from hoi_ros.playback.cameras import camera_beside
 from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import list_frames
+from hoi_ros.playback.image_folder import read_metric_depth
 from hoi_ros.playback.image_folder import unpack_video
 from hoi_ros.playback.image_folder import VIDEO_SUFFIXES
 from hoi_ros.playback.pictures import draw_picture
@@ -48,7 +52,8 @@ from hoi_ros.systems import system_of
 
 _RATE = 30.0
 _PICTURES = 100
-_EVERY = 3  # the recorder stores every third image of a sequence
+_EVERY = 3  # the recorder stores every third image of a camera's rate
+_FEW, _SLOW_RATE = 30, 3.0  # a recording of few frames, which skips many, is played slowly
 _PATIENCE_FOR_PICTURES = 3.0  # seconds without an image that the node takes for normal
 _WARNINGS = 3  # faults of the node that are printed
 _LOOP = 8.0  # seconds of simulated motion
@@ -162,7 +167,28 @@ class DemoConfig:
     @property
     def rate(self) -> float:
         """Images a second."""
-        return PICTURE_RATE if self.independent else _RATE
+        if self.independent:
+            return PICTURE_RATE
+        return _SLOW_RATE if self.replayed is not None and self.replayed[2] < _FEW else _RATE
+
+    @property
+    def every(self) -> int:
+        """The recorder stores each image of this number of images."""
+        return _EVERY if self.rate == _RATE else 1
+
+    def depth_doubt(self) -> str:
+        """What is wrong with the unit of the first depth image; '' where nothing is, or there is no depth."""
+        if self.data is None or self.replayed is None or 'depth' not in self.replayed[0]:
+            return ''
+        file = next(frame.depth for frame in list_frames(self.replayed[0]['depth'], None))
+        scale = self._metres_per_unit(self.data, self._calibration(self.data))
+        try:
+            doubt = check_depth(read_metric_depth(file, scale), scale, 'correct --depth-scale') if file else ''
+        except DepthUnitError as error:
+            doubt = str(error)
+        except ImageFormatError:
+            doubt = ''  # the camera's log names the frame
+        return f'{file}: {doubt}' if doubt else ''
 
     def _calibration(self, data: Path) -> Path | None:
         """The calibration file; None where a field of view is assumed.
@@ -208,10 +234,11 @@ def demo(config: DemoConfig) -> int:
     system = system_of(config.stage)
     if config.replayed is not None:
         _say(str(config.replayed[1]))
+        if doubt := config.depth_doubt():
+            print(f'demo: {doubt}', file=sys.stderr)
     parameters = {'input_timeout': _PATIENCE_FOR_PICTURES} if config.independent else {}
-    every = 1 if config.independent else _EVERY
     with Session(
-        system, config.camera_arguments(), config.out, _PICTURES, system.images[0], _say, every, parameters
+        system, config.camera_arguments(), config.out, _PICTURES, system.images[0], _say, config.every, parameters
     ) as session:
         start = session.start_node()
         session.start_camera()
@@ -227,7 +254,7 @@ def demo(config: DemoConfig) -> int:
     print_table(rows + node_rows(recording, start))
     if recording.pictures:
         print(f'written  {draw(recording, config)}')
-    for warning in recording.warnings[:_WARNINGS]:
+    for warning in recording.warnings[:_WARNINGS] if found else ():
         print(f'demo: the node says: {warning}', file=sys.stderr)
     if not found:
         print(
@@ -247,7 +274,7 @@ def draw(recording: Recording, config: DemoConfig) -> str:
         draw_sheet(recording, picture, config.replayed[2])
     else:
         draw_picture(recording, picture)
-    draw_video(recording, video, config.rate / (1 if config.independent else _EVERY))
+    draw_video(recording, video, config.rate / config.every)
     return f'{picture}, {video}'
 
 

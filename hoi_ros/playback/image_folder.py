@@ -20,10 +20,16 @@ from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.rectified import is_rectified
 from hoi_ros.camera.rectified import Rectified
 
-IMAGE_SUFFIXES = frozenset({'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp'})
+IMAGE_SUFFIXES = frozenset({'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp', '.webp'})
+OTHER_SUFFIXES = frozenset({'.avif', '.cr2', '.dng', '.gif', '.heic', '.heif', '.jxl', '.nef', '.raw'})
+"""Of images that are not read."""
 VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.webm'})
 
 _PNG = b'\x89PNG\r\n\x1a\n'
+_JPEG = b'\xff\xd8'
+_EXIF = b'Exif\0\0'
+_EXIF_WITHIN = 65536
+"""Bytes at the start of a JPEG file that hold its EXIF fields, if it has any."""
 _GREY_16_BITS = bytes((16, 0))
 """Bit depth and colour type at the end of the first 26 bytes of a PNG file."""
 
@@ -49,10 +55,11 @@ def list_frames(depth: Path | None, colour: Path | None) -> list[FrameFiles]:
     frame of its own.
 
     Raises:
-        ImageFolderError: a folder is missing or holds no image, two images have one name, or no depth image has the
-            name of a colour image.
+        ImageFolderError: a folder is missing or holds no image, or depth and colour images cannot be paired: two images
+            of a folder have one name, or no depth image has the name of a colour image.
     """
-    depths, colours = (_images(folder) if folder else {} for folder in (depth, colour))
+    both = depth is not None and colour is not None
+    depths, colours = (_images(folder, both) if folder else {} for folder in (depth, colour))
     if depths and colours and not depths.keys() & colours.keys():
         raise ImageFolderError(
             f'no image in {colour} has the name of one in {depth} (they start with '
@@ -121,9 +128,13 @@ def read_colour(path: Path) -> np.ndarray:
     """
     pixels = _read(path, cv2.IMREAD_COLOR)
     with path.open('rb') as file:
-        start = file.read(26)
-        if start.startswith(_PNG) and start.endswith(_GREY_16_BITS):
-            raise ImageFormatError(f'{path}: 16-bit greys, expected colours: this is a depth image')
+        start = file.read(_EXIF_WITHIN)
+    if start.startswith(_PNG) and start[:26].endswith(_GREY_16_BITS):
+        raise ImageFormatError(f'{path}: 16-bit greys, expected colours: this is a depth image')
+    if start.startswith(_JPEG) and _EXIF in start:
+        # `decompress` refuses damaged files and knows no orientation, which images of topics do not have.
+        turned = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        pixels = pixels if turned is None else turned
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
@@ -153,20 +164,32 @@ def unpack_video(video: Path, folder: Path) -> Path:
     return folder
 
 
-def _images(folder: Path) -> dict[str, Path]:
-    """Each image by its path inside the folder, without suffix."""
+def unread_images(*folders: Path | None) -> dict[str, int]:
+    """How many images of formats that are not read lie in the folders, by suffix."""
+    suffixes = [path.suffix.lower() for folder in folders if folder for path in folder.rglob('*')]
+    return {suffix: suffixes.count(suffix) for suffix in sorted(OTHER_SUFFIXES.intersection(suffixes))}
+
+
+def _images(folder: Path, paired: bool) -> dict[str, Path]:
+    """Each image by its path inside the folder, without suffix where it is to be paired."""
     if not folder.is_dir():
         raise ImageFolderError(f'{folder} is no folder: give the folder that holds the images')
     images: dict[str, Path] = {}
     for path in folder.rglob('*'):
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith('.') or not path.is_file():
             continue
-        name = path.relative_to(folder).with_suffix('').as_posix()
+        inside = path.relative_to(folder)
+        name = (inside.with_suffix('') if paired else inside).as_posix()
         if name in images:
             raise ImageFolderError(f'{images[name]} and {path} are two images of one name: keep one of them')
         images[name] = path
     if not images:
-        raise ImageFolderError(f'{folder} holds no image, expected files ending in {", ".join(sorted(IMAGE_SUFFIXES))}')
+        others = ''.join(
+            f'; it holds {count} {suffix}: convert them' for suffix, count in unread_images(folder).items()
+        )
+        raise ImageFolderError(
+            f'{folder} holds no image, expected files ending in {", ".join(sorted(IMAGE_SUFFIXES))}{others}'
+        )
     return images
 
 

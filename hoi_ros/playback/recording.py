@@ -137,7 +137,7 @@ class TruthAgreement:
     false_objects: int
     """Found hands that hold nothing and have an estimated object."""
     mean_object_error_mm: float
-    """Mean distance of the box centres from the true ones; NaN where there are none."""
+    """Mean distance of the published box centres from the true ones; NaN where there are none."""
 
 
 def truth_agreement(recording: Recording) -> TruthAgreement:
@@ -165,7 +165,8 @@ def truth_agreement(recording: Recording) -> TruthAgreement:
             false_objects += truth.held is None and hand.held is not None
             if truth.held is not None and hand.held is not None:
                 objects_found += 1
-                object_errors.append(_mean_length(hand.held.position - truth.held.position) * 1e3)
+                if hand.held.has_box:
+                    object_errors.append(_mean_length(hand.held.position - truth.held.position) * 1e3)
         false_hands += len(left)
     return TruthAgreement(
         true_hands,

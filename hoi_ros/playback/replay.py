@@ -42,6 +42,7 @@ from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import list_frames
 from hoi_ros.playback.image_folder import unpack_video
+from hoi_ros.playback.image_folder import unread_images
 from hoi_ros.playback.results import camera_record
 from hoi_ros.playback.results import hand_record
 from hoi_ros.playback.results import Reasons
@@ -53,6 +54,7 @@ from hoi_ros.systems import DEFAULT
 from hoi_ros.systems import Stage
 from hoi_ros.systems import System
 from hoi_ros.systems import system_of
+from hoi_ros.systems import SYSTEMS
 
 _RATE = 30.0
 PICTURE_RATE = 1 / 1.1
@@ -134,7 +136,9 @@ class ReplayConfig:
         folders = {'depth': self.depth, 'colour': self.rgb}
         missing = [name for name in self.system.images if folders[name] is None]
         if missing and not self.ros:
-            raise ReplayError(f'the stage {self.stage} needs {" and ".join(missing)} images: give their folder')
+            able = [name for name, system in SYSTEMS.items() if all(folders[kind] for kind in system.images)]
+            other = f', or give --stage {" or ".join(able)}' if able else ''
+            raise ReplayError(f'the stage {self.stage} needs {" and ".join(missing)} images: give their folder{other}')
 
     @property
     def system(self) -> System:
@@ -223,8 +227,11 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     frames = list_frames(config.depth, config.rgb)
     order = config.order(frames)
     print(f'{len(frames)} frames, {order}')
+    for suffix, count in unread_images(config.depth, config.rgb).items():
+        print(f'{count} images of the format {suffix} are not read: convert them to JPEG or PNG')
     if config.calibration is None:
         print(f'no calibration: {config.fov or FIELD_OF_VIEW:g} degrees across the longer side are assumed (--fov)')
+    names = overlay_names([files.name for files in frames])
     object_faces = np.asarray(stage.object_faces) if system.has_objects else None
     faces = {side: np.asarray(stage.hand_model(side).faces) for side in ('right', 'left')}
     times: list[float] = []
@@ -260,7 +267,7 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
                 with_hands += bool(hands)
                 found += hands
                 write_picture(
-                    config.out / 'overlays' / Path(files.name).with_suffix('.png'),
+                    config.out / 'overlays' / names[files.name],
                     draw_hands(frame.shown.image, hands, frame.shown.camera, faces, object_faces),
                 )
             else:
@@ -281,6 +288,13 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
         len(frames) if order.independent else 0,
         reasons.lines(),
     )
+
+
+def overlay_names(images: Sequence[str]) -> dict[str, str]:
+    """The PNG file of each image; it keeps the suffix of an image where two images differ in nothing else."""
+    names = {image: str(Path(image).with_suffix('.png')) for image in images}
+    counts = collections.Counter(names.values())
+    return {image: name if counts[name] == 1 else f'{image}.png' for image, name in names.items()}
 
 
 def tune(stage: Stage, min_score: float, max_hands: int) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from pathlib import PurePath
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import ObjectEstimate
 
 _NAMES = 3
 """Images that a reason names."""
@@ -44,17 +46,25 @@ def hand_record(hand: HandEstimate, vertices: bool, objects: bool) -> dict[str, 
         record['located_by'] = hand.located_by
         if hand.held is not None:
             held = hand.held
-            record['held'] = {
-                'score': round(float(held.score), 4),
-                'position': _rounded(held.position),
-                'orientation': _rounded(held.orientation),
-                'size': _rounded(held.size),
-                'gap': round(float(held.gap), 6),
-                'touching': bool(held.touching),
-            }
+            record['held'] = {'score': round(float(held.score), 4), **_claims(held)}
             if vertices:
                 record['held']['vertices'] = _rounded(held.vertices)
     return record
+
+
+def _claims(held: ObjectEstimate) -> dict[str, Any]:
+    """Box, contact and gap of an object as JSON, each with its confidence; null where a claim is withheld."""
+    boxed, confidence = held.has_box, held.confidence
+    return {
+        'position': _rounded(held.position) if boxed else None,
+        'orientation': _rounded(held.orientation) if boxed else None,
+        'size': _rounded(held.size) if boxed else None,
+        'box_confidence': round(float(confidence.box), 4),
+        'touching': bool(held.touching) if confidence.touching else None,
+        'touching_confidence': round(float(confidence.touching), 4),
+        'gap': None if math.isnan(held.gap) else round(float(held.gap), 6),
+        'gap_confidence': round(float(confidence.gap), 4),
+    }
 
 
 def camera_record(camera: Pinhole) -> dict[str, float]:

@@ -175,6 +175,9 @@ class Session:
             if number == Transition.TRANSITION_CONFIGURE:
                 configured = time.perf_counter()
         times = StartTimes(appeared - begun, configured - appeared, time.perf_counter() - configured)
+        for line in self._log(self._system.name).read_text(errors='replace').splitlines():
+            if line.startswith('[WARN]'):
+                self._say(f'the node says: {line.rpartition("]: ")[2]}')
         self._recorder.destroy_client(client)
         return times
 

@@ -253,7 +253,7 @@ def _described(result: ImageResult, min_score: float) -> list[str]:
         held = ''
         if hand.held is not None:
             sides = ' x '.join(f'{side * 100:.0f}' for side in sorted(hand.held.size, reverse=True))
-            held = f', holds something of {sides} cm'
+            held = ', holds something' + (f' of {sides} cm' if hand.held.has_box else '')
         distance = float(hand.joints[:, 2].mean())
         lines.append(f'{hand.side} hand, score {hand.score:.2f}, at {distance:.2f} m by {hand.located_by}{held}')
     return lines

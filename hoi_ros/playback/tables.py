@@ -47,10 +47,11 @@ def truth_rows(recording: Recording, objects: bool = False) -> list[Row]:
     ]
     if objects:
         found = _share(agreement.objects_found, agreement.true_objects)
+        centre = agreement.mean_object_error_mm
         rows += [
             ('from the wrist', f'{agreement.mean_relative_joint_error_mm:.1f} mm'),
             ('objects found', f'{found}, {agreement.false_objects} false'),
-            ('object centre', f'{agreement.mean_object_error_mm:.1f} mm off'),
+            ('object centre', 'no box is certain enough' if math.isnan(centre) else f'{centre:.1f} mm off'),
         ]
     return rows
 

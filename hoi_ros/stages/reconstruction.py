@@ -10,6 +10,7 @@ refined until the mesh lies on the observed surface.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import numpy as np
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.engines import Backend
+from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
 from hoi_ros.resources import model_dir
@@ -30,6 +32,8 @@ from hoi_ros.stages.parts.hand_regions import is_in
 from hoi_ros.stages.parts.hand_regions import region_of_tracked
 from hoi_ros.stages.parts.hand_regions import without_hand
 from hoi_ros.stages.parts.hand_square import HandSquare
+from hoi_ros.stages.parts.object_claims import MIN_CONFIDENCE
+from hoi_ros.stages.parts.object_claims import ObjectEvidence
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
 from hoi_ros.stages.parts.reconstruction_network import CropInference
 from hoi_ros.stages.parts.rgb_detector import detect_near
@@ -71,6 +75,8 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         views: crops of an upright hand, slightly varied, whose predictions are averaged.
         fit_surface: whether a hand that depth shows is fitted to the observed surface, pose and shape included; else
             it is moved along its ray only.
+        min_confidence: confidence below which a claim about a held object (its box, its gap to the hand, whether they
+            touch) is withheld; 0 withholds none.
 
     Attributes:
         object_faces: (F, 3) triangles of `ObjectEstimate.vertices`, counter-clockwise from outside.
@@ -90,6 +96,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         smoothing: OneEuroConfig | None = None,
         fit_surface: bool = True,
         views: int = VIEWS,
+        min_confidence: float = MIN_CONFIDENCE,
     ) -> None:
         super().__init__(models, max_hands, min_score, smoothing)
         self.fit_surface = fit_surface
@@ -100,7 +107,9 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         self._observer = HandObserver(network, calibration, views)
         mesh = read_arrays(model_dir('reconstruction', models) / OBJECT_MESH, ('faces', 'mirror'))
         self.object_faces = mesh['faces']
-        self._place = HandPlacement(self._hands, self._fitters, network.root, mesh['faces'], mesh['mirror'], parameters)
+        self._place = HandPlacement(
+            self._hands, self._fitters, network.root, mesh['faces'], mesh['mirror'], parameters, min_confidence
+        )
 
     @property
     def views(self) -> int:
@@ -119,6 +128,24 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
     @calibration.setter
     def calibration(self, calibration: ScoreCalibration) -> None:
         self._observer.calibration = calibration
+
+    @property
+    def claims(self) -> Callable[[ObjectEvidence], ClaimConfidence]:
+        """Confidence in the claims about a held object."""
+        return self._place.claims
+
+    @claims.setter
+    def claims(self, claims: Callable[[ObjectEvidence], ClaimConfidence]) -> None:
+        self._place.claims = claims
+
+    @property
+    def min_confidence(self) -> float:
+        """Confidence below which a claim about a held object is withheld."""
+        return self._place.min_confidence
+
+    @min_confidence.setter
+    def min_confidence(self, confidence: float) -> None:
+        self._place.min_confidence = confidence
 
     def warm_up(self) -> None:
         """Runs everything once, so that the first frame takes as long as the others."""

@@ -6,6 +6,8 @@ import pytest
 import trimesh
 
 from hoi_ros.mesh.contact import surface_gap
+from hoi_ros.mesh.contact import winding
+from hoi_ros.mesh.surface import Surface
 
 
 @pytest.mark.parametrize('away', [0.03, 0.004, -0.006])
@@ -15,7 +17,7 @@ def test_the_gap_is_the_least_signed_distance(away: float) -> None:
     points = rng.normal(size=(400, 3))
     points *= (0.04 + away + np.abs(rng.normal(0, 0.01, (400, 1)))) / np.linalg.norm(points, axis=1, keepdims=True)
     points[0] = [0, 0, 0.04 + away]
-    gap = surface_gap(points, ball.vertices, ball.faces, near=0.05)
+    gap = surface_gap(points, ball.vertices, ball.faces)
     assert gap == pytest.approx((np.linalg.norm(points, axis=1) - 0.04).min(), abs=5e-4)
 
 
@@ -23,3 +25,32 @@ def test_the_gap_of_distant_surfaces_is_their_distance() -> None:
     ball = trimesh.creation.icosphere(subdivisions=3, radius=0.04)
     points = np.array([[0, 0, 0.54], [0, 0.3, 0.6]])
     assert surface_gap(points, ball.vertices, ball.faces) == pytest.approx(0.5, abs=1e-3)
+
+
+def folded_ball(rng: np.random.Generator) -> trimesh.Trimesh:
+    """A closed mesh with folds: every vertex of a ball is moved by several lengths of an edge."""
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=0.04)
+    return trimesh.Trimesh(ball.vertices + rng.normal(0, 0.006, ball.vertices.shape), ball.faces, process=False)
+
+
+def test_folds_of_the_mesh_do_not_change_the_gap() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(4):
+        mesh = folded_ball(rng)
+        surface = Surface(mesh.vertices, mesh.faces)
+        points = rng.uniform(-0.06, 0.06, (300, 3))
+        inside = surface.contains(points)
+        distance = surface.distances(points)
+        gap = surface_gap(points, mesh.vertices, mesh.faces)
+        assert gap == pytest.approx(-distance[inside].max(), abs=1e-3)
+        outside = surface_gap(points[~inside], mesh.vertices, mesh.faces)
+        assert outside == pytest.approx(distance[~inside].min(), abs=1e-3)
+        assert ((winding(points, mesh.vertices, mesh.faces) != 0) == inside).mean() > 0.99
+
+
+def test_a_mesh_winds_once_around_a_point_inside_whichever_way_it_lies() -> None:
+    for extents in ([0.02, 0.05, 0.09], [0.09, 0.02, 0.05], [0.05, 0.09, 0.02]):
+        box = trimesh.creation.box(extents)
+        points = np.array([[0.001, 0.002, 0.003], [0.2, 0, 0.001], [0.001, 0.002, -0.06]])
+        assert winding(points, box.vertices, box.faces).tolist() == [1, 0, 0]
+        assert winding(points, box.vertices, box.faces[:, ::-1]).tolist() == [-1, 0, 0]

@@ -14,6 +14,7 @@ from std_srvs.srv import SetBool
 from std_srvs.srv import Trigger
 
 from hoi_ros.hand import HandModel
+from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import HandInImage
 from hoi_ros.hand.estimates import ObjectEstimate
@@ -64,7 +65,14 @@ def sampling_node(tmp_path):
 def holding_hand(generator):
     """A hand that holds a tetrahedron, every number of it its own."""
     held = ObjectEstimate(
-        0.75, CORNERS, generator.normal(size=3), np.array([0, 0.6, 0, 0.8]), generator.uniform(size=3), -0.002, True
+        0.75,
+        CORNERS,
+        generator.normal(size=3),
+        np.array([0, 0.6, 0, 0.8]),
+        generator.uniform(size=3),
+        -0.002,
+        True,
+        ClaimConfidence(0.875, 0.5, 0.25),
     )
     return HandEstimate(
         side='left',
@@ -89,7 +97,7 @@ def assert_same(first, second):
     """Every field of two estimates, to the precision of float32."""
     for name, value in vars(first).items():
         other = getattr(second, name)
-        if name in ('held', 'in_image', 'box'):
+        if name in ('held', 'in_image', 'box', 'confidence'):
             if value is None or other is None:
                 assert value is other
             else:

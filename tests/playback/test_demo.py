@@ -18,6 +18,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2')
 
+from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.playback.demo import DemoConfig
 from hoi_ros.playback.demo import DemoError
 from hoi_ros.playback.demo import main
@@ -44,6 +45,20 @@ def test_the_table_of_held_objects(colours):
     rows = dict(truth_rows(colours, objects=True))
     assert rows['mean joint error'] == '3.0 mm' and rows['from the wrist'] == '0.0 mm'
     assert rows['objects found'] == '100.0 %, 0 false' and rows['object centre'] == '4.0 mm off'
+    silent = [
+        dataclasses.replace(
+            answer,
+            hands=tuple(
+                dataclasses.replace(
+                    hand, held=dataclasses.replace(hand.held, confidence=ClaimConfidence(box=0)).withheld_below(0.5)
+                )
+                for hand in answer.hands
+            ),
+        )
+        for answer in colours.answers
+    ]
+    rows = dict(truth_rows(dataclasses.replace(colours, answers=silent), objects=True))
+    assert rows['objects found'] == '100.0 %, 0 false' and rows['object centre'] == 'no box is certain enough'
     rows = dict(seen_rows(colours))
     assert rows['sides'] == 'right 100.0 %' and rows['hold something'] == '100.0 %'
     assert rows['located by'] == 'depth 50.0 %, else the size of the hand'
@@ -105,7 +120,10 @@ def test_a_stage_of_colours_takes_a_folder_of_them_with_depth_where_there_is_any
     colour_images(tmp_path, '1.png', '2.png')
     arguments = DemoConfig(stage='reconstruction', data=tmp_path).camera_arguments()
     assert after(arguments, '--rgb') == str(tmp_path) and '--depth' not in arguments
-    assert '--sequence' in arguments and after(arguments, '--rate') == '30.0'
+    assert '--sequence' in arguments and after(arguments, '--rate') == '3.0'
+    colour_images(tmp_path, *(f'{number}.png' for number in range(30)))
+    arguments = DemoConfig(stage='reconstruction', data=tmp_path).camera_arguments()
+    assert after(arguments, '--rate') == '30.0'
     colour_images(tmp_path / 'rgb', '1.png')
     depth_image(tmp_path / 'depth')
     arguments = DemoConfig(stage='reconstruction', data=tmp_path).camera_arguments()
@@ -142,6 +160,16 @@ def test_what_is_missing_is_named(tmp_path):
         DemoConfig(data=tmp_path, camera=SR305).camera_arguments()
     with pytest.raises(DemoError, match='absent is no folder'):
         DemoConfig(data=tmp_path / 'absent').camera_arguments()
+
+
+def test_a_wrong_unit_of_depth_is_named_with_the_option_that_mends_it():
+    folder = ROOT / 'samples' / 'depth'
+    assert DemoConfig(data=folder).depth_doubt() == DemoConfig().depth_doubt() == ''
+    assert re.fullmatch(
+        r'.*30\.png: nothing is nearer than .* the values are not in millimetres .*: correct --depth-scale',
+        DemoConfig(data=folder, depth_scale=0.001).depth_doubt(),
+    )
+    assert 'which no camera measures' in DemoConfig(data=folder, depth_scale=1.0).depth_doubt()
 
 
 @pytest.mark.parametrize(
@@ -223,9 +251,12 @@ def test_the_whole_demo_of_reconstruction(start, tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_on_the_sample_depth_frames(start, tmp_path):
-    process = start('--seconds', '2', '--data', str(ROOT / 'samples' / 'depth'))
+    models = tmp_path / 'models'
+    shutil.copytree(models_dir() / 'hand_model', models / 'hand_model')
+    process = start('--seconds', '2', '--data', str(ROOT / 'samples' / 'depth'), models=models)
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
+    assert f'the node says: {models} holds no hand_finder: the model of hoi_ros is used' in output
     for name in ('sides', 'mesh to depth', 'silhouette IoU'):
         assert re.search(r'\d', cell(output, name)), output
     assert cv2.imread(str(tmp_path / 'out' / 'depth_pose.png')).shape == (480, 640, 3)

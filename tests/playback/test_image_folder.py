@@ -54,7 +54,11 @@ def test_one_name_is_one_frame_and_none_is_lost(tmp_path):
 
 @pytest.mark.parametrize(
     ('names', 'told'),
-    [((), 'no folder'), (('1.txt.d/x.npy',), 'holds no image'), (('1.png', '1.jpg'), 'two images of one name')],
+    [
+        ((), 'no folder'),
+        (('1.txt.d/x.npy',), 'holds no image'),
+        (('1.heic', '2.HEIC'), 'holds no image, .*; it holds 2 .heic: convert them'),
+    ],
 )
 def test_a_bad_folder_is_refused_by_name(tmp_path, names, told):
     for name in names:
@@ -63,6 +67,13 @@ def test_a_bad_folder_is_refused_by_name(tmp_path, names, told):
         path.write_bytes(b'')
     with pytest.raises(ImageFolderError, match=told):
         list_frames(tmp_path / 'images', None)
+
+
+def test_images_of_one_name_are_refused_where_they_are_to_be_paired_and_kept_elsewhere(tmp_path):
+    colour = folder(tmp_path / 'rgb', '1.png', '1.jpg')
+    assert [frame.name for frame in list_frames(None, colour)] == ['1.jpg', '1.png']
+    with pytest.raises(ImageFolderError, match='two images of one name'):
+        list_frames(folder(tmp_path / 'depth', '1.png'), colour)
 
 
 def test_folders_that_do_not_pair_are_refused(tmp_path):

@@ -117,6 +117,17 @@ def test_a_sequence_whose_size_or_folder_changes_is_tracked_anew(tmp_path):
     assert scores(tmp_path) == [[0.9], [0.06], [0.9], [0.9]]
 
 
+def test_no_photo_is_lost(tmp_path, capsys):
+    folder = photos(tmp_path / 'photos', (64, 48))
+    photos(folder, (64, 48), name='{}.png')
+    photos(folder, (64, 48), name='other{}.webp')
+    (folder / 'phone.HEIC').write_bytes(b'heic')
+    summary = replay(ReplayConfig(rgb=folder, stage=PHOTOS, out=tmp_path), Follower())
+    assert (summary.frames, summary.with_hands) == (3, 3)
+    assert '1 images of the format .heic are not read: convert them' in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / 'overlays').iterdir()} == {'0.jpg.png', '0.png.png', 'other0.png'}
+
+
 def test_the_limits_reach_the_stage(tmp_path):
     stage = Follower()
     folder = photos(tmp_path / 'photos', (64, 48))

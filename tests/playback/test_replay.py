@@ -14,63 +14,18 @@ import yaml
 
 from hoi_ros.camera.calibration import load_camera_yaml
 from hoi_ros.camera.undistortion import undistort_points
-from hoi_ros.hand import HandModel
-from hoi_ros.hand.estimates import HandEstimate
-from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.playback.replay import main
 from hoi_ros.playback.replay import replay
 from hoi_ros.playback.replay import ReplayConfig
 from hoi_ros.playback.replay import ReplayError
 from hoi_ros.systems import System
 
+from .stand_in_stages import NearestPoint
+from .stand_in_stages import RedThing
+
 ROOT = Path(__file__).parents[2]
 SR305 = ROOT / 'tests' / 'data' / 'sr305_camera.yaml'
 DATA = Path(os.environ.get('HOI_DATA') or ROOT / '../shared/data') / 'depth_sr305'
-
-
-def estimate(posed, **more):
-    """A right hand of track 3 whose side is 75 % sure."""
-    return HandEstimate(
-        side='right',
-        track_id=3,
-        score=0.9,
-        joints=posed.keypoints,
-        joint_scores=np.ones(21),
-        pose=np.zeros(48),
-        shape=np.zeros(10),
-        translation=np.zeros(3),
-        vertices=posed.vertices,
-        side_score=0.75,
-        **more,
-    )
-
-
-class NearestPoint:
-    """Stands in for a stage: a hand wherever something is nearer than 0.5 m, its wrist at the nearest point."""
-
-    def __init__(self, backend='auto'):
-        self.backend = backend
-        self.model = HandModel.load()
-        self.stamps = []
-
-    def __call__(self, depth, camera, stamp):
-        self.stamps.append(stamp)
-        near = np.where(depth > 0, depth, np.inf)
-        row, column = np.unravel_index(near.argmin(), near.shape)
-        if near[row, column] > 0.5:
-            return []
-        wrist = camera.unproject(np.array([column, row]), near[row, column])
-        posed = self.model.forward(np.zeros(48, np.float32), np.zeros(10, np.float32), wrist - self.model.joints[0])
-        return [estimate(posed)]
-
-    def warm_up(self):
-        self.stamps.clear()
-
-    def reset(self):
-        pass
-
-    def hand_model(self, side):
-        return self.model if side == 'right' else self.model.mirrored()
 
 
 @pytest.fixture
@@ -203,38 +158,6 @@ def test_nothing_readable_still_gives_every_line(recording):
     assert 'none' in str(summary)
 
 
-class RedThing:
-    """Stands in for a stage that looks at colours: a hand that holds a thing where the image is red."""
-
-    object_faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])
-
-    def __init__(self):
-        self.model = HandModel.load()
-        self.depths = []
-
-    def __call__(self, image, camera, stamp, depth=None):
-        self.depths.append(depth)
-        assert image.shape[:2] == (camera.height, camera.width)
-        posed = self.model.forward(
-            np.zeros(48, np.float32), np.zeros(10, np.float32), np.array([0, 0, 0.5], np.float32)
-        )
-        tetrahedron = np.array([[0, 0, 0.5], [0.05, 0, 0.5], [0, 0.05, 0.5], [0, 0, 0.55]])
-        thing = ObjectEstimate(
-            0.75, tetrahedron, tetrahedron.mean(0), np.array([0, 0, 0, 1.0]), np.full(3, 0.05), -0.001, True
-        )
-        held = thing if image[..., 0].mean() > 100 else None
-        return [estimate(posed, located_by='hand_size' if depth is None else 'depth', held=held)]
-
-    def warm_up(self):
-        self.depths.clear()
-
-    def reset(self):
-        pass
-
-    def hand_model(self, side):
-        return self.model if side == 'right' else self.model.mirrored()
-
-
 @pytest.fixture
 def colours(recording):
     """Colours for the recording's frames: 9 is red, 10 and 100 black."""
@@ -252,9 +175,18 @@ def test_a_stage_of_colours_needs_no_depth(recording, colours):
     holding, empty, _ = (record['hands'][0] for record in lines(recording / 'out'))
     assert holding['located_by'] == 'hand_size' and 'held' not in empty
     held = holding['held']
-    assert held.keys() == {'score', 'position', 'orientation', 'size', 'gap', 'touching'}
     assert (held['score'], held['gap'], held['touching']) == (0.75, -0.001, True)
+    assert [held[f'{claim}_confidence'] for claim in ('touching', 'gap', 'box')] == [0.9, 0.8, 0.7]
     np.testing.assert_allclose(held['position'], [0.0125, 0.0125, 0.5125])
+
+
+def test_withheld_claims_are_null_in_the_results(recording, colours):
+    stage = RedThing(least_confidence=0.95)
+    replay(config_of(recording, stage='reconstruction', depth=None, depth_scale=None, rgb=colours), stage)
+    held = lines(recording / 'out')[0]['hands'][0]['held']
+    nothing = dict.fromkeys(('position', 'orientation', 'size', 'touching', 'gap'))
+    confidence = dict.fromkeys(('box_confidence', 'touching_confidence', 'gap_confidence'), 0.0)
+    assert held == {'score': 0.75, **nothing, **confidence}
 
 
 def test_depth_goes_to_a_stage_of_colours_where_it_is_given_and_fits(recording, colours):
@@ -307,7 +239,7 @@ def test_a_video_is_replayed(recording, capsys, monkeypatch):
         ({'rate': -1.0}, '--rate is -1.0'),
         ({'rate': float('inf')}, '--rate is inf'),
         ({'stage': 'foot_pose'}, "'foot_pose', expected depth_pose"),
-        ({'depth': None, 'rgb': Path('x')}, 'needs depth images'),
+        ({'depth': None, 'rgb': Path('x')}, 'needs depth images: give their folder, or give --stage reconstruction'),
     ],
 )
 def test_bad_arguments_are_refused_by_name(tmp_path, changes, told):

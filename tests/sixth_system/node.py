@@ -52,7 +52,7 @@ class NearestPointNode(WorkerNode[NearestPointStage, Frame, list[HandEstimate]])
     def process(self, stage: NearestPointStage, frame: Frame) -> list[HandEstimate]:
         depth = known_depth_of(frame.messages['depth'])
         rectifier = self._camera.rectifier(frame, depth)
-        return stage(rectifier.depth(depth), rectifier.camera, frame.stamp / 1e9)
+        return stage(rectifier.depth(depth), rectifier.camera, frame.seconds)
 
     def publish(self, frame: Frame, result: list[HandEstimate], session: int) -> None:
         self._hand_outputs.publish(frame.messages['depth'].header, result, session)

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.camera.view_crop import ViewCrop
+from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts import reconstruction_network
+from hoi_ros.stages.parts.object_claims import ObjectEvidence
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
 from hoi_ros.stages.reconstruction import ReconstructionStage
 
@@ -200,3 +203,42 @@ def test_a_network_of_another_hand_is_refused(build) -> None:
     engine.outputs = outputs_of(778)
     with pytest.raises(ResourceError, match=f'a hand of 778 vertices, .*hand_model holds one of {known}: put the hand'):
         ReconstructionStage()
+
+
+@pytest.mark.parametrize('side', ['right', 'left'])
+def test_claims_about_an_object_are_withheld_below_the_confidence(samples, build, side) -> None:
+    sample = samples[side]
+    stage, _ = build(lambda image, crop: {**answer_of(sample, crop), 'holds': [0.9]}, sample)
+    evidence = []
+
+    def claims(known: ObjectEvidence) -> ClaimConfidence:
+        evidence.append(known)
+        return ClaimConfidence(touching=0.85, gap=0.6, box=0.3)
+
+    # A network whose claims are not calibrated makes none.
+    (hand,) = stage(sample.image, sample.camera, 0.0)
+    assert not (hand.held.touching or hand.held.has_box) and np.isnan(hand.held.gap)
+    assert hand.held.confidence == ClaimConfidence(0, 0, 0) and len(hand.held.vertices)
+    stage.claims = claims
+    (hand,) = stage(sample.image, sample.camera, 0.1)
+    assert hand.held.touching and np.isnan(hand.held.gap) and not hand.held.has_box
+    assert hand.held.confidence == ClaimConfidence(0.85, 0, 0)
+    stage.min_confidence = 0.0
+    (hand,) = stage(sample.image, sample.camera, 0.2, sample.depth)
+    assert hand.held.has_box and abs(hand.held.gap) < 0.01
+    assert hand.held.confidence == ClaimConfidence(0.85, 0.6, 0.3)
+    # Depth shows the true object, and none where the background is all that it shows.
+    (hand,) = stage(sample.image, sample.camera, 0.3, np.where(hand_pixels(sample), sample.depth, 3).astype(np.float32))
+    colour, seen, missing = evidence
+    assert (colour.on_depth, seen.on_depth, missing.on_depth) == (0, 1, 1)
+    assert colour.behind == 0 and seen.behind < 0.1 < 0.3 < missing.behind
+    assert seen.holds == pytest.approx(np.log(9)) and seen.overlap < 1 and seen.apart < 0.4
+
+
+def hand_pixels(sample) -> np.ndarray:
+    """(H, W) whether a pixel is next to the projection of a vertex of the hand."""
+    columns, rows = np.rint(sample.camera.project(sample.hand_vertices)).astype(int).T
+    mask = np.zeros(sample.depth.shape, np.uint8)
+    inside = (columns >= 0) & (rows >= 0) & (columns < mask.shape[1]) & (rows < mask.shape[0])
+    mask[rows[inside], columns[inside]] = 1
+    return cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0

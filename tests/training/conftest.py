@@ -19,7 +19,7 @@ class FullPool:
         self.records = records
         self.ready = len(records)
 
-    def wait(self, count: int) -> None:
+    def wait(self, count: int, least: int | None = None, until: float = 0.0) -> None:
         assert count <= self.ready
 
     def close(self) -> None:

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m training`: the commands of the systems' entries, their help and their errors."""
 
+import dataclasses
+import os
 import runpy
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +18,10 @@ from training.systems import Command
 from training.systems import commands
 from training.systems import SYSTEMS
 from training.systems import TrainingSystem
+
+ROOT = Path(__file__).parents[2]
+DEPTH = '--depth', 'nodepth', '--camera', 'camera.yaml', '--depth-scale', '0.001'
+"""A folder of depth images that does not exist."""
 
 
 @pytest.mark.parametrize(
@@ -32,6 +41,7 @@ from training.systems import TrainingSystem
         (('evaluate', 'depth_pose_surface'), '--depth-scale'),
         (('evaluate', 'reconstruction'), '--data'),
         (('evaluate', 'reconstruction_score'), '--split'),
+        (('evaluate', 'reconstruction_claims'), '--min-confidence'),
         (('evaluate', 'reconstruction_stage'), '--out'),
         (('evaluate', 'reconstruction_video'), '--overlays'),
         (('evaluate', 'rgb_detector'), '--out'),
@@ -40,6 +50,7 @@ from training.systems import TrainingSystem
         (('calibrate', 'depth_pose_figures'), '--figures'),
         (('calibrate', 'rgb_detector'), '--frames'),
         (('calibrate', 'reconstruction_score'), '--models'),
+        (('calibrate', 'reconstruction_claims'), '--checked'),
         (('calibrate', 'reconstruction_joints'), '--models'),
     ],
 )
@@ -86,7 +97,14 @@ def test_a_wrong_command_lists_the_right_ones(arguments: list[str], monkeypatch:
     ('arguments', 'error'),
     [
         (('train', 'reconstruction', '--data', 'dexycb', '--root', 'nowhere'), 'nowhere: no such folder.*dex-ycb'),
+        (('evaluate', 'reconstruction', '--data', 'dexycb', '--root', 'nowhere'), 'nowhere: no such folder.*dex-ycb'),
         (('evaluate', 'reconstruction', '--weights', 'nowhere/weights.pt'), 'nowhere/weights.pt'),
+        (('evaluate', 'depth_pose_surface', *DEPTH, '--models', 'nowhere'), 'nodepth'),
+        (('evaluate', 'reconstruction_video', '--video', 'novideo.mp4', '--models', 'nowhere'), 'novideo.mp4'),
+        (('train', 'depth_pose', '--start', 'nowhere'), '--start nowhere: no such file'),
+        (('train', 'hand_finder', '--start', 'nowhere'), '--start nowhere: no such file'),
+        (('train', 'reconstruction', '--start', 'nowhere.pt'), '--start nowhere.pt: no such file'),
+        (('train', 'rgb_detector', '--start', 'nowhere'), '--start nowhere: no such file'),
         (('evaluate', 'reconstruction', '--weights', '.'), 'card.yaml'),
     ],
 )
@@ -97,6 +115,92 @@ def test_a_missing_input_is_one_line(
     monkeypatch.setattr(sys, 'argv', ['training', *arguments])
     with pytest.raises(SystemExit, match=f'^error: .*{error}'):
         program.main()
+
+
+@dataclasses.dataclass(frozen=True)
+class Nothing:
+    """A command without options."""
+
+
+def interrupted_training(config: Nothing) -> None:
+    """A training of one weight that receives SIGINT in its third step."""
+    import torch
+
+    from training.loop.fitting import fit
+    from training.loop.fitting import LoopConfig
+
+    def batch(step: int) -> tuple[torch.Tensor]:
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return (torch.ones(2, 1),)
+
+    loop = LoopConfig(Path('run'), accelerator='cpu')
+    fit(torch.nn.Linear(1, 1), loop, batch, lambda forward, x: {'sum': forward(x).sum()}, lambda module: {})
+
+
+def terminated_preparation(config: Nothing) -> None:
+    """A command that receives SIGTERM before its training."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ('run', 'code', 'line'),
+    [
+        (interrupted_training, 130, 'stopped at step 3, minute 0.0; run the same command again to go on from run/'),
+        (terminated_preparation, 143, 'stopped; run the same command again: samples that were rendered are kept'),
+    ],
+)
+def test_a_signal_ends_a_command_in_one_line(
+    run: Callable[[Nothing], None],
+    code: int,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = SimpleNamespace(load=lambda: (Nothing, run))
+    monkeypatch.setattr(program, 'commands', lambda: {('train', 'one'): command})
+    monkeypatch.setattr(sys, 'argv', ['training', 'train', 'one'])
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert ended.value.code == code
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f'python -m training train one: {line}')
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        'training train depth_pose --help',
+        'training evaluate reconstruction',
+        'training.data.synthetic.depth_preview --help',
+        'benchmarks --help',
+    ],
+)
+@pytest.mark.parametrize('missing', ['torch', 'tyro', 'numpy'])
+def test_a_missing_package_is_one_sentence(command: str, missing: str, tmp_path: Path) -> None:
+    if missing == 'torch' and not command.startswith('training '):
+        pytest.skip('this command does not load PyTorch')
+    (tmp_path / f'{missing}.py').write_text(
+        f'raise ModuleNotFoundError("No module named {missing!r}", name="{missing}")'
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get('PYTHONPATH', '')])
+    done = subprocess.run(
+        [sys.executable, '-m', *command.split()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {'PYTHONPATH': path},
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f'error: this command needs {missing}: run make training, which installs it\n'
+
+
+def test_make_training_installs_what_training_needs() -> None:
+    done = subprocess.run(['make', '-n', 'training'], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0 and 'scripts/setup.sh runtime demo training\n' in done.stdout
 
 
 def test_two_systems_cannot_share_a_command() -> None:

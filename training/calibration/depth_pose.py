@@ -12,14 +12,15 @@ from hoi_ros.stages.parts.scores import SideCalibration
 from training.calibration.figures import write_figures_to_card
 from training.calibration.scores import fit_score_calibration
 from training.calibration.scores import fit_side_calibration
-from training.calibration.scores import write_calibration
+from training.calibration.scores import write_calibrations
 from training.evaluation.depth_pose_score import collect_candidates
 from training.evaluation.depth_pose_score import DepthPoseScoreEvaluation
 from training.evaluation.depth_pose_score import print_candidates
+from training.installation import InstallOptions
 
 
 @dataclasses.dataclass(frozen=True)
-class DepthPoseScoreCalibration:
+class DepthPoseScoreCalibration(InstallOptions):
     """Fits the calibrations of score and side on validation frames and writes them into the card of depth_pose."""
 
     frames: int = 1000
@@ -32,19 +33,19 @@ class DepthPoseScoreCalibration:
 
 def calibrate_score(config: DepthPoseScoreCalibration) -> tuple[ScoreCalibration, SideCalibration]:
     """Fits, prints the score curve, writes the card and returns the calibrations."""
+    config.require_consent(config.models)
     candidates = collect_candidates(
         DepthPoseScoreEvaluation(config.frames, config.models, 'validation', cache=config.cache, workers=config.workers)
     )
     score = fit_score_calibration(candidates.scores, candidates.hands)
     side = fit_side_calibration(candidates.side_evidence)
     print_candidates(candidates, score, side, config.frames)
-    write_calibration(config.models / 'depth_pose', score)
-    write_calibration(config.models / 'depth_pose', side, 'side_calibration')
+    write_calibrations(config.models / 'depth_pose', config, score_calibration=score, side_calibration=side)
     return score, side
 
 
 @dataclasses.dataclass(frozen=True)
-class DepthPoseFigures:
+class DepthPoseFigures(InstallOptions):
     """Writes the figures that `evaluate depth_pose --out FILE` measured into the card of that variant."""
 
     figures: Path
@@ -54,8 +55,9 @@ class DepthPoseFigures:
 
 def record_figures(config: DepthPoseFigures) -> None:
     """Adds the figures as `whole_stage_<split>`."""
+    config.require_consent(config.models)
     measured = json.loads(config.figures.read_text())
     folder = config.models / measured.pop('variant')
     joints = measured.pop('joints')
-    card = write_figures_to_card(folder, f'whole_stage_{measured["split"]}', {**measured, **joints})
+    card = write_figures_to_card(folder, f'whole_stage_{measured["split"]}', {**measured, **joints}, config)
     print(f'{folder}: {", ".join(card.figures)}')

@@ -8,19 +8,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hoi_ros.engines import Card
+from training.installation import InstallOptions
+from training.installation import write_card
 
 
-def write_figures_to_card(folder: Path, name: str, figures: Mapping[str, object]) -> Card:
+def write_figures_to_card(folder: Path, name: str, figures: Mapping[str, object], options: InstallOptions) -> Card:
     """Adds figures, rounded to four decimals, to the card of a model folder.
 
     Args:
         folder: model folder.
         name: entry of the card's figures.
         figures: of an evaluation.
+        options: of the command.
     """
     card = Card.load(folder)
     card = dataclasses.replace(card, figures={**card.figures, name: _rounded(dict(figures))})
-    card.save(folder)
+    write_card(folder, card, options)
     return card
 
 

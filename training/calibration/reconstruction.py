@@ -8,17 +8,18 @@ from pathlib import Path
 
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from training.calibration.scores import fit_score_calibration
-from training.calibration.scores import write_calibration
+from training.calibration.scores import write_calibrations
 from training.calibration.scores import write_parameters
 from training.evaluation.reconstruction_score import collect_scores
 from training.evaluation.reconstruction_score import print_scores
 from training.evaluation.reconstruction_score import ReconstructionScoreEvaluation
 from training.evaluation.reconstruction_stage import evaluate
 from training.evaluation.reconstruction_stage import ReconstructionStageEvaluation
+from training.installation import InstallOptions
 
 
 @dataclasses.dataclass(frozen=True)
-class ReconstructionScoreCalibration:
+class ReconstructionScoreCalibration(InstallOptions):
     """Fits the calibration of the hand score on validation images and writes it into the card of reconstruction."""
 
     frames: int = 300
@@ -29,15 +30,16 @@ class ReconstructionScoreCalibration:
 
 def calibrate_score(config: ReconstructionScoreCalibration) -> ScoreCalibration:
     """Fits, prints the score curve, writes the card and returns the calibration."""
+    config.require_consent(config.models)
     scored = collect_scores(ReconstructionScoreEvaluation(config.frames, config.models, 'validation', config.workers))
     calibration = fit_score_calibration(scored.scores, scored.hands)
     print_scores(scored, calibration, config.frames)
-    write_calibration(config.models / 'reconstruction', calibration)
+    write_calibrations(config.models / 'reconstruction', config, score_calibration=calibration)
     return calibration
 
 
 @dataclasses.dataclass(frozen=True)
-class ReconstructionJointCalibration:
+class ReconstructionJointCalibration(InstallOptions):
     """Measures the share of joints within 2 cm with depth on validation images and writes it into the card of
     reconstruction: the joint scores of a hand located by depth."""
 
@@ -53,9 +55,10 @@ def calibrate_joints(config: ReconstructionJointCalibration) -> float:
     Raises:
         SystemExit: no hand was located by depth.
     """
+    config.require_consent(config.models)
     figures = evaluate(ReconstructionStageEvaluation(config.frames, config.models, 'validation', config.workers))
     share = figures['depth: surface'].get('placed_joints_within_2_cm')
     if share is None:
         raise SystemExit(f'depth located no hand in {config.frames} images: use more frames')
-    write_parameters(config.models / 'reconstruction', {'joints_within_2_cm_on_depth': round(share, 4)})
+    write_parameters(config.models / 'reconstruction', config, {'joints_within_2_cm_on_depth': round(share, 4)})
     return share

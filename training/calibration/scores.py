@@ -13,6 +13,8 @@ from hoi_ros.engines import Card
 from hoi_ros.stages.parts.scores import log_odds
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from hoi_ros.stages.parts.scores import SideCalibration
+from training.installation import InstallOptions
+from training.installation import write_card
 
 
 def fit_score_calibration(scores: np.ndarray, hands: np.ndarray) -> ScoreCalibration:
@@ -56,15 +58,18 @@ def fit_side_calibration(evidence: np.ndarray) -> SideCalibration:
     return SideCalibration(float(read), float(fitted))
 
 
-def write_calibration(
-    folder: Path, calibration: ScoreCalibration | SideCalibration, name: str = 'score_calibration'
+def write_calibrations(
+    folder: Path, options: InstallOptions, **calibrations: ScoreCalibration | SideCalibration
 ) -> None:
-    """Writes a calibration into the card of a model folder."""
-    values = {key: round(value, 4) for key, value in dataclasses.asdict(calibration).items()}
-    write_parameters(folder, {name: values})
+    """Writes calibrations by name into the card of a model folder."""
+    values = {
+        name: {key: round(value, 4) for key, value in dataclasses.asdict(calibration).items()}
+        for name, calibration in calibrations.items()
+    }
+    write_parameters(folder, options, values)
 
 
-def write_parameters(folder: Path, parameters: dict) -> None:
+def write_parameters(folder: Path, options: InstallOptions, parameters: dict) -> None:
     """Adds parameters to the card of a model folder, replacing those of the same name."""
     card = Card.load(folder)
-    dataclasses.replace(card, parameters={**card.parameters, **parameters}).save(folder)
+    write_card(folder, dataclasses.replace(card, parameters={**card.parameters, **parameters}), options)

@@ -9,11 +9,13 @@ import hashlib
 import math
 import multiprocessing
 import os
+import pickle
 import shutil
 import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -22,15 +24,10 @@ from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 
-from hoi_ros.engines import EngineError
 from hoi_ros.hand.model import HandModel
-from hoi_ros.hand.model import HandModelError
-from hoi_ros.resources import ResourceError
 from training.data import sources
-from training.data.public.dataset_files import DatasetError
 from training.errors import TrainingError
 from training.terminal import duration
 from training.terminal import ProgressBar
@@ -145,7 +142,8 @@ class SamplePool:
             until: value of `time.monotonic()`.
 
         Raises:
-            PoolError: the pool has a smaller capacity, or a worker died.
+            PoolError: the pool has a smaller capacity, or a worker was killed.
+            Exception: of a stream, with the worker's traceback as a note.
         """
         if count > len(self.records):
             raise PoolError(
@@ -158,7 +156,7 @@ class SamplePool:
         with ProgressBar(title, sys.stderr if self._first else None, every=10) as bar:
             while (ready := self.ready) < count:
                 if least is not None and ready >= least and time.monotonic() >= until:
-                    bar.say(f'{title}: begins with {ready:,} of {count:,}, so that time remains for the training')
+                    bar.say(f'{title}: {ready} of {count} have to do, so that time remains for the training')
                     break
                 self._check_workers()
                 rate = (ready - before) / (time.monotonic() - began + 1e-9)
@@ -179,26 +177,36 @@ class SamplePool:
         if not any(worker.exitcode for worker in self._workers):
             return
         if not self._faults.empty():
-            raise PoolError(self._faults.get())
-        raise PoolError(f'a worker process of the sample pool {self._path} failed; see its error above')
+            raise pickle.loads(self._faults.get())
+        raise PoolError(
+            f'a process that fills {self._path} was killed, which happens when the memory is exhausted: use fewer '
+            '(--workers)'
+        )
 
 
 def filled(
-    make: Callable[[], Samples], dtype: np.dtype, path: Path, key: str, count: int, workers: int = 1
+    make: Callable[[], Samples],
+    dtype: np.dtype,
+    path: Path,
+    key: str,
+    count: int,
+    workers: int = 1,
+    until: float = math.inf,
 ) -> np.ndarray:
     """The first `count` records of a stream, from a pool of that size; a later call reads them from the file.
 
     Args:
         make, dtype, path, key, workers: as of `SamplePool`.
         count: records.
+        until: value of `time.monotonic()` after which a sixteenth of the records is enough.
 
     Raises:
         PoolError: as `SamplePool`.
     """
     pool = SamplePool(make, dtype, path, key, count, workers, refresh=False)
     try:
-        pool.wait(count)
-        return np.array(pool.records)
+        pool.wait(count, -(-count // 16), until)
+        return np.array(pool.records[: pool.ready])
     finally:
         pool.close()
 
@@ -237,7 +245,6 @@ def _fill(
 ) -> None:
     """Worker `number`: takes one index after the other while fewer workers are active before it."""
     os.nice(_NICENESS)
-    cv2.setNumThreads(1)
     records = np.memmap(path, dtype, 'r+', shape=(capacity,))
     done = np.memmap(counts, _COUNT, 'r+', shape=(capacity,))
     parent = os.getppid()
@@ -256,9 +263,20 @@ def _fill(
             if done[slot] <= turn:
                 records[slot] = stream[index]
                 done[slot] = turn + 1
-    except (DatasetError, EngineError, FileNotFoundError, HandModelError, ResourceError) as error:
-        faults.put(str(error))
+    except Exception as error:
+        faults.put(_portable(error))
         raise SystemExit(1) from None
+
+
+def _portable(error: Exception) -> bytes:
+    """An error for another process, with its traceback as a note."""
+    trace = traceback.format_exc()
+    try:
+        copy = pickle.loads(pickle.dumps(error))
+    except Exception:  # an error whose arguments are not those of its class
+        copy = RuntimeError(f'{type(error).__name__}: {error}')
+    copy.add_note(trace)
+    return pickle.dumps(copy)
 
 
 def _require_space(path: Path, size: int) -> None:
@@ -280,7 +298,7 @@ def _megabytes(size: int) -> str:
 def _as_workers() -> Iterator[None]:
     """Processes that start here compute on one thread each, since there is one a core, and ignore Ctrl-C, which reaches
     all processes of a terminal: the first one ends them."""
-    names = 'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'
+    names = 'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENCV_FOR_THREADS_NUM'
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, '1'))
     main = threading.current_thread() is threading.main_thread()

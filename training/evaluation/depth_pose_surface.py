@@ -58,11 +58,11 @@ def evaluate(config: DepthPoseSurfaceEvaluation) -> dict[str, Any]:
     Raises:
         ImageFolderError, ImageFormatError, CalibrationError: an image or the calibration cannot be used.
     """
+    images = {files.name: files.depth for files in list_frames(config.depth, None) if files.depth}
+    calibration = load_camera_yaml(config.camera)
     stage = DepthPoseStage(config.models, variant=config.variant)
     stage.warm_up()
-    calibration = load_camera_yaml(config.camera)
     hands: list[HandSurface] = []
-    images = {files.name: files.depth for files in list_frames(config.depth, None) if files.depth}
     for index, (name, path) in enumerate(images.items()):
         depth = read_metric_depth(path, config.depth_scale)
         rectifier = Rectifier(calibration.for_image(depth.shape[1], depth.shape[0]))

@@ -23,6 +23,7 @@ from hoi_ros.stages.reconstruction import OBJECT_MESH
 from hoi_ros.stages.reconstruction import read_arrays
 from hoi_ros.stages.reconstruction import VIEWS
 from training.data.hand_object import HandObjectSample
+from training.data.hand_object import HandObjectSamples
 from training.data.public.choice import DataChoice
 from training.data.synthetic.rgb_crops import plain_crop
 from training.data.synthetic.rgb_crops import RgbCrops
@@ -60,6 +61,7 @@ class ReconstructionEvaluation(DataChoice):
 
 def evaluate(config: ReconstructionEvaluation) -> dict:
     """Prints and returns the figures of each split."""
+    public = None if config.data == 'synthetic' else config.public('test')[0]
     reader = (
         reader_of_file(config.weights, HandModel.load(config.hand))
         if config.weights.is_dir()
@@ -67,8 +69,8 @@ def evaluate(config: ReconstructionEvaluation) -> dict:
     )
     samples = (
         {split: test_samples(split, config.samples, reader.size) for split in config.splits}
-        if config.data == 'synthetic'
-        else {config.data: public_samples(config)}
+        if public is None
+        else {config.data: public_samples(config, public)}
     )
     figures = {split: evaluate_network(reader, stream) for split, stream in samples.items()}
     for split, columns in figures.items():
@@ -85,13 +87,12 @@ def test_samples(split: str, count: int, size: int) -> Iterator[HandObjectSample
         yield crops.sample(index)
 
 
-def public_samples(config: ReconstructionEvaluation) -> Iterator[HandObjectSample]:
-    """Samples of the official test split that have keypoints, evenly spread over it.
+def public_samples(config: ReconstructionEvaluation, split: HandObjectSamples) -> Iterator[HandObjectSample]:
+    """Samples of an official test split that have keypoints, evenly spread over it.
 
     Raises:
         SystemExit: no sample has keypoints, for instance before the labels of a challenge are released.
     """
-    split, _ = config.public('test')
     count = 0
     for index in np.unique(np.linspace(0, len(split) - 1, config.samples).astype(int)):
         sample = split[int(index)]

@@ -43,6 +43,9 @@ def evaluate(config: ReconstructionVideoEvaluation) -> dict[str, float]:
     the joint error after similarity alignment (mm)."""
     import imageio.v2 as imageio  # only this command reads videos
 
+    for given in (config.video, config.joints):
+        if given is not None and not given.is_file():
+            raise FileNotFoundError(f'{given}: no such file')
     stage = ReconstructionStage(config.models)
     reader = imageio.get_reader(config.video)
     count = reader.count_frames()

@@ -36,7 +36,7 @@ def training_of(command: str, kept: dict[str, Any]) -> dict[str, Any]:
         'samples': progress['samples'],
         'steps': progress['step'],
         'minutes': round(progress['seconds'] / 60, 1),
-        'machine': '2 CPU cores, shared with other work',
+        **({'machine': kept['machine']} if 'machine' in kept else {}),
     }
 
 

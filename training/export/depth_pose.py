@@ -22,6 +22,9 @@ from training.export.card_entries import figures_of
 from training.export.card_entries import LICENCE
 from training.export.card_entries import training_of
 from training.export.onnx_export import export_onnx
+from training.installation import install_model
+from training.installation import InstallOptions
+from training.installation import run_folder
 from training.networks.depth_pose import LSPSRegressor
 from training.networks.depth_pose import PoseVAE
 from training.networks.depth_pose import Posterior
@@ -30,16 +33,18 @@ from training.networks.hand_finder import HandFinderNet
 
 
 @dataclasses.dataclass(frozen=True)
-class DepthPoseExport:
-    """Writes models/<name> from the weights of a training."""
+class DepthPoseExport(InstallOptions):
+    """Writes a model folder beside the weights of a training."""
 
     weights: Path
-    """The training's weights.pt."""
+    """The training's weights.pt; the model folder is written into `models` beside it."""
     models: Path = Path('models')
+    """Folder of models that --install changes."""
 
 
 def export(config: DepthPoseExport) -> None:
     """Exports a pose network; the weights file names which of the two it is."""
+    config.require_consent(config.models)
     kept = torch.load(config.weights, map_location='cpu', weights_only=True)
     joints = TensorSpec(
         'joints',
@@ -67,7 +72,7 @@ def export(config: DepthPoseExport) -> None:
         network,
         {'crop': torch.from_numpy(crop)[None, None]},
         outputs,
-        config.models / name,
+        run_folder(config.weights) / name,
         {
             'name': name,
             'licence': LICENCE,
@@ -90,6 +95,7 @@ def export(config: DepthPoseExport) -> None:
 
 def export_finder(config: DepthPoseExport) -> None:
     """Exports the hand finder."""
+    config.require_consent(config.models)
     kept = torch.load(config.weights, map_location='cpu', weights_only=True)
     network = HandFinderNet()
     network.load_state_dict(kept['weights'])
@@ -108,7 +114,7 @@ def export_finder(config: DepthPoseExport) -> None:
                 meaning='offset from the cell to the centre, and the depth of the centre less 0.7 m',
             ),
         ],
-        config.models / 'hand_finder',
+        run_folder(config.weights) / 'hand_finder',
         {
             'name': 'hand_finder',
             'licence': LICENCE,
@@ -129,4 +135,6 @@ def export_finder(config: DepthPoseExport) -> None:
 
 
 def _say(config: DepthPoseExport, card: Card) -> None:
-    print(f'{config.models / card.name}: {card.figures}')
+    folder = run_folder(config.weights) / card.name
+    print(f'{folder}: {card.figures}')
+    install_model(folder, config.models, config)

@@ -25,6 +25,7 @@ from torch import Tensor
 from hoi_ros.engines import BATCH
 from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
+from hoi_ros.engines.card import CARD_FILE
 from hoi_ros.engines.onnx_graph import HALF_OPERATORS
 from training.errors import TrainingError
 from training.export.onnx_batch import make_batch_symbolic
@@ -122,9 +123,24 @@ def export_onnx(
         ],
     )
     folder.mkdir(parents=True, exist_ok=True)
+    card = _with_measured_entries(card, folder)
     (folder / MODEL_FILE).write_bytes(content)
     card.save(folder)
     return card
+
+
+def _with_measured_entries(card: Card, folder: Path) -> Card:
+    """The card with the calibrations and figures that were measured on an earlier export of the same weights."""
+    if not (folder / CARD_FILE).is_file():
+        return card
+    earlier = Card.load(folder)
+    if earlier.sha256 != card.sha256:
+        return card
+    return dataclasses.replace(
+        card,
+        parameters={**earlier.parameters, **card.parameters},
+        figures={**earlier.figures, **card.figures},
+    )
 
 
 def store_weights_in_half(model: onnx.ModelProto, single: int = 0) -> None:

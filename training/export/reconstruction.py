@@ -22,6 +22,9 @@ from training.export.card_entries import RGB_DATA
 from training.export.card_entries import training_of
 from training.export.onnx_export import export_onnx
 from training.export.onnx_export import ExportError
+from training.installation import install_model
+from training.installation import InstallOptions
+from training.installation import run_folder
 from training.networks.reconstruction import FinalReconstruction
 from training.networks.reconstruction import normalised
 from training.networks.reconstruction_config import CROP_WIDTH
@@ -42,17 +45,19 @@ in the median (400 validation crops); with all weights in float16 it is 0.03 mm 
 
 
 @dataclasses.dataclass(frozen=True)
-class ReconstructionExport:
-    """Writes models/reconstruction from the weights of a training."""
+class ReconstructionExport(InstallOptions):
+    """Writes the model folder reconstruction beside the weights of a training."""
 
     weights: Path = Path('runs/reconstruction_score/weights.pt')
     """The weights.pt of `reconstruction_score`; those of `reconstruction` alone lack the output `hand`, which the
-    robot's stage needs."""
+    robot's stage needs. The model folder is written into `models` beside it."""
     models: Path = Path('models')
+    """Folder of models that --install changes."""
 
 
 def export(config: ReconstructionExport) -> Card:
     """Exports the network, with its hand model inside the graph, and checks it."""
+    config.require_consent(config.models)
     kept = torch.load(config.weights, map_location='cpu', weights_only=True)
     network = load_network(config.weights)
     told = [name for name, figure in TOLD.items() if figure in kept['figures']]
@@ -60,7 +65,7 @@ def export(config: ReconstructionExport) -> Card:
     crops = RgbCrops(0, 'validation', round(1.3 * size))
     records = np.stack([crops[index] for index in range(_COMPARED)])
     image, *further = normalised(collate(records, RgbAugmentation(size=size), None)[0]).split(1)
-    folder = config.models / 'reconstruction'
+    folder = run_folder(config.weights) / 'reconstruction'
     card = export_onnx(
         final,
         {'image': image},
@@ -104,4 +109,5 @@ def export(config: ReconstructionExport) -> Card:
             f'{config.weights} lacks the output `hand`, which the robot needs: continue with '
             'python -m training train reconstruction_score'
         )
+    install_model(folder, config.models, config)
     return card

@@ -18,20 +18,25 @@ from training.export.card_entries import LICENCE
 from training.export.card_entries import RGB_DATA
 from training.export.card_entries import training_of
 from training.export.onnx_export import export_onnx
+from training.installation import install_model
+from training.installation import InstallOptions
+from training.installation import run_folder
 from training.networks.rgb_detector import RgbDetectorNet
 
 
 @dataclasses.dataclass(frozen=True)
-class RgbDetectorExport:
-    """Writes models/rgb_detector from the weights of a training."""
+class RgbDetectorExport(InstallOptions):
+    """Writes the model folder rgb_detector beside the weights of a training."""
 
     weights: Path = Path('runs/rgb_detector/weights.pt')
-    """The training's weights.pt."""
+    """The training's weights.pt; the model folder is written into `models` beside it."""
     models: Path = Path('models')
+    """Folder of models that --install changes."""
 
 
 def export(config: RgbDetectorExport) -> Card:
     """Exports the detector and checks it. Its scores are calibrated by `calibrate rgb_detector`."""
+    config.require_consent(config.models)
     kept = torch.load(config.weights, map_location='cpu', weights_only=True)
     network = RgbDetectorNet()
     network.load_state_dict(kept['weights'])
@@ -57,7 +62,7 @@ def export(config: RgbDetectorExport) -> Card:
                 meaning="left, top, right, bottom of what it holds, from the hand's centre",
             ),
         ],
-        config.models / 'rgb_detector',
+        run_folder(config.weights) / 'rgb_detector',
         {
             'name': 'rgb_detector',
             'licence': LICENCE,
@@ -74,5 +79,7 @@ def export(config: RgbDetectorExport) -> Card:
             'figures': figures_of(kept),
         },
     )
-    print(f'{config.models / card.name}: {card.figures}')
+    folder = run_folder(config.weights) / card.name
+    print(f'{folder}: {card.figures}')
+    install_model(folder, config.models, config)
     return card

@@ -54,3 +54,10 @@ def precision_of(accelerator: str) -> Literal['bf16-mixed', '32-true']:
     """bf16-mixed on accelerators and on CPUs with AMX. Other CPUs convert every number, and 32-true is several times as
     fast."""
     return '32-true' if trains_on_cpu(accelerator) and not has_amx() else 'bf16-mixed'
+
+
+def machine(accelerator: str) -> str:
+    """What trains: the GPU, or the cores of the CPU."""
+    if trains_on_cpu(accelerator) or not torch.cuda.is_available():
+        return f'{available_cores()} CPU cores'
+    return torch.cuda.get_device_name()

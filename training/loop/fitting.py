@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import math
 import os
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from training.errors import TrainingError
 from training.loop.allotment import allot
+from training.loop.allotment import machine
 from training.loop.allotment import precision_of
 from training.loop.checkpoint import Checkpoint
 from training.loop.checkpoint import Progress
@@ -69,9 +71,9 @@ class LoopConfig:
     checkpoint_minutes: float = 2.0
     """Minutes between two checkpoints."""
 
-    def filled_until(self, started: float) -> float:
-        """Until when a training that began at `started` waits for its first samples: half of its minutes."""
-        return started + 30 * self.minutes
+    def after(self, share: float, started: float) -> float:
+        """`time.monotonic()` after a share of the minutes of a command that began at `started`."""
+        return started + 60 * self.minutes * share
 
 
 class BudgetError(TrainingError):
@@ -138,7 +140,7 @@ def fit(
     shown: dict[str, float] = {}
     figures: dict[str, float] = {}
     with (
-        BudgetReport(config.steps, config.minutes, resumed, log is not None) as report,
+        BudgetReport(config.steps, config.minutes, resumed, sys.stderr if log else None) as report,
         deferred_interruption() as stop,
     ):
         while True:
@@ -217,6 +219,7 @@ def save_weights(
         {
             'weights': trained.cpu().state_dict(),
             'seed': config.seed,
+            'machine': machine(config.accelerator),
             'progress': dataclasses.asdict(progress),
             'figures': figures,
             **more,

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Self
+from typing import TextIO
 
 from training.loop.checkpoint import Progress
 from training.terminal import duration
@@ -18,13 +18,13 @@ class BudgetReport:
     Args:
         steps, minutes: the budget.
         resumed: progress of the runs before, if any.
-        shown: whether this process shows it.
+        stream: as of `ProgressBar`.
     """
 
-    def __init__(self, steps: int, minutes: float, resumed: Progress | None, shown: bool) -> None:
+    def __init__(self, steps: int, minutes: float, resumed: Progress | None, stream: TextIO | None) -> None:
         self._steps, self._minutes = steps, minutes
         self._began: tuple[int, float] | None = None
-        self._bar = ProgressBar('training', sys.stderr if shown else None)
+        self._bar = ProgressBar('training', stream)
         if resumed:
             self._bar.say(f'resumed at step {resumed.step:,}, minute {resumed.seconds / 60:.1f}')
 

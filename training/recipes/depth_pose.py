@@ -141,7 +141,7 @@ def train(recipe: DepthPoseRecipe) -> None:
     votes = recipe.network == 'voting'
     # The paper's network receives hands at any roll; the voting network mostly the upright crops of a second pass.
     augmentation = CropAugmentation(cube=recipe.cube, size=96 if votes else 128, upright=recipe.upright * votes)
-    validate = Validation(validation_patches(recipe, shares), augmentation, recipe.cube)
+    validate = Validation(validation_patches(recipe, loop, shares, started), augmentation, recipe.cube)
     pool = SamplePool(
         functools.partial(DepthPatches, loop.seed, backgrounds=recipe.backgrounds),
         PATCH_DTYPE,
@@ -154,7 +154,7 @@ def train(recipe: DepthPoseRecipe) -> None:
     )
     mistakes: SamplePool | None = None
     try:
-        pool.wait(4 * loop.batch, loop.batch, loop.filled_until(started))
+        pool.wait(4 * loop.batch, loop.batch, loop.after(0.4, started))
         if votes and recipe.mistakes_share:
             mistakes = SamplePool(
                 functools.partial(MistakenPatches, loop.seed, backgrounds=recipe.backgrounds),
@@ -166,7 +166,7 @@ def train(recipe: DepthPoseRecipe) -> None:
                 recipe.refresh,
                 shares.beside,
             )
-            mistakes.wait(min(loop.batch, recipe.mistakes_capacity), 1, loop.filled_until(started))
+            mistakes.wait(min(loop.batch, recipe.mistakes_capacity), 1, loop.after(0.5, started))
         batches = Batches(pool, augmentation, loop.batch, loop.seed, recipe.left_share, mistakes, recipe.mistakes_share)
         if votes:
             network: nn.Module = VotingPoseNet()
@@ -199,7 +199,9 @@ def train(recipe: DepthPoseRecipe) -> None:
     save_weights(network, loop, progress, figures, network=recipe.network, cube=recipe.cube)
 
 
-def validation_patches(recipe: DepthPoseRecipe, shares: Allotment) -> tuple[np.ndarray, np.ndarray]:
+def validation_patches(
+    recipe: DepthPoseRecipe, loop: LoopConfig, shares: Allotment, started: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Records of the validation split: patches, and patches of false detections of the hand finder."""
     patches = filled(
         functools.partial(DepthPatches, split='validation', backgrounds=recipe.backgrounds),
@@ -208,6 +210,7 @@ def validation_patches(recipe: DepthPoseRecipe, shares: Allotment) -> tuple[np.n
         DepthBackgrounds.key(recipe.backgrounds) + generator_key(0, 'validation', modules=[DepthPatches.__module__]),
         _VALIDATION_PATCHES,
         shares.filling,
+        loop.after(0.15, started),
     )
     mistakes = filled(
         functools.partial(MistakenPatches, split='validation', backgrounds=recipe.backgrounds),
@@ -216,6 +219,7 @@ def validation_patches(recipe: DepthPoseRecipe, shares: Allotment) -> tuple[np.n
         DepthBackgrounds.key(recipe.backgrounds) + _mistakes_key(0, 'validation'),
         _VALIDATION_MISTAKES,
         shares.filling,
+        loop.after(0.25, started),
     )
     return patches, mistakes
 
@@ -283,7 +287,7 @@ def train_vae(
     if path.is_file():
         vae.load_state_dict(torch.load(path, weights_only=True))
         return vae.eval()
-    pool.wait(min(20_000, recipe.capacity), loop.batch, loop.filled_until(started))
+    pool.wait(min(20_000, recipe.capacity), loop.batch, loop.after(0.5, started))
     records = pool.records[: pool.ready]
     hands = np.flatnonzero(records['hand'])[:40_000]
     rng = np.random.default_rng([loop.seed, 11])

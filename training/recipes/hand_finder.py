@@ -135,6 +135,7 @@ def train(recipe: HandFinderRecipe) -> None:
         DepthBackgrounds.key(recipe.backgrounds) + generator_key(0, 'validation', modules=[DepthFrames.__module__]),
         _VALIDATION_FRAMES,
         shares.filling,
+        loop.after(0.25, started),
     )
     pool = SamplePool(
         functools.partial(DepthFrames, recipe.loop.seed, backgrounds=recipe.backgrounds),
@@ -148,7 +149,7 @@ def train(recipe: HandFinderRecipe) -> None:
         shares.beside,
     )
     try:
-        pool.wait(8 * loop.batch, loop.batch, loop.filled_until(started))
+        pool.wait(8 * loop.batch, loop.batch, loop.after(0.5, started))
         network = HandFinderNet()
         if recipe.start:
             load_weights(

@@ -180,6 +180,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         source + generator_key(loop.seed, 'validation', model, [RgbCrops.__module__]),
         _VALIDATION_CROPS,
         shares.filling,
+        loop.after(0.25, started),
     )
     augmentation = RgbAugmentation(size=recipe.network.size)
     trained = 'hand'
@@ -201,7 +202,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         shares.beside,
     )
     try:
-        pool.wait(recipe.first, loop.batch, loop.filled_until(started))
+        pool.wait(recipe.first, loop.batch, loop.after(0.5, started))
         progress, figures = train_network(
             network,
             recipe.losses,

@@ -179,6 +179,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
             generator_key(0, 'validation', modules=[rgb_frames.__name__]),
             _VALIDATION_FRAMES,
             shares.filling,
+            loop.after(0.25, started),
         )
     )
     pool = SamplePool(
@@ -192,7 +193,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
         shares.beside,
     )
     try:
-        pool.wait(recipe.first, loop.batch, loop.filled_until(started))
+        pool.wait(recipe.first, loop.batch, loop.after(0.5, started))
         network = RgbDetectorNet()
         if recipe.start:
             load_weights(

@@ -24,6 +24,8 @@ _SKIN = {'right': ColorRGBA(r=0.92, g=0.75, b=0.63, a=0.8), 'left': ColorRGBA(r=
 _BONE = ColorRGBA(r=0.95, g=0.95, b=0.95, a=1.0)
 _JOINT = ColorRGBA(r=0.90, g=0.30, b=0.25, a=1.0)
 _OBJECT = ColorRGBA(r=0.45, g=0.78, b=0.42, a=0.9)
+_UNSURE_OBJECT = ColorRGBA(r=0.45, g=0.78, b=0.42, a=0.35)
+"""Of an object whose box is withheld."""
 
 
 def hand_markers(
@@ -66,7 +68,7 @@ def object_markers(header: Header, hands: Iterable[HandEstimate], faces: np.ndar
             hand.track_id,
             Marker.TRIANGLE_LIST,
             1.0,
-            _OBJECT,
+            _OBJECT if thing.has_box else _UNSURE_OBJECT,
             thing.vertices[faces].reshape(-1, 3),
             lifetime,
         )

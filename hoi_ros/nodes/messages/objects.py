@@ -17,6 +17,7 @@ from vision_msgs.msg import Detection3D
 from vision_msgs.msg import Detection3DArray
 from vision_msgs.msg import ObjectHypothesisWithPose
 
+from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.msg import Hand
@@ -37,8 +38,11 @@ def held_objects(header: Header, hands: Iterable[HandEstimate], with_mesh: bool)
             score=float(thing.score),
             pose=_pose(thing),
             size=_vector(thing.size),
+            box_confidence=float(thing.confidence.box),
             touching=bool(thing.touching),
+            touching_confidence=float(thing.confidence.touching),
             gap=float(thing.gap),
+            gap_confidence=float(thing.confidence.gap),
         )
         if with_mesh:
             # Assigned, the array would be copied number by number.
@@ -58,13 +62,14 @@ def object_estimate(held: HeldObject) -> ObjectEstimate:
         size=np.array([size.x, size.y, size.z]),
         gap=held.gap,
         touching=held.touching,
+        confidence=ClaimConfidence(held.touching_confidence, held.gap_confidence, held.box_confidence),
     )
 
 
 def object_boxes(header: Header, hands: Iterable[HandEstimate]) -> Detection3DArray:
-    """The oriented boxes of the held objects; `id` is the track of the hand."""
+    """The oriented boxes of the held objects, without those that are withheld; `id` is the track of the hand."""
     message = Detection3DArray(header=header)
-    for hand, thing in holding(hands):
+    for hand, thing in boxed(hands):
         detection = Detection3D(header=header, id=str(hand.track_id))
         detection.bbox.center, detection.bbox.size = _pose(thing), _vector(thing.size)
         result = ObjectHypothesisWithPose()
@@ -76,8 +81,8 @@ def object_boxes(header: Header, hands: Iterable[HandEstimate]) -> Detection3DAr
 
 
 def object_transforms(header: Header, hands: Iterable[HandEstimate], prefix: str) -> list[TransformStamped]:
-    """Camera → `<prefix><side>_held_object`, the box of the surest object of each side."""
-    surest = {hand.side: (hand, thing) for hand, thing in sorted(holding(hands), key=lambda pair: pair[1].score)}
+    """Camera → `<prefix><side>_held_object`, the box of the surest object of each side that has one."""
+    surest = {hand.side: (hand, thing) for hand, thing in sorted(boxed(hands), key=lambda pair: pair[1].score)}
     transforms = []
     for side, (_, thing) in surest.items():
         transform = TransformStamped(header=header, child_frame_id=f'{prefix}{side}_{HELD_OBJECT}')
@@ -92,6 +97,11 @@ def holding(hands: Iterable[HandEstimate]) -> Iterator[tuple[HandEstimate, Objec
     for hand in hands:
         if hand.held is not None:
             yield hand, hand.held
+
+
+def boxed(hands: Iterable[HandEstimate]) -> Iterator[tuple[HandEstimate, ObjectEstimate]]:
+    """The hands that hold something whose box is known, and what."""
+    return ((hand, thing) for hand, thing in holding(hands) if thing.has_box)
 
 
 def _pose(thing: ObjectEstimate) -> Pose:

@@ -35,6 +35,7 @@ from hoi_ros.nodes.runtime.qos import LATCHED
 from hoi_ros.nodes.runtime.qos import qos_profile
 from hoi_ros.nodes.runtime.qos import qos_settings
 from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.nodes.runtime.stamp_watch import duration
 from hoi_ros.nodes.runtime.stamp_watch import StampWatch
 from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
 
@@ -288,7 +289,7 @@ class FrameInputs(Part[AnyWorkerNode]):
     def _describe_silence(self, name: str) -> str:
         topic = self.topic(name)
         each = self._inputs[name]
-        qos = each.qos or qos_profile(self.node.settings, 'input_qos')
+        qos = each.qos if each.qos and each.role is not Role.LATEST else qos_profile(self.node.settings, 'input_qos')
         others = [self.topic(other) for other in self._inputs if other != name]
         cause = reason_of_silence(self.node, name, each.message_type, topic, qos, others)
         if each.role is Role.LATEST and cause.startswith('nothing arrives'):
@@ -309,9 +310,10 @@ class FrameInputs(Part[AnyWorkerNode]):
 
     def _describe_unmatched(self, name: str, offset_ms: float) -> str:
         given = self._inputs[name]
+        offset = f'{abs(offset_ms):.0f} ms' if abs(offset_ms) < 1e5 else duration(abs(offset_ms) / 1e3)
         return (
             f'{self.where(name)} does not match {self.where(self.leader)}: its nearest stamp is '
-            f'{abs(offset_ms):.0f} ms {"later" if offset_ms > 0 else "earlier"}, expected within '
+            f'{offset} {"later" if offset_ms > 0 else "earlier"}, expected within '
             f'{given.tolerance * 1e3:.0f} ms; {given.without}: {given.mend}'
         )
 

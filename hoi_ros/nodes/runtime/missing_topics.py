@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible
@@ -20,19 +21,19 @@ _LISTED = 4
 _IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 
 
-def type_name(message_type: type) -> str:
+def type_name(message_type: Any) -> str:
     """The ROS name of a message type, such as sensor_msgs/msg/Image."""
     return f'{message_type.__module__.split(".")[0]}/msg/{message_type.__name__}'
 
 
-def other_types(node: Node, topic: str, message_type: type) -> str:
+def other_types(node: Node, topic: str, message_type: Any) -> str:
     """The types of a topic if none of its publishers has the expected one; else an empty text."""
     found = {each.topic_type for each in node.get_publishers_info_by_topic(topic)}
     return '' if type_name(message_type) in found else ' and '.join(sorted(found))
 
 
 def reason_of_silence(
-    node: Node, name: str, message_type: type, topic: str, qos: QoSProfile, others: Sequence[str] = ()
+    node: Node, name: str, message_type: Any, topic: str, qos: QoSProfile, others: Sequence[str] = ()
 ) -> str:
     """Why nothing arrives, and the mend, as the end of a sentence.
 
@@ -59,7 +60,8 @@ def reason_of_silence(
     for each in fitting:
         compatible, reason = qos_check_compatible(each.qos_profile, qos)
         if compatible == QoSCompatibility.ERROR:
-            return f'the QoS of its publisher does not fit ({reason.strip()}): change one of the two (input_qos)'
+            reason = reason.strip().removeprefix('ERROR: ').rstrip(';').lower()
+            return f'the QoS of its publisher does not fit ({reason}): set input_qos.* to what it offers'
     return f'nothing arrives from {len(fitting)} publisher(s) there: check the publisher and its QoS'
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import time
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -27,6 +28,11 @@ class Frame:
     messages: Mapping[str, Any]
     restarted: bool = False
     unmatched: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Time of the frame for tracking and filters: its stamp, or that of a steady clock where the stamp is 0."""
+        return self.stamp / 1e9 if self.stamp else time.monotonic()
 
 
 class Pairing:

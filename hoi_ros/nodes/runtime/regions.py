@@ -14,7 +14,11 @@ from vision_msgs.msg import Detection2DArray
 from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.camera.undistortion import undistort_points
 from hoi_ros.hand.estimates import Region
+from hoi_ros.nodes.runtime.diagnostics import Finding
+from hoi_ros.nodes.runtime.diagnostics import Level
 from hoi_ros.nodes.runtime.inputs import FrameInputs
+from hoi_ros.nodes.runtime.missing_topics import other_types
+from hoi_ros.nodes.runtime.missing_topics import type_name
 from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.qos import qos_profile
 from hoi_ros.nodes.runtime.settings import Setting
@@ -47,6 +51,16 @@ class Regions(Part[AnyWorkerNode]):
         subscriptions, self._subscriptions = self._subscriptions, []
         for subscription in subscriptions:
             self.node.destroy_subscription(subscription)
+
+    def findings(self) -> list[Finding]:
+        found = []
+        for subscription in self._subscriptions:
+            topic, expected = subscription.topic_name, subscription.msg_type
+            if types := other_types(self.node, topic, expected):
+                text = f'{topic} is not read: its type is {types}, expected {type_name(expected)}'
+                self.node.report('warning', text)
+                found.append(Finding(Level.WARN, text))
+        return found
 
     def within(self, rectifier: Rectifier) -> list[Region] | None:
         """The valid regions in pixels of the undistorted image; None where nobody gave any."""

@@ -69,7 +69,7 @@ class StampWatch:
             case StampFault.AHEAD | StampFault.BEHIND:
                 side = 'behind' if age > 0 else 'ahead of'
                 return (
-                    f'{where} is stamped {_duration(abs(age))} {side} the clock of this node: latency is unknown, and '
+                    f'{where} is stamped {duration(abs(age))} {side} the clock of this node: latency is unknown, and '
                     'TF does not match; synchronise the clocks of the hosts, have the driver stamp with the time of '
                     'ROS and not of its device, or use use_sim_time:=true and /clock for a recording or a simulator'
                 )
@@ -93,7 +93,8 @@ def latency_of(stamp: int, now: int) -> float:
     return math.nan if fault_of(stamp, now) else (now - stamp) / 1e9
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A long time in words."""
     for unit, name in ((31557600.0, 'years'), (86400.0, 'days'), (3600.0, 'h'), (60.0, 'min')):
         if seconds >= 2 * unit:
             return f'{seconds / unit:.0f} {name}'

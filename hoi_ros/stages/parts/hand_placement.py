@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import LocatedBy
 from hoi_ros.hand.estimates import ObjectEstimate
@@ -24,6 +27,10 @@ from hoi_ros.mesh.contact import surface_gap
 from hoi_ros.mesh.contact import TOUCHING
 from hoi_ros.stages.parts.crop_prediction import CropPrediction
 from hoi_ros.stages.parts.distance import shift_along_ray
+from hoi_ros.stages.parts.object_claims import ClaimCalibration
+from hoi_ros.stages.parts.object_claims import object_evidence
+from hoi_ros.stages.parts.object_claims import ObjectEvidence
+from hoi_ros.stages.parts.object_claims import share_behind
 from hoi_ros.stages.parts.rgb_track import MEMORY
 from hoi_ros.stages.parts.rgb_track import RgbTrack
 from hoi_ros.stages.parts.scores import probability
@@ -45,6 +52,11 @@ class HandPlacement:
         object_faces: (F, 3) triangles of the object's mesh.
         object_mirror: (M,) vertex at the mirror image of each object vertex.
         parameters: of the network's card.
+        min_confidence: initial value of the attribute.
+
+    Attributes:
+        claims: confidence in the claims about an object.
+        min_confidence: confidence below which a claim is withheld.
     """
 
     def __init__(
@@ -54,11 +66,14 @@ class HandPlacement:
         root: int,
         object_faces: np.ndarray,
         object_mirror: np.ndarray,
-        parameters: Mapping[str, float],
+        parameters: Mapping[str, Any],
+        min_confidence: float,
     ) -> None:
+        self.min_confidence = min_confidence
         self._hands, self._fitters, self._root = hands, fitters, root
         self._object_faces, self._object_mirror = object_faces, object_mirror
         self._surfaces = {side: SurfaceFitter(model, _ON_DEPTH) for side, model in hands.items()}
+        self.claims: Callable[[ObjectEvidence], ClaimConfidence] = ClaimCalibration.of(parameters.get('claims', {}))
         self._near = float(parameters.get('joints_within_2_cm', 1.0))
         self._near_on_depth = float(parameters.get('joints_within_2_cm_on_depth', self._near))
 
@@ -92,7 +107,7 @@ class HandPlacement:
             fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)
         if fit is not predicted:
             vertices = model.forward(fit.pose, fit.shape, fit.translation).vertices
-        held = self._held(track, predicted, fit, vertices, camera)
+        held = self._held(track, predicted, fit, vertices, camera, depth if located_by == 'depth' else None)
         return HandEstimate(
             side=side,
             side_score=max(0.5, probability(track.side_evidence if prediction.right else -track.side_evidence)),
@@ -134,9 +149,16 @@ class HandPlacement:
         return fit, at_origin.vertices + place, 'hand_size' if moved is None else 'depth'
 
     def _held(
-        self, track: RgbTrack, predicted: HandFit, fit: HandFit, hand: np.ndarray, camera: Pinhole
+        self,
+        track: RgbTrack,
+        predicted: HandFit,
+        fit: HandFit,
+        hand: np.ndarray,
+        camera: Pinhole,
+        depth: np.ndarray | None,
     ) -> ObjectEstimate | None:
-        """What a hand holds; `hand` are the (V, 3) vertices of the fit."""
+        """What a hand holds; `hand` are the (V, 3) vertices of the fit, and `depth` is None unless it locates the
+        hand."""
         track.held = None
         if track.holds < 0.5:
             return None
@@ -151,9 +173,19 @@ class HandPlacement:
         track.held = np.stack([pixels.min(0), pixels.max(0)])
         position, orientation, size = oriented_box(vertices)
         gap = surface_gap(hand, vertices, self._object_faces)
-        return ObjectEstimate(
-            float(track.holds), vertices.astype(np.float32), position, orientation, size, gap, gap <= TOUCHING
+        behind = None if depth is None else share_behind(vertices, self._object_faces, depth, camera)
+        evidence = object_evidence(track.holds, gap, behind)
+        thing = ObjectEstimate(
+            float(track.holds),
+            vertices.astype(np.float32),
+            position,
+            orientation,
+            size,
+            gap,
+            gap <= TOUCHING,
+            self.claims(evidence),
         )
+        return thing.withheld_below(self.min_confidence)
 
 
 def pose_of(prediction: CropPrediction) -> np.ndarray:

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
+from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.msg import Hand
 from hoi_ros.nodes.messages.markers import object_markers
 from hoi_ros.nodes.messages.objects import held_objects
 from hoi_ros.nodes.messages.objects import object_boxes
+from hoi_ros.nodes.messages.objects import object_estimate
 from hoi_ros.nodes.messages.objects import object_transforms
 
 HEADER = Header(frame_id='camera')
@@ -25,6 +28,7 @@ THING = ObjectEstimate(
     np.array([0.04, 0.06, 0.08]),
     -0.002,
     True,
+    ClaimConfidence(touching=0.9, gap=0.8, box=0.7),
 )
 
 
@@ -58,6 +62,33 @@ def test_an_object_goes_into_its_message_whole():
     np.testing.assert_allclose(numbers(sent.pose.orientation, 'xyzw'), THING.orientation)
     np.testing.assert_allclose(numbers(sent.size), THING.size)
     np.testing.assert_allclose(np.reshape(sent.vertices, (-1, 3)), VERTICES)
+    sent_confidence = sent.touching_confidence, sent.gap_confidence, sent.box_confidence
+    assert sent_confidence == pytest.approx((0.9, 0.8, 0.7))
+    assert object_estimate(sent).confidence == ClaimConfidence(*sent_confidence)
+
+
+def test_a_withheld_claim_says_nothing_in_any_message():
+    silent = hand(held=THING.withheld_below(0.95))
+    (sent,) = held_objects(HEADER, [silent], with_mesh=True).objects
+    assert (sent.touching, sent.touching_confidence, sent.gap_confidence, sent.box_confidence) == (False, 0, 0, 0)
+    box = numbers(sent.pose.position) + numbers(sent.pose.orientation, 'xyzw') + numbers(sent.size)
+    assert np.isnan([sent.gap, *box]).all()
+    assert sent.score == pytest.approx(0.75) and len(sent.vertices) == VERTICES.size
+    assert not object_boxes(HEADER, [silent]).detections and not object_transforms(HEADER, [silent], '')
+    # The mesh stays, paler than one whose box is known.
+    (pale,), (full,) = (object_markers(HEADER, [one], FACES, 1.0) for one in (silent, hand()))
+    assert pale.points == full.points and pale.color.a < full.color.a
+    back = object_estimate(sent)
+    assert not back.has_box and math.isnan(back.gap) and back.confidence == ClaimConfidence(0, 0, 0)
+
+
+def test_each_claim_is_withheld_below_its_own_confidence():
+    kept = THING.withheld_below(0.85)
+    assert kept.touching and math.isnan(kept.gap) and not kept.has_box
+    assert kept.confidence == ClaimConfidence(0.9, 0, 0)
+    kept = THING.withheld_below(0.75)
+    assert kept.touching and kept.gap == THING.gap and not kept.has_box
+    assert THING.withheld_below(0.7) is THING
 
 
 def test_without_a_mesh_there_are_no_vertices():

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 
 from hoi_ros.hand import HandModel
+from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.nodes.reconstruction import ReconstructionNode
@@ -25,7 +26,7 @@ class StandInStage:
 
     def __init__(self, models, max_hands, min_score, smoothing, **_):
         self.max_hands, self.min_score, self.smoothing = max_hands, min_score, smoothing
-        self.timings, self.fit_surface, self.views = {}, None, None
+        self.timings, self.fit_surface, self.views, self.min_confidence = {}, None, None, 0.0
         self._hands = {'right': HandModel.load()}
         self._hands['left'] = self._hands['right'].mirrored()
 
@@ -52,7 +53,16 @@ class StandInStage:
         place = np.array([0, 0, 0.5 if depth is None else np.median(depth[depth > 0])], np.float32)
         posed = self._hands['right'].forward(pose, 0 * shape, place)
         vertices = (np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]) * 0.05 + place).astype(np.float32)
-        held = ObjectEstimate(0.8, vertices, vertices.mean(0), np.array([0, 0, 0, 1.0]), np.full(3, 0.05), 0.001, True)
+        held = ObjectEstimate(
+            0.8,
+            vertices,
+            vertices.mean(0),
+            np.array([0, 0, 0, 1.0]),
+            np.full(3, 0.05),
+            0.001,
+            True,
+            ClaimConfidence(0.95, 0.95, 0.85),
+        ).withheld_below(self.min_confidence)
         return [
             HandEstimate(
                 'right',

@@ -91,6 +91,8 @@ def test_what_a_hand_holds_comes_in_the_projects_and_in_the_standard_message(ben
     (held,) = objects.objects
     assert (held.hand_id, held.hand_side, held.touching) == (7, Hand.RIGHT, True)
     assert held.score == pytest.approx(0.8) and held.gap == pytest.approx(0.001)
+    confidence = held.touching_confidence, held.gap_confidence, held.box_confidence
+    assert confidence == pytest.approx((0.95, 0.95, 0.85))
     vertices = np.reshape(held.vertices, (-1, 3))
     assert vertices.shape == (4, 3)
     np.testing.assert_allclose([held.pose.position.x, held.pose.position.z], vertices.mean(0)[[0, 2]], atol=1e-6)
@@ -313,6 +315,11 @@ def test_live_parameters_take_effect_while_active(bench: ColourBench) -> None:
     for on in (False, True):
         assert bench.set_parameter('fit_surface', on).successful
         bench.until_answer(bench.send_good, lambda hands: bool(hands.hands[0].shape[6]) == on)
+    assert bench.set_parameter('min_confidence', 0.9).successful
+    bench.until(lambda: not bench.received[f'{NODE}/object_boxes'][-1].detections, bench.send_good, 'no box')
+    bench.until(lambda: math.isnan(bench.received[f'{NODE}/objects'][-1].objects[0].size.x), bench.send_good)
+    assert bench.received[f'{NODE}/objects'][-1].objects[0].touching
+    assert bench.set_parameter('min_confidence', 0.8).successful
     assert bench.set_parameter('min_score', 0.95).successful
     bench.until_answer(bench.send_good, lambda hands: not hands.hands)
     assert bench.set_parameter('min_score', 0.5).successful

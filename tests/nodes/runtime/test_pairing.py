@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import time
+
+from hoi_ros.nodes.runtime.pairing import Frame
 from hoi_ros.nodes.runtime.pairing import nearest
 from hoi_ros.nodes.runtime.pairing import Pairing
 
@@ -163,3 +166,10 @@ def test_without_its_latest_inputs_a_frame_does_not_go_on():
     pairing = optional_input()
     pairing.put('depth', 0, 'd')
     assert pairing.put('image', 0, 'i') is None
+
+
+def test_the_time_of_a_frame_is_its_stamp_and_runs_on_where_the_stamps_are_0():
+    assert Frame(2_500_000_000, {}).seconds == 2.5
+    first = Frame(0, {}).seconds
+    time.sleep(0.01)
+    assert Frame(0, {}).seconds > first > 0

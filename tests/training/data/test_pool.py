@@ -2,14 +2,20 @@
 """A pool holds the records of its stream, resumes where it stopped, and reports a failed worker."""
 
 import functools
+import os
+import shutil
+import signal
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from training.data.pool import filled
+from training.data.pool import PoolError
 from training.data.pool import SamplePool
 from training.data.pool import Samples
 
@@ -80,9 +86,93 @@ def test_a_pool_of_another_size_starts_empty(start: Start) -> None:
     np.testing.assert_array_equal(second.records, np.arange(100))
 
 
-def test_waiting_for_a_failed_worker_raises(start: Start) -> None:
+def test_waiting_for_a_failed_worker_raises_its_error(start: Start) -> None:
     five = functools.partial(np.arange, 5)
     pool = start(100, make=five)
-    with pytest.raises(RuntimeError, match='a worker process of the sample pool .*numbers.pool failed'):
+    with pytest.raises(IndexError, match='index 5 is out of bounds') as raised:
         pool.wait(100)
+    assert 'in _fill' in raised.value.__notes__[0]
     np.testing.assert_array_equal(pool.records[:5], np.arange(5))
+
+
+def test_any_number_of_workers_continues_a_pool(start: Start) -> None:
+    first = start(40, workers=3)
+    first.wait(40)
+    first.close()
+    second = start(40, workers=1, refresh=True)
+    assert second.ready == 40
+    while second.made < 90:
+        second.wait(40)
+        time.sleep(0.05)
+    second.close()
+    np.testing.assert_array_equal(second.records % 40, np.arange(40))
+    assert np.ptp(second.records) <= 40, 'no sample is left out'
+
+
+class Slow:
+    """A stream whose samples name the process that made them."""
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        time.sleep(0.02)
+        return np.array(os.getpid())
+
+
+def test_fewer_workers_continue_beside_the_training(tmp_path: Path) -> None:
+    pool = SamplePool(Slow, NUMBER, tmp_path / 'slow.pool', 'key', 10_000, workers=2, beside=1)
+    try:
+        pool.wait(200)
+        assert len(set(pool.records[: pool.ready].tolist())) == 2
+        time.sleep(0.5)  # both end the sample that they had begun
+        begun = pool.made
+        while pool.made < begun + 20:
+            time.sleep(0.05)
+        beside = {int(maker) for maker in pool.records[begun + 2 : begun + 18]}
+        assert len(beside) == 1
+    finally:
+        pool.close()
+
+
+def test_a_wait_ends_when_its_time_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / 'slow.pool'
+    records = filled(Slow, NUMBER, path, 'key', 3200, 1, until=0.0)
+    assert 200 <= len(records) < 3200 and records.all()
+    assert f'{len(records)} of 3200 have to do' in capsys.readouterr().err.replace(',', '')
+    whole = filled(COUNTING, NUMBER, tmp_path / 'numbers.pool', 'key', 50)
+    np.testing.assert_array_equal(whole, np.arange(50))
+
+
+def test_the_size_on_disk_is_said_and_must_fit(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start(10**6).wait(10)
+    assert 'numbers.pool: 1,000,000 samples, 8 MB on disk when full' in capsys.readouterr().out
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: SimpleNamespace(free=4_000_000))
+    other = tmp_path / 'other.pool'
+    with pytest.raises(PoolError, match='other.pool needs 8 MB on disk, and .* has 4 MB free: .*--capacity'):
+        SamplePool(COUNTING, NUMBER, other, 'key', 10**6)
+    assert not other.exists()
+
+
+def test_a_pool_that_is_too_small_is_named(start: Start) -> None:
+    with pytest.raises(PoolError, match='holds 10 samples, and the training begins with 20: raise its capacity'):
+        start(10).wait(20)
+
+
+def test_a_killed_worker_is_named(tmp_path: Path) -> None:
+    pool = SamplePool(Slow, NUMBER, tmp_path / 'slow.pool', 'key', 10_000)
+    pool.wait(1)
+    os.kill(int(pool.records[0]), signal.SIGKILL)
+    with pytest.raises(PoolError, match='a process that fills .*slow.pool was killed'):
+        pool.wait(10_000)
+
+
+def test_workers_leave_one_core_each(tmp_path: Path) -> None:
+    threads, niceness = filled(Surroundings, np.dtype('(2,)i8'), tmp_path / 'one.pool', 'key', 1)[0]
+    assert threads == 1 and niceness > os.nice(0)
+
+
+class Surroundings:
+    """A stream that tells the threads and the priority of its worker."""
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return np.array([int(os.environ['OMP_NUM_THREADS']), os.nice(0)])

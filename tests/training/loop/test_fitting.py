@@ -3,18 +3,26 @@
 
 import dataclasses
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 from torch import Tensor
 
+from training.loop import fitting
+from training.loop.checkpoint import CheckpointError
+from training.loop.checkpoint import Progress
+from training.loop.fitting import BudgetError
 from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
-from training.loop.fitting import Progress
+from training.loop.fitting import save_weights
+from training.loop.interruption import TrainingStopped
 
 STEPS = 12
 
@@ -177,6 +185,98 @@ def _logged(folder: Path, name: str) -> list[tuple[int, float]]:
     events = EventAccumulator(str(folder))
     events.Reload()
     return [(event.step, event.value) for event in events.Scalars(name)]
+
+
+def test_random_numbers_go_on_where_a_run_ended(config: LoopConfig) -> None:
+    def with_dropout() -> nn.Module:
+        return nn.Sequential(network()[:4], nn.Dropout(0.5), nn.Linear(4 * 16, 2))
+
+    def run(trained: nn.Module, steps: int, name: str) -> nn.Module:
+        options = dataclasses.replace(config, out=config.out / name, steps=steps, decay=False, warm_up=0.0)
+        fit(trained, options, batch, loss, lambda module: {})
+        return trained
+
+    torch.manual_seed(2)
+    whole, part = with_dropout(), with_dropout()
+    part.load_state_dict(whole.state_dict())
+    run(whole, STEPS, 'whole')
+    run(part, STEPS - 5, 'part')
+    torch.testing.assert_close(run(with_dropout(), STEPS, 'part').state_dict(), whole.state_dict())
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_training_with_a_checkpoint(
+    config: LoopConfig, number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(step: int) -> tuple[Tensor, ...]:
+        if step == 4:
+            os.kill(os.getpid(), number)
+        return batch(step)
+
+    with pytest.raises(
+        TrainingStopped, match=r'stopped at step 5, minute 0\.\d; run the same command again'
+    ) as stopped:
+        fit(network(), config, interrupted, loss, lambda module: {})
+    assert stopped.value.exit_code == 128 + number
+    assert torch.load(config.out / 'checkpoint.pt', weights_only=True)['progress']['step'] == 5
+    assert fit(network(), config, batch, loss, lambda module: {}).step == STEPS
+    assert 'resumed at step 5, minute 0.' in capsys.readouterr().err
+
+
+def test_checkpoints_are_written_by_the_clock(config: LoopConfig) -> None:
+    kept: list[int] = []
+
+    def observed(step: int) -> tuple[Tensor, ...]:
+        path = config.out / 'checkpoint.pt'
+        kept.append(torch.load(path, weights_only=True)['progress']['step'] if path.is_file() else 0)
+        return batch(step)
+
+    options = dataclasses.replace(config, every=1000, checkpoint_minutes=0.0, steps=4)
+    fit(network(), options, observed, loss, lambda module: {})
+    assert kept == [0, 1, 2, 3]
+    kept.clear()
+    fit(network(), dataclasses.replace(options, checkpoint_minutes=1e6, steps=7), observed, loss, lambda module: {})
+    assert kept == [4, 4, 4]
+
+
+def test_the_minutes_include_the_preparation_and_the_last_validation(
+    config: LoopConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 1000.0
+
+    def drawn(step: int) -> tuple[Tensor, ...]:
+        nonlocal clock
+        clock += 10
+        return batch(step)
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        nonlocal clock
+        clock += 20
+        return {}
+
+    monkeypatch.setattr(fitting, 'time', SimpleNamespace(monotonic=lambda: clock))
+    options = dataclasses.replace(config, steps=10**6, minutes=3, every=10**6)
+    progress = fit(network(), options, drawn, loss, validate, started=clock - 90)
+    # One validation before the end shows how long the last one will take.
+    assert (progress.preparation, progress.validation, progress.step) == (90, 20, 5)
+    assert progress.seconds + progress.validation == 180
+
+
+def test_a_budget_without_a_step_leaves_no_weights(config: LoopConfig) -> None:
+    progress = Progress(preparation=120.0)
+    with pytest.raises(BudgetError, match='--loop.minutes 1e.06: preparation took 2.0 minutes'):
+        save_weights(network(), config, progress, {})
+    assert not (config.out / 'weights.pt').exists()
+
+
+def test_a_checkpoint_of_another_network_is_named(config: LoopConfig) -> None:
+    fit(network(), config, batch, loss, lambda module: {})
+    other = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
+    with pytest.raises(CheckpointError, match=r'checkpoint\.pt holds another network or optimizer'):
+        fit(other, config, batch, loss, lambda module: {})
+    (config.out / 'checkpoint.pt').write_bytes(b'half a file')
+    with pytest.raises(CheckpointError, match=r'checkpoint\.pt is not a readable checkpoint'):
+        fit(network(), config, batch, loss, lambda module: {})
 
 
 @pytest.mark.slow

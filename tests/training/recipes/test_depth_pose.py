@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Both networks of `depth_pose` learn from the pool; their losses count the labelled samples only."""
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,9 +23,10 @@ from training.networks.depth_pose import VotingPoseNet
 from training.recipes import depth_pose
 from training.recipes.depth_pose import Batches
 from training.recipes.depth_pose import DepthPoseRecipe
-from training.recipes.depth_pose import posterior_loss
-from training.recipes.depth_pose import vae_loss
-from training.recipes.depth_pose import voting_loss
+from training.recipes.depth_pose_losses import DepthPoseLosses
+from training.recipes.depth_pose_losses import posterior_loss
+from training.recipes.depth_pose_losses import vae_loss
+from training.recipes.depth_pose_losses import voting_loss
 
 AUGMENTATION = CropAugmentation(size=96)
 SMALL = VotingConfig(size=96, widths=(8, 12, 16, 24), blocks=(1, 1, 1), head=16)
@@ -120,6 +120,28 @@ def test_the_losses_of_lsps_match_the_paper(batch: tuple[Tensor, ...]) -> None:
     assert float(terms['posterior']) == pytest.approx(10 * 3, rel=1e-4)
 
 
+def test_the_weights_of_the_losses_are_options(batch: tuple[Tensor, ...]) -> None:
+    keypoints = batch[1]
+    outputs = keypoints + 0.1, torch.full((8, 21), 0.1), torch.full((8, 1), 0.7), torch.full((8, 1), 0.6)
+    noise, vae = torch.zeros(8, 20), PoseVAE()
+
+    def terms(losses: DepthPoseLosses) -> dict[str, Tensor]:
+        return {
+            **voting_loss(lambda _: outputs, *batch, losses),
+            **vae_loss(vae, keypoints, noise, losses),
+            **posterior_loss(lambda _: noise, vae, *batch, losses),
+        }
+
+    usual = terms(DepthPoseLosses())
+    names = {'joints': 'joints', 'spread': 'spread', 'hand': 'hand', 'right': 'right', 'reconstruction': 'decoded'}
+    names |= {'divergence': 'divergence', 'posterior': 'posterior'}
+    assert usual.keys() == names.keys()
+    for term, option in names.items():
+        changed = terms(DepthPoseLosses(**{option: 3 * getattr(DepthPoseLosses(), option)}))
+        for name in usual:
+            torch.testing.assert_close(changed[name], usual[name] * (3 if name == term else 1))
+
+
 @pytest.mark.parametrize('precision', ['32-true', 'bf16-mixed'])
 def test_the_voting_network_learns_a_batch(batch: tuple[Tensor, ...], tmp_path: Path, precision: str) -> None:
     sums: list[float] = []
@@ -149,11 +171,13 @@ def test_a_training_saves_weights_progress_and_figures(
         vae_steps=30,
         mistakes_capacity=2,
         mistakes_share=0.2,
+        losses=DepthPoseLosses(joints=5.0),
         loop=LoopConfig(
             tmp_path / 'run', steps=3, minutes=1e6, batch=6, accelerator='cpu', precision='32-true', every=2
         ),
     )
-    monkeypatch.setattr(depth_pose, 'Validation', functools.partial(depth_pose.Validation, count=4, mistakes=1))
+    parts = records[:4], records[~records['hand']][:1]
+    monkeypatch.setattr(depth_pose, 'validation_patches', lambda *_: parts)
     depth_pose.train(recipe)
 
     kept = torch.load(tmp_path / 'run' / 'weights.pt', weights_only=True)

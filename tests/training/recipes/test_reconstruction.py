@@ -105,6 +105,13 @@ def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconstruction_export, '_COMPARED', 2)
 
 
+@pytest.fixture
+def rendered(monkeypatch: pytest.MonkeyPatch, records: np.ndarray, full_pool: Callable) -> None:
+    """All samples are rendered."""
+    monkeypatch.setattr(reconstruction, 'SamplePool', full_pool(records))
+    monkeypatch.setattr(reconstruction, 'filled', lambda *_: records[:2])
+
+
 @pytest.mark.slow
 def test_weights_are_evaluated_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_scenes: None) -> None:
     recipe = ReconstructionRecipe(
@@ -150,8 +157,8 @@ def test_weights_are_evaluated_and_exported(tmp_path: Path, monkeypatch: pytest.
         kept | {'weights': {name: value for name, value in kept['weights'].items() if not name.startswith('hand.')}},
         weights,
     )
-    reconstruction_export.export(reconstruction_export.ReconstructionExport(weights, tmp_path / 'models'))
-    folder = tmp_path / 'models' / 'reconstruction'
+    reconstruction_export.export(reconstruction_export.ReconstructionExport(weights))
+    folder = weights.parent / 'models' / 'reconstruction'
     # Outputs without training are not exported.
     assert not {output.name for output in Card.load(folder).outputs} & {'right', 'holds', 'hand'}
     image = np.zeros((1, 3, 64, 64), np.float32)
@@ -170,10 +177,7 @@ def test_weights_are_evaluated_and_exported(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.slow
-def test_frozen_encoders_keep_their_weights(
-    records: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_scenes: None, full_pool: Callable
-) -> None:
-    monkeypatch.setattr(reconstruction, 'SamplePool', full_pool(records))
+def test_frozen_encoders_keep_their_weights(records: np.ndarray, tmp_path: Path, rendered: None) -> None:
     torch.manual_seed(1)
     start = tmp_path / 'start.pt'
     torch.save({'weights': ReconstructionNet(SMALL).state_dict(), 'branch': 'both'}, start)
@@ -195,9 +199,8 @@ def test_frozen_encoders_keep_their_weights(
 
 @pytest.mark.slow
 def test_a_training_of_the_hand_alone_starts_a_training_of_both(
-    records: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_scenes: None, full_pool: Callable
+    records: np.ndarray, tmp_path: Path, rendered: None
 ) -> None:
-    monkeypatch.setattr(reconstruction, 'SamplePool', full_pool(records))
     config = dataclasses.replace(SMALL, readout='votes')
     alone = ReconstructionRecipe(
         network=dataclasses.replace(config, size=32),

@@ -141,13 +141,11 @@ def test_the_trained_score_is_exported(tmp_path: Path, monkeypatch: pytest.Monke
     assert roc_auc(scores, hands) == pytest.approx(figure, abs=1e-3)
     assert (roc_auc(-scores, hands), roc_auc(0 * scores, hands)) == pytest.approx((1 - figure, 0.5), abs=1e-3)
     monkeypatch.setattr(reconstruction_export, '_COMPARED', 2)
-    reconstruction_export.export(
-        reconstruction_export.ReconstructionExport(tmp_path / 'run' / 'weights.pt', tmp_path / 'models')
-    )
+    reconstruction_export.export(reconstruction_export.ReconstructionExport(tmp_path / 'run' / 'weights.pt'))
     image = torch.from_numpy(pictures[:1]).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.inference_mode():
         expected = torch.sigmoid(again(image).hand).item()
-    outputs = load_engine(tmp_path / 'models' / 'reconstruction', 'openvino')(image=image.numpy())
+    outputs = load_engine(tmp_path / 'run' / 'models' / 'reconstruction', 'openvino')(image=image.numpy())
     assert outputs['hand'].item() == pytest.approx(expected, abs=2e-3)
 
 

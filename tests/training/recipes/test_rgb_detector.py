@@ -138,7 +138,7 @@ def test_a_trained_detector_is_exported(records: np.ndarray, tmp_path: Path) -> 
         },
         tmp_path / 'weights.pt',
     )
-    export(RgbDetectorExport(tmp_path / 'weights.pt', tmp_path / 'models'))
+    export(RgbDetectorExport(tmp_path / 'weights.pt'))
     again = RgbDetectorNet()
     load_weights(
         again.finder, tmp_path / 'models' / 'rgb_detector', torch.rand(4, 3, RGB_FINDER.height, RGB_FINDER.width)
