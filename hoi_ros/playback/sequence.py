@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from hoi_ros.playback.image_folder import FrameFiles
 
-_PHOTO = re.compile(r'(IMG|MVIMG|PXL|DSC[NF]?|WhatsApp Image|Screenshot)[-_ ]?\d')
-"""Names that phones and cameras give to photos."""
+_PHOTO = re.compile(r'(IMG|MVIMG|PXL|DSC[NF]?|WhatsApp Image|Screenshot)[-_ ]?\d|(19|20)\d{6}[-_]\d{6}(\D|$)')
+"""Names that phones and cameras give to photos, of a prefix or of a date and a time to the second."""
 _SIZES_READ = 100
 """Largest number of pictures whose size is read."""
 _PNG = b'\x89PNG\r\n\x1a\n'

@@ -244,8 +244,9 @@ def test_the_whole_demo_of_reconstruction(start, tmp_path):
     process = start('--stage', 'reconstruction', '--seconds', '2')
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
-    for name in ('hands found', 'mean joint error', 'from the wrist', 'objects found', 'object centre'):
+    for name in ('hands found', 'mean joint error', 'from the wrist', 'objects found'):
         assert re.search(r'\d', cell(output, name)), output
+    assert re.fullmatch(r'[\d.]+ mm off|no box is certain enough', cell(output, 'object centre'))
     assert cv2.imread(str(tmp_path / 'out' / 'reconstruction.png')).shape == (480, 640, 3)
 
 

@@ -88,7 +88,7 @@ def test_names_that_are_not_numbered_alike_are_photos(tmp_path, capsys):
     assert "every picture on its own: names such as '0' and 'kitchen' are not numbered alike" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('name', ['IMG_20230{}.jpg', 'DSC0{}.JPG', 'WhatsApp Image {}.jpeg'])
+@pytest.mark.parametrize('name', ['IMG_20230{}.jpg', 'DSC0{}.JPG', 'WhatsApp Image {}.jpeg', '20230312_16442{}.jpg'])
 def test_names_that_phones_and_cameras_give_are_photos(tmp_path, name):
     folder = photos(tmp_path / 'photos', *[(64, 48)] * 3, name=name)
     replay(ReplayConfig(rgb=folder, stage=PHOTOS, out=tmp_path), Follower())

@@ -84,3 +84,10 @@ def test_the_calibration_and_its_figures_are_written_to_the_card(
         figures = card.figures[f'claims_{split}']
         assert figures['images'] == 100 and set(figures) == {'images', 'colour', 'depth'}
         assert figures['colour']['objects'] + figures['depth']['objects'] == 100
+
+
+def test_the_shipped_card_has_a_calibration() -> None:
+    card = Card.load(models_dir() / 'reconstruction')
+    assert set(card.parameters['claims']) == {'contact', 'gap', 'box'}
+    for split in ('test', 'held_out'):
+        assert card.figures[f'claims_{split}']['depth']['touching_right_of_published'] >= 0.8
