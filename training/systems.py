@@ -98,6 +98,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ('evaluate', 'reconstruction_video'): Command(
                 'training.evaluation.reconstruction_video', 'ReconstructionVideoEvaluation', 'evaluate'
             ),
+            ('evaluate', 'reconstruction_photos'): Command(
+                'training.evaluation.photos', 'PhotosEvaluation', 'evaluate'
+            ),
             ('evaluate', 'rgb_detector'): Command(
                 'training.evaluation.rgb_detector', 'RgbDetectorEvaluation', 'evaluate'
             ),
