@@ -65,6 +65,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ('calibrate', 'depth_pose_score'): Command(
                 'training.calibration.depth_pose', 'DepthPoseScoreCalibration', 'calibrate_score'
             ),
+            ('calibrate', 'depth_pose_activations'): Command(
+                'training.calibration.depth_pose', 'DepthPoseActivations', 'calibrate_activations'
+            ),
             ('calibrate', 'depth_pose_figures'): Command(
                 'training.calibration.depth_pose', 'DepthPoseFigures', 'record_figures'
             ),
@@ -95,6 +98,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ('evaluate', 'reconstruction_video'): Command(
                 'training.evaluation.reconstruction_video', 'ReconstructionVideoEvaluation', 'evaluate'
             ),
+            ('evaluate', 'reconstruction_photos'): Command(
+                'training.evaluation.photos', 'PhotosEvaluation', 'evaluate'
+            ),
             ('evaluate', 'rgb_detector'): Command(
                 'training.evaluation.rgb_detector', 'RgbDetectorEvaluation', 'evaluate'
             ),
@@ -106,6 +112,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ),
             ('calibrate', 'reconstruction_score'): Command(
                 'training.calibration.reconstruction', 'ReconstructionScoreCalibration', 'calibrate_score'
+            ),
+            ('calibrate', 'reconstruction_activations'): Command(
+                'training.calibration.reconstruction_activations', 'ReconstructionActivations', 'calibrate_activations'
             ),
             ('calibrate', 'reconstruction_claims'): Command(
                 'training.calibration.reconstruction_claims', 'ReconstructionClaimCalibration', 'calibrate'

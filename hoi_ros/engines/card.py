@@ -76,6 +76,8 @@ class Card:
     """Settings of the stage around the network, such as the size of its crop."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """Figures measured on held-out data."""
+    activations: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Lowest and highest input of each convolution that a CPU may compute in 8 bits, by the tensor's name."""
 
     @classmethod
     def load(cls, directory: str | Path) -> 'Card':

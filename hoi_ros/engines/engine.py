@@ -23,7 +23,7 @@ from hoi_ros.engines.errors import PrecisionError
 MAX_BATCH = 8
 """Largest number of items in one run; a larger batch runs in parts."""
 
-Precision = Literal['fp32', 'tf32', 'fp16', 'bf16']
+Precision = Literal['fp32', 'tf32', 'fp16', 'bf16', 'int8']
 """Type of the arithmetic; inputs, outputs and sums stay float32."""
 
 

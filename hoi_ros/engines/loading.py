@@ -59,7 +59,7 @@ def load_engine(
         model_dir: folder with card.yaml and the ONNX file it names.
         backend: "auto" takes TensorRT where an NVIDIA GPU and a package that supports it are present (`tensorrt` or
             `tensorrt_rtx`), else OpenVINO, else ONNX Runtime.
-        precision: None is fp16 on a GPU and fp32 on a CPU.
+        precision: None is fp16 on a GPU; on a CPU int8 where the backend and the card allow it, else fp32.
         threads: CPU threads; None leaves it to the backend.
         cache_dir: where compiled networks are kept. TensorRT always keeps them, by default in
             $XDG_CACHE_HOME/hoi_ros/engines (~/.cache); OpenVINO only when this is given.

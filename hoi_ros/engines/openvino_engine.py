@@ -16,6 +16,9 @@ from hoi_ros.engines.card import TensorSpec
 from hoi_ros.engines.engine import Engine
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.errors import ModelFileError
+from hoi_ros.engines.errors import PrecisionError
+from hoi_ros.engines.quantisation import quantise
+from hoi_ros.engines.quantisation import supported
 
 
 class _Request(NamedTuple):
@@ -27,14 +30,17 @@ class _Request(NamedTuple):
 
 
 class OpenVINOEngine(Engine):
-    """A network compiled by OpenVINO; "bf16" and "fp16" are hints, followed where the processor has them.
+    """A network compiled by OpenVINO.
+
+    "bf16" and "fp16" are hints, followed where the processor has them. "int8" rounds the convolutions whose activation
+    ranges are in the card; it is the default where there are such ranges and the processor has the kernels.
 
     It is compiled for the numbers of items that `prepare` names, else for one item at its first run: OpenVINO fuses and
     plans far more where shapes are static. Fewer items than the smallest prepared number are padded.
     """
 
     backend = 'openvino'
-    precisions = ('fp32', 'bf16', 'fp16')
+    precisions = ('fp32', 'bf16', 'fp16', 'int8')
 
     def __init__(
         self,
@@ -44,11 +50,16 @@ class OpenVINOEngine(Engine):
         threads: int | None,
         cache_dir: Path | None,
     ) -> None:
-        super().__init__(card, model, 'cpu', precision or 'fp32')
+        super().__init__(card, model, 'cpu', precision or ('int8' if card.activations and supported() else 'fp32'))
+        if self.precision == 'int8' and not card.activations:
+            raise PrecisionError(
+                f"{model}: its card has no activation ranges, which the precision 'int8' needs: measure them "
+                '(`python -m training calibrate --help`), or choose another precision'
+            )
         self._options: dict[str, Any] = {
             'PERFORMANCE_HINT': 'LATENCY',
             'NUM_STREAMS': 1,
-            'INFERENCE_PRECISION_HINT': {'fp32': 'f32', 'bf16': 'bf16', 'fp16': 'f16'}[self.precision],
+            'INFERENCE_PRECISION_HINT': {'bf16': 'bf16', 'fp16': 'f16'}.get(self.precision, 'f32'),
         }
         if threads is not None:
             self._options['INFERENCE_NUM_THREADS'] = threads
@@ -78,6 +89,8 @@ class OpenVINOEngine(Engine):
         try:
             if self.card.batched:
                 network.reshape({spec.name: openvino.PartialShape(spec.sized(batch)) for spec in self.inputs})
+            if self.precision == 'int8':
+                quantise(network, self.card.activations)
             request = self._core.compile_model(network, 'CPU', self._options).create_infer_request()
         except RuntimeError as error:
             raise self._unreadable(error) from error

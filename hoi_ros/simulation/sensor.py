@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The faults of a depth camera: quantisation, noise, shadows, lost and flying pixels.
+"""The faults of a depth camera: quantisation, noise, shadows, lost, filled and flying pixels.
 
 Structured light (SR300/SR305, Kinect v1) and active stereo (D400) share the geometry: depth is triangulated from a
 disparity f·b/z. Errors therefore grow with z², and each near surface casts a shadow. The magnitudes follow Khoshelham
@@ -45,6 +45,14 @@ class SensorModel:
     """Least depth that is measured, metres."""
     farthest: float = 4.0
     """Greatest depth that is measured, metres."""
+    fattening: float = 0.0
+    """Growth of near surfaces at depth edges, as block matching causes it, pixels of the full-size sensor."""
+    multipath: float = 0.0
+    """Standard deviation of a smooth error of the depth, metres."""
+    untextured: float = 0.0
+    """Share of the pixels away from depth edges that are lost in broad patches, as without texture."""
+    filled: float = 0.0
+    """Share of the lost areas that the camera fills with the surface behind."""
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> SensorModel:
@@ -64,6 +72,50 @@ class SensorModel:
             speckle_loss=rng.uniform(0, 0.02) if rng.random() < 0.5 else 0.0,
         )
 
+    @classmethod
+    def sample_any(cls, rng: np.random.Generator) -> SensorModel:
+        """Samples a structured-light, an active or a passive stereo or a time-of-flight camera.
+
+        Passive stereo matches blocks of two images: coarse noise, fattened edges, large areas without texture that are
+        lost or filled in (Hirschmüller, "Stereo Processing by Semiglobal Matching and Mutual Information", PAMI 2008).
+        Time of flight has no shadow, but mixed pixels at edges and a smooth error from light that was reflected twice
+        (Hansard et al., "Time-of-Flight Cameras", 2012).
+        """
+        kind = rng.random()
+        if kind < 0.5:
+            return cls.sample(rng)
+        if kind < 0.8:
+            return cls(
+                baseline=rng.uniform(0.05, 0.12),
+                projector_side=int(rng.choice([-1, 1])),
+                disparity_step=1 / 16,
+                disparity_noise=rng.uniform(0.1, 0.5),
+                noise_grain=rng.uniform(4, 16),
+                smoothing=rng.uniform(1.5, 4),
+                grazing_cosine=rng.uniform(0.03, 0.12),
+                edge_loss=rng.uniform(0, 0.3),
+                flying=rng.uniform(0.1, 0.5),
+                edge_grain=rng.uniform(3, 12),
+                speckle_loss=rng.uniform(0, 0.12),
+                fattening=rng.uniform(0, 4),
+                untextured=rng.uniform(0, 0.6),
+                filled=rng.uniform(0, 1) if rng.random() < 0.6 else 0.0,
+            )
+        return cls(
+            baseline=rng.uniform(0.08, 0.2),
+            projector_side=0,
+            disparity_step=0.004,
+            disparity_noise=rng.uniform(0.02, 0.1),
+            noise_grain=rng.uniform(0.5, 2),
+            smoothing=rng.uniform(0.3, 1.5),
+            grazing_cosine=rng.uniform(0.03, 0.15),
+            edge_loss=rng.uniform(0, 0.4),
+            flying=rng.uniform(0.4, 0.9),
+            edge_grain=rng.uniform(1, 3),
+            speckle_loss=rng.uniform(0, 0.01),
+            multipath=rng.uniform(0, 0.008),
+        )
+
     def observe(self, depth: np.ndarray, focal: float, rng: np.random.Generator, pitch: float = 1.0) -> np.ndarray:
         """Adds the camera's faults to perfect depth.
 
@@ -80,6 +132,11 @@ class SensorModel:
         shape = depth.shape[0], depth.shape[1]
         valid = (depth > self.nearest) & (depth < self.farthest)
         safe = np.where(valid, depth, self.farthest).astype(np.float32)
+        if (reach := round(self.fattening / pitch)) > 0:
+            safe = cv2.erode(safe, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
+            valid = (safe > self.nearest) & (safe < self.farthest)
+        if self.multipath:
+            safe = safe + self.multipath * grain(rng, shape, 60 / pitch)
         disparity = focal * self.baseline / safe
 
         lost = ~valid
@@ -111,8 +168,17 @@ class SensorModel:
         observed = np.round(observed / self.disparity_step) * self.disparity_step
         if self.speckle_loss > 0:
             lost |= grain(rng, shape, 3 / pitch) > _quantile(1 - self.speckle_loss)
+        if self.untextured:
+            patches = grain(rng, (shape[0], shape[1] // 3 + 1), rng.uniform(5, 25) / pitch)
+            patches = cv2.resize(patches, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+            near_edge = cv2.dilate(edge.astype(np.uint8), _CROSS, iterations=max(1, round(3 / pitch))) > 0
+            lost |= ~near_edge & (patches > _quantile(1 - self.untextured))
         result = focal * pitch * self.baseline / np.maximum(observed, self.disparity_step)
-        return np.where(lost | (result > self.farthest), 0, result).astype(np.float32)
+        result = np.where(lost | (result > self.farthest), 0, result).astype(np.float32)
+        if self.filled:
+            fill = (result == 0) & (grain(rng, shape, 40 / pitch) < _quantile(self.filled))
+            result[fill] = _from_the_sides(result)[fill]
+        return result
 
     def _shadow(self, disparity: np.ndarray) -> np.ndarray:
         """(H, W) bool, pixels that another surface of the same row hides from the projector or second camera."""
@@ -124,6 +190,15 @@ class SensorModel:
         where = columns + disparity
         ahead = np.maximum.accumulate(where, axis=1)
         return where < ahead - 0.5
+
+
+def _from_the_sides(depth: np.ndarray) -> np.ndarray:
+    """(H, W) the farther of the nearest valid depths to the left and to the right of each pixel; 0 without one."""
+    columns = np.arange(depth.shape[1])
+    rows = np.arange(depth.shape[0])[:, None]
+    left = np.maximum.accumulate(np.where(depth > 0, columns, 0), axis=1)
+    right = np.minimum.accumulate(np.where(depth > 0, columns, len(columns) - 1)[:, ::-1], axis=1)[:, ::-1]
+    return np.maximum(depth[rows, left], depth[rows, right])
 
 
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))

@@ -1,18 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibrates score and side of `depth_pose`, and writes the figures of its evaluation into its card."""
+"""Calibrates `depth_pose`: score, side and activation ranges; writes the figures of its evaluation into its card."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from hoi_ros.stages.parts.hand_finder import finder_input
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from hoi_ros.stages.parts.scores import SideCalibration
+from training.calibration.activations import print_errors
+from training.calibration.activations import RoundingError
+from training.calibration.activations import write_activation_ranges
 from training.calibration.figures import write_figures_to_card
 from training.calibration.scores import fit_score_calibration
 from training.calibration.scores import fit_side_calibration
 from training.calibration.scores import write_calibrations
+from training.data.synthetic.depth_crops import augment
+from training.data.synthetic.depth_crops import CropAugmentation
+from training.data.synthetic.depth_crops import DepthPatches
+from training.data.synthetic.depth_frames import DepthFrames
 from training.evaluation.depth_pose_score import collect_candidates
 from training.evaluation.depth_pose_score import DepthPoseScoreEvaluation
 from training.evaluation.depth_pose_score import print_candidates
@@ -61,3 +73,37 @@ def record_figures(config: DepthPoseFigures) -> None:
     joints = measured.pop('joints')
     card = write_figures_to_card(folder, f'whole_stage_{measured["split"]}', {**measured, **joints}, config)
     print(f'{folder}: {", ".join(card.figures)}')
+
+
+@dataclasses.dataclass(frozen=True)
+class DepthPoseActivations(InstallOptions):
+    """Measures the activation ranges of depth_pose and hand_finder on training samples, for 8-bit CPU arithmetic."""
+
+    samples: int = 256
+    models: Path = Path('models')
+
+
+def calibrate_activations(config: DepthPoseActivations) -> dict[str, dict[str, RoundingError]]:
+    """Writes the ranges into both cards, prints and returns the rounding errors on validation samples."""
+    config.require_consent(config.models)
+    errors = {}
+    for name, stream in (('depth_pose', _crops), ('hand_finder', _frames)):
+        folder = config.models / name
+        errors[name] = write_activation_ranges(
+            folder, stream('train', config.samples), stream('validation', config.samples // 4), config
+        )
+        print_errors(folder, errors[name])
+    return errors
+
+
+def _crops(split: str, count: int) -> Iterator[dict[str, NDArray]]:
+    patches, augmentation = DepthPatches(split=split), CropAugmentation(upright=0.5)
+    for index in range(count):
+        crop, _ = augment(patches[index], augmentation, np.random.default_rng(index))
+        yield {'crop': crop[None, None]}
+
+
+def _frames(split: str, count: int) -> Iterator[dict[str, NDArray]]:
+    frames = DepthFrames(split=split)
+    for index in range(count):
+        yield {'frame': finder_input(frames[index]['depth'] * np.float32(1e-4))[None]}

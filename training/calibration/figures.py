@@ -21,10 +21,14 @@ def write_figures_to_card(folder: Path, name: str, figures: Mapping[str, object]
         figures: of an evaluation.
         options: of the command.
     """
-    card = Card.load(folder)
-    card = dataclasses.replace(card, figures={**card.figures, name: _rounded(dict(figures))})
+    card = with_figures(Card.load(folder), name, figures)
     write_card(folder, card, options)
     return card
+
+
+def with_figures(card: Card, name: str, figures: Mapping[str, object]) -> Card:
+    """A card with more figures, rounded to four decimals."""
+    return dataclasses.replace(card, figures={**card.figures, name: _rounded(dict(figures))})
 
 
 def _rounded(value: object) -> object:

@@ -10,18 +10,19 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
+from hoi_ros.engines import Card
 from hoi_ros.stages.parts.object_claims import ClaimCalibration
 from hoi_ros.stages.parts.object_claims import LogisticModel
 from hoi_ros.stages.parts.object_claims import MIN_CONFIDENCE
 from hoi_ros.stages.parts.object_claims import ObjectEvidence
-from training.calibration.figures import write_figures_to_card
-from training.calibration.scores import write_parameters
+from training.calibration.figures import with_figures
 from training.evaluation.reconstruction_claims import collect_claims
 from training.evaluation.reconstruction_claims import figures_of
 from training.evaluation.reconstruction_claims import ObjectClaim
 from training.evaluation.reconstruction_claims import print_claims
 from training.evaluation.reconstruction_stage import rendered
 from training.installation import InstallOptions
+from training.installation import write_card
 
 EVIDENCE = {
     'contact': ('holds', 'on_depth', 'behind', 'overlap', 'apart'),
@@ -50,19 +51,22 @@ class ReconstructionClaimCalibration(InstallOptions):
 
 
 def calibrate(config: ReconstructionClaimCalibration) -> ClaimCalibration:
-    """Fits, writes the card, checks and returns the calibration; unless it is written there is nothing to check."""
+    """Fits, checks, writes the card and returns the calibration."""
     config.require_consent(config.models)
     folder = config.models / 'reconstruction'
     claims = collect_claims(config.models, rendered('validation', config.frames, config.workers))
     calibration = fit_claims(claims)
-    if not write_parameters(folder, config, {'claims': parameters_of(calibration)}):
-        return calibration
-    agreed = InstallOptions(install=config.install, yes=True)
+    card = Card.load(folder)
+    card = dataclasses.replace(card, parameters={**card.parameters, 'claims': parameters_of(calibration)})
     for split in config.splits:
-        checked = collect_claims(config.models, rendered(split, config.checked, config.workers))
+        checked = [
+            dataclasses.replace(claim, confidence=calibration(claim.evidence))
+            for claim in collect_claims(config.models, rendered(split, config.checked, config.workers))
+        ]
         figures = figures_of(checked, MIN_CONFIDENCE)
         print_claims(split, figures)
-        write_figures_to_card(folder, f'claims_{split}', {'images': config.checked, **figures}, agreed)
+        card = with_figures(card, f'claims_{split}', {'images': config.checked, **figures})
+    write_card(folder, card, config)
     return calibration
 
 

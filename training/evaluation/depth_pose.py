@@ -28,6 +28,15 @@ from training.evaluation.metrics import evaluate_joints
 
 TEST_SCENES = SceneConfig(hands=(0.08, 0.67, 0.25), person=0.55)
 """Frames with no, one and two hands; their seeds give other shapes, poses, viewpoints and scenes than training."""
+HANDLING_SCENES = SceneConfig(hands=(0.08, 0.72, 0.2), handling=1.0)
+"""Frames of hands that hold things, three in four, before cameras of every kind."""
+SPLITS = {
+    'validation': (TEST_SCENES, 'validation'),
+    'test': (TEST_SCENES, 'test'),
+    'handling_validation': (HANDLING_SCENES, 'validation'),
+    'handling': (HANDLING_SCENES, 'held_out'),
+}
+"""Scenes of each set of frames, and their split; 'held_out' has object families that training never shows."""
 
 COUNTED = 0.6
 """A hand counts if at least this share of it is inside the image and not occluded, and the sensor returned at least
@@ -55,13 +64,18 @@ class TestFrames:
     """Streams the test frames; an index gives the same frame on every machine."""
 
     def __init__(self, split: str = 'test', seed: int = 1000) -> None:
-        self._scenes = SceneGenerator(HandModel.load(), TEST_SCENES, seed, split)
+        scenes, part = SPLITS[split]
+        self._scenes = SceneGenerator(HandModel.load(), scenes, seed, part)
+        self._any_camera = bool(scenes.handling)
 
     def __getitem__(self, index: int) -> TestFrame:
         scene = self._scenes[index]
         rng = self._scenes.rng(index, purpose=3)
         view = scene.look(scene.camera)
-        observed = SensorModel.sample(rng).observe(view.without_dark_places(rng), scene.camera.fx, rng)
+        if self._any_camera:
+            observed = view.observed(rng)
+        else:
+            observed = SensorModel.sample(rng).observe(view.without_dark_places(rng), scene.camera.fx, rng)
         counted = [
             scene.visible_share(number, view) >= COUNTED and (observed[view.owners == number] > 0).mean() >= 0.5
             if (view.owners == number).any()
@@ -113,7 +127,8 @@ class DepthPoseEvaluation:
     models: Path = Path('models')
     variant: str = 'depth_pose'
     split: str = 'test'
-    """'validation' for choices that depend on figures, 'test' for figures that are quoted."""
+    """One of `SPLITS`: 'validation' and 'handling_validation' for choices that depend on figures, 'test' (free hands)
+    and 'handling' (hands that hold unseen things) for figures that are quoted."""
     cache: Path = Path('runs/test_frames')
     """Folder that caches rendered frames, one folder a split (about 100 kB a frame)."""
     workers: int = 2

@@ -23,6 +23,7 @@ from hoi_ros.resources import models_dir
 from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
+from training.data.real.depth_backgrounds import DepthBackgrounds
 from training.data.synthetic.depth_crops import augment
 from training.data.synthetic.depth_crops import CropAugmentation
 from training.data.synthetic.depth_crops import DepthPatches
@@ -82,6 +83,9 @@ class DepthPoseRecipe:
     losses: DepthPoseLosses = DEFAULT
     start: Path | None = None
     """Model folder whose network the training of `voting` starts from."""
+    backgrounds: Path | None = None
+    """Folder of real depth scenes without hands that stand behind a share of the generated ones
+    (`training/data/real/depth_backgrounds.py`)."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/depth_pose')))
 
 
@@ -139,10 +143,10 @@ def train(recipe: DepthPoseRecipe) -> None:
     augmentation = CropAugmentation(cube=recipe.cube, size=96 if votes else 128, upright=recipe.upright * votes)
     validate = Validation(validation_patches(recipe, loop, shares, started), augmentation, recipe.cube)
     pool = SamplePool(
-        functools.partial(DepthPatches, loop.seed),
+        functools.partial(DepthPatches, loop.seed, backgrounds=recipe.backgrounds),
         PATCH_DTYPE,
         recipe.pool,
-        generator_key(loop.seed, 'train', modules=[DepthPatches.__module__]),
+        DepthBackgrounds.key(recipe.backgrounds) + generator_key(loop.seed, 'train', modules=[DepthPatches.__module__]),
         recipe.capacity,
         shares.filling,
         recipe.refresh,
@@ -153,10 +157,10 @@ def train(recipe: DepthPoseRecipe) -> None:
         pool.wait(4 * loop.batch, loop.batch, loop.after(0.4, started))
         if votes and recipe.mistakes_share:
             mistakes = SamplePool(
-                functools.partial(MistakenPatches, loop.seed),
+                functools.partial(MistakenPatches, loop.seed, backgrounds=recipe.backgrounds),
                 PATCH_DTYPE,
                 recipe.mistakes,
-                _mistakes_key(loop.seed, 'train'),
+                DepthBackgrounds.key(recipe.backgrounds) + _mistakes_key(loop.seed, 'train'),
                 recipe.mistakes_capacity,
                 shares.filling,
                 recipe.refresh,
@@ -200,19 +204,19 @@ def validation_patches(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Records of the validation split: patches, and patches of false detections of the hand finder."""
     patches = filled(
-        functools.partial(DepthPatches, split='validation'),
+        functools.partial(DepthPatches, split='validation', backgrounds=recipe.backgrounds),
         PATCH_DTYPE,
         recipe.pool.with_stem(f'{recipe.pool.stem}_validation'),
-        generator_key(0, 'validation', modules=[DepthPatches.__module__]),
+        DepthBackgrounds.key(recipe.backgrounds) + generator_key(0, 'validation', modules=[DepthPatches.__module__]),
         _VALIDATION_PATCHES,
         shares.filling,
         loop.after(0.15, started),
     )
     mistakes = filled(
-        functools.partial(MistakenPatches, split='validation'),
+        functools.partial(MistakenPatches, split='validation', backgrounds=recipe.backgrounds),
         PATCH_DTYPE,
         recipe.mistakes.with_stem(f'{recipe.mistakes.stem}_validation'),
-        _mistakes_key(0, 'validation'),
+        DepthBackgrounds.key(recipe.backgrounds) + _mistakes_key(0, 'validation'),
         _VALIDATION_MISTAKES,
         shares.filling,
         loop.after(0.25, started),

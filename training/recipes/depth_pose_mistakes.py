@@ -26,10 +26,13 @@ class MistakenPatches(DepthPatches):
     Args:
         seed, split: of the scenes.
         models: folder of the finder; the package's own by default.
+        backgrounds: as in `SceneGenerator`.
     """
 
-    def __init__(self, seed: int = 0, split: str = 'train', models: Path | None = None) -> None:
-        super().__init__(seed, split, scenes=FRAME_SCENES)
+    def __init__(
+        self, seed: int = 0, split: str = 'train', models: Path | None = None, backgrounds: Path | None = None
+    ) -> None:
+        super().__init__(seed, split, scenes=FRAME_SCENES, attempts=_ATTEMPTS, backgrounds=backgrounds)
         self._finder = HandFinder(models, threads=1)
 
     def __getitem__(self, index: int) -> np.ndarray:

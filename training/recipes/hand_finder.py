@@ -18,13 +18,14 @@ from hoi_ros.stages.parts.hand_finder import STRIDE
 from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
+from training.data.real.depth_backgrounds import DepthBackgrounds
 from training.data.synthetic.depth_frames import augment_frame
 from training.data.synthetic.depth_frames import DepthFrames
 from training.data.synthetic.depth_frames import FRAME_DTYPE
 from training.data.synthetic.depth_frames import FRAME_HEIGHT
 from training.data.synthetic.depth_frames import FRAME_WIDTH
 from training.data.synthetic.depth_frames import FrameAugmentation
-from training.evaluation.hand_finder import COUNTED
+from training.evaluation.hand_finder import counted_hands
 from training.evaluation.hand_finder import finder_figures
 from training.loop.allotment import allot
 from training.loop.fitting import fit
@@ -38,7 +39,7 @@ from training.networks.weights import require_start
 _SPREAD = 1.3
 """Standard deviation of the target's peak, cells."""
 _IGNORED = 0.12
-"""Hands that are visible between this share and `COUNTED` are neither positives nor negatives."""
+"""Hands that are visible between this share and that of `counted_hands` are neither positives nor negatives."""
 _VALIDATION_FRAMES = 400
 """Frames of the validation."""
 
@@ -57,6 +58,9 @@ class HandFinderRecipe:
     """Keep rendering once the pool is full, replacing the oldest frames."""
     start: Path | None = None
     """Model folder whose network the training starts from."""
+    backgrounds: Path | None = None
+    """Folder of real depth scenes without hands that stand behind a share of the generated ones
+    (`training/data/real/depth_backgrounds.py`)."""
     loop: LoopConfig = dataclasses.field(
         default_factory=lambda: LoopConfig(Path('runs/hand_finder'), batch=32, learning_rate=1.5e-3)
     )
@@ -83,12 +87,13 @@ def _sample(record: np.ndarray, rng: np.random.Generator | None) -> tuple[np.nda
     heat, weight = np.zeros((1, height, width)), np.ones((1, height, width))
     place, near = np.zeros((3, height, width)), np.zeros((1, height, width))
     rows, columns = np.mgrid[:height, :width]
+    counted = counted_hands(record)
     for number in np.argsort(-depths[: int(record['count'])]):
         cell = (pixels[number] + 0.5) / STRIDE - 0.5
         squared = (columns - cell[0]) ** 2 + (rows - cell[1]) ** 2
         inside = -0.5 < cell[0] < width - 0.5 and -0.5 < cell[1] < height - 0.5
         visible = record['visible'][number]
-        if visible >= COUNTED and inside:
+        if counted[number] and inside:
             peak = np.exp(-squared / (2 * _SPREAD**2))
             nearest = np.round(cell).astype(int)
             peak[nearest[1], nearest[0]] = 1
@@ -124,19 +129,20 @@ def train(recipe: HandFinderRecipe) -> None:
     loop = dataclasses.replace(recipe.loop, threads=shares.threads)
     require_start(recipe.start)
     records = filled(
-        functools.partial(DepthFrames, split='validation'),
+        functools.partial(DepthFrames, split='validation', backgrounds=recipe.backgrounds),
         FRAME_DTYPE,
         recipe.pool.with_stem(f'{recipe.pool.stem}_validation'),
-        generator_key(0, 'validation', modules=[DepthFrames.__module__]),
+        DepthBackgrounds.key(recipe.backgrounds) + generator_key(0, 'validation', modules=[DepthFrames.__module__]),
         _VALIDATION_FRAMES,
         shares.filling,
         loop.after(0.25, started),
     )
     pool = SamplePool(
-        functools.partial(DepthFrames, recipe.loop.seed),
+        functools.partial(DepthFrames, recipe.loop.seed, backgrounds=recipe.backgrounds),
         FRAME_DTYPE,
         recipe.pool,
-        generator_key(recipe.loop.seed, 'train', modules=[DepthFrames.__module__]),
+        DepthBackgrounds.key(recipe.backgrounds)
+        + generator_key(recipe.loop.seed, 'train', modules=[DepthFrames.__module__]),
         recipe.capacity,
         shares.filling,
         recipe.refresh,

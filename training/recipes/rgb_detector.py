@@ -19,6 +19,7 @@ from hoi_ros.stages.parts.rgb_detector import STRIDE
 from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
+from training.data.real.photo_views import PhotoViews
 from training.data.synthetic import rgb_frames
 from training.data.synthetic.rgb_frame_views import COUNTED
 from training.data.synthetic.rgb_frame_views import frame_view
@@ -64,18 +65,23 @@ class RgbDetectorRecipe:
     """Frames that must be ready before the training starts."""
     start: Path | None = None
     """Model folder whose network the training starts from."""
+    photos: Path | None = None
+    """Folder of the real material, whose labelled photos join the generated frames (`training/data/real/photos.py`)."""
+    photo_share: float = 0.5
+    """Share of real photos in the samples."""
     loop: LoopConfig = dataclasses.field(
         default_factory=lambda: LoopConfig(Path('runs/rgb_detector'), batch=32, learning_rate=1.5e-3)
     )
 
 
 def targets(view: FrameView) -> tuple[np.ndarray, ...]:
-    """Label maps of a view: heat, its weight and near (1, h, w), square (3, h, w), kind (2, h, w), held (4, h, w) and
-    holding (1, h, w). `near` marks the cells whose square and kind count, `holding` those whose held box counts too."""
+    """Label maps of a view: heat, its weight and near (1, h, w), square (3, h, w), kind and told (2, h, w), held
+    (4, h, w) and holding (1, h, w). `near` marks the cells whose square counts, `told` those whose kinds count and
+    `holding` those whose held box counts too."""
     height, width = view.image.shape[0] // STRIDE, view.image.shape[1] // STRIDE
     heat, weight, near = np.zeros((1, height, width)), np.ones((1, height, width)), np.zeros((1, height, width))
     square, kind, held = np.zeros((3, height, width)), np.zeros((2, height, width)), np.zeros((4, height, width))
-    holding = np.zeros((1, height, width))
+    holding, told = np.zeros((1, height, width)), np.zeros((2, height, width))
     rows, columns = np.mgrid[:height, :width]
     for number in np.argsort(view.visible):
         x, y, side = view.square[number]
@@ -94,30 +100,38 @@ def targets(view: FrameView) -> tuple[np.ndarray, ...]:
                 [cell[0] - columns, cell[1] - rows, np.full_like(peak, np.log(side / view.image.shape[0]))]
             )[:, close]
             kind[:, close] = np.array([view.right[number], view.holds[number]], float)[:, None]
-            holding[0][close] = view.holds[number]
+            told[:, close] = view.known[number, :2, None]
+            holding[0][close] = view.holds[number] and view.known[number, 2]
             held[:, close] = ((view.held[number] - [x, y, x, y]) / side)[:, None]
         elif visible >= _IGNORED:
             weight[0][squared < max(0.5 * cells, 3) ** 2] = 0
-    return heat, weight, near, square, kind, held, holding
+    return heat, weight, near, square, kind, told, held, holding
 
 
 class Batches:
-    """Draws augmented frames from records, seeded by the step."""
+    """Draws augmented frames from records, and a share from real photos, seeded by the step."""
 
     def __init__(
-        self, pool: SamplePool, batch: int, seed: int, augmentation: RgbFrameAugmentation | None = None
+        self,
+        pool: SamplePool,
+        batch: int,
+        seed: int,
+        augmentation: RgbFrameAugmentation | None = None,
+        photos: PhotoViews | None = None,
+        photo_share: float = 0.0,
     ) -> None:
         self._pool, self._batch, self._seed = pool, batch, seed
+        self._photos, self._photographed = photos, round(batch * photo_share) if photos else 0
         self._augmentation = augmentation or RgbFrameAugmentation()
 
     def __call__(self, step: int) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) and the maps of `targets`."""
         rng = np.random.default_rng([self._seed, 23, step])
-        chosen = np.sort(rng.integers(self._pool.ready, size=self._batch))
-        samples = []
-        for record in self._pool.records[chosen]:
-            view = frame_view(record, self._augmentation, rng)
-            samples.append((network_input(view.image), *targets(view)))
+        chosen = np.sort(rng.integers(self._pool.ready, size=self._batch - self._photographed))
+        views = [frame_view(record, self._augmentation, rng) for record in self._pool.records[chosen]]
+        if self._photos:
+            views += [self._photos.draw(self._augmentation, rng) for _ in range(self._photographed)]
+        samples = [(network_input(view.image), *targets(view)) for view in views]
         return tuple(torch.from_numpy(np.stack(column).astype(np.float32)) for column in zip(*samples))
 
 
@@ -129,6 +143,7 @@ def detector_loss(
     near: Tensor,
     square: Tensor,
     kind: Tensor,
+    told: Tensor,
     held: Tensor,
     holding: Tensor,
 ) -> dict[str, Tensor]:
@@ -137,14 +152,15 @@ def detector_loss(
     maps: RgbMaps = network(image)
     cells = near.sum().clamp(min=1)
     error = (maps.square - square).abs() * near
-    kind_loss = F.binary_cross_entropy(maps.kind.clamp(1e-5, 1 - 1e-5), kind, reduction='none') * near
+    kind_loss = F.binary_cross_entropy(maps.kind.clamp(1e-5, 1 - 1e-5), kind, reduction='none') * told
+    sided, known = (part.clamp(min=1) for part in told.sum((0, 2, 3)))
     box = F.smooth_l1_loss(maps.held, held, beta=0.1, reduction='none') * near * holding
     return {
         'heat': heat_map_loss(maps.heat, heat, weight),
         'offset': 0.3 * error[:, :2].sum() / cells,
         'size': error[:, 2].sum() / cells,
-        'right': 0.7 * kind_loss[:, 0].sum() / cells,
-        'holds': 0.3 * kind_loss[:, 1].sum() / cells,
+        'right': 0.7 * kind_loss[:, 0].sum() / sided,
+        'holds': 0.3 * kind_loss[:, 1].sum() / known,
         'held': 0.5 * box.sum() / (near * holding).sum().clamp(min=1),
     }
 
@@ -188,7 +204,13 @@ def train(recipe: RgbDetectorRecipe) -> None:
         progress = fit(
             network,
             loop,
-            Batches(pool, loop.batch, loop.seed),
+            Batches(
+                pool,
+                loop.batch,
+                loop.seed,
+                photos=PhotoViews(recipe.photos) if recipe.photos else None,
+                photo_share=recipe.photo_share,
+            ),
             detector_loss,
             lambda module: detector_figures(module, validation),
             started,

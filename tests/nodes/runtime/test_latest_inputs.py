@@ -29,6 +29,9 @@ class Node:
         self.readers, self.publishers, self.profiles, self.offered = [], [], [], []
         self.statistics = SimpleNamespace(received=lambda: None)
 
+    def get_clock(self):
+        return SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=0))
+
     def on_executor(self, change):
         return change()
 

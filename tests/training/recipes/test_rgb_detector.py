@@ -78,7 +78,7 @@ def test_targets_decode_to_the_hands_of_the_view(records: np.ndarray) -> None:
     compared = 0
     for index, record in enumerate(records):
         view = frame_view(record, RgbFrameAugmentation(), np.random.default_rng(index))
-        heat, _, _, square, kind, held, _ = targets(view)
+        heat, _, _, square, kind, _, held, _ = targets(view)
         found = decode(heat, square, kind, held, 4, 0.9)
         for number, (x, y, side) in enumerate(view.square):
             inside = 0 < x < view.image.shape[1] - 1 and 0 < y < view.image.shape[0] - 1
@@ -155,7 +155,7 @@ def test_batches_are_the_targets_of_augmented_views(records: np.ndarray) -> None
     pool = SimpleNamespace(ready=len(records), records=records)
     first, again, other = (Batches(pool, 3, seed)(2) for seed in (0, 0, 1))
     shapes = [tuple(tensor.shape) for tensor in first]
-    assert shapes == [(3, 3, 144, 192)] + [(3, channels, 36, 48) for channels in (1, 1, 1, 3, 2, 4, 1)]
+    assert shapes == [(3, 3, 144, 192)] + [(3, channels, 36, 48) for channels in (1, 1, 1, 3, 2, 2, 4, 1)]
     assert all(torch.equal(one, two) for one, two in zip(first, again)) and not torch.equal(first[0], other[0])
 
 
@@ -168,6 +168,7 @@ def test_figures_count_found_and_false_detections(monkeypatch: pytest.MonkeyPatc
         np.array([0.9, 0.2]),
         np.array([False, False]),
         np.zeros((2, 4)),
+        np.ones((2, 3), bool),
     )
     found = [
         SimpleNamespace(centre=np.array(place), side=30.0, score=0.9, right=0.9, holds=0.1, held=None)

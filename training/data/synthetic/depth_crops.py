@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 
@@ -12,16 +13,17 @@ from hoi_ros.camera.crop import normalise_depth
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
 from hoi_ros.simulation.sensor import grain
-from hoi_ros.simulation.sensor import SensorModel
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_parts import BODY
 from training.data.synthetic.scenes import Scene
 from training.data.synthetic.scenes import SceneGenerator
 from training.data.synthetic.scenes import View
 
-CROP_SCENES = SceneConfig(hands=(0.0, 0.75, 0.25))
+CROP_SCENES = SceneConfig(hands=(0.0, 0.75, 0.25), handling=0.5)
 
-
+_ATTEMPTS = 20
+_VISIBLE, _HOLDING_VISIBLE = 0.55, 0.35
+"""Least visible share of a hand, and of one that holds something."""
 PATCH_SIZE = 128
 PATCH_DTYPE = np.dtype(
     [
@@ -47,6 +49,8 @@ class DepthPatches:
         extent: side of the window, metres at the depth of its centre.
         model: the right hand.
         scenes: the distribution of scenes.
+        attempts: scenes that are tried for one patch.
+        backgrounds: as in `SceneGenerator`.
     """
 
     dtype = PATCH_DTYPE
@@ -58,14 +62,17 @@ class DepthPatches:
         extent: float = 0.36,
         model: HandModel | None = None,
         scenes: SceneConfig = CROP_SCENES,
+        attempts: int = _ATTEMPTS,
+        backgrounds: Path | None = None,
     ) -> None:
-        self._scenes = SceneGenerator(model or HandModel.load(), scenes, seed, split)
+        self._attempts = attempts
+        self._scenes = SceneGenerator(model or HandModel.load(), scenes, seed, split, attempts, backgrounds)
         self._extent = extent
 
     def __getitem__(self, index: int) -> np.ndarray:
         """One record of `PATCH_DTYPE`."""
-        for attempt in range(_ATTEMPTS):
-            stream = index * _ATTEMPTS + attempt
+        for attempt in range(self._attempts):
+            stream = index * self._attempts + attempt
             scene = self._scenes[stream]
             if not scene.hands:
                 continue
@@ -73,12 +80,13 @@ class DepthPatches:
             patch = self._elsewhere(scene, rng) if index % 7 == 0 else self._of_hand(scene, rng)
             if patch is not None:
                 return patch
-        raise RuntimeError(f'patch {index}: none of {_ATTEMPTS} scenes shows a hand; check the SceneConfig')
+        raise RuntimeError(f'patch {index}: none of {self._attempts} scenes shows a hand; check the SceneConfig')
 
     def _of_hand(self, scene: Scene, rng: np.random.Generator) -> np.ndarray | None:
         hand = scene.hands[0]
         view, observed = self._observe(scene, hand.centre, rng)
-        if scene.visible_share(0, view) < 0.55 or (observed > 0)[view.owners == 0].mean() < 0.5:
+        least = _VISIBLE if scene.held[0] is None else _HOLDING_VISIBLE
+        if scene.visible_share(0, view) < least or (observed > 0)[view.owners == 0].mean() < 0.5:
             return None
         return self._record(view, observed, hand.centre, hand.keypoints, hand.side == 'right')
 
@@ -106,9 +114,8 @@ class DepthPatches:
         left, top = middle - half
         window = scene.camera.window(left, top, 2 * half[0], 2 * half[1], PATCH_SIZE, PATCH_SIZE)
         view = scene.look(window)
-        depth = _inside_image(view.without_dark_places(rng), scene.camera, left, top, half)
-        pitch = float(2 * half[0] / PATCH_SIZE)
-        return view, SensorModel.sample(rng).observe(depth, window.fx, rng, pitch)
+        inside = _inside_image(scene.camera, left, top, half)
+        return view, view.observed(rng, float(2 * half[0] / PATCH_SIZE), inside)
 
     @staticmethod
     def _record(
@@ -129,19 +136,13 @@ class DepthPatches:
         )
 
 
-_ATTEMPTS = 20
-"""Scenes that are tried for one patch."""
-
-
-def _inside_image(depth: np.ndarray, camera: Pinhole, left: float, top: float, half: np.ndarray) -> np.ndarray:
-    """Depth (H, W) of a window with 0 outside the image of its camera."""
-    height, width = depth.shape
-    columns = left + (np.arange(width) + 0.5) * 2 * half[0] / width
-    rows = top + (np.arange(height) + 0.5) * 2 * half[1] / height
-    inside = ((rows > -0.5) & (rows < camera.height - 0.5))[:, None] & (
+def _inside_image(camera: Pinhole, left: float, top: float, half: np.ndarray) -> np.ndarray:
+    """(PATCH_SIZE, PATCH_SIZE) whether pixels of a window lie inside the image of its camera."""
+    steps = (np.arange(PATCH_SIZE) + 0.5) * 2 / PATCH_SIZE
+    columns, rows = left + steps * half[0], top + steps * half[1]
+    return ((rows > -0.5) & (rows < camera.height - 0.5))[:, None] & (
         (columns > -0.5) & (columns < camera.width - 0.5)
     )[None]
-    return np.where(inside, depth, 0)
 
 
 @dataclasses.dataclass(frozen=True)

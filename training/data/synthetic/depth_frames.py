@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
-from hoi_ros.simulation.sensor import SensorModel
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scenes import Scene
 from training.data.synthetic.scenes import SceneGenerator
 from training.data.synthetic.scenes import View
 
-FRAME_SCENES = SceneConfig(hands=(0.14, 0.48, 0.38), person=0.6, clutter=5.0)
+FRAME_SCENES = SceneConfig(hands=(0.14, 0.48, 0.38), person=0.6, clutter=5.0, handling=0.5)
 FRAME_WIDTH, FRAME_HEIGHT = 160, 120
 FRAME_DTYPE = np.dtype(
     [
@@ -26,17 +26,24 @@ FRAME_DTYPE = np.dtype(
         ('centre', np.float32, (2, 3)),  # mean of the keypoints, metres, optical frame
         ('right', np.bool_, 2),
         ('visible', np.float32, 2),  # share of the hand inside the image and not hidden
+        ('holds', np.bool_, 2),
     ]
 )
 
 
 class DepthFrames:
-    """Streams frames; the same index gives the same frame on every machine."""
+    """Streams frames; the same index gives the same frame on every machine with the same `backgrounds`."""
 
     dtype = FRAME_DTYPE
 
-    def __init__(self, seed: int = 0, split: str = 'train', model: HandModel | None = None) -> None:
-        self._scenes = SceneGenerator(model or HandModel.load(), FRAME_SCENES, seed, split)
+    def __init__(
+        self,
+        seed: int = 0,
+        split: str = 'train',
+        model: HandModel | None = None,
+        backgrounds: Path | None = None,
+    ) -> None:
+        self._scenes = SceneGenerator(model or HandModel.load(), FRAME_SCENES, seed, split, backgrounds=backgrounds)
 
     def __getitem__(self, index: int) -> np.ndarray:
         """One record of `FRAME_DTYPE`."""
@@ -56,6 +63,7 @@ class DepthFrames:
             record['centre'][number] = hand.centre
             record['right'][number] = hand.side == 'right'
             record['visible'][number] = seen
+            record['holds'][number] = scene.held[number] is not None
         return record
 
 
@@ -63,7 +71,7 @@ def small_frame(scene: Scene, rng: np.random.Generator) -> tuple[View, np.ndarra
     """A scene at the finder's resolution, and its depth (H, W) from a sensor, metres, 0 invalid."""
     view = scene.look(scene.camera.scaled(FRAME_WIDTH, FRAME_HEIGHT))
     pitch = scene.camera.width / FRAME_WIDTH
-    observed = SensorModel.sample(rng).observe(view.without_dark_places(rng), view.camera.fx, rng, pitch)
+    observed = view.observed(rng, pitch)
     if rng.random() < 0.25:
         # A structured-light camera has a short reach.
         observed[observed > rng.uniform(0.8, 2.0)] = 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
 from typing import NamedTuple
 
 import cv2
@@ -51,10 +53,17 @@ class FrameView(NamedTuple):
     """(N,) bool, hands that hold an object."""
     held: np.ndarray
     """(N, 4) left, top, right, bottom of the held object, pixels."""
+    known: np.ndarray
+    """(N, 3) bool, whether the side, `holds` and `held` are labelled."""
 
 
-def frame_view(record: np.ndarray, config: RgbFrameAugmentation, rng: np.random.Generator | None) -> FrameView:
-    """Cuts a view from a record of RGB_FRAME_DTYPE; without `rng` the whole frame, not augmented."""
+def frame_view(
+    record: np.ndarray | Mapping[str, Any], config: RgbFrameAugmentation, rng: np.random.Generator | None
+) -> FrameView:
+    """Cuts a view from a record of RGB_FRAME_DTYPE; without `rng` the whole frame, not augmented.
+
+    A mapping with the fields of a record may hold an image of any size, and `known` if labels are missing.
+    """
     height, width = record['image'].shape[:2]
     count = int(record['count'])
     square = record['square'][:count].astype(float)
@@ -96,6 +105,7 @@ def frame_view(record: np.ndarray, config: RgbFrameAugmentation, rng: np.random.
         record['visible'][:count] * np.minimum(1, inside / 0.9),
         record['holds'][:count],
         np.concatenate([corners.min(1), corners.max(1)], 1),
+        record['known'] if isinstance(record, Mapping) and 'known' in record else np.ones((count, 3), bool),
     )
 
 

@@ -40,15 +40,13 @@ from training.data.synthetic.rgb_sensor import RgbSensor
 from training.data.synthetic.room import add_room
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_config import SPLITS
+from training.data.synthetic.scene_parts import HELD
 from training.data.synthetic.scene_parts import THING
 from training.data.synthetic.scenes import View
 from training.data.synthetic.skin import HandMarks
 from training.data.synthetic.skin import Skin
 from training.data.synthetic.surfaces import Surfaces
 from training.data.synthetic.vectors import unit
-
-HELD = -4
-"""Owner of the object in the first hand; HELD − 1 owns that in the second. Other owners are those of the scenes."""
 
 
 @dataclasses.dataclass(frozen=True)

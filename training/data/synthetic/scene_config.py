@@ -25,5 +25,13 @@ class SceneConfig:
     """Mean number of other objects."""
     held: float = 0.25
     """Probability of an object in or at a hand."""
+    handling: float = 0.0
+    """Probability of a scene in which people hold things, reach for them or let go of them."""
+    worn: float = 0.5
+    """Share of these scenes that a camera on the person's head or chest shows."""
+    handled_nearest: float = 0.2
+    """Least depth of the hands' centres in these scenes, metres."""
+    real: float = 0.3
+    """Share of scenes with a real background, where there are any."""
     width: int = 640
     height: int = 480

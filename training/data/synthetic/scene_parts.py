@@ -7,8 +7,9 @@ import dataclasses
 
 import numpy as np
 
-THING, NOTHING, BODY = -1, -2, -3
-"""Owners of surfaces that belong to no hand; BODY is a person's torso, head and upper arm."""
+THING, NOTHING, BODY, HELD = -1, -2, -3, -4
+"""Owners of surfaces that belong to no hand; BODY is a person's torso, head and upper arm. HELD − n is what hand n
+holds."""
 
 
 @dataclasses.dataclass(frozen=True)

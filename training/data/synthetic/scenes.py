@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scenes of hands before a depth camera: arms, people, tables, walls, clutter, held things.
+"""Scenes of hands before a depth camera: arms, people, tables, walls, clutter, things in hands.
 
 (seed, split, index) determine a scene on every machine, and the splits never share a random stream.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,37 +20,55 @@ from hoi_ros.hand.model import mirror_pose
 from hoi_ros.hand.poses import sample_angles
 from hoi_ros.simulation.raycast import Raycaster
 from hoi_ros.simulation.sensor import grain
+from hoi_ros.simulation.sensor import SensorModel
+from training.data.hand_object import ObjectLabel
+from training.data.real.depth_backgrounds import DepthBackground
+from training.data.real.depth_backgrounds import DepthBackgrounds
 from training.data.synthetic.arms import forearm
+from training.data.synthetic.handling import HandlingHands
+from training.data.synthetic.handling import worn_up
 from training.data.synthetic.person import add_person
 from training.data.synthetic.person import arm_of
+from training.data.synthetic.placed_hands import PlacedHand
 from training.data.synthetic.room import add_room
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_config import SPLITS
 from training.data.synthetic.scene_parts import BODY
+from training.data.synthetic.scene_parts import HELD
 from training.data.synthetic.scene_parts import NOTHING
 from training.data.synthetic.scene_parts import Parts
 from training.data.synthetic.scene_parts import SceneHand
+from training.data.synthetic.scene_parts import THING
 
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """Triangles, their owners (the number of a hand, THING or BODY), and the camera."""
+    """Triangles, their owners (the number of a hand, HELD − that number, THING or BODY), and the camera."""
 
     camera: Pinhole
     hands: tuple[SceneHand, ...]
     vertices: np.ndarray
     faces: np.ndarray
     owners: np.ndarray
+    held: tuple[ObjectLabel | None, ...] = ()
+    """What each hand holds."""
+    background: DepthBackground | None = None
+    """A real scene behind it."""
 
     @functools.cached_property
     def _raycaster(self) -> Raycaster:
         return Raycaster(self.vertices, self.faces)
 
     def look(self, camera: Pinhole) -> View:
-        """Renders the scene: one ray per pixel."""
+        """Renders the scene, one ray per pixel, before its real background."""
         hits = self._raycaster.look(camera)
         owners = np.where(hits.triangles >= 0, self.owners[hits.triangles], NOTHING)
-        return View(camera, hits.depth, owners, hits.normals)
+        depth = hits.depth
+        if self.background is not None:
+            real = self.background.look(camera)
+            nearer = (real > 0) & ((owners == NOTHING) | (real < depth))
+            depth, owners = np.where(nearer, real, depth), np.where(nearer, THING, owners)
+        return View(camera, depth, owners, hits.normals)
 
     def visible_share(self, number: int, view: View) -> float:
         """Share of a hand's vertices inside the image that no other surface hides; 0 to 1."""
@@ -64,7 +83,7 @@ class Scene:
 
 class View(NamedTuple):
     """A rendered scene: depth (H, W) in metres, 0 without a surface; owners (H, W), the number of a hand or one of
-    THING, BODY and NOTHING; normals (H, W, 3)."""
+    THING, BODY, NOTHING and HELD − that number; normals (H, W, 3)."""
 
     camera: Pinhole
     depth: np.ndarray
@@ -80,6 +99,22 @@ class View(NamedTuple):
         field = grain(rng, self.depth.shape, max(size, 1.0))
         return np.where(body & (field < np.quantile(field, rng.uniform(0.05, 0.6))), 0, self.depth)
 
+    def observed(self, rng: np.random.Generator, pitch: float = 1.0, inside: np.ndarray | None = None) -> np.ndarray:
+        """What a random depth camera of any kind reports of this view.
+
+        Args:
+            rng: source of the camera and its faults.
+            pitch: pixels of the full-size sensor per pixel of the view.
+            inside: (H, W) bool, pixels of the view inside the image; all if None.
+
+        Returns:
+            (H, W) float32 metres, 0 invalid.
+        """
+        depth = self.without_dark_places(rng)
+        if inside is not None:
+            depth = np.where(inside, depth, 0)
+        return SensorModel.sample_any(rng).observe(depth, self.camera.fx, rng, pitch)
+
 
 class SceneGenerator:
     """A stream of scenes: index → scene.
@@ -88,15 +123,26 @@ class SceneGenerator:
         model: the right hand.
         config: the distribution of scenes.
         seed: of the whole set.
-        split: 'train', 'validation' or 'test'.
+        split: 'train', 'validation' or 'test'; 'held_out' differs from 'test' only in the families of handled objects.
+        attempts: scene numbers that belong to one sample; successive samples share grasps.
+        backgrounds: folder of real depth scenes without hands (`DepthBackgrounds`); None generates every scene.
     """
 
     def __init__(
-        self, model: HandModel, config: SceneConfig | None = None, seed: int = 0, split: str = 'train'
+        self,
+        model: HandModel,
+        config: SceneConfig | None = None,
+        seed: int = 0,
+        split: str = 'train',
+        attempts: int = 1,
+        backgrounds: Path | None = None,
     ) -> None:
         self._right, self._left = model, model.mirrored()
         self._config = config or SceneConfig()
-        self._seed, self._split = seed, SPLITS[split]
+        self._seed, self._split = seed, SPLITS['test' if split == 'held_out' else split]
+        self._attempts = attempts
+        self._backgrounds = DepthBackgrounds(backgrounds, split) if backgrounds else None
+        self._handling = HandlingHands(model, seed, split) if self._config.handling else None
 
     def rng(self, index: int, purpose: int = 0) -> np.random.Generator:
         """The random stream of one scene; `purpose` separates draws that are made after the scene."""
@@ -115,6 +161,8 @@ class SceneGenerator:
             config.height / 2 + rng.normal(0, 8),
         )
         up = Rotation.from_euler('xz', [rng.uniform(-75, 40), rng.normal(0, 12)], degrees=True).apply([0, -1, 0])
+        if self._handling is not None and rng.random() < config.handling:
+            return self._handling_scene(index, self._handling, camera, up, rng)
         parts = Parts()
         hands: list[SceneHand] = []
         for _ in range(int(rng.choice(3, p=config.hands))):
@@ -122,8 +170,45 @@ class SceneGenerator:
             if hand is not None:
                 self._add_hand(parts, hand, len(hands), up, rng)
                 hands.append(hand)
-        add_room(parts, hands, camera, up, config, rng)
-        return Scene(camera, tuple(hands), *parts.joined())
+        background = self._background(rng)
+        if background is None:
+            add_room(parts, hands, camera, up, config, rng)
+        return Scene(camera, tuple(hands), *parts.joined(), held=(None,) * len(hands), background=background)
+
+    def _background(self, rng: np.random.Generator) -> DepthBackground | None:
+        if self._backgrounds is None or rng.random() >= self._config.real:
+            return None
+        return self._backgrounds.draw(rng)
+
+    def _handling_scene(
+        self, index: int, handling: HandlingHands, camera: Pinhole, up: np.ndarray, rng: np.random.Generator
+    ) -> Scene:
+        config, stream = self._config, 2 * (index // self._attempts)
+        worn = worn_up(rng) if rng.random() < config.worn else None
+        up = up if worn is None else worn
+        parts = Parts()
+        placed: list[PlacedHand] = []
+        depths = config.handled_nearest, config.farthest if worn is None else 0.75
+        for number in range(int(rng.choice(3, p=config.hands))):
+            one = handling.place(stream + number, camera, depths, worn, placed, rng)
+            if one is not None:
+                self._add_hand(parts, one.hand, len(placed), up, rng, person=worn is None)
+                if one.held is not None:
+                    parts.add(one.held.placed, one.held.faces, HELD - len(placed))
+                placed.append(one)
+        handling.add_objects(parts, stream, camera, placed, rng)
+        # Clutter keeps clear of held objects too.
+        occupied = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
+        background = self._background(rng)
+        if background is None:
+            add_room(parts, occupied, camera, up, dataclasses.replace(config, held=0.0), rng)
+        return Scene(
+            camera,
+            tuple(one.hand for one in placed),
+            *parts.joined(),
+            held=tuple(one.held for one in placed),
+            background=background,
+        )
 
     def _place_hand(self, rng: np.random.Generator, camera: Pinhole, others: list[SceneHand]) -> SceneHand | None:
         config = self._config
@@ -167,7 +252,15 @@ class SceneGenerator:
             return SceneHand(side, pose, shape, translation, geometry.keypoints, geometry.vertices)
         return None
 
-    def _add_hand(self, parts: Parts, hand: SceneHand, number: int, up: np.ndarray, rng: np.random.Generator) -> None:
+    def _add_hand(
+        self,
+        parts: Parts,
+        hand: SceneHand,
+        number: int,
+        up: np.ndarray,
+        rng: np.random.Generator,
+        person: bool = True,
+    ) -> None:
         model = self._right if hand.side == 'right' else self._left
         parts.add(hand.vertices, model.faces, number)
         wrist = hand.keypoints[0]
@@ -177,5 +270,5 @@ class SceneGenerator:
         sleeve = rng.uniform(0.03, 0.2) if rng.random() < 0.5 else 1.0
         parts.add(*forearm(wrist, along, down, across, scale * rng.uniform(0.9, 1.15), length, sleeve, rng), -1)
         elbow = wrist + length * down
-        if rng.random() < self._config.person:
+        if person and rng.random() < self._config.person:
             add_person(parts, hand, elbow, up, rng)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real photos as the RGB detector receives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from training.data.real.photos import Kind
+from training.data.real.photos import Photo
+from training.data.real.photos import photos
+from training.data.real.photos import Split
+from training.data.synthetic.rgb_frame_views import frame_view
+from training.data.synthetic.rgb_frame_views import FrameView
+from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
+
+_SHARES: dict[Kind, float] = {'held': 0.4, 'bare': 0.35, 'none': 0.25}
+"""Shares of the kinds of photos."""
+_SIDE = 0.92
+"""Side of the square around a hand's keypoints, as a share of the longer side of its box: a box includes the skin."""
+
+
+class PhotoViews:
+    """Draws augmented views of the labelled photos of a split.
+
+    The photos of each kind are drawn evenly over their sources, so that the many of one person do not prevail.
+
+    Args:
+        root: folder of the real material.
+        split: of the photos.
+    """
+
+    def __init__(self, root: Path, split: Split = 'train') -> None:
+        sources: dict[tuple[Kind, str], list[Photo]] = {}
+        for photo in photos(root, split):
+            sources.setdefault((photo.kind, photo.source), []).append(photo)
+        self._by_kind: dict[Kind, list[list[Photo]]] = {}
+        for (kind, _), group in sources.items():
+            self._by_kind.setdefault(kind, []).append(group)
+        self._kinds = list(self._by_kind)
+        shares = np.array([_SHARES[kind] for kind in self._kinds])
+        self._shares = shares / shares.sum()
+
+    def draw(self, config: RgbFrameAugmentation, rng: np.random.Generator) -> FrameView:
+        """A random photo, augmented."""
+        groups = self._by_kind[self._kinds[rng.choice(len(self._kinds), p=self._shares)]]
+        # The square root lies between equal shares of sources and equal shares of photos.
+        weights = np.sqrt([len(group) for group in groups])
+        group = groups[rng.choice(len(groups), p=weights / weights.sum())]
+        return photo_view(group[rng.integers(len(group))], config, rng)
+
+
+def photo_view(photo: Photo, config: RgbFrameAugmentation, rng: np.random.Generator | None) -> FrameView:
+    """A photo as the detector receives it, augmented with `rng`; the sides of its hands are not labelled."""
+    image = photo.image()
+    height, width = image.shape[:2]
+    boxes = photo.boxes * [width, height, width, height]
+    sides = _SIDE * np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    count = len(boxes)
+    record = {
+        'image': image,
+        'count': count,
+        'square': np.column_stack([(boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5, sides]).reshape(-1, 3),
+        'right': np.zeros(count, bool),
+        'visible': np.ones(count),
+        'holds': np.full(count, photo.kind == 'held'),
+        'held': np.zeros((count, 4)),
+        'known': np.tile([False, True, False], (count, 1)),
+    }
+    return frame_view(record, config, rng)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stage of colour images on labelled real photos: hands found, hands said to hold something, false hands."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import multiprocessing
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.playback.cameras import assumed_camera
+from hoi_ros.systems import Stage
+from hoi_ros.systems import SYSTEMS
+from training.data.real.photos import Photo
+from training.data.real.photos import photos
+from training.data.real.photos import Split
+
+_INSIDE, _GROWN, _COVERED = 0.6, 0.1, 0.25
+"""A hand is found if this share of an estimate's joints lies in its box, grown by a share of its sides, and the box of
+these joints covers a share of it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotosEvaluation:
+    """Runs the stage of colour images on labelled real photos, each on its own."""
+
+    photos: Path
+    """Folder of the real material."""
+    models: Path | None = None
+    """Folder of models; the package's own by default."""
+    split: Split = 'validation'
+    most: int = 0
+    """Photos of each group at most, evenly over the group; 0 for all."""
+    min_score: float = 0.5
+    """Hands below this score are not counted."""
+    workers: int = 2
+    """Processes."""
+    out: Path | None = None
+    """JSON file for the figures."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotoResult:
+    """What the stage said of one photo.
+
+    Attributes:
+        group: kind and source of the photo.
+        hands: labelled hands.
+        found: of them.
+        holding: of the found hands, those said to hold something.
+        false: estimates on no labelled hand.
+    """
+
+    group: str
+    hands: int
+    found: int
+    holding: int
+    false: int
+
+
+def evaluate(config: PhotosEvaluation) -> dict[str, dict[str, float]]:
+    """Prints and returns the figures of each group of photos.
+
+    Raises:
+        FileNotFoundError: the folder is not the real material.
+    """
+    chosen = _chosen(photos(config.photos, config.split), config.most)
+    run = functools.partial(_run, config.models, config.min_score)
+    if config.workers > 1:
+        with multiprocessing.get_context('spawn').Pool(config.workers) as pool:
+            results = list(tqdm(pool.imap(run, chosen, chunksize=8), total=len(chosen), unit='photo', mininterval=5))
+    else:
+        results = [run(photo) for photo in tqdm(chosen, unit='photo', mininterval=5)]
+    figures = sums(results)
+    for group, values in figures.items():
+        print(f'{group:16}', '  '.join(f'{name} {value:.3g}' for name, value in values.items()))
+    if config.out:
+        config.out.parent.mkdir(parents=True, exist_ok=True)
+        config.out.write_text(json.dumps(figures, indent=1))
+    return figures
+
+
+def sums(results: Sequence[PhotoResult]) -> dict[str, dict[str, float]]:
+    """For each group: photos, hands, share found, share of the found ones said to hold, false hands a photo."""
+    groups: dict[str, list[PhotoResult]] = defaultdict(list)
+    for result in results:
+        groups[result.group].append(result)
+    figures = {}
+    for group, members in sorted(groups.items()):
+        hands, found, holding, false = (
+            sum(getattr(member, name) for member in members) for name in ('hands', 'found', 'holding', 'false')
+        )
+        figures[group] = {'photos': len(members), 'hands': hands, 'false_per_photo': false / len(members)}
+        if hands:
+            figures[group] |= {'found': found / hands, 'said_to_hold': holding / max(found, 1)}
+    return figures
+
+
+def on_hand(estimate: HandEstimate, box: np.ndarray, camera: Pinhole) -> bool:
+    """Whether an estimate lies on the hand of a box.
+
+    Args:
+        estimate: of the photo.
+        box: (4,) left, top, right, bottom, pixels.
+        camera: of the photo.
+    """
+    pixels = np.clip(camera.project(estimate.joints), 0, [camera.width, camera.height])
+    low, high = box[:2], box[2:]
+    margin = _GROWN * (high - low)
+    inside = ((pixels > low - margin) & (pixels < high + margin)).all(1)
+    overlap = np.minimum(pixels.max(0), high) - np.maximum(pixels.min(0), low)
+    covered = np.maximum(overlap, 0).prod() / max((high - low).prod(), 1e-9)
+    return bool(inside.mean() >= _INSIDE and covered >= _COVERED)
+
+
+def _chosen(found: Sequence[Photo], most: int) -> list[Photo]:
+    groups: dict[str, list[Photo]] = defaultdict(list)
+    for photo in found:
+        groups[_group(photo)].append(photo)
+    return [
+        members[index]
+        for members in groups.values()
+        for index in np.unique(np.linspace(0, len(members) - 1, min(most or len(members), len(members))).astype(int))
+    ]
+
+
+def _group(photo: Photo) -> str:
+    return f'{photo.kind} {photo.path.name.split("_")[0]}'
+
+
+def _run(models: Path | None, min_score: float, photo: Photo) -> PhotoResult:
+    stage: Any = _stage(models)
+    image = photo.image()
+    height, width = image.shape[:2]
+    camera = assumed_camera(width, height).camera
+    stage.reset()
+    estimates = [hand for hand in stage(image, camera, 0.0) if hand.score >= min_score]
+    taken: set[int] = set()
+    holding = 0
+    for box in photo.boxes * [width, height, width, height]:
+        match = next(
+            (k for k, hand in enumerate(estimates) if k not in taken and on_hand(hand, box, camera)),
+            None,
+        )
+        if match is not None:
+            taken.add(match)
+            holding += estimates[match].held is not None
+    return PhotoResult(_group(photo), len(photo.boxes), len(taken), holding, len(estimates) - len(taken))
+
+
+@functools.cache
+def _stage(models: Path | None) -> Stage:
+    """The first system that needs nothing but colour images."""
+    system = next(system for system in SYSTEMS.values() if system.images == ('colour',))
+    return system.load_stage(models=models, threads=1)
