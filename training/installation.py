@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 from hoi_ros.engines import Card
 from hoi_ros.engines.card import CARD_FILE
 from hoi_ros.resources import models_dir
+from hoi_ros.resources import package_models_dir
 from hoi_ros.resources import ResourceError
 from training.errors import TrainingError
 
@@ -132,8 +134,7 @@ def _flat(above: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _is_installed(models: Path) -> bool:
     """Whether a folder is the source tree's or the package's own."""
-    try:
-        own = models_dir()
-    except ResourceError:
-        own = Path('models')
-    return models.resolve() in (own.resolve(), Path('models').resolve())
+    loaded = [Path('models')]
+    with contextlib.suppress(ResourceError):
+        loaded += [models_dir(), package_models_dir()]
+    return models.resolve() in [folder.resolve() for folder in loaded]

@@ -20,12 +20,10 @@ from hoi_ros.hand.model import HandModel
 from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
-from training.data.pool import Samples
 from training.data.public.choice import DataChoice
 from training.data.synthetic.objects import FAMILIES
 from training.data.synthetic.rgb_crops import crop_of
 from training.data.synthetic.rgb_crops import cut
-from training.data.synthetic.rgb_crops import RecordedSamples
 from training.data.synthetic.rgb_crops import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_crops import SURFACE_POINTS
@@ -51,6 +49,9 @@ from training.recipes.reconstruction_losses import reconstruction_loss
 from training.recipes.reconstruction_losses import ReconstructionLosses
 from training.recipes.reconstruction_losses import ReconstructionTargets
 from training.recipes.reconstruction_losses import surface_points
+from training.recipes.reconstruction_samples import data_of
+from training.recipes.reconstruction_samples import samples
+from training.recipes.reconstruction_samples import source
 
 LEFT_SHARE = 0.3
 """Share of left hands in a batch. They train the side and the votes; right hands train everything."""
@@ -164,24 +165,24 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
     loop = dataclasses.replace(recipe.loop, threads=shares.threads)
     model = HandModel.load(recipe.hand)
-    network = ReconstructionNet(recipe.network, model)
-    for encoder in (network.hand_encoder, network.object_encoder):
-        encoder.frozen = not recipe.encoders
-        encoder.requires_grad_(recipe.encoders)
     window = recipe.window or round(recipe.network.size * 1.3)
-    make = functools.partial(_stream, recipe, window, 'train')
+    make = functools.partial(samples, data_of(recipe), loop.seed, window, 'train')
     stream = make()
     require_start(recipe.start)
-    source = f'{_source(recipe)} window {window} '
+    key = f'{source(recipe)} window {window} '
     validation = filled(
-        functools.partial(_stream, recipe, window, 'validation'),
+        functools.partial(samples, data_of(recipe), loop.seed, window, 'validation'),
         stream.dtype,
         recipe.pool.with_stem(f'{recipe.pool.stem}_validation'),
-        source + generator_key(loop.seed, 'validation', model, [RgbCrops.__module__]),
+        key + generator_key(loop.seed, 'validation', model, [RgbCrops.__module__]),
         _VALIDATION_CROPS,
         shares.filling,
         loop.after(0.25, started),
     )
+    network = ReconstructionNet(recipe.network, model)
+    for encoder in (network.hand_encoder, network.object_encoder):
+        encoder.frozen = not recipe.encoders
+        encoder.requires_grad_(recipe.encoders)
     augmentation = RgbAugmentation(size=recipe.network.size)
     trained = 'hand'
     if recipe.start and recipe.start.is_dir():
@@ -195,7 +196,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         make,
         stream.dtype,
         recipe.pool,
-        source + generator_key(loop.seed, 'train', model, [RgbCrops.__module__]),
+        key + generator_key(loop.seed, 'train', model, [RgbCrops.__module__]),
         recipe.capacity,
         shares.filling,
         recipe.refresh,
@@ -334,28 +335,3 @@ def validation_figures(
         chamfer = 2 * chamfer_distance(torch.cat(objects)[has], targets.surface[has])
         figures['chamfer_mm2'] = 1e6 * float(chamfer.mean())
     return {**figures, 'place_error': float((torch.cat(places) - targets.place).norm(dim=-1).mean())}
-
-
-def _source(recipe: ReconstructionRecipe) -> str:
-    """The data in the key of a pool."""
-    chosen = {'ho3d': f' {recipe.version}', 'dexycb': f' {recipe.setup}'}.get(recipe.data, '')
-    hand = f' of {recipe.hand}' if recipe.hand else ''
-    return f'{recipe.data} {recipe.root}{chosen}{hand}'
-
-
-def _stream(recipe: ReconstructionRecipe, window: int, split: str) -> Samples:
-    model = HandModel.load(recipe.hand)
-    if recipe.data == 'synthetic':
-        return RgbCrops(recipe.loop.seed if split == 'train' else 0, split, window, model)
-    samples, repeats = recipe.public('train')
-    # The last 5 % of the official training split validate; in a video data set these are other sequences. FreiHAND
-    # repeats its hands before several backgrounds.
-    place = np.arange(len(samples)) % (len(samples) // repeats)
-    training = place < 0.95 * len(samples) / repeats
-    return RecordedSamples(
-        samples,
-        np.flatnonzero(training if split == 'train' else ~training),
-        window,
-        len(model.template),
-        recipe.loop.seed,
-    )

@@ -120,6 +120,7 @@ def test_weights_are_evaluated_and_exported(tmp_path: Path, monkeypatch: pytest.
         pool=tmp_path / 'crops.pool',
         capacity=4,
         first=4,
+        workers=1,
         refresh=False,
         loop=loop(tmp_path / 'run', steps=3, batch=4),
     )

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The samples that train `reconstruction`. Rendering processes import this module, which loads no PyTorch."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+
+from hoi_ros.hand.model import HandModel
+from training.data.pool import Samples
+from training.data.public.choice import DataChoice
+from training.data.synthetic.rgb_crops import RecordedSamples
+from training.data.synthetic.rgb_crops import RgbCrops
+
+
+def data_of(recipe: DataChoice) -> DataChoice:
+    """The choice of data alone, without the other options of a recipe."""
+    return DataChoice(**{field.name: getattr(recipe, field.name) for field in dataclasses.fields(DataChoice)})
+
+
+def source(data: DataChoice) -> str:
+    """The data in the key of a pool."""
+    chosen = {'ho3d': f' {data.version}', 'dexycb': f' {data.setup}'}.get(data.data, '')
+    hand = f' of {data.hand}' if data.hand else ''
+    return f'{data.data} {data.root}{chosen}{hand}'
+
+
+def samples(data: DataChoice, seed: int, window: int, split: Literal['train', 'validation']) -> Samples:
+    """A stream of records.
+
+    Args:
+        data: the data set.
+        seed: of the training samples.
+        window: side of the windows that the records store, pixels.
+        split: the last 5 % of an official training split validate; in a video data set these are other sequences.
+    """
+    model = HandModel.load(data.hand)
+    if data.data == 'synthetic':
+        return RgbCrops(seed if split == 'train' else 0, split, window, model)
+    recorded, repeats = data.public('train')
+    # FreiHAND repeats its hands before several backgrounds.
+    place = np.arange(len(recorded)) % (len(recorded) // repeats)
+    training = place < 0.95 * len(recorded) / repeats
+    numbers = np.flatnonzero(training if split == 'train' else ~training)
+    return RecordedSamples(recorded, numbers, window, len(model.template), seed)
