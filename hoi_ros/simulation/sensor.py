@@ -136,7 +136,7 @@ class SensorModel:
             safe = cv2.erode(safe, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
             valid = (safe > self.nearest) & (safe < self.farthest)
         if self.multipath:
-            safe = safe + self.multipath * grain(rng, shape, 60 / pitch)
+            safe = (safe + self.multipath * grain(rng, shape, 60 / pitch)).astype(np.float32)
         disparity = focal * self.baseline / safe
 
         lost = ~valid
