@@ -154,7 +154,7 @@ def train(recipe: DepthPoseRecipe) -> None:
     )
     mistakes: SamplePool | None = None
     try:
-        pool.wait(4 * loop.batch, loop.batch, loop.after(0.4, started))
+        pool.wait(min(4 * loop.batch, recipe.capacity), loop.batch, loop.after(0.4, started))
         if votes and recipe.mistakes_share:
             mistakes = SamplePool(
                 functools.partial(MistakenPatches, loop.seed, backgrounds=recipe.backgrounds),

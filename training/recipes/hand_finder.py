@@ -149,7 +149,7 @@ def train(recipe: HandFinderRecipe) -> None:
         shares.beside,
     )
     try:
-        pool.wait(8 * loop.batch, loop.batch, loop.after(0.5, started))
+        pool.wait(min(8 * loop.batch, recipe.capacity), loop.batch, loop.after(0.5, started))
         network = HandFinderNet()
         if recipe.start:
             load_weights(

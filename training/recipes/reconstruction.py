@@ -203,7 +203,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         shares.beside,
     )
     try:
-        pool.wait(recipe.first, loop.batch, loop.after(0.5, started))
+        pool.wait(min(recipe.first, recipe.capacity), loop.batch, loop.after(0.5, started))
         progress, figures = train_network(
             network,
             recipe.losses,

@@ -193,7 +193,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
         shares.beside,
     )
     try:
-        pool.wait(recipe.first, loop.batch, loop.after(0.5, started))
+        pool.wait(min(recipe.first, recipe.capacity), loop.batch, loop.after(0.5, started))
         network = RgbDetectorNet()
         if recipe.start:
             load_weights(
