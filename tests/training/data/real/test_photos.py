@@ -53,6 +53,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         'file,x0,y0,x1,y1\n' + ''.join(f'rgb_hands_with_objects/{name}.jpg,{box}\n' for name in HELD)
     )
     monkeypatch.setattr(photos, 'HELD_BOXES', tmp_path / 'held.csv')
+    monkeypatch.setattr(photos, 'TRAINING_BOXES', tmp_path / 'absent.csv')
     return tmp_path
 
 
