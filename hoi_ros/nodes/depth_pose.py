@@ -110,7 +110,7 @@ class DepthPoseNode(WorkerNode[DepthPoseStage, Frame, list[HandEstimate]]):
 
 def main() -> int:
     """Runs the node until the process is told to end."""
-    return run(DepthPoseNode)
+    return run(DepthPoseNode, ('depth', 'camera_info', 'region', 'regions'))
 
 
 if __name__ == '__main__':

@@ -189,7 +189,7 @@ def _refuse(reason: str) -> None:
 
 def main() -> int:
     """Runs the node until the process is told to end."""
-    return run(ReconstructionNode)
+    return run(ReconstructionNode, ('image', 'camera_info', 'depth', 'region', 'regions'))
 
 
 if __name__ == '__main__':

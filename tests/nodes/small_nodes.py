@@ -101,4 +101,4 @@ class SamplingNode(WorkerNode):
 
 
 if __name__ == '__main__':
-    sys.exit(run({'contact': MessageNode, 'prior': SamplingNode}[sys.argv[1]]))
+    sys.exit(run({'contact': MessageNode, 'prior': SamplingNode}[sys.argv.pop(1)]))
