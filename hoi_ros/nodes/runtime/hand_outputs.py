@@ -119,7 +119,11 @@ class HandOutputs(Part[AnyWorkerNode]):
         self._topology.publish(mesh_topology(header, models['right'], models['left'], self._object_faces))
 
     def values(self) -> dict[str, object]:
-        return {'hands': self._count, 'frames_without_hands': self._frames_without}
+        idle = bool(self.node.idle_reason)
+        return {
+            'hands': 0 if idle else self._count,
+            'frames_without_hands': 0 if idle else self._frames_without,
+        }
 
     def publish(self, header: Header, hands: Sequence[HandEstimate], session: int) -> None:
         """Publishes the hands of one image under its header; on the worker's thread.
