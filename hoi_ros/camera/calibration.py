@@ -19,6 +19,7 @@ from hoi_ros.camera.distortion_models import read_distortion
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.plausibility import distortion_fault
 from hoi_ros.camera.plausibility import intrinsics_fault
+from hoi_ros.camera.plausibility import matrix_fault
 from hoi_ros.camera.refusal import FrameRefused
 
 
@@ -78,7 +79,7 @@ class CameraCalibration:
         if camera.width <= 0 or camera.height <= 0:
             raise CalibrationError(
                 f'{label}: calibrated at {camera.width}x{camera.height} pixels, expected at least '
-                '1x1: calibrate the camera again'
+                '1x1: fill width and height, which the driver left empty, or calibrate the camera again'
             )
         if not all(map(math.isfinite, (camera.fx, camera.fy, camera.cx, camera.cy))) or min(camera.fx, camera.fy) <= 0:
             raise CalibrationError(
@@ -274,8 +275,12 @@ def _calibration(
             )
     if has_projection and (rectified or not has_matrix):
         fx, fy, cx, cy = projection[0], projection[5], projection[2], projection[6]
+        fault = matrix_fault('P', projection)
     else:
         fx, fy, cx, cy = matrix[0], matrix[4], matrix[2], matrix[5]
+        fault = matrix_fault('K', matrix)
+    if fault:
+        raise CalibrationError(f'{name}: {fault}')
     camera = Pinhole(size[0], size[1], float(fx), float(fy), float(cx), float(cy))
     calibration = CameraCalibration(camera, *lens, name)
     fault = intrinsics_fault(camera, cropped)

@@ -44,6 +44,16 @@ DEPTH_ENCODINGS = {
     '32FC1': DepthEncoding(np.dtype(np.float32), 1.0),
 }
 
+_UINT16 = 'set encoding to 16UC1, with millimetres'
+_FLOAT32 = 'set encoding to 32FC1, with metres'
+_MISNAMED = {
+    **dict.fromkeys(('uint16', '16uc', '16uc1', 'z16', 'y16', '16u', 'u16'), _UINT16),
+    **dict.fromkeys(('int16', '16sc1', 'uint32', '32sc1', 'int32'), f'convert it to uint16 and {_UINT16}'),
+    **dict.fromkeys(('float32', 'float', '32fc', '32fc1', '32f'), _FLOAT32),
+    **dict.fromkeys(('float64', 'double', '64fc', '64fc1'), f'convert it to float32 and {_FLOAT32}'),
+}
+"""The mends of names and types that drivers write instead of an encoding, in lower case."""
+
 # compressed_depth_image_transport puts an enum and two float32 before the PNG file.
 _COMPRESSED_HEADER = struct.Struct('<iff')
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
@@ -150,7 +160,8 @@ def _traits(encoding: str) -> DepthEncoding:
             f'the encoding {encoding!r} has 8 bits a channel and holds no metric depth, expected '
             f'{known}: subscribe to the raw depth topic, not to a picture of it'
         )
-    raise ImageFormatError(f'the encoding {encoding!r} is no depth encoding, expected {known}: check the depth topic')
+    mend = _MISNAMED.get(encoding.lower(), 'check the depth topic')
+    raise ImageFormatError(f'the encoding {encoding!r} is no depth encoding, expected {known}: {mend}')
 
 
 def _single_channel(pixels: np.ndarray, format: str) -> np.ndarray:

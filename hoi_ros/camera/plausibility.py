@@ -12,6 +12,10 @@ from hoi_ros.camera.pinhole import Pinhole
 
 FOCAL_LENGTHS = (0.1, 20.0)
 """Focal lengths of real lenses in widths or heights of the image: a fisheye lens, a telephoto lens of 3 degrees."""
+USUAL_ASPECT = 1.1
+"""Largest ratio of the focal lengths of cameras with square pixels."""
+BINNED_ASPECT = (1.9, 2.1)
+"""Ratios of the focal lengths of a camera that bins one axis."""
 PIXEL_ASPECT = 3.0
 """Largest ratio of the focal lengths of the axes; cameras that bin one axis have 2."""
 SMALLEST_RATIO = {'polynomial': 0.25, 'equidistant': 0.0}
@@ -25,6 +29,32 @@ BENT_SHARE = 0.1
 _DIRECTIONS = 32
 # Undistorted distances from the axis, focal lengths: up to 89.9 degrees, finer near the axis.
 _DISTANCES = np.tan(np.linspace(0, np.radians(89.9), 400)[1:])
+
+
+def matrix_fault(name: str, matrix: Sequence[float]) -> str:
+    """What is wrong with the order of the numbers of a camera matrix, with the mend; '' if nothing is.
+
+    Args:
+        name: K, of 3 rows and 3 columns, or P, of 3 rows and 4 columns.
+        matrix: its numbers row by row.
+    """
+    columns = len(matrix) // 3
+    expected = 'fx 0 cx 0 fy cy 0 0 1' if columns == 3 else 'fx 0 cx 0 0 fy cy 0 0 0 1 0'
+    if tuple(matrix[2 * columns : 2 * columns + 3]) == (0, 0, 1) and matrix[columns + 1] != 0:
+        return ''
+    return f'{name} is {" ".join(f"{number:g}" for number in matrix)}, expected {expected}: fill it row by row'
+
+
+def intrinsics_doubt(camera: Pinhole) -> str:
+    """What is unusual about possible intrinsics, with the mend; '' if nothing is."""
+    low, high = BINNED_ASPECT
+    ratio = max(camera.fx / camera.fy, camera.fy / camera.fx)
+    if ratio <= USUAL_ASPECT or low <= ratio <= high:
+        return ''
+    return (
+        f'the focal lengths ({camera.fx:g}, {camera.fy:g}) differ by {ratio - 1:.0%}, those of most cameras by less '
+        f'than {USUAL_ASPECT - 1:.0%}: check that K is fx 0 cx 0 fy cy 0 0 1, with no numbers swapped'
+    )
 
 
 def intrinsics_fault(camera: Pinhole, cropped: bool = False) -> str:

@@ -16,6 +16,7 @@ from hoi_ros.drawing.text import draw_text
 from hoi_ros.drawing.text import text_size
 from hoi_ros.hand import KEYPOINT_PARENTS
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import Region
 from hoi_ros.mesh.normals import cross
 
 Camera = Pinhole | Lens
@@ -34,6 +35,7 @@ JOINT_COLOURS: tuple[Colour, ...] = (
     ),
 )
 SIDE_COLOURS: dict[str, Colour] = {'right': (235, 190, 160), 'left': (160, 205, 235)}
+REGION_COLOUR: Colour = (255, 220, 0)
 OBJECT_COLOUR: Colour = (120, 205, 110)
 _MESH_OPACITY = 0.6
 _NEAREST = 0.01  # metres: nothing nearer to the camera's centre is drawn
@@ -70,6 +72,20 @@ def draw_hands(
         draw_skeleton(picture, hand.joints, camera)
         _label(picture, f'{hand.side} {hand.score:.2f}', hand.joints, camera)
     return picture
+
+
+def draw_regions(picture: np.ndarray, regions: Sequence[Region]) -> None:
+    """Draws the rectangles in which hands are detected, into the picture.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        regions: in its pixels.
+    """
+    thickness = max(1, picture.shape[1] // 320)
+    for region in regions:
+        first = round(region.x), round(region.y)
+        last = round(region.x + region.width) - 1, round(region.y + region.height) - 1
+        cv2.rectangle(picture, first, last, REGION_COLOUR, thickness)
 
 
 def draw_mesh(

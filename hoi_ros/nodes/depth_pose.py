@@ -74,7 +74,7 @@ class DepthPoseNode(WorkerNode[DepthPoseStage, Frame, list[HandEstimate]]):
         self._create_stage = create_stage
         self._inputs = FrameInputs(self._list_inputs)
         self._camera, self._regions = CameraFrames(self._inputs), Regions(self._inputs)
-        self._hand_outputs = HandOutputs(self._camera)
+        self._hand_outputs = HandOutputs(self._camera, self._regions)
         super().__init__('depth_pose', SETTINGS, (self._inputs, self._regions, self._hand_outputs))
 
     def load_stage(self) -> DepthPoseStage:
@@ -110,7 +110,7 @@ class DepthPoseNode(WorkerNode[DepthPoseStage, Frame, list[HandEstimate]]):
 
 def main() -> int:
     """Runs the node until the process is told to end."""
-    return run(DepthPoseNode)
+    return run(DepthPoseNode, ('depth', 'camera_info', 'region', 'regions'))
 
 
 if __name__ == '__main__':

@@ -103,7 +103,7 @@ class ReconstructionNode(WorkerNode[ReconstructionStage, Frame, list[HandEstimat
         self._create_stage = create_stage
         self._inputs = FrameInputs(self._list_inputs)
         self._camera, self._regions = CameraFrames(self._inputs), Regions(self._inputs)
-        self._hand_outputs = HandOutputs(self._camera)
+        self._hand_outputs = HandOutputs(self._camera, self._regions)
         super().__init__('reconstruction', SETTINGS, (self._inputs, self._regions, self._hand_outputs))
 
     def load_stage(self) -> ReconstructionStage:
@@ -189,7 +189,7 @@ def _refuse(reason: str) -> None:
 
 def main() -> int:
     """Runs the node until the process is told to end."""
-    return run(ReconstructionNode)
+    return run(ReconstructionNode, ('image', 'camera_info', 'depth', 'region', 'regions'))
 
 
 if __name__ == '__main__':

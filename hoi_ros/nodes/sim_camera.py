@@ -184,7 +184,7 @@ class SimCameraNode(ManagedNode):
 def main() -> int:
     """Runs the node until the process is told to end."""
     make_room_for_images()
-    return run(SimCameraNode)
+    return run(SimCameraNode, (COLOUR, DEPTH, INFO))
 
 
 if __name__ == '__main__':

@@ -59,6 +59,9 @@ def test_any_buffer(make):
     [
         ({'encoding': 'bayer_rggb16'}, "'bayer_rggb16'.*expected 16UC1, mono16, 32FC1"),
         ({'encoding': ''}, "encoding ''"),
+        ({'encoding': 'uint16'}, "'uint16' is no depth .* set encoding to 16UC1"),
+        ({'encoding': '64FC1'}, 'convert it to float32 and set encoding to 32FC1'),
+        ({'encoding': 'float32'}, 'set encoding to 32FC1'),
         ({'encoding': 'mono8'}, 'mono8.*8 bits'),
         ({'encoding': '8UC1'}, '8UC1.*8 bits'),
         ({'encoding': 'rgb8'}, 'rgb8.*8 bits'),

@@ -6,6 +6,7 @@ import pytest
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.plausibility import distortion_fault
+from hoi_ros.camera.plausibility import intrinsics_doubt
 from hoi_ros.camera.plausibility import intrinsics_fault
 
 NORMAL = Pinhole(640, 480, 610.0, 610.0, 320.0, 240.0)
@@ -67,6 +68,12 @@ def test_the_fold_is_found_wherever_the_principal_point_is():
 def test_intrinsics_of_no_lens_or_another_image_are_named(change, told):
     fields = {'width': 640, 'height': 480, 'fx': 610.0, 'fy': 610.0, 'cx': 320.0, 'cy': 240.0}
     assert told in intrinsics_fault(Pinhole(**{**fields, **change}))
+
+
+@pytest.mark.parametrize(('fy', 'doubted'), [(610, 0), (640, 0), (305, 0), (1220, 0), (457, 1), (813, 1), (420, 1)])
+def test_focal_lengths_that_differ_are_doubted_unless_one_axis_is_binned(fy, doubted):
+    doubt = intrinsics_doubt(Pinhole(640, 480, 610.0, float(fy), 320.0, 240.0))
+    assert ('K is fx 0 cx 0 fy cy 0 0 1' in doubt) == bool(doubted)
 
 
 @pytest.mark.parametrize('camera', [NORMAL, WIDE, FISHEYE, NORMAL.scaled(64, 48), NORMAL.scaled(320, 480)])

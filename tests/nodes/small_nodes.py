@@ -33,7 +33,7 @@ class Echo:
     """A stage that needs no network."""
 
     def __init__(self):
-        self.timings, self.resets = {}, 0
+        self.timings, self.resets = {'total': 0.001}, 0
 
     def reset(self):
         self.resets += 1
@@ -101,4 +101,4 @@ class SamplingNode(WorkerNode):
 
 
 if __name__ == '__main__':
-    sys.exit(run({'contact': MessageNode, 'prior': SamplingNode}[sys.argv[1]]))
+    sys.exit(run({'contact': MessageNode, 'prior': SamplingNode}[sys.argv.pop(1)]))

@@ -165,6 +165,15 @@ def test_only_p_is_filled(bench: Bench) -> None:
     assert until_camera(bench, 250.0, lambda: bench.send(info=info(k=[0.0] * 9, d=[], p=P))) == [250, 251, 150, 110, 0]
 
 
+def test_a_resized_image_and_unlike_focal_lengths_are_said(bench: Bench, node: NodeProcess) -> None:
+    header, twice = Header(frame_id=FRAME), 2 * WIDTH
+    until_camera(bench, 305.0, lambda: bench.send(info=good_info(header, twice, 2 * HEIGHT)))
+    bench.until_logged(node, f'for {twice}x{2 * HEIGHT} pixels: its intrinsics are scaled by 0.5 to')
+    swapped = info(k=[WIDTH / 2, 0.0, 305.0, 0.0, HEIGHT / 2, 200.0, 0.0, 0.0, 1.0])
+    bench.until_says('focal lengths (160, 120) differ by 33%', lambda: [bench.send(info=swapped), send_depth(bench)])
+    assert bench.diagnosis.level == DiagnosticStatus.WARN and 'camera_info on /camera/camera_info' in bench.says
+
+
 def test_a_user_says_that_images_are_rectified(bench: Bench, node: NodeProcess) -> None:
     def send() -> None:
         bench.send(info=info(d=D, p=P))
@@ -206,6 +215,7 @@ def test_the_topic_of_an_image_says_that_it_is_rectified(ros: None, tmp_path: Pa
         ({'header': Header(frame_id='other_camera_optical_frame')}, (repr(FRAME), "'other_camera_optical_frame'")),
         ({'d': [-2.0, 0.0, 0.0, 0.0, 0.0]}, ('as no lens does', 'another camera')),
         ({'k': [9.0, 0.0, 160.0, 0.0, 9.0, 120.0, 0.0, 0.0, 1.0]}, ('focal lengths', 'another camera')),
+        ({'k': [305.0, 0.0, 0.0, 0.0, 305.0, 0.0, 160.0, 120.0, 1.0]}, ('fill it row by row',)),
         ({'k': [0.0] * 9, 'd': D, 'p': P}, ('set rectified to true',)),
     ],
 )

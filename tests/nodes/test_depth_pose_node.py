@@ -298,7 +298,9 @@ def test_a_region_outside_the_image_is_ignored_and_said(bench: Bench, node: Node
         publish(region)
         bench.send_good()
 
-    bench.until(lambda: 'lies outside the image' in node.log, send, 'the warning')
+    bench.until_says('lies outside the image', send)
+    assert bench.diagnosis.level == DiagnosticStatus.WARN and bench.value('regions') == 'none'
+    bench.until_logged(node, 'lies outside the image')
     bench.until_hands()
 
 
@@ -360,6 +362,8 @@ def test_a_region_governs_from_the_next_frame(bench: Bench) -> None:
         bench.until(answer, send, f'{count} hands')
         return answer()
 
+    bench.until_says('running: hands are detected only in 1 region(s)', lambda: until_found(1, hand))
+    assert bench.value('regions') == '1'
     (first,) = until_found(1, hand).hands
     assert not until_found(0, box(20, 20)).hands
     (second,) = until_found(1, hand).hands

@@ -278,6 +278,8 @@ def test_a_disabled_node_stays_active_and_does_nothing_until_it_is_enabled(sampl
     assert silent()
     bench.until_says('disabled by ~/set_enabled')
     assert bench.diagnosis.level == DiagnosticStatus.OK and bench.value('enabled') == 'False'
+    assert (bench.value('output_rate_hz'), bench.value('processing_time_ms_p50')) == ('0.00', 'nan')
+    assert bench.value('stage_total_ms') == 'nan'
     refused = bench.call(Trigger, 'sample', Trigger.Request())
     assert not refused.success and 'sampling_node is disabled by ~/set_enabled' in refused.message
 

@@ -19,6 +19,7 @@ from hoi_ros.camera.calibration import calibration_of
 from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.camera.lens import Lens
+from hoi_ros.camera.plausibility import intrinsics_doubt
 from hoi_ros.camera.rectified import is_rectified
 from hoi_ros.camera.rectified import name_says_rectified
 from hoi_ros.camera.refusal import FrameRefused
@@ -163,7 +164,8 @@ class CameraFrames:
         topic = self._inputs.topic(self._inputs.leader)
         rectified = is_rectified(choice, topic)
         calibration = calibration_of(info, width, height, self._inputs.where('camera_info'), rectified)
-        self._doubt = ''
+        aspect = intrinsics_doubt(calibration.camera)
+        doubts = [f'{self._inputs.where("camera_info")}: {aspect}'] if aspect else []
         if rectified:
             why = 'its topic says so' if choice == 'auto' else 'the parameter rectified says so'
             reading = f'{topic} is taken as rectified ({why}): P of camera_info is used'
@@ -171,7 +173,13 @@ class CameraFrames:
             lens = f'{calibration.distortion_model} is removed' if calibration.distorted else 'without distortion'
             reading = f'{topic} is taken as raw: K of camera_info is used, {lens}'
             if calibration.distorted and info.p[0] and choice == 'auto' and name_says_rectified(topic) is None:
-                self._doubt = f'{reading}; set the parameter rectified to false if it is, to true if it is rectified'
+                doubts.append(f'{reading}; set the parameter rectified to false if it is, to true if it is rectified')
+        self._doubt = '; '.join(doubts)
+        if (info.width, info.height) != (width, height) and not _is_part(info):
+            reading += (
+                f'; the calibration is for {info.width}x{info.height} pixels: its intrinsics are scaled by '
+                f'{width / info.width:.3g} to the image of {width}x{height}'
+            )
         if reading != self._told:
             self._told = reading
             self._inputs.node.get_logger().info(reading)
@@ -211,6 +219,11 @@ def same_camera(first: str, second: str) -> bool:
 def _stem(frame_id: str) -> list[str]:
     parts = [part for part in frame_id.split('/') if part]
     return [*parts[:-1], re.sub('(_(optical|frame|link))+$', '', parts[-1])] if parts else []
+
+
+def _is_part(info: CameraInfo) -> bool:
+    """Whether the driver says that it binned the image or cut a region out of it."""
+    return bool(info.roi.width or info.roi.height) or max(info.binning_x, info.binning_y) > 1
 
 
 def _fields(info: CameraInfo) -> Hashable:

@@ -5,12 +5,18 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 import threading
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+_OVERLOAD, _LATE, _OBSERVED = 3.0, 0.5, 3.0
+"""A node is overloaded where it receives so many times the frames that it processes and these are later, s; both
+observed for so many seconds. A node that is somewhat slower than its camera only skips frames."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +79,24 @@ class FrameStatistics:
             self._counts['failed'] += 1
             self._failure = Refusal(reason, self._clock())
 
+    def forget_results(self) -> None:
+        """Takes the results out of the window: the node works no more."""
+        with self._lock:
+            self._results.clear()
+
+    def overload(self) -> str:
+        """How far the results fall behind the frames, as a sentence; an empty text where they keep up."""
+        values = self.values()
+        with self._lock:
+            observed = self._results[-1][0] - self._results[0][0] if self._results else 0.0
+        arriving, done = float(values['input_rate_hz']), float(values['output_rate_hz'])
+        late = float(values['pipeline_latency_ms_p50'])
+        if math.isnan(late):
+            late = float(values['processing_time_ms_p50'])
+        if observed < _OBSERVED or done * _OVERLOAD > arriving or late < _LATE * 1e3:
+            return ''
+        return f'processes {done:.1f} of {arriving:.1f} frames a second, each {late / 1e3:.1f} s late'
+
     def recent_rejection(self, within: float) -> str:
         """The reason of the last rejection within that many seconds, or an empty text."""
         with self._lock:
@@ -83,12 +107,12 @@ class FrameStatistics:
         with self._lock:
             return self._recent(self._failure, within)
 
-    def values(self) -> dict[str, object]:
+    def values(self) -> dict[str, Any]:
         """The figures by name, times in milliseconds."""
         with self._lock:
             now = self._clock()
             self._forget(now)
-            values: dict[str, object] = {f'frames_{name}': count for name, count in self._counts.items()}
+            values: dict[str, Any] = {f'frames_{name}': count for name, count in self._counts.items()}
             values['input_rate_hz'] = _rate(self._arrivals, now)
             values['output_rate_hz'] = _rate([result[0] for result in self._results], now)
             columns = np.array([result[1:] for result in self._results]).reshape(-1, 2).T * 1e3

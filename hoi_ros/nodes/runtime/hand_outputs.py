@@ -17,8 +17,10 @@ from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
 from hoi_ros.drawing.hands import draw_hands
+from hoi_ros.drawing.hands import draw_regions
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.in_image import in_image
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import HeldObjectArray
@@ -37,6 +39,7 @@ from hoi_ros.nodes.runtime.camera_frames import OriginalImage
 from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.qos import LATCHED
 from hoi_ros.nodes.runtime.qos import qos_profile
+from hoi_ros.nodes.runtime.regions import Regions
 from hoi_ros.nodes.runtime.settings import Setting
 from hoi_ros.nodes.runtime.worker import NewestFirstWorker
 from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
@@ -66,6 +69,7 @@ class _Shown:
     header: Header
     hands: Sequence[HandEstimate]
     original: OriginalImage | None
+    regions: Sequence[Region]
 
 
 class HandOutputs(Part[AnyWorkerNode]):
@@ -76,10 +80,11 @@ class HandOutputs(Part[AnyWorkerNode]):
 
     Args:
         camera: whose images the hands are in; None for a node without images, whose hands have no pixels.
+        regions: to which the node is limited, drawn on the overlay; None for a node without regions.
     """
 
-    def __init__(self, camera: CameraFrames | None = None) -> None:
-        self._camera = camera
+    def __init__(self, camera: CameraFrames | None = None, regions: Regions | None = None) -> None:
+        self._camera, self._regions = camera, regions
         self._object_faces: np.ndarray | None = None
         self._worker: NewestFirstWorker[_Shown] | None = None
         self._due = 0.0
@@ -119,7 +124,11 @@ class HandOutputs(Part[AnyWorkerNode]):
         self._topology.publish(mesh_topology(header, models['right'], models['left'], self._object_faces))
 
     def values(self) -> dict[str, object]:
-        return {'hands': self._count, 'frames_without_hands': self._frames_without}
+        idle = bool(self.node.idle_reason)
+        return {
+            'hands': 0 if idle else self._count,
+            'frames_without_hands': 0 if idle else self._frames_without,
+        }
 
     def publish(self, header: Header, hands: Sequence[HandEstimate], session: int) -> None:
         """Publishes the hands of one image under its header; on the worker's thread.
@@ -146,7 +155,8 @@ class HandOutputs(Part[AnyWorkerNode]):
         rate, now, worker = settings['marker_rate'], time.monotonic(), self._worker
         if worker and rate > 0 and now >= self._due and (self._wants_markers() or self._wants_overlay()):
             self._due = now + 1 / rate
-            worker.offer(_Shown(session, header, hands, original))
+            regions = self._regions.used if self._regions else None
+            worker.offer(_Shown(session, header, hands, original, regions or ()))
 
     def _publish_tf(self, header: Header, hands: Sequence[HandEstimate]) -> None:
         if not header.frame_id:
@@ -184,6 +194,7 @@ class HandOutputs(Part[AnyWorkerNode]):
 
     def _publish_overlay(self, shown: _Shown, original: OriginalImage) -> None:
         picture = draw_hands(original.pixels, shown.hands, original.lens, self._faces, self._object_faces)
+        draw_regions(picture, shown.regions)
         overlay = image_message(picture, shown.header)
         self.node.publish_within(shown.session, lambda: self._overlay.publish(overlay))
 

@@ -103,6 +103,7 @@ class FrameInputs(Part[AnyWorkerNode]):
         self._watch, self._stamps = InputWatch(()), StampWatch()
         self._unmatched: dict[str, int] = {}
         self._arrived: set[str] = set()
+        self._said_missing: set[str] = set()
         self.leader = ''
 
     def where(self, name: str) -> str:
@@ -138,7 +139,7 @@ class FrameInputs(Part[AnyWorkerNode]):
             optional={name: round(each.tolerance * 1e9) for name, each in optional.items()},
             alive=self._is_alive,
         )
-        self._unmatched, self._arrived = dict.fromkeys(optional, 0), set()
+        self._unmatched, self._arrived, self._said_missing = dict.fromkeys(optional, 0), set(), set()
         self._watch, self._stamps = InputWatch(tuple(self._inputs)), StampWatch()
         default = qos_profile(self.node.settings, 'input_qos')
         for name, message in self._latest.items():
@@ -161,6 +162,7 @@ class FrameInputs(Part[AnyWorkerNode]):
             if self._is_missing(name):
                 found.append(Finding(Level.STALE, self._describe_missing(name)))
                 self.node.report('warning', found[-1].text, ('missing', name))
+                self._said_missing.add(name)
         for text in dict.fromkeys(self._stamps.describe(name, self.where(name)) for name in self._inputs):
             if text:
                 found.append(Finding(Level.WARN, text))
@@ -233,9 +235,11 @@ class FrameInputs(Part[AnyWorkerNode]):
         pause = self._watch.arrived(origin.name, None if late else stamp)
         self._stamps.arrived(origin.name, stamp, node.get_clock().now().nanoseconds)
         if origin.role in (Role.LEADER, Role.OPTIONAL) and pause > node.settings['input_timeout']:
-            node.get_logger().info(f'{self.where(origin.name)} is back after {pause:.1f} s')
+            if origin.name in self._said_missing:
+                node.get_logger().info(f'{self.where(origin.name)} is back after {pause:.1f} s')
             if origin.role is Role.LEADER:
                 node.reset_before_next()
+        self._said_missing.discard(origin.name)
         if origin.role is Role.LEADER:
             node.statistics.received()
         elif origin.role is Role.OPTIONAL:
@@ -328,4 +332,5 @@ class FrameInputs(Part[AnyWorkerNode]):
         # A camera without this input is fine; a topic that cannot be read is not.
         wrong = self._watch.seen(name) or other_types(self.node, self.topic(name), self._inputs[name].message_type)
         self.node.report('warning' if wrong else 'info', text, ('silent', name))
+        self._said_missing.add(name)
         return Finding(Level.WARN if wrong else Level.OK, text)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from hoi_ros.nodes.runtime.autostart import Autostart
 from hoi_ros.nodes.runtime.diagnostics import DiagnosticsPublisher
 from hoi_ros.nodes.runtime.diagnostics import Finding
 from hoi_ros.nodes.runtime.diagnostics import Level
+from hoi_ros.nodes.runtime.parameter_sources import unknown_parameters
+from hoi_ros.nodes.runtime.parameter_sources import unused_sources
 from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.settings import Setting
 from hoi_ros.nodes.runtime.settings import Settings
@@ -68,8 +71,13 @@ class ManagedNode(LifecycleNodeMixin, Node):
         self.settings = Settings(self, settings, lambda: self.state, self._settings_changed)
         self._diagnostics = DiagnosticsPublisher(self)
         self.create_timer(_DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        for reason in self.settings.faults.values():
-            self.get_logger().error(reason)
+        self._unused = [
+            *unknown_parameters(list(self._parameter_overrides), list(self._parameters)),
+            *unused_sources(sys.argv[1:], self.get_fully_qualified_name()),
+        ]
+        for text in self._unused:
+            self.get_logger().warning(text)
+        self._report_faults()
         if self.settings['autostart']:
             # Nothing begins before an executor serves the node.
             self.create_guard_condition(self._begin).trigger()
@@ -225,7 +233,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
 
     def _start(self) -> bool:
         if self.settings.faults:
-            # Each is logged already; a node that configures accepts no parameter.
+            # /diagnostics and the log say which; a node that configures accepts no parameter.
             return False
         if self.state == 'unconfigured' and not self._transitions.run(self.trigger_configure):
             return self.state != 'unconfigured'
@@ -236,9 +244,15 @@ class ManagedNode(LifecycleNodeMixin, Node):
         if self._autostart:
             self._autostart.hurry()
 
+    def _report_faults(self) -> None:
+        for reason in self.settings.faults.values():
+            self.report('error', reason)
+
     def _diagnose(self) -> None:
+        self._report_faults()
         faults = (self._fault, *self.settings.faults.values())
         findings = [Finding(Level.ERROR, text) for text in dict.fromkeys(faults) if text]
+        findings += [Finding(Level.WARN, text) for text in self._unused]
         if self.state == 'active':
             findings += self.findings()
         else:

@@ -18,6 +18,8 @@ _UNFIT = {'image': ('depth', 'infra', '/ir/', 'disparity', 'mask', 'overlay'), '
 """Words in the topics that are not meant for it."""
 _LISTED = 4
 """Topics that a sentence lists."""
+_TRANSPORTS = {'depth': 'compressedDepth'}
+"""The transport of compressed images of an input other than `compressed`."""
 _IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 
 
@@ -53,6 +55,9 @@ def reason_of_silence(
         base, _, transport = topic.rpartition('/')
         if found == _COMPRESSED and transport.startswith('compressed') and node.has_parameter(f'{name}_transport'):
             mend = f'use --ros-args -r {name}:={base} -p {name}_transport:={transport}'
+        elif found == _COMPRESSED and expected == _IMAGE and node.has_parameter(f'{name}_transport'):
+            transport = _TRANSPORTS.get(name, 'compressed')
+            mend = f'publish it on {topic}/{transport} and use --ros-args -p {name}_transport:={transport}'
         else:
             mend = _mend(node, name, expected, topic, others)
         return f'its type is {found}, expected {expected}; {mend}'
@@ -83,7 +88,7 @@ def _transported(node: Node, name: str, expected: str, topic: str, others: Seque
     """The advice to read another transport, where only that is published."""
     if expected != _IMAGE or not node.has_parameter(f'{name}_transport'):
         return ''
-    transport = 'compressedDepth' if name == 'depth' else 'compressed'
+    transport = _TRANSPORTS.get(name, 'compressed')
     found = [
         other
         for other in _published(node, name, _COMPRESSED, topic, others)

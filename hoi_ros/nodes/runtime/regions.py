@@ -37,10 +37,11 @@ class Regions(Part[AnyWorkerNode]):
     def __init__(self, inputs: FrameInputs) -> None:
         self._inputs = inputs
         self._received: tuple[list[Region], float] | None = None
+        self._used: list[Region] | None = None
         self._subscriptions: list[Subscription] = []
 
     def start(self) -> None:
-        self._received = None
+        self._received = self._used = None
         qos = qos_profile(self.node.settings, 'input_qos')
         self._subscriptions = [
             self.node.create_subscription(RegionOfInterest, 'region', self._take_region, qos),
@@ -53,7 +54,10 @@ class Regions(Part[AnyWorkerNode]):
             self.node.destroy_subscription(subscription)
 
     def findings(self) -> list[Finding]:
-        found = []
+        used, found = self.used, []
+        if used is not None:
+            where = f'only in {len(used)} region(s)' if used else 'nowhere: who publishes the regions finds no hand'
+            found.append(Finding(Level.OK, f'running: hands are detected {where}'))
         for subscription in self._subscriptions:
             topic, expected = subscription.topic_name, subscription.msg_type
             if types := other_types(self.node, topic, expected):
@@ -62,14 +66,31 @@ class Regions(Part[AnyWorkerNode]):
                 found.append(Finding(Level.WARN, text))
         return found
 
+    def values(self) -> dict[str, object]:
+        used = self.used
+        return {'regions': 'none' if used is None else len(used)}
+
+    @property
+    def used(self) -> list[Region] | None:
+        """The regions of the last frame, in pixels of the original image; None where the whole image is searched."""
+        return None if self._valid() is None else self._used
+
     def within(self, rectifier: Rectifier) -> list[Region] | None:
         """The valid regions in pixels of the undistorted image; None where nobody gave any."""
+        received = self._valid()
+        if received is None:
+            return None
+        parts = [part for given in received if (part := self._inside(given, rectifier)) is not None]
+        # A detector that finds no hand is trusted; one whose boxes lie outside the image is not.
+        self._used = parts if parts or not received else None
+        return None if self._used is None else [_rectified(part, rectifier) for part in self._used]
+
+    def _valid(self) -> list[Region] | None:
+        """The regions that were received within the timeout."""
         received = self._received
         if received is None or time.monotonic() - received[1] > self.node.settings['region_timeout']:
             return None
-        regions = [region for given in received[0] if (region := self._rectified(given, rectifier)) is not None]
-        # A detector that finds no hand is trusted; one whose boxes lie outside the image is not.
-        return regions if regions or not received[0] else None
+        return received[0]
 
     def _take_region(self, message: RegionOfInterest) -> None:
         region = Region(message.x_offset, message.y_offset, message.width, message.height)
@@ -78,25 +99,30 @@ class Regions(Part[AnyWorkerNode]):
     def _take_detections(self, detections: Detection2DArray) -> None:
         self._received = [region_of(detection) for detection in detections.detections], time.monotonic()
 
-    def _rectified(self, region: Region, rectifier: Rectifier) -> Region | None:
-        """The part of a region inside the image, in pixels of the undistorted image."""
+    def _inside(self, region: Region, rectifier: Rectifier) -> Region | None:
+        """The part of a region inside the image."""
         camera = rectifier.camera
         left, top = max(region.x, 0), max(region.y, 0)
         right, bottom = min(region.x + region.width, camera.width), min(region.y + region.height, camera.height)
         # NaN compares false: such a region lies nowhere.
         if not (left < right and top < bottom):
-            self.node.report(
-                'warning',
+            self.node.caution(
                 f'the region at ({region.x:g}, {region.y:g}) of {region.width:g}x{region.height:g} pixels lies outside '
                 f'the image of {camera.width}x{camera.height} pixels and is ignored: give it in pixels of '
                 f'{self._inputs.where(self._inputs.leader)}',
                 'region',
             )
             return None
-        corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]], float)
-        corners = undistort_points(rectifier.calibration, corners)
-        (left, top), (right, bottom) = corners.min(0), corners.max(0)
         return Region(left, top, right - left, bottom - top, region.side)
+
+
+def _rectified(region: Region, rectifier: Rectifier) -> Region:
+    """A region in pixels of the undistorted image."""
+    right, bottom = region.x + region.width, region.y + region.height
+    corners = np.array([[region.x, region.y], [right, region.y], [region.x, bottom], [right, bottom]], float)
+    corners = undistort_points(rectifier.calibration, corners)
+    (left, top), (right, bottom) = corners.min(0), corners.max(0)
+    return Region(left, top, right - left, bottom - top, region.side)
 
 
 def region_of(detection: Detection2D) -> Region:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from collections.abc import Sequence
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -20,19 +22,36 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from hoi_ros.nodes.runtime.managed_node import ManagedNode
 from hoi_ros.nodes.runtime.python_log import NodeLog
 from hoi_ros.nodes.runtime.starting import created
+from hoi_ros.nodes.runtime.starting import refuse_arguments
 from hoi_ros.nodes.runtime.starting import say_refused
 from hoi_ros.nodes.runtime.starting import start_ros
 from hoi_ros.nodes.runtime.starting import StartRefused
+from hoi_ros.nodes.runtime.starting import usage
+from hoi_ros.nodes.runtime.starting import wants_help
 from hoi_ros.nodes.runtime.worker import THREADS
 
 _PATIENCE = 1.0  # seconds for threads that still run a network when the process is told to end
 
 
-def run(create: Callable[[], ManagedNode]) -> int:
-    """Creates the node, spins until the process is told to end, and cleans up; returns the exit code."""
+def run(create: Callable[[], ManagedNode], topics: Sequence[str] = ()) -> int:
+    """Creates the node, spins until the process is told to end, and cleans up; --help only prints the usage.
+
+    Args:
+        create: creates the node; the first line of its module's docstring describes it in the usage.
+        topics: that the usage names for remapping.
+
+    Returns:
+        The exit code.
+    """
+    arguments = sys.argv[1:]
+    if wants_help(arguments):
+        about = inspect.getdoc(inspect.getmodule(create)) or ''
+        print(usage(about.partition('\n')[0], topics))
+        return 0
     node, code = None, 1
     try:
         start_ros()
+        refuse_arguments(arguments)
         node = created(create)
         logging.getLogger('hoi_ros').addHandler(NodeLog(node.get_logger()))
         executor = SingleThreadedExecutor()

@@ -107,9 +107,11 @@ class Settings:
             self._node.declare_parameter(setting.name, setting.default, setting.descriptor())
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             self._node.declare_parameter(setting.name, setting.default, setting.descriptor(), ignore_override=True)
+            number = ' (write 1.0 for 1)' if isinstance(setting.default, float) else ''
             self.faults[setting.name] = (
-                f'parameter refused: {error}; set it with `ros2 param set '
-                f'{self._node.get_fully_qualified_name()} {setting.name} ...`'
+                f'parameter refused, the node waits unconfigured: {error}; mend it{number} in the parameter file or '
+                f'after -p and start again, or set it with `ros2 param set {self._node.get_fully_qualified_name()} '
+                f'{setting.name} ...`'
             )
 
     def _judge(self, parameters: list[Parameter]) -> SetParametersResult:

@@ -15,6 +15,7 @@ import yaml
 from rclpy.context import Context
 from rclpy.exceptions import ParameterException
 from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.utilities import remove_ros_args
 
 Made = TypeVar('Made')
 REFUSED = 2
@@ -33,6 +34,45 @@ _REMEDIES = {
 
 class StartRefused(RuntimeError):
     """ROS 2 refuses the start of the process; the text is for the user."""
+
+
+def usage(about: str, topics: Sequence[str]) -> str:
+    """The help of a node's executable.
+
+    Args:
+        about: one sentence about the node.
+        topics: that a user may remap.
+    """
+    name = Path(sys.argv[0]).stem
+    remap = f'  -r {topics[0]}:=TOPIC\n      remap a topic; they are {", ".join(topics)}\n' if topics else ''
+    return (
+        f'usage: {name} [--ros-args [-r FROM:=TO] [-p NAME:=VALUE] [--params-file FILE] [--log-level LEVEL]]\n\n'
+        f'{about}\n\nafter --ros-args, each as often as needed:\n{remap}'
+        '  -r __ns:=/NAMESPACE\n      the namespace of the node, such as /left\n'
+        '  -p NAME:=VALUE\n      set a parameter; docs/parameters.md lists them\n'
+        '  --params-file FILE\n      read parameters from a file of the form of those in config/'
+    )
+
+
+def wants_help(arguments: Sequence[str]) -> bool:
+    """Whether the arguments of a process ask for its usage."""
+    return '-h' in arguments or '--help' in arguments
+
+
+def refuse_arguments(arguments: Sequence[str]) -> None:
+    """Refuses all arguments of a process that are not for ROS.
+
+    Args:
+        arguments: of the process, without its name; rclpy has accepted those for ROS.
+
+    Raises:
+        StartRefused: there are others.
+    """
+    if others := remove_ros_args(list(arguments)):
+        raise StartRefused(
+            f'unknown arguments {" ".join(others)}: write topics, parameters and files after --ros-args; --help '
+            'explains them'
+        )
 
 
 def start_ros(arguments: Sequence[str] | None = None, context: Context | None = None) -> None:

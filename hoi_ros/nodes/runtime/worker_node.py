@@ -6,6 +6,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from hoi_ros.nodes.runtime.throttle import kind_of
 from hoi_ros.nodes.runtime.worker import NewestFirstWorker
 
 OUTPUT_QOS_SETTINGS = qos_settings('output_qos', 'the outputs that every frame has', 'reliable')
+_OVERLOADED = 'lower the rate of the camera, give the node more threads or a GPU, or end what else uses the CPU'
 _RECENT = 2.5
 """Seconds that /diagnostics reports a refused frame, a failure or a caution."""
 
@@ -209,6 +211,10 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
         found = super().findings()
         now = time.monotonic()
         found += [Finding(Level.WARN, text) for text, at in self._cautions.values() if now - at < _RECENT]
+        if behind := self.statistics.overload():
+            text = f'{behind}: {_OVERLOADED}'
+            found.append(Finding(Level.WARN, text))
+            self.report('warning', text)
         if failure := self.statistics.recent_failure(_RECENT):
             found.append(Finding(Level.ERROR, f'failed: {failure}'))
         if rejection := self.statistics.recent_rejection(_RECENT):
@@ -216,9 +222,13 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
         return found
 
     def values(self) -> dict[str, object]:
+        idle = bool(self.idle_reason)
+        if idle:
+            self.statistics.forget_results()
         values = {**self.statistics.values(), **super().values()}
         if stage := self._stage:
-            values.update({f'stage_{part}_ms': seconds * 1e3 for part, seconds in stage.timings.items()})
+            timings = stage.timings.items()
+            values.update({f'stage_{part}_ms': math.nan if idle else seconds * 1e3 for part, seconds in timings})
         return values
 
     def _enabled_changed(self) -> None:

@@ -44,6 +44,32 @@ def test_without_results_the_times_are_unknown(clock):
     assert values['last_rejection'] == ''
 
 
+@pytest.mark.parametrize(
+    ('every', 'processing', 'latency', 'told'),
+    [
+        (15, 0.45, 1.1, 'processes 2.0 of 30.0 frames a second, each 1.1 s late'),
+        (15, 0.8, math.nan, 'processes 2.0 of 30.0 frames a second, each 0.8 s late'),
+        (15, 0.2, 0.25, ''),  # the newest frame is processed, soon enough
+        (2, 0.06, 0.6, ''),
+        (1, 0.01, 0.02, ''),
+    ],
+)
+def test_a_node_that_falls_far_behind_says_so(clock, every, processing, latency, told):
+    statistics = FrameStatistics(window=10, clock=clock)
+    assert statistics.overload() == ''
+    for index in range(300):
+        clock.now += 1 / 30
+        statistics.received()
+        if index % every == every - 1:
+            statistics.processed(processing, latency)
+        if index < 60:
+            assert statistics.overload() == ''
+    assert statistics.overload() == told
+    statistics.forget_results()
+    assert statistics.overload() == '' and statistics.values()['output_rate_hz'] == 0
+    assert statistics.values()['input_rate_hz'] > 29
+
+
 def test_an_unknown_latency_is_left_out(clock):
     statistics = FrameStatistics(clock=clock)
     statistics.processed(0.001, math.nan)

@@ -14,6 +14,7 @@ from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.camera.lens import Lens
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import Region
 from hoi_ros.nodes.runtime import hand_outputs
 from hoi_ros.nodes.runtime.camera_frames import OriginalImage
 from hoi_ros.nodes.runtime.hand_outputs import HandOutputs
@@ -92,6 +93,19 @@ def test_overlays_come_at_the_marker_rate_at_most(outputs):
     outputs.node.settings['marker_rate'] = 10.0
     assert 1 <= len(drawn_for(outputs, 0.35)) <= 4
     assert not outputs.node.outputs['~/markers'].messages
+
+
+def test_the_overlay_shows_the_regions():
+    right = HandModel.load()
+    camera = SimpleNamespace(original=OriginalImage(np.full((48, 64, 3), 9, np.uint8), LENS))
+    part = HandOutputs(camera, SimpleNamespace(used=[Region(10.0, 20.0, 30.0, 15.0)]))
+    part.attach(StandInNode())
+    part.create({'right': right, 'left': right.mirrored()})
+    part.node.outputs['~/overlay'].subscribers = 1
+    (overlay, *_) = drawn_for(part, 0.1)
+    part.unload()
+    drawn = np.argwhere(np.frombuffer(overlay.data, np.uint8).reshape(48, 64, 3)[..., 0] != 9)
+    assert drawn.min(0).tolist() == [20, 10] and drawn.max(0).tolist() == [34, 39]
 
 
 def test_a_rate_of_zero_turns_the_overlay_off(outputs):

@@ -161,15 +161,21 @@ def test_cycles_leave_nothing_behind(start: Start, bench: Bench) -> None:
 def test_a_missing_model_is_said_and_recovered_from(start: Start, bench: Bench, models: Path, tmp_path: Path) -> None:
     away = tmp_path / 'away'
     models.rename(away)
-    process = start(DEPTH_POSE, {'models': models, 'min_score': 7.5, 'max_hands': 'two', 'backend': 'abacus'})
+    given = {'models': models, 'min_score': 7.5, 'max_hands': 'two', 'backend': 'abacus', 'input_timeout': 1}
+    process = start(DEPTH_POSE, {**given, 'min_scor': 0.7})
 
     bench.until_says('min_score')
     assert bench.diagnosis.level == DiagnosticStatus.ERROR
     assert 'out of range' in bench.says
     assert "'max_hands' to 'two' of type 'STRING', expecting type 'INTEGER'" in bench.says
     assert "backend is 'abacus', expected one of auto" in bench.says
+    assert 'input_timeout; mend it (write 1.0 for 1) in the parameter file or after -p' in bench.says
+    bench.until_says('unknown parameter min_scor, it has no effect: did you mean min_score?')
+    # The log repeats what keeps the node from starting.
+    bench.until(lambda: process.log.count("'max_hands' to 'two'") > 1, what='the repeated refusal')
+    assert process.log.count('unknown parameter min_scor,') == 1
     assert bench.state == 'unconfigured'
-    for name, value in (('max_hands', 1), ('backend', 'auto'), ('min_score', 0.5)):
+    for name, value in (('max_hands', 1), ('backend', 'auto'), ('min_score', 0.5), ('input_timeout', 1.0)):
         assert bench.set_parameter(name, value).successful
 
     bench.until_says(str(models))

@@ -92,6 +92,15 @@ def test_another_type_is_named_with_the_expected_one(node, publish):
     )
 
 
+def test_compressed_images_on_the_plain_topic_belong_on_that_of_their_transport(node, publish):
+    publish((CompressedImage, '/depth'), (CompressedImage, '/image'))
+    depth, image = reason(node), reason(node, 'image')
+    assert depth.endswith(
+        '; publish it on /depth/compressedDepth and use --ros-args -p depth_transport:=compressedDepth'
+    )
+    assert image.endswith('; publish it on /image/compressed and use --ros-args -p image_transport:=compressed')
+
+
 def test_a_quality_of_service_that_does_not_fit_is_named(node, publish):
     publish((Image, '/depth'))
     told = reason(node, qos=RELIABLE)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rclpy.context import Context
 
+from hoi_ros.nodes.runtime.parameter_sources import unused_sources
 from hoi_ros.nodes.runtime.starting import start_ros
 from hoi_ros.nodes.runtime.starting import StartRefused
 
@@ -77,6 +78,41 @@ def test_a_bad_parameter_that_every_node_has_is_one_line_too():
     code, lines = run(NODES[0], '--ros-args', '-p', 'use_sim_time:=maybe')
     assert code == 2
     assert len(lines) == 1 and "'use_sim_time' to 'maybe'" in lines[0]
+
+
+@pytest.mark.slow
+@pytest.mark.ros
+def test_every_node_explains_its_arguments_and_refuses_others():
+    topics = {'depth_pose': 'depth, camera_info', 'reconstruction': 'image, camera_info, depth'}
+    for node in NODES:
+        ended = subprocess.run([sys.executable, '-m', node, '--help'], capture_output=True, text=True, timeout=120)
+        assert ended.returncode == 0 and ended.stdout.startswith('usage: ')
+        assert topics.get(node.rpartition('.')[2], 'camera_info') in ended.stdout and 'node: ' not in ended.stderr
+        for part in ('--params-file', '-p NAME:=VALUE', '-r __ns:=', 'The '):
+            assert part in ended.stdout
+        code, lines = run(node, '--depth', '/camera/depth')
+        assert code == 2 and len(lines) == 1 and 'unknown arguments --depth /camera/depth: ' in lines[0]
+
+
+FILE = """
+depthpose: {ros__parameters: {min_score: 0.4}}
+left: {"*": {ros__parameters: {max_hands: 1}}}
+"""
+
+
+def test_files_and_rules_for_other_nodes_are_named(tmp_path):
+    file = tmp_path / 'a.yaml'
+    file.write_text(FILE)
+    arguments = ['--ros-args', '--params-file', str(file), '-p', 'depthpose:min_score:=0.4', '-p', 'min_score:=0.4']
+    first, second = unused_sources(arguments, '/depth_pose')
+    assert first.startswith(f'the parameter file {file} has nothing for /depth_pose, only for /depthpose, /left/*: ')
+    assert second.startswith('-p depthpose:min_score:=0.4 is for the node depthpose')
+    assert unused_sources(arguments[:3], '/left/depth_pose') == unused_sources(arguments[:3], '/depthpose') == []
+    assert unused_sources(arguments[1:3], '/depth_pose') == []
+    for path in sorted((ROOT / 'config').glob('*.yaml')):
+        for node in (f'/{path.stem}', f'/a/b/{path.stem}'):
+            assert unused_sources(['--ros-args', '--params-file', str(path)], node) == []
+        assert unused_sources(['--ros-args', '--params-file', str(path)], '/other')
 
 
 def run(*arguments):
