@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishes how far a gripper opens to do as the person does: as wide as the object, and wider by the hand's gap."""
 
-import contextlib
 import math
 
 import rclpy
@@ -27,5 +26,10 @@ rclpy.init()
 node = rclpy.create_node('gripper_width')
 width = node.create_publisher(Float64, 'gripper_width', 1)
 node.create_subscription(HeldObjectArray, 'objects', receive, qos_profile_sensor_data)
-with contextlib.suppress(KeyboardInterrupt):
+try:
     rclpy.spin(node)
+except KeyboardInterrupt:
+    pass
+except Exception:  # also: SIGTERM has shut ROS down
+    if rclpy.ok():
+        raise

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the hands and the held objects of one image together: their messages have the same stamp."""
 
-import contextlib
-
 import rclpy
 from rclpy.qos import qos_profile_sensor_data
 
@@ -30,5 +28,10 @@ rclpy.init()
 node = rclpy.create_node('pair_hands_and_objects')
 for kind, topic in ((HandArray, 'hands'), (HeldObjectArray, 'objects')):
     node.create_subscription(kind, topic, receive, qos_profile_sensor_data)
-with contextlib.suppress(KeyboardInterrupt):
+try:
     rclpy.spin(node)
+except KeyboardInterrupt:
+    pass
+except Exception:  # also: SIGTERM has shut ROS down
+    if rclpy.ok():
+        raise

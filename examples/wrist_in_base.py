@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishes the wrists in the robot's frame. The transform is that of the image's stamp, never the latest one."""
 
-import contextlib
-
 import rclpy
 from geometry_msgs.msg import PoseStamped
 from rclpy.duration import Duration
@@ -38,5 +36,10 @@ listener = TransformListener(buffer, node)
 topics = {Hand.LEFT: 'left_wrist', Hand.RIGHT: 'right_wrist'}
 outputs = {side: node.create_publisher(PoseStamped, topic, 10) for side, topic in topics.items()}
 node.create_subscription(HandArray, 'hands', receive, qos_profile_sensor_data)
-with contextlib.suppress(KeyboardInterrupt):
+try:
     rclpy.spin(node, MultiThreadedExecutor(2))  # transforms arrive while `receive` waits for one
+except KeyboardInterrupt:
+    pass
+except Exception:  # also: SIGTERM has shut ROS down
+    if rclpy.ok():
+        raise
