@@ -20,6 +20,8 @@ Buffer = bytes | bytearray | memoryview | np.ndarray
 _JPEG_SIGNATURE = b'\xff\xd8'
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _SURPLUS = re.compile(r'(\d+) extraneous bytes before marker 0xd9')
+_NETWORK = 'part of it was lost on its way; check the bandwidth of the camera and of the network'
+"""What damages an image of a topic."""
 _LEAST_DAMAGE = 16
 """Surplus bytes before a JPEG end marker above which the image is damaged."""
 
@@ -78,7 +80,7 @@ def pixel_view(
     return np.ndarray(shape, dtype.newbyteorder('>' if is_bigendian else '<'), data, strides=strides)
 
 
-def decompress(data: Buffer, format: str, flags: int) -> np.ndarray:
+def decompress(data: Buffer, format: str, flags: int, remedy: str = _NETWORK) -> np.ndarray:
     """The pixels of a JPEG, PNG or TIFF file held in memory, as OpenCV orders them (BGR).
 
     Bytes after the end of the file are ignored, as some cameras pad their files.
@@ -87,15 +89,16 @@ def decompress(data: Buffer, format: str, flags: int) -> np.ndarray:
         data: the file's bytes.
         format: the message's format, named in the error.
         flags: of cv2.imdecode; a JPEG file gives BGR whatever they are.
+        remedy: for damaged data, the end of the error; by default that of a topic.
 
     Raises:
         ImageFormatError: the file is truncated, damaged or of another type.
     """
     raw = bytes(data)
     if raw.startswith(_JPEG_SIGNATURE):
-        return _decode_jpeg(raw)
+        return _decode_jpeg(raw, remedy)
     if raw.startswith(_PNG_SIGNATURE):
-        _check_png(raw)
+        _check_png(raw, remedy)
     image = None
     if raw:
         # A damaged header may ask for more memory than OpenCV grants.
@@ -109,7 +112,7 @@ def decompress(data: Buffer, format: str, flags: int) -> np.ndarray:
     return image
 
 
-def _decode_jpeg(raw: bytes) -> np.ndarray:
+def _decode_jpeg(raw: bytes, remedy: str) -> np.ndarray:
     """Decodes as BGR. OpenCV would paint what is missing grey."""
     try:
         import simplejpeg
@@ -121,11 +124,11 @@ def _decode_jpeg(raw: bytes) -> np.ndarray:
         surplus = _SURPLUS.search(str(error))
         # Some cameras leave a few bytes between the last pixel and the end marker of every image.
         if surplus is None or int(surplus[1]) > _LEAST_DAMAGE:
-            raise _damaged('JPEG', len(raw), str(error).removeprefix('Corrupt JPEG data: ')) from error
+            raise _damaged('JPEG', len(raw), str(error).removeprefix('Corrupt JPEG data: '), remedy) from error
     return simplejpeg.decode_jpeg(raw, 'BGR', strict=False)
 
 
-def _check_png(raw: bytes) -> None:
+def _check_png(raw: bytes, remedy: str) -> None:
     """Checks that all chunks of a PNG file are there and undamaged: libpng returns parts of files."""
     place = len(_PNG_SIGNATURE)
     while place + 12 <= len(raw):
@@ -134,15 +137,12 @@ def _check_png(raw: bytes) -> None:
         if end > len(raw):
             break
         if zlib.crc32(memoryview(raw)[place + 4 : end - 4]) != int.from_bytes(raw[end - 4 : end], 'big'):
-            raise _damaged('PNG', len(raw), 'a checksum is wrong')
+            raise _damaged('PNG', len(raw), 'a checksum is wrong', remedy)
         if kind == b'IEND':
             return
         place = end
-    raise _damaged('PNG', len(raw), 'premature end')
+    raise _damaged('PNG', len(raw), 'premature end', remedy)
 
 
-def _damaged(kind: str, size: int, reason: str) -> ImageFormatError:
-    return ImageFormatError(
-        f'the {kind} image of {size} bytes is truncated or damaged ({reason}): part of it was lost on its way; check '
-        'the bandwidth of the camera and of the network'
-    )
+def _damaged(kind: str, size: int, reason: str, remedy: str) -> ImageFormatError:
+    return ImageFormatError(f'the {kind} image of {size} bytes is truncated or damaged ({reason}): {remedy}')

@@ -48,7 +48,8 @@ def draw_hands(
     faces_by_side: Mapping[str, np.ndarray],
     object_faces: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draws mesh, skeleton and label of each hand and the outline of its object, the farthest hand first.
+    """Draws mesh, skeleton and label of each hand and the outline of its object, the farthest hand first. The outline
+    is thin where the box of the object is withheld.
 
     Args:
         image: (H, W, 3) uint8 RGB, or (H, W) float32 depth in metres (0 where unknown).
@@ -68,7 +69,8 @@ def draw_hands(
         if len(hand.vertices):
             draw_mesh(picture, hand.vertices, faces_by_side[hand.side], camera, SIDE_COLOURS[hand.side])
         if object_faces is not None and hand.held is not None and len(hand.held.vertices):
-            draw_outline(picture, hand.held.vertices, object_faces, camera, OBJECT_COLOUR)
+            thin = not hand.held.has_box
+            draw_outline(picture, hand.held.vertices, object_faces, camera, OBJECT_COLOUR, thin)
         draw_skeleton(picture, hand.joints, camera)
         _label(picture, f'{hand.side} {hand.score:.2f}', hand.joints, camera)
     return picture
@@ -128,7 +130,14 @@ def draw_mesh(
     cv2.addWeighted(layer, _MESH_OPACITY, window, 1 - _MESH_OPACITY, 0, dst=window)
 
 
-def draw_outline(picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Camera, colour: Colour) -> None:
+def draw_outline(
+    picture: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    camera: Camera,
+    colour: Colour,
+    thin: bool = False,
+) -> None:
     """Draws the outline of a mesh into an RGB picture (H, W, 3), which stays visible inside it.
 
     Args:
@@ -137,6 +146,7 @@ def draw_outline(picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, c
         faces: (F, 3).
         camera: of the picture.
         colour: RGB of the line.
+        thin: a hairline without a rim, for an object whose shape is uncertain.
     """
     corners = vertices[faces]
     pixels = camera.project(corners[(corners[..., 2] > _NEAREST).all(-1)])
@@ -148,6 +158,9 @@ def draw_outline(picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, c
         cv2.fillConvexPoly(covered, polygon, 1)
     contours, _ = cv2.findContours(covered, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     thickness = max(2, round(camera.width / 320))
+    if thin:
+        cv2.drawContours(picture, contours, -1, colour, max(1, thickness // 3), cv2.LINE_AA)
+        return
     # A dark rim keeps the line visible on a bright picture.
     for shade, width in (((0, 0, 0), thickness + 2), (colour, thickness)):
         cv2.drawContours(picture, contours, -1, shade, width, cv2.LINE_AA)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text that can be read on any picture."""
+"""Text that can be read on any picture, and captions."""
 
 from __future__ import annotations
 
@@ -31,3 +31,29 @@ def draw_text(
     for across, down in ((-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1)):
         cv2.putText(picture, text, (place[0] + across, place[1] + down), _FONT, size, (0, 0, 0), 1, cv2.LINE_AA)
     cv2.putText(picture, text, place, _FONT, size, colour, 1, cv2.LINE_AA)
+
+
+NO_HAND = 'no hand'
+"""The caption of a picture without a hand."""
+
+
+def caption(
+    picture: np.ndarray, text: str, colour: tuple[int, int, int] = (240, 240, 240), border: bool = False
+) -> np.ndarray:
+    """A new picture with a text in its lower left corner and, if asked for, a border.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        text: one line; it shrinks until it fits the width.
+        colour: RGB of the text and the border.
+        border: whether to draw it.
+    """
+    drawn = picture.copy()
+    height, width = drawn.shape[:2]
+    if border:
+        thickness = max(2, round(min(height, width) / 100))
+        cv2.rectangle(drawn, (0, 0), (width - 1, height - 1), colour, 2 * thickness)
+    size = max(0.5, width / 640)
+    size *= min(1.0, 0.92 * width / max(text_size(text, size)[0], 1))
+    draw_text(drawn, text, (round(0.04 * width), round(0.95 * height)), size, colour)
+    return drawn

@@ -53,8 +53,9 @@ def assumed_camera(width: int, height: int, fov: float = FIELD_OF_VIEW) -> Camer
 
 
 def camera_beside(*folders: Path | None) -> Path | None:
-    """`camera.yaml` in the first of these folders that holds one."""
-    files = (folder / 'camera.yaml' for folder in folders if folder is not None)
+    """`camera.yaml` in the first of these folders that holds one; a file counts as its folder."""
+    beside = (source.parent if source.is_file() else source for source in folders if source is not None)
+    files = (folder / 'camera.yaml' for folder in beside)
     return next((file for file in files if file.is_file()), None)
 
 

@@ -21,6 +21,7 @@ from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.in_image import in_image
+from hoi_ros.playback.depth_range import REMEDY
 from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import read_colour
 from hoi_ros.playback.image_folder import read_metric_depth
@@ -114,7 +115,7 @@ class FrameReader:
             DepthUnitError: no camera measures such depth.
         """
         if isinstance(source, Path):
-            return check_depth(depth, self._metres_per_unit, 'correct --depth-scale')
+            return check_depth(depth, self._metres_per_unit, REMEDY)
         return check_depth(depth, 1.0, 'give metres')
 
     def _undistorted(self, image: np.ndarray) -> View:

@@ -19,11 +19,16 @@ from hoi_ros.camera.image_buffer import decompress
 from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.rectified import is_rectified
 from hoi_ros.camera.rectified import Rectified
+from hoi_ros.systems import ImageKind
+from hoi_ros.systems import SYSTEMS
 
 IMAGE_SUFFIXES = frozenset({'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp', '.webp'})
 OTHER_SUFFIXES = frozenset({'.avif', '.cr2', '.dng', '.gif', '.heic', '.heif', '.jxl', '.nef', '.raw'})
 """Of images that are not read."""
 VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.webm'})
+
+COPY_AGAIN = 'copy or save the file again'
+"""The remedy for a damaged file."""
 
 _PNG = b'\x89PNG\r\n\x1a\n'
 _JPEG = b'\xff\xd8'
@@ -51,6 +56,7 @@ class FrameFiles:
 def list_frames(depth: Path | None, colour: Path | None) -> list[FrameFiles]:
     """The images of the folders and their subfolders; depth and colour images of one name are one frame.
 
+    A file instead of a folder is a single image.
     Frames are sorted by name, with numbers by value: 30.png comes before 110.png. An image without a counterpart is a
     frame of its own.
 
@@ -75,7 +81,7 @@ def list_frames(depth: Path | None, colour: Path | None) -> list[FrameFiles]:
 def _below(file: Path, *folders: Path | None) -> str:
     """The path of a file below whichever folder holds it."""
     folder = next(folder for folder in folders if folder and file.is_relative_to(folder))
-    return file.relative_to(folder).as_posix()
+    return file.name if file == folder else file.relative_to(folder).as_posix()
 
 
 def folder_calibration(camera: Path, rectified: Rectified, folders: Sequence[Path | None]) -> CameraCalibration:
@@ -110,7 +116,7 @@ def read_depth(path: Path) -> np.ndarray:
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]
         raise ImageFormatError(
             f'{path}: {channels} channel(s) of {pixels.dtype}, expected one of uint16 or float32: '
-            'this is no depth image'
+            f'this is no depth image{_other_stage("colour")}'
         )
     return pixels
 
@@ -129,8 +135,8 @@ def read_colour(path: Path) -> np.ndarray:
     pixels = _read(path, cv2.IMREAD_COLOR)
     with path.open('rb') as file:
         start = file.read(_EXIF_WITHIN)
-    if start.startswith(_PNG) and start[:26].endswith(_GREY_16_BITS):
-        raise ImageFormatError(f'{path}: 16-bit greys, expected colours: this is a depth image')
+    if is_depth_png(start):
+        raise ImageFormatError(f'{path}: 16-bit greys, expected colours: this is a depth image{_other_stage("depth")}')
     if start.startswith(_JPEG) and _EXIF in start:
         # `decompress` refuses damaged files and knows no orientation, which images of topics do not have.
         turned = cv2.imread(str(path), cv2.IMREAD_COLOR)
@@ -138,14 +144,22 @@ def read_colour(path: Path) -> np.ndarray:
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
+def is_depth_png(start: bytes) -> bool:
+    """Whether a file that starts with these bytes is a PNG image of 16-bit greys."""
+    return start.startswith(_PNG) and start[:26].endswith(_GREY_16_BITS)
+
+
 def unpack_video(video: Path, folder: Path) -> Path:
-    """Writes each frame of a video as a JPEG image (000000.jpg, ...) into a new folder; returns the folder.
+    """Writes each frame of a video as a JPEG image (000000.jpg, ...) into a folder; returns the folder. Frames of an
+    earlier video there are removed.
 
     Raises:
         ImageFolderError: the video is missing or cannot be read, or a frame cannot be written.
     """
     capture = cv2.VideoCapture(str(video))
     folder.mkdir(parents=True, exist_ok=True)
+    for earlier in folder.glob('[0-9]' * 6 + '.jpg'):
+        earlier.unlink()
     count = 0
     try:
         while True:
@@ -172,6 +186,8 @@ def unread_images(*folders: Path | None) -> dict[str, int]:
 
 def _images(folder: Path, paired: bool) -> dict[str, Path]:
     """Each image by its path inside the folder, without suffix where it is to be paired."""
+    if folder.is_file() and folder.suffix.lower() in IMAGE_SUFFIXES:
+        return {folder.stem if paired else folder.name: folder}
     if not folder.is_dir():
         raise ImageFolderError(f'{folder} is no folder: give the folder that holds the images')
     images: dict[str, Path] = {}
@@ -193,16 +209,28 @@ def _images(folder: Path, paired: bool) -> dict[str, Path]:
     return images
 
 
+def _other_stage(kind: ImageKind) -> str:
+    """The option that takes images of this kind, as the end of a sentence."""
+    able = [name for name, system in SYSTEMS.items() if system.images == (kind,)]
+    return f'; for {kind} images give --stage {" or ".join(able)}' if able else ''
+
+
 def _numeric(name: str) -> list[str | int]:
     return [int(part) if part.isdecimal() else part.casefold() for part in re.split(r'(\d+)', name)]
 
 
 def _read(path: Path, flags: int) -> np.ndarray:
+    suffix = path.suffix.lower()
+    if suffix in OTHER_SUFFIXES:
+        raise ImageFormatError(f'{path}: images of the format {suffix} are not read: convert it to JPEG or PNG')
+    if suffix in VIDEO_SUFFIXES:
+        raise ImageFormatError(f'{path}: this is a video: give it to python -m hoi_ros.replay --rgb {path}')
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ImageFormatError(f'{path}: cannot be read ({error.strerror})') from error
     try:
-        return decompress(data, path.suffix, flags)
+        return decompress(data, path.suffix, flags, COPY_AGAIN)
     except ImageFormatError as error:
-        raise ImageFormatError(f'{path}: {error}') from error
+        remedy = '' if str(error).endswith(COPY_AGAIN) else f'; {COPY_AGAIN}'
+        raise ImageFormatError(f'{path}: {error}{remedy}') from error

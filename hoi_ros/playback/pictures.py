@@ -13,13 +13,13 @@ import numpy as np
 
 from hoi_ros.drawing.depth import colour_depth
 from hoi_ros.drawing.hands import draw_hands
-from hoi_ros.drawing.text import draw_text
+from hoi_ros.drawing.text import caption
+from hoi_ros.drawing.text import NO_HAND
 from hoi_ros.playback.recording import Picture
 from hoi_ros.playback.recording import Recording
 from hoi_ros.playback.video import VideoWriter
 
 _NO_ANSWER = (230, 60, 50)
-_NO_HAND = (240, 240, 240)
 _SHEET = 12
 """Largest number of pictures on a sheet."""
 _TILE = 480
@@ -78,20 +78,9 @@ def _drawing(recording: Recording) -> Callable[[Picture], np.ndarray]:
         if answer is not None and answer.hands:
             faces = recording.faces
             return draw_hands(image, answer.hands, kept.camera, faces, faces.get('object'))
-        return mark(image, 'no answer', _NO_ANSWER, True) if answer is None else mark(image, 'no hand', _NO_HAND)
+        return caption(image, 'no answer', _NO_ANSWER, True) if answer is None else caption(image, NO_HAND)
 
     return drawn
-
-
-def mark(image: np.ndarray, text: str, colour: tuple[int, int, int], border: bool = False) -> np.ndarray:
-    """A new picture with a text in its lower left corner and, if asked for, a border."""
-    picture = image.copy()
-    height, width = picture.shape[:2]
-    if border:
-        thickness = max(2, round(min(height, width) / 100))
-        cv2.rectangle(picture, (0, 0), (width - 1, height - 1), colour, 2 * thickness)
-    draw_text(picture, text, (round(0.04 * width), round(0.95 * height)), max(0.5, width / 640), colour)
-    return picture
 
 
 def _fitted(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -19,15 +19,15 @@ import time
 from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 from typing import Any
 
-import cv2
 import numpy as np
+import tyro
 
 from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.camera.rectified import Rectified
-from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
 from hoi_ros.hand.estimates import HandEstimate
@@ -36,18 +36,27 @@ from hoi_ros.playback.cameras import camera_beside
 from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
+from hoi_ros.playback.depth_range import DepthRange
 from hoi_ros.playback.frame_reader import estimated
 from hoi_ros.playback.frame_reader import FrameReader
 from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import list_frames
-from hoi_ros.playback.image_folder import unpack_video
-from hoi_ros.playback.image_folder import unread_images
+from hoi_ros.playback.overlays import overlay
+from hoi_ros.playback.overlays import overlay_names
+from hoi_ros.playback.overlays import OVERLAYS
+from hoi_ros.playback.overlays import remove_overlays
+from hoi_ros.playback.overlays import RESULTS
+from hoi_ros.playback.overlays import write_picture
 from hoi_ros.playback.results import camera_record
 from hoi_ros.playback.results import hand_record
 from hoi_ros.playback.results import Reasons
 from hoi_ros.playback.sequence import Order
 from hoi_ros.playback.sequence import order_of
+from hoi_ros.playback.sources import counted
+from hoi_ros.playback.sources import left_out
+from hoi_ros.playback.sources import opened
+from hoi_ros.playback.summary import ReplaySummary
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.following import HandFollowing
 from hoi_ros.systems import DEFAULT
@@ -79,7 +88,8 @@ class ReplayConfig:
     depth: Path | None = None
     """Folder of depth images: 16-bit PNG or TIFF, or 32-bit TIFF; folders below it count."""
     rgb: Path | None = None
-    """Folder of colour images, aligned with the depth images and named as they are; or a video."""
+    """Folder of colour images, aligned with the depth images and named as they are; or one image, a video, or a folder
+    with a video."""
     rectified: Rectified = 'auto'
     """Whether the images are rectified, so that projection_matrix describes them; auto: if the folder is named so."""
     depth_scale: float | None = None
@@ -99,6 +109,8 @@ class ReplayConfig:
     """Folder for results.jsonl and overlays/."""
     backend: Backend = 'auto'
     """What runs the network."""
+    models: Path | None = None
+    """Folder of models; the package's own by default, also for those that the folder lacks."""
     vertices: bool = False
     """Write the mesh's vertices, too."""
     rate: float | None = None
@@ -108,6 +120,8 @@ class ReplayConfig:
     """Publish the folder as camera topics instead of running a stage."""
     loop: bool = False
     """With --ros: repeat until interrupted."""
+    of_video: Annotated[bool, tyro.conf.Suppress] = False
+    """Whether `rgb` holds the frames of a video."""
 
     def __post_init__(self) -> None:
         if self.depth is None and self.rgb is None:
@@ -169,6 +183,8 @@ class ReplayConfig:
 
     def order(self, frames: Sequence[FrameFiles]) -> Order:
         """Whether the pictures are a sequence."""
+        if self.of_video and not self.independent:
+            return Order(False, '', 'video')
         if self.independent or self.sequence:
             return Order(self.independent, 'as --independent says' if self.independent else 'as --sequence says')
         return order_of(frames)
@@ -176,39 +192,6 @@ class ReplayConfig:
     def publishing_rate(self, order: Order) -> float:
         """Frames a second on topics."""
         return self.rate or (PICTURE_RATE if order.independent else _RATE)
-
-
-@dataclasses.dataclass(frozen=True)
-class ReplaySummary:
-    """The figures of a replay."""
-
-    frames: int
-    unreadable: int
-    with_hands: int
-    hands: dict[str, int]
-    """Hands by side."""
-    mean_score: float
-    """NaN where no hand was found."""
-    stage_p50_ms: float
-    """Median time of the stage; NaN if it never ran."""
-    stage_p99_ms: float
-    independent: int = 0
-    """Frames that are pictures on their own."""
-    reasons: Sequence[str] = ()
-    """Why images could not be used, a line a kind of fault."""
-
-    def __str__(self) -> str:
-        sides = ', '.join(f'{count} {side}' for side, count in sorted(self.hands.items())) or 'none'
-        alone = f', {self.independent} independent pictures' if self.independent else ''
-        lines = [
-            f'frames      {self.frames} ({self.unreadable} unreadable){alone}',
-            *(f'            {reason}' for reason in self.reasons),
-            f'with hands  {self.with_hands}',
-            f'hands       {sides}' + (f', mean score {self.mean_score:.2f}' if self.hands else ''),
-        ]
-        if self.unreadable < self.frames:
-            lines.append(f'stage       p50 {self.stage_p50_ms:.1f} ms, p99 {self.stage_p99_ms:.1f} ms')
-        return '\n'.join(lines)
 
 
 def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
@@ -226,24 +209,28 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     reader = FrameReader(system, config.cameras, config.metres_per_unit or 1.0)
     frames = list_frames(config.depth, config.rgb)
     order = config.order(frames)
-    print(f'{len(frames)} frames, {order}')
-    for suffix, count in unread_images(config.depth, config.rgb).items():
-        print(f'{count} images of the format {suffix} are not read: convert them to JPEG or PNG')
+    print(order if order.frames == 'picture' else f'{counted(len(frames), "frame")}, {order}')
+    for line in left_out(config.depth, config.rgb):
+        print(line)
     if config.calibration is None:
         print(f'no calibration: {config.fov or FIELD_OF_VIEW:g} degrees across the longer side are assumed (--fov)')
     names = overlay_names([files.name for files in frames])
-    object_faces = np.asarray(stage.object_faces) if system.has_objects else None
     faces = {side: np.asarray(stage.hand_model(side).faces) for side in ('right', 'left')}
+    if system.has_objects:
+        faces['object'] = np.asarray(stage.object_faces)
     times: list[float] = []
     found: list[HandEstimate] = []
     reasons = Reasons()
+    without: list[str] = []
+    depths = DepthRange()
     unreadable = with_hands = 0
     before: object = None
     tune(stage, config.min_score, config.max_hands)
     stage.warm_up()
     config.out.mkdir(parents=True, exist_ok=True)
+    remove_overlays(config.out)
     told = time.monotonic()
-    with (config.out / 'results.jsonl').open('w', encoding='utf-8') as results:
+    with (config.out / RESULTS).open('w', encoding='utf-8') as results:
         for index, files in enumerate(frames):
             stamp = round(index / (config.rate or _RATE), 6)
             record: dict[str, Any] = {'image': files.name, 'stamp': stamp, 'hands': []}
@@ -266,9 +253,13 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
                 record['hands'] = [hand_record(hand, config.vertices, system.has_objects) for hand in hands]
                 with_hands += bool(hands)
                 found += hands
+                if not hands:
+                    without.append(files.name)
+                    if 'depth' in system.images:
+                        depths.add(frame.views['depth'].image)
                 write_picture(
-                    config.out / 'overlays' / names[files.name],
-                    draw_hands(frame.shown.image, hands, frame.shown.camera, faces, object_faces),
+                    config.out / OVERLAYS / names[files.name],
+                    overlay(frame.shown.image, hands, frame.shown.camera, faces),
                 )
             else:
                 unreadable += 1
@@ -285,16 +276,12 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
         float(np.mean([hand.score for hand in found])) if found else math.nan,
         p50,
         p99,
-        len(frames) if order.independent else 0,
+        len(frames) - unreadable if order.independent else 0,
         reasons.lines(),
+        without,
+        sum(hand.held is not None for hand in found) if system.has_objects else None,
+        '' if found else depths.hint(config.metres_per_unit),
     )
-
-
-def overlay_names(images: Sequence[str]) -> dict[str, str]:
-    """The PNG file of each image; it keeps the suffix of an image where two images differ in nothing else."""
-    names = {image: str(Path(image).with_suffix('.png')) for image in images}
-    counts = collections.Counter(names.values())
-    return {image: name if counts[name] == 1 else f'{image}.png' for image, name in names.items()}
 
 
 def tune(stage: Stage, min_score: float, max_hands: int) -> None:
@@ -305,38 +292,26 @@ def tune(stage: Stage, min_score: float, max_hands: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 if at least one frame was read. With --ros, the arguments after --ros-args go to ROS."""
-    import tyro
-
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     end = arguments.index('--ros-args') if {'--ros', '--ros-args'} <= set(arguments) else len(arguments)
     try:
         config = tyro.cli(ReplayConfig, args=arguments[:end], prog='python -m hoi_ros.replay')
-        if config.rgb is not None and config.rgb.is_file():
+        if config.rgb is not None:
+            rgb, of_video = opened(config.rgb, config.out / 'frames')
             config = dataclasses.replace(
-                config, rgb=unpack_video(config.rgb, config.out / 'frames'), sequence=not config.independent
+                config, rgb=rgb, of_video=of_video, camera=config.camera or camera_beside(config.rgb, config.depth)
             )
         if config.ros:
             from hoi_ros.playback.folder_publisher import publish_folder
 
             return publish_folder(config, arguments[end:])
-        summary = replay(config, config.system.load_stage(backend=config.backend))
+        summary = replay(config, config.system.load_stage(backend=config.backend, models=config.models))
     except (ImageFolderError, CalibrationError, EngineError, HandModelError, ResourceError) as error:
         print(f'replay: {error}', file=sys.stderr)
         return 2
     print(summary)
     print(f'written to  {config.out}')
     return 0 if summary.unreadable < summary.frames else 1
-
-
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Writes an RGB picture (H, W, 3) as the suffix says, and creates its folder.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
-        raise OSError(f'{path}: the picture cannot be written')
 
 
 if __name__ == '__main__':

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
 import re
+from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -88,12 +91,19 @@ class Reasons:
     def lines(self) -> list[str]:
         """A line a kind of fault, the most frequent first."""
         kinds = sorted(self._kinds.values(), key=lambda kind: -len(kind[1]))
-        return [f'{len(names)} x {reason} ({_listed(names)})' for reason, names in kinds]
+        return [f'{len(names)} x {reason} ({listed(names)})' for reason, names in kinds]
 
 
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMES
-    return ', '.join(names[:_NAMES]) + (f' and {more} more' if more > 0 else '')
+def listed(names: Sequence[str], most: int = _NAMES) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - most
+    return ', '.join(names[:most]) + (f' and {more} more' if more > 0 else '')
+
+
+def sides_counted(hands: Iterable[HandEstimate]) -> str:
+    """'2 left, 1 right'; 'none' without hands."""
+    sides = collections.Counter(hand.side for hand in hands)
+    return ', '.join(f'{count} {side}' for side, count in sorted(sides.items())) or 'none'
 
 
 def _rounded(numbers: np.ndarray) -> list[Any]:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from pathlib import PurePosixPath
+from typing import Literal
 from typing import NamedTuple
 
 from hoi_ros.playback.image_folder import FrameFiles
@@ -27,18 +28,23 @@ class Order(NamedTuple):
     independent: bool
     """Whether every picture is on its own: hands are not tracked from one to the next."""
     reason: str
-    """Why, for the user."""
+    """Why, for the user; '' where the frames themselves say so."""
+    frames: Literal['sequence', 'video', 'picture'] = 'sequence'
+    """What they are."""
 
     def __str__(self) -> str:
-        if self.independent:
-            return f'every picture on its own: {self.reason}'
-        return f'a sequence, hands are tracked from frame to frame: {self.reason}'
+        if self.frames == 'picture':
+            return 'one picture'
+        text = 'every picture on its own'
+        if not self.independent:
+            text = f'a {self.frames}, hands are tracked from frame to frame'
+        return f'{text}: {self.reason}' if self.reason else text
 
 
 def order_of(frames: Sequence[FrameFiles]) -> Order:
-    """The order of a folder by names and sizes: a sequence has names that differ in numbers only, and one size."""
+    """The order of images by names and sizes: a sequence has names that differ in numbers only, and one size."""
     if len(frames) == 1:
-        return Order(True, 'there is one')
+        return Order(True, '', 'picture')
     names: dict[PurePosixPath, list[str]] = defaultdict(list)
     for frame in frames:
         path = PurePosixPath(frame.name)

@@ -28,7 +28,6 @@ import tyro
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.refusal import FrameRefused
-from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
 from hoi_ros.engines.loading import quick_start
@@ -38,11 +37,13 @@ from hoi_ros.playback.cameras import camera_beside
 from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
+from hoi_ros.playback.depth_range import depth_hint
 from hoi_ros.playback.frame_reader import estimated
 from hoi_ros.playback.frame_reader import FrameReader
+from hoi_ros.playback.overlays import overlay
+from hoi_ros.playback.overlays import write_picture
 from hoi_ros.playback.replay import MIN_SCORE
 from hoi_ros.playback.replay import tune
-from hoi_ros.playback.replay import write_picture
 from hoi_ros.playback.results import camera_record
 from hoi_ros.playback.results import hand_record
 from hoi_ros.resources import ResourceError
@@ -52,6 +53,9 @@ from hoi_ros.systems import SYSTEMS
 _MILLIMETRE = 0.001
 _OVERLAY = 1920
 """Longest side of an overlay, pixels."""
+
+_PALM = 0, 5, 9, 13, 17
+"""Keypoints of the palm: the wrist and the knuckles of the fingers."""
 
 Picture = str | Path | np.ndarray
 
@@ -84,12 +88,13 @@ class ImageResult:
     """(F, 3) triangles of the 'right' and the 'left' hand's mesh, and of the 'object' where the stage estimates any."""
 
     def overlay(self) -> np.ndarray:
-        """The picture with the hands drawn over it: (H, W, 3) uint8 RGB, at most 1920 pixels long."""
+        """The picture with the hands drawn over it, or a caption without any: (H, W, 3) uint8 RGB, at most 1920 pixels
+        long."""
         image, size = self.image, self.image.shape[1::-1]
         if max(size) > _OVERLAY:
             scale = _OVERLAY / max(size)
             image = cv2.resize(image, (round(size[0] * scale), round(size[1] * scale)), interpolation=cv2.INTER_AREA)
-        return draw_hands(image, self.hands, self.camera, self.faces, self.faces.get('object'))
+        return overlay(image, self.hands, self.camera, self.faces)
 
     def record(self, vertices: bool = False) -> dict[str, Any]:
         """The result as JSON: the camera, and for each hand what `hoi_ros.replay` writes."""
@@ -231,16 +236,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ImageError, FrameRefused, EngineError, HandModelError, ResourceError) as error:
         print(f'image: {error}', file=sys.stderr)
         return 2
+    if config.depth_scale is None and depth_scale_of(camera) is None and _reads_depth(config):
+        print(f'one unit of the depth is taken for {_MILLIMETRE:g} m (--depth-scale)')
     if camera is None:
         print(f'no calibration: {config.fov:g} degrees across the longer side are assumed (--fov)')
     for note in result.notes:
         print(f'image: {note}', file=sys.stderr)
     print(*_described(result, config.min_score), sep='\n')
-    overlay, estimates = (config.out / f'{config.picture.stem}{suffix}' for suffix in ('.png', '.json'))
-    write_picture(overlay, result.overlay())
+    if not result.hands and result.image.ndim == 2:
+        print(depth_hint([result.image], config.depth_scale or depth_scale_of(camera) or _MILLIMETRE))
+    drawing, estimates = (config.out / f'{config.picture.stem}{suffix}' for suffix in ('.png', '.json'))
+    drawn = result.overlay()
+    write_picture(drawing, drawn)
     record = {'image': str(config.picture)} | result.record(config.vertices)
     estimates.write_text(json.dumps(record, allow_nan=False, indent=1), encoding='utf-8')
-    print(f'written to {overlay} and {estimates.name} in {time.perf_counter() - begun:.1f} s')
+    if drawn.shape[:2] != result.image.shape[:2]:
+        sizes = [f'{picture.shape[1]}x{picture.shape[0]}' for picture in (drawn, result.image)]
+        print(
+            f'the overlay is shrunk to {sizes[0]} pixels; the pixels in the JSON are those of the original, {sizes[1]}'
+        )
+    print(f'written to {drawing} and {estimates.name} in {time.perf_counter() - begun:.1f} s')
     return 0
 
 
@@ -251,12 +266,22 @@ def _described(result: ImageResult, min_score: float) -> list[str]:
     lines = []
     for hand in result.hands:
         held = ''
-        if hand.held is not None:
+        if hand.held is not None and hand.held.has_box:
             sides = ' x '.join(f'{side * 100:.0f}' for side in sorted(hand.held.size, reverse=True))
-            held = ', holds something' + (f' of {sides} cm' if hand.held.has_box else '')
-        distance = float(hand.joints[:, 2].mean())
-        lines.append(f'{hand.side} hand, score {hand.score:.2f}, at {distance:.2f} m by {hand.located_by}{held}')
+            held = f', holds something of {sides} cm ({hand.held.score:.2f})'
+        elif hand.held is not None:
+            held = f', may hold something ({hand.held.score:.2f})'
+        distance = float(hand.joints[list(_PALM), 2].mean())
+        source = 'measured by depth' if hand.located_by == 'depth' else 'from its size'
+        lines.append(
+            f'{hand.side} hand, score {hand.score:.2f} (that it is a hand), palm about {distance:.2f} m away '
+            f'({source}){held}'
+        )
     return lines
+
+
+def _reads_depth(config: ImageConfig) -> bool:
+    return config.depth is not None or system_of(config.stage or _system_of_photos()).images[0] == 'depth'
 
 
 def _source(picture: Picture) -> Path | np.ndarray:

@@ -28,6 +28,7 @@ class Hand:
 @dataclasses.dataclass(frozen=True)
 class Thing:
     vertices: np.ndarray
+    has_box: bool = True
 
 
 @pytest.fixture(scope='module')
@@ -97,6 +98,10 @@ def test_a_held_object_is_outlined_where_its_faces_are_given(models, faces):
     line = with_it[y, x + 7 : x + 16]
     assert (line == OBJECT_COLOUR).all(-1).any() and (with_it[y, x + 16 : x + 30] == 40).all()
     np.testing.assert_array_equal(draw_hands(blank, [holding], CAMERA, faces), without)
+    # An object whose box is withheld has a hairline.
+    unsure = dataclasses.replace(empty, held=Thing(CUBE + [-0.1, 0, 0.5], has_box=False))
+    thin = draw_hands(blank, [unsure], CAMERA, faces, CUBE_FACES)
+    assert 0 < (thin != without).any(-1).sum() < 0.6 * (with_it != without).any(-1).sum()
 
 
 @pytest.mark.parametrize('at', [(0, 0, -0.5), (0, 0, 0.0), (0, 0, 0.03), (5, 0, 0.5), (-0.33, 0, 0.5)])

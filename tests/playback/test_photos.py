@@ -74,6 +74,7 @@ def test_photos_of_any_size_are_each_on_their_own_and_need_no_calibration(tmp_pa
     assert 'every picture on its own: they are of 3 sizes, as 32x24 and 48x64 pixels' in said
     assert 'no calibration: 65 degrees across the longer side are assumed (--fov)' in said
     assert '4 (0 unreadable), 4 independent pictures' in str(summary)
+    assert 'without     2: 1.jpg, 3.jpg' in str(summary) and 'may hold    0 of them something' in str(summary)
     # 65 degrees across 64 pixels, whether they lie along the width or the height.
     cameras = [record['camera'] for record in lines(tmp_path)]
     assert [camera['fx'] for camera in cameras] == pytest.approx([50.23, 50.23, 25.115, 50.23], abs=1e-2)
@@ -124,8 +125,45 @@ def test_no_photo_is_lost(tmp_path, capsys):
     (folder / 'phone.HEIC').write_bytes(b'heic')
     summary = replay(ReplayConfig(rgb=folder, stage=PHOTOS, out=tmp_path), Follower())
     assert (summary.frames, summary.with_hands) == (3, 3)
-    assert '1 images of the format .heic are not read: convert them' in capsys.readouterr().out
+    assert '1 image of the format .heic cannot be read: convert to JPEG or PNG' in capsys.readouterr().out
     assert {path.name for path in (tmp_path / 'overlays').iterdir()} == {'0.jpg.png', '0.png.png', 'other0.png'}
+
+
+def test_a_picture_without_a_hand_is_marked_and_overlays_of_an_earlier_run_go(tmp_path):
+    out = tmp_path / 'out'
+    replay(ReplayConfig(rgb=photos(tmp_path / 'a', (64, 48), (48, 64)), stage=PHOTOS, out=out), Follower())
+    drawn = cv2.imread(str(out / 'overlays' / '1.png'))
+    assert (drawn[:30] == 20).all() and drawn[50:].max() > 150
+    (out / 'overlays' / 'mine.png').write_bytes(b'of the user')
+    folder = photos(tmp_path / 'b', (64, 48), name='other{}.jpg')
+    (folder / 'damaged.jpg').write_bytes((folder / 'other0.jpg').read_bytes()[:300])
+    summary = replay(ReplayConfig(rgb=folder, stage=PHOTOS, out=out), Follower())
+    assert {path.name for path in (out / 'overlays').iterdir()} == {'other0.png', 'mine.png'}
+    assert summary.independent == 1 and '2 (1 unreadable)' in str(summary)
+    assert 'copy or save the file again' in summary.reasons[0] and 'network' not in summary.reasons[0]
+
+
+def test_one_photo_is_one_picture(tmp_path, capsys, monkeypatch):
+    folder = photos(tmp_path / 'photos', (64, 48))
+    made = []
+    monkeypatch.setattr('hoi_ros.systems.System.load_stage', lambda system, **given: made.append(given) or Follower())
+    arguments = ['--stage', PHOTOS, '--out', str(tmp_path), '--models', str(tmp_path), '--rgb', str(folder / '0.jpg')]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.startswith('one picture\n') and made[0]['models'] == tmp_path
+    assert [record['image'] for record in lines(tmp_path)] == ['0.jpg']
+
+
+@pytest.mark.parametrize('scale', [0.000125, 0.00025])
+def test_depth_without_a_hand_is_told_its_range(tmp_path, scale):
+    class Blind(Follower):
+        def __call__(self, image, camera, stamp):
+            return []
+
+    folder = depth_frames(tmp_path / 'depth', np.uint16)
+    config = ReplayConfig(depth=folder, fov=60, depth_scale=scale * 10, stage=DEPTH, out=tmp_path)
+    text = str(replay(config, Blind()))
+    assert f'the depth lies between {2000 * scale:.2f} m and' in text
+    assert f'hands are detected between 0.25 m and 1.2 m; check --depth-scale ({scale * 10:g})' in text
 
 
 def test_the_limits_reach_the_stage(tmp_path):
@@ -177,7 +215,7 @@ distortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}
 def test_the_reason_for_unusable_frames_is_printed_once_for_all_of_a_kind(tmp_path, monkeypatch, capsys, dtype, told):
     folder = depth_frames(tmp_path / 'depth', dtype)
     (folder / 'camera.yaml').write_text(CAMERA)
-    monkeypatch.setattr('hoi_ros.systems.System.load_stage', lambda system, backend: Follower())
+    monkeypatch.setattr('hoi_ros.systems.System.load_stage', lambda system, **_: Follower())
     assert main(['--depth', str(folder), '--depth-scale', '0.001', '--stage', DEPTH, '--out', str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert said.count(told) == 1 and '(0.png, 1.png, 2.png and 5 more)' in said
@@ -187,13 +225,13 @@ def test_the_reason_for_unusable_frames_is_printed_once_for_all_of_a_kind(tmp_pa
 
 @pytest.mark.parametrize(('scale', 'code'), [('1.0', 1), ('0.001', 0)])
 def test_a_wrong_unit_of_depth_is_named_with_the_option_that_mends_it(tmp_path, monkeypatch, capsys, scale, code):
-    monkeypatch.setattr('hoi_ros.systems.System.load_stage', lambda system, backend: Follower())
+    monkeypatch.setattr('hoi_ros.systems.System.load_stage', lambda system, **_: Follower())
     arguments = ['--depth', str(SAMPLES / 'depth'), '--stage', DEPTH, '--out', str(tmp_path)]
     assert main([*arguments, '--depth-scale', scale]) == code
     said = capsys.readouterr().out
-    assert '4 x ' in said and 'the values are not in m' in said and 'correct --depth-scale (30.png' in said
+    assert '4 x ' in said and 'the values are not in m' in said and 'correct --depth-scale, such as 0.001 for' in said
     assert main(arguments) == 0
-    assert '--depth-scale' not in capsys.readouterr().out
+    assert 'the values are not in' not in capsys.readouterr().out
 
 
 def test_a_folder_may_bring_its_calibration_and_its_unit(tmp_path):
@@ -210,7 +248,9 @@ def test_a_depth_image_among_photos_is_named(tmp_path, capsys):
     folder = photos(tmp_path / 'photos', (64, 48))
     cv2.imwrite(str(folder / 'depth.png'), np.full((48, 64), 900, np.uint16))
     summary = replay(ReplayConfig(rgb=folder, stage=PHOTOS, out=tmp_path), Follower())
-    assert summary.reasons == ['1 x 16-bit greys, expected colours: this is a depth image (depth.png)']
+    assert summary.reasons == [
+        f'1 x 16-bit greys, expected colours: this is a depth image; for depth images give --stage {DEPTH} (depth.png)'
+    ]
 
 
 def test_the_samples_are_small_and_every_one_is_attributed():

@@ -118,7 +118,8 @@ def test_colour_images_are_drawn_on(recording):
     (rgb / '9.png').write_bytes(b'damaged')
     cv2.imwrite(str(rgb / '50.png'), np.zeros((36, 48, 3), np.uint8))
     summary = replay(config_of(recording, rgb=rgb), NearestPoint())
-    assert (cv2.imread(str(recording / 'out' / 'overlays' / '10.png')) == (0, 0, 200)).all()
+    drawn = cv2.imread(str(recording / 'out' / 'overlays' / '10.png'))
+    assert (drawn[:15] == (0, 0, 200)).all() and drawn[..., 0].max() > 100  # the caption of a picture without a hand
     records = {record['image']: record for record in lines(recording / 'out')}
     # A damaged colour image costs the depth stage nothing; a frame without depth is told of.
     assert len(records['9.png']['hands']) == 1 and '9.png' in records['9.png']['error']
@@ -205,9 +206,11 @@ def test_depth_goes_to_a_stage_of_colours_where_it_is_given_and_fits(recording, 
     assert np.shape(records['9.png']['hands'][0]['held']['vertices']) == (4, 3)
 
 
-def test_a_video_is_replayed(recording, capsys, monkeypatch):
-    monkeypatch.setattr(System, 'load_stage', lambda system, backend: RedThing())
-    writer = cv2.VideoWriter(str(recording / 'hand.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 30, (48, 36))
+@pytest.mark.parametrize('given', ['video/hand.avi', 'video'], ids=['file', 'folder'])
+def test_a_video_is_replayed(recording, capsys, monkeypatch, given):
+    monkeypatch.setattr(System, 'load_stage', lambda system, **_: RedThing())
+    (recording / 'video').mkdir()
+    writer = cv2.VideoWriter(str(recording / 'video' / 'hand.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 30, (48, 36))
     for _ in range(3):
         writer.write(np.full((36, 48, 3), (0, 0, 200), np.uint8))
     writer.release()
@@ -217,7 +220,7 @@ def test_a_video_is_replayed(recording, capsys, monkeypatch):
                 '--stage',
                 'reconstruction',
                 '--rgb',
-                str(recording / 'hand.avi'),
+                str(recording / given),
                 '--camera',
                 str(recording / 'camera.yaml'),
                 '--out',
@@ -226,7 +229,9 @@ def test_a_video_is_replayed(recording, capsys, monkeypatch):
         )
         == 0
     )
-    assert len(lines(recording / 'out')) == 3 and 'with hands  3' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert len(lines(recording / 'out')) == 3 and 'with hands  3' in said and 'may hold    3 of them' in said
+    assert '3 frames, a video, hands are tracked from frame to frame\n' in said
 
 
 @pytest.mark.parametrize(
@@ -249,7 +254,7 @@ def test_bad_arguments_are_refused_by_name(tmp_path, changes, told):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    monkeypatch.setattr(System, 'load_stage', lambda system, backend: NearestPoint(backend))
+    monkeypatch.setattr(System, 'load_stage', lambda system, backend, models: NearestPoint(backend))
 
 
 def arguments(recording, *more):

@@ -71,8 +71,8 @@ def photo(tmp_path):
 def test_one_photo_becomes_an_overlay_and_json(stand_in, photo, tmp_path, capsys):
     assert main([str(photo), '--out', str(tmp_path / 'out')]) == 0
     said = capsys.readouterr().out
-    assert 'right hand, score 0.90, at 0.' in said and '0.40' not in said
-    assert 'by hand_size, holds something of 10 x 4 x 2 cm' in said
+    assert 'right hand, score 0.90 (that it is a hand), palm about 0.' in said and '0.40' not in said
+    assert 'm away (from its size), holds something of 10 x 4 x 2 cm (0.80)' in said
     assert 'no calibration: 65 degrees across the longer side are assumed (--fov)' in said
     overlay = cv2.imread(str(tmp_path / 'out' / 'photo.png'))
     assert overlay.shape == (48, 64, 3) and (overlay != (0, 0, 200)).any()
@@ -91,14 +91,14 @@ def test_depth_places_the_hand_and_one_that_does_not_fit_is_named(stand_in, phot
     arguments = [str(photo), '--depth', str(tmp_path / 'depth.png'), '--out', str(tmp_path)]
     assert main([*arguments, '--depth-scale', '0.0001', '--vertices']) == 0
     # What the stage is not sure of is not said.
-    assert 'by depth, holds something\n' in capsys.readouterr().out
+    assert '(measured by depth), may hold something (0.80)\n' in capsys.readouterr().out
     (hand,) = json.loads((tmp_path / 'photo.json').read_text())['hands']
     assert hand['located_by'] == 'depth' and 0.7 < hand['joints'][0][2] < 0.9 and len(hand['vertices']) > 100
     cv2.imwrite(str(tmp_path / 'depth.png'), np.full((24, 64), 8000, np.uint16))
     assert main(arguments) == 0
     told = capsys.readouterr()
     assert 'the depth image is 64x24 pixels, the colour image 64x48: align them' in told.err
-    assert 'by hand_size' in told.out
+    assert 'from its size' in told.out and 'one unit of the depth is taken for 0.001 m (--depth-scale)' in told.out
 
 
 def test_estimates_in_python_from_files_and_arrays(stand_in, photo):
@@ -111,9 +111,39 @@ def test_estimates_in_python_from_files_and_arrays(stand_in, photo):
     assert estimator.stage.resets == 2
 
 
-def test_a_large_photo_has_an_overlay_that_can_be_looked_at(stand_in):
+def test_a_large_photo_has_an_overlay_that_can_be_looked_at(stand_in, tmp_path, capsys):
     result = ImageEstimator()(np.zeros((3000, 4000, 3), np.uint8))
     assert result.overlay().shape == (1440, 1920, 3) and result.camera.width == 4000
+    cv2.imwrite(str(tmp_path / 'large.png'), np.zeros((1500, 2000, 3), np.uint8))
+    assert main([str(tmp_path / 'large.png'), '--out', str(tmp_path / 'out')]) == 0
+    said = capsys.readouterr().out
+    assert 'shrunk to 1920x1440 pixels; the pixels in the JSON are those of the original, 2000x1500' in said
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'told'),
+    [
+        ('phone.HEIC', b'heic', 'images of the format .heic are not read: convert it to JPEG or PNG'),
+        ('clip.mp4', b'mp4', 'this is a video: give it to python -m hoi_ros.replay --rgb'),
+        ('cut.jpg', b'\xff\xd8\xff', 'copy or save the file again'),
+        ('empty.png', b'', 'copy or save the file again'),
+    ],
+)
+def test_a_file_that_is_not_read_is_told_its_mend(stand_in, tmp_path, capsys, name, content, told):
+    (tmp_path / name).write_bytes(content)
+    assert main([str(tmp_path / name), '--out', str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert told in said and 'network' not in said
+
+
+def test_a_picture_without_a_hand_is_marked_and_its_depth_is_named(stand_in, tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / 'far.png'), np.full((48, 64), 1900, np.uint16))
+    arguments = [str(tmp_path / 'far.png'), '--stage', DEPTH, '--out', str(tmp_path / 'out'), '--min-score', '1']
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert 'the depth lies between 1.90 m and 1.90 m, and hands are detected between 0.25 m and 1.2 m' in said
+    drawn = cv2.imread(str(tmp_path / 'out' / 'far.png'))
+    assert len(np.unique(drawn[:20].reshape(-1, 3), axis=0)) == 1 and drawn[30:].max() > 200
 
 
 def test_a_depth_image_alone(stand_in, tmp_path):

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The overlays of a replay: their names, the pictures, and the removal of earlier ones."""
+
+from __future__ import annotations
+
+import collections
+import json
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hoi_ros.drawing.depth import colour_depth
+from hoi_ros.drawing.hands import Camera
+from hoi_ros.drawing.hands import draw_hands
+from hoi_ros.drawing.text import caption
+from hoi_ros.drawing.text import NO_HAND
+from hoi_ros.hand.estimates import HandEstimate
+
+RESULTS = 'results.jsonl'
+OVERLAYS = 'overlays'
+
+
+def overlay(
+    image: np.ndarray, hands: Sequence[HandEstimate], camera: Camera, faces: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """The hands over an image, or its caption where there are none.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, or (H, W) float32 metres.
+        hands: of the image.
+        camera: as for `draw_hands`.
+        faces: (F, 3) of the 'right' and the 'left' hand's mesh, and of the 'object' where the stage estimates any.
+    """
+    if hands:
+        return draw_hands(image, hands, camera, faces, faces.get('object'))
+    return caption(colour_depth(image) if image.ndim == 2 else image, NO_HAND)
+
+
+def overlay_names(images: Sequence[str]) -> dict[str, str]:
+    """The PNG file of each image; it keeps the suffix of an image where two images differ in nothing else."""
+    names = {image: str(Path(image).with_suffix('.png')) for image in images}
+    counts = collections.Counter(names.values())
+    return {image: name if counts[name] == 1 else f'{image}.png' for image, name in names.items()}
+
+
+def remove_overlays(out: Path) -> None:
+    """Removes the overlays of the images that an earlier `results.jsonl` names; other files stay."""
+    try:
+        lines = (out / RESULTS).read_text(encoding='utf-8').splitlines()
+    except (OSError, UnicodeDecodeError):
+        return
+    images = []
+    for line in lines:
+        try:
+            images.append(str(json.loads(line)['image']))
+        except (ValueError, KeyError, TypeError):
+            continue  # the end of a replay that was interrupted
+    folder = (out / OVERLAYS).resolve()
+    for name in overlay_names(images).values():
+        file = (folder / name).resolve()
+        if file.is_relative_to(folder):
+            file.unlink(missing_ok=True)
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Writes an RGB picture (H, W, 3) as the suffix says, and creates its folder.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise OSError(f'{path}: the picture cannot be written')
