@@ -20,6 +20,7 @@ from training.systems import SYSTEMS
 from training.systems import TrainingSystem
 
 ROOT = Path(__file__).parents[2]
+MODELS = ROOT / 'models'
 DEPTH = '--depth', 'nodepth', '--camera', 'camera.yaml', '--depth-scale', '0.001'
 """A folder of depth images that does not exist."""
 
@@ -109,6 +110,21 @@ def test_a_wrong_command_lists_the_right_ones(arguments: list[str], monkeypatch:
         (('train', 'reconstruction', '--start', 'nowhere.pt'), '--start nowhere.pt: no such file'),
         (('train', 'rgb_detector', '--start', 'nowhere'), '--start nowhere: no such file'),
         (('evaluate', 'reconstruction', '--weights', '.'), 'card.yaml'),
+        (
+            ('evaluate', 'reconstruction'),
+            'runs/reconstruction/weights.pt: no such file: train first .python -m training train reconstruction., or '
+            'give --weights models/reconstruction$',
+        ),
+        (('train', 'reconstruction_score'), 'weights.pt: no such file: train first .* train reconstruction.$'),
+        (
+            ('train', 'reconstruction_score', '--capacity', '64'),
+            '64 samples, .* 2,048: raise --capacity, or .* --frames',
+        ),
+        (('train', 'rgb_detector', '--capacity', '0'), '--capacity is 0, expected 1 sample or more'),
+        (('train', 'hand_finder', '--start', f'{MODELS}/rgb_detector'), 'holds rgb_detector; expected .* hand_finder$'),
+        (('train', 'depth_pose', '--start', f'{MODELS}/hand_finder/card.yaml'), 'is a file; expected a model folder'),
+        (('train', 'reconstruction', '--start', f'{MODELS}/rgb_detector'), 'holds rgb_detector; .* reconstruction$'),
+        (('calibrate', 'depth_pose_figures', '--figures', f'{MODELS}/hand_finder/card.yaml'), 'is not the file of'),
     ],
 )
 def test_a_missing_input_is_one_line(

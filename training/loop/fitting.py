@@ -27,6 +27,7 @@ from training.loop.allotment import machine
 from training.loop.allotment import precision_of
 from training.loop.checkpoint import Checkpoint
 from training.loop.checkpoint import Progress
+from training.loop.command import command_line
 from training.loop.interruption import deferred_interruption
 from training.loop.interruption import TrainingStopped
 from training.loop.muon import Muon
@@ -218,6 +219,7 @@ def save_weights(
     torch.save(
         {
             'weights': trained.cpu().state_dict(),
+            'command': command_line(),
             'seed': config.seed,
             'machine': machine(config.accelerator),
             'progress': dataclasses.asdict(progress),

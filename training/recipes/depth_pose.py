@@ -22,6 +22,7 @@ from hoi_ros.engines import Card
 from hoi_ros.resources import models_dir
 from training.data.pool import filled
 from training.data.pool import generator_key
+from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.real.depth_backgrounds import DepthBackgrounds
 from training.data.synthetic.depth_crops import augment
@@ -137,7 +138,8 @@ def train(recipe: DepthPoseRecipe) -> None:
     started = time.monotonic()
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
     loop = dataclasses.replace(recipe.loop, threads=shares.threads)
-    require_start(recipe.start)
+    require_capacity(recipe.capacity)
+    require_start(recipe.start, 'depth_pose')
     votes = recipe.network == 'voting'
     # The paper's network receives hands at any roll; the voting network mostly the upright crops of a second pass.
     augmentation = CropAugmentation(cube=recipe.cube, size=96 if votes else 128, upright=recipe.upright * votes)

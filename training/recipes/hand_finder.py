@@ -17,6 +17,7 @@ from hoi_ros.stages.parts.hand_finder import finder_input
 from hoi_ros.stages.parts.hand_finder import STRIDE
 from training.data.pool import filled
 from training.data.pool import generator_key
+from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.real.depth_backgrounds import DepthBackgrounds
 from training.data.synthetic.depth_frames import augment_frame
@@ -127,7 +128,8 @@ def train(recipe: HandFinderRecipe) -> None:
     started = time.monotonic()
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
     loop = dataclasses.replace(recipe.loop, threads=shares.threads)
-    require_start(recipe.start)
+    require_capacity(recipe.capacity)
+    require_start(recipe.start, 'hand_finder')
     records = filled(
         functools.partial(DepthFrames, split='validation', backgrounds=recipe.backgrounds),
         FRAME_DTYPE,

@@ -19,6 +19,7 @@ from torch import Tensor
 from hoi_ros.hand.model import HandModel
 from training.data.pool import filled
 from training.data.pool import generator_key
+from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.public.choice import DataChoice
 from training.data.synthetic.objects import FAMILIES
@@ -168,7 +169,8 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     window = recipe.window or round(recipe.network.size * 1.3)
     make = functools.partial(samples, data_of(recipe), loop.seed, window, 'train')
     stream = make()
-    require_start(recipe.start)
+    require_capacity(recipe.capacity)
+    require_start(recipe.start, 'reconstruction', file=True)
     key = f'{source(recipe)} window {window} '
     validation = filled(
         functools.partial(samples, data_of(recipe), loop.seed, window, 'validation'),

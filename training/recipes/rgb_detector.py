@@ -18,6 +18,7 @@ from hoi_ros.stages.parts.rgb_detector import network_input
 from hoi_ros.stages.parts.rgb_detector import STRIDE
 from training.data.pool import filled
 from training.data.pool import generator_key
+from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.real.photo_views import PhotoViews
 from training.data.synthetic import rgb_frames
@@ -170,7 +171,8 @@ def train(recipe: RgbDetectorRecipe) -> None:
     started = time.monotonic()
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
     loop = dataclasses.replace(recipe.loop, threads=shares.threads)
-    require_start(recipe.start)
+    require_capacity(recipe.capacity)
+    require_start(recipe.start, 'rgb_detector')
     validation = plain_views(
         filled(
             functools.partial(RgbFrames, 0, 'validation'),
