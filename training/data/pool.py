@@ -215,6 +215,12 @@ def filled(
         pool.close()
 
 
+def made_in(path: Path) -> int:
+    """Number of samples in the file of a pool."""
+    counts = path.with_suffix('.counts')
+    return int((np.fromfile(counts, _COUNT) > 0).sum()) if path.is_file() and counts.is_file() else 0
+
+
 def require_capacity(capacity: int, count: int = 1, option: str = '--first') -> None:
     """Checks the size of a pool before anything is rendered.
 

@@ -91,9 +91,7 @@ class ReconstructionRecipe(DataChoice):
     encoders: bool = True
     """Whether the image encoders are trained; the paper freezes them in its last 100 epochs, at a rate of 1e-5."""
     loop: LoopConfig = dataclasses.field(
-        default_factory=lambda: LoopConfig(
-            Path('runs/reconstruction'), batch=32, optimizer='muon', learning_rate=1.5e-3
-        )
+        default_factory=lambda: LoopConfig(Path('runs/reconstruction'), batch=32, optimizer='muon')
     )
 
 
@@ -164,7 +162,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     """Trains, validates, saves the weights in `<out>/weights.pt` and returns the figures of the validation."""
     started = time.monotonic()
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
-    loop = dataclasses.replace(recipe.loop, threads=shares.threads)
+    loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(1.5e-3)
     model = HandModel.load(recipe.hand)
     window = recipe.window or round(recipe.network.size * 1.3)
     make = functools.partial(samples, data_of(recipe), loop.seed, window, 'train')

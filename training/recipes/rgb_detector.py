@@ -35,6 +35,8 @@ from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
 from training.loop.losses import heat_map_loss
+from training.loop.start import say_start
+from training.loop.start import warn_if_worse
 from training.networks.rgb_detector import RgbDetectorNet
 from training.networks.rgb_detector import RgbMaps
 from training.networks.weights import load_weights
@@ -70,9 +72,7 @@ class RgbDetectorRecipe:
     """Folder of the real material, whose labelled photos join the generated frames (`training/data/real/photos.py`)."""
     photo_share: float = 0.5
     """Share of real photos in the samples."""
-    loop: LoopConfig = dataclasses.field(
-        default_factory=lambda: LoopConfig(Path('runs/rgb_detector'), batch=32, learning_rate=1.5e-3)
-    )
+    loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/rgb_detector'), batch=32))
 
 
 def targets(view: FrameView) -> tuple[np.ndarray, ...]:
@@ -170,7 +170,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
     """Trains, validates and saves the weights in `<out>/weights.pt`."""
     started = time.monotonic()
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
-    loop = dataclasses.replace(recipe.loop, threads=shares.threads)
+    loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(1.5e-3, bool(recipe.start))
     require_capacity(recipe.capacity)
     require_start(recipe.start, 'rgb_detector')
     validation = plain_views(
@@ -194,6 +194,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
         recipe.refresh,
         shares.beside,
     )
+    validate = functools.partial(detector_figures, views=validation)
     try:
         pool.wait(min(recipe.first, recipe.capacity), loop.batch, loop.after(0.5, started))
         network = RgbDetectorNet()
@@ -203,6 +204,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
                 recipe.start,
                 torch.from_numpy(np.stack([network_input(view.image) for view in validation[:64]])),
             )
+            say_start(recipe.start, network, loop, validate)
         progress = fit(
             network,
             loop,
@@ -214,10 +216,11 @@ def train(recipe: RgbDetectorRecipe) -> None:
                 photo_share=recipe.photo_share,
             ),
             detector_loss,
-            lambda module: detector_figures(module, validation),
+            validate,
             started,
         )
-        figures = detector_figures(network, validation)
+        figures = validate(network)
     finally:
         pool.close()
     save_weights(network, loop, progress, figures)
+    warn_if_worse(recipe.start, loop, figures)
