@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 import sys
 
 from training.systems import Command
@@ -16,15 +18,26 @@ def main() -> None:
     chosen = next((command for key, command in commands().items() if key == (verb, name)), None)
     if chosen is None:
         wanted = verb if verb in VERBS else None
+        shown = {key: command for key, command in commands().items() if wanted is None or key[0] == wanted}
         listed = '\n'.join(
-            f'  python -m training {" ".join(key)}' for key in commands() if wanted is None or key[0] == wanted
+            f'  {f"python -m training {key[0]} {key[1]}":51} {command.effect}' for key, command in shown.items()
         )
         text = f'Commands, each with --help:\n{listed}'
         if {verb, name} & {'-h', '--help'}:
             print(text)
             return
-        raise SystemExit(text)
+        raise SystemExit(f'{_unknown(verb, name)}{text}')
     _run(chosen, f'python -m training {verb} {name}')
+
+
+def _unknown(verb: str, name: str) -> str:
+    """A line about a command that does not exist; nothing if none was given."""
+    typed = f'{verb} {name}'.strip()
+    if not typed or (verb in VERBS and not name):
+        return ''
+    close = difflib.get_close_matches(typed, [' '.join(key) for key in commands()], 1)
+    guess = f'; did you mean "python -m training {close[0]}"?' if close else ''
+    return f'unknown command "{typed}"{guess}\n'
 
 
 def _run(command: Command, program: str) -> None:
@@ -41,11 +54,12 @@ def _run(command: Command, program: str) -> None:
     from training.errors import TrainingError
     from training.loop.interruption import interruptible
     from training.loop.interruption import TrainingStopped
+    from training.loop.remains import remains
 
     config, run = command.load()
     options = tyro.cli(config, args=sys.argv[3:], prog=program)
     try:
-        with interruptible('stopped; run the same command again: samples that were rendered are kept'):
+        with interruptible(functools.partial(remains, options)):
             run(options)
     except TrainingStopped as stopped:
         print(f'\n{program}: {stopped}', file=sys.stderr)
@@ -56,6 +70,8 @@ def _run(command: Command, program: str) -> None:
         FileNotFoundError,
         FrameRefused,
         HandModelError,
+        IsADirectoryError,
+        NotADirectoryError,
         ImageFolderError,
         ResourceError,
         TrainingError,

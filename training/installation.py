@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from hoi_ros.resources import models_dir
 from hoi_ros.resources import package_models_dir
 from hoi_ros.resources import ResourceError
 from training.errors import TrainingError
+from training.worsening import worse_figures
 
 
 class InstallError(TrainingError):
@@ -36,19 +38,30 @@ class InstallOptions:
     def require_consent(self, models: Path) -> None:
         """Raises an InstallError if `--install` would ask and there is no terminal."""
         if self.install and not self.yes and not sys.stdin.isatty():
-            raise InstallError(f'--install asks before it changes {models}, and there is no terminal: add --yes')
+            raise InstallError(
+                f'--install asks before it changes {models}, and there is no terminal: add --yes, or leave --install '
+                'out to see the figures only'
+            )
 
     def agreed(self, question: str) -> bool:
         """Asks, unless `yes` is set."""
         if self.yes:
             return True
-        self.require_consent(Path(question))
         return input(f'{question} [y/N] ').strip().lower() in ('y', 'yes')
 
 
 def run_folder(weights: Path) -> Path:
     """The models folder of a run, beside its weights.pt."""
     return weights.parent / 'models'
+
+
+def install_export(weights: Path, card: Card, models: Path, options: InstallOptions) -> bool:
+    """Prints the figures of an export beside its weights and installs it as `install_model` does."""
+    folder = run_folder(weights) / card.name
+    print(f'{folder}:')
+    for name, value in _flat('', card.figures):
+        print(f'  {name:32} {value}')
+    return install_model(folder, models, options)
 
 
 def install_model(source: Path, models: Path, options: InstallOptions) -> bool:
@@ -61,13 +74,17 @@ def install_model(source: Path, models: Path, options: InstallOptions) -> bool:
 
     Returns:
         Whether the model was installed.
+
+    Raises:
+        InstallError: nobody can be asked.
     """
     target = models / source.name
     if not options.install:
-        print(f'{source}; add --install to replace {target}')
+        print(f'robots still load {target}: add --install to compare and to replace it')
         return False
-    old = Card.load(target) if (target / CARD_FILE).is_file() else None
-    print(comparison(old, Card.load(source)))
+    old, new = Card.load(target) if (target / CARD_FILE).is_file() else None, Card.load(source)
+    _compare(old, new)
+    options.require_consent(models)
     if not options.agreed(f'{"replace" if target.exists() else "install"} {target}?'):
         print(f'{target} stays as it is; the new model is in {source}')
         return False
@@ -82,6 +99,10 @@ def install_model(source: Path, models: Path, options: InstallOptions) -> bool:
     shutil.rmtree(former, ignore_errors=True)
     lost = sorted(old.parameters.keys() - Card.load(target).parameters.keys()) if old else []
     print(f'{target} installed' + (f'; calibrate it again: it lacks {", ".join(lost)}' if lost else ''))
+    if old:
+        print(
+            f'to go back: git checkout {target}' if _in_git(target) else f'{target} is not in git: the old one is gone'
+        )
     return True
 
 
@@ -97,14 +118,22 @@ def write_card(folder: Path, card: Card, options: InstallOptions) -> bool:
         Whether the card was written.
     """
     if _is_installed(folder.parent):
-        print(comparison(Card.load(folder), card))
+        _compare(Card.load(folder), card)
         if not options.install:
             print(f'{folder / CARD_FILE} stays as it is: add --install to write it')
             return False
+        options.require_consent(folder.parent)
         if not options.agreed(f'change {folder / CARD_FILE}?'):
             return False
     card.save(folder)
     return True
+
+
+def _compare(old: Card | None, new: Card) -> None:
+    print(comparison(old, new))
+    worse = worse_figures(old.figures, new.figures) if old else []
+    if worse:
+        print(f'warning: the new model is worse: {", ".join(worse)}')
 
 
 def comparison(old: Card | None, new: Card) -> str:
@@ -130,6 +159,15 @@ def _flat(above: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield from _flat(name, value)
         elif not isinstance(value, list):
             yield name, f'{value:.5g}' if isinstance(value, float) else str(value)
+
+
+def _in_git(folder: Path) -> bool:
+    """Whether git has a version of the folder."""
+    program = shutil.which('git')
+    if program is None:
+        return False
+    command = [program, '-C', str(folder.parent), 'ls-files', '--error-unmatch', folder.name]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _is_installed(models: Path) -> bool:

@@ -7,10 +7,13 @@ listing the commands does not import PyTorch.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
+import re
 from collections.abc import Callable
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from typing import get_args
 from typing import Literal
@@ -31,6 +34,14 @@ class Command:
     """Dataclass in it, whose fields are the options and whose docstring is the help text."""
     run: str
     """Function in it that takes the configuration."""
+
+    @property
+    def effect(self) -> str:
+        """The first sentence of the dataclass's docstring, read from the source, so that nothing is imported."""
+        source = (Path(__file__).parents[1] / f'{self.module.replace(".", "/")}.py').read_text(encoding='utf-8')
+        classes = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+        text = next((ast.get_docstring(node) or '' for node in classes if node.name == self.config), '')
+        return re.split(r'(?<=\.)\s', ' '.join(text.split()))[0]
 
     def load(self) -> tuple[type, Callable[[Any], object]]:
         """Imports the module; returns the dataclass and the function."""

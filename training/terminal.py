@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from types import TracebackType
@@ -10,6 +11,9 @@ from typing import Self
 from typing import TextIO
 
 from tqdm import tqdm
+
+_FORMAT = '{desc} {percentage:3.0f} %|{bar:10}| {unit}'
+"""tqdm puts a comma before its postfix; the unit is free for the text."""
 
 
 class ProgressBar:
@@ -25,9 +29,7 @@ class ProgressBar:
         self._title, self._stream, self._every = title, stream, every
         self._bar: tqdm | None = None
         if stream is not None and stream.isatty():
-            self._bar = tqdm(
-                total=1.0, file=stream, desc=title, bar_format='{desc} {percentage:3.0f} %|{bar}| {postfix}'
-            )
+            self._bar = tqdm(total=1.0, file=stream, desc=title, unit='', dynamic_ncols=True, bar_format=_FORMAT)
         self._due = time.monotonic() + (0 if self._bar is not None else every)
 
     def __enter__(self) -> Self:
@@ -43,7 +45,7 @@ class ProgressBar:
         now = time.monotonic()
         if self._bar is not None:
             self._bar.n = min(share, 1.0)
-            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.unit = self._fitted(text)
             if now >= self._due:
                 self._bar.refresh()
                 self._due = now + 0.2
@@ -57,6 +59,17 @@ class ProgressBar:
             self._bar.write(text, file=self._stream)
         elif self._stream is not None:
             print(text, file=self._stream, flush=True)
+
+    def _fitted(self, text: str) -> str:
+        """The text without the last parts, between commas, for which the terminal has no room: a cut number would be
+        another one."""
+        assert self._bar is not None
+        columns = self._bar.format_dict['ncols'] or shutil.get_terminal_size().columns
+        room = columns - len(f'{self._title} 100 %|| ') - 10
+        parts = text.split(', ')
+        while len(parts) > 1 and len(', '.join(parts)) > room:
+            parts.pop()
+        return ', '.join(parts)
 
     def close(self) -> None:
         """Ends the bar."""

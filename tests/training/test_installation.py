@@ -4,11 +4,13 @@
 import dataclasses
 import io
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from hoi_ros.engines import Card
 from hoi_ros.resources import models_dir
@@ -22,6 +24,7 @@ from training.installation import InstallError
 from training.installation import InstallOptions
 from training.installation import write_card
 from training.networks.hand_finder import HandFinderNet
+from training.networks.weights_file import WeightsError
 from training.systems import commands
 
 NAME = 'hand_finder'
@@ -80,7 +83,9 @@ def test_an_export_writes_beside_the_weights_until_install_is_given(
     assert contents(models) == before
     folder = tmp_path / 'run' / 'models' / NAME
     assert Card.load(folder).training['machine'] == '2 CPU cores'
-    assert f'add --install to replace {models / NAME}' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f'robots still load {models / NAME}: add --install' in printed
+    assert printed.count(str(folder)) == 1 and '{' not in printed
 
     write_calibrations(folder, InstallOptions(), score_calibration=ScoreCalibration(2.0, 1.0))
     depth_pose.export_finder(DepthPoseExport(weights, models, install=True, yes=True))
@@ -103,6 +108,31 @@ def test_old_and_new_figures_stand_side_by_side(
     assert sorted(path.name for path in models.iterdir()) == [NAME, 'hand_model']
 
 
+def test_a_worse_model_is_installed_with_a_warning_and_the_way_back(
+    models: Path, exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = Card.load(exported)
+    figures = {'validation_found': 0.0, 'validation_centre_error_mm': float('nan'), 'validation_false_per_frame': 0.1}
+    dataclasses.replace(card, figures=figures).save(exported)
+    for command in (['init', '-q'], ['add', 'models']):
+        subprocess.run(['git', '-C', str(models.parent), *command], check=True, timeout=60)
+    assert install_model(exported, models, InstallOptions(install=True, yes=True))
+    printed = capsys.readouterr().out
+    warning = 'the new model is worse: validation_found 0.9444 → 0, validation_centre_error_mm 21.19 → nan\n'
+    assert f'warning: {warning}' in printed
+    assert printed.endswith(f'to go back: git checkout {models / NAME}\n')
+
+
+def test_a_better_model_is_installed_without_a_warning(
+    models: Path, exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = Card.load(exported)
+    dataclasses.replace(card, figures={'validation_found': 0.99, 'validation_centre_error_mm': 20.0}).save(exported)
+    assert install_model(exported, models, InstallOptions(install=True, yes=True))
+    printed = capsys.readouterr().out
+    assert 'warning' not in printed and f'{models / NAME} is not in git: the old one is gone' in printed
+
+
 @pytest.mark.parametrize(('answer', 'installed'), [('y\n', True), ('n\n', False), ('\n', False)])
 def test_the_user_decides(
     answer: str, installed: bool, models: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
@@ -113,12 +143,15 @@ def test_the_user_decides(
     assert (contents(models / NAME) == before) != installed
 
 
-def test_without_a_terminal_nobody_consents(models: Path, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_the_figures_are_shown_and_nobody_consents(
+    models: Path, exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = contents(models)
     monkeypatch.setattr(sys, 'stdin', io.StringIO('y\n'))
     with pytest.raises(InstallError, match='there is no terminal: add --yes'):
         install_model(exported, models, InstallOptions(install=True))
     assert contents(models) == before
+    assert 'validation_found' in capsys.readouterr().out
 
 
 def test_a_lost_calibration_is_said(models: Path, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,8 +180,34 @@ def test_a_first_model_is_installed_too(tmp_path: Path, exported: Path) -> None:
     assert contents(tmp_path / 'new' / NAME) == contents(exported)
 
 
-@pytest.mark.parametrize('command', [key for key in commands() if key[0] in ('export', 'calibrate')])
-def test_every_export_and_calibration_asks(
+@pytest.mark.parametrize('command', [key for key in commands() if key[0] == 'export'])
+def test_every_export_needs_the_weights_of_its_own_training(
+    command: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, run = commands()[command].load()
+    assert issubclass(config, InstallOptions)
+    for name in ('rgb_detector', 'checkpoint'):
+        (tmp_path / name).mkdir()
+    other = HandFinderNet() if command[1] != 'hand_finder' else nn.Linear(1, 1)
+    kept = {'weights': other.state_dict(), 'figures': {}, 'network': 'voting', 'cube': 0.27, 'data': 'synthetic'}
+    torch.save(kept | {'command': 'python -m training train juggling'}, tmp_path / 'weights.pt')
+    torch.save({'network': other.state_dict(), 'optimizer': {}}, tmp_path / 'checkpoint.pt')
+    (tmp_path / 'damaged.pt').write_bytes(b'half a file')
+    training = f'python -m training train {command[1]}'
+    for path, error in (
+        (tmp_path / 'nothing.pt', f'nothing.pt: no such file: train first .{training}'),
+        (tmp_path, r'is a folder: give .*weights.pt$'),
+        (tmp_path / 'checkpoint.pt', 'checkpoint of a training: run the training to its end'),
+        (tmp_path / 'damaged.pt', 'damaged.pt is not readable'),
+        (tmp_path / 'weights.pt', 'weights.pt holds another network'),
+    ):
+        with pytest.raises(WeightsError, match=error) as raised:
+            run(config(weights=path))
+        assert '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize('command', [key for key in commands() if key[0] == 'calibrate'])
+def test_every_calibration_asks_before_it_measures(
     command: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, run = commands()[command].load()

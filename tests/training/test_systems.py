@@ -2,6 +2,7 @@
 """`python -m training`: the commands of the systems' entries, their help and their errors."""
 
 import dataclasses
+import functools
 import os
 import runpy
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from training import __main__ as program
@@ -20,6 +22,7 @@ from training.systems import SYSTEMS
 from training.systems import TrainingSystem
 
 ROOT = Path(__file__).parents[2]
+MODELS = ROOT / 'models'
 DEPTH = '--depth', 'nodepth', '--camera', 'camera.yaml', '--depth-scale', '0.001'
 """A folder of depth images that does not exist."""
 
@@ -89,11 +92,22 @@ def test_a_verb_lists_its_own_commands(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert 'python -m training ablate reconstruction' in printed and 'train depth_pose' not in printed
 
 
-@pytest.mark.parametrize('arguments', [[], ['train'], ['train', 'juggling'], ['fly', 'depth_pose']])
+@pytest.mark.parametrize(
+    'arguments', [[], ['train'], ['train', 'juggling'], ['fly', 'depth_pose'], ['trian', 'hand_finder']]
+)
 def test_a_wrong_command_lists_the_right_ones(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, 'argv', ['training', *arguments])
-    with pytest.raises(SystemExit, match='python -m training train depth_pose'):
+    with pytest.raises(SystemExit, match='python -m training train depth_pose +Trains a pose network') as ended:
         program.main()
+    guess = {'trian': 'train hand_finder', 'juggling': 'unknown command "train juggling"'}
+    for typed, said in guess.items():
+        if typed in arguments:
+            assert said in str(ended.value).splitlines()[0]
+
+
+def test_every_command_says_what_it_does() -> None:
+    for (verb, name), command in commands().items():
+        assert 15 < len(command.effect) < 200 and command.effect.endswith('.'), f'{verb} {name}: {command.effect}'
 
 
 @pytest.mark.parametrize(
@@ -109,6 +123,21 @@ def test_a_wrong_command_lists_the_right_ones(arguments: list[str], monkeypatch:
         (('train', 'reconstruction', '--start', 'nowhere.pt'), '--start nowhere.pt: no such file'),
         (('train', 'rgb_detector', '--start', 'nowhere'), '--start nowhere: no such file'),
         (('evaluate', 'reconstruction', '--weights', '.'), 'card.yaml'),
+        (
+            ('evaluate', 'reconstruction'),
+            'runs/reconstruction/weights.pt: no such file: train first .python -m training train reconstruction., or '
+            'give --weights models/reconstruction$',
+        ),
+        (('train', 'reconstruction_score'), 'weights.pt: no such file: train first .* train reconstruction.$'),
+        (
+            ('train', 'reconstruction_score', '--capacity', '64'),
+            '64 samples, .* 2,048: raise --capacity, or .* --frames',
+        ),
+        (('train', 'rgb_detector', '--capacity', '0'), '--capacity is 0, expected 1 sample or more'),
+        (('train', 'hand_finder', '--start', f'{MODELS}/rgb_detector'), 'holds rgb_detector; expected .* hand_finder$'),
+        (('train', 'depth_pose', '--start', f'{MODELS}/hand_finder/card.yaml'), 'is a file; expected a model folder'),
+        (('train', 'reconstruction', '--start', f'{MODELS}/rgb_detector'), 'holds rgb_detector; .* reconstruction$'),
+        (('calibrate', 'depth_pose_figures', '--figures', f'{MODELS}/hand_finder/card.yaml'), 'is not the file of'),
     ],
 )
 def test_a_missing_input_is_one_line(
@@ -150,7 +179,7 @@ def terminated_preparation(config: Nothing) -> None:
     ('run', 'code', 'line'),
     [
         (interrupted_training, 130, 'stopped at step 3, minute 0.0; run the same command again to go on from run/'),
-        (terminated_preparation, 143, 'stopped; run the same command again: samples that were rendered are kept'),
+        (terminated_preparation, 143, 'stopped; run the same command again'),
     ],
 )
 def test_a_signal_ends_a_command_in_one_line(
@@ -170,6 +199,21 @@ def test_a_signal_ends_a_command_in_one_line(
     assert ended.value.code == code
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f'python -m training train one: {line}')
+
+
+def test_a_stopped_command_says_what_it_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from training.data.pool import filled
+    from training.loop.remains import remains
+    from training.recipes.hand_finder import HandFinderRecipe
+
+    monkeypatch.chdir(tmp_path)
+    options = HandFinderRecipe(pool=Path('frames.pool'))
+    assert remains(options) == 'stopped; run the same command again: nothing was rendered yet'
+    filled(functools.partial(range, 9), np.dtype(np.int64), Path('frames_validation.pool'), 'key', 7)
+    assert remains(options).endswith(': it goes on with 7 samples in frames_validation.pool')
+    options.loop.out.mkdir(parents=True)
+    (options.loop.out / 'checkpoint.pt').touch()
+    assert remains(options).endswith('frames_validation.pool, the checkpoint runs/hand_finder/checkpoint.pt')
 
 
 @pytest.mark.parametrize(

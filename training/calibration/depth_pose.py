@@ -18,6 +18,7 @@ from training.calibration.activations import print_errors
 from training.calibration.activations import RoundingError
 from training.calibration.activations import write_activation_ranges
 from training.calibration.figures import write_figures_to_card
+from training.calibration.scores import CalibrationError
 from training.calibration.scores import fit_score_calibration
 from training.calibration.scores import fit_side_calibration
 from training.calibration.scores import write_calibrations
@@ -68,10 +69,15 @@ class DepthPoseFigures(InstallOptions):
 def record_figures(config: DepthPoseFigures) -> None:
     """Adds the figures as `whole_stage_<split>`."""
     config.require_consent(config.models)
-    measured = json.loads(config.figures.read_text())
-    folder = config.models / measured.pop('variant')
-    joints = measured.pop('joints')
-    card = write_figures_to_card(folder, f'whole_stage_{measured["split"]}', {**measured, **joints}, config)
+    try:
+        measured = json.loads(config.figures.read_text())
+        variant, joints, split = measured.pop('variant'), measured.pop('joints'), measured['split']
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CalibrationError(
+            f'{config.figures} is not the file of python -m training evaluate depth_pose --out FILE: {error!r}'
+        ) from error
+    folder = config.models / variant
+    card = write_figures_to_card(folder, f'whole_stage_{split}', {**measured, **joints}, config)
     print(f'{folder}: {", ".join(card.figures)}')
 
 

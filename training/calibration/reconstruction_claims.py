@@ -16,6 +16,7 @@ from hoi_ros.stages.parts.object_claims import LogisticModel
 from hoi_ros.stages.parts.object_claims import MIN_CONFIDENCE
 from hoi_ros.stages.parts.object_claims import ObjectEvidence
 from training.calibration.figures import with_figures
+from training.calibration.scores import CalibrationError
 from training.evaluation.reconstruction_claims import collect_claims
 from training.evaluation.reconstruction_claims import figures_of
 from training.evaluation.reconstruction_claims import ObjectClaim
@@ -74,10 +75,10 @@ def fit_claims(claims: Sequence[ObjectClaim]) -> ClaimCalibration:
     """The models with the largest posterior probability.
 
     Raises:
-        ValueError: there are no claims.
+        CalibrationError: there are no claims.
     """
     if not claims:
-        raise ValueError('no hand is said to hold anything: use more images')
+        raise CalibrationError('no hand is said to hold anything: use more images')
     evidence = [claim.evidence for claim in claims]
     true = {
         'contact': [claim.contact for claim in claims],

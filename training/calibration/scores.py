@@ -13,8 +13,13 @@ from hoi_ros.engines import Card
 from hoi_ros.stages.parts.scores import log_odds
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from hoi_ros.stages.parts.scores import SideCalibration
+from training.errors import TrainingError
 from training.installation import InstallOptions
 from training.installation import write_card
+
+
+class CalibrationError(TrainingError, ValueError):
+    """The frames do not suffice for a calibration."""
 
 
 def fit_score_calibration(scores: np.ndarray, hands: np.ndarray) -> ScoreCalibration:
@@ -25,10 +30,12 @@ def fit_score_calibration(scores: np.ndarray, hands: np.ndarray) -> ScoreCalibra
         hands: (N,) bool.
 
     Raises:
-        ValueError: all candidates are of one kind.
+        CalibrationError: all candidates are of one kind.
     """
     if not hands.any() or hands.all():
-        raise ValueError(f'{hands.sum()} of {len(hands)} candidates are hands: both kinds are needed, use more frames')
+        raise CalibrationError(
+            f'{hands.sum()} of {len(hands)} candidates are hands: both kinds are needed, use more frames'
+        )
     odds = np.array([log_odds(score, ScoreCalibration.margin) for score in scores])
     signs = np.where(hands, 1.0, -1.0)
 
@@ -46,10 +53,10 @@ def fit_side_calibration(evidence: np.ndarray) -> SideCalibration:
         evidence: (N, 2) evidence for the true side of each hand, as `side_evidence` returns it.
 
     Raises:
-        ValueError: there is no evidence.
+        CalibrationError: there is no evidence.
     """
     if not len(evidence):
-        raise ValueError('no hand was evaluated as both sides: use more frames')
+        raise CalibrationError('no hand was evaluated as both sides: use more frames')
 
     def loss(factors: np.ndarray) -> float:
         return float(np.logaddexp(0, -evidence @ factors).mean())

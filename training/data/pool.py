@@ -10,6 +10,7 @@ import math
 import multiprocessing
 import os
 import pickle
+import re
 import shutil
 import signal
 import sys
@@ -36,6 +37,8 @@ GENERATORS = tuple(
     f'training.data.synthetic.{name}' for name in ('depth_crops', 'depth_frames', 'rgb_crops', 'rgb_frames')
 )
 """Modules of the generated streams."""
+_SEED = re.compile(r'\bseed (\d+),')
+"""The seed in a key of `generator_key`."""
 _COUNT = np.dtype(np.int32)
 """Of the file that counts how often each record was made."""
 _NICENESS = 5
@@ -94,6 +97,8 @@ class SamplePool:
             _require_space(path, capacity * dtype.itemsize)
         if self._first and not (path.is_file() and counts.is_file() and label.is_file() and label.read_text() == key):
             size = capacity * dtype.itemsize
+            if label.is_file():
+                print(_outdated(path, label.read_text(), key), flush=True)
             print(f'{path}: {capacity:,} samples, {_megabytes(size)} on disk when full', flush=True)
             with open(path, 'wb') as file:
                 file.truncate(size)
@@ -146,17 +151,16 @@ class SamplePool:
             Exception: of a stream, with the worker's traceback as a note.
         """
         if count > len(self.records):
-            raise PoolError(
-                f'{self._path} holds {len(self.records):,} samples, and the training begins with {count:,}: '
-                'raise its capacity'
-            )
+            raise PoolError(_too_small(str(self._path), len(self.records), count))
         self._active.value = len(self._workers)
         began, before = time.monotonic(), self.ready
         title = f'filling the pool {self._path.name}'
         with ProgressBar(title, sys.stderr if self._first else None, every=10) as bar:
             while (ready := self.ready) < count:
                 if least is not None and ready >= least and time.monotonic() >= until:
-                    bar.say(f'{title}: {ready} of {count} have to do, so that time remains for the training')
+                    bar.say(
+                        f'{title}: goes on with {ready} of {count} samples; the rest of the minutes is for the training'
+                    )
                     break
                 self._check_workers()
                 rate = (ready - before) / (time.monotonic() - began + 1e-9)
@@ -209,6 +213,44 @@ def filled(
         return np.array(pool.records[: pool.ready])
     finally:
         pool.close()
+
+
+def made_in(path: Path) -> int:
+    """Number of samples in the file of a pool."""
+    counts = path.with_suffix('.counts')
+    return int((np.fromfile(counts, _COUNT) > 0).sum()) if path.is_file() and counts.is_file() else 0
+
+
+def require_capacity(capacity: int, count: int = 1, option: str = '--first') -> None:
+    """Checks the size of a pool before anything is rendered.
+
+    Args:
+        capacity: samples in the pool.
+        count: samples that a training begins with.
+        option: that sets `count`.
+
+    Raises:
+        PoolError: the pool is smaller.
+    """
+    if capacity < 1:
+        raise PoolError(f'--capacity is {capacity:,}, expected 1 sample or more')
+    if capacity < count:
+        raise PoolError(f'{_too_small("the pool", capacity, count)}, or lower {option}')
+
+
+def _too_small(pool: str, capacity: int, count: int) -> str:
+    return f'{pool} holds {capacity:,} samples, and the training begins with {count:,}: raise --capacity'
+
+
+def _outdated(path: Path, before: str, now: str) -> str:
+    """Why a pool is rendered anew."""
+    seeds = [found.group(1) for key in (before, now) if (found := _SEED.search(key))]
+    if len(seeds) == 2 and seeds[0] != seeds[1]:
+        return (
+            f'{path} holds samples of seed {seeds[0]} and is rendered anew for seed {seeds[1]}: a pool for each seed '
+            '(--pool FILE) keeps both'
+        )
+    return f'{path} holds samples of other options or of another generator and is rendered anew'
 
 
 def generator_key(seed: int, split: str, hand: HandModel | None = None, modules: Sequence[str] = GENERATORS) -> str:

@@ -65,7 +65,7 @@ def evaluate(config: ReconstructionEvaluation) -> dict:
     reader = (
         reader_of_file(config.weights, HandModel.load(config.hand))
         if config.weights.is_dir()
-        else reader_of(load_network(config.weights))
+        else reader_of(load_network(config.weights, shipped='models/reconstruction'))
     )
     samples = (
         {split: test_samples(split, config.samples, reader.size) for split in config.splits}

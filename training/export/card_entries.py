@@ -26,12 +26,13 @@ def training_of(command: str, kept: dict[str, Any]) -> dict[str, Any]:
     """The training entry.
 
     Args:
-        command: that trained the network.
+        command: that trained the network, for files that do not name it.
         kept: content of its weights.pt.
     """
     progress = kept['progress']
     return {
-        'command': command,
+        'command': kept.get('command', command),
+        **({'score_command': kept['score_command']} if 'score_command' in kept else {}),
         'seed': kept['seed'],
         'samples': progress['samples'],
         'steps': progress['step'],

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
 from hoi_ros.stages.parts.hand_finder import finder_input
 from training.data.synthetic.depth_crops import augment
@@ -22,7 +21,7 @@ from training.export.card_entries import figures_of
 from training.export.card_entries import LICENCE
 from training.export.card_entries import training_of
 from training.export.onnx_export import export_onnx
-from training.installation import install_model
+from training.installation import install_export
 from training.installation import InstallOptions
 from training.installation import run_folder
 from training.networks.depth_pose import LSPSRegressor
@@ -30,6 +29,8 @@ from training.networks.depth_pose import PoseVAE
 from training.networks.depth_pose import Posterior
 from training.networks.depth_pose import VotingPoseNet
 from training.networks.hand_finder import HandFinderNet
+from training.networks.weights_file import fill
+from training.networks.weights_file import read_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +45,7 @@ class DepthPoseExport(InstallOptions):
 
 def export(config: DepthPoseExport) -> None:
     """Exports a pose network; the weights file names which of the two it is."""
-    config.require_consent(config.models)
-    kept = torch.load(config.weights, map_location='cpu', weights_only=True)
+    kept = read_weights(config.weights, 'train depth_pose', 'network', 'cube')
     joints = TensorSpec(
         'joints',
         (1, 21, 3),
@@ -66,7 +66,7 @@ def export(config: DepthPoseExport) -> None:
         name, size = 'depth_pose_lsps', 128
         network = LSPSRegressor(Posterior(), PoseVAE())
         outputs = [joints]
-    network.load_state_dict(kept['weights'])
+    fill(network, kept, config.weights, 'train depth_pose')
     crop, _ = augment(DepthPatches(split='validation')[1], CropAugmentation(cube=kept['cube'], size=size), None)
     card = export_onnx(
         network,
@@ -90,15 +90,14 @@ def export(config: DepthPoseExport) -> None:
             'figures': figures_of(kept),
         },
     )
-    _say(config, card)
+    install_export(config.weights, card, config.models, config)
 
 
 def export_finder(config: DepthPoseExport) -> None:
     """Exports the hand finder."""
-    config.require_consent(config.models)
-    kept = torch.load(config.weights, map_location='cpu', weights_only=True)
+    kept = read_weights(config.weights, 'train hand_finder')
     network = HandFinderNet()
-    network.load_state_dict(kept['weights'])
+    fill(network, kept, config.weights, 'train hand_finder')
     record = DepthFrames(split='validation')[0]
     frame = torch.from_numpy(finder_input(record['depth'] * 1e-4))[None].float()
     cells = (FRAME_HEIGHT // 4, FRAME_WIDTH // 4)
@@ -131,10 +130,4 @@ def export_finder(config: DepthPoseExport) -> None:
             'figures': figures_of(kept),
         },
     )
-    _say(config, card)
-
-
-def _say(config: DepthPoseExport, card: Card) -> None:
-    folder = run_folder(config.weights) / card.name
-    print(f'{folder}: {card.figures}')
-    install_model(folder, config.models, config)
+    install_export(config.weights, card, config.models, config)

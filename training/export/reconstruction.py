@@ -7,7 +7,6 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.spatial import cKDTree
 
 from hoi_ros.engines import Card
@@ -22,7 +21,7 @@ from training.export.card_entries import RGB_DATA
 from training.export.card_entries import training_of
 from training.export.onnx_export import export_onnx
 from training.export.onnx_export import ExportError
-from training.installation import install_model
+from training.installation import install_export
 from training.installation import InstallOptions
 from training.installation import run_folder
 from training.networks.reconstruction import FinalReconstruction
@@ -30,6 +29,7 @@ from training.networks.reconstruction import normalised
 from training.networks.reconstruction_config import CROP_WIDTH
 from training.networks.reconstruction_config import ROOT
 from training.networks.reconstruction_weights import load_network
+from training.networks.weights_file import read_weights
 from training.recipes.reconstruction import collate
 
 TOLD = {'right': 'side_right', 'holds': 'holds_told', 'hand': 'hand_told'}
@@ -57,8 +57,7 @@ class ReconstructionExport(InstallOptions):
 
 def export(config: ReconstructionExport) -> Card:
     """Exports the network, with its hand model inside the graph, and checks it."""
-    config.require_consent(config.models)
-    kept = torch.load(config.weights, map_location='cpu', weights_only=True)
+    kept = read_weights(config.weights, 'train reconstruction_score', 'network', 'data')
     network = load_network(config.weights)
     told = [name for name, figure in TOLD.items() if figure in kept['figures']]
     final, size = FinalReconstruction(network, told), network.config.size
@@ -103,11 +102,10 @@ def export(config: ReconstructionExport) -> Card:
     if gap.max() > 1e-6:
         raise ExportError(f"the object's sphere has no mirror image of itself: a vertex is {gap.max():.2g} off")
     np.savez(folder / OBJECT_MESH, faces=network.object_faces.astype(np.int32), mirror=mirror.astype(np.int32))
-    print(f'{folder}: {card.figures}')
     if 'hand' not in told:
         print(
             f'{config.weights} lacks the output `hand`, which the robot needs: continue with '
             'python -m training train reconstruction_score'
         )
-    install_model(folder, config.models, config)
+    install_export(config.weights, card, config.models, config)
     return card

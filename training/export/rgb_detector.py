@@ -18,10 +18,12 @@ from training.export.card_entries import LICENCE
 from training.export.card_entries import RGB_DATA
 from training.export.card_entries import training_of
 from training.export.onnx_export import export_onnx
-from training.installation import install_model
+from training.installation import install_export
 from training.installation import InstallOptions
 from training.installation import run_folder
 from training.networks.rgb_detector import RgbDetectorNet
+from training.networks.weights_file import fill
+from training.networks.weights_file import read_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +38,9 @@ class RgbDetectorExport(InstallOptions):
 
 def export(config: RgbDetectorExport) -> Card:
     """Exports the detector and checks it. Its scores are calibrated by `calibrate rgb_detector`."""
-    config.require_consent(config.models)
-    kept = torch.load(config.weights, map_location='cpu', weights_only=True)
+    kept = read_weights(config.weights, 'train rgb_detector')
     network = RgbDetectorNet()
-    network.load_state_dict(kept['weights'])
+    fill(network, kept, config.weights, 'train rgb_detector')
     image = torch.from_numpy(network_input(held_out_views('validation', 1)[0].image))[None]
     cells = (network.config.height // STRIDE, network.config.width // STRIDE)
     card = export_onnx(
@@ -79,7 +80,5 @@ def export(config: RgbDetectorExport) -> Card:
             'figures': figures_of(kept),
         },
     )
-    folder = run_folder(config.weights) / card.name
-    print(f'{folder}: {card.figures}')
-    install_model(folder, config.models, config)
+    install_export(config.weights, card, config.models, config)
     return card

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,16 @@ class Checkpoint:
     Args:
         path: the file.
         network, average, optimizer: in place.
+        options: that a resumed training should repeat, by name.
     """
 
     path: Path
     network: nn.Module
     average: nn.Module
     optimizer: torch.optim.Optimizer
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    changed: list[str] = dataclasses.field(default_factory=list, init=False)
+    """Options that differ from those of the file, as `name old → new`."""
 
     def load(self, device: torch.device) -> Progress | None:
         """Restores the state; None without a file.
@@ -76,6 +81,11 @@ class Checkpoint:
             ) from error
         if 'random' in state:
             _set_random_state(state['random'])
+        self.changed = [
+            f'{name} {before} → {self.options[name]}'
+            for name, before in state.get('options', {}).items()
+            if name in self.options and self.options[name] != before
+        ]
         return Progress(**state['progress'])
 
     def save(self, progress: Progress) -> None:
@@ -88,6 +98,7 @@ class Checkpoint:
                 'optimizer': self.optimizer.state_dict(),
                 'progress': dataclasses.asdict(progress),
                 'random': _random_state(),
+                'options': dict(self.options),
             },
             fresh,
         )

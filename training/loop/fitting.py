@@ -27,11 +27,15 @@ from training.loop.allotment import machine
 from training.loop.allotment import precision_of
 from training.loop.checkpoint import Checkpoint
 from training.loop.checkpoint import Progress
+from training.loop.command import command_line
 from training.loop.interruption import deferred_interruption
 from training.loop.interruption import TrainingStopped
 from training.loop.muon import Muon
 from training.loop.report import BudgetReport
 from training.terminal import duration
+
+_USUAL_RATE, _TRAINED_SHARE = 1e-3, 0.1
+"""Learning rate by default, and the share of it from trained weights."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +53,9 @@ class LoopConfig:
     """Samples of a batch on each device."""
     optimizer: Literal['adamw', 'muon'] = 'adamw'
     """muon: Muon for hidden layers, Adam for the layers in a network's `heads`."""
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
+    """Highest learning rate. By default 1e-3 for depth_pose and reconstruction_score, 1.5e-3 for the others; a tenth
+    of it where depth_pose, hand_finder and rgb_detector start from trained weights (--start)."""
     weight_decay: float = 1e-4
     warm_up: float = 0.02
     """Share of the budget over which the learning rate rises."""
@@ -74,6 +80,18 @@ class LoopConfig:
     def after(self, share: float, started: float) -> float:
         """`time.monotonic()` after a share of the minutes of a command that began at `started`."""
         return started + 60 * self.minutes * share
+
+    def with_rate(self, usual: float, trained: bool = False) -> LoopConfig:
+        """The configuration with a learning rate if it has none: the usual one, or a tenth of it for trained weights,
+        which larger steps would spoil before they improve them."""
+        rate = usual * (_TRAINED_SHARE if trained else 1) if self.learning_rate is None else self.learning_rate
+        return dataclasses.replace(self, learning_rate=rate)
+
+    @property
+    def lasting(self) -> dict[str, Any]:
+        """Options of the command line that a resumed training should repeat, by name."""
+        names = 'batch', 'optimizer', 'learning_rate', 'weight_decay', 'averaging', 'seed'
+        return {f'--loop.{name.replace("_", "-")}': getattr(self, name) for name in names}
 
 
 class BudgetError(TrainingError):
@@ -107,6 +125,7 @@ def fit(
         TrainingStopped: SIGINT or SIGTERM arrived; the checkpoint is written.
         CheckpointError: the checkpoint in the folder is damaged or of another network.
     """
+    config = config.with_rate(_USUAL_RATE)
     torch.set_num_threads(config.threads or allot(config.accelerator, config.devices).threads)
     # Training one branch alone leaves the parameters of the others unused.
     strategy = 'ddp_find_unused_parameters_true' if config.devices > 1 else 'auto'
@@ -122,7 +141,7 @@ def fit(
     )
     average.to(fabric.device)
     wrapped, optimizer = fabric.setup(network, optimizer)
-    checkpoint = Checkpoint(config.out / 'checkpoint.pt', network, average, optimizer)
+    checkpoint = Checkpoint(config.out / 'checkpoint.pt', network, average, optimizer, config.lasting)
     resumed = checkpoint.load(fabric.device)
     progress = resumed or Progress()
     log = SummaryWriter(config.out) if fabric.is_global_zero else None
@@ -138,9 +157,8 @@ def fit(
     ahead = ThreadPoolExecutor(max_workers=1) if fabric.device.type != 'cpu' else None
     coming = ahead.submit(draw, progress.step) if ahead else None
     shown: dict[str, float] = {}
-    figures: dict[str, float] = {}
     with (
-        BudgetReport(config.steps, config.minutes, resumed, sys.stderr if log else None) as report,
+        BudgetReport(config.steps, config.minutes, resumed, sys.stderr if log else None, checkpoint.changed) as report,
         deferred_interruption() as stop,
     ):
         while True:
@@ -148,7 +166,7 @@ def fit(
             progress.seconds = before + time.monotonic() - began
             timed, stopped = fabric.broadcast((progress.share_of_time(60 * config.minutes), stop.number))
             done = max(progress.step / config.steps, timed)
-            report.show(progress, done, {**shown, **figures})
+            report.show(progress, done, shown)
             if done >= 1 or stopped:
                 break
             rise = min(1.0, done / config.warm_up) if config.warm_up else 1.0
@@ -176,6 +194,7 @@ def fit(
                 asked = time.monotonic()
                 figures = validate(average.module.eval())
                 progress.validation = time.monotonic() - asked
+                report.validated(progress, figures)
                 for name, value in {**shown, **figures}.items():
                     log.add_scalar(name, value, progress.step)
             if validated or time.monotonic() - saved >= 60 * config.checkpoint_minutes:
@@ -218,6 +237,7 @@ def save_weights(
     torch.save(
         {
             'weights': trained.cpu().state_dict(),
+            'command': command_line(),
             'seed': config.seed,
             'machine': machine(config.accelerator),
             'progress': dataclasses.asdict(progress),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+from collections.abc import Callable
 from collections.abc import Iterator
 from types import FrameType
 
@@ -53,11 +54,11 @@ def deferred_interruption() -> Iterator[Interruption]:
 
 
 @contextlib.contextmanager
-def interruptible(text: str) -> Iterator[None]:
-    """Within the context SIGINT and SIGTERM raise `TrainingStopped` with this text."""
+def interruptible(text: Callable[[], str]) -> Iterator[None]:
+    """Within the context SIGINT and SIGTERM raise `TrainingStopped` with what this function returns then."""
 
     def arrived(number: int, frame: FrameType | None) -> None:
-        raise TrainingStopped(text, number)
+        raise TrainingStopped(text(), number)
 
     before = {number: signal.signal(number, arrived) for number in _SIGNALS}
     try:

@@ -13,15 +13,34 @@ from torch import nn
 from torch import Tensor
 
 from hoi_ros.engines import Card
+from training.errors import TrainingError
 
 
-def require_start(start: Path | None) -> None:
-    """Raises a FileNotFoundError if there is nothing at `--start`, before any sample is rendered."""
-    if start is not None and not start.exists():
+def require_start(start: Path | None, name: str, file: bool = False) -> None:
+    """Checks `--start` before any sample is rendered.
+
+    Args:
+        start: of the command.
+        name: of the network that the model folder has to hold.
+        file: whether a weights.pt will do too.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        ImportedWeightsError: it is no model folder, or that of another network.
+        CardError: the folder holds no model.
+    """
+    if start is None or (file and start.is_file()):
+        return
+    if not start.exists():
         raise FileNotFoundError(f'--start {start}: no such file or folder')
+    if not start.is_dir():
+        raise ImportedWeightsError(f'--start {start} is a file; expected a model folder that holds {name}')
+    held = Card.load(start).name
+    if held != name:
+        raise ImportedWeightsError(f'--start {start} holds {held}; expected a model folder that holds {name}')
 
 
-class ImportedWeightsError(ValueError):
+class ImportedWeightsError(TrainingError):
     """The file does not hold this network's weights."""
 
 

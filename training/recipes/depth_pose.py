@@ -22,6 +22,7 @@ from hoi_ros.engines import Card
 from hoi_ros.resources import models_dir
 from training.data.pool import filled
 from training.data.pool import generator_key
+from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.real.depth_backgrounds import DepthBackgrounds
 from training.data.synthetic.depth_crops import augment
@@ -34,6 +35,8 @@ from training.loop.fitting import fit
 from training.loop.fitting import is_first_process
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
+from training.loop.start import say_start
+from training.loop.start import warn_if_worse
 from training.networks.depth_pose import LSPSRegressor
 from training.networks.depth_pose import PoseVAE
 from training.networks.depth_pose import Posterior
@@ -136,8 +139,11 @@ def train(recipe: DepthPoseRecipe) -> None:
     """Trains, validates and saves the weights in `<out>/weights.pt`."""
     started = time.monotonic()
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
-    loop = dataclasses.replace(recipe.loop, threads=shares.threads)
-    require_start(recipe.start)
+    loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(
+        1e-3, bool(recipe.start) and recipe.network == 'voting'
+    )
+    require_capacity(recipe.capacity)
+    require_start(recipe.start, 'depth_pose')
     votes = recipe.network == 'voting'
     # The paper's network receives hands at any roll; the voting network mostly the upright crops of a second pass.
     augmentation = CropAugmentation(cube=recipe.cube, size=96 if votes else 128, upright=recipe.upright * votes)
@@ -173,7 +179,8 @@ def train(recipe: DepthPoseRecipe) -> None:
             if recipe.start:
                 untrained = load_weights(network, recipe.start, validate.crops[:256], partly=True)
                 if untrained:
-                    print(f'starts from {recipe.start}; trained from scratch: {", ".join(untrained)}')
+                    print(f'{recipe.start} lacks {", ".join(untrained)}: trained from scratch')
+                say_start(recipe.start, network, loop, validate)
             progress = fit(
                 network, loop, batches, functools.partial(voting_loss, losses=recipe.losses), validate, started
             )
@@ -197,6 +204,7 @@ def train(recipe: DepthPoseRecipe) -> None:
         if mistakes:
             mistakes.close()
     save_weights(network, loop, progress, figures, network=recipe.network, cube=recipe.cube)
+    warn_if_worse(recipe.start, loop, figures)
 
 
 def validation_patches(

@@ -17,6 +17,7 @@ from hoi_ros.stages.parts.hand_finder import finder_input
 from hoi_ros.stages.parts.hand_finder import STRIDE
 from training.data.pool import filled
 from training.data.pool import generator_key
+from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.real.depth_backgrounds import DepthBackgrounds
 from training.data.synthetic.depth_frames import augment_frame
@@ -32,6 +33,8 @@ from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
 from training.loop.losses import heat_map_loss
+from training.loop.start import say_start
+from training.loop.start import warn_if_worse
 from training.networks.hand_finder import HandFinderNet
 from training.networks.weights import load_weights
 from training.networks.weights import require_start
@@ -61,9 +64,7 @@ class HandFinderRecipe:
     backgrounds: Path | None = None
     """Folder of real depth scenes without hands that stand behind a share of the generated ones
     (`training/data/real/depth_backgrounds.py`)."""
-    loop: LoopConfig = dataclasses.field(
-        default_factory=lambda: LoopConfig(Path('runs/hand_finder'), batch=32, learning_rate=1.5e-3)
-    )
+    loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/hand_finder'), batch=32))
 
 
 class Batches:
@@ -126,8 +127,9 @@ def train(recipe: HandFinderRecipe) -> None:
     """Trains, validates and saves the weights in `<out>/weights.pt`."""
     started = time.monotonic()
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
-    loop = dataclasses.replace(recipe.loop, threads=shares.threads)
-    require_start(recipe.start)
+    loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(1.5e-3, bool(recipe.start))
+    require_capacity(recipe.capacity)
+    require_start(recipe.start, 'hand_finder')
     records = filled(
         functools.partial(DepthFrames, split='validation', backgrounds=recipe.backgrounds),
         FRAME_DTYPE,
@@ -148,6 +150,7 @@ def train(recipe: HandFinderRecipe) -> None:
         recipe.refresh,
         shares.beside,
     )
+    validate = functools.partial(finder_figures, records=records)
     try:
         pool.wait(min(8 * loop.batch, recipe.capacity), loop.batch, loop.after(0.5, started))
         network = HandFinderNet()
@@ -159,15 +162,10 @@ def train(recipe: HandFinderRecipe) -> None:
                     np.stack([finder_input(record['depth'] * np.float32(1e-4)) for record in records[:128]])
                 ),
             )
-        progress = fit(
-            network,
-            loop,
-            Batches(pool, loop.batch, loop.seed),
-            finder_loss,
-            lambda module: finder_figures(module, records),
-            started,
-        )
-        figures = finder_figures(network, records)
+            say_start(recipe.start, network, loop, validate)
+        progress = fit(network, loop, Batches(pool, loop.batch, loop.seed), finder_loss, validate, started)
+        figures = validate(network)
     finally:
         pool.close()
     save_weights(network, loop, progress, figures)
+    warn_if_worse(recipe.start, loop, figures)

@@ -19,6 +19,7 @@ from torch import Tensor
 from hoi_ros.hand.model import HandModel
 from training.data.pool import filled
 from training.data.pool import generator_key
+from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.public.choice import DataChoice
 from training.data.synthetic.objects import FAMILIES
@@ -90,9 +91,7 @@ class ReconstructionRecipe(DataChoice):
     encoders: bool = True
     """Whether the image encoders are trained; the paper freezes them in its last 100 epochs, at a rate of 1e-5."""
     loop: LoopConfig = dataclasses.field(
-        default_factory=lambda: LoopConfig(
-            Path('runs/reconstruction'), batch=32, optimizer='muon', learning_rate=1.5e-3
-        )
+        default_factory=lambda: LoopConfig(Path('runs/reconstruction'), batch=32, optimizer='muon')
     )
 
 
@@ -163,12 +162,13 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     """Trains, validates, saves the weights in `<out>/weights.pt` and returns the figures of the validation."""
     started = time.monotonic()
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
-    loop = dataclasses.replace(recipe.loop, threads=shares.threads)
+    loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(1.5e-3)
     model = HandModel.load(recipe.hand)
     window = recipe.window or round(recipe.network.size * 1.3)
     make = functools.partial(samples, data_of(recipe), loop.seed, window, 'train')
     stream = make()
-    require_start(recipe.start)
+    require_capacity(recipe.capacity)
+    require_start(recipe.start, 'reconstruction', file=True)
     key = f'{source(recipe)} window {window} '
     validation = filled(
         functools.partial(samples, data_of(recipe), loop.seed, window, 'validation'),

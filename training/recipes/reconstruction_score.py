@@ -23,6 +23,7 @@ from hoi_ros.stages.parts.rgb_detector import detect_near
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from hoi_ros.stages.parts.rgb_detector import RgbDetector
 from training.data.pool import generator_key
+from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.synthetic import rgb_frames
 from training.data.synthetic.rgb_crops import ROOM
@@ -32,6 +33,7 @@ from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
 from training.data.synthetic.rgb_frames import RGB_FRAME_DTYPE
 from training.data.synthetic.rgb_frames import RgbFrames
 from training.loop.allotment import allot
+from training.loop.command import command_line
 from training.loop.fitting import fit
 from training.loop.fitting import is_first_process
 from training.loop.fitting import LoopConfig
@@ -39,6 +41,7 @@ from training.networks.reconstruction import in_camera
 from training.networks.reconstruction import normalised
 from training.networks.reconstruction import ReconstructionNet
 from training.networks.reconstruction_weights import load_network
+from training.networks.weights_file import read_weights
 
 _PROPOSED = 5
 """Most proposals of the detector in a frame, whatever their score."""
@@ -81,7 +84,8 @@ class ReconstructionScoreRecipe:
 def train(recipe: ReconstructionScoreRecipe) -> float:
     """Trains, saves the whole network in `<out>/weights.pt` and returns the area under the ROC curve on the validation
     frames."""
-    kept = torch.load(recipe.weights, map_location='cpu', weights_only=True)
+    require_capacity(recipe.capacity, recipe.frames, '--frames')
+    kept = read_weights(recipe.weights, 'train reconstruction', 'network', 'figures')
     network, detector = load_network(recipe.weights), RgbDetector(recipe.models)
     pool = SamplePool(
         functools.partial(RgbFrames, recipe.loop.seed),
@@ -136,6 +140,7 @@ def train(recipe: ReconstructionScoreRecipe) -> float:
         network.hand[2].load_state_dict(head[3].state_dict())
     if is_first_process():
         kept['weights'], kept['figures']['hand_told'] = network.state_dict(), figure
+        kept['score_command'] = command_line()
         torch.save(kept, recipe.loop.out / 'weights.pt')
         print(
             f'{recipe.loop.out}/weights.pt after {progress.seconds:.0f} s on {len(features)} crops, {int(hands.sum())} '

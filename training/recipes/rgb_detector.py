@@ -18,6 +18,7 @@ from hoi_ros.stages.parts.rgb_detector import network_input
 from hoi_ros.stages.parts.rgb_detector import STRIDE
 from training.data.pool import filled
 from training.data.pool import generator_key
+from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.real.photo_views import PhotoViews
 from training.data.synthetic import rgb_frames
@@ -34,6 +35,8 @@ from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
 from training.loop.losses import heat_map_loss
+from training.loop.start import say_start
+from training.loop.start import warn_if_worse
 from training.networks.rgb_detector import RgbDetectorNet
 from training.networks.rgb_detector import RgbMaps
 from training.networks.weights import load_weights
@@ -69,9 +72,7 @@ class RgbDetectorRecipe:
     """Folder of the real material, whose labelled photos join the generated frames (`training/data/real/photos.py`)."""
     photo_share: float = 0.5
     """Share of real photos in the samples."""
-    loop: LoopConfig = dataclasses.field(
-        default_factory=lambda: LoopConfig(Path('runs/rgb_detector'), batch=32, learning_rate=1.5e-3)
-    )
+    loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/rgb_detector'), batch=32))
 
 
 def targets(view: FrameView) -> tuple[np.ndarray, ...]:
@@ -169,8 +170,9 @@ def train(recipe: RgbDetectorRecipe) -> None:
     """Trains, validates and saves the weights in `<out>/weights.pt`."""
     started = time.monotonic()
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
-    loop = dataclasses.replace(recipe.loop, threads=shares.threads)
-    require_start(recipe.start)
+    loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(1.5e-3, bool(recipe.start))
+    require_capacity(recipe.capacity)
+    require_start(recipe.start, 'rgb_detector')
     validation = plain_views(
         filled(
             functools.partial(RgbFrames, 0, 'validation'),
@@ -192,6 +194,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
         recipe.refresh,
         shares.beside,
     )
+    validate = functools.partial(detector_figures, views=validation)
     try:
         pool.wait(min(recipe.first, recipe.capacity), loop.batch, loop.after(0.5, started))
         network = RgbDetectorNet()
@@ -201,6 +204,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
                 recipe.start,
                 torch.from_numpy(np.stack([network_input(view.image) for view in validation[:64]])),
             )
+            say_start(recipe.start, network, loop, validate)
         progress = fit(
             network,
             loop,
@@ -212,10 +216,11 @@ def train(recipe: RgbDetectorRecipe) -> None:
                 photo_share=recipe.photo_share,
             ),
             detector_loss,
-            lambda module: detector_figures(module, validation),
+            validate,
             started,
         )
-        figures = detector_figures(network, validation)
+        figures = validate(network)
     finally:
         pool.close()
     save_weights(network, loop, progress, figures)
+    warn_if_worse(recipe.start, loop, figures)

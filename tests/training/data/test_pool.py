@@ -3,6 +3,7 @@
 
 import functools
 import os
+import re
 import shutil
 import signal
 import time
@@ -16,6 +17,7 @@ import pytest
 
 from training.data.pool import filled
 from training.data.pool import PoolError
+from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.pool import Samples
 
@@ -136,7 +138,10 @@ def test_a_wait_ends_when_its_time_is_up(tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / 'slow.pool'
     records = filled(Slow, NUMBER, path, 'key', 3200, 1, until=0.0)
     assert 200 <= len(records) < 3200 and records.all()
-    assert f'{len(records)} of 3200 have to do' in capsys.readouterr().err.replace(',', '')
+    assert (
+        f'goes on with {len(records)} of 3200 samples; the rest of the minutes is for the training'
+        in capsys.readouterr().err.replace(',', '')
+    )
     whole = filled(COUNTING, NUMBER, tmp_path / 'numbers.pool', 'key', 50)
     np.testing.assert_array_equal(whole, np.arange(50))
 
@@ -154,8 +159,31 @@ def test_the_size_on_disk_is_said_and_must_fit(
 
 
 def test_a_pool_that_is_too_small_is_named(start: Start) -> None:
-    with pytest.raises(PoolError, match='holds 10 samples, and the training begins with 20: raise its capacity'):
+    with pytest.raises(PoolError, match='holds 10 samples, and the training begins with 20: raise --capacity'):
         start(10).wait(20)
+    with pytest.raises(PoolError, match='holds 64 samples, .* with 1,024: raise --capacity, or lower --first'):
+        require_capacity(64, 1024)
+    with pytest.raises(PoolError, match='--capacity is 0, expected 1 sample or more'):
+        require_capacity(0)
+
+
+@pytest.mark.parametrize(
+    ('key', 'said'),
+    [
+        ('seed 4, train', 'seed 3 and is rendered anew for seed 4: a pool for each seed .--pool FILE. keeps both'),
+        ('window 9 seed 3, train', 'other options or of another generator and is rendered anew'),
+        ('seed 3, train', None),
+    ],
+)
+def test_a_pool_that_is_rendered_anew_says_why(
+    key: str, said: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / 'numbers.pool'
+    for label in ('seed 3, train', key):
+        capsys.readouterr()
+        filled(COUNTING, NUMBER, path, label, 5)
+    printed = capsys.readouterr().out
+    assert re.search(f'numbers.pool holds samples of .*{said}' if said else '^$', printed)
 
 
 def test_a_killed_worker_is_named(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch import Tensor
 
+from training.export.card_entries import training_of
 from training.loop import fitting
 from training.loop.checkpoint import CheckpointError
 from training.loop.checkpoint import Progress
@@ -23,6 +24,8 @@ from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
 from training.loop.interruption import TrainingStopped
+from training.loop.start import say_start
+from training.loop.start import warn_if_worse
 
 STEPS = 12
 
@@ -220,7 +223,49 @@ def test_a_signal_ends_a_training_with_a_checkpoint(
     assert stopped.value.exit_code == 128 + number
     assert torch.load(config.out / 'checkpoint.pt', weights_only=True)['progress']['step'] == 5
     assert fit(network(), config, batch, loss, lambda module: {}).step == STEPS
-    assert 'resumed at step 5, minute 0.' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert 'resumed at step 5, minute 0.' in said and 'changed since' not in said
+
+
+def test_a_resumed_run_names_changed_options(config: LoopConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(network(), dataclasses.replace(config, steps=2), batch, loss, lambda module: {})
+    changed = dataclasses.replace(config, batch=4, learning_rate=None)
+    fit(network(), changed, batch, loss, lambda module: {})
+    assert (
+        'changed since the checkpoint: --loop.batch 8 → 4, --loop.learning-rate 0.05 → 0.001' in capsys.readouterr().err
+    )
+
+
+def test_trained_weights_are_measured_first_and_learn_at_a_lower_rate(
+    config: LoopConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = dataclasses.replace(config, learning_rate=None)
+    assert asked.with_rate(1.5e-3).learning_rate == 1.5e-3
+    assert config.with_rate(1.5e-3, trained=True).learning_rate == 0.05
+    loop, start = asked.with_rate(1.5e-3, trained=True), Path('models/hand_finder')
+    say_start(start, network(), loop, lambda module: {'found': 0.944, 'centre_error_mm': float(module.training)})
+    assert (
+        'starts from models/hand_finder: found 0.944, centre_error_mm 0; learning rate 0.00015'
+        in capsys.readouterr().out
+    )
+    warn_if_worse(start, loop, {'found': 0.95, 'centre_error_mm': 0.0})
+    assert capsys.readouterr().out == ''
+    warn_if_worse(start, loop, {'found': 0.748, 'centre_error_mm': 3.0})
+    assert (
+        'worse than models/hand_finder: found 0.944 → 0.748, centre_error_mm 0 → 3: train longer'
+        in capsys.readouterr().out
+    )
+
+
+def test_the_command_is_recorded(config: LoopConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ['--start', 'models/hand finder', '--capacity', '256', '--loop.steps', '56']
+    monkeypatch.setattr(sys, 'argv', ['/somewhere/training/__main__.py', 'train', 'hand_finder', *options])
+    progress = fit(network(), dataclasses.replace(config, steps=1), batch, loss, lambda module: {})
+    save_weights(network(), config, progress, {})
+    entry = training_of('another', torch.load(config.out / 'weights.pt', weights_only=True))
+    assert entry['command'] == (
+        "python -m training train hand_finder --start 'models/hand finder' --capacity 256 --loop.steps 56"
+    )
 
 
 def test_checkpoints_are_written_by_the_clock(config: LoopConfig) -> None:

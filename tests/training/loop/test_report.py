@@ -2,6 +2,7 @@
 """A training says where it stands and when it ends."""
 
 import io
+import re
 
 import pytest
 
@@ -20,8 +21,9 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def errors() -> io.StringIO:
-    """What is printed to a terminal."""
+def errors(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What is printed to a wide terminal."""
+    monkeypatch.setenv('COLUMNS', '200')
     return Terminal()
 
 
@@ -48,7 +50,25 @@ def test_a_resumed_training_says_where_and_measures_its_own_speed(errors: io.Str
 def test_a_finished_training_says_how_to_go_on(errors: io.StringIO) -> None:
     with BudgetReport(3000, 60.0, Progress(900, 3600.0), errors) as report:
         report.show(Progress(900, 3601.0), 1.0, {})
-    assert '--loop.minutes or --loop.steps above 60 and 900 go on' in errors.getvalue()
+    assert 'minute 60.0: --loop.minutes 62 or more to go on' in errors.getvalue()
+    # The next run prepares for another minute and ends with another validation.
+    with BudgetReport(16, 3.3, Progress(16, 192.0, preparation=60.0, validation=30.0), errors) as report:
+        report.show(Progress(16, 192.0, preparation=60.0, validation=30.0), 1.0, {})
+    assert 'at step 16, minute 3.2: --loop.minutes 6 or more and --loop.steps above 16 to go on' in errors.getvalue()
+
+
+def test_a_narrow_terminal_shows_a_bar_and_whole_numbers(errors: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('COLUMNS', '120')
+    terms = {name: 0.123456 for name in ('heat', 'offset', 'depth', 'another', 'and_another')}
+    with BudgetReport(3000, 60.0, None, errors) as report:
+        report.show(Progress(0, 0.0), 0.0, {})
+        report.show(Progress(120, 240.0), 0.5, terms)
+        report.validated(Progress(120, 240.0), {'found': 0.94})
+    lines = [line.rstrip() for part in errors.getvalue().split('\n') for line in part.split('\r')]
+    (shown,) = {line for line in lines if 'step 120 of 3,000' in line}
+    assert len(shown) < 120 and shown.endswith('offset 0.1235') and re.search(r'50 %\|.{10}\| step', shown)
+    assert 'validation at step 120: found 0.94' in lines
+    assert not any('| ,' in line for line in lines)
 
 
 def test_elsewhere_a_line_appears_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the weights of `--start` reached, so that a training says whether it improved them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from training.loop.fitting import is_first_process
+from training.loop.fitting import LoopConfig
+from training.worsening import worse_figures
+
+_FILE = 'start_figures.json'
+"""In the folder of the run, so that a resumed training knows them."""
+
+
+def say_start(
+    start: Path, network: nn.Module, loop: LoopConfig, validate: Callable[[nn.Module], dict[str, float]]
+) -> None:
+    """Validates and prints what a training starts from; a resumed training has said it before.
+
+    Args:
+        start: of the command.
+        network: with the weights of the start.
+        loop: of the training, with its learning rate.
+        validate: network in evaluation mode → named figures.
+    """
+    path = loop.out / _FILE
+    if (loop.out / 'checkpoint.pt').is_file():
+        return
+    figures = validate(network.eval())
+    if not is_first_process():
+        return
+    print(f'starts from {start}: {_listed(figures)}; learning rate {loop.learning_rate:g}', flush=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(figures) + '\n')
+
+
+def warn_if_worse(start: Path | None, loop: LoopConfig, figures: dict[str, float]) -> None:
+    """Prints a warning if a training made the weights of its start worse."""
+    path = loop.out / _FILE
+    if start is None or not is_first_process() or not path.is_file():
+        return
+    worse = worse_figures(json.loads(path.read_text()), figures)
+    if worse:
+        print(
+            f'warning: worse than {start}: {", ".join(worse)}: train longer, on more samples (--capacity) or with a '
+            'lower --loop.learning-rate'
+        )
+
+
+def _listed(figures: dict[str, float]) -> str:
+    return ', '.join(f'{name} {value:.4g}' for name, value in figures.items())
