@@ -78,8 +78,23 @@ class Recorder(Node):
 
     @property
     def answers(self) -> int:
-        """Messages that the node has published since the start."""
-        return len(self._hands)
+        """Frames since the start that the node has answered."""
+        return len({_stamp(info) for info in self._infos} & {_stamp(message) for _, message in self._hands})
+
+    @property
+    def faces(self) -> dict[str, np.ndarray]:
+        """(F, 3) of the meshes, empty until the node has published them."""
+        return self._faces
+
+    def answer_to(self, stamp: int) -> Answer | None:
+        """What the node has published for a frame; None as long as its hands or their objects are missing."""
+        for arrival, message in self._hands:
+            if _stamp(message) == stamp:
+                held = _by_stamp(self._objects).get(stamp)
+                if held is None and self._system.has_objects:
+                    return None
+                return Answer(stamp, arrival, hand_estimates(message, held))
+        return None
 
     def start(self) -> None:
         """Discards everything recorded."""
