@@ -71,7 +71,7 @@ _FEW, _SLOW_RATE = 30, 3.0  # a recording of few frames, which skips many, is pl
 _WARNINGS = 3  # faults of the node that are printed
 _LOOP = 8.0  # seconds of simulated motion
 _MILLIMETRE = 0.001
-_DEPTH_REMEDY = f'{REMEDY} (make demo passes ARGS="--depth-scale 0.001")'
+_DEPTH_REMEDY = f'{REMEDY} (make demo passes ARGS="--depth-scale 0.000125")'
 _CALIBRATIONS = Path(__file__).parents[2] / 'tests' / 'data'
 _KNOWN_FOLDERS = {
     'depth_sr305': (_CALIBRATIONS / 'sr305_camera.yaml', 0.000125),
@@ -336,7 +336,7 @@ def _demo_of_photos(config: DemoConfig, system: System) -> int:
 
 def _without_hands(recording: Recording, config: DemoConfig) -> int:
     """Says what is known where no hand was found; the exit code."""
-    said = _for_files(recording.diagnostics, config) or 'nothing'
+    said = _for_files('; '.join(recording.warnings[:_WARNINGS]) or recording.diagnostics, config) or 'nothing'
     print(f'demo: no hand came out. The node says: {said}; more in {config.out}/{config.stage}.log', file=sys.stderr)
     if hint := config.hint(recording):
         print(f'demo: {hint}', file=sys.stderr)

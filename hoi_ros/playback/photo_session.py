@@ -63,7 +63,7 @@ class PhotoResults:
         names: of the pictures of the recording.
         unreadable, unanswered, without: names of the pictures that could not be read, that the node did not answer,
             and in which it found no hand.
-        reasons: why pictures could not be read, a line a kind of fault.
+        reasons: why pictures could not be used, a line a kind of fault.
     """
 
     recording: Recording
@@ -158,16 +158,18 @@ def send_photos(
             continue
         files = dataclasses.replace(files, depth=files.depth if 'depth' in frame.views else None)
         images, calibration = published_images(files, metres_per_unit, cameras)
-        answer = None
+        answer, rejected = None, session.recorder.rejected
         for _ in range(1 if unanswered else 2):
             stamp = max(time.time_ns() + _AHEAD_NS, (sent[-1] if sent else 0) + _PERIOD_NS)
             sent.append(stamp)
             answer = _sent(session, node, images, calibration, stamp)
-            if answer is not None:
+            if answer is not None or session.recorder.rejected > rejected:
                 break
         memory = max(memory, session.memory_mb())
         if answer is None:
             unanswered.append(files.name)
+            if session.recorder.rejected > rejected:
+                reasons.add(f'{files.name}: the node refuses the picture: {session.recorder.last_rejection}')
         else:
             answers.append(answer)
             if not answer.hands:
@@ -178,8 +180,10 @@ def send_photos(
         if time.monotonic() - told > 5:
             told = time.monotonic()
             say(f'{index + 1} of {counted(len(frames), "picture")}')
-    diagnostics = session.recorder.diagnostics
-    recording = Recording(sent, answers, {}, pictures, session.recorder.faces, diagnostics, memory, 0.0)
+    recorder = session.recorder
+    recording = Recording(
+        sent, answers, {}, pictures, recorder.faces, recorder.diagnostics, memory, 0.0, recorder.warnings
+    )
     return PhotoResults(recording, names, unreadable, unanswered, without, reasons.lines())
 
 
@@ -191,8 +195,10 @@ def _sent(
     node.announce(calibration, stamp)
     session.wait_until(lambda: time.time_ns() >= stamp, _PATIENCE)
     node.publish(images, stamp)
-    session.wait_until(lambda: session.recorder.answer_to(stamp) is not None, _PATIENCE)
-    return session.recorder.answer_to(stamp)
+    recorder = session.recorder
+    rejected = recorder.rejected
+    session.wait_until(lambda: recorder.answer_to(stamp) is not None or recorder.rejected > rejected, _PATIENCE)
+    return recorder.answer_to(stamp)
 
 
 def _kept(frame: Frame, stamp: int) -> Picture:

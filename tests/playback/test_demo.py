@@ -190,7 +190,7 @@ def test_a_wrong_unit_of_depth_is_named_with_the_option_that_mends_it():
     assert DemoConfig(data=folder).depth_doubt() == DemoConfig().depth_doubt() == ''
     assert re.fullmatch(
         r'.*30\.png: nothing is nearer than .* the values are not in millimetres .*: correct --depth-scale, '
-        r'.*ARGS="--depth-scale 0.001"\)',
+        r'.*ARGS="--depth-scale 0.000125"\)',
         DemoConfig(data=folder, depth_scale=0.001).depth_doubt(),
     )
     assert 'which no camera measures' in DemoConfig(data=folder, depth_scale=1.0).depth_doubt()
@@ -325,6 +325,8 @@ def test_frames_without_a_hand_end_with_the_reason(start, tmp_path):
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, output
     assert 'demo: no hand came out' in output and 'the depth is unknown everywhere' in output
+    assert cell(output, 'pictures') == '1: 0 with hands, 1 without an answer (1.png)'
+    assert '1 x the node refuses the picture: ' in output
 
 
 def started_children(process: subprocess.Popen[str]) -> list[psutil.Process]:
