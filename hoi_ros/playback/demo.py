@@ -319,7 +319,8 @@ def _demo_of_photos(config: DemoConfig, system: System) -> int:
     with Session(system, (), config.out, say=_say, parameters=PARAMETERS) as session:
         start = session.start_node()
         assert config.replayed is not None
-        _say(f'sending {counted(config.replayed[2], "picture")}, each once')
+        count = config.replayed[2]
+        _say(f'sending {counted(count, "picture")}' + (', each once' if count > 1 else ''))
         results = config.send_photos(session)
     recording = results.recording
     print_table([*results.rows(system), ('node memory', f'{recording.memory_mb:.0f} MB'), start_row(start)])
@@ -338,7 +339,7 @@ def _without_hands(recording: Recording, config: DemoConfig) -> int:
     """Says what is known where no hand was found; the exit code."""
     said = _for_files('; '.join(recording.warnings[:_WARNINGS]) or recording.diagnostics, config) or 'nothing'
     print(f'demo: no hand came out. The node says: {said}; more in {config.out}/{config.stage}.log', file=sys.stderr)
-    if hint := config.hint(recording):
+    if REMEDY not in said and (hint := config.hint(recording)):
         print(f'demo: {hint}', file=sys.stderr)
     return 1
 

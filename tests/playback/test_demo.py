@@ -18,11 +18,20 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2')
 
+import rclpy
+from rclpy.context import Context
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
 from hoi_ros.hand.estimates import ClaimConfidence
+from hoi_ros.msg import HandArray
+from hoi_ros.msg import HeldObjectArray
 from hoi_ros.playback.demo import DemoConfig
 from hoi_ros.playback.demo import DemoError
 from hoi_ros.playback.demo import main
 from hoi_ros.playback.photo_session import PhotoResults
+from hoi_ros.playback.recorder import Recorder
 from hoi_ros.playback.tables import seen_rows
 from hoi_ros.playback.tables import surface_rows
 from hoi_ros.playback.tables import traffic_rows
@@ -71,6 +80,25 @@ def test_the_table_of_real_frames(recording):
     assert rows['sides'] == 'right 100.0 %'
     # The wall alone is seen where the hand is said to be.
     assert rows['mesh to depth'] == 'nothing in common (4 hands)' and rows['silhouette IoU'] == '0.00, worst 0.00'
+
+
+def test_answers_to_frames_before_the_recording_do_not_count():
+    context = Context()
+    rclpy.init(args=[], context=context, domain_id=os.getpid() % 50 + 1)
+    try:
+        recorder = Recorder(SYSTEMS['reconstruction'], context)
+        before, during = (Header(stamp=Time(nanoseconds=stamp).to_msg()) for stamp in (1, 2))
+        recorder._take_info(CameraInfo(header=during))
+        for header in (before, during):
+            recorder._take_hands(HandArray(header=header))
+        assert (recorder.frames, recorder.answers) == (1, 1)
+        # Hands without their objects are half an answer.
+        assert recorder.answer_to(2) is None
+        recorder._take_objects(HeldObjectArray(header=during))
+        assert not recorder.answer_to(2).hands
+        recorder.destroy_node()
+    finally:
+        rclpy.shutdown(context=context)
 
 
 def depth_image(folder):
