@@ -6,9 +6,8 @@
     python -m hoi_ros.demo --stage reconstruction                   # a hand that holds a can, in colour and depth
     python -m hoi_ros.demo --stage reconstruction --data DIR        # recorded colours or photos; or rgb/ and depth/
 
-prints a table and writes a picture and a video of the hands; photos are published one by one and shown side by side.
-The demo uses a ROS domain of its own, so other nodes on
-the machine do not interfere.
+prints a table and writes a picture and a video of the hands. Photos are published one by one, each once, and shown side
+by side. The demo uses a ROS domain of its own, whatever ROS_DOMAIN_ID says, so other nodes do not interfere.
 """
 
 from __future__ import annotations
@@ -21,18 +20,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.depth_unit import check_depth
 from hoi_ros.camera.depth_unit import DepthUnitError
+from hoi_ros.camera.depth_unit import MEND
 from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.rectified import Rectified
+from hoi_ros.nodes.runtime.image_transport import make_room_for_images
 from hoi_ros.playback.cameras import camera_beside
+from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
+from hoi_ros.playback.depth_range import depth_hint
+from hoi_ros.playback.depth_range import REMEDY
+from hoi_ros.playback.frame_reader import FrameReader
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import list_frames
 from hoi_ros.playback.image_folder import read_metric_depth
-from hoi_ros.playback.image_folder import unpack_video
-from hoi_ros.playback.image_folder import VIDEO_SUFFIXES
+from hoi_ros.playback.photo_session import PARAMETERS
+from hoi_ros.playback.photo_session import PhotoResults
+from hoi_ros.playback.photo_session import send_photos
 from hoi_ros.playback.pictures import draw_picture
 from hoi_ros.playback.pictures import draw_sheet
 from hoi_ros.playback.pictures import draw_video
@@ -43,21 +50,28 @@ from hoi_ros.playback.sequence import order_of
 from hoi_ros.playback.session import Session
 from hoi_ros.playback.session import SessionError
 from hoi_ros.playback.session import simulated_camera
+from hoi_ros.playback.sources import counted
+from hoi_ros.playback.sources import left_out
+from hoi_ros.playback.sources import opened
+from hoi_ros.playback.sources import systems_for
+from hoi_ros.playback.sources import wrong_kind
 from hoi_ros.playback.tables import agreement_rows
 from hoi_ros.playback.tables import node_rows
 from hoi_ros.playback.tables import print_table
+from hoi_ros.playback.tables import start_row
 from hoi_ros.playback.tables import traffic_rows
 from hoi_ros.systems import DEFAULT
+from hoi_ros.systems import System
 from hoi_ros.systems import system_of
 
 _RATE = 30.0
 _PICTURES = 100
 _EVERY = 3  # the recorder stores every third image of a camera's rate
 _FEW, _SLOW_RATE = 30, 3.0  # a recording of few frames, which skips many, is played slowly
-_PATIENCE_FOR_PICTURES = 3.0  # seconds without an image that the node takes for normal
 _WARNINGS = 3  # faults of the node that are printed
 _LOOP = 8.0  # seconds of simulated motion
 _MILLIMETRE = 0.001
+_DEPTH_REMEDY = f'{REMEDY} (make demo passes ARGS="--depth-scale 0.000125")'
 _CALIBRATIONS = Path(__file__).parents[2] / 'tests' / 'data'
 _KNOWN_FOLDERS = {
     'depth_sr305': (_CALIBRATIONS / 'sr305_camera.yaml', 0.000125),
@@ -77,14 +91,14 @@ class DemoConfig:
     stage: str = DEFAULT
     """The system to run."""
     seconds: float = 20.0
-    """Duration of the measurement."""
+    """Duration of the measurement; each photo is published once, however long all of them take."""
     side: Literal['right', 'left', 'both'] = 'right'
     """The hands in view of the simulated camera."""
     object: Literal['none', 'can', 'box', 'ball'] | None = None
     """What they hold; the system's scene by default."""
     data: Path | None = None
-    """Folder to publish instead of simulated images: depth images for a system of depth images; else colour images, a
-    video, or the subfolders rgb and depth."""
+    """What to publish instead of simulated images: a folder of depth images for a system of depth images; else one of
+    colour images, with a video, or with the subfolders rgb and depth. Or one image, or a video."""
     camera: Path | None = None
     """ROS calibration file of their camera; camera.yaml in the folder by default, else --fov for colour images."""
     rectified: Rectified = 'auto'
@@ -105,7 +119,7 @@ class DemoConfig:
             raise DemoError(f'--seconds is {self.seconds}, expected 1 to 3600')
 
     def camera_arguments(self) -> tuple[str, ...]:
-        """The arguments of Python that start the camera.
+        """The arguments of Python that start the camera; independent pictures have none.
 
         Raises:
             DemoError: the folder or its calibration is missing.
@@ -116,7 +130,7 @@ class DemoConfig:
             loop = min(_LOOP, self.seconds)
             held = {'object': self.object} if self.object else {}
             return simulated_camera(system_of(self.stage), rate=_RATE, loop=loop, side=self.side, **held)
-        folders, order, _ = replayed
+        folders, _, _ = replayed
         camera = self._calibration(self.data)
         arguments = [text for name, folder in folders.items() for text in (f'--{name}', str(folder))]
         if 'depth' in folders:
@@ -128,7 +142,7 @@ class DemoConfig:
             '--ros',
             '--loop',
             *arguments,
-            '--independent' if order.independent else '--sequence',
+            '--sequence',
             '--rectified',
             self.rectified,
             '--rate',
@@ -145,19 +159,19 @@ class DemoConfig:
         """
         if self.data is None:
             return None
-        if not self.data.is_dir():
-            raise DemoError(f'{self.data} is no folder: give one of images')
-        if self._calibration(self.data) is None and self.fov is None and 'colour' not in system_of(self.stage).images:
-            raise DemoError(
-                f'{self.camera or self.data / "camera.yaml"} is missing: give the ROS calibration file of the camera '
-                'with --camera, or its field of view with --fov'
-            )
-        folders = self._folders(self.data)
+        if not self.data.exists():
+            raise DemoError(f'{self.data} is no folder and no file: give a folder of images')
+        folders, of_video = self._folders(self.data)
         try:
             frames = list_frames(folders.get('depth'), folders.get('rgb'))
         except ImageFolderError as error:
             raise DemoError(str(error)) from error
-        return folders, order_of(frames), len(frames)
+        if self._calibration(self.data) is None and self.fov is None and 'rgb' not in folders:
+            raise DemoError(
+                f'{_folder_of(self.data) / "camera.yaml"} is missing: give the ROS calibration file of the camera with '
+                '--camera, or its field of view with --fov (make demo passes ARGS="--camera FILE" or ARGS="--fov 65")'
+            )
+        return folders, Order(False, '', 'video') if of_video else order_of(frames), len(frames)
 
     @property
     def independent(self) -> bool:
@@ -167,8 +181,6 @@ class DemoConfig:
     @property
     def rate(self) -> float:
         """Images a second."""
-        if self.independent:
-            return PICTURE_RATE
         return _SLOW_RATE if self.replayed is not None and self.replayed[2] < _FEW else _RATE
 
     @property
@@ -183,7 +195,7 @@ class DemoConfig:
         file = next(frame.depth for frame in list_frames(self.replayed[0]['depth'], None))
         scale = self._metres_per_unit(self.data, self._calibration(self.data))
         try:
-            doubt = check_depth(read_metric_depth(file, scale), scale, 'correct --depth-scale') if file else ''
+            doubt = check_depth(read_metric_depth(file, scale), scale, _DEPTH_REMEDY) if file else ''
         except DepthUnitError as error:
             doubt = str(error)
         except ImageFormatError:
@@ -198,29 +210,65 @@ class DemoConfig:
         """
         if self.camera is not None and not self.camera.is_file():
             raise DemoError(f'{self.camera} is missing: give the ROS calibration file of the camera with --camera')
-        known, _ = _KNOWN_FOLDERS.get(data.resolve().name, (None, None))
+        known, _ = _KNOWN_FOLDERS.get(_folder_of(data).resolve().name, (None, None))
         return self.camera or camera_beside(data) or (known if known and known.is_file() else None)
 
+    def send_photos(self, session: Session) -> PhotoResults:
+        """Publishes each picture once and waits for its answer.
+
+        Raises:
+            DemoError: the calibration file is unusable.
+            SessionError: a process ended.
+        """
+        assert self.data is not None and self.replayed is not None
+        folders, system = self.replayed[0], system_of(self.stage)
+        camera = self._calibration(self.data)
+        scale = self._metres_per_unit(self.data, camera)
+        sources = [folders.get('depth'), folders.get('rgb')]
+        try:
+            cameras = cameras_of(camera, self.fov or FIELD_OF_VIEW, self.rectified, sources)
+        except CalibrationError as error:
+            raise DemoError(str(error)) from error
+        reader = FrameReader(system, cameras, scale)
+        return send_photos(session, system, list_frames(*sources), reader, scale, cameras, _say)
+
+    def hint(self, recording: Recording) -> str:
+        """What to check where no hand was found in depth images; '' for colour images."""
+        if self.data is None or system_of(self.stage).images[0] != 'depth':
+            return ''
+        scale = self._metres_per_unit(self.data, self._calibration(self.data))
+        return depth_hint((kept.image for kept in recording.pictures), scale)
+
     def _metres_per_unit(self, data: Path, camera: Path | None) -> float:
-        _, known = _KNOWN_FOLDERS.get(data.resolve().name, (None, None))
+        _, known = _KNOWN_FOLDERS.get(_folder_of(data).resolve().name, (None, None))
         return self.depth_scale or depth_scale_of(camera) or known or _MILLIMETRE
 
-    def _folders(self, data: Path) -> dict[str, Path]:
-        """The folders of 'depth' and 'rgb' images that the stage uses."""
-        if 'colour' not in system_of(self.stage).images:
-            return {'depth': data}
-        if (data / 'rgb').is_dir():
-            return {name: data / name for name in ('depth', 'rgb') if (data / name).is_dir()}
-        videos = [path for path in sorted(data.iterdir()) if path.suffix.lower() in VIDEO_SUFFIXES]
-        if not videos:
-            return {'rgb': data}
-        if len(videos) > 1:
-            raise DemoError(f'{data} holds {len(videos)} videos, expected one: give a folder with the one to show')
-        _say(f'unpacking {videos[0]}')
+    def _folders(self, data: Path) -> tuple[dict[str, Path], bool]:
+        """The folders of 'depth' and 'rgb' images that the stage uses, and whether 'rgb' holds the frames of a video.
+
+        Raises:
+            DemoError: there is no image, or they are of a kind that the stage does not take.
+        """
+        kind = system_of(self.stage).images[0]
+        name = 'rgb' if kind == 'colour' else 'depth'
+        source = data / name if (data / name).is_dir() else data
+        found = wrong_kind(source, kind)
+        if found is not None:
+            able = ' or '.join(f'STAGE={stage} (--stage {stage})' for stage in systems_for(found))
+            what = 'photos or a video' if found == 'colour' else 'depth images'
+            raise DemoError(
+                f'{source}: these are {what}, and {self.stage} takes {kind} images' + (f': add {able}' if able else '')
+            )
+        if kind == 'depth':
+            return {'depth': source}, False
         try:
-            return {'rgb': unpack_video(videos[0], self.out / 'frames')}
+            images, of_video = opened(source, self.out / 'frames')
         except ImageFolderError as error:
             raise DemoError(str(error)) from error
+        folders = {'rgb': images}
+        if source != data and (data / 'depth').is_dir():
+            folders = {'depth': data / 'depth', **folders}
+        return folders, of_video
 
 
 def demo(config: DemoConfig) -> int:
@@ -234,11 +282,14 @@ def demo(config: DemoConfig) -> int:
     system = system_of(config.stage)
     if config.replayed is not None:
         _say(str(config.replayed[1]))
+        for line in left_out(*config.replayed[0].values()):
+            _say(line)
         if doubt := config.depth_doubt():
             print(f'demo: {doubt}', file=sys.stderr)
-    parameters = {'input_timeout': _PATIENCE_FOR_PICTURES} if config.independent else {}
+        if config.independent:
+            return _demo_of_photos(config, system)
     with Session(
-        system, config.camera_arguments(), config.out, _PICTURES, system.images[0], _say, config.every, parameters
+        system, config.camera_arguments(), config.out, _PICTURES, system.images[0], _say, config.every
     ) as session:
         start = session.start_node()
         session.start_camera()
@@ -253,29 +304,58 @@ def demo(config: DemoConfig) -> int:
         rows += agreement_rows(recording, system, bool(config.data))
     print_table(rows + node_rows(recording, start))
     if recording.pictures:
-        print(f'written  {draw(recording, config)}')
-    for warning in recording.warnings[:_WARNINGS] if found else ():
-        print(f'demo: the node says: {warning}', file=sys.stderr)
-    if not found:
-        print(
-            f'demo: no hand came out. The node says: {recording.diagnostics or "nothing"}; more in '
-            f'{config.out}/{config.stage}.log',
-            file=sys.stderr,
-        )
-        return 1
-    return 0
-
-
-def draw(recording: Recording, config: DemoConfig) -> str:
-    """Writes a video of the stored images, and a picture: of one of them, or of all photos side by side; returns their
-    paths for the user."""
-    picture, video = (config.out / f'{config.stage}{suffix}' for suffix in ('.png', '.mp4'))
-    if config.independent and config.replayed is not None:
-        draw_sheet(recording, picture, config.replayed[2])
-    else:
+        picture, video = _drawings(config)
         draw_picture(recording, picture)
-    draw_video(recording, video, config.rate / config.every)
-    return f'{picture}, {video}'
+        draw_video(recording, video, config.rate / config.every)
+        print(f'written  {picture}, {video}')
+    for warning in recording.warnings[:_WARNINGS] if found else ():
+        print(f'demo: the node says: {_for_files(warning, config)}', file=sys.stderr)
+    return 0 if found else _without_hands(recording, config)
+
+
+def _demo_of_photos(config: DemoConfig, system: System) -> int:
+    """As `demo`, for pictures that are each on their own."""
+    make_room_for_images()
+    with Session(system, (), config.out, say=_say, parameters=PARAMETERS) as session:
+        start = session.start_node()
+        assert config.replayed is not None
+        count = config.replayed[2]
+        _say(f'sending {counted(count, "picture")}' + (', each once' if count > 1 else ''))
+        results = config.send_photos(session)
+    recording = results.recording
+    print_table([*results.rows(system), ('node memory', f'{recording.memory_mb:.0f} MB'), start_row(start)])
+    for reason in results.reasons:
+        print(f'demo: {reason}', file=sys.stderr)
+    if recording.pictures:
+        picture, video = _drawings(config)
+        draw_sheet(recording, picture, results.names)
+        draw_video(recording, video, PICTURE_RATE)
+        more = len(recording.answers) + len(results.unanswered) - len(results.names)
+        print(f'written  {picture}, {video}' + (f'; {more} more pictures are not drawn' if more else ''))
+    return 0 if any(answer.hands for answer in recording.answers) else _without_hands(recording, config)
+
+
+def _without_hands(recording: Recording, config: DemoConfig) -> int:
+    """Says what is known where no hand was found; the exit code."""
+    said = _for_files('; '.join(recording.warnings[:_WARNINGS]) or recording.diagnostics, config) or 'nothing'
+    print(f'demo: no hand came out. The node says: {said}; more in {config.out}/{config.stage}.log', file=sys.stderr)
+    if REMEDY not in said and (hint := config.hint(recording)):
+        print(f'demo: {hint}', file=sys.stderr)
+    return 1
+
+
+def _for_files(text: str, config: DemoConfig) -> str:
+    """A text of the node with the remedy for files in place of that for topics."""
+    return text.replace(MEND, _DEPTH_REMEDY) if config.data else text
+
+
+def _drawings(config: DemoConfig) -> tuple[Path, Path]:
+    """The files of the picture and the video."""
+    return config.out / f'{config.stage}.png', config.out / f'{config.stage}.mp4'
+
+
+def _folder_of(data: Path) -> Path:
+    return data.parent if data.is_file() else data
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -120,7 +121,7 @@ class ReplayNode(Node):
         files = self._frames[self._position]
         self._position += 1
         try:
-            images, calibration = self._read(files)
+            images, calibration = published_images(files, self._metres_per_unit, self._cameras)
         except (ImageFormatError, CalibrationError) as error:
             self.get_logger().warning(f'frame {files.name} is left out: {error}')
             return
@@ -138,21 +139,30 @@ class ReplayNode(Node):
             self._images[name].publish(image_message(image, header))
         self.published += 1
 
-    def _read(self, files: FrameFiles) -> tuple[dict[str, np.ndarray], CameraCalibration]:
-        """The images to publish, and the calibration of the colour image, or of the depth image without one."""
-        images = {}
-        if files.depth is not None:
-            images['depth'] = self._published_depth(read_depth(files.depth))
-        if files.colour is not None:
-            images['colour'] = read_colour(files.colour)
-        calibrations = [self._cameras(image.shape[1], image.shape[0]) for image in images.values()]
-        return images, calibrations[-1]
 
-    def _published_depth(self, pixels: np.ndarray) -> np.ndarray:
-        if pixels.dtype == np.uint16 and self._metres_per_unit == _MILLIMETRE:
-            return pixels
-        depth = metric_depth(pixels, self._metres_per_unit)
-        return np.where(depth > 0, depth, np.float32(np.nan))
+def published_images(
+    files: FrameFiles, metres_per_unit: float, cameras: Callable[[int, int], CameraCalibration]
+) -> tuple[dict[str, np.ndarray], CameraCalibration]:
+    """The images to publish by 'depth' and 'colour', and the calibration of the colour image, or of the depth image
+    without one.
+
+    Raises:
+        ImageFormatError, CalibrationError: an image cannot be read, or is of another shape than the camera's.
+    """
+    images = {}
+    if files.depth is not None:
+        images['depth'] = _published_depth(read_depth(files.depth), metres_per_unit)
+    if files.colour is not None:
+        images['colour'] = read_colour(files.colour)
+    calibrations = [cameras(image.shape[1], image.shape[0]) for image in images.values()]
+    return images, calibrations[-1]
+
+
+def _published_depth(pixels: np.ndarray, metres_per_unit: float) -> np.ndarray:
+    if pixels.dtype == np.uint16 and metres_per_unit == _MILLIMETRE:
+        return pixels
+    depth = metric_depth(pixels, metres_per_unit)
+    return np.where(depth > 0, depth, np.float32(np.nan))
 
 
 def publish_folder(config: ReplayConfig, ros_arguments: Sequence[str] = ()) -> int:

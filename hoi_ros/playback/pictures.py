@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -14,16 +15,22 @@ import numpy as np
 from hoi_ros.drawing.depth import colour_depth
 from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.drawing.text import caption
+from hoi_ros.drawing.text import draw_text
 from hoi_ros.drawing.text import NO_HAND
+from hoi_ros.drawing.text import text_size
 from hoi_ros.playback.recording import Picture
 from hoi_ros.playback.recording import Recording
 from hoi_ros.playback.video import VideoWriter
 
 _NO_ANSWER = (230, 60, 50)
-_SHEET = 12
-"""Largest number of pictures on a sheet."""
 _TILE = 480
-"""Pixels of the longer side of a picture on a sheet."""
+"""Pixels of the longer side of a picture on a sheet of few."""
+_WIDEST_SHEET = 2880
+"""Pixels; pictures shrink on a sheet of many."""
+_STRIP = 30
+"""Pixels of the line with the name below a picture."""
+_NAME_SIZE = 0.55
+"""Of the font."""
 _LARGEST = 1280
 """Pixels of the longer side of a video of pictures of several sizes."""
 
@@ -52,18 +59,27 @@ def draw_picture(recording: Recording, path: Path) -> None:
     _write(path, _drawing(recording)(shown[len(shown) // 2]))
 
 
-def draw_sheet(recording: Recording, path: Path, count: int) -> None:
-    """Writes the first `count` images, twelve at most, with their hands side by side.
+def draw_sheet(recording: Recording, path: Path, names: Sequence[str]) -> None:
+    """Writes all stored images with their hands side by side, each above its name.
 
     Raises:
         OSError: it cannot be written.
     """
     drawn = _drawing(recording)
-    tiles = [_fitted(drawn(kept), _TILE, _TILE) for kept in recording.pictures[: min(count, _SHEET)]]
-    columns = math.ceil(math.sqrt(len(tiles)))
+    columns = math.ceil(math.sqrt(len(recording.pictures)))
+    side = min(_TILE, _WIDEST_SHEET // columns)
+    tiles = [_tile(drawn(kept), name, side) for kept, name in zip(recording.pictures, names, strict=True)]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
     _write(path, np.vstack(rows))
+
+
+def _tile(picture: np.ndarray, name: str, side: int) -> np.ndarray:
+    """A picture in a square above a strip with its name."""
+    strip = np.zeros((_STRIP, side, 3), np.uint8)
+    size = min(_NAME_SIZE, _NAME_SIZE * 0.95 * side / max(text_size(name, _NAME_SIZE)[0], 1))
+    draw_text(strip, name, (round(0.02 * side), _STRIP - 10), size)
+    return np.vstack([_fitted(picture, side, side), strip])
 
 
 def _drawing(recording: Recording) -> Callable[[Picture], np.ndarray]:

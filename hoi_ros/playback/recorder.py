@@ -48,6 +48,10 @@ class Recorder(Node):
         pictures: number of images to store; with 0 it does not subscribe to the images.
         kind: kind of those images.
         every: stores each image of this number of images.
+
+    Attributes:
+        diagnostics: the node's last message on /diagnostics.
+        rejected, last_rejection: the number of frames that the node has refused, and why the last one.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Recorder(Node):
         self._most_pictures, self._kind, self._every = pictures, kind, every
         self._faces: dict[str, np.ndarray] = {}
         self.diagnostics = ''
+        self.rejected, self.last_rejection = 0, ''
         self.start()
         self.create_subscription(CameraInfo, camera_topics.INFO, self._take_info, _ALL)
         name = system.name
@@ -78,8 +83,28 @@ class Recorder(Node):
 
     @property
     def answers(self) -> int:
-        """Messages that the node has published since the start."""
-        return len(self._hands)
+        """Frames since the start that the node has answered."""
+        return len({_stamp(info) for info in self._infos} & {_stamp(message) for _, message in self._hands})
+
+    @property
+    def warnings(self) -> list[str]:
+        """The faults that the node has named on /diagnostics since the start."""
+        return list(self._warnings.values())
+
+    @property
+    def faces(self) -> dict[str, np.ndarray]:
+        """(F, 3) of the meshes, empty until the node has published them."""
+        return self._faces
+
+    def answer_to(self, stamp: int) -> Answer | None:
+        """What the node has published for a frame; None as long as its hands or their objects are missing."""
+        for arrival, message in self._hands:
+            if _stamp(message) == stamp:
+                held = _by_stamp(self._objects).get(stamp)
+                if held is None and self._system.has_objects:
+                    return None
+                return Answer(stamp, arrival, hand_estimates(message, held))
+        return None
 
     def start(self) -> None:
         """Discards everything recorded."""
@@ -119,7 +144,7 @@ class Recorder(Node):
             self.diagnostics,
             memory_mb,
             cpu,
-            list(self._warnings.values()),
+            self.warnings,
         )
 
     def _pictures(self, first: int, last: int) -> Iterable[Picture]:
@@ -166,6 +191,9 @@ class Recorder(Node):
         for status in message.status:
             if status.hardware_id == f'/{self._system.name}':
                 self.diagnostics = status.message
+                values = {pair.key: pair.value for pair in status.values}
+                self.rejected = int(values.get('frames_rejected', '0'))
+                self.last_rejection = values.get('last_rejection', '')
                 if status.level != DiagnosticStatus.OK:
                     # The same sentence with other numbers is the same fault.
                     self._warnings.setdefault(re.sub(r'\d+', '#', status.message), status.message)

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from typing import TypeVar
 
 import psutil
 import rclpy
@@ -26,6 +27,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from hoi_ros.nodes.runtime import camera_topics
@@ -33,6 +35,8 @@ from hoi_ros.playback.recorder import Recorder
 from hoi_ros.playback.recording import Recording
 from hoi_ros.systems import ImageKind
 from hoi_ros.systems import System
+
+Added = TypeVar('Added', bound=Node)
 
 _PATIENCE = 300.0  # seconds for a process to answer on a busy machine
 _DISCOVERY = 5.0  # seconds for the first answer
@@ -106,6 +110,7 @@ class Session:
         self._parameters = parameters
         self._say = say
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._nodes: list[Node] = []
         self.domain = os.getpid() % 50 + 51
 
     def __enter__(self) -> Self:
@@ -128,7 +133,8 @@ class Session:
             self._end_processes()
         finally:
             self._executor.shutdown()
-            self._recorder.destroy_node()
+            for node in (*self._nodes, self._recorder):
+                node.destroy_node()
             rclpy.shutdown(context=self._context)
 
     def start_node(self) -> StartTimes:
@@ -218,6 +224,33 @@ class Session:
         self._recorder.end()
         self._spin(_LATE)
         return self._recorder.recording(memory / 1e6, cpu)
+
+    @property
+    def recorder(self) -> Recorder:
+        """The recorder, of the session's ROS domain."""
+        return self._recorder
+
+    def add(self, create: Callable[[Context], Added]) -> Added:
+        """Creates a node in the session's ROS domain, which lives as long as the session."""
+        node = create(self._context)
+        self._nodes.append(node)
+        self._executor.add_node(node)
+        return node
+
+    def wait_until(self, done: Callable[[], bool], patience: float) -> bool:
+        """Waits until something is so, or for `patience` seconds at most; whether it is.
+
+        Raises:
+            SessionError: a process ended.
+        """
+        end = time.monotonic() + patience
+        while not done() and time.monotonic() < end:
+            self._spin(0.02)
+        return done()
+
+    def memory_mb(self) -> float:
+        """Resident memory of the node's process, 1e6 bytes."""
+        return psutil.Process(self._processes[self._system.name].pid).memory_info().rss / 1e6
 
     def _start(self, name: str, arguments: Sequence[str]) -> None:
         lead = (*_ENDS_WITH_PARENT, str(os.getpid())) if shutil.which('setpriv') else ()

@@ -63,7 +63,7 @@ def seen_rows(recording: Recording) -> list[Row]:
     return [
         _sides(recording),
         ('located by', f'depth {_share(by_depth, len(hands))}, else the size of the hand'),
-        ('hold something', _share(sum(hand.held is not None for hand in hands), len(hands))),
+        ('may hold something', _share(sum(hand.held is not None for hand in hands), len(hands))),
     ]
 
 
@@ -87,12 +87,17 @@ def node_rows(recording: Recording, start: StartTimes) -> list[Row]:
     return [
         ('node memory', f'{recording.memory_mb:.0f} MB'),
         ('node processor', f'{recording.cpu:.2f} cores'),
-        (
-            'node start',
-            f'{start.ready_s:.1f} s (configure {start.configure_s:.1f}, activate '
-            f'{start.activate_s:.1f}), after {start.process_s:.1f} s to appear',
-        ),
+        start_row(start),
     ]
+
+
+def start_row(start: StartTimes) -> Row:
+    """How long the node took to start."""
+    return (
+        'node start',
+        f'{start.ready_s:.1f} s (configure {start.configure_s:.1f}, activate '
+        f'{start.activate_s:.1f}), after {start.process_s:.1f} s to appear',
+    )
 
 
 def print_table(rows: Iterable[Row]) -> None:

@@ -18,15 +18,26 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2')
 
+import rclpy
+from rclpy.context import Context
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
 from hoi_ros.hand.estimates import ClaimConfidence
+from hoi_ros.msg import HandArray
+from hoi_ros.msg import HeldObjectArray
 from hoi_ros.playback.demo import DemoConfig
 from hoi_ros.playback.demo import DemoError
 from hoi_ros.playback.demo import main
+from hoi_ros.playback.photo_session import PhotoResults
+from hoi_ros.playback.recorder import Recorder
 from hoi_ros.playback.tables import seen_rows
 from hoi_ros.playback.tables import surface_rows
 from hoi_ros.playback.tables import traffic_rows
 from hoi_ros.playback.tables import truth_rows
 from hoi_ros.resources import models_dir
+from hoi_ros.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 SR305 = ROOT / 'tests' / 'data' / 'sr305_camera.yaml'
@@ -60,7 +71,7 @@ def test_the_table_of_held_objects(colours):
     rows = dict(truth_rows(dataclasses.replace(colours, answers=silent), objects=True))
     assert rows['objects found'] == '100.0 %, 0 false' and rows['object centre'] == 'no box is certain enough'
     rows = dict(seen_rows(colours))
-    assert rows['sides'] == 'right 100.0 %' and rows['hold something'] == '100.0 %'
+    assert rows['sides'] == 'right 100.0 %' and rows['may hold something'] == '100.0 %'
     assert rows['located by'] == 'depth 50.0 %, else the size of the hand'
 
 
@@ -69,6 +80,25 @@ def test_the_table_of_real_frames(recording):
     assert rows['sides'] == 'right 100.0 %'
     # The wall alone is seen where the hand is said to be.
     assert rows['mesh to depth'] == 'nothing in common (4 hands)' and rows['silhouette IoU'] == '0.00, worst 0.00'
+
+
+def test_answers_to_frames_before_the_recording_do_not_count():
+    context = Context()
+    rclpy.init(args=[], context=context, domain_id=os.getpid() % 50 + 1)
+    try:
+        recorder = Recorder(SYSTEMS['reconstruction'], context)
+        before, during = (Header(stamp=Time(nanoseconds=stamp).to_msg()) for stamp in (1, 2))
+        recorder._take_info(CameraInfo(header=during))
+        for header in (before, during):
+            recorder._take_hands(HandArray(header=header))
+        assert (recorder.frames, recorder.answers) == (1, 1)
+        # Hands without their objects are half an answer.
+        assert recorder.answer_to(2) is None
+        recorder._take_objects(HeldObjectArray(header=during))
+        assert not recorder.answer_to(2).hands
+        recorder.destroy_node()
+    finally:
+        rclpy.shutdown(context=context)
 
 
 def depth_image(folder):
@@ -133,11 +163,19 @@ def test_a_stage_of_colours_takes_a_folder_of_them_with_depth_where_there_is_any
 
 def test_photos_are_published_one_by_one_and_need_no_calibration(tmp_path):
     config = DemoConfig(stage='reconstruction', data=colour_images(tmp_path, 'kitchen.png', 'garden.png'))
-    arguments = config.camera_arguments()
-    assert '--independent' in arguments and '--camera' not in arguments and after(arguments, '--fov') == '65.0'
-    # A node ends its tracks after a pause of a second.
-    assert config.independent and 1 / float(after(arguments, '--rate')) > 1
-    assert after(dataclasses.replace(config, fov=80.0).camera_arguments(), '--fov') == '80.0'
+    assert config.independent and config.replayed[2] == 2
+    one = DemoConfig(stage='reconstruction', data=tmp_path / 'kitchen.png')
+    assert one.independent and str(one.replayed[1]) == 'one picture'
+
+
+def test_the_table_of_photos_counts_each_once(colours):
+    empty, *answers = colours.answers[:4]
+    recording = dataclasses.replace(colours, answers=[dataclasses.replace(empty, hands=()), *answers])
+    results = PhotoResults(recording, [], ['cut.jpg'], [], ['wall.jpg'], [])
+    rows = dict(results.rows(SYSTEMS['reconstruction']))
+    assert rows['pictures'] == '5: 3 with hands, 1 without (wall.jpg), 1 unreadable (cut.jpg)'
+    assert rows['hands'] == '3 right' and rows['may hold something'] == '3'
+    assert rows['located by'] == 'depth 1, size of the hand 2'
 
 
 def test_the_video_of_a_hand_is_known(tmp_path):
@@ -147,17 +185,30 @@ def test_the_video_of_a_hand_is_known(tmp_path):
     writer.write(np.zeros((36, 64, 3), np.uint8))
     writer.release()
     arguments = DemoConfig(stage='reconstruction', data=folder, out=tmp_path / 'out').camera_arguments()
+    assert (
+        DemoConfig(stage='reconstruction', data=folder / 'hand.avi', out=tmp_path / 'out').camera_arguments()
+        == arguments
+    )
     assert Path(after(arguments, '--camera')).name == 'rgb_hand_video_camera.yaml'
     assert len(list(Path(after(arguments, '--rgb')).iterdir())) == 1
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(DemoError, match=r'camera\.yaml is missing'):
-        DemoConfig(data=tmp_path).camera_arguments()
+    with pytest.raises(DemoError, match=r'camera\.yaml is missing.*make demo passes ARGS="--camera FILE"'):
+        DemoConfig(data=depth_image(tmp_path / 'depth_alone')).camera_arguments()
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(DemoError, match='empty holds no image'):
+        DemoConfig(data=tmp_path / 'empty').camera_arguments()
+    photos = colour_images(tmp_path / 'photos', 'kitchen.png')
+    for given in (photos, photos / 'kitchen.png'):
+        with pytest.raises(DemoError, match=r'these are photos or a video, and .*: add STAGE=reconstruction \(--stage'):
+            DemoConfig(data=given).camera_arguments()
+    with pytest.raises(
+        DemoError, match='these are depth images, and reconstruction takes colour images: add STAGE=depth'
+    ):
+        DemoConfig(data=tmp_path / 'depth_alone', stage='reconstruction').camera_arguments()
     with pytest.raises(DemoError, match=r'other\.yaml is missing'):
         DemoConfig(data=tmp_path, camera=tmp_path / 'other.yaml').camera_arguments()
-    with pytest.raises(DemoError, match='holds no image'):
-        DemoConfig(data=tmp_path, camera=SR305).camera_arguments()
     with pytest.raises(DemoError, match='absent is no folder'):
         DemoConfig(data=tmp_path / 'absent').camera_arguments()
 
@@ -166,7 +217,8 @@ def test_a_wrong_unit_of_depth_is_named_with_the_option_that_mends_it():
     folder = ROOT / 'samples' / 'depth'
     assert DemoConfig(data=folder).depth_doubt() == DemoConfig().depth_doubt() == ''
     assert re.fullmatch(
-        r'.*30\.png: nothing is nearer than .* the values are not in millimetres .*: correct --depth-scale',
+        r'.*30\.png: nothing is nearer than .* the values are not in millimetres .*: correct --depth-scale, '
+        r'.*ARGS="--depth-scale 0.000125"\)',
         DemoConfig(data=folder, depth_scale=0.001).depth_doubt(),
     )
     assert 'which no camera measures' in DemoConfig(data=folder, depth_scale=1.0).depth_doubt()
@@ -264,13 +316,21 @@ def test_the_demo_on_the_sample_depth_frames(start, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_demo_on_the_sample_photos(start, tmp_path):
-    process = start('--stage', 'reconstruction', '--seconds', '10', '--data', str(ROOT / 'samples' / 'photos'))
+def test_the_demo_on_photos_sends_each_once(start, tmp_path):
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    for name in ('open_hand_office', 'milk_carton', 'palm_portrait'):
+        shutil.copy(ROOT / 'samples' / 'photos' / f'{name}.jpg', folder)
+    (folder / 'damaged.jpg').write_bytes((folder / 'milk_carton.jpg').read_bytes()[:20000])
+    process = start('--stage', 'reconstruction', '--seconds', '1', '--data', str(folder))
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
-    assert 'every picture on its own' in output and 'camera_info that belongs to this image' not in output
-    assert int(cell(output, 'frames out').split()[0]) > 2
-    assert cv2.imread(str(tmp_path / 'out' / 'reconstruction.png')).shape[0] > 480
+    assert 'every picture on its own' in output and 'sending 4 pictures, each once' in output
+    assert cell(output, 'pictures') == '4: 2 with hands, 1 without (milk_carton.jpg), 1 unreadable (damaged.jpg)', (
+        output
+    )
+    assert 'copy or save the file again (damaged.jpg)' in output
+    assert cv2.imread(str(tmp_path / 'out' / 'reconstruction.png')).shape == (1020, 960, 3)
 
 
 @pytest.mark.slow
@@ -293,6 +353,8 @@ def test_frames_without_a_hand_end_with_the_reason(start, tmp_path):
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, output
     assert 'demo: no hand came out' in output and 'the depth is unknown everywhere' in output
+    assert cell(output, 'pictures') == '1: 0 with hands, 1 without an answer (1.png)'
+    assert '1 x the node refuses the picture: ' in output
 
 
 def started_children(process: subprocess.Popen[str]) -> list[psutil.Process]:

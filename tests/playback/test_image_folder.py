@@ -17,6 +17,10 @@ from hoi_ros.playback.image_folder import read_depth
 from hoi_ros.playback.image_folder import read_metric_depth
 from hoi_ros.playback.image_folder import unpack_video
 from hoi_ros.playback.sequence import image_size
+from hoi_ros.playback.sources import kind_of
+from hoi_ros.playback.sources import left_out
+from hoi_ros.playback.sources import opened
+from hoi_ros.playback.sources import wrong_kind
 
 
 def folder(tmp_path, *names):
@@ -128,6 +132,36 @@ def test_a_video_becomes_a_folder_of_its_frames(tmp_path):
     assert len(frames) == 12
     brightness = [read_colour(frame.colour).mean() for frame in frames]
     np.testing.assert_allclose(brightness, 20 * np.arange(12), atol=6)
+
+    # A shorter video in the same folder leaves no frame of the longer one.
+    writer = cv2.VideoWriter(str(tmp_path / 'short.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 30, (64, 48))
+    writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    assert len(list_frames(None, unpack_video(tmp_path / 'short.avi', tmp_path / 'frames'))) == 1
+
+
+def test_a_source_is_a_folder_a_file_or_a_video(tmp_path):
+    colour = folder(tmp_path / 'rgb', '1.png', 'below/2.png')
+    assert opened(colour, tmp_path / 'frames') == (colour, False)
+    assert opened(colour / '1.png', tmp_path / 'frames') == (colour / '1.png', False)
+    assert [frame.name for frame in list_frames(None, colour / '1.png')] == ['1.png']
+    (colour / 'clip.mp4').write_bytes(b'')
+    assert left_out(colour) == [f'1 video beside the images: give the file to use one, {colour / "clip.mp4"}']
+    videos = tmp_path / 'videos'
+    videos.mkdir()
+    for name in ('a.mp4', 'b.MOV'):
+        (videos / name).write_bytes(b'')
+    with pytest.raises(ImageFolderError, match=r'videos holds 2 videos, expected one: give the file, such as .*a\.mp4'):
+        opened(videos, tmp_path / 'frames')
+
+
+def test_the_kind_of_images_is_read_from_their_files(tmp_path):
+    cv2.imwrite(str(tmp_path / 'depth.png'), np.ones((4, 4), np.uint16))
+    cv2.imwrite(str(tmp_path / 'metres.tiff'), np.ones((4, 4), np.float32))
+    cv2.imwrite(str(tmp_path / 'photo.jpg'), np.ones((4, 4, 3), np.uint8))
+    kinds = [kind_of(tmp_path / name) for name in ('depth.png', 'metres.tiff', 'photo.jpg', 'clip.mp4', 'absent.png')]
+    assert kinds == ['depth', 'depth', 'colour', 'colour', None]
+    assert wrong_kind(tmp_path / 'depth.png', 'colour') == 'depth' and wrong_kind(tmp_path, 'depth') is None
 
 
 def test_a_video_that_is_none_is_named(tmp_path):

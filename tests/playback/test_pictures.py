@@ -65,5 +65,9 @@ def test_photos_of_several_sizes_share_a_video_and_a_sheet(colours, tmp_path):
     recording = dataclasses.replace(colours, pictures=pictures)
     draw_video(recording, tmp_path / 'stage.mp4', 1)
     assert [frame.shape for frame in frames_of(tmp_path / 'stage.mp4')] == [(300, 400, 3)] * 3
-    draw_sheet(recording, tmp_path / 'stage.png', 3)
-    assert cv2.imread(str(tmp_path / 'stage.png')).shape == (960, 960, 3)
+    draw_sheet(recording, tmp_path / 'stage.png', ['a.jpg', 'b.jpg', 'c.jpg'])
+    sheet = cv2.imread(str(tmp_path / 'stage.png'))
+    assert sheet.shape == (1020, 960, 3) and sheet[480:510, :100].max() > 200  # the name below the picture
+    many = dataclasses.replace(colours, pictures=pictures[:1] * 25)
+    draw_sheet(many, tmp_path / 'stage.png', ['a.jpg'] * 25)
+    assert cv2.imread(str(tmp_path / 'stage.png')).shape == (2550, 2400, 3)
