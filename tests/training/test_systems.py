@@ -207,8 +207,8 @@ def test_a_signal_ends_a_command_in_one_line(
 
 def test_a_stopped_command_says_what_it_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from training.data.pool import filled
-    from training.loop.remains import remains
     from training.recipes.hand_finder import HandFinderRecipe
+    from training.remains import remains
 
     monkeypatch.chdir(tmp_path)
     options = HandFinderRecipe(pool=Path('frames.pool'))

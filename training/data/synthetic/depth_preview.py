@@ -12,10 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tyro
+import yaml
 
 from hoi_ros.hand.model import HandModel
-from hoi_ros.playback.cameras import camera_beside
-from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.simulation.sensor import SensorModel
 from training.data.sheet import coloured_depth
 from training.data.sheet import rows_of
@@ -36,6 +35,7 @@ _STRUCTURED_LIGHT = SensorModel(
     speckle_loss=0.0,
 )
 _COLUMNS = 4
+_MILLIMETRE = 0.001
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +80,18 @@ def read_depth(path: Path, config: PreviewConfig) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None or image.dtype != np.uint16 or image.ndim != 2:
         raise SystemExit(f'error: {path} is not a 16-bit image of one channel; name a folder of depth images')
-    scale = config.depth_scale or depth_scale_of(camera_beside(path.parent, config.real)) or 0.001
-    return image.astype(np.float32) * scale
+    return image.astype(np.float32) * (config.depth_scale or _scale_beside(path.parent, config.real))
+
+
+def _scale_beside(*folders: Path) -> float:
+    """The entry `depth_scale` of the first camera.yaml in these folders; millimetres without one."""
+    for folder in folders:
+        if (folder / 'camera.yaml').is_file():
+            try:
+                return float(yaml.safe_load((folder / 'camera.yaml').read_text()).get('depth_scale', _MILLIMETRE))
+            except (AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
+                raise SystemExit(f'error: {folder}/camera.yaml names no depth_scale in metres: {error}') from error
+    return _MILLIMETRE
 
 
 def _tile(depth: np.ndarray) -> np.ndarray:
