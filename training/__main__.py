@@ -54,7 +54,7 @@ def _run(command: Command, program: str) -> None:
     from training.errors import TrainingError
     from training.loop.interruption import interruptible
     from training.loop.interruption import TrainingStopped
-    from training.loop.remains import remains
+    from training.remains import remains
 
     config, run = command.load()
     options = tyro.cli(config, args=sys.argv[3:], prog=program)

@@ -133,7 +133,10 @@ def _compare(old: Card | None, new: Card) -> None:
     print(comparison(old, new))
     worse = worse_figures(old.figures, new.figures) if old else []
     if worse:
-        print(f'warning: the new model is worse: {", ".join(worse)}')
+        print(
+            f'warning: the new model is worse: {", ".join(worse)}; a card may be older than the validation samples: '
+            '`python -m training evaluate` with --models measures both models on the same ones'
+        )
 
 
 def comparison(old: Card | None, new: Card) -> str:

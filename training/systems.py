@@ -67,6 +67,7 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ('export', 'depth_pose'): Command('training.export.depth_pose', 'DepthPoseExport', 'export'),
             ('export', 'hand_finder'): Command('training.export.depth_pose', 'DepthPoseExport', 'export_finder'),
             ('evaluate', 'depth_pose'): Command('training.evaluation.depth_pose', 'DepthPoseEvaluation', 'evaluate'),
+            ('evaluate', 'hand_finder'): Command('training.evaluation.hand_finder', 'HandFinderEvaluation', 'evaluate'),
             ('evaluate', 'depth_pose_score'): Command(
                 'training.evaluation.depth_pose_score', 'DepthPoseScoreEvaluation', 'evaluate'
             ),

@@ -118,7 +118,7 @@ def test_a_worse_model_is_installed_with_a_warning_and_the_way_back(
         subprocess.run(['git', '-C', str(models.parent), *command], check=True, timeout=60)
     assert install_model(exported, models, InstallOptions(install=True, yes=True))
     printed = capsys.readouterr().out
-    warning = 'the new model is worse: validation_found 0.9444 → 0, validation_centre_error_mm 21.19 → nan\n'
+    warning = 'the new model is worse: validation_found 0.9444 → 0, validation_centre_error_mm 21.19 → nan; '
     assert f'warning: {warning}' in printed
     assert printed.endswith(f'to go back: git checkout {models / NAME}\n')
 

@@ -41,6 +41,7 @@ DEPTH = '--depth', 'nodepth', '--camera', 'camera.yaml', '--depth-scale', '0.001
         (('export', 'rgb_detector'), '--models'),
         (('evaluate', 'depth_pose'), '--frames'),
         (('evaluate', 'depth_pose_score'), '--split'),
+        (('evaluate', 'hand_finder'), '--models'),
         (('evaluate', 'depth_pose_surface'), '--depth-scale'),
         (('evaluate', 'reconstruction'), '--data'),
         (('evaluate', 'reconstruction_photos'), '--photos'),
@@ -133,6 +134,9 @@ def test_every_command_says_what_it_does() -> None:
             ('train', 'reconstruction_score', '--capacity', '64'),
             '64 samples, .* 2,048: raise --capacity, or .* --frames',
         ),
+        (('evaluate', 'hand_finder', '--split', 'train'), '--split train: no such split; .* validation, test'),
+        (('evaluate', 'depth_pose', '--frames', '0'), '--frames is 0, expected 1 or more'),
+        (('evaluate', 'hand_finder', '--models', 'nowhere'), 'nowhere/hand_finder'),
         (('train', 'rgb_detector', '--capacity', '0'), '--capacity is 0, expected 1 sample or more'),
         (('train', 'hand_finder', '--start', f'{MODELS}/rgb_detector'), 'holds rgb_detector; expected .* hand_finder$'),
         (('train', 'depth_pose', '--start', f'{MODELS}/hand_finder/card.yaml'), 'is a file; expected a model folder'),
@@ -203,8 +207,8 @@ def test_a_signal_ends_a_command_in_one_line(
 
 def test_a_stopped_command_says_what_it_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from training.data.pool import filled
-    from training.loop.remains import remains
     from training.recipes.hand_finder import HandFinderRecipe
+    from training.remains import remains
 
     monkeypatch.chdir(tmp_path)
     options = HandFinderRecipe(pool=Path('frames.pool'))

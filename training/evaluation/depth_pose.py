@@ -23,6 +23,8 @@ from hoi_ros.stages.depth_pose import DepthPoseStage
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scenes import SceneGenerator
 from training.evaluation.figures import print_figures
+from training.evaluation.figures import require_count
+from training.evaluation.figures import require_split
 from training.evaluation.figures import write_figures
 from training.evaluation.metrics import evaluate_joints
 
@@ -139,6 +141,8 @@ class DepthPoseEvaluation:
 
 def evaluate(config: DepthPoseEvaluation) -> dict:
     """Prints and returns the figures of the whole stage."""
+    require_count(config.frames)
+    require_split(config.split, tuple(SPLITS))
     prepare(config.split, config.frames, config.cache, config.workers)
     predicted, truth, sided = [], [], []
     counted = found = false = empty = silent = 0
@@ -183,6 +187,7 @@ def evaluate(config: DepthPoseEvaluation) -> dict:
         'joints': {name: value for name, value in dataclasses.asdict(metrics).items() if name != 'frames'},
     }
     joints = figures['joints']
+    print(f'{counted} hands in {config.frames} frames of split {config.split}; shares from 0 to 1, mm where named')
     print_figures({name: value for name, value in {**figures, **joints}.items() if isinstance(value, float)})
     print('mean_per_joint_mm       ', ' '.join(f'{value:.1f}' for value in joints['per_joint_mm']))
     write_figures(figures, config.out)

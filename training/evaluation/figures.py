@@ -5,13 +5,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from training.errors import TrainingError
+
 _THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Score thresholds of `print_score_curve`."""
+
+
+class EvaluationError(TrainingError):
+    """An option of an evaluation is out of range."""
+
+
+def require_count(count: int, option: str = '--frames') -> None:
+    """Raises an EvaluationError if there is nothing to measure."""
+    if count < 1:
+        raise EvaluationError(f'{option} is {count}, expected 1 or more')
+
+
+def require_split(split: str, known: Sequence[str]) -> None:
+    """Raises an EvaluationError if there is no such split."""
+    if split not in known:
+        raise EvaluationError(f'--split {split}: no such split; expected one of {", ".join(known)}')
 
 
 def print_figures(figures: Mapping[str, Any], indent: str = '') -> None:

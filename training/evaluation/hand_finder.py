@@ -1,17 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of a hand finder network on records of depth frames."""
+"""Figures of a hand finder: of a network in training on records of depth frames, and of the exported model."""
 
 from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+from torch import Tensor
 
 from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.engines import Engine
+from hoi_ros.engines import load_engine
 from hoi_ros.stages.parts.hand_finder import decode
 from hoi_ros.stages.parts.hand_finder import finder_input
+from training.cores import available_cores
+from training.data.pool import filled
+from training.data.pool import generator_key
+from training.data.synthetic.depth_frames import DepthFrames
+from training.data.synthetic.depth_frames import FRAME_DTYPE
 from training.data.synthetic.depth_frames import FRAME_HEIGHT
 from training.data.synthetic.depth_frames import FRAME_WIDTH
+from training.evaluation.figures import print_figures
+from training.evaluation.figures import require_count
+from training.evaluation.figures import require_split
+from training.evaluation.figures import write_figures
 
 _COUNTED, _HOLDING_COUNTED = 0.45, 0.3
 """Least visible share of a hand that must be found, and of one that holds something; hands below it count neither as
@@ -20,6 +36,56 @@ _FOUND_WITHIN = 0.06
 """A hand is found if a detected centre lies nearer than this to its own, metres."""
 _EXCUSED_WITHIN = 0.15
 """A detection nearer than this to a hand that does not count is not a false one, metres."""
+
+
+@dataclasses.dataclass(frozen=True)
+class HandFinderEvaluation:
+    """Prints the share of hands that the hand finder finds in generated depth frames, and its false detections."""
+
+    frames: int = 400
+    split: str = 'test'
+    """'validation' are the first frames of the training's own validation; 'test' for figures that are quoted."""
+    models: Path = Path('models')
+    pool: Path = Path('runs/depth_frames_evaluated.pool')
+    """File that keeps the rendered frames."""
+    workers: int = 0
+    """Rendering processes; 0 takes all cores."""
+    out: Path | None = None
+    """JSON file for the figures."""
+
+
+class ExportedFinder(nn.Module):
+    """The network of a model folder with the interface of `HandFinderNet`."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 2, H, W) → heat and place."""
+        maps = self._engine(frame=frame.numpy())
+        return torch.from_numpy(np.array(maps['heat'])), torch.from_numpy(np.array(maps['place']))
+
+
+def evaluate(config: HandFinderEvaluation) -> dict[str, float]:
+    """Prints and returns the figures of an exported model."""
+    require_split(config.split, ('validation', 'test'))
+    require_count(config.frames)
+    network = ExportedFinder(load_engine(config.models / 'hand_finder'))
+    records = filled(
+        functools.partial(DepthFrames, split=config.split),
+        FRAME_DTYPE,
+        config.pool.with_stem(f'{config.pool.stem}_{config.split}'),
+        generator_key(0, config.split, modules=[DepthFrames.__module__]),
+        config.frames,
+        config.workers or available_cores(),
+    )
+    hands = sum(int(counted_hands(record).sum()) for record in records)
+    print(f'{hands} hands in {len(records)} frames of split {config.split}; found: share of the hands, 0 to 1')
+    figures = finder_figures(network, records)
+    print_figures(figures)
+    write_figures({'frames': len(records), 'hands': hands, **figures}, config.out)
+    return figures
 
 
 def counted_hands(record: np.ndarray) -> np.ndarray:

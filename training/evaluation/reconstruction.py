@@ -74,7 +74,7 @@ def evaluate(config: ReconstructionEvaluation) -> dict:
     )
     figures = {split: evaluate_network(reader, stream) for split, stream in samples.items()}
     for split, columns in figures.items():
-        print(split)
+        print(f'{split}: {columns["samples"]} images; shares from 0 to 1, mm where named')
         print_figures(columns, indent='  ')
     write_figures(figures, config.out)
     return figures

@@ -24,6 +24,7 @@ from training.data.synthetic.rgb_frame_views import FrameView
 from training.data.synthetic.rgb_frame_views import held_out_views
 from training.evaluation.figures import print_figures
 from training.evaluation.figures import print_score_curve
+from training.evaluation.figures import require_count
 from training.evaluation.figures import write_figures
 from training.networks.rgb_detector import RgbMaps
 
@@ -70,6 +71,7 @@ class ExportedDetector(nn.Module):
 
 def evaluate(config: RgbDetectorEvaluation) -> dict[str, float]:
     """Prints and returns the figures at a calibrated score of 0.5."""
+    require_count(config.frames)
     folder = config.models / 'rgb_detector'
     network = ExportedDetector(load_engine(folder))
     views = evaluation_views(config.split, config.frames)
@@ -77,6 +79,7 @@ def evaluate(config: RgbDetectorEvaluation) -> dict[str, float]:
     print_candidates(collect_candidates(network, views), calibration, len(views))
     # The network's own score that is calibrated to 0.5.
     figures = detector_figures(network, views, probability(-calibration.offset / calibration.scale))
+    print('at a calibrated score of 0.5; shares from 0 to 1, size and centre as shares of the side of the hand:')
     print_figures(figures)
     write_figures(figures, config.out)
     return figures

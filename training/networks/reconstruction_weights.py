@@ -49,7 +49,7 @@ def start_from(network: ReconstructionNet, path: Path) -> str:
     Raises:
         WeightsError: that network has another size or readout.
     """
-    kept = read_weights(path, _COMMAND, 'network')
+    kept = read_weights(path, _COMMAND)
     weights, own = kept['weights'], network.state_dict()
     if kept.get('branch') == 'hand':
         for name in [name for name in weights if name.startswith('hand_encoder.')]:

@@ -38,7 +38,7 @@ def read_weights(path: Path, command: str, *entries: str, shipped: str = '') -> 
     try:
         kept = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # a damaged file raises almost any exception
-        raise WeightsError(f'{path} is not readable ({str(error).splitlines()[0]}); {wanted}') from error
+        raise WeightsError(f'{path} is not readable ({type(error).__name__}); {wanted}') from error
     if isinstance(kept, dict) and 'optimizer' in kept:
         raise WeightsError(
             f'{path} is the checkpoint of a training: run the training to its end, which writes weights.pt beside it'

@@ -27,6 +27,7 @@ from training.networks.reconstruction import ReconstructionNet
 from training.networks.reconstruction_config import ReconstructionConfig
 from training.networks.reconstruction_weights import load_network
 from training.networks.reconstruction_weights import start_from
+from training.networks.weights_file import WeightsError
 from training.recipes import reconstruction
 from training.recipes.reconstruction import Batches
 from training.recipes.reconstruction import ReconstructionRecipe
@@ -222,7 +223,7 @@ def test_a_training_of_the_hand_alone_starts_a_training_of_both(
     for name in ('voting.votes.weight', 'side.0.weight', 'hand_estimator.regress.weight'):
         torch.testing.assert_close(network.state_dict()[name], kept[name])
     torch.testing.assert_close(network.from_hand.pool, untouched)
-    with pytest.raises(ValueError, match='holds another network: .* differs; use the same widths'):
+    with pytest.raises(WeightsError, match='holds another network: .* differs; use the same widths'):
         start_from(ReconstructionNet(dataclasses.replace(SMALL, widths=(8, 8, 16, 16))), weights)
 
     whole = tmp_path / 'whole.pt'

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real depth frames above synthetic ones, in the same colours, to compare by eye.
 
-`python -m training.data.synthetic.depth_preview --real FOLDER --depth-scale 0.125e-3 --out out/preview.png`
+`python -m training.data.synthetic.depth_preview --real samples/depth --out out/preview.png`
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tyro
+import yaml
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.simulation.sensor import SensorModel
@@ -34,6 +35,7 @@ _STRUCTURED_LIGHT = SensorModel(
     speckle_loss=0.0,
 )
 _COLUMNS = 4
+_MILLIMETRE = 0.001
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +44,8 @@ class PreviewConfig:
 
     real: Path
     """Folder of 16-bit depth images, searched recursively; the first eight are shown."""
-    depth_scale: float = 0.001
-    """Metres per unit of the real images."""
+    depth_scale: float | None = None
+    """Metres per unit of the real images; by default what camera.yaml beside them says as depth_scale, else 0.001."""
     out: Path = Path('out/preview.png')
     seed: int = 5
     reach: float = 1.0
@@ -53,8 +55,8 @@ class PreviewConfig:
 def main(config: PreviewConfig) -> None:
     paths = sorted(config.real.rglob('*.png'))[: 2 * _COLUMNS]
     if not paths:
-        raise SystemExit(f'{config.real}: no PNG here or below; name a folder of 16-bit depth images')
-    real = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.float32) * config.depth_scale for path in paths]
+        raise SystemExit(f'error: {config.real}: no PNG here or below; name a folder of 16-bit depth images')
+    real = [read_depth(path, config) for path in paths]
     people = SceneConfig(
         hands=(0, 1, 0), nearest=0.45, farthest=0.65, person=1.0, table=0.0, wall=0.0, clutter=0.0, held=0.0
     )
@@ -71,6 +73,25 @@ def main(config: PreviewConfig) -> None:
     sheets = [rows_of([_tile(depth) for depth in depths], _COLUMNS) for depths in (real, synthetic)]
     save_sheet(config.out, np.vstack(sheets))
     print(f'{config.out}: {len(real)} real frames above, {len(synthetic)} synthetic ones below')
+
+
+def read_depth(path: Path, config: PreviewConfig) -> np.ndarray:
+    """A real image (H, W), metres."""
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None or image.dtype != np.uint16 or image.ndim != 2:
+        raise SystemExit(f'error: {path} is not a 16-bit image of one channel; name a folder of depth images')
+    return image.astype(np.float32) * (config.depth_scale or _scale_beside(path.parent, config.real))
+
+
+def _scale_beside(*folders: Path) -> float:
+    """The entry `depth_scale` of the first camera.yaml in these folders; millimetres without one."""
+    for folder in folders:
+        if (folder / 'camera.yaml').is_file():
+            try:
+                return float(yaml.safe_load((folder / 'camera.yaml').read_text()).get('depth_scale', _MILLIMETRE))
+            except (AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
+                raise SystemExit(f'error: {folder}/camera.yaml names no depth_scale in metres: {error}') from error
+    return _MILLIMETRE
 
 
 def _tile(depth: np.ndarray) -> np.ndarray:

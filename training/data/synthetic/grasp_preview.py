@@ -44,6 +44,8 @@ _TILE = 200
 """Side of one view of a grasp, pixels."""
 _COLUMNS = 10
 """Grasps in a row."""
+_FEWEST = 20
+"""Fewer grasps have no statistics: two components of the joint angles, and some of each kind."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +62,8 @@ class GraspPreviewConfig:
 
 
 def main(config: GraspPreviewConfig) -> None:
+    if config.count < _FEWEST:
+        raise SystemExit(f'error: --count is {config.count}; the statistics need {_FEWEST} grasps or more')
     model = HandModel.load()
     generator = GraspGenerator(model, config.seed, config.split)
     began = time.perf_counter()
