@@ -128,7 +128,7 @@ def test_compressed_depth_is_read_where_it_is_asked_for(start: Start, bench: Ben
     bench.until(lambda: bench.hands, send_frame, 'hands')
     header = bench.next_header()
     truncated = CompressedImage(header=header, format='16UC1; compressedDepth png', data=bytes(12) + png[:60])
-    bench.until_says('no readable PNG', lambda: send(truncated))
+    bench.until_says('truncated or damaged', lambda: send(truncated))
     assert stamp_of(header) not in {stamp_of(hands.header) for hands in bench.hands}
     bench.hands.clear()
     bench.until(lambda: bench.hands, send_frame, 'hands')
@@ -203,7 +203,7 @@ def test_a_damaged_model_is_said_and_the_node_can_be_configured_again(start: Sta
     bench.until_says('card.yaml')
     assert bench.state == 'unconfigured'
     if DEPTH_POSE == REAL:
-        card.write_text(text[: len(text) // 2])
+        card.write_text(text[: text.index('licence')])
         assert not bench.change_state('configure')
         model = next((models / 'depth_pose').glob('*.onnx'))
         whole = model.read_bytes()
