@@ -114,6 +114,11 @@ SYSTEMS: dict[str, System] = {system.name: system for system in _ENTRIES}
 DEFAULT = _ENTRIES[0].name
 
 
+def system_of_photos() -> System:
+    """The first system that needs nothing but a colour image."""
+    return next(system for system in SYSTEMS.values() if system.images == ('colour',))
+
+
 def system_of(name: str) -> System:
     """The entry of a system.
 

@@ -48,6 +48,7 @@ from hoi_ros.playback.results import camera_record
 from hoi_ros.playback.results import hand_record
 from hoi_ros.resources import ResourceError
 from hoi_ros.systems import system_of
+from hoi_ros.systems import system_of_photos
 from hoi_ros.systems import SYSTEMS
 
 _MILLIMETRE = 0.001
@@ -58,11 +59,6 @@ _PALM = 0, 5, 9, 13, 17
 """Keypoints of the palm: the wrist and the knuckles of the fingers."""
 
 Picture = str | Path | np.ndarray
-
-
-def _system_of_photos() -> str:
-    """The first system that needs colour images alone."""
-    return next(system.name for system in SYSTEMS.values() if system.images == ('colour',))
 
 
 class ImageError(ValueError):
@@ -135,7 +131,7 @@ class ImageEstimator:
         backend: Backend = 'auto',
         threads: int | None = None,
     ) -> None:
-        self._system = system_of(stage or _system_of_photos())
+        self._system = system_of(stage) if stage else system_of_photos()
         scale = depth_scale or depth_scale_of(camera) or _MILLIMETRE
         self._reader = FrameReader(self._system, cameras_of(camera, fov), scale)
         with quick_start():
@@ -281,7 +277,10 @@ def _described(result: ImageResult, min_score: float) -> list[str]:
 
 
 def _reads_depth(config: ImageConfig) -> bool:
-    return config.depth is not None or system_of(config.stage or _system_of_photos()).images[0] == 'depth'
+    return (
+        config.depth is not None
+        or (system_of(config.stage) if config.stage else system_of_photos()).images[0] == 'depth'
+    )
 
 
 def _source(picture: Picture) -> Path | np.ndarray:

@@ -19,7 +19,7 @@ from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.playback.cameras import assumed_camera
 from hoi_ros.systems import Stage
-from hoi_ros.systems import SYSTEMS
+from hoi_ros.systems import system_of_photos
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.real.photos import Split
@@ -159,6 +159,4 @@ def _run(models: Path | None, min_score: float, photo: Photo) -> PhotoResult:
 
 @functools.cache
 def _stage(models: Path | None) -> Stage:
-    """The first system that needs nothing but colour images."""
-    system = next(system for system in SYSTEMS.values() if system.images == ('colour',))
-    return system.load_stage(models=models, threads=1)
+    return system_of_photos().load_stage(models=models, threads=1)

@@ -26,7 +26,7 @@ from hoi_ros.playback.cameras import FIELD_OF_VIEW
 from hoi_ros.playback.image_folder import read_colour
 from hoi_ros.playback.image_folder import read_metric_depth
 from hoi_ros.systems import system_of
-from hoi_ros.systems import SYSTEMS
+from hoi_ros.systems import system_of_photos
 
 JUDGED = ('hands', 'found', 'on_hand', 'side', 'fingers', 'held', 'object', 'false_hands', 'false_objects')
 """Recognisable hands of the picture; of them: found at all, most of the palm covered by the mesh in the right
@@ -81,14 +81,14 @@ def choose_photos(config: RealImages) -> list[dict[str, str]]:
     draw = random.Random(config.seed)
     chosen = [row for name in sorted(sources) for row in draw.sample(sources[name], config.photos)]
     return [
-        {'stage': stage_of_photos(), 'file': f'real/{row["file"]}', 'source': row['source'], 'licence': row['licence']}
+        {
+            'stage': system_of_photos().name,
+            'file': f'real/{row["file"]}',
+            'source': row['source'],
+            'licence': row['licence'],
+        }
         for row in chosen
     ]
-
-
-def stage_of_photos() -> str:
-    """The first system that needs nothing but colour images."""
-    return next(name for name, system in SYSTEMS.items() if system.images == ('colour',))
 
 
 def read_list(path: Path) -> list[dict[str, str]]:
@@ -164,7 +164,7 @@ def contact_sheet(pictures: list[np.ndarray], tile: int, columns: int) -> np.nda
 def evaluate(config: RealImages) -> None:
     """Writes the sheets and overlays, prints the sums; or draws the list anew."""
     if config.choose:
-        others = [row for row in read_list(config.list) if row['stage'] != stage_of_photos()]
+        others = [row for row in read_list(config.list) if row['stage'] != system_of_photos().name]
         write_list(config.list, [*choose_photos(config), *others])
         return
     stages: dict[str, list[dict[str, str]]] = {}

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hoi_ros.systems import system_of_photos
 from hoi_ros.systems import SYSTEMS
 from training.evaluation import real_images
 from training.evaluation.real_images import JUDGED
@@ -16,7 +17,7 @@ from training.evaluation.real_images import RealImages
 from training.evaluation.real_images import RealImagesError
 from training.evaluation.real_images import write_list
 
-COLOUR = real_images.stage_of_photos()
+COLOUR = system_of_photos().name
 
 
 @pytest.fixture

@@ -11,14 +11,12 @@ from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
-from hoi_ros.hand.poses import gesture_angles
-from hoi_ros.hand.poses import GESTURES
-from hoi_ros.hand.poses import sample_angles
 from hoi_ros.mesh.raycast import TriangleScene
 from training.data.synthetic.grasps import GraspGenerator
+from training.data.synthetic.placed_hands import free_hand
 from training.data.synthetic.placed_hands import PlacedHand
 from training.data.synthetic.placed_hands import posed_hand
-from training.data.synthetic.placed_hands import PosedHand
+from training.data.synthetic.scene_parts import hides_middle
 from training.data.synthetic.scene_parts import Parts
 from training.data.synthetic.scene_parts import THING
 from training.data.synthetic.vectors import unit
@@ -68,7 +66,7 @@ class HandlingHands:
             others: hands that are already placed.
             rng: of the scene.
         """
-        posed = self._grasp(stream // _REPEATS) if rng.random() < _HOLDING else self._free_hand(rng)
+        posed = self._grasp(stream // _REPEATS) if rng.random() < _HOLDING else free_hand(self._right, rng)
         for _ in range(30):
             side = 'right' if rng.random() < 0.5 else 'left'
             if others and rng.random() < 0.9:
@@ -80,7 +78,7 @@ class HandlingHands:
                 depth = float(np.clip(others[0].hand.centre[2] + rng.normal(0, 0.08), low, high))
             pixel = rng.uniform(0.03, 0.97, 2) * [camera.width, camera.height]
             centre = camera.unproject(pixel, depth)
-            turn = _random_turn(rng) if worn is None else _worn_turn(centre, worn, side, rng)
+            turn = Rotation.random(random_state=rng) if worn is None else _worn_turn(centre, worn, side, rng)
             arm = turn.apply([0, -1, 0])
             if arm @ -unit(centre) > 0.75 or np.linalg.norm(centre + _ARM_REACH * arm) < 0.2:
                 continue
@@ -101,18 +99,6 @@ class HandlingHands:
         hidden = cover.occluded(np.zeros(3), placed.hand.vertices[::4], 0, 0.999).mean()
         return bool(1 - hidden >= _SEEN)
 
-    def _free_hand(self, rng: np.random.Generator) -> PosedHand:
-        if rng.random() < 0.4:
-            names = list(GESTURES)
-            angles = gesture_angles(self._right, names[rng.integers(len(names))])
-        else:
-            angles = sample_angles(self._right, rng)
-        pose = self._right.pose_of(angles).astype(np.float32)
-        shape = np.clip(rng.standard_normal(10), -2.5, 2.5).astype(np.float32)
-        translation = np.zeros(3, np.float32)
-        geometry = self._right.forward(pose, shape, translation)
-        return PosedHand(pose, shape, translation, geometry.keypoints, geometry.vertices, None, None)
-
     def add_objects(
         self, parts: Parts, stream: int, camera: Pinhole, placed: list[PlacedHand], rng: np.random.Generator
     ) -> None:
@@ -125,22 +111,13 @@ class HandlingHands:
             )
             stretched = (shape.vertices - shape.vertices.mean(0)) * np.exp(rng.uniform(-0.5, 0.5, 3))
             vertices = stretched @ Rotation.random(random_state=rng).as_matrix().T + middle
-            hides = any(_hides(vertices, one) for one in placed)
-            if vertices[:, 2].min() < _NEAREST_POINT or hides:
+            reach = float(np.ptp(vertices, axis=0).max()) / 2
+            if vertices[:, 2].min() < _NEAREST_POINT:
+                continue
+            if any(hides_middle(vertices.mean(0), reach, one.hand) for one in placed):
                 continue
             if all(tree.query(vertices)[0].min() > 0.015 for tree in trees):
                 parts.add(vertices, shape.faces, THING)
-
-
-def _hides(vertices: np.ndarray, placed: PlacedHand) -> bool:
-    """Whether the middle of an object lies between the camera and the middle of a hand."""
-    middle, centre = vertices.mean(0), placed.hand.centre
-    on_ray = middle @ centre / (centre @ centre)
-    return bool(on_ray < 1 and np.linalg.norm(middle - on_ray * centre) < np.ptp(vertices, axis=0).max() / 2 + 0.03)
-
-
-def _random_turn(rng: np.random.Generator) -> Rotation:
-    return Rotation.random(random_state=rng)
 
 
 def worn_up(rng: np.random.Generator) -> np.ndarray:

@@ -10,7 +10,11 @@ from typing import Protocol
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
+from hoi_ros.hand.poses import gesture_angles
+from hoi_ros.hand.poses import GESTURES
+from hoi_ros.hand.poses import sample_angles
 from training.data.hand_object import ObjectLabel
 from training.data.synthetic.scene_parts import SceneHand
 
@@ -108,7 +112,22 @@ class PosedHand(NamedTuple):
         )
 
 
+def free_hand(model: HandModel, rng: np.random.Generator) -> PosedHand:
+    """A hand of a right hand model that holds nothing: a gesture in two of five cases, else a pose within the limits."""
+    if rng.random() < 0.4:
+        names = list(GESTURES)
+        angles = gesture_angles(model, names[rng.integers(len(names))])
+    else:
+        angles = sample_angles(model, rng)
+    pose = model.pose_of(angles).astype(np.float32)
+    shape = np.clip(rng.standard_normal(10), -2.5, 2.5).astype(np.float32)
+    translation = np.zeros(3, np.float32)
+    geometry = model.forward(pose, shape, translation)
+    return PosedHand(pose, shape, translation, geometry.keypoints, geometry.vertices, None, None)
+
+
 def posed_hand(grasp: Grasp) -> PosedHand:
+    """The hand and the object of a grasp."""
     shape = grasp.object
     return PosedHand(
         grasp.pose,

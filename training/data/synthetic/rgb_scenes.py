@@ -17,9 +17,6 @@ from scipy.spatial.transform import Rotation
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import outline
 from hoi_ros.hand.model import HandModel
-from hoi_ros.hand.poses import gesture_angles
-from hoi_ros.hand.poses import GESTURES
-from hoi_ros.hand.poses import sample_angles
 from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.simulation.sensor import SensorModel
 from training.data.hand_object import HandObjectSample
@@ -31,10 +28,10 @@ from training.data.synthetic.lighting import Lighting
 from training.data.synthetic.paint import sample_paint
 from training.data.synthetic.person import add_person
 from training.data.synthetic.person import arm_of
+from training.data.synthetic.placed_hands import free_hand
 from training.data.synthetic.placed_hands import Grasps
 from training.data.synthetic.placed_hands import PlacedHand
 from training.data.synthetic.placed_hands import posed_hand
-from training.data.synthetic.placed_hands import PosedHand
 from training.data.synthetic.rgb_render import RgbScene
 from training.data.synthetic.rgb_sensor import RgbSensor
 from training.data.synthetic.room import add_room
@@ -194,7 +191,7 @@ class RgbScenes:
         if others and rng.random() < 0.85:
             side = 'left' if others[0].hand.side == 'right' else 'right'
         if self._grasps is None or rng.random() < config.free:
-            grasp = self._free_hand(rng)
+            grasp = free_hand(self._right, rng)
         else:
             grasp = posed_hand(self._grasps[index])
         if side == 'left':
@@ -221,19 +218,6 @@ class RgbScenes:
             if placed.held is None or _seen_past(placed.hand.vertices, placed.held) > config.visible:
                 return placed
         return None
-
-    def _free_hand(self, rng: np.random.Generator) -> PosedHand:
-        model = self._right
-        if rng.random() < 0.4:
-            names = list(GESTURES)
-            angles = gesture_angles(model, names[rng.integers(len(names))])
-        else:
-            angles = sample_angles(model, rng)
-        pose = model.pose_of(angles).astype(np.float32)
-        shape = np.clip(rng.standard_normal(10), -2.5, 2.5).astype(np.float32)
-        translation = np.zeros(3, np.float32)
-        geometry = model.forward(pose, shape, translation)
-        return PosedHand(pose, shape, translation, geometry.keypoints, geometry.vertices, None, None)
 
     def _dress(
         self, surfaces: Surfaces, placed: PlacedHand, number: int, up: np.ndarray, rng: np.random.Generator

@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.pinhole import Pinhole
 from training.data.synthetic.scene_config import SceneConfig
+from training.data.synthetic.scene_parts import hides_middle
 from training.data.synthetic.scene_parts import Parts
 from training.data.synthetic.scene_parts import SceneHand
 from training.data.synthetic.solids import BALL
@@ -78,12 +79,8 @@ def _add_thing(
     reach = float(np.linalg.norm(size)) + clear
     if place[2] - reach < 0.12:
         return
-    for hand in hands:
-        centre = hand.centre
-        on_ray = place @ centre / (centre @ centre)
-        aside = np.linalg.norm(place - on_ray * centre)
-        if on_ray < 1 and aside < reach + 0.03:
-            return  # it would hide the middle of a hand
+    if any(hides_middle(place, reach, hand) for hand in hands):
+        return
     frame = Rotation.random(random_state=rng).as_matrix()
     kind = rng.integers(4)
     if kind == 0:

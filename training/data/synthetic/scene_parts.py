@@ -29,6 +29,13 @@ class SceneHand:
         return self.keypoints.mean(0)
 
 
+def hides_middle(place: np.ndarray, reach: float, hand: SceneHand) -> bool:
+    """Whether a thing within `reach` metres of a place (3,) lies between the camera and the middle of a hand."""
+    centre = hand.centre
+    on_ray = place @ centre / (centre @ centre)
+    return bool(on_ray < 1 and np.linalg.norm(place - on_ray * centre) < reach + 0.03)
+
+
 class Parts:
     """Collects meshes into one list of triangles with owners."""
 
