@@ -61,8 +61,7 @@ class ProgressBar:
             print(text, file=self._stream, flush=True)
 
     def _fitted(self, text: str) -> str:
-        """The text without the last parts, between commas, for which the terminal has no room: a cut number would be
-        another one."""
+        """The text, shortened at a comma to fit the terminal; a truncated number would be wrong."""
         assert self._bar is not None
         columns = self._bar.format_dict['ncols'] or shutil.get_terminal_size().columns
         room = columns - len(f'{self._title} 100 %|| ') - 10

@@ -111,14 +111,17 @@ def test_old_and_new_figures_stand_side_by_side(
 def test_a_worse_model_is_installed_with_a_warning_and_the_way_back(
     models: Path, exported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    card = Card.load(exported)
+    card, old = Card.load(exported), Card.load(models / NAME).figures
     figures = {'validation_found': 0.0, 'validation_centre_error_mm': float('nan'), 'validation_false_per_frame': 0.1}
     dataclasses.replace(card, figures=figures).save(exported)
     for command in (['init', '-q'], ['add', 'models']):
         subprocess.run(['git', '-C', str(models.parent), *command], check=True, timeout=60)
     assert install_model(exported, models, InstallOptions(install=True, yes=True))
     printed = capsys.readouterr().out
-    warning = 'the new model is worse: validation_found 0.9444 → 0, validation_centre_error_mm 21.19 → nan; '
+    found, error = old['validation_found'], old['validation_centre_error_mm']
+    warning = (
+        f'the new model is worse: validation_found {found:.4g} → 0, validation_centre_error_mm {error:.4g} → nan; '
+    )
     assert f'warning: {warning}' in printed
     assert printed.endswith(f'to go back: git checkout {models / NAME}\n')
 
@@ -126,8 +129,9 @@ def test_a_worse_model_is_installed_with_a_warning_and_the_way_back(
 def test_a_better_model_is_installed_without_a_warning(
     models: Path, exported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    card = Card.load(exported)
-    dataclasses.replace(card, figures={'validation_found': 0.99, 'validation_centre_error_mm': 20.0}).save(exported)
+    card, old = Card.load(exported), Card.load(models / NAME).figures
+    better = {'validation_found': 1.0, 'validation_centre_error_mm': 0.5 * old['validation_centre_error_mm']}
+    dataclasses.replace(card, figures=better).save(exported)
     assert install_model(exported, models, InstallOptions(install=True, yes=True))
     printed = capsys.readouterr().out
     assert 'warning' not in printed and f'{models / NAME} is not in git: the old one is gone' in printed

@@ -36,10 +36,7 @@ def allot(accelerator: str = 'auto', devices: int = 1, workers: int = 0, threads
         threads: CPU threads of each training process; 0 chooses them.
     """
     cores = available_cores()
-    if trains_on_cpu(accelerator):
-        beside = workers or max(1, cores // 4)
-        return Allotment(workers or cores, beside, threads or max(1, (cores - beside) // devices))
-    beside = workers or max(1, cores - 2 * devices)
+    beside = workers or max(1, cores // 4 if trains_on_cpu(accelerator) else cores - 2 * devices)
     return Allotment(workers or cores, beside, threads or max(1, (cores - beside) // devices))
 
 

@@ -25,7 +25,7 @@ class Progress:
 
     step: int = 0
     seconds: float = 0.0
-    """Of the commands, preparation included."""
+    """Wall-clock seconds of all runs, preparation included."""
     samples: int = 0
     preparation: float = 0.0
     """Seconds before the first step of each run: rendering and loading."""
@@ -33,7 +33,7 @@ class Progress:
     """Seconds of the last validation."""
 
     def share_of_time(self, budget: float) -> float:
-        """Share that is over of the seconds that a budget leaves for steps, between preparation and last validation."""
+        """Elapsed share of the time for steps, which is the budget less preparation and last validation."""
         return (self.seconds - self.preparation) / max(budget - self.preparation - self.validation, 1e-9)
 
 

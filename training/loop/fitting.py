@@ -54,8 +54,8 @@ class LoopConfig:
     optimizer: Literal['adamw', 'muon'] = 'adamw'
     """muon: Muon for hidden layers, Adam for the layers in a network's `heads`."""
     learning_rate: float | None = None
-    """Highest learning rate. By default 1e-3 for depth_pose and reconstruction_score, 1.5e-3 for the others; a tenth
-    of it where depth_pose, hand_finder and rgb_detector start from trained weights (--start)."""
+    """Highest learning rate; by default the recipe's own. Recipes that lower it for trained weights (--start) take a
+    tenth of it."""
     weight_decay: float = 1e-4
     warm_up: float = 0.02
     """Share of the budget over which the learning rate rises."""

@@ -55,7 +55,7 @@ def deferred_interruption() -> Iterator[Interruption]:
 
 @contextlib.contextmanager
 def interruptible(text: Callable[[], str]) -> Iterator[None]:
-    """Within the context SIGINT and SIGTERM raise `TrainingStopped` with what this function returns then."""
+    """Within the context SIGINT and SIGTERM raise `TrainingStopped` with the message that `text` returns."""
 
     def arrived(number: int, frame: FrameType | None) -> None:
         raise TrainingStopped(text(), number)

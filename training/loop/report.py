@@ -72,7 +72,7 @@ class BudgetReport:
         self._bar.say(f'validation at step {progress.step:,}: {listed}')
 
     def _spent(self, progress: Progress) -> str:
-        """What a finished training needs to go on: its next run prepares and validates again."""
+        """The options that continue a finished training; its next run prepares and validates again."""
         needed = []
         if progress.share_of_time(60 * self._minutes) >= 1:
             next_run = progress.seconds + progress.preparation + progress.validation

@@ -20,7 +20,7 @@ _FILE = 'start_figures.json'
 def say_start(
     start: Path, network: nn.Module, loop: LoopConfig, validate: Callable[[nn.Module], dict[str, float]]
 ) -> None:
-    """Validates and prints what a training starts from; a resumed training has said it before.
+    """Prints the figures of the starting weights; a resumed training skips this.
 
     Args:
         start: of the command.
@@ -29,11 +29,9 @@ def say_start(
         validate: network in evaluation mode → named figures.
     """
     path = loop.out / _FILE
-    if (loop.out / 'checkpoint.pt').is_file():
+    if (loop.out / 'checkpoint.pt').is_file() or not is_first_process():
         return
     figures = validate(network.eval())
-    if not is_first_process():
-        return
     print(f'starts from {start}: {_listed(figures)}; learning rate {loop.learning_rate:g}', flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures) + '\n')

@@ -173,6 +173,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
     loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(1.5e-3, bool(recipe.start))
     require_capacity(recipe.capacity)
     require_start(recipe.start, 'rgb_detector')
+    photos = PhotoViews(recipe.photos) if recipe.photos else None
     validation = plain_views(
         filled(
             functools.partial(RgbFrames, 0, 'validation'),
@@ -212,7 +213,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
                 pool,
                 loop.batch,
                 loop.seed,
-                photos=PhotoViews(recipe.photos) if recipe.photos else None,
+                photos=photos,
                 photo_share=recipe.photo_share,
             ),
             detector_loss,

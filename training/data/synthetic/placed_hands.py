@@ -113,7 +113,7 @@ class PosedHand(NamedTuple):
 
 
 def free_hand(model: HandModel, rng: np.random.Generator) -> PosedHand:
-    """A hand of a right hand model that holds nothing: a gesture in two of five cases, else a pose within the limits."""
+    """A right hand that holds nothing: a gesture in two of five cases, else a pose within the joint limits."""
     if rng.random() < 0.4:
         names = list(GESTURES)
         angles = gesture_angles(model, names[rng.integers(len(names))])
