@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Publishes how far a gripper opens to do as the person does: as wide as the object, and wider by the hand's gap."""
+"""Publishes the opening of a gripper that imitates the hand: shortest side of the object plus the gap on both sides."""
 
 import math
 

@@ -98,6 +98,8 @@ def install_model(source: Path, models: Path, options: InstallOptions) -> bool:
     fresh.rename(target)
     shutil.rmtree(former, ignore_errors=True)
     lost = sorted(old.parameters.keys() - Card.load(target).parameters.keys()) if old else []
+    if old and old.activations and not Card.load(target).activations:
+        lost.append('activations')
     print(f'{target} installed' + (f'; calibrate it again: it lacks {", ".join(lost)}' if lost else ''))
     if old:
         print(

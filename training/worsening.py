@@ -15,7 +15,7 @@ _NOTABLE = 0.01
 
 
 def worse_figures(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    """Each figure that both have and that became worse, as `name old → new`; counts are whole numbers and do not count."""
+    """Each figure that both have and that became worse, as `name old → new`; whole numbers are counts, not figures."""
     return [
         f'{name} {old:.4g} → {new:.4g}'
         for name, old in before.items()

@@ -52,6 +52,15 @@ def assumed_camera(width: int, height: int, fov: float = FIELD_OF_VIEW) -> Camer
     return CameraCalibration(Pinhole(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2))
 
 
+def fault_of_camera(fov: float | None, depth_scale: float | None) -> str:
+    """What is wrong with the options `--fov` and `--depth-scale`; '' if nothing is, or where they are not given."""
+    if fov is not None and not 1 <= fov <= 170:
+        return f'--fov is {fov}, expected 1 to 170 degrees'
+    if depth_scale is not None and not 0 < depth_scale < math.inf:
+        return f'--depth-scale is {depth_scale}, expected metres above 0'
+    return ''
+
+
 def camera_beside(*folders: Path | None) -> Path | None:
     """`camera.yaml` in the first of these folders that holds one; a file counts as its folder."""
     beside = (source.parent if source.is_file() else source for source in folders if source is not None)

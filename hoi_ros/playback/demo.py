@@ -30,6 +30,7 @@ from hoi_ros.nodes.runtime.image_transport import make_room_for_images
 from hoi_ros.playback.cameras import camera_beside
 from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.cameras import depth_scale_of
+from hoi_ros.playback.cameras import fault_of_camera
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
 from hoi_ros.playback.depth_range import depth_hint
 from hoi_ros.playback.depth_range import REMEDY
@@ -117,6 +118,8 @@ class DemoConfig:
             raise DemoError(f'--stage: {error}') from error
         if not 1 <= self.seconds <= 3600:
             raise DemoError(f'--seconds is {self.seconds}, expected 1 to 3600')
+        if fault := fault_of_camera(self.fov, self.depth_scale):
+            raise DemoError(fault)
 
     def camera_arguments(self) -> tuple[str, ...]:
         """The arguments of Python that start the camera; independent pictures have none.

@@ -39,6 +39,16 @@ def overlay(
     return caption(colour_depth(image) if image.ndim == 2 else image, NO_HAND)
 
 
+def shrunk(image: np.ndarray, longest: int) -> np.ndarray:
+    """An image (H, W, ...) whose longer side is at most `longest` pixels; depth (H, W) keeps its own values."""
+    height, width = image.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return image
+    interpolation = cv2.INTER_NEAREST if image.ndim == 2 else cv2.INTER_AREA
+    return cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=interpolation)
+
+
 def overlay_names(images: Sequence[str]) -> dict[str, str]:
     """The PNG file of each image; it keeps the suffix of an image where two images differ in nothing else."""
     names = {image: str(Path(image).with_suffix('.png')) for image in images}

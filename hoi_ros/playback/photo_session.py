@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from rclpy.context import Context
 from rclpy.node import Node
@@ -28,6 +27,7 @@ from hoi_ros.playback.folder_publisher import published_images
 from hoi_ros.playback.frame_reader import Frame
 from hoi_ros.playback.frame_reader import FrameReader
 from hoi_ros.playback.image_folder import FrameFiles
+from hoi_ros.playback.overlays import shrunk
 from hoi_ros.playback.recording import Answer
 from hoi_ros.playback.recording import Picture
 from hoi_ros.playback.recording import Recording
@@ -203,12 +203,9 @@ def _sent(
 
 def _kept(frame: Frame, stamp: int) -> Picture:
     """The image to draw on, shrunk where it is large."""
-    image, camera = frame.shown.image, frame.shown.camera
-    scale = _KEPT / max(image.shape[:2])
-    if scale < 1:
-        size = round(image.shape[1] * scale), round(image.shape[0] * scale)
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if image.ndim == 3 else cv2.INTER_NEAREST)
-        camera = camera.scaled(*size)
+    image, camera = shrunk(frame.shown.image, _KEPT), frame.shown.camera
+    if image.shape != frame.shown.image.shape:
+        camera = camera.scaled(image.shape[1], image.shape[0])
     return Picture(stamp, image, camera)
 
 

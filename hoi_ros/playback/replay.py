@@ -35,6 +35,7 @@ from hoi_ros.hand.model import HandModelError
 from hoi_ros.playback.cameras import camera_beside
 from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.cameras import depth_scale_of
+from hoi_ros.playback.cameras import fault_of_camera
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
 from hoi_ros.playback.depth_range import DepthRange
 from hoi_ros.playback.frame_reader import estimated
@@ -126,8 +127,8 @@ class ReplayConfig:
     def __post_init__(self) -> None:
         if self.depth is None and self.rgb is None:
             raise ReplayError('neither --depth nor --rgb is given: name the folder of images')
-        if self.depth_scale is not None and not 0 < self.depth_scale < math.inf:
-            raise ReplayError(f'--depth-scale is {self.depth_scale}, expected metres above 0')
+        if fault := fault_of_camera(self.fov, self.depth_scale):
+            raise ReplayError(fault)
         if self.depth is not None and self.metres_per_unit is None:
             raise ReplayError(
                 '--depth comes without --depth-scale: say how many metres one unit is, 0.001 for millimetres'
@@ -139,8 +140,6 @@ class ReplayConfig:
                 '--depth comes without --camera: give the ROS calibration file of the camera, or its field of view '
                 'with --fov'
             )
-        if self.fov is not None and not 1 <= self.fov <= 170:
-            raise ReplayError(f'--fov is {self.fov}, expected 1 to 170 degrees')
         if not 0 <= self.min_score <= 1:
             raise ReplayError(f'--min-score is {self.min_score}, expected 0 to 1')
         if not 1 <= self.max_hands <= 4:

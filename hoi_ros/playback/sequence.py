@@ -50,8 +50,8 @@ def order_of(frames: Sequence[FrameFiles]) -> Order:
         path = PurePosixPath(frame.name)
         names[path.parent].append(path.stem)
     for stems in names.values():
-        if any(_PHOTO.match(stem) for stem in stems):
-            return Order(True, f'{stems[0]!r} is a name of photos')
+        if photo := next((stem for stem in stems if _PHOTO.match(stem)), None):
+            return Order(True, f'{photo!r} is a name of photos')
         patterns = {re.sub(r'\d+', '#', stem) for stem in stems}
         if len(patterns) > 1 or not any(character.isdigit() for stem in stems for character in stem):
             return Order(True, f'names such as {stems[0]!r} and {stems[-1]!r} are not numbered alike')

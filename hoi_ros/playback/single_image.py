@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -22,7 +21,6 @@ from pathlib import Path
 from typing import Annotated
 from typing import Any
 
-import cv2
 import numpy as np
 import tyro
 
@@ -36,11 +34,13 @@ from hoi_ros.hand.model import HandModelError
 from hoi_ros.playback.cameras import camera_beside
 from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.cameras import depth_scale_of
+from hoi_ros.playback.cameras import fault_of_camera
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
 from hoi_ros.playback.depth_range import depth_hint
 from hoi_ros.playback.frame_reader import estimated
 from hoi_ros.playback.frame_reader import FrameReader
 from hoi_ros.playback.overlays import overlay
+from hoi_ros.playback.overlays import shrunk
 from hoi_ros.playback.overlays import write_picture
 from hoi_ros.playback.replay import MIN_SCORE
 from hoi_ros.playback.replay import tune
@@ -86,11 +86,7 @@ class ImageResult:
     def overlay(self) -> np.ndarray:
         """The picture with the hands drawn over it, or a caption without any: (H, W, 3) uint8 RGB, at most 1920 pixels
         long."""
-        image, size = self.image, self.image.shape[1::-1]
-        if max(size) > _OVERLAY:
-            scale = _OVERLAY / max(size)
-            image = cv2.resize(image, (round(size[0] * scale), round(size[1] * scale)), interpolation=cv2.INTER_AREA)
-        return overlay(image, self.hands, self.camera, self.faces)
+        return overlay(shrunk(self.image, _OVERLAY), self.hands, self.camera, self.faces)
 
     def record(self, vertices: bool = False) -> dict[str, Any]:
         """The result as JSON: the camera, and for each hand what `hoi_ros.replay` writes."""
@@ -198,10 +194,8 @@ class ImageConfig:
     """Folder of the overlay and the JSON, which are named after the picture."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.fov <= 170:
-            raise ImageError(f'--fov is {self.fov}, expected 1 to 170 degrees')
-        if self.depth_scale is not None and not 0 < self.depth_scale < math.inf:
-            raise ImageError(f'--depth-scale is {self.depth_scale}, expected metres above 0')
+        if fault := fault_of_camera(self.fov, self.depth_scale):
+            raise ImageError(fault)
         if not 0 <= self.min_score <= 1:
             raise ImageError(f'--min-score is {self.min_score}, expected 0 to 1')
         if not 1 <= self.max_hands <= 4:
@@ -215,9 +209,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begun = time.perf_counter()
     config = tyro.cli(ImageConfig, args=arguments, prog='python -m hoi_ros.image')
     camera = config.camera or camera_beside(config.picture.parent)
+    drawing, estimates = (config.out / f'{config.picture.stem}{suffix}' for suffix in ('.png', '.json'))
     try:
         if not config.picture.is_file():
             raise ImageError(f'{config.picture} is no file: give a picture; a folder is for python -m hoi_ros.replay')
+        if drawing.resolve() in {file.resolve() for file in (config.picture, config.depth) if file}:
+            raise ImageError(f'{drawing} is an input: give another folder with --out')
         estimator = ImageEstimator(
             config.stage,
             camera=camera,
@@ -241,7 +238,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(*_described(result, config.min_score), sep='\n')
     if not result.hands and result.image.ndim == 2:
         print(depth_hint([result.image], config.depth_scale or depth_scale_of(camera) or _MILLIMETRE))
-    drawing, estimates = (config.out / f'{config.picture.stem}{suffix}' for suffix in ('.png', '.json'))
     drawn = result.overlay()
     write_picture(drawing, drawn)
     record = {'image': str(config.picture)} | result.record(config.vertices)

@@ -13,6 +13,7 @@ import numpy as np
 from hoi_ros.playback.image_folder import IMAGE_SUFFIXES
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import is_depth_png
+from hoi_ros.playback.image_folder import OTHER_SUFFIXES
 from hoi_ros.playback.image_folder import unpack_video
 from hoi_ros.playback.image_folder import unread_images
 from hoi_ros.playback.image_folder import VIDEO_SUFFIXES
@@ -32,10 +33,14 @@ def video_in(source: Path) -> Path | None:
     """The video that a user means: the file itself, or the one in a folder without images.
 
     Raises:
-        ImageFolderError: the folder holds several videos and no image.
+        ImageFolderError: the folder holds several videos and no image, or the file is an image of another format.
     """
     if source.is_file():
-        return None if source.suffix.lower() in IMAGE_SUFFIXES else source
+        suffix = source.suffix.lower()
+        # OpenCV opens GIF as a video.
+        if suffix in OTHER_SUFFIXES - {'.gif'}:
+            raise ImageFolderError(f'{source}: images of the format {suffix} are not read: convert it to JPEG or PNG')
+        return None if suffix in IMAGE_SUFFIXES else source
     videos = visible_files(source, VIDEO_SUFFIXES)
     if not videos or visible_files(source, IMAGE_SUFFIXES):
         return None

@@ -19,7 +19,8 @@ def test_depth_is_bright_near_and_black_where_unknown():
 
 @pytest.mark.parametrize('depth', [np.zeros((8, 8)), np.full((8, 8), np.nan), np.full((8, 8), 0.5)])
 def test_flat_and_empty_depth(depth):
-    assert colour_depth(depth.astype(np.float32)).shape == (8, 8, 3)
+    picture = colour_depth(depth.astype(np.float32))
+    assert picture.shape == (8, 8, 3) and picture.any() == (depth > 0).any()
 
 
 def test_a_given_range_does_not_depend_on_the_image():

@@ -229,6 +229,8 @@ def test_a_wrong_unit_of_depth_is_named_with_the_option_that_mends_it():
     [
         (['--stage', 'foot_pose'], "the system is 'foot_pose'"),
         (['--seconds', '0'], '--seconds is 0'),
+        (['--fov', '0'], '--fov is 0'),
+        (['--depth-scale', '0'], '--depth-scale is 0'),
         (['--data', '/absent'], '/absent is no folder'),
     ],
 )

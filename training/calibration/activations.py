@@ -22,10 +22,10 @@ from hoi_ros.engines.engine import Precision
 from training.installation import InstallOptions
 from training.installation import write_card
 
-PRECISIONS: tuple[Precision, Precision] = ('fp32', 'int8')
+_PRECISIONS: tuple[Precision, Precision] = ('fp32', 'int8')
 _EXACT_FIRST, _EXACT_LAST = 3, 4
-"""Convolutions at the start and the end of a network that stay in float32: they cost little and their rounding shows
-most in the outputs."""
+"""Convolutions at the start and the end of a network that stay in float32: they cost little and rounding them
+changes the outputs most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,12 +68,12 @@ def _rounding_errors(folder: Path, card: Card, inputs: Sequence[Mapping[str, NDA
     with tempfile.TemporaryDirectory() as copies:
         copy = Path(shutil.copytree(folder, Path(copies) / folder.name))
         card.save(copy)
-        for precision in PRECISIONS:
+        for precision in _PRECISIONS:
             with load_engine(copy, 'openvino', precision=precision) as engine:
                 outputs[precision] = [engine(**item) for item in inputs]
     errors = {}
     for spec in card.outputs:
-        exact, rounded = (np.concatenate([item[spec.name] for item in outputs[key]]) for key in PRECISIONS)
+        exact, rounded = (np.concatenate([item[spec.name] for item in outputs[key]]) for key in _PRECISIONS)
         off = np.abs(rounded - exact) / max(float(exact.std()), 1e-9)
         errors[spec.name] = RoundingError(float(off.mean()), float(off.max()))
     return errors

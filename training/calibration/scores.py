@@ -76,7 +76,7 @@ def write_calibrations(
     write_parameters(folder, options, values)
 
 
-def write_parameters(folder: Path, options: InstallOptions, parameters: dict) -> bool:
-    """Adds parameters to the card of a model folder, replacing those of the same name; whether they were written."""
+def write_parameters(folder: Path, options: InstallOptions, parameters: dict) -> None:
+    """Adds parameters to the card of a model folder, replacing those of the same name."""
     card = Card.load(folder)
-    return write_card(folder, dataclasses.replace(card, parameters={**card.parameters, **parameters}), options)
+    write_card(folder, dataclasses.replace(card, parameters={**card.parameters, **parameters}), options)

@@ -42,6 +42,7 @@ def print_figures(figures: Mapping[str, Any], indent: str = '') -> None:
 def write_figures(figures: Mapping[str, Any], out: Path | None) -> None:
     """Writes figures as JSON, if a file is given."""
     if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(figures, indent=1) + '\n')
 
 

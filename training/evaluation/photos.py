@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import multiprocessing
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from hoi_ros.systems import system_of_photos
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.real.photos import Split
+from training.evaluation.figures import write_figures
 
 _INSIDE, _GROWN, _COVERED = 0.6, 0.1, 0.25
 """A hand is found if this share of an estimate's joints lies in its box, grown by a share of its sides, and the box of
@@ -50,7 +50,7 @@ class PhotosEvaluation:
 
 @dataclasses.dataclass(frozen=True)
 class PhotoResult:
-    """What the stage said of one photo.
+    """The stage's result on one photo.
 
     Attributes:
         group: kind and source of the photo.
@@ -83,9 +83,7 @@ def evaluate(config: PhotosEvaluation) -> dict[str, dict[str, float]]:
     figures = sums(results)
     for group, values in figures.items():
         print(f'{group:16}', '  '.join(f'{name} {value:.3g}' for name, value in values.items()))
-    if config.out:
-        config.out.parent.mkdir(parents=True, exist_ok=True)
-        config.out.write_text(json.dumps(figures, indent=1))
+    write_figures(figures, config.out)
     return figures
 
 

@@ -79,7 +79,7 @@ class OriginalImage(NamedTuple):
 
 
 _MOST_CHANGES, _CHANGE_PERIOD = 4, 2.0
-"""Changes of the calibration within so many seconds that tell two cameras on one topic."""
+"""This many changes of the calibration within this many seconds indicate two cameras on one topic."""
 
 
 class CameraFrames:

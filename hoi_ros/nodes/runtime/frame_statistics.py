@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 _OVERLOAD, _LATE, _OBSERVED = 3.0, 0.5, 3.0
-"""A node is overloaded where it receives so many times the frames that it processes and these are later, s; both
-observed for so many seconds. A node that is somewhat slower than its camera only skips frames."""
+"""A node is overloaded if the ratio of received to processed frames and the latency (s) reach these values for this
+many seconds. A node that is somewhat slower than its camera only skips frames."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,11 +52,12 @@ def reason_of_silence(
     if not publishers:
         return f'nobody publishes there; {_mend(node, name, expected, topic, others)}'
     if found := other_types(node, topic, message_type):
-        base, _, transport = topic.rpartition('/')
-        if found == _COMPRESSED and transport.startswith('compressed') and node.has_parameter(f'{name}_transport'):
+        transport = _TRANSPORTS.get(name, 'compressed')
+        readable = found == _COMPRESSED and node.has_parameter(f'{name}_transport')
+        if readable and topic.endswith(f'/{transport}'):
+            base = topic.removesuffix(f'/{transport}')
             mend = f'use --ros-args -r {name}:={base} -p {name}_transport:={transport}'
-        elif found == _COMPRESSED and expected == _IMAGE and node.has_parameter(f'{name}_transport'):
-            transport = _TRANSPORTS.get(name, 'compressed')
+        elif readable and expected == _IMAGE:
             mend = f'publish it on {topic}/{transport} and use --ros-args -p {name}_transport:={transport}'
         else:
             mend = _mend(node, name, expected, topic, others)

@@ -38,7 +38,7 @@ def unused_sources(arguments: Sequence[str], node: str) -> list[str]:
     found = []
     for flag, value in _pairs(arguments):
         if flag == '--params-file':
-            names = list(_node_names(yaml.safe_load(Path(value).read_text(encoding='utf-8'))))
+            names = list(_node_names(yaml.load(Path(value).read_text(encoding='utf-8'), Loader=yaml.BaseLoader)))
             if not any(_matches(name, node) for name in names):
                 found.append(
                     f'the parameter file {value} has nothing for {node}, only for {", ".join(names) or "no node"}: '

@@ -9,14 +9,14 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 
 class NodeLog(logging.Handler):
-    """A handler of Python's logging that writes into the logger of a node.
+    """A handler of Python's logging that writes warnings and errors into the logger of a node.
 
     Args:
         logger: of the node.
     """
 
     def __init__(self, logger: RcutilsLogger) -> None:
-        super().__init__(logging.INFO)
+        super().__init__(logging.WARNING)
         self._logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -25,7 +25,5 @@ class NodeLog(logging.Handler):
         # rclpy refuses another severity from the same line.
         if record.levelno >= logging.ERROR:
             self._logger.error(text)
-        elif record.levelno >= logging.WARNING:
-            self._logger.warning(text)
         else:
-            self._logger.info(text)
+            self._logger.warning(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Regions in which another node says that the hands are; `hoi_ros.stages.parts.hand_regions` has their rule."""
+"""Regions of hands that another node publishes; `hoi_ros.stages.parts.hand_regions` says how they limit detection."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ class Regions(Part[AnyWorkerNode]):
     def findings(self) -> list[Finding]:
         used, found = self.used, []
         if used is not None:
-            where = f'only in {len(used)} region(s)' if used else 'nowhere: who publishes the regions finds no hand'
-            found.append(Finding(Level.OK, f'running: hands are detected {where}'))
+            text = f'running: hands are detected only in {len(used)} region(s)'
+            text = text if used else 'running: no hands are detected: the published regions are empty'
+            found.append(Finding(Level.OK, text))
         for subscription in self._subscriptions:
             topic, expected = subscription.topic_name, subscription.msg_type
             if types := other_types(self.node, topic, expected):

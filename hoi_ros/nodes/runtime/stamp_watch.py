@@ -9,7 +9,7 @@ import math
 import threading
 
 _AHEAD, _BEHIND = 0.1, 10.0
-"""Seconds ahead of and behind the clock beyond which a stamp is not of it."""
+"""Largest lead and lag of a stamp that counts as a time of the node's clock, seconds."""
 _REPEATED = 3
 """Messages in a row with the same fault before it is reported."""
 

@@ -122,7 +122,7 @@ def test_the_documents_list_what_the_node_publishes(bench: ColourBench) -> None:
     page = (Path(__file__).parents[3] / 'docs' / 'topics.md').read_text()
     rows = [line.split('|')[1:-1] for line in page.splitlines() if line.startswith(('| `~/', '| `/'))]
     documented = {
-        topic.strip(' `').replace('~', NODE): (re.search(r'\w+/msg/\w+', kind)[0], qos.strip())
+        topic.strip(' `').replace('~', NODE): (re.search(r'\w+/msg/\w+', kind)[0], qos.strip(' `'))
         for topic, kind, _, qos in rows
     }
     published = bench.publishers_of_the_node()
@@ -130,11 +130,12 @@ def test_the_documents_list_what_the_node_publishes(bench: ColourBench) -> None:
         topic: info.topic_type for topic, info in published.items()
     }
     qos = {
+        'reliable': (ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE),
         'output_qos': (ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE),
         'latched': (ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL),
     }
     for topic, info in published.items():
-        expected = qos.get(documented[topic][1], (ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE))
+        expected = qos[documented[topic][1].partition(',')[0]]
         assert (info.qos_profile.reliability, info.qos_profile.durability) == expected, topic
 
 

@@ -24,7 +24,8 @@ _SIDE = 0.92
 class PhotoViews:
     """Draws augmented views of the labelled photos of a split.
 
-    The photos of each kind are drawn evenly over their sources, so that the many of one person do not prevail.
+    The photos of each kind are drawn evenly over their sources, so that a source with many photos of one person does
+    not dominate.
 
     Args:
         root: folder of the real material.
@@ -45,7 +46,7 @@ class PhotoViews:
     def draw(self, config: RgbFrameAugmentation, rng: np.random.Generator) -> FrameView:
         """A random photo, augmented."""
         groups = self._by_kind[self._kinds[rng.choice(len(self._kinds), p=self._shares)]]
-        # The square root lies between equal shares of sources and equal shares of photos.
+        # Square root: a compromise between equal shares for sources and for photos.
         weights = np.sqrt([len(group) for group in groups])
         group = groups[rng.choice(len(groups), p=weights / weights.sum())]
         return photo_view(group[rng.integers(len(group))], config, rng)

@@ -5,7 +5,7 @@ The root is the folder of the real material, with `SOURCES.csv`, `rgb_hands/`, `
 `backgrounds_rgb/`. Boxes of bare hands are those of `rgb_hands/hand_boxes.csv`; boxes of hands that hold something, and
 of bare hands in photos without one, are those beside this file, drawn by hand for this project.
 
-The split is by source, and where a source is needed on both sides by what it shows:
+The split is by source, and a source that both splits need is split by content:
 
 | photos | training | validation |
 |---|---|---|
@@ -34,7 +34,7 @@ import numpy as np
 HELD_BOXES = Path(__file__).with_name('held_hand_boxes.csv')
 """Boxes of the hands in a hundred validation photos: file, x0, y0, x1, y1, shares of width and height."""
 TRAINING_BOXES = Path(__file__).with_name('training_hand_boxes.csv')
-"""Boxes of hands in training photos: as in HELD_BOXES, and `holds`, 0 or 1."""
+"""Boxes of hands in training photos; columns as in HELD_BOXES."""
 
 Split = Literal['train', 'validation']
 Kind = Literal['bare', 'held', 'none']
@@ -86,10 +86,9 @@ def _all(root: Path) -> Iterator[Photo]:
         raise FileNotFoundError(f'{table} is missing: name the folder of the real material')
     boxes: dict[str, list[list[float]]] = defaultdict(list)
     for path in (root / 'rgb_hands' / 'hand_boxes.csv', HELD_BOXES, TRAINING_BOXES):
-        if path.is_file():
-            with path.open(newline='') as file:
-                for row in csv.DictReader(file):
-                    boxes[row['file']].append([float(row[name]) for name in ('x0', 'y0', 'x1', 'y1')])
+        with path.open(newline='') as file:
+            for row in csv.DictReader(file):
+                boxes[row['file']].append([float(row[name]) for name in ('x0', 'y0', 'x1', 'y1')])
     with table.open(newline='') as file:
         for row in csv.DictReader(file):
             name, folder = row['file'], row['file'].split('/')[0]
@@ -118,7 +117,7 @@ def split_of(photo: Photo) -> Split:
 def product_of(stem: str) -> str:
     """The product in the name of a grocery photo: `grocery_train-Fruit-Lime-Lime-004` → `Lime`."""
     words = stem.split('-')[1:-1]
-    # The name says the product twice, behind its categories.
+    # The name repeats the product after its categories.
     for length in range(len(words) // 2, 0, -1):
         if words[-length:] == words[-2 * length : -length]:
             return '-'.join(words[-length:])
