@@ -62,12 +62,17 @@ def running(example: str, log: Path, *arguments: str, end: signal.Signals = sign
             [sys.executable, str(ROOT / 'examples' / example), *arguments],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, 'PYTHONPATH': path},
+            env={**os.environ, 'PYTHONPATH': path, 'PYTHONFAULTHANDLER': '1'},
         )
     try:
         yield
         process.send_signal(end)
-        assert process.wait(TIMEOUT) == 0, log.read_text()
+        try:
+            process.wait(TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # it prints where each of its threads is
+            process.wait()
+        assert process.returncode == 0, log.read_text()
     finally:
         process.kill()
         process.wait()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,7 +134,9 @@ def test_a_calibration_said_once_while_the_node_is_inactive_is_kept(bench: Bench
     assert bench.change_state('deactivate')
     publish = publisher(profile)
     bench.until(lambda: publish.__self__.get_subscription_count() >= 1)
-    publish(info(312.0))
+    for _ in range(10):  # the node's side of a volatile topic may still be getting to know the publisher
+        publish(info(312.0))
+        time.sleep(0.1)
     assert bench.change_state('activate')
     until_camera(bench, 312.0)
     for _ in range(2):

@@ -91,8 +91,8 @@ class ObjectClaim:
 def collect_claims(models: Path, frames: Iterable[RgbFrame]) -> list[ObjectClaim]:
     """Runs the stage on images in each of `WAYS` and compares what it claims with the truth.
 
-    Hands that are visible by less than `COUNTED` are left out. Claims about non-hands count, too: only `touching` False is
-    right there.
+    Hands that are visible by less than `COUNTED` are left out. Claims about non-hands count, too: only `touching` False
+    is right there.
     """
     stage = ReconstructionStage(models, min_confidence=0.0)
     claims = []
