@@ -3,12 +3,15 @@
 
 The network is that of Tse et al., "Collaborative Learning for Hand and Object Reconstruction with Attention-guided
 Graph Convolution" (CVPR 2022). A hand's place comes from a given region, else from the previous frame, else from the
-RGB detector. Its distance comes from a depth image, else from its apparent size. With a depth image, pose and shape are
-refined until the mesh lies on the observed surface.
+RGB detector and, with a depth image, from the hand finder of `depth_pose`. Its distance comes from the depth image,
+else from its apparent size. With a depth image, pose and shape are refined until the mesh lies on the observed surface,
+and a hand whose surface is much nearer or farther than its size allows is none.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -25,6 +28,7 @@ from hoi_ros.hand.estimates import Region
 from hoi_ros.resources import model_dir
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.following import HandFollowing
+from hoi_ros.stages.parts.hand_finder import HandFinder
 from hoi_ros.stages.parts.hand_observer import HandObserver
 from hoi_ros.stages.parts.hand_placement import HandPlacement
 from hoi_ros.stages.parts.hand_regions import centre_of
@@ -52,6 +56,8 @@ VIEWS = 2
 
 _CANDIDATE = 0.1
 """Lowest detector score, in the whole image and in a window, of a hand that the network infers."""
+_HAND_WIDTH = 0.16
+"""Usual side of the square about a hand, at its distance, metres."""
 _TRACKED = 0.1
 """Share of the score of a new hand that a tracked one needs: a hand is far more likely where one was a moment ago."""
 _LEAST = 0.01
@@ -105,11 +111,16 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         parameters = network.parameters
         calibration = ScoreCalibration(**parameters.get('score_calibration', {}))
         self._observer = HandObserver(network, calibration, views)
+        self._load_finder = functools.partial(HandFinder, models, backend, threads)
         mesh = read_arrays(model_dir('reconstruction', models) / OBJECT_MESH, ('faces', 'mirror'))
         self.object_faces = mesh['faces']
         self._place = HandPlacement(
             self._hands, self._fitters, network.root, mesh['faces'], mesh['mirror'], parameters, min_confidence
         )
+
+    @functools.cached_property
+    def _depth_finder(self) -> HandFinder:
+        return self._load_finder()
 
     @property
     def views(self) -> int:
@@ -152,8 +163,10 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         camera = Pinhole(640, 480, 600.0, 600.0, 319.5, 239.5)
         image = np.full((480, 640, 3), 90, np.uint8)
         hand = DetectedHand(np.array([320.0, 240.0]), 150.0, 1.0, 1.0, 1.0, (250.0, 170.0, 140.0, 140.0))
+        depth = np.full((480, 640), 0.5, np.float32)
         for count in (1, 2, 2):
             self._detector(image)
+            self._depth_finder(depth, camera)
             tracks = [RgbTrack.start(hand, 0.0) for _ in range(count)]
             detect_near(self._detector, image, [track.square for track in tracks], _CANDIDATE)
             for track, observed in zip(
@@ -161,7 +174,8 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             ):
                 if observed:
                     track.update(observed, 0.0, self.calibration)
-                    self._place(track, np.full((480, 640), 0.5, np.float32), camera, 0.0, self.fit_surface)
+                    with contextlib.suppress(ValueError):  # an empty image shows no hand
+                        self._place(track, depth, camera, 0.0, self.fit_surface)
         self._warmed_up()
 
     def __call__(
@@ -198,7 +212,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         tracks = self._track(image, camera, stamp, regions)
         tracked = time.perf_counter()
         free = None if regions is None else without_hand(regions, [track.region for track in tracks])
-        tracks += self._discover(image, camera, stamp, [track.square for track in tracks], free)
+        tracks += self._discover(image, camera, stamp, [track.square for track in tracks], free, depth)
         found = time.perf_counter()
         self._tracks = []
         estimates = []
@@ -269,6 +283,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         stamp: float,
         known: list[HandSquare],
         regions: Sequence[Region] | None,
+        depth: np.ndarray | None,
     ) -> list[RgbTrack]:
         """New hands; `known` are the squares of those that are tracked, `regions` hold none of them."""
         wanted = self.max_hands - len(known)
@@ -276,7 +291,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             return []
         waiting = [
             RgbTrack.start(hand, stamp, region, self._new_filter())
-            for hand, region in self._proposals(image, regions, known)
+            for hand, region in self._proposals(image, camera, regions, known, depth)
         ]
         found: list[RgbTrack] = []
         while waiting and len(found) < wanted:
@@ -293,25 +308,32 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
                     continue
                 if seen and not (track.square.is_one_of(others) or seen.square.is_one_of(others)):
                     track.update(seen, stamp, self.calibration)
-                    track.identity = self._new_identity()
-                    found.append(track)
+                    if self._place.is_there(track, depth, camera):
+                        track.identity = self._new_identity()
+                        found.append(track)
         return found
 
     def _proposals(
-        self, image: np.ndarray, regions: Sequence[Region] | None, known: list[HandSquare]
+        self,
+        image: np.ndarray,
+        camera: Pinhole,
+        regions: Sequence[Region] | None,
+        known: list[HandSquare],
+        depth: np.ndarray | None,
     ) -> list[tuple[DetectedHand, Region | None]]:
         """Candidates of new hands, the likeliest first, each detected again in a window about it, and the region that
         each comes from."""
         if regions is None:
-            squares = [
-                square
-                for hand in self._detector(image, self.max_hands + 2, _CANDIDATE)
-                if not (square := HandSquare(hand.centre, hand.side)).is_one_of(known)
-            ]
-            found = [hand for hand in detect_near(self._detector, image, squares, _CANDIDATE) if hand]
-            found.sort(key=lambda hand: -hand.score)
+            far = self._detector(image, self.max_hands + 2, _CANDIDATE)
+            if depth is not None:
+                far += self._on_depth(depth, camera, [HandSquare(hand.centre, hand.side) for hand in far])
+            far = [hand for hand in far if not HandSquare(hand.centre, hand.side).is_one_of(known)]
+            near = detect_near(self._detector, image, [HandSquare(hand.centre, hand.side) for hand in far], _CANDIDATE)
+            # What only depth shows is a candidate whether or not the detector confirms it.
+            found = [hand or (first if first.from_depth else None) for first, hand in zip(far, near)]
+            likely = sorted((hand for hand in found if hand), key=lambda hand: -hand.score)
             # The number of candidates, and the time of a frame, is limited.
-            return [(hand, None) for hand in found[: self.max_hands + 1 - len(known)]]
+            return [(hand, None) for hand in likely[: self.max_hands + 1 - len(known)]]
         given = [
             (HandSquare(centre_of(region), side), region)
             for region in regions
@@ -326,6 +348,16 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
                 hand = DetectedHand(*square, 0.5, 0.5, 0.0, None)
             proposals.append((hand, region))
         return proposals
+
+    def _on_depth(self, depth: np.ndarray, camera: Pinhole, known: list[HandSquare]) -> list[DetectedHand]:
+        """The hands that the finder of `depth_pose` finds in the depth image, away from the known ones."""
+        found = []
+        for hand in self._depth_finder(depth, camera, self.max_hands + 1, _CANDIDATE):
+            side = _HAND_WIDTH * camera.fx / hand.centre[2]
+            square = HandSquare(camera.project(hand.centre), side)
+            if not square.is_one_of(known):
+                found.append(DetectedHand(*square, hand.score, 0.5, 0.0, None, from_depth=True))
+        return found
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from training.data.synthetic.depth_crops import DepthPatches
 from training.data.synthetic.depth_frames import DepthFrames
 from training.data.synthetic.depth_frames import FRAME_HEIGHT
 from training.data.synthetic.depth_frames import FRAME_WIDTH
+from training.export.card_entries import data_of
 from training.export.card_entries import DEPTH_DATA
 from training.export.card_entries import figures_of
 from training.export.card_entries import LICENCE
@@ -76,7 +77,7 @@ def export(config: DepthPoseExport) -> None:
         {
             'name': name,
             'licence': LICENCE,
-            'data': DEPTH_DATA,
+            'data': data_of(DEPTH_DATA, kept),
             'inputs': [
                 TensorSpec(
                     'crop',
@@ -117,7 +118,7 @@ def export_finder(config: DepthPoseExport) -> None:
         {
             'name': 'hand_finder',
             'licence': LICENCE,
-            'data': DEPTH_DATA,
+            'data': data_of(DEPTH_DATA, kept),
             'inputs': [
                 TensorSpec(
                     'frame',

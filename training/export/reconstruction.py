@@ -4,17 +4,23 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+from onnx import numpy_helper
 from scipy.spatial import cKDTree
 
 from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
+from hoi_ros.engines.card import file_sha256
 from hoi_ros.stages.reconstruction import OBJECT_MESH
 from training.data.synthetic.rgb_crops import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_crops import ROOM
+from training.export.card_entries import data_of
 from training.export.card_entries import figures_of
 from training.export.card_entries import LICENCE
 from training.export.card_entries import RGB_DATA
@@ -37,6 +43,8 @@ TOLD = {'right': 'side_right', 'holds': 'holds_told', 'hand': 'hand_told'}
 GRAPH_TOLERANCE = 3e-4
 """0.1 mm of a mesh that reaches 30 cm. A vertex that rounding moves across the attention's threshold changes the meshes
 by up to a hundredth of that."""
+_OF_HEADS = 'score_calibration', 'claims'
+"""Parameters of a card that other heads make untrue."""
 _COMPARED = 32
 """Number of crops on which the file is compared with PyTorch."""
 _SINGLE = 65_536
@@ -57,6 +65,9 @@ class ReconstructionExport(InstallOptions):
 
 def export(config: ReconstructionExport) -> Card:
     """Exports the network, with its hand model inside the graph, and checks it."""
+    kept = read_weights(config.weights, 'train reconstruction_score', 'figures')
+    if 'folder' in kept:
+        return _export_heads(config, kept)
     kept = read_weights(config.weights, 'train reconstruction_score', 'network', 'data')
     network = load_network(config.weights)
     told = [name for name, figure in TOLD.items() if figure in kept['figures']]
@@ -73,7 +84,7 @@ def export(config: ReconstructionExport) -> Card:
         {
             'name': 'reconstruction',
             'licence': LICENCE,
-            'data': RGB_DATA[kept['data']],
+            'data': data_of(RGB_DATA[kept['data']], kept),
             'inputs': [
                 TensorSpec(
                     'image',
@@ -107,5 +118,35 @@ def export(config: ReconstructionExport) -> Card:
             f'{config.weights} lacks the output `hand`, which the robot needs: continue with '
             'python -m training train reconstruction_score'
         )
+    install_export(config.weights, card, config.models, config)
+    return card
+
+
+def _export_heads(config: ReconstructionExport, kept: dict[str, Any]) -> Card:
+    """The model folder that a training of the heads began with, with its heads."""
+    source, folder = Path(kept['folder']), run_folder(config.weights) / 'reconstruction'
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(source, folder)
+    card = Card.load(folder)
+    model = onnx.load(folder / card.model)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    for name, weight in kept['weights'].items():
+        tensor = stored.get(f'module.network.{name}')
+        if tensor is None or list(tensor.dims) != list(weight.shape):
+            raise ExportError(f'{source} has no {name} of {tuple(weight.shape)}: train the heads on this model folder')
+        tensor.CopyFrom(numpy_helper.from_array(weight.numpy(), tensor.name))
+    onnx.save(model, folder / card.model)
+    real = {**card.training.get('real_images', {}), **kept.get('real_images', {})}
+    heads = {'command': kept['score_command'], 'samples': kept['score_samples']}
+    parts = [*card.training.get('parts', []), heads]
+    card = dataclasses.replace(
+        card,
+        sha256=file_sha256(folder / card.model),
+        data=data_of(RGB_DATA['synthetic'], {'real_images': real}),
+        training={**card.training, 'parts': parts, **({'real_images': real} if real else {})},
+        parameters={name: value for name, value in card.parameters.items() if name not in _OF_HEADS},
+        figures={**card.figures, **figures_of(kept)},
+    )
+    card.save(folder)
     install_export(config.weights, card, config.models, config)
     return card

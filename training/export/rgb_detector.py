@@ -13,6 +13,7 @@ from hoi_ros.engines import TensorSpec
 from hoi_ros.stages.parts.rgb_detector import network_input
 from hoi_ros.stages.parts.rgb_detector import STRIDE
 from training.data.synthetic.rgb_frame_views import held_out_views
+from training.export.card_entries import data_of
 from training.export.card_entries import figures_of
 from training.export.card_entries import LICENCE
 from training.export.card_entries import RGB_DATA
@@ -67,7 +68,7 @@ def export(config: RgbDetectorExport) -> Card:
         {
             'name': 'rgb_detector',
             'licence': LICENCE,
-            'data': RGB_DATA['synthetic'],
+            'data': data_of(RGB_DATA['synthetic'], kept),
             'inputs': [
                 TensorSpec(
                     'image',

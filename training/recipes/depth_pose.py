@@ -24,6 +24,7 @@ from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
+from training.data.real.depth_backgrounds import background_origins
 from training.data.real.depth_backgrounds import DepthBackgrounds
 from training.data.synthetic.depth_crops import augment
 from training.data.synthetic.depth_crops import CropAugmentation
@@ -35,6 +36,7 @@ from training.loop.fitting import fit
 from training.loop.fitting import is_first_process
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
+from training.loop.provenance import provenance
 from training.loop.start import say_start
 from training.loop.start import warn_if_worse
 from training.networks.depth_pose import LSPSRegressor
@@ -203,7 +205,15 @@ def train(recipe: DepthPoseRecipe) -> None:
         pool.close()
         if mistakes:
             mistakes.close()
-    save_weights(network, loop, progress, figures, network=recipe.network, cube=recipe.cube)
+    save_weights(
+        network,
+        loop,
+        progress,
+        figures,
+        network=recipe.network,
+        cube=recipe.cube,
+        **provenance(recipe.start, background_origins(recipe.backgrounds)),
+    )
     warn_if_worse(recipe.start, loop, figures)
 
 

@@ -19,6 +19,7 @@ from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
+from training.data.real.depth_backgrounds import background_origins
 from training.data.real.depth_backgrounds import DepthBackgrounds
 from training.data.synthetic.depth_frames import augment_frame
 from training.data.synthetic.depth_frames import DepthFrames
@@ -33,6 +34,7 @@ from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
 from training.loop.losses import heat_map_loss
+from training.loop.provenance import provenance
 from training.loop.start import say_start
 from training.loop.start import warn_if_worse
 from training.networks.hand_finder import HandFinderNet
@@ -167,5 +169,5 @@ def train(recipe: HandFinderRecipe) -> None:
         figures = validate(network)
     finally:
         pool.close()
-    save_weights(network, loop, progress, figures)
+    save_weights(network, loop, progress, figures, **provenance(recipe.start, background_origins(recipe.backgrounds)))
     warn_if_worse(recipe.start, loop, figures)

@@ -33,6 +33,7 @@ from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import Progress
 from training.loop.fitting import save_weights
+from training.loop.provenance import provenance
 from training.networks.reconstruction import FinalReconstruction
 from training.networks.reconstruction import in_camera
 from training.networks.reconstruction import normalised
@@ -226,6 +227,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         data=recipe.data,
         branch=branch,
         hand=str(recipe.hand.resolve()) if recipe.hand else None,
+        **provenance(recipe.start),
     )
     return figures
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training of the hand score of `reconstruction`: hands against false detections of the RGB detector."""
+"""Training of the heads `hand` and `holds` of `reconstruction`: hands against false detections of the RGB detector, and
+hands that hold something against empty ones."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +14,14 @@ from scipy.stats import mannwhitneyu
 from torch import nn
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
-from hoi_ros.camera.pinhole import Pinhole
-from hoi_ros.camera.view_crop import outline
-from hoi_ros.camera.view_crop import ViewCrop
-from hoi_ros.stages.parts.rgb_detector import detect_near
-from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from hoi_ros.stages.parts.rgb_detector import RgbDetector
 from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
+from training.data.real.material import origins
+from training.data.real.photos import photos
 from training.data.synthetic import rgb_frames
-from training.data.synthetic.rgb_crops import ROOM
-from training.data.synthetic.rgb_frame_views import COUNTED
-from training.data.synthetic.rgb_frame_views import recoloured
-from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
 from training.data.synthetic.rgb_frames import RGB_FRAME_DTYPE
 from training.data.synthetic.rgb_frames import RgbFrames
 from training.loop.allotment import allot
@@ -37,31 +29,40 @@ from training.loop.command import command_line
 from training.loop.fitting import fit
 from training.loop.fitting import is_first_process
 from training.loop.fitting import LoopConfig
-from training.networks.reconstruction import in_camera
-from training.networks.reconstruction import normalised
+from training.networks.reconstruction import FinalReconstruction
 from training.networks.reconstruction import ReconstructionNet
+from training.networks.reconstruction_config import COMPACT
 from training.networks.reconstruction_weights import load_network
+from training.networks.weights import load_weights
+from training.networks.weights import require_start
 from training.networks.weights_file import read_weights
+from training.recipes.reconstruction_score_crops import collect_crops
+from training.recipes.reconstruction_score_crops import frame_images
+from training.recipes.reconstruction_score_crops import photo_images
+from training.recipes.reconstruction_score_crops import ScoredCrops
 
-_PROPOSED = 5
-"""Most proposals of the detector in a frame, whatever their score."""
-_FOCAL = 1.5
-"""Focal length assumed for the frames, in image widths: the records do not store it, and the crops hardly depend on
-it."""
+HEADS = 'hand', 'holds'
+"""The parts of the network that are trained."""
 _VALIDATION_FRAMES = 300
 """Frames of the validation."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ReconstructionScoreRecipe:
-    """Trains the hand score of a trained network of `reconstruction`; its other parts keep their weights."""
+    """Trains the heads that tell hands from other things and holding hands from empty ones; the other parts of a
+    trained network of `reconstruction` keep their weights."""
 
     weights: Path = Path('runs/reconstruction/weights.pt')
-    """weights.pt of the network."""
+    """weights.pt of the network, or its model folder."""
     models: Path = Path('models')
-    """Folder of the detector (rgb_detector) whose proposals train the score."""
+    """Folder of the detector (rgb_detector) whose proposals train the heads."""
     frames: int = 2048
     """Training frames; each is used as it is and once more mirrored and recoloured."""
+    photos: Path | None = None
+    """Folder of the real material, whose labelled photos join the generated frames (`training/data/real/photos.py`).
+    Without it `holds` keeps its weights."""
+    photo_share: float = 0.7
+    """Share of crops of photos in the samples."""
     pool: Path = Path('runs/rgb_frames.pool')
     """File of rendered frames, the same as that of rgb_detector."""
     capacity: int = 16_384
@@ -81,12 +82,62 @@ class ReconstructionScoreRecipe:
     )
 
 
-def train(recipe: ReconstructionScoreRecipe) -> float:
-    """Trains, saves the whole network in `<out>/weights.pt` and returns the area under the ROC curve on the validation
-    frames."""
+class Heads(nn.Module):
+    """The heads of a network, for inputs whose mean and spread are taken out."""
+
+    def __init__(self, network: ReconstructionNet) -> None:
+        super().__init__()
+        for name in HEADS:
+            first, _, last = getattr(network, name)
+            layers = nn.Linear(first.in_features, first.out_features), nn.ReLU(), nn.Dropout(0.3)
+            setattr(self, name, nn.Sequential(*layers, nn.Linear(last.in_features, 1)))
+
+    def forward(self, hand: Tensor, holds: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs (B, F) and (C, G) → log-odds (B,) of a hand and (C,) of a held object."""
+        return self.hand(hand)[:, 0], self.holds(holds)[:, 0]
+
+    def copy_to(self, network: ReconstructionNet, name: str, mean: Tensor, spread: Tensor) -> None:
+        """Copies one head, which then takes inputs as they are."""
+        trained, own = getattr(self, name).cpu(), getattr(network, name)
+        with torch.no_grad():
+            own[0].weight.copy_(trained[0].weight / spread)
+            own[0].bias.copy_(trained[0].bias - trained[0].weight @ (mean / spread))
+            own[2].load_state_dict(trained[3].state_dict())
+
+
+class Batches:
+    """Draws crops of frames, and a share of photos, seeded by the step."""
+
+    def __init__(self, sources: list[ScoredCrops], shares: list[float], batch: int, seed: int) -> None:
+        self._sources, self._batch, self._seed = sources, batch, seed
+        self._counts = [round(batch * share) for share in shares]
+
+    def __call__(self, step: int) -> tuple[Tensor, ...]:
+        """Inputs and labels of both heads, `batch` of each."""
+        rng = np.random.default_rng([self._seed, 37, step])
+        drawn = []
+        for inputs, labels in (('hand', 'shows'), ('holds', 'holding')):
+            columns: list[tuple[np.ndarray, np.ndarray]] = []
+            for source, count in zip(self._sources, self._counts):
+                values, truth = getattr(source, inputs), getattr(source, labels)
+                if len(values):
+                    chosen = rng.integers(len(values), size=count)
+                    columns.append((values[chosen], truth[chosen]))
+            drawn += [torch.from_numpy(np.concatenate(column)) for column in zip(*columns)]
+        return tuple(drawn)
+
+
+def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
+    """Trains, saves `<out>/weights.pt` for the export, and returns the areas under the ROC curves on validation frames
+    (`hand_told`) and photos (`photos_told`, `holds_told_on_photos`)."""
     require_capacity(recipe.capacity, recipe.frames, '--frames')
-    kept = read_weights(recipe.weights, 'train reconstruction', 'network', 'figures')
-    network, detector = load_network(recipe.weights), RgbDetector(recipe.models)
+    shipped = recipe.weights.is_dir()
+    if shipped:
+        network, kept = scored_parts(recipe.weights), {}
+    else:
+        kept = read_weights(recipe.weights, 'train reconstruction', 'network', 'figures')
+        network = load_network(recipe.weights)
+    taught = photos(recipe.photos, 'train') if recipe.photos else []
     pool = SamplePool(
         functools.partial(RgbFrames, recipe.loop.seed),
         RGB_FRAME_DTYPE,
@@ -98,156 +149,94 @@ def train(recipe: ReconstructionScoreRecipe) -> float:
     )
     try:
         pool.wait(recipe.frames)
-        features, hands = collect_features(
-            network, detector, pool.records[: recipe.frames], np.random.default_rng([recipe.loop.seed, 31])
-        )
+        collect = functools.partial(collect_crops, network, RgbDetector(recipe.models))
+        rng = np.random.default_rng([recipe.loop.seed, 31])
+        seen = [collect(frame_images(pool.records[: recipe.frames]), rng)]
     finally:
         pool.close()
-    held = RgbFrames(0, 'validation')
-    unseen = collect_features(network, detector, (held[index] for index in range(_VALIDATION_FRAMES)))
-    mean, spread = features.mean(0), features.std(0)
-    # Features that hardly vary must not need weights beyond the range of 16 bits.
-    spread = np.maximum(spread, 0.1 * spread.mean())
-    features, others = (torch.from_numpy((values - mean) / spread) for values in (features, unseen[0]))
-    hands = torch.from_numpy(hands)
-    head = nn.Sequential(
-        nn.Linear(features.shape[1], network.hand[0].out_features),
-        nn.ReLU(),
-        nn.Dropout(0.3),
-        nn.Linear(network.hand[0].out_features, 1),
-    )
+    if recipe.photos:
+        seen.append(collect(photo_images(taught), rng))
+    held_out = RgbFrames(0, 'validation')
+    unseen = {'': collect(frame_images(held_out[index] for index in range(_VALIDATION_FRAMES)))}
+    if recipe.photos:
+        unseen['photos'] = collect(photo_images(photos(recipe.photos, 'validation')))
+    scales = {name: scale_of([getattr(crops, name) for crops in seen]) for name in HEADS}
+    seen, others = ([scaled(crops, scales) for crops in each] for each in (seen, unseen.values()))
+    heads = Heads(network)
+    trained = HEADS if recipe.photos else HEADS[:1]
 
-    def batch(number: int) -> tuple[Tensor, ...]:
-        drawn = np.random.default_rng([recipe.loop.seed, 37, number]).integers(len(features), size=recipe.loop.batch)
-        return features[drawn], hands[drawn]
-
-    def loss(forward: nn.Module, batch_features: Tensor, hand: Tensor) -> dict[str, Tensor]:
-        return {'hand': F.binary_cross_entropy_with_logits(forward(batch_features)[:, 0], hand.float())}
+    def loss(forward: nn.Module, hand: Tensor, shows: Tensor, holds: Tensor, holding: Tensor) -> dict[str, Tensor]:
+        told = dict(zip(HEADS, zip(forward(hand, holds), (shows, holding))))
+        return {name: F.binary_cross_entropy_with_logits(odds, truth.float()) for name, (odds, truth) in told.items()}
 
     def validate(module: nn.Module) -> dict[str, float]:
-        with torch.inference_mode():
-            scores = module(others.to(next(module.parameters()).device))[:, 0]
-        return {'hand_told': roc_auc(scores.cpu().numpy(), unseen[1])}
+        figures = {}
+        for name, crops in zip(unseen, others):
+            place = next(module.parameters()).device
+            with torch.inference_mode():
+                odds = module(*(torch.from_numpy(getattr(crops, head)).to(place) for head in HEADS))
+            for head, values, truth in zip(HEADS, odds, (crops.shows, crops.holding)):
+                if head in trained and truth.any() and not truth.all():
+                    figures[f'{head}_told' + (f'_on_{name}' if name else '')] = roc_auc(values.cpu().numpy(), truth)
+        return figures
 
     # A checkpoint of an earlier run belongs to other features; the training takes a minute.
     (recipe.loop.out / 'checkpoint.pt').unlink(missing_ok=True)
-    progress = fit(head, recipe.loop, batch, loss, validate)
-    figure = validate(head)['hand_told']
-    head.cpu()
-    with torch.no_grad():
-        network.hand[0].weight.copy_(head[0].weight / torch.from_numpy(spread))
-        network.hand[0].bias.copy_(head[0].bias - head[0].weight @ torch.from_numpy(mean / spread))
-        network.hand[2].load_state_dict(head[3].state_dict())
+    shares = [1 - recipe.photo_share, recipe.photo_share] if recipe.photos else [1.0]
+    progress = fit(heads, recipe.loop, Batches(seen, shares, recipe.loop.batch, recipe.loop.seed), loss, validate)
+    figures = validate(heads)
+    for name in trained:
+        heads.copy_to(network, name, *map(torch.from_numpy, scales[name]))
     if is_first_process():
-        kept['weights'], kept['figures']['hand_told'] = network.state_dict(), figure
-        kept['score_command'] = command_line()
+        weights = network.state_dict()
+        if shipped:
+            parts = tuple(f'{name}.' for name in trained)
+            kept = {
+                'weights': {name: value for name, value in weights.items() if name.startswith(parts)},
+                'figures': {},
+            }
+            kept['folder'] = str(recipe.weights.resolve())
+        else:
+            kept['weights'] = weights
+        kept['figures'] |= figures
+        kept['score_command'], kept['score_samples'] = command_line(), progress.samples
+        used = origins(recipe.photos, [photo.path for photo in taught]) if recipe.photos else {}
+        kept['real_images'] = {**(kept.get('real_images') or {}), **used}
+        recipe.loop.out.mkdir(parents=True, exist_ok=True)
         torch.save(kept, recipe.loop.out / 'weights.pt')
-        print(
-            f'{recipe.loop.out}/weights.pt after {progress.seconds:.0f} s on {len(features)} crops, {int(hands.sum())} '
-            f'of hands: hand_told {figure:.4f} on {len(others)} others'
-        )
-    return figure
+        counts = ', '.join(f'{len(crops.hand)} crops, {int(crops.shows.sum())} of hands' for crops in seen)
+        print(f'{recipe.loop.out}/weights.pt after {progress.seconds:.0f} s on {counts}: {figures}')
+    return figures
 
 
-def collect_features(
-    network: ReconstructionNet,
-    detector: RgbDetector,
-    records: Iterable[np.ndarray],
-    rng: np.random.Generator | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """`score_features` of all records of RGB_FRAME_DTYPE; with `rng` also of each mirrored and recoloured."""
-    features, hands = [], []
-    for record in tqdm(records, unit='frame', mininterval=5):
-        count = int(record['count'])
-        image, squares = np.ascontiguousarray(record['image']), record['square'][:count].astype(float)
-        versions = [(image, squares)]
-        if rng is not None:
-            mirrored = squares * [-1, 1, 1] + [image.shape[1] - 1, 0, 0]
-            versions.append((recoloured(np.ascontiguousarray(image[:, ::-1]), RgbFrameAugmentation(), rng), mirrored))
-        for version in versions:
-            values, labels = score_features(network, detector, *version, record['visible'][:count])
-            features.append(values)
-            hands.append(labels)
-    return np.concatenate(features), np.concatenate(hands)
+def scored_parts(folder: Path) -> ReconstructionNet:
+    """The network of a model folder, in evaluation mode, as far as the inputs of `hand` and `holds` depend on it.
 
-
-def score_features(
-    network: ReconstructionNet, detector: RgbDetector, image: np.ndarray, squares: np.ndarray, visible: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Runs the network on the proposals of the detector, as right and as left hands, and again around the predicted
-    joints, rolled upright.
-
-    Args:
-        network: in evaluation mode, on the CPU.
-        detector: proposes hands.
-        image: (H, W, 3) uint8 RGB.
-        squares: (N, 3) centre x, y and side of the hands' squares, pixels.
-        visible: (N,) visible shares of the hands.
-
-    Returns:
-        The inputs (M, F) of the head `hand`, and the labels (M,) bool. Crops without a clear label are left out.
+    The parts behind them, the object's estimator and the exchange, keep their initial values: the export multiplies
+    their constants out.
     """
-    height, width = image.shape[:2]
-    camera = Pinhole(width, height, _FOCAL * width, _FOCAL * width, (width - 1) / 2, (height - 1) / 2)
-    proposals = [
-        hand
-        for far in detector(image, _PROPOSED, 0.0)
-        for hand in [detect_near(detector, image, [(far.centre, far.side)], 0.0)[0] or far] * 2
-    ]
-    places = [(hand.centre, hand.side) for hand in proposals]
-    before: list[np.ndarray | None] = [None] * len(places)
-    inputs: list[np.ndarray] = []
-    labels: list[bool | None] = []
-    hook = network.hand.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].numpy()))
-    try:
-        for _ in range(2 if places else 0):
-            labels += [label(*place, squares, visible) for place in places]
-            crops = [
-                _crop(camera, *place, hand, bool(number % 2), keypoints)
-                for number, (place, hand, keypoints) in enumerate(zip(places, proposals, before))
-            ]
-            images = np.stack([crop.warp(image, network.config.size) for crop in crops])
-            with torch.inference_mode():
-                hand = network(normalised(torch.from_numpy(images).permute(0, 3, 1, 2)), hand_alone=True).hands[-1]
-            before = [
-                in_camera(crop, *numbers)
-                for crop, *numbers in zip(crops, hand.keypoints.numpy().astype(float), hand.place.numpy().astype(float))
-            ]
-            places = [_square(camera, keypoints) for keypoints in before]
-    finally:
-        hook.remove()
-    clear = np.array([known is not None for known in labels], bool)
-    features = np.concatenate(inputs) if inputs else np.zeros((0, network.hand[0].in_features), np.float32)
-    return features[clear], np.array([known for known in labels if known is not None], bool)
+    require_start(folder, 'reconstruction')
+    network = ReconstructionNet(COMPACT)
+    noise = torch.rand(4, 3, COMPACT.size, COMPACT.size, generator=torch.Generator().manual_seed(0))
+    load_weights(FinalReconstruction(network), folder, 2 * noise - 1, partly=True)
+    return network.eval()
 
 
-def label(centre: np.ndarray, side: float, squares: np.ndarray, visible: np.ndarray) -> bool | None:
-    """Whether a square shows one of the hands; None if it shows too little of one for either label."""
-    gaps = np.linalg.norm(squares[:, :2] - centre, axis=1)
-    if not (gaps < np.maximum(side, squares[:, 2])).any():
-        return False
-    gaps /= squares[:, 2]
-    nearest = int(gaps.argmin())
-    shows = gaps[nearest] < 0.5 and abs(np.log(side / squares[nearest, 2])) < 0.7 and visible[nearest] >= COUNTED
-    return True if shows else None
+def scale_of(inputs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and spread of each input of a head."""
+    joined = np.concatenate(inputs)
+    mean, spread = joined.mean(0), joined.std(0)
+    # Inputs that hardly vary must not need weights beyond the range of 16 bits.
+    return mean, np.maximum(spread, 0.1 * spread.mean())
+
+
+def scaled(crops: ScoredCrops, scales: dict[str, tuple[np.ndarray, np.ndarray]]) -> ScoredCrops:
+    """Crops whose inputs have no mean and the spread 1."""
+    return dataclasses.replace(
+        crops, **{name: (getattr(crops, name) - mean) / spread for name, (mean, spread) in scales.items()}
+    )
 
 
 def roc_auc(scores: np.ndarray, hands: np.ndarray) -> float:
     """Area under the ROC curve: the share of pairs in which the hand scores higher than the non-hand."""
     return float(mannwhitneyu(scores[hands], scores[~hands]).statistic / (hands.sum() * (~hands).sum()))
-
-
-def _crop(
-    camera: Pinhole, centre: np.ndarray, side: float, hand: DetectedHand, mirrored: bool, before: np.ndarray | None
-) -> ViewCrop:
-    """The crop of the stage: around a square and the detected held box, rolled upright by the keypoints (21, 3) of the
-    pass before."""
-    middle, wide = outline(centre + np.array([[-0.5], [0.5]]) * side, hand.held_corners)
-    crop = ViewCrop(camera, middle, ROOM * wide, mirrored=mirrored)
-    return crop if before is None else crop.upright(before)
-
-
-def _square(camera: Pinhole, keypoints: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre and side of the square around keypoints (21, 3), pixels."""
-    centre, side = outline(camera.project(keypoints), None)
-    return centre, float(np.clip(side, 4.0, 2 * camera.width))

@@ -35,6 +35,7 @@ from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
 from training.loop.losses import heat_map_loss
+from training.loop.provenance import provenance
 from training.loop.start import say_start
 from training.loop.start import warn_if_worse
 from training.networks.rgb_detector import RgbDetectorNet
@@ -223,5 +224,5 @@ def train(recipe: RgbDetectorRecipe) -> None:
         figures = validate(network)
     finally:
         pool.close()
-    save_weights(network, loop, progress, figures)
+    save_weights(network, loop, progress, figures, **provenance(recipe.start, photos.origins if photos else None))
     warn_if_worse(recipe.start, loop, figures)

@@ -17,8 +17,12 @@ _AGREEMENT = 0.012
 """Metres within which two vertices' distances to the observed surface agree."""
 _LEAST, _LEAST_SHARE = 25, 0.2
 """Vertices that must agree: in number, and as a share of those seen."""
-_FURTHEST = 0.4
-"""Largest change of the distance, as a share of it."""
+_FURTHEST = 0.5
+"""Largest change of the logarithm of the distance: the size of hands, and its estimate, vary by less."""
+
+
+class NoHandThere(ValueError):
+    """The depth image shows the mesh's surface where a hand of a human's size cannot be."""
 
 
 def shift_along_ray(
@@ -39,15 +43,22 @@ def shift_along_ray(
 
     Returns:
         The anchor's new place (3,), or None where the depth image does not show the surface.
+
+    Raises:
+        NoHandThere: the surface lies so much nearer or farther that the mesh would have another size than a hand.
     """
     place = np.asarray(anchor, float)
     near_side = facing(vertices, faces)
     for _ in range(steps):
         points = (vertices + (place - anchor))[near_side]
         shift = _shift(points, depth, camera)
-        if shift is None or abs(shift) > _FURTHEST * place[2]:
+        if shift is None:
             return None
         place = place * (1 + shift / place[2])
+        if abs(np.log(place[2] / anchor[2])) > _FURTHEST:
+            raise NoHandThere(
+                f'depth shows the surface {place[2]:.2f} m away, where a hand of this size would be {anchor[2]:.2f} m away'
+            )
     return place
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
@@ -123,11 +124,23 @@ class HandPlacement:
             held=held,
         )
 
+    def is_there(self, track: RgbTrack, depth: np.ndarray | None, camera: Pinhole) -> bool:
+        """Whether a new hand can be where depth shows it; True where depth does not show it."""
+        try:
+            self._locate(dataclasses.replace(track), depth, camera, 'right' if track.inferred.right else 'left')
+        except ValueError:
+            return False
+        return True
+
     def _locate(
         self, track: RgbTrack, depth: np.ndarray | None, camera: Pinhole, side: str
     ) -> tuple[HandFit, np.ndarray, LocatedBy]:
         """The predicted hand and its vertices (V, 3) at the distance of the depth image, else at the one that its size
-        implies."""
+        implies.
+
+        Raises:
+            ValueError: the prediction is no hand.
+        """
         prediction, model = track.inferred, self._hands[side]
         root = prediction.crop.to_camera(prediction.root)
         pose, shape = pose_of(prediction), prediction.outputs['shape'].astype(np.float32)

@@ -43,6 +43,8 @@ class DetectedHand:
     """Probability that it holds something."""
     held: tuple[float, float, float, float] | None
     """Left, top, width and height of the box of what it holds; None where it more likely holds nothing."""
+    from_depth: bool = False
+    """Whether a depth image shows it, and no colour image."""
 
     @property
     def held_corners(self) -> np.ndarray | None:

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from training.data.real.material import origins
 from training.data.real.photos import Kind
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
@@ -30,11 +32,16 @@ class PhotoViews:
     Args:
         root: folder of the real material.
         split: of the photos.
+
+    Attributes:
+        origins: numbers and licences of the photos, by source.
     """
 
     def __init__(self, root: Path, split: Split = 'train') -> None:
         sources: dict[tuple[Kind, str], list[Photo]] = {}
-        for photo in photos(root, split):
+        drawn = photos(root, split)
+        self.origins = origins(root, [photo.path for photo in drawn])
+        for photo in drawn:
             sources.setdefault((photo.kind, photo.source), []).append(photo)
         self._by_kind: dict[Kind, list[list[Photo]]] = {}
         for (kind, _), group in sources.items():
@@ -53,13 +60,18 @@ class PhotoViews:
 
 
 def photo_view(photo: Photo, config: RgbFrameAugmentation, rng: np.random.Generator | None) -> FrameView:
-    """A photo as the detector receives it, augmented with `rng`; the sides of its hands are not labelled."""
+    """A photo as the detector receives it, augmented with `rng`."""
+    return frame_view(record_of(photo), config, rng)
+
+
+def record_of(photo: Photo) -> dict[str, Any]:
+    """The fields of RGB_FRAME_DTYPE for a photo, and which of them are `known`: the sides of its hands are not."""
     image = photo.image()
     height, width = image.shape[:2]
     boxes = photo.boxes * [width, height, width, height]
     sides = _SIDE * np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     count = len(boxes)
-    record = {
+    return {
         'image': image,
         'count': count,
         'square': np.column_stack([(boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5, sides]).reshape(-1, 3),
@@ -69,4 +81,3 @@ def photo_view(photo: Photo, config: RgbFrameAugmentation, rng: np.random.Genera
         'held': np.zeros((count, 4)),
         'known': np.tile([False, True, False], (count, 1)),
     }
-    return frame_view(record, config, rng)

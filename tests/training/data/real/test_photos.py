@@ -6,7 +6,6 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -16,68 +15,30 @@ from training.data.real.photo_views import PhotoViews
 from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
 from training.recipes.rgb_detector import targets
 
-HELD = [
-    'grocery_train-Fruit-Lime-Lime-004',
-    'grocery_train-Fruit-Lime-Lime-009',
-    'grocery_val-Packages-Milk-Arla-Medium-Fat-Milk-Arla-Medium-Fat-Milk-001',
-    'core50_C_03_01_000',
-    'core50_C_04_01_000',
-]
-BARE = ['leb_a', 'rbh_a']
-NONE = ['cards_a', *(f'hdri_{number}' for number in range(9))]
+LIME = 'grocery_train-Fruit-Lime-Lime'
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A miniature of the real material: a bright square in every photo of a hand, with its box."""
-    folders = {'rgb_hands_with_objects': HELD, 'rgb_hands': BARE, 'backgrounds_rgb': NONE}
-    image = np.zeros((60, 90, 3), np.uint8)
-    rows = []
-    for folder, names in folders.items():
-        (tmp_path / folder).mkdir()
-        for name in names:
-            shown = image.copy()
-            if names is not NONE:
-                shown[20:40, 30:60] = 255
-            cv2.imwrite(str(tmp_path / folder / f'{name}.jpg'), shown)
-            rows.append({'file': f'{folder}/{name}.jpg', 'source': name.split('_')[0]})
-    with (tmp_path / 'SOURCES.csv').open('w', newline='') as file:
-        writer = csv.DictWriter(file, ['file', 'source'])
-        writer.writeheader()
-        writer.writerows(rows)
-    box = f'{1 / 3},{1 / 3},{2 / 3},{2 / 3}'
-    (tmp_path / 'rgb_hands' / 'hand_boxes.csv').write_text(
-        'file,x0,y0,x1,y1\n' + ''.join(f'rgb_hands/{name}.jpg,{box}\n' for name in BARE)
-    )
-    (tmp_path / 'held.csv').write_text(
-        'file,x0,y0,x1,y1\n' + ''.join(f'rgb_hands_with_objects/{name}.jpg,{box}\n' for name in HELD)
-    )
-    monkeypatch.setattr(photos, 'HELD_BOXES', tmp_path / 'held.csv')
-    (tmp_path / 'training.csv').write_text('file,x0,y0,x1,y1\n')
-    monkeypatch.setattr(photos, 'TRAINING_BOXES', tmp_path / 'training.csv')
-    return tmp_path
+def names(photo_root: Path, split: photos.Split) -> set[str]:
+    return {photo.path.stem for photo in photos.photos(photo_root, split)}
 
 
-def names(root: Path, split: photos.Split) -> set[str]:
-    return {photo.path.stem for photo in photos.photos(root, split)}
-
-
-def test_each_photo_has_one_split_and_products_and_sessions_are_not_divided(root: Path) -> None:
-    train, validation = names(root, 'train'), names(root, 'validation')
-    assert train | validation == {*HELD, *BARE, *NONE}
+def test_each_photo_has_one_split_and_products_and_sessions_are_not_divided(photo_root: Path) -> None:
+    train, validation = names(photo_root, 'train'), names(photo_root, 'validation')
+    assert train | validation == {path.stem for path in photo_root.rglob('*.jpg')}
     assert not train & validation
     assert {'rbh_a', 'core50_C_03_01_000', 'cards_a'} <= validation
     assert 'core50_C_04_01_000' in train
-    assert (HELD[0] in train) == (HELD[1] in train)
+    assert (f'{LIME}-004' in train) == (f'{LIME}-009' in train)
 
 
 def test_the_name_of_a_product_is_read_behind_its_categories() -> None:
-    assert photos.product_of(HELD[0]) == 'Lime'
-    assert photos.product_of(HELD[2]) == 'Arla-Medium-Fat-Milk'
+    assert photos.product_of(f'{LIME}-004') == 'Lime'
+    milk = 'Arla-Medium-Fat-Milk'
+    assert photos.product_of(f'grocery_val-Packages-Milk-{milk}-{milk}-001') == milk
 
 
-def test_a_view_marks_the_hand_and_leaves_its_side_open(root: Path) -> None:
-    for photo in (*photos.photos(root, 'train'), *photos.photos(root, 'validation')):
+def test_a_view_marks_the_hand_and_leaves_its_side_open(photo_root: Path) -> None:
+    for photo in (*photos.photos(photo_root, 'train'), *photos.photos(photo_root, 'validation')):
         view = photo_view(photo, RgbFrameAugmentation(), None)
         heat, _, near, _, kind, told, _, holding = targets(view)
         if photo.kind == 'none':
@@ -91,8 +52,8 @@ def test_a_view_marks_the_hand_and_leaves_its_side_open(root: Path) -> None:
         assert not holding.any()
 
 
-def test_drawn_views_are_repeatable(root: Path) -> None:
-    views = PhotoViews(root)
+def test_drawn_views_are_repeatable(photo_root: Path) -> None:
+    views = PhotoViews(photo_root)
     first, second = (
         [views.draw(RgbFrameAugmentation(), np.random.default_rng(seed)).image for seed in range(5)] for _ in range(2)
     )

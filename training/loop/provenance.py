@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What weights have seen before a training and in it, for their card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hoi_ros.engines import Card
+
+_KEPT = 'command', 'seed', 'samples', 'steps', 'minutes', 'machine', 'notes', 'records', 'parts'
+
+
+def provenance(start: Path | None, real_images: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Entries of weights.pt that the export writes into the card.
+
+    Args:
+        start: model folder or weights.pt that the training started from, if any.
+        real_images: numbers and licences of the real images of this training, by source.
+
+    Returns:
+        `before`, the trainings that led to the start, and `real_images` of all trainings.
+    """
+    training: Mapping[str, Any] = {}
+    if start and start.is_dir():
+        training = Card.load(start).training
+    elif start:
+        kept = torch.load(start, map_location='cpu', weights_only=True)
+        training = {**kept, **kept.get('progress', {})}
+    before = [*training.get('before', [])]
+    if training:
+        before.append({name: training[name] for name in _KEPT if name in training})
+    return {'before': before, 'real_images': {**training.get('real_images', {}), **(real_images or {})}}
