@@ -112,7 +112,12 @@ def export(config: ReconstructionExport) -> Card:
     gap, mirror = cKDTree(points).query(points * [-1, 1, 1])
     if gap.max() > 1e-6:
         raise ExportError(f"the object's sphere has no mirror image of itself: a vertex is {gap.max():.2g} off")
-    np.savez(folder / OBJECT_MESH, faces=network.object_faces.astype(np.int32), mirror=mirror.astype(np.int32))
+    np.savez(
+        folder / OBJECT_MESH,
+        faces=network.object_faces.astype(np.int32),
+        mirror=mirror.astype(np.int32),
+        directions=points.astype(np.float32),
+    )
     if 'hand' not in told:
         print(
             f'{config.weights} lacks the output `hand`, which the robot needs: continue with '

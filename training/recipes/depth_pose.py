@@ -36,7 +36,6 @@ from training.loop.fitting import fit
 from training.loop.fitting import is_first_process
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
-from training.loop.provenance import provenance
 from training.loop.start import say_start
 from training.loop.start import warn_if_worse
 from training.networks.depth_pose import LSPSRegressor
@@ -45,6 +44,7 @@ from training.networks.depth_pose import Posterior
 from training.networks.depth_pose import VotingPoseNet
 from training.networks.weights import load_weights
 from training.networks.weights import require_start
+from training.provenance import provenance
 from training.recipes.depth_pose_losses import DEFAULT
 from training.recipes.depth_pose_losses import DepthPoseLosses
 from training.recipes.depth_pose_losses import posterior_loss

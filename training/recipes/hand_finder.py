@@ -34,12 +34,12 @@ from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
 from training.loop.losses import heat_map_loss
-from training.loop.provenance import provenance
 from training.loop.start import say_start
 from training.loop.start import warn_if_worse
 from training.networks.hand_finder import HandFinderNet
 from training.networks.weights import load_weights
 from training.networks.weights import require_start
+from training.provenance import provenance
 
 _SPREAD = 1.3
 """Standard deviation of the target's peak, cells."""

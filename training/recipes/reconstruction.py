@@ -33,7 +33,6 @@ from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import Progress
 from training.loop.fitting import save_weights
-from training.loop.provenance import provenance
 from training.networks.reconstruction import FinalReconstruction
 from training.networks.reconstruction import in_camera
 from training.networks.reconstruction import normalised
@@ -46,6 +45,7 @@ from training.networks.reconstruction_config import VOTED_DEPTH
 from training.networks.reconstruction_weights import start_from
 from training.networks.weights import load_weights
 from training.networks.weights import require_start
+from training.provenance import provenance
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import reconstruction_loss
 from training.recipes.reconstruction_losses import ReconstructionLosses

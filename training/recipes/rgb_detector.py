@@ -35,13 +35,13 @@ from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
 from training.loop.losses import heat_map_loss
-from training.loop.provenance import provenance
 from training.loop.start import say_start
 from training.loop.start import warn_if_worse
 from training.networks.rgb_detector import RgbDetectorNet
 from training.networks.rgb_detector import RgbMaps
 from training.networks.weights import load_weights
 from training.networks.weights import require_start
+from training.provenance import provenance
 
 _IGNORED = 0.1
 """Hands that are visible between this share and `COUNTED` are neither positives nor negatives."""

@@ -57,7 +57,8 @@ def shift_along_ray(
         place = place * (1 + shift / place[2])
         if abs(np.log(place[2] / anchor[2])) > _FURTHEST:
             raise NoHandThere(
-                f'depth shows the surface {place[2]:.2f} m away, where a hand of this size would be {anchor[2]:.2f} m away'
+                f'depth shows the surface {place[2]:.2f} m away, where a hand of this size would be {anchor[2]:.2f} m '
+                'away'
             )
     return place
 

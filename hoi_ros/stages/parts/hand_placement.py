@@ -26,12 +26,17 @@ from hoi_ros.hand.surface_fit import SurfaceFitter
 from hoi_ros.mesh.boxes import oriented_box
 from hoi_ros.mesh.contact import surface_gap
 from hoi_ros.mesh.contact import TOUCHING
+from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.stages.parts.crop_prediction import CropPrediction
 from hoi_ros.stages.parts.distance import shift_along_ray
 from hoi_ros.stages.parts.object_claims import ClaimCalibration
 from hoi_ros.stages.parts.object_claims import object_evidence
 from hoi_ros.stages.parts.object_claims import ObjectEvidence
 from hoi_ros.stages.parts.object_claims import share_behind
+from hoi_ros.stages.parts.object_surface import bounded_by_opening
+from hoi_ros.stages.parts.object_surface import fitted_mesh
+from hoi_ros.stages.parts.object_surface import HandSurface
+from hoi_ros.stages.parts.object_surface import object_points
 from hoi_ros.stages.parts.rgb_track import MEMORY
 from hoi_ros.stages.parts.rgb_track import RgbTrack
 from hoi_ros.stages.parts.scores import probability
@@ -52,6 +57,7 @@ class HandPlacement:
         root: index of the keypoint that the network's points are relative to.
         object_faces: (F, 3) triangles of the object's mesh.
         object_mirror: (M,) vertex at the mirror image of each object vertex.
+        object_directions: (M, 3) directions of the vertices of the sphere that the object's mesh is made of.
         parameters: of the network's card.
         min_confidence: initial value of the attribute.
 
@@ -67,12 +73,14 @@ class HandPlacement:
         root: int,
         object_faces: np.ndarray,
         object_mirror: np.ndarray,
+        object_directions: np.ndarray,
         parameters: Mapping[str, Any],
         min_confidence: float,
     ) -> None:
         self.min_confidence = min_confidence
         self._hands, self._fitters, self._root = hands, fitters, root
         self._object_faces, self._object_mirror = object_faces, object_mirror
+        self._object_directions = object_directions
         self._surfaces = {side: SurfaceFitter(model, _ON_DEPTH) for side, model in hands.items()}
         self.claims: Callable[[ObjectEvidence], ClaimConfidence] = ClaimCalibration.of(parameters.get('claims', {}))
         self._near = float(parameters.get('joints_within_2_cm', 1.0))
@@ -108,7 +116,8 @@ class HandPlacement:
             fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)
         if fit is not predicted:
             vertices = model.forward(fit.pose, fit.shape, fit.translation).vertices
-        held = self._held(track, predicted, fit, vertices, camera, depth if located_by == 'depth' else None)
+        shown = depth if located_by == 'depth' else None
+        held = self._held(track, predicted, fit, vertices, camera, shown, fit_surface)
         return HandEstimate(
             side=side,
             side_score=max(0.5, probability(track.side_evidence if prediction.right else -track.side_evidence)),
@@ -169,9 +178,13 @@ class HandPlacement:
         hand: np.ndarray,
         camera: Pinhole,
         depth: np.ndarray | None,
+        fit_surface: bool,
     ) -> ObjectEstimate | None:
-        """What a hand holds; `hand` are the (V, 3) vertices of the fit, and `depth` is None unless it locates the
-        hand."""
+        """What a hand holds; `hand` are the (V, 3) vertices of the fit, and `depth` is None unless it locates the hand.
+
+        The mesh is fitted to what depth shows of the object; where that is too little, the network's is no larger than
+        the hand's opening.
+        """
         track.held = None
         if track.holds < 0.5:
             return None
@@ -181,13 +194,18 @@ class HandPlacement:
         root = predicted.keypoints[self._root]
         # The object moves as the palm does.
         turn = Rotation.from_rotvec(fit.pose[:3]) * Rotation.from_rotvec(predicted.pose[:3]).inv()
-        vertices = turn.apply(points + root - predicted.keypoints[0]) + fit.keypoints[0]
+        expected = turn.apply(points + root - predicted.keypoints[0]) + fit.keypoints[0]
+        observed = self._on_surface(expected, prediction.right, hand, fit, depth, camera) if fit_surface else None
+        vertices = observed
+        if vertices is None:
+            shortest = float(oriented_box(expected)[2][0])
+            vertices = bounded_by_opening(expected, shortest, fit.keypoints.astype(float))
         pixels = camera.project(np.maximum(vertices, [-np.inf, -np.inf, 0.05]))
         track.held = np.stack([pixels.min(0), pixels.max(0)])
         position, orientation, size = oriented_box(vertices)
         gap = surface_gap(hand, vertices, self._object_faces)
         behind = None if depth is None else share_behind(vertices, self._object_faces, depth, camera)
-        evidence = object_evidence(track.holds, gap, behind)
+        evidence = object_evidence(track.holds, gap, behind, observed is not None)
         thing = ObjectEstimate(
             float(track.holds),
             vertices.astype(np.float32),
@@ -199,6 +217,26 @@ class HandPlacement:
             self.claims(evidence),
         )
         return thing.withheld_below(self.min_confidence)
+
+    def _on_surface(
+        self,
+        expected: np.ndarray,
+        right: bool,
+        hand: np.ndarray,
+        fit: HandFit,
+        depth: np.ndarray | None,
+        camera: Pinhole,
+    ) -> np.ndarray | None:
+        """The mesh (M, 3) of an object through its observed points; None where depth shows too little of it."""
+        if depth is None:
+            return None
+        model = self._hands['right' if right else 'left']
+        hand = hand.astype(float)
+        surface = HandSurface(hand, vertex_normals(hand, model.faces), fit.keypoints.astype(float))
+        points = object_points(expected, surface, depth, camera)
+        if points is None:
+            return None
+        return fitted_mesh(points, surface, depth, camera, self._object_directions, self._object_faces)
 
 
 def pose_of(prediction: CropPrediction) -> np.ndarray:

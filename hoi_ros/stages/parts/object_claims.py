@@ -25,8 +25,8 @@ _FURTHEST = 0.05
 
 
 class ObjectEvidence(NamedTuple):
-    """What is known about an object beside its mesh. Where depth does not locate the hand, `on_depth` and `behind` are
-    0."""
+    """What is known about an object beside its mesh. Where depth does not locate the hand, `on_depth`, `behind` and
+    `fitted` are 0."""
 
     holds: float
     """Log-odds that the hand holds something."""
@@ -38,6 +38,8 @@ class ObjectEvidence(NamedTuple):
     """Depth to which the hand's mesh reaches into the object's, cm."""
     apart: float
     """Distance between the two meshes, cm."""
+    fitted: float
+    """1 where the mesh is fitted to observed points of the object."""
 
     @property
     def touching(self) -> bool:
@@ -45,13 +47,14 @@ class ObjectEvidence(NamedTuple):
         return self.apart <= 100 * TOUCHING
 
 
-def object_evidence(holds: float, gap: float, behind: float | None) -> ObjectEvidence:
+def object_evidence(holds: float, gap: float, behind: float | None, fitted: bool) -> ObjectEvidence:
     """The evidence about an object.
 
     Args:
         holds: probability that the hand holds something.
         gap: between the meshes of hand and object, metres; negative where they overlap.
         behind: see `share_behind`; None where depth does not locate the hand.
+        fitted: whether the mesh is fitted to observed points of the object.
     """
     return ObjectEvidence(
         holds=log_odds(holds),
@@ -59,6 +62,7 @@ def object_evidence(holds: float, gap: float, behind: float | None) -> ObjectEvi
         behind=behind or 0.0,
         overlap=100 * min(max(-gap, 0.0), _FURTHEST),
         apart=100 * min(max(gap, 0.0), _FURTHEST),
+        fitted=float(fitted),
     )
 
 

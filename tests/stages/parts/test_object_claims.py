@@ -18,16 +18,16 @@ BALL = trimesh.creation.icosphere(subdivisions=3, radius=0.05)
 
 
 def test_without_a_calibration_nothing_is_trusted() -> None:
-    assert ClaimCalibration.of({})(object_evidence(0.99, 0.0, 0.0)) == ClaimConfidence(0, 0, 0)
+    assert ClaimCalibration.of({})(object_evidence(0.99, 0.0, 0.0, False)) == ClaimConfidence(0, 0, 0)
 
 
 def test_the_confidence_of_touching_is_that_of_what_is_claimed() -> None:
     contact = {'offset': 0.0, 'weights': {'holds': 1.0, 'behind': -4.0, 'apart': -1.0}}
     calibration = ClaimCalibration.of({'contact': contact, 'gap': {'offset': -2.0, 'weights': {'overlap': -1.0}}})
-    touching, apart = (calibration(object_evidence(0.9, gap, 0.0)) for gap in (-0.005, 0.03))
+    touching, apart = (calibration(object_evidence(0.9, gap, 0.0, False)) for gap in (-0.005, 0.03))
     assert touching.touching == pytest.approx(0.9)
     assert apart.touching == pytest.approx(1 - 1 / (1 + np.exp(3 - np.log(9))))
-    assert calibration(object_evidence(0.9, -0.005, 0.5)).touching < 0.6
+    assert calibration(object_evidence(0.9, -0.005, 0.5, False)).touching < 0.6
     assert apart.gap == pytest.approx(1 / (1 + np.exp(2))) and apart.gap > touching.gap and apart.box == 0
 
 

@@ -30,7 +30,7 @@ def drawn_claims(count: int, seed: int) -> list[ObjectClaim]:
     for _ in range(count):
         holds, gap = rng.uniform(0.5, 0.99), rng.uniform(-0.04, 0.01)
         behind = rng.uniform(0, 1) if rng.random() < 0.5 else None
-        evidence = object_evidence(holds, gap, behind)
+        evidence = object_evidence(holds, gap, behind, False)
         contact = rng.random() < 1 / (1 + np.exp(-(0.7 * evidence.holds - 3 * evidence.behind)))
         right = rng.random() < 1 / (1 + np.exp(-(1 - 1.5 * evidence.overlap)))
         claims.append(
@@ -77,7 +77,7 @@ def test_the_calibration_and_its_figures_are_written_to_the_card(
     fitted = calibration.calibrate(ReconstructionClaimCalibration(frames=200, checked=100, models=models))
     card = Card.load(models / 'reconstruction')
     assert card.parameters['claims'] == parameters_of(fitted)
-    evidence = object_evidence(0.9, -0.004, 0.2)
+    evidence = object_evidence(0.9, -0.004, 0.2, False)
     read = ClaimCalibration.of(card.parameters['claims'])(evidence)
     assert dataclasses.astuple(read) == pytest.approx(dataclasses.astuple(fitted(evidence)), abs=1e-3)
     for split in ('test', 'held_out'):

@@ -24,7 +24,7 @@ from training.evaluation.reconstruction_claims import figures_of
 from training.evaluation.reconstruction_claims import judged
 from training.evaluation.reconstruction_claims import ReconstructionClaimEvaluation
 
-KNOWN = object_evidence(0.9, 0.0, None)
+KNOWN = object_evidence(0.9, 0.0, None, False)
 
 
 def truth_of(sample: HandObjectSample) -> ObjectEstimate:

@@ -170,6 +170,7 @@ def test_weights_are_evaluated_and_exported(tmp_path: Path, monkeypatch: pytest.
     np.testing.assert_allclose(outputs['keypoints'], expected, atol=1e-4)
     mesh = np.load(folder / OBJECT_MESH)
     assert mesh['faces'].max() == outputs['object'].shape[1] - 1
+    np.testing.assert_allclose(mesh['directions'], load_network(weights).object_estimator.points.numpy(), atol=1e-6)
     # A mirrored sphere with its vertices in mirrored order is the same sphere: its faces still point outwards.
     sphere = load_network(weights).object_estimator.points.numpy()
     np.testing.assert_allclose((sphere * [-1, 1, 1])[mesh['mirror']], sphere, atol=1e-6)

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mesh of a held object from what a depth camera shows of it and from the hand about it.
+
+Observed points that are neither the hand's nor the forearm's, and that hang together beside the hand, are the object's.
+A rounded box (a superellipsoid: Barr, "Superquadrics and Angle-Preserving Transformations", 1981) about them is moved,
+turned and stretched by a few Gauss-Newton steps: points pull the surface that faces the camera, the hand's skin the
+surface that faces the hand, and what lies before the background is pulled inside the outline.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import solve
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from hoi_ros.camera.crop import CubeCrop
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.hand.skeleton import KEYPOINT_NAMES
+from hoi_ros.mesh.normals import cross
+from hoi_ros.mesh.normals import vertex_normals
+
+_GRID = 64
+"""Cells of the square of pixels about the hand and its object, each way."""
+_CUBE = 0.25
+"""Side of the cube in which the object is looked for, metres."""
+_SKIN = 0.009
+"""Points nearer than this to the hand's mesh are the hand's, metres."""
+_ARM = 0.06
+"""Radius about the forearm's axis, behind the wrist, in which points are the forearm's, metres."""
+_JUMP = 0.012
+"""Neighbouring points whose distances differ by more than this lie on two surfaces, metres."""
+_BESIDE = 0.033
+"""An object has a point nearer than this to the hand, metres."""
+_FAR, _CUT = 0.04, 0.08
+"""Half of an object's points lie nearer than the first to where it is expected, metres, and all nearer than the second:
+those of a table top do not."""
+_FEWEST, _PART = 25, 8
+"""Fewer points than this do not show an object, or a part of one."""
+_MOST = 250
+"""Points that pull at most."""
+_ROUND = 0.5
+"""Exponent of the rounded box: 1 is an ellipsoid, 0 a box."""
+_THINNEST, _DEEPEST = 0.008, 0.8
+"""Half of the least side, metres, and the side away from the camera as a share of the shorter side that is seen."""
+_GRASPED, _INNER = 0.06, 0.5
+"""The skin within this distance of the object, metres, and facing it by this cosine, bounds what is hidden."""
+_TRIM, _TRIM_SKIN = 2, 15
+"""Percentiles that are left out on each side of the points' and the skin's extent."""
+_STEPS = 4
+_POINTS, _OUTLINE, _CONTACT = (150.0, 0.004), (60.0, 0.008), (30.0, 0.006)
+"""Number of points that the pulls of each kind count as, and the distance from which on they fade, metres. Chosen like
+the prior on 76 validation objects."""
+_REACH = 0.02
+"""The skin pulls the surface from this distance on, metres."""
+_BACKGROUND = 0.02
+"""A vertex lies before the background if depth is larger by this, metres."""
+_PRIOR = np.repeat([0.03, 0.3, 0.3], 3) ** -2.0
+"""Of the change of the place (metres), the turn (radians) and the log sides."""
+_LONGEST_STEP = 0.2
+_THUMB = KEYPOINT_NAMES.index('thumb_tip')
+_TIPS = [KEYPOINT_NAMES.index(f'{finger}_tip') for finger in ('index', 'middle', 'ring', 'little')]
+_SLACK = 0.015
+"""Soft fingertips and errors of the joints let an object be larger than the opening by this, metres."""
+
+
+class HandSurface(NamedTuple):
+    """A hand on its observed surface, metres in the optical frame."""
+
+    vertices: np.ndarray
+    """(V, 3)."""
+    normals: np.ndarray
+    """(V, 3) outward, of length 1."""
+    keypoints: np.ndarray
+    """(21, 3)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RoundedBox:
+    """Centre (3,), axes (3, 3) as columns and half sides (3,), metres."""
+
+    centre: np.ndarray
+    axes: np.ndarray
+    half: np.ndarray
+
+    def local(self, directions: np.ndarray) -> np.ndarray:
+        """Surface points (M, 3) along its axes in directions (M, 3) from the centre."""
+        power = 2 / _ROUND
+        radius = (np.abs(directions) ** power).sum(1, keepdims=True) ** (-1 / power)
+        return directions * radius * self.half
+
+
+def object_points(expected: np.ndarray, hand: HandSurface, depth: np.ndarray, camera: Pinhole) -> np.ndarray | None:
+    """The observed points of the object that a hand holds.
+
+    Args:
+        expected: (M, 3) metres, optical frame; roughly where the object is.
+        hand: that holds it.
+        depth: (H, W) metres, 0 or NaN invalid.
+        camera: of the depth image.
+
+    Returns:
+        (N, 3) metres; None where too little of an object is seen beside the hand.
+    """
+    middle = (expected.mean(0) + hand.keypoints.mean(0)) / 2
+    if middle[2] < _CUBE / 2:
+        return None
+    crop = CubeCrop(camera, middle, _CUBE)
+    patch = np.nan_to_num(crop.warp(np.asarray(depth, np.float32), _GRID)).astype(float)
+    centre, half = crop.pixels
+    steps = (np.arange(_GRID) + 0.5) * 2 / _GRID - 1
+    rays = np.stack(
+        np.broadcast_arrays(
+            (centre[0] + half[0] * steps - camera.cx) / camera.fx,
+            ((centre[1] + half[1] * steps - camera.cy) / camera.fy)[:, None],
+            1.0,
+        ),
+        -1,
+    )
+    seen = (patch > 0) & (np.abs(patch - middle[2]) < _CUBE / 2)
+    points = rays[seen] * patch[seen][:, None]
+    if len(points) < _FEWEST:
+        return None
+    to_hand, _ = cKDTree(hand.vertices).query(points)
+    wrist, arm = hand.keypoints[0], hand.keypoints[0] - hand.keypoints[9]
+    arm = arm / max(float(np.linalg.norm(arm)), 1e-6)
+    behind = (points - wrist) @ arm
+    beside = np.linalg.norm(points - wrist - behind[:, None] * arm, axis=1)
+    free = (to_hand > _SKIN) & ~((behind > -0.01) & (beside < _ARM))
+    mask = np.zeros(patch.shape, bool)
+    mask[seen] = free
+    points, to_hand, surface = points[free], to_hand[free], _surfaces(patch, mask)
+    to_expected, _ = cKDTree(expected).query(points)
+    parts = [
+        part
+        for label in range(surface.max(initial=-1) + 1)
+        if (part := surface == label).sum() >= _PART
+        and to_hand[part].min() < _BESIDE
+        and np.median(to_expected[part]) < _FAR
+    ]
+    if sum(part.sum() for part in parts) < _FEWEST:
+        return None
+    chosen = points[np.any(parts, 0) & (to_expected < _CUT)]
+    if len(chosen) < _FEWEST:
+        return None
+    return chosen[:: max(1, -(-len(chosen) // _MOST))]
+
+
+def _surfaces(patch: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(N,) the number of the connected surface that each masked cell of a patch of depths belongs to."""
+    count = int(mask.sum())
+    number = np.full(patch.shape, -1)
+    number[mask] = np.arange(count)
+    pairs = []
+    for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        joined = mask[one] & mask[other] & (np.abs(patch[one] - patch[other]) < _JUMP)
+        pairs.append(np.stack([number[one][joined], number[other][joined]]))
+    first, second = np.concatenate(pairs, 1)
+    graph = coo_array((np.ones(len(first), bool), (first, second)), (count, count))
+    return connected_components(graph, directed=False)[1]
+
+
+def box_about(points: np.ndarray, hand: HandSurface) -> RoundedBox:
+    """A rounded box about observed points (N, 3) of an object, and about the skin of the hand that faces it."""
+    mean = points.mean(0)
+    view = mean / np.linalg.norm(mean)
+    directions = np.linalg.eigh(np.cov((points - mean).T))[1]
+    long = directions[:, 2]
+    away = view - long * (view @ long)
+    if np.linalg.norm(away) < 0.3:  # the longest side points away from the camera
+        away = directions[:, 0]
+    away = away / np.linalg.norm(away)
+    axes = np.stack([np.cross(long, away), long, away], 1)
+    low, high = np.percentile((points - mean) @ axes, [_TRIM, 100 - _TRIM], 0)
+    high[2] = max(high[2], low[2] + _DEEPEST * (high[0] - low[0]))
+    toward = mean + axes @ ((low + high) / 2) - hand.vertices
+    apart = np.linalg.norm(toward, axis=1)
+    inner = (np.einsum('ij,ij->i', toward, hand.normals) > _INNER * apart) & (apart < _GRASPED)
+    if inner.sum() > 5:
+        skin = np.percentile((hand.vertices[inner] - mean) @ axes, [_TRIM_SKIN, 100 - _TRIM_SKIN], 0)
+        low, high = np.minimum(low, skin[0]), np.maximum(high, skin[1])
+    return RoundedBox(mean + axes @ ((low + high) / 2), axes, np.maximum((high - low) / 2, _THINNEST))
+
+
+def fitted_mesh(
+    points: np.ndarray,
+    hand: HandSurface,
+    depth: np.ndarray,
+    camera: Pinhole,
+    directions: np.ndarray,
+    faces: np.ndarray,
+) -> np.ndarray:
+    """A mesh through observed points of a held object.
+
+    Args:
+        points: (N, 3) of `object_points`.
+        hand: that holds it.
+        depth: (H, W) metres, 0 or NaN invalid.
+        camera: of the depth image.
+        directions: (M, 3) unit vectors to the mesh's vertices.
+        faces: (F, 3) counter-clockwise from outside.
+
+    Returns:
+        (M, 3) metres, optical frame.
+    """
+    box = box_about(points, hand)
+    place, axes, start = box.centre, box.axes, box.local(directions)
+    change, tree = np.zeros(9), cKDTree(points)
+    for _ in range(_STEPS):
+        local = start * np.exp(change[6:])
+        mesh = local @ axes.T + place
+        normals = vertex_normals(mesh, faces)
+        pulls = _Pulls(local, mesh - place, axes)
+        facing = np.flatnonzero(np.einsum('ij,ij->i', mesh, normals) < 0)
+        matched = facing[cKDTree(mesh[facing]).query(points)[1]]
+        pulls.add(matched, normals[matched], points - mesh[matched], *_POINTS, len(points))
+        gaps, nearest = cKDTree(mesh).query(hand.vertices, distance_upper_bound=_REACH)
+        touching = np.flatnonzero(np.isfinite(gaps))
+        against = np.einsum('ij,ij->i', hand.normals[touching], normals[nearest[touching]]) < -0.5
+        touching = touching[against]
+        matched = nearest[touching]
+        pulls.add(matched, normals[matched], hand.vertices[touching] - mesh[matched], *_CONTACT, max(len(touching), 60))
+        beyond = _before_background(mesh, depth, camera)
+        target = points[tree.query(mesh[beyond])[1]] if len(beyond) else mesh[:0]
+        for axis in np.eye(3)[:2]:
+            pulls.add(beyond, np.broadcast_to(axis, (len(beyond), 3)), target - mesh[beyond], *_OUTLINE, len(mesh))
+        step = np.clip(pulls.solved(change), -_LONGEST_STEP, _LONGEST_STEP)
+        change = change + step
+        place = place + step[:3]
+        axes = Rotation.from_rotvec(step[3:6]).as_matrix() @ axes
+    return (start * np.exp(change[6:])) @ axes.T + place
+
+
+class _Pulls:
+    """The normal equations of place, turn and log sides; `local` and `arms` are the vertices from the centre, along the
+    box's axes and along the camera's."""
+
+    def __init__(self, local: np.ndarray, arms: np.ndarray, axes: np.ndarray) -> None:
+        self._local, self._arms, self._axes = local, arms, axes
+        self._matrix, self._right = np.diag(_PRIOR), np.zeros(9)
+
+    def add(
+        self, vertices: np.ndarray, along: np.ndarray, gaps: np.ndarray, count: float, noise: float, number: int
+    ) -> None:
+        """Pulls vertices (N,) along directions (N, 3) by gaps (N, 3); all that `number` stands for weigh as `count`."""
+        if not len(vertices):
+            return
+        rows = np.concatenate(
+            [along, cross(self._arms[vertices], along), self._local[vertices] * (along @ self._axes)], 1
+        )
+        error = np.einsum('ij,ij->i', gaps, along)
+        weights = count / number / (noise**2 * (1 + np.abs(error) / noise))
+        self._matrix += (rows * weights[:, None]).T @ rows
+        self._right += rows.T @ (weights * error)
+
+    def solved(self, change: np.ndarray) -> np.ndarray:
+        """(9,) the step, given the change so far."""
+        return solve(self._matrix, self._right - _PRIOR * change, assume_a='pos')
+
+
+def _before_background(mesh: np.ndarray, depth: np.ndarray, camera: Pinhole) -> np.ndarray:
+    """Numbers of the vertices that depth shows the background behind."""
+    height, width = depth.shape
+    pixels = np.floor(camera.project(np.maximum(mesh, [-np.inf, -np.inf, 0.05])) + 0.5).astype(int)
+    inside = np.flatnonzero(((pixels >= 0) & (pixels < [width, height])).all(1))
+    return inside[depth[pixels[inside, 1], pixels[inside, 0]] > mesh[inside, 2] + _BACKGROUND]
+
+
+def bounded_by_opening(vertices: np.ndarray, shortest: float, keypoints: np.ndarray) -> np.ndarray:
+    """A mesh (M, 3), made smaller about the middle of the fingertips where its shortest side, metres, is larger than
+    the opening between the thumb and the furthest fingertip of the hand (21, 3)."""
+    opening = float(np.linalg.norm(keypoints[_TIPS] - keypoints[_THUMB], axis=1).max()) + _SLACK
+    if shortest <= opening:
+        return vertices
+    middle = (keypoints[_THUMB] + keypoints[_TIPS].mean(0)) / 2
+    return middle + (vertices - middle) * (opening / shortest)
