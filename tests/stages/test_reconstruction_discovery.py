@@ -10,7 +10,12 @@ import pytest
 
 from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.hand.estimates import Region
+from hoi_ros.hand.model import HandModel
+from hoi_ros.mesh.raycast import TriangleScene
+from hoi_ros.stages import reconstruction
+from hoi_ros.stages.parts.hand_finder import FoundHand
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
+from training.data.hand_object import HandObjectSample
 from training.data.synthetic.rgb_crops import ROOM
 
 from .perfect_network import answer_of
@@ -168,3 +173,56 @@ def test_every_region_is_a_candidate(samples, build) -> None:
     hand = Region(*(true.centre - true.side / 2), true.side, true.side)
     others = [Region(0, 0, 20, 20), Region(180, 180, 20, 20), Region(0, 180, 20, 20), Region(90, 90, 0, 0)]
     assert len(stage(sample.image, sample.camera, 0.0, None, [*others, hand])) == 1
+
+
+def test_a_hand_that_only_depth_shows_is_found(samples, build, monkeypatch) -> None:
+    sample = samples['right']
+    centre = sample.keypoints.mean(0)
+    asked = []
+
+    def find(depth: np.ndarray, *_: object) -> list[FoundHand]:
+        asked.append(depth.shape)
+        return [FoundHand(centre, 0.7), FoundHand(centre + [0.02, 0, 0], 0.3)]
+
+    monkeypatch.setattr(reconstruction, 'HandFinder', lambda *_: find)
+    stage, detector = build(lambda image, crop: answer_of(sample, crop) | {'hand': [0.9], 'holds': [0.01]})
+    detector.whole = sample.image
+    depth = depth_of(sample)
+    assert stage(sample.image, sample.camera, 0.0) == [] and not asked
+    (hand,) = stage(sample.image, sample.camera, 0.1, depth)
+    np.testing.assert_allclose(hand.joints, sample.keypoints, atol=0.01)
+    assert hand.located_by == 'depth' and asked == [depth.shape]
+
+
+def test_a_hand_that_depth_contradicts_is_none_and_takes_no_place(samples, build, monkeypatch) -> None:
+    """The surer detection is of a hand that would be twice as large as hands are at the distance of the wall."""
+    sample = samples['right']
+    true = detection(sample)
+    away = np.array([sample.camera.width / 8, sample.camera.height / 8])
+    false = DetectedHand(away, true.side / 2, 0.95, 0.99, 0.1, None)
+    monkeypatch.setattr(reconstruction, 'HandFinder', lambda *_: lambda *_: [])
+
+    def answer(image: np.ndarray, crop: ViewCrop) -> Outputs:
+        there = np.linalg.norm(crop.centre - true.centre) < true.side
+        said = {'hand': [0.99 if not there else 0.9], 'holds': [0.01]}
+        if there:
+            return answer_of(sample, crop) | said
+        # The same hand in the middle of its crop, as far away as its size in the image says.
+        return answer_of(sample, ViewCrop(sample.camera, true.centre, crop.side, crop.turn, crop.mirrored)) | said
+
+    stage, detector = build(answer, max_hands=1)
+    detector.whole, detector.hands = sample.image, [false, true]
+    depth = np.full(sample.image.shape[:2], 0.25, np.float32)
+    depth = np.where(depth_of(sample) > 0, depth_of(sample), depth)
+    (hand,) = stage(sample.image, sample.camera, 0.0, depth)
+    np.testing.assert_allclose(hand.joints, sample.keypoints, atol=0.01)
+
+
+def depth_of(sample: HandObjectSample) -> np.ndarray:
+    """The depth (H, W) of a sample's hand alone, 0 beside it."""
+    camera = sample.camera
+    rows, columns = np.mgrid[: camera.height, : camera.width]
+    rays = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones(rows.shape)], -1)
+    faces = HandModel.load().faces if sample.side == 'right' else HandModel.load().faces[:, ::-1]
+    reach = TriangleScene(sample.hand_vertices, faces).cast(np.zeros(3), rays).reach
+    return np.where(np.isfinite(reach), reach, 0).astype(np.float32)
