@@ -195,15 +195,16 @@ def test_a_hand_that_only_depth_shows_is_found(samples, build, monkeypatch) -> N
 
 
 def test_a_hand_that_depth_contradicts_is_none_and_takes_no_place(samples, build, monkeypatch) -> None:
-    """The surer detection is of a hand that would be twice as large as hands are at the distance of the wall."""
+    """The surer detection is of a hand that would be half as large as hands are at the distance of the wall."""
     sample = samples['right']
     true = detection(sample)
-    away = np.array([sample.camera.width / 8, sample.camera.height / 8])
-    false = DetectedHand(away, true.side / 2, 0.95, 0.99, 0.1, None)
+    away = np.array(sample.image.shape[1::-1]) * 0.85
+    assert np.linalg.norm(away - true.centre) > 0.75 * true.side
+    false = DetectedHand(away, true.side, 0.95, 0.99, 0.1, None)
     monkeypatch.setattr(reconstruction, 'HandFinder', lambda *_: lambda *_: [])
 
     def answer(image: np.ndarray, crop: ViewCrop) -> Outputs:
-        there = np.linalg.norm(crop.centre - true.centre) < true.side
+        there = np.linalg.norm(crop.centre - true.centre) < 0.4 * true.side
         said = {'hand': [0.99 if not there else 0.9], 'holds': [0.01]}
         if there:
             return answer_of(sample, crop) | said
@@ -212,9 +213,12 @@ def test_a_hand_that_depth_contradicts_is_none_and_takes_no_place(samples, build
 
     stage, detector = build(answer, max_hands=1)
     detector.whole, detector.hands = sample.image, [false, true]
-    depth = np.full(sample.image.shape[:2], 0.25, np.float32)
-    depth = np.where(depth_of(sample) > 0, depth_of(sample), depth)
-    (hand,) = stage(sample.image, sample.camera, 0.0, depth)
+    (hand,) = stage(sample.image, sample.camera, 0.0)
+    assert np.linalg.norm(hand.joints - sample.keypoints, axis=1).min() > 0.05, 'without depth it is believed'
+    stage.reset()
+    shown = depth_of(sample)
+    wall = np.where(shown > 0, shown, np.float32(0.5 * sample.keypoints[:, 2].mean()))
+    (hand,) = stage(sample.image, sample.camera, 0.0, wall)
     np.testing.assert_allclose(hand.joints, sample.keypoints, atol=0.01)
 
 
