@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from hoi_ros.stages.parts.hand_finder import HandFinder
+from training.data.real.depth_material import DepthMaterial
+from training.data.real.depth_material import GENERATED
 from training.data.synthetic.depth_crops import DepthPatches
 from training.data.synthetic.depth_frames import FRAME_SCENES
 from training.data.synthetic.depth_frames import small_frame
@@ -26,13 +28,17 @@ class MistakenPatches(DepthPatches):
     Args:
         seed, split: of the scenes.
         models: folder of the finder; the package's own by default.
-        backgrounds: as in `SceneGenerator`.
+        material: as in `SceneGenerator`.
     """
 
     def __init__(
-        self, seed: int = 0, split: str = 'train', models: Path | None = None, backgrounds: Path | None = None
+        self,
+        seed: int = 0,
+        split: str = 'train',
+        models: Path | None = None,
+        material: DepthMaterial = GENERATED,
     ) -> None:
-        super().__init__(seed, split, scenes=FRAME_SCENES, attempts=_ATTEMPTS, backgrounds=backgrounds)
+        super().__init__(seed, split, scenes=FRAME_SCENES, attempts=_ATTEMPTS, material=material)
         self._finder = HandFinder(models, threads=1)
 
     def __getitem__(self, index: int) -> np.ndarray:

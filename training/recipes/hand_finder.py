@@ -19,8 +19,7 @@ from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
-from training.data.real.depth_backgrounds import background_origins
-from training.data.real.depth_backgrounds import DepthBackgrounds
+from training.data.real.depth_material import DepthMaterial
 from training.data.synthetic.depth_frames import augment_frame
 from training.data.synthetic.depth_frames import DepthFrames
 from training.data.synthetic.depth_frames import FRAME_DTYPE
@@ -66,6 +65,8 @@ class HandFinderRecipe:
     backgrounds: Path | None = None
     """Folder of real depth scenes without hands that stand behind a share of the generated ones
     (`training/data/real/depth_backgrounds.py`)."""
+    scans: Path | None = None
+    """Folder of scanned objects, half of what generated hands hold (`training/data/real/scans.py`)."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/hand_finder'), batch=32))
 
 
@@ -132,21 +133,21 @@ def train(recipe: HandFinderRecipe) -> None:
     loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(1.5e-3, bool(recipe.start))
     require_capacity(recipe.capacity)
     require_start(recipe.start, 'hand_finder')
+    material = DepthMaterial(recipe.backgrounds, recipe.scans)
     records = filled(
-        functools.partial(DepthFrames, split='validation', backgrounds=recipe.backgrounds),
+        functools.partial(DepthFrames, split='validation', material=material),
         FRAME_DTYPE,
         recipe.pool.with_stem(f'{recipe.pool.stem}_validation'),
-        DepthBackgrounds.key(recipe.backgrounds) + generator_key(0, 'validation', modules=[DepthFrames.__module__]),
+        material.key + generator_key(0, 'validation', modules=[DepthFrames.__module__]),
         _VALIDATION_FRAMES,
         shares.filling,
         loop.after(0.25, started),
     )
     pool = SamplePool(
-        functools.partial(DepthFrames, recipe.loop.seed, backgrounds=recipe.backgrounds),
+        functools.partial(DepthFrames, recipe.loop.seed, material=material),
         FRAME_DTYPE,
         recipe.pool,
-        DepthBackgrounds.key(recipe.backgrounds)
-        + generator_key(recipe.loop.seed, 'train', modules=[DepthFrames.__module__]),
+        material.key + generator_key(recipe.loop.seed, 'train', modules=[DepthFrames.__module__]),
         recipe.capacity,
         shares.filling,
         recipe.refresh,
@@ -169,5 +170,5 @@ def train(recipe: HandFinderRecipe) -> None:
         figures = validate(network)
     finally:
         pool.close()
-    save_weights(network, loop, progress, figures, **provenance(recipe.start, background_origins(recipe.backgrounds)))
+    save_weights(network, loop, progress, figures, **provenance(recipe.start, material.origins))
     warn_if_worse(recipe.start, loop, figures)

@@ -16,8 +16,6 @@ import cv2
 import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
-from training.data.real.material import origins
-from training.data.real.material import TABLE
 
 FOCAL = 525.0
 """Focal length of the cameras, pixels of a width of 640."""
@@ -104,11 +102,3 @@ class DepthBackgrounds:
             float(np.exp(rng.uniform(0.0, 0.4))),
             rng.normal(0, 0.05, 2),
         )
-
-
-def background_origins(folder: Path | None) -> dict[str, str]:
-    """Numbers and licences of the images of the training split, by source; empty without a folder."""
-    if folder is None:
-        return {}
-    root = folder.parent if (folder.parent / TABLE).is_file() else folder
-    return origins(root, DepthBackgrounds(folder, 'train').paths)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +12,8 @@ from hoi_ros.camera.crop import normalise_depth
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
 from hoi_ros.simulation.sensor import grain
+from training.data.real.depth_material import DepthMaterial
+from training.data.real.depth_material import GENERATED
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_parts import BODY
 from training.data.synthetic.scenes import Scene
@@ -50,7 +51,7 @@ class DepthPatches:
         model: the right hand.
         scenes: the distribution of scenes.
         attempts: scenes that are tried for one patch.
-        backgrounds: as in `SceneGenerator`.
+        material: as in `SceneGenerator`.
     """
 
     dtype = PATCH_DTYPE
@@ -63,10 +64,10 @@ class DepthPatches:
         model: HandModel | None = None,
         scenes: SceneConfig = CROP_SCENES,
         attempts: int = _ATTEMPTS,
-        backgrounds: Path | None = None,
+        material: DepthMaterial = GENERATED,
     ) -> None:
         self._attempts = attempts
-        self._scenes = SceneGenerator(model or HandModel.load(), scenes, seed, split, attempts, backgrounds)
+        self._scenes = SceneGenerator(model or HandModel.load(), scenes, seed, split, attempts, material)
         self._extent = extent
 
     def __getitem__(self, index: int) -> np.ndarray:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
+from training.data.real.depth_material import DepthMaterial
+from training.data.real.depth_material import GENERATED
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scenes import Scene
 from training.data.synthetic.scenes import SceneGenerator
@@ -32,7 +33,7 @@ FRAME_DTYPE = np.dtype(
 
 
 class DepthFrames:
-    """Streams frames; the same index gives the same frame on every machine with the same `backgrounds`."""
+    """Streams frames; the same index gives the same frame on every machine with the same material."""
 
     dtype = FRAME_DTYPE
 
@@ -41,9 +42,9 @@ class DepthFrames:
         seed: int = 0,
         split: str = 'train',
         model: HandModel | None = None,
-        backgrounds: Path | None = None,
+        material: DepthMaterial = GENERATED,
     ) -> None:
-        self._scenes = SceneGenerator(model or HandModel.load(), FRAME_SCENES, seed, split, backgrounds=backgrounds)
+        self._scenes = SceneGenerator(model or HandModel.load(), FRAME_SCENES, seed, split, material=material)
 
     def __getitem__(self, index: int) -> np.ndarray:
         """One record of `FRAME_DTYPE`."""

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.raycast import TriangleScene
+from training.data.real.scans import ScannedObjects
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.placed_hands import free_hand
 from training.data.synthetic.placed_hands import PlacedHand
@@ -34,17 +35,18 @@ _ARM_REACH = 0.33
 
 
 class HandlingHands:
-    """Places hands with parametric objects.
+    """Places hands with objects.
 
     Args:
         model: the right hand.
         seed: of the whole set.
         split: of `GraspGenerator`; 'held_out' has object families that the other splits never show.
+        scans: scanned objects of that split, beside the parametric ones.
     """
 
-    def __init__(self, model: HandModel, seed: int, split: str) -> None:
+    def __init__(self, model: HandModel, seed: int, split: str, scans: ScannedObjects | None = None) -> None:
         self._right = model
-        grasps = GraspGenerator(model, seed, split)
+        grasps = GraspGenerator(model, seed, split, scans)
         self._grasp = functools.lru_cache(maxsize=8)(lambda index: posed_hand(grasps[index]))
 
     def place(

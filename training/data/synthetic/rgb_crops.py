@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -17,6 +18,7 @@ from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.hand.model import HandModel
 from training.data.hand_object import HandObjectSample
 from training.data.hand_object import HandObjectSamples
+from training.data.real.scans import scanned_objects
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.objects import FAMILIES
 from training.data.synthetic.rgb_scenes import RgbConfig
@@ -52,13 +54,20 @@ class RgbCrops:
         seed, split: of the scenes.
         window: side of the window, pixels.
         model: the right hand.
+        scans: folder of scanned objects, half of what hands hold (`training/data/real/scans.py`).
     """
 
-    def __init__(self, seed: int = 0, split: str = 'train', window: int = 208, model: HandModel | None = None) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        split: str = 'train',
+        window: int = 208,
+        model: HandModel | None = None,
+        scans: Path | None = None,
+    ) -> None:
         model = model or HandModel.load()
-        self._scenes = RgbScenes(
-            GraspGenerator(model, seed, split), seed, split, RgbConfig(window=window, margin=(1.6, 1.7)), model
-        )
+        grasps = GraspGenerator(model, seed, split, scanned_objects(scans, split))
+        self._scenes = RgbScenes(grasps, seed, split, RgbConfig(window=window, margin=(1.6, 1.7)), model)
         self._seed = seed
         self.dtype = crop_dtype(window, len(model.template))
 

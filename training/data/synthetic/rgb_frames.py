@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from hoi_ros.camera.view_crop import outline
 from hoi_ros.hand.model import HandModel
+from training.data.real.scans import scanned_objects
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.rgb_scenes import RgbConfig
 from training.data.synthetic.rgb_scenes import RgbFrame
@@ -48,10 +51,13 @@ class RgbFrames:
 
     dtype = RGB_FRAME_DTYPE
 
-    def __init__(self, seed: int = 0, split: str = 'train', model: HandModel | None = None) -> None:
+    def __init__(
+        self, seed: int = 0, split: str = 'train', model: HandModel | None = None, scans: Path | None = None
+    ) -> None:
         model = model or HandModel.load()
         seed += _APART
-        self._scenes = RgbScenes(GraspGenerator(model, seed, split), seed, split, RGB_FRAME_SCENES, model)
+        grasps = GraspGenerator(model, seed, split, scanned_objects(scans, split))
+        self._scenes = RgbScenes(grasps, seed, split, RGB_FRAME_SCENES, model)
 
     def __getitem__(self, index: int) -> np.ndarray:
         return record_of(self._scenes.frame(index))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +23,9 @@ from hoi_ros.simulation.sensor import SensorModel
 from training.data.hand_object import ObjectLabel
 from training.data.real.depth_backgrounds import DepthBackground
 from training.data.real.depth_backgrounds import DepthBackgrounds
+from training.data.real.depth_material import DepthMaterial
+from training.data.real.depth_material import GENERATED
+from training.data.real.scans import scanned_objects
 from training.data.synthetic.arms import forearm
 from training.data.synthetic.handling import HandlingHands
 from training.data.synthetic.handling import worn_up
@@ -125,7 +127,7 @@ class SceneGenerator:
         seed: of the whole set.
         split: 'train', 'validation' or 'test'; 'held_out' differs from 'test' only in the families of handled objects.
         attempts: scene numbers that belong to one sample; successive samples share grasps.
-        backgrounds: folder of real depth scenes without hands (`DepthBackgrounds`); None generates every scene.
+        material: real backgrounds and objects.
     """
 
     def __init__(
@@ -135,14 +137,15 @@ class SceneGenerator:
         seed: int = 0,
         split: str = 'train',
         attempts: int = 1,
-        backgrounds: Path | None = None,
+        material: DepthMaterial = GENERATED,
     ) -> None:
         self._right, self._left = model, model.mirrored()
         self._config = config or SceneConfig()
         self._seed, self._split = seed, SPLITS['test' if split == 'held_out' else split]
         self._attempts = attempts
-        self._backgrounds = DepthBackgrounds(backgrounds, split) if backgrounds else None
-        self._handling = HandlingHands(model, seed, split) if self._config.handling else None
+        self._backgrounds = DepthBackgrounds(material.backgrounds, split) if material.backgrounds else None
+        scans = scanned_objects(material.scans, split)
+        self._handling = HandlingHands(model, seed, split, scans) if self._config.handling else None
 
     def rng(self, index: int, purpose: int = 0) -> np.random.Generator:
         """The random stream of one scene; `purpose` separates draws that are made after the scene."""

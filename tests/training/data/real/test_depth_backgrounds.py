@@ -14,6 +14,7 @@ from hoi_ros.hand.model import HandModel
 from training.data.real.depth_backgrounds import DepthBackground
 from training.data.real.depth_backgrounds import DepthBackgrounds
 from training.data.real.depth_backgrounds import FOCAL
+from training.data.real.depth_material import DepthMaterial
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_parts import THING
 from training.data.synthetic.scenes import SceneGenerator
@@ -52,7 +53,7 @@ def test_a_window_of_the_camera_shows_its_part(folder: Path) -> None:
 def test_the_nearer_surface_is_seen(folder: Path) -> None:
     config = SceneConfig(hands=(0, 1, 0), nearest=0.6, farthest=0.7, real=1.0, held=0.0, person=0.0)
     for split, walls, visible in (('train', (0.85, 0.9), True), ('validation', (0.35, 0.4), False)):
-        generator = SceneGenerator(HandModel.load(), config, 3, split, backgrounds=folder)
+        generator = SceneGenerator(HandModel.load(), config, 3, split, material=DepthMaterial(folder))
         shares = []
         for index in range(3):
             scene = generator[index]

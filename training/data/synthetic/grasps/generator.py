@@ -18,6 +18,7 @@ import numpy as np
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.contact import TOUCHING
 from hoi_ros.mesh.raycast import TriangleScene
+from training.data.real.scans import ScannedObjects
 from training.data.synthetic.grasps.anatomy import HandAnatomy
 from training.data.synthetic.grasps.anatomy import PRESSING
 from training.data.synthetic.grasps.approach import approach
@@ -41,6 +42,8 @@ DEEPEST = 0.005
 
 _PREGRASPS = 0.2
 """Share of hands that have not yet grasped."""
+_SCANNED = 0.5
+"""Share of scanned objects where there are any."""
 _OBJECTS, _ATTEMPTS = 40, 6
 """Objects that are tried for one grasp, and attempts on each."""
 _GRIP_SHARES = np.array([grip.weight for grip in GRIPS.values()]) / sum(grip.weight for grip in GRIPS.values())
@@ -96,14 +99,17 @@ class GraspGenerator:
         model: the right hand, with any number of vertices.
         seed: seed of the whole stream.
         split: 'train', 'validation', 'test' or 'held_out'; the last shows the families HELD_OUT, the others FAMILIES.
+        scans: scanned objects of the split, which are half of the objects; None for parametric ones only.
 
     Raises:
         KeyError: no such split.
     """
 
-    def __init__(self, model: HandModel, seed: int = 0, split: str = 'train') -> None:
+    def __init__(
+        self, model: HandModel, seed: int = 0, split: str = 'train', scans: ScannedObjects | None = None
+    ) -> None:
         self._anatomy = HandAnatomy(model)
-        self._seed, self._split = seed, SPLITS[split]
+        self._seed, self._split, self._scans = seed, SPLITS[split], scans
         self._families = HELD_OUT if split == 'held_out' else FAMILIES
 
     def rng(self, index: int, purpose: int = 0) -> np.random.Generator:
@@ -114,13 +120,15 @@ class GraspGenerator:
         rng = self.rng(index)
         family = self._families[rng.integers(len(self._families))]
         withdrawn = rng.random() < _PREGRASPS
+        scans = self._scans if self._scans and rng.random() < _SCANNED else None
         for _ in range(_OBJECTS):
-            thing = HeldObject(sample_object(rng, [family]), rng)
+            thing = HeldObject(scans.draw(rng) if scans else sample_object(rng, [family]), rng)
             for _ in range(_ATTEMPTS):
                 grasp = self._attempt(thing, withdrawn, rng)
                 if grasp is not None:
                     return grasp
-        raise RuntimeError(f'grasp {index}: no hold found on any of {_OBJECTS} objects of the family {family}')
+        tried = 'scanned objects' if scans else f'objects of the family {family}'
+        raise RuntimeError(f'grasp {index}: no hold found on any of {_OBJECTS} {tried}')
 
     def _attempt(self, thing: HeldObject, withdrawn: bool, rng: np.random.Generator) -> Grasp | None:
         name = str(rng.choice(list(GRIPS), p=_GRIP_SHARES))

@@ -4,8 +4,26 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Texture:
+    """The colours of a scanned object.
+
+    Attributes:
+        image: file of the picture.
+        vertices: (T,) the vertex of the shape that each corner with a place of its own stands on.
+        faces: (F, 3) int32, the shape's triangles as corners.
+        places: (T, 2) places of the corners in the picture, right and up from its lower left, 0 to 1.
+    """
+
+    image: Path
+    vertices: np.ndarray
+    faces: np.ndarray
+    places: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +35,8 @@ class ObjectShape:
     """(M, 3) float32, metres."""
     faces: np.ndarray
     """(F, 3) int32, counter-clockwise from outside."""
+    texture: Texture | None = None
+    """Of a scanned object."""
 
     @property
     def extents(self) -> np.ndarray:
