@@ -74,6 +74,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ('evaluate', 'depth_pose_surface'): Command(
                 'training.evaluation.depth_pose_surface', 'DepthPoseSurfaceEvaluation', 'evaluate'
             ),
+            ('evaluate', 'depth_pose_stereo'): Command(
+                'training.evaluation.stereo', 'StereoEvaluation', 'evaluate_depth_pose'
+            ),
             ('calibrate', 'depth_pose_score'): Command(
                 'training.calibration.depth_pose', 'DepthPoseScoreCalibration', 'calibrate_score'
             ),
@@ -112,6 +115,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ),
             ('evaluate', 'reconstruction_photos'): Command(
                 'training.evaluation.photos', 'PhotosEvaluation', 'evaluate'
+            ),
+            ('evaluate', 'reconstruction_stereo'): Command(
+                'training.evaluation.stereo', 'StereoEvaluation', 'evaluate_reconstruction'
             ),
             ('evaluate', 'rgb_detector'): Command(
                 'training.evaluation.rgb_detector', 'RgbDetectorEvaluation', 'evaluate'
