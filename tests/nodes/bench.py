@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -69,6 +70,7 @@ class NodeProcess:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
             )
+        atexit.register(self._process.kill)  # an assertion may end a test before it ends the node
 
     @property
     def pid(self) -> int:

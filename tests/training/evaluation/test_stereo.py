@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from hoi_ros.hand.estimates import HandEstimate
+from training.evaluation import depth_pose
 from training.evaluation import stereo
-from training.evaluation.depth_pose import TestFrames
 from training.evaluation.stereo import behind_surface
 from training.evaluation.stereo import evaluate_depth_pose
 from training.evaluation.stereo import stereo_pairs
@@ -24,7 +24,7 @@ from training.evaluation.stereo import StereoEvaluation
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two pairs with the depth of a generated frame, the box about its hand, and about nothing."""
-    frames = TestFrames('validation', 0)
+    frames = depth_pose.TestFrames('validation', 0)
     frame = next(
         each for each in (frames[index] for index in range(40)) if each.counted.sum() == 1 and len(each.sides) == 1
     )
