@@ -74,6 +74,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ('evaluate', 'depth_pose_surface'): Command(
                 'training.evaluation.depth_pose_surface', 'DepthPoseSurfaceEvaluation', 'evaluate'
             ),
+            ('evaluate', 'depth_pose_empty'): Command(
+                'training.evaluation.empty_scenes', 'EmptySceneEvaluation', 'evaluate'
+            ),
             ('evaluate', 'depth_pose_stereo'): Command(
                 'training.evaluation.stereo', 'StereoEvaluation', 'evaluate_depth_pose'
             ),

@@ -18,6 +18,8 @@ from training.data.real.depth_material import DepthMaterial
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_parts import THING
 from training.data.synthetic.scenes import SceneGenerator
+from training.evaluation.empty_scenes import EmptySceneEvaluation
+from training.evaluation.empty_scenes import evaluate
 
 CAMERA = Pinhole(640, 480, FOCAL, FOCAL, 319.5, 239.5)
 
@@ -67,3 +69,9 @@ def test_the_nearer_surface_is_seen(folder: Path) -> None:
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r'no \*_depth.png for the split train'):
         DepthBackgrounds(tmp_path, 'train')
+
+
+@pytest.mark.slow
+def test_a_scene_without_hands_has_none(folder: Path) -> None:
+    figures = evaluate(EmptySceneEvaluation(folder))
+    assert figures == {'images': len(DepthBackgrounds(folder, 'validation').paths), 'false_per_image': 0.0}
