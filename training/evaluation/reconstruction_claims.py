@@ -21,6 +21,7 @@ from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.hand_object import HandObjectSample
 from training.data.synthetic.grasps.held_object import signed_gap
 from training.data.synthetic.rgb_scenes import RgbFrame
+from training.data.synthetic.scene_parts import HELD
 from training.evaluation.figures import print_figures
 from training.evaluation.figures import write_figures
 from training.evaluation.reconstruction_score import labelled
@@ -50,6 +51,8 @@ class ReconstructionClaimEvaluation:
     splits: tuple[str, ...] = ('test', 'held_out')
     """Splits of the synthetic scenes. test: new shapes of the object families of the training; held_out: two other
     families. Use 'validation' for choices."""
+    scans: Path | None = None
+    """Folder of scanned objects: the hands hold those of the split, 'held_out' the twelve that no training shows."""
     min_confidence: float = MIN_CONFIDENCE
     """Confidence below which a claim is withheld."""
     workers: int = 2
@@ -78,6 +81,8 @@ class ObjectClaim:
     """Metres; infinite likewise."""
     sides_right: bool
     """Whether each side of the box is right."""
+    residual: float = float('inf')
+    """Median distance of the object's visible surface to the mesh, metres; infinite without an object."""
 
     def right(self, claim: str) -> bool:
         """Whether one of `CLAIMS` is right."""
@@ -110,12 +115,16 @@ def collect_claims(models: Path, frames: Iterable[RgbFrame]) -> list[ObjectClaim
             evidence.clear()
             hands = stage(frame.image, frame.view.camera, float(index), frame.depth if with_depth else None)
             known = dict(zip([id(hand) for hand in hands if hand.held], evidence, strict=True))
-            truth = {id(hand): sample for hand, sample in zip(match(hands, frame), frame.hands) if hand is not None}
-            claims += [
-                judged(way, known[id(hand)], hand.held, truth.get(id(hand)))
-                for hand, _ in labelled(hands, frame)
-                if hand.held
-            ]
+            truth = {id(hand): number for number, hand in enumerate(match(hands, frame)) if hand is not None}
+            for hand, _ in labelled(hands, frame):
+                if hand.held is None:
+                    continue
+                number = truth.get(id(hand))
+                claim = judged(way, known[id(hand)], hand.held, None if number is None else frame.hands[number])
+                if number is not None and np.isfinite(claim.true_gap):
+                    residual = visible_residual(frame, number, hand.held.vertices, stage.object_faces)
+                    claim = dataclasses.replace(claim, residual=residual)
+                claims.append(claim)
     return claims
 
 
@@ -141,11 +150,27 @@ def judged(way: str, evidence: ObjectEvidence, thing: ObjectEstimate, sample: Ha
     )
 
 
+def visible_residual(frame: RgbFrame, number: int, vertices: np.ndarray, faces: np.ndarray) -> float:
+    """Median distance of the visible surface of a hand's object to a mesh, metres; infinite where none is visible.
+
+    Args:
+        frame: the image.
+        number: of the hand.
+        vertices, faces: the mesh, optical frame.
+    """
+    rows, columns = np.nonzero(frame.view.owners == HELD - number)
+    if not len(rows):
+        return float('inf')
+    points = frame.view.camera.unproject(np.stack([columns, rows], 1), frame.view.depth[rows, columns])
+    scene = TriangleScene(vertices.astype(np.float32), faces)
+    return float(np.median(scene.distances(points.astype(np.float32))))
+
+
 def evaluate(config: ReconstructionClaimEvaluation) -> dict[str, dict]:
     """Prints and returns the figures of each split and way."""
     figures = {}
     for split in config.splits:
-        claims = collect_claims(config.models, rendered(split, config.frames, config.workers))
+        claims = collect_claims(config.models, rendered(split, config.frames, config.workers, config.scans))
         figures[split] = figures_of(claims, config.min_confidence)
         print_claims(split, figures[split])
     write_figures(figures, config.out)
@@ -165,8 +190,8 @@ def figures_of(claims: Sequence[ObjectClaim], min_confidence: float) -> dict[str
     Returns:
         The number of objects; for each claim the share that is right, the mean confidence, the share that is published,
         and the share of those that is right; the shares of gaps within 10 mm, and in which a gap of 0 would be right;
-        the shares of right sides and of right centres of the box; and median errors (mm) of the gap and of the centre
-        where there is an object.
+        the shares of right sides and of right centres of the box; and medians (mm) of the errors of the gap and of the
+        centre, and of the distances of the visible surface, where there is an object.
     """
     figures = {}
     for way in WAYS:
@@ -191,5 +216,8 @@ def figures_of(claims: Sequence[ObjectClaim], min_confidence: float) -> dict[str
         if held:
             columns['gap_error_median_mm'] = 1e3 * float(np.median([claim.gap_error for claim in held]))
             columns['centre_error_median_mm'] = 1e3 * float(np.median([claim.centre_error for claim in held]))
+            seen = [claim.residual for claim in held if np.isfinite(claim.residual)]
+            if seen:
+                columns['visible_residual_median_mm'] = 1e3 * float(np.median(seen))
         figures[way] = columns
     return figures

@@ -18,6 +18,7 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.hand_object import HandObjectSample
+from training.data.real.scans import ScannedObjects
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.rgb_frame_views import COUNTED
 from training.data.synthetic.rgb_scenes import RgbFrame
@@ -138,19 +139,20 @@ def match(hands: list[HandEstimate], frame: RgbFrame) -> list[HandEstimate | Non
     return matched
 
 
-def rendered(split: str, count: int, workers: int) -> Iterator[RgbFrame]:
-    """The images of a split, rendered by `workers` processes."""
+def rendered(split: str, count: int, workers: int, scans: Path | None = None) -> Iterator[RgbFrame]:
+    """The images of a split, rendered by `workers` processes; with `scans` all objects are scanned ones of it."""
     with multiprocessing.get_context('spawn').Pool(workers) as pool:
         yield from tqdm(
-            pool.imap(functools.partial(_render, split), range(count)), total=count, unit='image', mininterval=5
+            pool.imap(functools.partial(_render, split, scans), range(count)), total=count, unit='image', mininterval=5
         )
 
 
 @functools.cache
-def _scenes(split: str) -> RgbScenes:
+def _scenes(split: str, scans: Path | None) -> RgbScenes:
     seed, model = 0 if split == 'validation' else TEST_SEED, HandModel.load()
-    return RgbScenes(GraspGenerator(model, seed, split), seed, split, model=model)
+    objects = ScannedObjects(scans, split, 1.0) if scans else None
+    return RgbScenes(GraspGenerator(model, seed, split, objects), seed, split, model=model)
 
 
-def _render(split: str, index: int) -> RgbFrame:
-    return _scenes(split).frame(index)
+def _render(split: str, scans: Path | None, index: int) -> RgbFrame:
+    return _scenes(split, scans).frame(index)

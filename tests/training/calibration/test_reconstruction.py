@@ -32,7 +32,7 @@ def test_the_fitted_score_calibration_is_used_by_the_evaluation(
     monkeypatch: pytest.MonkeyPatch,
     validation_images: list[RgbFrame],
 ) -> None:
-    monkeypatch.setattr(reconstruction_score, 'rendered', lambda split, count, workers: validation_images)
+    monkeypatch.setattr(reconstruction_score, 'rendered', lambda split, count, *_: validation_images)
     config = ReconstructionScoreEvaluation(frames=6, models=models, split='validation', workers=1)
     shipped = Card.load(models / 'reconstruction').parameters['score_calibration']
     figures = reconstruction_score.evaluate(config)

@@ -68,12 +68,12 @@ def test_the_claims_of_the_stage_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validation_images: list[RgbFrame]
 ) -> None:
     out = tmp_path / 'figures.json'
-    monkeypatch.setattr(reconstruction_claims, 'rendered', lambda split, count, workers: validation_images[:count])
+    monkeypatch.setattr(reconstruction_claims, 'rendered', lambda split, count, *_: validation_images[:count])
     config = ReconstructionClaimEvaluation(5, models_dir(), ('validation',), min_confidence=0.0, workers=1, out=out)
     figures = evaluate(config)
     assert set(figures) == {'validation'} and json.loads(out.read_text()) == figures
     for columns in figures['validation'].values():
-        assert columns['objects'] >= 2
+        assert columns['objects'] >= 2 and 0 < columns['visible_residual_median_mm'] < 100
         for name in ('touching', 'gap', 'box'):
             assert columns[f'{name}_published'] == 1 and 0 < columns[f'{name}_confidence'] < 1
             assert np.isclose(columns[f'{name}_right_of_published'], columns[f'{name}_right'])

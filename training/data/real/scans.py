@@ -45,6 +45,7 @@ class ScannedObjects:
     Args:
         folder: of the objects.
         split: 'held_out' shows HELD_OUT, every other split the rest.
+        share: of these objects among all that hands hold.
 
     Raises:
         FileNotFoundError: the folder holds none of them.
@@ -52,6 +53,7 @@ class ScannedObjects:
 
     folder: Path
     split: str
+    share: float = 0.5
 
     def __post_init__(self) -> None:
         if not self.names:

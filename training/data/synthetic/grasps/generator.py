@@ -42,8 +42,6 @@ DEEPEST = 0.005
 
 _PREGRASPS = 0.2
 """Share of hands that have not yet grasped."""
-_SCANNED = 0.5
-"""Share of scanned objects where there are any."""
 _OBJECTS, _ATTEMPTS = 40, 6
 """Objects that are tried for one grasp, and attempts on each."""
 _GRIP_SHARES = np.array([grip.weight for grip in GRIPS.values()]) / sum(grip.weight for grip in GRIPS.values())
@@ -99,7 +97,7 @@ class GraspGenerator:
         model: the right hand, with any number of vertices.
         seed: seed of the whole stream.
         split: 'train', 'validation', 'test' or 'held_out'; the last shows the families HELD_OUT, the others FAMILIES.
-        scans: scanned objects of the split, which are half of the objects; None for parametric ones only.
+        scans: scanned objects of the split, which are a share of the objects; None for parametric ones only.
 
     Raises:
         KeyError: no such split.
@@ -120,7 +118,7 @@ class GraspGenerator:
         rng = self.rng(index)
         family = self._families[rng.integers(len(self._families))]
         withdrawn = rng.random() < _PREGRASPS
-        scans = self._scans if self._scans and rng.random() < _SCANNED else None
+        scans = self._scans if self._scans and rng.random() < self._scans.share else None
         for _ in range(_OBJECTS):
             thing = HeldObject(scans.draw(rng) if scans else sample_object(rng, [family]), rng)
             for _ in range(_ATTEMPTS):
