@@ -26,9 +26,9 @@ from training.installation import InstallOptions
 from training.installation import write_card
 
 EVIDENCE = {
-    'contact': ('holds', 'on_depth', 'behind', 'overlap', 'apart'),
-    'gap': ('holds', 'on_depth', 'behind', 'overlap', 'apart'),
-    'box': ('on_depth', 'overlap'),
+    'contact': ('holds', 'on_depth', 'behind', 'overlap', 'apart', 'fitted'),
+    'gap': ('holds', 'on_depth', 'behind', 'overlap', 'apart', 'fitted'),
+    'box': ('on_depth', 'overlap', 'fitted'),
 }
 """Fields of the evidence that each model depends on. Few boxes are right: they support few weights."""
 _PRIOR = 1.0
