@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
+from training.data.hand_object import Texture
 from training.data.synthetic.objects import ObjectShape
-from training.data.synthetic.objects.shape import Texture
 
 HELD_OUT = (
     'apple',

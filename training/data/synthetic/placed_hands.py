@@ -16,15 +16,17 @@ from hoi_ros.hand.poses import gesture_angles
 from hoi_ros.hand.poses import GESTURES
 from hoi_ros.hand.poses import sample_angles
 from training.data.hand_object import ObjectLabel
+from training.data.hand_object import Texture
 from training.data.synthetic.scene_parts import SceneHand
 
 
 class Shape(Protocol):
-    """A closed mesh: vertices (M, 3) metres in its own frame, faces (F, 3)."""
+    """A closed mesh: vertices (M, 3) metres in its own frame, faces (F, 3), the texture of a scanned one."""
 
     family: str
     vertices: np.ndarray
     faces: np.ndarray
+    texture: Texture | None
 
 
 class Grasp(Protocol):
@@ -100,6 +102,7 @@ class PosedHand(NamedTuple):
                 held.vertices * flip,
                 np.ascontiguousarray(held.faces[:, ::-1]),
                 signs[:, None] * held.pose * signs,
+                held.texture and held.texture.mirrored(),
             )
         return PosedHand(
             mirror_pose(self.pose),
@@ -135,6 +138,6 @@ def posed_hand(grasp: Grasp) -> PosedHand:
         grasp.translation,
         grasp.keypoints,
         grasp.vertices,
-        ObjectLabel(shape.family, shape.vertices, shape.faces, grasp.object_pose),
+        ObjectLabel(shape.family, shape.vertices, shape.faces, grasp.object_pose, shape.texture),
         grasp.contact,
     )
