@@ -22,12 +22,15 @@ class Texture:
         vertices: (T,) the vertex of the shape that each corner with a place of its own stands on.
         faces: (F, 3) int32, the shape's triangles as corners.
         places: (T, 2) places of the corners in the picture, right and up from its lower left, 0 to 1.
+        reflection: (4, 4), in the shape's frame, that maps the shape to itself but not its colours; None if it has no
+            such symmetry.
     """
 
     image: Path
     vertices: np.ndarray
     faces: np.ndarray
     places: np.ndarray
+    reflection: np.ndarray | None = None
 
     def mirrored(self) -> Texture:
         """Of the mirror image of the shape, whose triangles have the opposite order."""

@@ -22,8 +22,8 @@ from training.data.synthetic.lighting import Lighting
 from training.data.synthetic.rgb_sensor import metered
 from training.data.synthetic.rgb_sensor import TONE
 
-_LIT = 0.22
-"""Metered light of a photo, a multiple of that of a white surface which faces all lamps."""
+_LIT = 0.16
+"""Metered light of a photo, a multiple of that of a white surface which faces all lamps; about as in rendered rooms."""
 _BRIGHTEST = 0.985
 """Linear values above this are clipped in a photo."""
 

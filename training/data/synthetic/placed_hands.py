@@ -92,18 +92,12 @@ class PosedHand(NamedTuple):
         return PlacedHand(SceneHand(side, pose, self.shape, translation, keypoints, vertices), held, self.contact)
 
     def mirrored(self) -> PosedHand:
-        """The mirror image, x → −x."""
+        """The mirror image, x → −x. A symmetric object with a texture is turned instead, so that its writing stays
+        legible."""
         flip = np.array([-1, 1, 1], np.float32)
         held = self.held
         if held is not None:
-            signs = np.append(flip, 1)
-            held = ObjectLabel(
-                held.name,
-                held.vertices * flip,
-                np.ascontiguousarray(held.faces[:, ::-1]),
-                signs[:, None] * held.pose * signs,
-                held.texture and held.texture.mirrored(),
-            )
+            held = _mirrored(held, np.append(flip, 1))
         return PosedHand(
             mirror_pose(self.pose),
             self.shape,
@@ -113,6 +107,19 @@ class PosedHand(NamedTuple):
             held,
             self.contact,
         )
+
+
+def _mirrored(held: ObjectLabel, signs: np.ndarray) -> ObjectLabel:
+    texture = held.texture
+    if texture is not None and texture.reflection is not None:
+        return dataclasses.replace(held, pose=signs[:, None] * held.pose @ texture.reflection)
+    return ObjectLabel(
+        held.name,
+        held.vertices * signs[:3],
+        np.ascontiguousarray(held.faces[:, ::-1]),
+        signs[:, None] * held.pose * signs,
+        texture and texture.mirrored(),
+    )
 
 
 def free_hand(model: HandModel, rng: np.random.Generator) -> PosedHand:

@@ -82,7 +82,7 @@ class RgbConfig:
     photographed: float = 0.5
     """Share of photographed surfaces, where there are any."""
     scenery: float = 0.4
-    """Share of images with a photo instead of a room, where there are any; their depth behind the people is 0."""
+    """Share of images with a photo instead of table and wall, where there are any. A photo has no depth: 0 there."""
     measured: float = 0.35
     """Share of images in the light of a real room, where there are any."""
 
@@ -196,10 +196,13 @@ class RgbScenes:
             surfaces.skin, surfaces.cloth = clothed[0 if same else number]
             self._dress(surfaces, one, number, up, rng)
         scenery = self._scenery if self._scenery and rng.random() < config.scenery else None
-        if scenery is None:
-            # Clutter keeps clear of held objects too.
-            hands = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
-            add_room(surfaces, hands, camera, up, self._room, rng)
+        # Clutter keeps clear of held objects too.
+        hands = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
+        # Clutter remains before a photo: not all that is rendered there is a person or in a hand.
+        room = dataclasses.replace(self._room, table=0, wall=0) if scenery else self._room
+        add_room(surfaces, hands, camera, up, room, rng)
+        if scenery and not surfaces.materials:
+            surfaces.add(_BEHIND, np.array([[0, 1, 2]]), THING)
         measured = self._probes is not None and rng.random() < config.measured
         lighting = self._probes.draw(up, rng) if measured else Lighting.sample(up, rng)
         backdrop = scenery.draw(lighting, rng) if scenery else None
@@ -317,6 +320,8 @@ class RgbScenes:
 
 
 _ATTEMPTS = 40
+_BEHIND = np.array([[0, 0, -50], [1, 0, -50], [0, 1, -50.0]])
+"""A triangle behind the camera, for a photo before which nothing is rendered."""
 _SWELL = np.array([0.05, 0.09, 0.04, 0, 0, 0, 0])  # of a forearm's rings, shares of their radius
 
 
