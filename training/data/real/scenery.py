@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
-from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.synthetic.colour import linear
 from training.data.synthetic.colour import LUMINANCE
@@ -33,24 +32,26 @@ class Backdrop:
     """A photo as the background of an image.
 
     Attributes:
-        light: (H, W, 3) linear, of the scale of the scene's light.
+        image: (H, W, 3) uint8 sRGB.
+        gain: (3,) of its light, to the scale of the scene's light.
         share: of the largest part of the photo with the proportions of the image.
         place: (2,) of this part, 0 at the left and top, 1 at the right and bottom.
         blur: standard deviation of the defocus, shares of the image's width.
     """
 
-    light: np.ndarray
+    image: np.ndarray
+    gain: np.ndarray
     share: float
     place: np.ndarray
     blur: float
 
     def look(self, camera: Pinhole) -> np.ndarray:
         """(H, W, 3) float32, the light behind an image."""
-        height, width = self.light.shape[:2]
+        height, width = self.image.shape[:2]
         shape = np.array([camera.width, camera.height])
         side = np.maximum(np.round(shape * (self.share * min(width / shape[0], height / shape[1]))), 2).astype(int)
         left, top = np.round(self.place * (np.array([width, height]) - side)).astype(int)
-        part = self.light[top : top + side[1], left : left + side[0]]
+        part = _LIGHT[self.image[top : top + side[1], left : left + side[0]]] * self.gain.astype(np.float32)
         enlarged = shape[0] / side[0]
         if enlarged < 1:
             result = cv2.resize(part, tuple(shape.tolist()), interpolation=cv2.INTER_AREA)
@@ -94,23 +95,19 @@ class Scenery:
 
     def draw(self, lighting: Lighting, rng: np.random.Generator) -> Backdrop:
         """A random photo, as bright and of the colour as if the scene's lighting lit it."""
-        light = _light(self.photos[rng.choice(len(self.photos), p=self._shares)])
+        image = self.photos[rng.choice(len(self.photos), p=self._shares)].image()
         if rng.random() < 0.5:
-            light = light[:, ::-1]
+            image = image[:, ::-1]
         total = float(lighting.total() @ LUMINANCE)
-        gain = lighting.white() * (_LIT * total * np.exp(rng.normal(0, 0.4)) / metered(light))
+        gain = lighting.white() * (_LIT * total * np.exp(rng.normal(0, 0.4)) / metered(_LIGHT[image[::4, ::4]]))
         return Backdrop(
-            light * gain.astype(np.float32),
+            image,
+            gain,
             float(rng.uniform(0.5, 1)),
             rng.random(2),
             0.0 if rng.random() < 0.5 else float(rng.uniform(0, 0.008)),
         )
 
 
-def _light(photo: Photo) -> np.ndarray:
-    """(H, W, 3) float32, the light of a photo, its tone curve undone."""
-    return _LIGHT[photo.image()]
-
-
 _LIGHT = (-np.log(1 - np.minimum(linear(np.arange(256) / 255), _BRIGHTEST)) / TONE).astype(np.float32)
-"""Light of each value of a photo, for the tone curve of `RgbSensor`."""
+"""Light of each value of a photo: the tone curve of `RgbSensor` undone."""
