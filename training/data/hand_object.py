@@ -4,12 +4,37 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Literal
 from typing import Protocol
 
 import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
+
+
+@dataclasses.dataclass(frozen=True)
+class Texture:
+    """The colours of a scanned object.
+
+    Attributes:
+        image: file of the picture.
+        vertices: (T,) the vertex of the shape that each corner with a place of its own stands on.
+        faces: (F, 3) int32, the shape's triangles as corners.
+        places: (T, 2) places of the corners in the picture, right and up from its lower left, 0 to 1.
+        reflection: (4, 4), in the shape's frame, that maps the shape to itself but not its colours; None if it has no
+            such symmetry.
+    """
+
+    image: Path
+    vertices: np.ndarray
+    faces: np.ndarray
+    places: np.ndarray
+    reflection: np.ndarray | None = None
+
+    def mirrored(self) -> Texture:
+        """Of the mirror image of the shape, whose triangles have the opposite order."""
+        return dataclasses.replace(self, faces=np.ascontiguousarray(self.faces[:, ::-1]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +49,8 @@ class ObjectLabel:
     """(F, 3) int32."""
     pose: np.ndarray
     """(4, 4) from the object's frame to the camera's."""
+    texture: Texture | None = None
+    """Of a scanned object in generated data."""
 
     @property
     def placed(self) -> np.ndarray:

@@ -22,6 +22,8 @@ from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.public.choice import DataChoice
+from training.data.real.colour_material import ColourMaterial
+from training.data.real.colour_material import GENERATED
 from training.data.synthetic.objects import FAMILIES
 from training.data.synthetic.rgb_crops import crop_of
 from training.data.synthetic.rgb_crops import cut
@@ -80,6 +82,14 @@ class ReconstructionRecipe(DataChoice):
     leaves."""
     refresh: bool = True
     """Keep rendering once the pool is full, replacing the oldest records."""
+    scans: Path | None = None
+    """Folder of scanned objects, half of what generated hands hold (`training/data/real/scans.py`)."""
+    surfaces: Path | None = None
+    """Folder of photographed surfaces and of light of real rooms, for half of the surfaces and a third of the light of
+    generated scenes (`training/data/real/surface_photos.py`, `light_probes.py`)."""
+    scenery: Path | None = None
+    """Folder of the real material, whose photos without hands stand behind a share of the generated hands
+    (`training/data/real/scenery.py`)."""
     window: int | None = None
     """Side of the windows that the records store, pixels; 1.3 times the network's crop by default."""
     first: int = 2048
@@ -166,13 +176,15 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(1.5e-3)
     model = HandModel.load(recipe.hand)
     window = recipe.window or round(recipe.network.size * 1.3)
-    make = functools.partial(samples, data_of(recipe), loop.seed, window, 'train')
+    generated = recipe.data == 'synthetic'
+    material = ColourMaterial(recipe.scans, recipe.surfaces, recipe.scenery) if generated else GENERATED
+    make = functools.partial(samples, data_of(recipe), loop.seed, window, 'train', material)
     stream = make()
     require_capacity(recipe.capacity)
     require_start(recipe.start, 'reconstruction', file=True)
-    key = f'{source(recipe)} window {window} '
+    key = f'{material.key}{source(recipe)} window {window} '
     validation = filled(
-        functools.partial(samples, data_of(recipe), loop.seed, window, 'validation'),
+        functools.partial(samples, data_of(recipe), loop.seed, window, 'validation', material),
         stream.dtype,
         recipe.pool.with_stem(f'{recipe.pool.stem}_validation'),
         key + generator_key(loop.seed, 'validation', model, [RgbCrops.__module__]),
@@ -227,7 +239,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         data=recipe.data,
         branch=branch,
         hand=str(recipe.hand.resolve()) if recipe.hand else None,
-        **provenance(recipe.start),
+        **provenance(recipe.start, material.origins),
     )
     return figures
 

@@ -11,6 +11,8 @@ import numpy as np
 from hoi_ros.hand.model import HandModel
 from training.data.pool import Samples
 from training.data.public.choice import DataChoice
+from training.data.real.colour_material import ColourMaterial
+from training.data.real.colour_material import GENERATED
 from training.data.synthetic.rgb_crops import RecordedSamples
 from training.data.synthetic.rgb_crops import RgbCrops
 
@@ -27,7 +29,13 @@ def source(data: DataChoice) -> str:
     return f'{data.data} {data.root}{chosen}{hand}'
 
 
-def samples(data: DataChoice, seed: int, window: int, split: Literal['train', 'validation']) -> Samples:
+def samples(
+    data: DataChoice,
+    seed: int,
+    window: int,
+    split: Literal['train', 'validation'],
+    material: ColourMaterial = GENERATED,
+) -> Samples:
     """A stream of records.
 
     Args:
@@ -35,10 +43,11 @@ def samples(data: DataChoice, seed: int, window: int, split: Literal['train', 'v
         seed: of the training samples.
         window: side of the windows that the records store, pixels.
         split: the last 5 % of an official training split validate; in a video data set these are other sequences.
+        material: real material of generated samples.
     """
     model = HandModel.load(data.hand)
     if data.data == 'synthetic':
-        return RgbCrops(seed if split == 'train' else 0, split, window, model)
+        return RgbCrops(seed if split == 'train' else 0, split, window, model, material)
     recorded, repeats = data.public('train')
     # FreiHAND repeats its hands before several backgrounds.
     place = np.arange(len(recorded)) % (len(recorded) // repeats)

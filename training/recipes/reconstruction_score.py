@@ -19,6 +19,7 @@ from hoi_ros.stages.parts.rgb_detector import RgbDetector
 from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
+from training.data.real.colour_material import ColourMaterial
 from training.data.real.material import origins
 from training.data.real.photos import photos
 from training.data.synthetic import rgb_frames
@@ -63,6 +64,14 @@ class ReconstructionScoreRecipe:
     Without it `holds` keeps its weights."""
     photo_share: float = 0.7
     """Share of crops of photos in the samples."""
+    scans: Path | None = None
+    """Folder of scanned objects, half of what generated hands hold (`training/data/real/scans.py`)."""
+    surfaces: Path | None = None
+    """Folder of photographed surfaces and of light of real rooms, for half of the surfaces and a third of the light of
+    generated scenes (`training/data/real/surface_photos.py`, `light_probes.py`)."""
+    scenery: Path | None = None
+    """Folder of the real material, whose photos without hands stand behind a share of the generated hands
+    (`training/data/real/scenery.py`)."""
     pool: Path = Path('runs/rgb_frames.pool')
     """File of rendered frames, the same as that of rgb_detector."""
     capacity: int = 16_384
@@ -138,11 +147,12 @@ def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
         kept = read_weights(recipe.weights, 'train reconstruction', 'network', 'figures')
         network = load_network(recipe.weights)
     taught = photos(recipe.photos, 'train') if recipe.photos else []
+    material = ColourMaterial(recipe.scans, recipe.surfaces, recipe.scenery)
     pool = SamplePool(
-        functools.partial(RgbFrames, recipe.loop.seed),
+        functools.partial(RgbFrames, recipe.loop.seed, material=material),
         RGB_FRAME_DTYPE,
         recipe.pool,
-        generator_key(recipe.loop.seed, 'train', modules=[rgb_frames.__name__]),
+        material.key + generator_key(recipe.loop.seed, 'train', modules=[rgb_frames.__name__]),
         recipe.capacity,
         allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers).filling,
         refresh=False,
@@ -156,7 +166,7 @@ def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
         pool.close()
     if recipe.photos:
         seen.append(collect(photo_images(taught), rng))
-    held_out = RgbFrames(0, 'validation')
+    held_out = RgbFrames(0, 'validation', material=material)
     unseen = {'': collect(frame_images(held_out[index] for index in range(_VALIDATION_FRAMES)))}
     if recipe.photos:
         unseen['photos'] = collect(photo_images(photos(recipe.photos, 'validation')))
@@ -201,7 +211,7 @@ def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
         kept['figures'] |= figures
         kept['score_command'], kept['score_samples'] = command_line(), progress.samples
         used = origins(recipe.photos, [photo.path for photo in taught]) if recipe.photos else {}
-        kept['real_images'] = {**(kept.get('real_images') or {}), **used}
+        kept['real_images'] = {**(kept.get('real_images') or {}), **material.origins, **used}
         recipe.loop.out.mkdir(parents=True, exist_ok=True)
         torch.save(kept, recipe.loop.out / 'weights.pt')
         counts = ', '.join(f'{len(crops.hand)} crops, {int(crops.shows.sum())} of hands' for crops in seen)

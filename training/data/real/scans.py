@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
+from hoi_ros.mesh.raycast import TriangleScene
+from training.data.hand_object import Texture
 from training.data.synthetic.objects import ObjectShape
-from training.data.synthetic.objects.shape import Texture
 
 HELD_OUT = (
     'apple',
@@ -34,6 +35,8 @@ HELD_OUT = (
     'tomato_soup_can',
 )
 """Objects that only the split 'held_out' shows."""
+_SYMMETRIC = 0.003
+"""Mirror images deviate at most this far from symmetric objects, metres."""
 _LARGEST = 0.35
 """Objects of a longer side are not held by one hand, metres."""
 
@@ -72,7 +75,8 @@ class ScannedObjects:
         """What samples with these objects depend on: the names and sizes of the files; '' without a folder."""
         if folder is None:
             return ''
-        files = ''.join(f'{path.parent.name} {path.stat().st_size}\n' for path in sorted(folder.glob('*/mesh.obj')))
+        paths = [path for name in ('mesh.obj', 'texture.jpg') for path in sorted(folder.glob(f'*/{name}'))]
+        files = ''.join(f'{path.parent.name} {path.stat().st_size}\n' for path in paths)
         return f'scans {hashlib.sha256(files.encode()).hexdigest()[:16]}, '
 
     def draw(self, rng: np.random.Generator) -> ObjectShape:
@@ -115,6 +119,7 @@ def scanned(folder: Path) -> ObjectShape | None:
         vertices=np.searchsorted(used, number[corners]).astype(np.int32),
         faces=own.reshape(-1, 3).astype(np.int32),
         places=np.asarray(mesh.visual.uv, np.float32)[corners],
+        reflection=_reflection(solid.vertices - middle, solid.faces),
     )
     return ObjectShape(
         f'scan {folder.name}',
@@ -122,3 +127,28 @@ def scanned(folder: Path) -> ObjectShape | None:
         np.asarray(solid.faces, np.int32),
         texture,
     )
+
+
+def _reflection(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray | None:
+    """A reflection (4, 4) that maps a mesh about to itself; None without one.
+
+    The planes that are tried lie in the middle across the axes of the frame, and in the centroid across the principal
+    axes.
+    """
+    corners = vertices[faces]
+    areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    centres = corners.mean(1)
+    centroid = np.average(centres, 0, areas)
+    principal = np.linalg.eigh(np.cov((centres - centroid).T, aweights=areas))[1].T
+    points = centres[np.random.default_rng(0).choice(len(centres), 300, p=areas / areas.sum())]
+    scene = TriangleScene(vertices, faces)
+    found, least = None, _SYMMETRIC
+    for normal, origin in [*((axis, np.zeros(3)) for axis in np.eye(3)), *((axis, centroid) for axis in principal)]:
+        reflection = np.eye(4)
+        reflection[:3, :3] -= 2 * np.outer(normal, normal)
+        reflection[:3, 3] = 2 * (origin @ normal) * normal
+        moved = points @ reflection[:3, :3].T + reflection[:3, 3]
+        error = np.quantile(np.linalg.norm(moved - scene.nearest(moved)[0], axis=1), 0.95)
+        if error < least - 2e-4:  # rounding does not decide between equals
+            found, least = reflection, error
+    return found

@@ -75,6 +75,13 @@ class Lighting:
         first /= np.linalg.norm(first)
         return np.stack([first, np.cross(self.up, first), self.up]).astype(np.float32)
 
+    def direction(self, row: float, column: float) -> np.ndarray:
+        """(3,) unit, towards a place of the room; 0 is the edge of its first row or column."""
+        polar, azimuth = np.array([row, column]) * np.pi / len(self.room)
+        azimuth -= np.pi
+        local = np.array([np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)])
+        return local @ self._frame.astype(float)
+
     @functools.cached_property
     def _blurred(self) -> np.ndarray:
         """(3, H, 2H, 3) the room as reflected by three roughnesses."""
@@ -125,8 +132,12 @@ class Lighting:
 
     def white(self) -> np.ndarray:
         """(3,) the colour of all light together; the strongest component is 1."""
-        total = sum((lamp.colour for lamp in self.lamps), self.room.mean((0, 1)))
+        total = self.total()
         return total / total.max()
+
+    def total(self) -> np.ndarray:
+        """(3,) the radiance of a white surface lit by the mean of the room, if it could face all lamps."""
+        return sum((lamp.colour for lamp in self.lamps), self.room.mean((0, 1)))
 
 
 class Lit(NamedTuple):

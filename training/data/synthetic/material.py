@@ -11,11 +11,14 @@ import numpy as np
 
 class SurfacePoints(NamedTuple):
     """Points of one mesh: places (N, 3) in the frame of its texture, metres; `faces` (N,), their triangles, and
-    barycentric weights (N, 3) in them."""
+    barycentric weights (N, 3) in them; unit normals (N, 3) in the camera's frame; spacing (N,), the distance to the
+    point of a neighbouring pixel, metres."""
 
     places: np.ndarray
     faces: np.ndarray
     weights: np.ndarray
+    normals: np.ndarray
+    spacing: np.ndarray
 
 
 class Look(NamedTuple):

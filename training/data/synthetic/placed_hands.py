@@ -16,15 +16,17 @@ from hoi_ros.hand.poses import gesture_angles
 from hoi_ros.hand.poses import GESTURES
 from hoi_ros.hand.poses import sample_angles
 from training.data.hand_object import ObjectLabel
+from training.data.hand_object import Texture
 from training.data.synthetic.scene_parts import SceneHand
 
 
 class Shape(Protocol):
-    """A closed mesh: vertices (M, 3) metres in its own frame, faces (F, 3)."""
+    """A closed mesh: vertices (M, 3) metres in its own frame, faces (F, 3), the texture of a scanned one."""
 
     family: str
     vertices: np.ndarray
     faces: np.ndarray
+    texture: Texture | None
 
 
 class Grasp(Protocol):
@@ -90,17 +92,12 @@ class PosedHand(NamedTuple):
         return PlacedHand(SceneHand(side, pose, self.shape, translation, keypoints, vertices), held, self.contact)
 
     def mirrored(self) -> PosedHand:
-        """The mirror image, x → −x."""
+        """The mirror image, x → −x. A symmetric object with a texture is turned instead, so that its writing stays
+        legible."""
         flip = np.array([-1, 1, 1], np.float32)
         held = self.held
         if held is not None:
-            signs = np.append(flip, 1)
-            held = ObjectLabel(
-                held.name,
-                held.vertices * flip,
-                np.ascontiguousarray(held.faces[:, ::-1]),
-                signs[:, None] * held.pose * signs,
-            )
+            held = _mirrored(held, np.append(flip, 1))
         return PosedHand(
             mirror_pose(self.pose),
             self.shape,
@@ -110,6 +107,19 @@ class PosedHand(NamedTuple):
             held,
             self.contact,
         )
+
+
+def _mirrored(held: ObjectLabel, signs: np.ndarray) -> ObjectLabel:
+    texture = held.texture
+    if texture is not None and texture.reflection is not None:
+        return dataclasses.replace(held, pose=signs[:, None] * held.pose @ texture.reflection)
+    return ObjectLabel(
+        held.name,
+        held.vertices * signs[:3],
+        np.ascontiguousarray(held.faces[:, ::-1]),
+        signs[:, None] * held.pose * signs,
+        texture and texture.mirrored(),
+    )
 
 
 def free_hand(model: HandModel, rng: np.random.Generator) -> PosedHand:
@@ -135,6 +145,6 @@ def posed_hand(grasp: Grasp) -> PosedHand:
         grasp.translation,
         grasp.keypoints,
         grasp.vertices,
-        ObjectLabel(shape.family, shape.vertices, shape.faces, grasp.object_pose),
+        ObjectLabel(shape.family, shape.vertices, shape.faces, grasp.object_pose, shape.texture),
         grasp.contact,
     )

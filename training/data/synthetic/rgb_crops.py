@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -18,6 +17,8 @@ from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.hand.model import HandModel
 from training.data.hand_object import HandObjectSample
 from training.data.hand_object import HandObjectSamples
+from training.data.real.colour_material import ColourMaterial
+from training.data.real.colour_material import GENERATED
 from training.data.real.scans import scanned_objects
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.objects import FAMILIES
@@ -54,7 +55,7 @@ class RgbCrops:
         seed, split: of the scenes.
         window: side of the window, pixels.
         model: the right hand.
-        scans: folder of scanned objects, half of what hands hold (`training/data/real/scans.py`).
+        material: real objects, surfaces, light and photos.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class RgbCrops:
         split: str = 'train',
         window: int = 208,
         model: HandModel | None = None,
-        scans: Path | None = None,
+        material: ColourMaterial = GENERATED,
     ) -> None:
         model = model or HandModel.load()
-        grasps = GraspGenerator(model, seed, split, scanned_objects(scans, split))
-        self._scenes = RgbScenes(grasps, seed, split, RgbConfig(window=window, margin=(1.6, 1.7)), model)
+        grasps = GraspGenerator(model, seed, split, scanned_objects(material.scans, split))
+        self._scenes = RgbScenes(
+            grasps, seed, split, RgbConfig(window=window, margin=(1.6, 1.7)), model, material=material
+        )
         self._seed = seed
         self.dtype = crop_dtype(window, len(model.template))
 

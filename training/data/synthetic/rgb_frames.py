@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from hoi_ros.camera.view_crop import outline
 from hoi_ros.hand.model import HandModel
+from training.data.real.colour_material import ColourMaterial
+from training.data.real.colour_material import GENERATED
 from training.data.real.scans import scanned_objects
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.rgb_scenes import RgbConfig
@@ -47,17 +47,18 @@ class RgbFrames:
     Args:
         seed, split: of the scenes.
         model: the right hand.
+        material: real objects, surfaces, light and photos.
     """
 
     dtype = RGB_FRAME_DTYPE
 
     def __init__(
-        self, seed: int = 0, split: str = 'train', model: HandModel | None = None, scans: Path | None = None
+        self, seed: int = 0, split: str = 'train', model: HandModel | None = None, material: ColourMaterial = GENERATED
     ) -> None:
         model = model or HandModel.load()
         seed += _APART
-        grasps = GraspGenerator(model, seed, split, scanned_objects(scans, split))
-        self._scenes = RgbScenes(grasps, seed, split, RGB_FRAME_SCENES, model)
+        grasps = GraspGenerator(model, seed, split, scanned_objects(material.scans, split))
+        self._scenes = RgbScenes(grasps, seed, split, RGB_FRAME_SCENES, model, material=material)
 
     def __getitem__(self, index: int) -> np.ndarray:
         return record_of(self._scenes.frame(index))

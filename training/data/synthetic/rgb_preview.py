@@ -15,6 +15,8 @@ import tyro
 
 from hoi_ros.drawing.hands import draw_skeleton
 from hoi_ros.hand.model import HandModel
+from training.data.real.colour_material import ColourMaterial
+from training.data.real.scans import scanned_objects
 from training.data.sheet import coloured_depth
 from training.data.sheet import rows_of
 from training.data.sheet import save_sheet
@@ -38,13 +40,20 @@ class PreviewConfig:
     windows: int = 24
     labels: bool = True
     """Draw the keypoints into every second window."""
+    scans: Path | None = None
+    surfaces: Path | None = None
+    scenery: Path | None = None
+    """Real material, as of `train rgb_detector`."""
 
 
 def main(config: PreviewConfig) -> None:
     model = HandModel.load()
-    grasps = GraspGenerator(model, config.seed, config.split)
-    whole = RgbScenes(grasps, config.seed, config.split, RgbConfig(), model)
-    around = RgbScenes(grasps, config.seed, config.split, RgbConfig(window=_WINDOW), model)
+    material = ColourMaterial(config.scans, config.surfaces, config.scenery)
+    grasps = GraspGenerator(model, config.seed, config.split, scanned_objects(config.scans, config.split))
+    whole, around = (
+        RgbScenes(grasps, config.seed, config.split, RgbConfig(window=window), model, material=material)
+        for window in (None, _WINDOW)
+    )
     tiles = [tile for index in range(config.frames) for tile in _pictures(whole.frame(index))]
     windows = []
     for index in range(config.windows):

@@ -11,6 +11,7 @@ import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.mesh.raycast import TriangleScene
+from training.data.real.scenery import Backdrop
 from training.data.synthetic.lighting import light_up
 from training.data.synthetic.lighting import Lighting
 from training.data.synthetic.material import Look
@@ -51,10 +52,18 @@ class RgbScene:
         hands: owners 0, 1, ….
         surfaces: all meshes.
         lighting: lamps and environment.
+        backdrop: a photo behind all meshes; without it the environment shows.
     """
 
-    def __init__(self, camera: Pinhole, hands: tuple[SceneHand, ...], surfaces: Surfaces, lighting: Lighting) -> None:
-        self.camera, self.hands, self.lighting = camera, hands, lighting
+    def __init__(
+        self,
+        camera: Pinhole,
+        hands: tuple[SceneHand, ...],
+        surfaces: Surfaces,
+        lighting: Lighting,
+        backdrop: Backdrop | None = None,
+    ) -> None:
+        self.camera, self.hands, self.lighting, self.backdrop = camera, hands, lighting, backdrop
         self._vertices, self._faces, self._owners = surfaces.joined()
         self._materials = surfaces.materials
         self._places, self._meshes = surfaces.places, surfaces.meshes
@@ -109,7 +118,10 @@ class RgbScene:
         view = View(camera, depth.reshape(shape), owners.reshape(shape), normals.reshape(*shape, 3))
         light = np.zeros((len(directions), 3), np.float32)
         nothing = meshes < 0
-        light[nothing] = self.lighting.seen(units(directions[nothing]))
+        if self.backdrop is None:
+            light[nothing] = self.lighting.seen(units(directions[nothing]))
+        else:
+            light[nothing] = self.backdrop.look(camera).reshape(-1, 3)[nothing]
         light[hits.pixels] = self._light(hits, camera, view.depth, rng)
         edge = np.flatnonzero(edge_mask(view.depth, self._groups[meshes].reshape(shape), view.normals))
         light[edge] = self._at_edges(edge, light, depth, meshes, camera, samples)
@@ -141,7 +153,7 @@ class RgbScene:
         field = np.zeros((1 + len(self.lighting.lamps), depth.size), np.float32)
         field[:, hits.pixels] = self._visibility(hits, rows % 4 * 4 + columns % 4, rng)
         field = share_neighbours(field.reshape(-1, *shape), inverse).reshape(len(field), -1)[:, hits.pixels]
-        look = self._look(hits)
+        look = self._look(hits, camera)
         skin = np.flatnonzero(self._scatters[self._meshes[hits.triangles]])
         hits = self._without_seams(hits, skin, camera)
         normals = self._embossed(hits, look.relief, camera)
@@ -165,7 +177,7 @@ class RgbScene:
             result.append(~self._scene.occluded(origins, directions.astype(np.float32)[pattern], _SEAM, np.inf))
         return np.stack(result).astype(np.float32)
 
-    def _look(self, hits: _Hits) -> Look:
+    def _look(self, hits: _Hits, camera: Pinhole) -> Look:
         """The optical properties of all points, mesh by mesh."""
         count = len(hits.depth)
         result = Look(
@@ -176,13 +188,22 @@ class RgbScene:
         )
         meshes = self._meshes[hits.triangles]
         places = np.einsum('nk,nkc->nc', hits.weights, self._places[self._faces[hits.triangles]])
+        # The square root: a compromise between both directions on surfaces seen at a grazing angle.
+        slant = np.sqrt(np.maximum(-dot(hits.normals, units(hits.points)), np.float32(0.01)))
+        spacing = hits.depth / (np.float32(camera.fx) * slant)
         order = np.argsort(meshes, kind='stable')
         bounds = np.searchsorted(meshes[order], np.arange(len(self._materials) + 1))
         for mesh, material in enumerate(self._materials):
             own = order[bounds[mesh] : bounds[mesh + 1]]
             if len(own):
                 look = material.look(
-                    SurfacePoints(places[own], hits.triangles[own] - self._starts[mesh], hits.weights[own])
+                    SurfacePoints(
+                        places[own],
+                        hits.triangles[own] - self._starts[mesh],
+                        hits.weights[own],
+                        hits.normals[own],
+                        spacing[own],
+                    )
                 )
                 for whole, part in zip(result, look, strict=True):
                     whole[own] = part

@@ -21,13 +21,20 @@ from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.simulation.sensor import SensorModel
 from training.data.hand_object import HandObjectSample
 from training.data.hand_object import ObjectLabel
+from training.data.real.colour_material import ColourMaterial
+from training.data.real.colour_material import GENERATED
+from training.data.real.light_probes import LightProbes
+from training.data.real.scenery import Scenery
+from training.data.real.surface_photos import SurfacePhotos
 from training.data.synthetic.arms import cover_arm
 from training.data.synthetic.arms import forearm
 from training.data.synthetic.arms import with_upper_arm
 from training.data.synthetic.lighting import Lighting
+from training.data.synthetic.material import Material
 from training.data.synthetic.paint import sample_paint
 from training.data.synthetic.person import add_person
 from training.data.synthetic.person import arm_of
+from training.data.synthetic.pictured import ScannedSurface
 from training.data.synthetic.placed_hands import free_hand
 from training.data.synthetic.placed_hands import Grasps
 from training.data.synthetic.placed_hands import PlacedHand
@@ -72,6 +79,12 @@ class RgbConfig:
     """Side of a window, a multiple of the square around the hand and its object."""
     samples: int = 4
     """Rays through each pixel at an edge."""
+    photographed: float = 0.5
+    """Share of photographed surfaces, where there are any."""
+    scenery: float = 0.4
+    """Share of images with a photo instead of table and wall, where there are any. A photo has no depth: 0 there."""
+    measured: float = 0.35
+    """Share of images in the light of a real room, where there are any."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +113,7 @@ class RgbScenes:
         config: the distribution of images.
         model: the right hand, that of the grasps.
         length: nominal length of the endless stream.
+        material: real surfaces, light and photos; the scanned objects are up to the grasps.
     """
 
     def __init__(
@@ -110,6 +124,7 @@ class RgbScenes:
         config: RgbConfig | None = None,
         model: HandModel | None = None,
         length: int = 1_000_000,
+        material: ColourMaterial = GENERATED,
     ) -> None:
         self._grasps, self._length = grasps, length
         self._config = config or RgbConfig()
@@ -121,6 +136,10 @@ class RgbScenes:
         self._room = SceneConfig(
             nearest=self._config.nearest, farthest=self._config.farthest, held=0, wall=0.8, clutter=1.5
         )
+        self._photos = SurfacePhotos(material.surfaces, split) if material.surfaces else None
+        probes = LightProbes(material.surfaces, split) if material.surfaces else None
+        self._probes = probes if probes and probes.paths else None
+        self._scenery = Scenery(material.photos, split) if material.photos else None
 
     def __len__(self) -> int:
         return self._length
@@ -170,16 +189,24 @@ class RgbScenes:
             if hand is None:
                 return None
             placed.append(hand)
-        surfaces = Surfaces(up, rng)
-        clothed = [(Skin.sample(rng), sample_paint('cloth', rng)) for _ in range(2)]
+        surfaces = Surfaces(up, rng, self._photos, config.photographed)
+        clothed = [(Skin.sample(rng), surfaces.draw('cloth')) for _ in range(2)]
         same = rng.random() < 0.7
         for number, one in enumerate(placed):
             surfaces.skin, surfaces.cloth = clothed[0 if same else number]
             self._dress(surfaces, one, number, up, rng)
+        scenery = self._scenery if self._scenery and rng.random() < config.scenery else None
         # Clutter keeps clear of held objects too.
         hands = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
-        add_room(surfaces, hands, camera, up, self._room, rng)
-        scene = RgbScene(camera, tuple(one.hand for one in placed), surfaces, Lighting.sample(up, rng))
+        # Clutter remains before a photo: not all that is rendered there is a person or in a hand.
+        room = dataclasses.replace(self._room, table=0, wall=0) if scenery else self._room
+        add_room(surfaces, hands, camera, up, room, rng)
+        if scenery and not surfaces.materials:
+            surfaces.add(_BEHIND, np.array([[0, 1, 2]]), THING)
+        measured = self._probes is not None and rng.random() < config.measured
+        lighting = self._probes.draw(up, rng) if measured else Lighting.sample(up, rng)
+        backdrop = scenery.draw(lighting, rng) if scenery else None
+        scene = RgbScene(camera, tuple(one.hand for one in placed), surfaces, lighting, backdrop)
         return None if min(scene.visible, default=1) < config.visible else (scene, placed)
 
     def _place(
@@ -228,15 +255,8 @@ class RgbScenes:
         marks = self._marks.mirrored() if left else self._marks
         surfaces.put(hand.vertices, model.faces, number, surfaces.skin.of_hand(marks), model.template)
         if placed.held is not None:
-            extent = np.ptp(placed.held.vertices, axis=0)
-            longest_last = np.roll(np.eye(3), 2 - int(extent.argmax()), 0)
-            surfaces.put(
-                placed.held.placed,
-                placed.held.faces,
-                HELD - number,
-                sample_paint('thing', rng, longest_last, float(extent.max())),
-                placed.held.vertices,
-            )
+            held = placed.held
+            surfaces.put(held.placed, held.faces, HELD - number, _material_of(held, rng), held.vertices)
         down, scale = arm_of(model, hand, rng)
         across, along, _ = Rotation.from_rotvec(hand.pose[:3]).as_matrix().T
         arm, _ = forearm(hand.keypoints[0], along, down, across, scale * rng.uniform(0.97, 1.12), 0.24, 1.0, rng)
@@ -300,7 +320,18 @@ class RgbScenes:
 
 
 _ATTEMPTS = 40
+_BEHIND = np.array([[0, 0, -50], [1, 0, -50], [0, 1, -50.0]])
+"""A triangle behind the camera, for a photo before which nothing is rendered."""
 _SWELL = np.array([0.05, 0.09, 0.04, 0, 0, 0, 0])  # of a forearm's rings, shares of their radius
+
+
+def _material_of(held: ObjectLabel, rng: np.random.Generator) -> Material:
+    """The own colours of a scanned object; paint for others."""
+    if held.texture is not None:
+        return ScannedSurface.sample(held.texture, held.vertices, rng)
+    extent = np.ptp(held.vertices, axis=0)
+    longest_last = np.roll(np.eye(3), 2 - int(extent.argmax()), 0)
+    return sample_paint('thing', rng, longest_last, float(extent.max()))
 
 
 def _frame(

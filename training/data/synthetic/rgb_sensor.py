@@ -12,6 +12,9 @@ from hoi_ros.camera.pinhole import Pinhole
 from training.data.synthetic.colour import encoded
 from training.data.synthetic.colour import LUMINANCE
 
+TONE = 1.2
+"""Steepness of the tone curve, which compresses highlights: 1 − exp(−TONE · light) is the linear value of a pixel."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RgbSensor:
@@ -77,8 +80,7 @@ class RgbSensor:
         across = ((np.arange(camera.width) - camera.cx) / camera.fx)[None, :]
         down = ((np.arange(camera.height) - camera.cy) / camera.fy)[:, None]
         fall = (1 + across**2 + down**2) ** (-2 * self.vignetting)
-        metered = np.sqrt(np.maximum(light @ LUMINANCE.astype(np.float32), 0)).mean() ** 2 + 1e-6
-        light = light * (fall * (0.3 * 2**self.exposure / metered)).astype(np.float32)[..., None]
+        light = light * (fall * (0.3 * 2**self.exposure / metered(light))).astype(np.float32)[..., None]
         if self.defocus / pitch > 0.25:
             light = cv2.GaussianBlur(light, (0, 0), self.defocus / pitch)
         if np.hypot(*self.motion) / pitch > 1:
@@ -90,13 +92,18 @@ class RgbSensor:
         grey = (light @ LUMINANCE.astype(np.float32))[..., None]
         light = grey + (light - grey) * np.float32(self.saturation)
         # A tone curve compresses highlights instead of clipping them.
-        values = encoded(1 - np.exp(-1.2 * np.maximum(light, 0)))
+        values = encoded(1 - np.exp(-TONE * np.maximum(light, 0)))
         values = np.clip(0.45 + (values - 0.45) * self.contrast, 0, 1)
         image = (values * 255 + 0.5).astype(np.uint8)
         if self.quality is None:
             return image
         _, packed = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.quality])
         return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def metered(light: np.ndarray) -> float:
+    """The brightness of an image of light (H, W, 3) as a camera meters it, in which highlights count less."""
+    return np.sqrt(np.maximum(light @ LUMINANCE.astype(np.float32), 0)).mean() ** 2 + 1e-6
 
 
 def _streak(way: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from hoi_ros.mesh.normals import face_normals
+from training.data.real.surface_photos import SurfacePhotos
 from training.data.synthetic.material import Material
 from training.data.synthetic.paint import sample_paint
 from training.data.synthetic.scene_parts import Parts
@@ -19,15 +20,20 @@ class Surfaces(Parts):
     Args:
         up: (3,) unit.
         rng: draws the materials.
+        photos: photographed surfaces.
+        share: of photographed surfaces among tables, walls, cloths and things.
 
     Attributes:
         skin, cloth: materials of the person whose parts are added.
         materials: one per mesh.
     """
 
-    def __init__(self, up: np.ndarray, rng: np.random.Generator) -> None:
+    def __init__(
+        self, up: np.ndarray, rng: np.random.Generator, photos: SurfacePhotos | None = None, share: float = 0.5
+    ) -> None:
         super().__init__()
         self._up, self._rng = up, rng
+        self._photos, self._share = photos, share
         self.skin: Material | None = None
         self.cloth: Material | None = None
         self.materials: list[Material] = []
@@ -44,7 +50,7 @@ class Surfaces(Parts):
                 vertices,
                 faces,
                 owner,
-                sample_paint('thing', self._rng, height=float(np.ptp(vertices, 0).max())),
+                self.draw('thing', height=float(np.ptp(vertices, 0).max())),
                 vertices - vertices.mean(0),
             )
             return
@@ -54,8 +60,17 @@ class Surfaces(Parts):
             # Patterns of walls are upright, those of tables lie in any direction.
             along = self._up if kind == 'wall' else self._rng.standard_normal(3)
             first = units(np.cross(along, out))
-            material = sample_paint(kind, self._rng, np.stack([first, np.cross(out, first), out]))
+            material = self.draw(kind, np.stack([first, np.cross(out, first), out]))
         self.put(vertices, faces, owner, material, vertices)
+
+    def draw(self, kind: str, frame: np.ndarray | None = None, height: float = 0.1) -> Material:
+        """A random material of a kind of mesh; arguments as of `sample_paint`."""
+        if self._photos is not None and self._rng.random() < self._share:
+            size = height if kind == 'thing' else None
+            photographed = self._photos.draw(kind, self._rng, frame, size)
+            if photographed is not None:
+                return photographed
+        return sample_paint(kind, self._rng, frame, height)
 
     def put(self, vertices: np.ndarray, faces: np.ndarray, owner: int, material: Material, places: np.ndarray) -> None:
         """Adds a mesh of a material; places (V, 3) are its vertices in the frame of its texture, metres."""

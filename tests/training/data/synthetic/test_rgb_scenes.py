@@ -55,7 +55,9 @@ class Cylinders:
         place[:3, :3] = Rotation.from_rotvec(pose[:3]).as_matrix() @ Rotation.from_euler('y', 90, True).as_matrix()
         place[:3, 3] = hand.keypoints[[4, 9, 12]].mean(0)
         contact = cdist(hand.vertices, place[:3, 3][None])[:, 0] < 0.03
-        thing = types.SimpleNamespace(family='can', vertices=np.asarray(can.vertices, np.float32), faces=can.faces)
+        thing = types.SimpleNamespace(
+            family='can', vertices=np.asarray(can.vertices, np.float32), faces=can.faces, texture=None
+        )
         return types.SimpleNamespace(
             pose=pose,
             shape=shape,

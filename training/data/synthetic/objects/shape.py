@@ -4,26 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 
-
-@dataclasses.dataclass(frozen=True)
-class Texture:
-    """The colours of a scanned object.
-
-    Attributes:
-        image: file of the picture.
-        vertices: (T,) the vertex of the shape that each corner with a place of its own stands on.
-        faces: (F, 3) int32, the shape's triangles as corners.
-        places: (T, 2) places of the corners in the picture, right and up from its lower left, 0 to 1.
-    """
-
-    image: Path
-    vertices: np.ndarray
-    faces: np.ndarray
-    places: np.ndarray
+from training.data.hand_object import Texture
 
 
 @dataclasses.dataclass(frozen=True)
