@@ -217,6 +217,8 @@ def fitted_mesh(
         normals = vertex_normals(mesh, faces)
         pulls = _Pulls(local, mesh - place, axes)
         facing = np.flatnonzero(np.einsum('ij,ij->i', mesh, normals) < 0)
+        if not len(facing):
+            break
         matched = facing[cKDTree(mesh[facing]).query(points)[1]]
         pulls.add(matched, normals[matched], points - mesh[matched], *_POINTS, len(points))
         gaps, nearest = cKDTree(mesh).query(hand.vertices, distance_upper_bound=_REACH)
