@@ -26,17 +26,21 @@ from training.data.synthetic.depth_crops import augment
 from training.data.synthetic.depth_crops import CropAugmentation
 from training.data.synthetic.depth_crops import DepthPatches
 from training.data.synthetic.depth_frames import DepthFrames
+from training.evaluation.depth_pose_score import Candidates
 from training.evaluation.depth_pose_score import collect_candidates
 from training.evaluation.depth_pose_score import DepthPoseScoreEvaluation
 from training.evaluation.depth_pose_score import print_candidates
 from training.installation import InstallOptions
+
+_SPLITS = 'validation', 'handling_validation'
 
 
 @dataclasses.dataclass(frozen=True)
 class DepthPoseScoreCalibration(InstallOptions):
     """Fits the calibrations of score and side on validation frames and writes them into the card of depth_pose."""
 
-    frames: int = 1000
+    frames: int = 600
+    """Frames of hands that are free, and as many of hands that hold things."""
     models: Path = Path('models')
     cache: Path = Path('runs/test_frames')
     """Folder that caches rendered frames, one folder a split."""
@@ -47,12 +51,14 @@ class DepthPoseScoreCalibration(InstallOptions):
 def calibrate_score(config: DepthPoseScoreCalibration) -> tuple[ScoreCalibration, SideCalibration]:
     """Fits, prints the score curve, writes the card and returns the calibrations."""
     config.require_consent(config.models)
-    candidates = collect_candidates(
-        DepthPoseScoreEvaluation(config.frames, config.models, 'validation', cache=config.cache, workers=config.workers)
-    )
+    parts = [
+        DepthPoseScoreEvaluation(config.frames, config.models, split, cache=config.cache, workers=config.workers)
+        for split in _SPLITS
+    ]
+    candidates = Candidates.joined([collect_candidates(part) for part in parts])
     score = fit_score_calibration(candidates.scores, candidates.hands)
     side = fit_side_calibration(candidates.side_evidence)
-    print_candidates(candidates, score, side, config.frames)
+    print_candidates(candidates, score, side, len(_SPLITS) * config.frames)
     write_calibrations(config.models / 'depth_pose', config, score_calibration=score, side_calibration=side)
     return score, side
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,15 @@ class Candidates:
     """Calibration in the model's card."""
     side_calibration: SideCalibration
 
+    @classmethod
+    def joined(cls, parts: Sequence[Candidates]) -> Candidates:
+        """Those of several sets of frames; the calibrations are those of the first."""
+        scores, hands, evidence = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ('scores', 'hands', 'side_evidence')
+        )
+        missing = sum(part.missing for part in parts)
+        return cls(scores, hands, missing, evidence, parts[0].score_calibration, parts[0].side_calibration)
+
 
 def collect_candidates(config: DepthPoseScoreEvaluation) -> Candidates:
     """Runs the stage on the frames of the split, each as if it were the first, and labels its candidates."""
@@ -82,7 +92,7 @@ def collect_candidates(config: DepthPoseScoreEvaluation) -> Candidates:
         missing,
         np.array(evidence).reshape(-1, 2),
         calibration,
-        stage.side_calibration,
+        stage.network.side_calibration,
     )
 
 
