@@ -140,6 +140,7 @@ def _with_measured_entries(card: Card, folder: Path) -> Card:
         card,
         parameters={**earlier.parameters, **card.parameters},
         figures={**earlier.figures, **card.figures},
+        activations=earlier.activations,
     )
 
 

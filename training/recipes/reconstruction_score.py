@@ -44,8 +44,8 @@ from training.recipes.reconstruction_score_crops import ScoredCrops
 
 HEADS = 'hand', 'holds'
 """The parts of the network that are trained."""
-_VALIDATION_FRAMES = 300
-"""Frames of the validation."""
+_VALIDATION_FRAMES, _VALIDATION_PHOTOS = 150, 300
+"""Frames of the validation, and photos, evenly over those of the split."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ReconstructionScoreRecipe:
     models: Path = Path('models')
     """Folder of the detector (rgb_detector) whose proposals train the heads."""
     frames: int = 2048
-    """Training frames; each is used as it is and once more mirrored and recoloured."""
+    """Training frames; half of them are mirrored and recoloured, and half of the photos."""
     photos: Path | None = None
     """Folder of the real material, whose labelled photos join the generated frames (`training/data/real/photos.py`).
     Without it `holds` keeps its weights."""
@@ -146,6 +146,8 @@ def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
     else:
         kept = read_weights(recipe.weights, 'train reconstruction', 'network', 'figures')
         network = load_network(recipe.weights)
+    shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
+    torch.set_num_threads(shares.threads)
     taught = photos(recipe.photos, 'train') if recipe.photos else []
     material = ColourMaterial(recipe.scans, recipe.surfaces, recipe.scenery)
     pool = SamplePool(
@@ -154,7 +156,7 @@ def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
         recipe.pool,
         material.key + generator_key(recipe.loop.seed, 'train', modules=[rgb_frames.__name__]),
         recipe.capacity,
-        allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers).filling,
+        shares.filling,
         refresh=False,
     )
     try:
@@ -169,7 +171,8 @@ def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
     held_out = RgbFrames(0, 'validation', material=material)
     unseen = {'': collect(frame_images(held_out[index] for index in range(_VALIDATION_FRAMES)))}
     if recipe.photos:
-        unseen['photos'] = collect(photo_images(photos(recipe.photos, 'validation')))
+        held = photos(recipe.photos, 'validation')
+        unseen['photos'] = collect(photo_images(held[:: max(1, len(held) // _VALIDATION_PHOTOS)]))
     scales = {name: scale_of([getattr(crops, name) for crops in seen]) for name in HEADS}
     seen, others = ([scaled(crops, scales) for crops in each] for each in (seen, unseen.values()))
     heads = Heads(network)
@@ -192,8 +195,8 @@ def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
 
     # A checkpoint of an earlier run belongs to other features; the training takes a minute.
     (recipe.loop.out / 'checkpoint.pt').unlink(missing_ok=True)
-    shares = [1 - recipe.photo_share, recipe.photo_share] if recipe.photos else [1.0]
-    progress = fit(heads, recipe.loop, Batches(seen, shares, recipe.loop.batch, recipe.loop.seed), loss, validate)
+    parts = [1 - recipe.photo_share, recipe.photo_share] if recipe.photos else [1.0]
+    progress = fit(heads, recipe.loop, Batches(seen, parts, recipe.loop.batch, recipe.loop.seed), loss, validate)
     figures = validate(heads)
     for name in trained:
         heads.copy_to(network, name, *map(torch.from_numpy, scales[name]))

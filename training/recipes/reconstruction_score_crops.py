@@ -32,7 +32,7 @@ from training.networks.reconstruction_estimators import HandPrediction
 NO_HAND = -1
 """What `shown_hand` says of a square without a hand."""
 
-_PROPOSED = 5
+_PROPOSED = 4
 """Most proposals of the detector in an image, whatever their score."""
 _FOCAL = 1.5
 """Focal length assumed for the images, in image widths: the crops hardly depend on it."""
@@ -122,11 +122,11 @@ def collect_crops(
     images: Iterable[LabelledImage],
     rng: np.random.Generator | None = None,
 ) -> ScoredCrops:
-    """`scored_crops` of all images; with `rng` also of each mirrored and recoloured, and of regions about its hands."""
+    """`scored_crops` of all images; with `rng` half of them mirrored and recoloured, and regions join the proposals."""
     parts = []
     for labelled in tqdm(images, unit='image', mininterval=5):
-        for version in [labelled] if rng is None else [labelled, labelled.varied(rng)]:
-            parts.append(scored_crops(network, detector, version, version.regions(rng) if rng else ()))
+        version = labelled.varied(rng) if rng and rng.random() < 0.5 else labelled
+        parts.append(scored_crops(network, detector, version, version.regions(rng) if rng else ()))
     return ScoredCrops.joined(parts)
 
 
@@ -166,12 +166,9 @@ def scored_crops(
         ]
         pixels = np.stack([crop.warp(image, network.config.size) for crop in crops])
         inputs = normalised(torch.from_numpy(pixels).permute(0, 3, 1, 2))
-        features, hand = _inputs_of(network, 'hand', inputs, hand_alone=True)
         clear = np.array([number is not None for number in shown])
         shows = np.array([number is not None and number != NO_HAND for number in shown])
-        holds = parts[0].holds
-        if network.holds and shows.any():
-            holds, _ = _inputs_of(network, 'holds', inputs[torch.from_numpy(shows)], hand_alone=False)
+        features, holds, hand = _inputs_of(network, inputs, shows)
         holding = [bool(labelled.holds[number]) for number in shown if number is not None and number != NO_HAND]
         parts.append(ScoredCrops(features[clear], shows[clear], holds, np.array(holding[: len(holds)], bool)))
         before = [
@@ -194,17 +191,28 @@ def shown_hand(centre: np.ndarray, side: float, squares: np.ndarray, visible: np
 
 
 def _inputs_of(
-    network: ReconstructionNet, head: str, images: torch.Tensor, hand_alone: bool
-) -> tuple[np.ndarray, HandPrediction]:
-    """What a head receives (B, F) of images (B, 3, S, S), and the hands of the last iteration."""
-    received: list[np.ndarray] = []
-    hook = getattr(network, head).register_forward_pre_hook(lambda _, arguments: received.append(arguments[0].numpy()))
+    network: ReconstructionNet, images: torch.Tensor, shows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, HandPrediction]:
+    """What the heads receive of images (B, 3, S, S), `hand` of all, `holds` of those that show hands; and the hands."""
+    received: dict[str, torch.Tensor] = {}
+    hooks = [
+        getattr(network, name).register_forward_pre_hook(
+            lambda _, arguments, name=name: received.__setitem__(name, arguments[0])
+        )
+        for name in ('hand', 'hand_estimator')
+    ]
     try:
         with torch.inference_mode():
-            hands = network(images, hand_alone=hand_alone).hands
+            hands = network(images, hand_alone=True).hands
+            holds = torch.zeros(0, network.holds[0].in_features if network.holds else 0)
+            if network.holds and shows.any():
+                chosen = torch.from_numpy(shows)
+                things = network.object_encoder(images[chosen])[-1].mean((2, 3))
+                holds = torch.cat([received['hand_estimator'][chosen], things], 1)
     finally:
-        hook.remove()
-    return received[0], hands[-1]
+        for hook in hooks:
+            hook.remove()
+    return received['hand'].numpy(), holds.numpy(), hands[-1]
 
 
 def _no_crops(network: ReconstructionNet) -> ScoredCrops:

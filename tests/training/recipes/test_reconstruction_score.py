@@ -49,7 +49,7 @@ SEEN = np.array([0.9])
 class SameFrames(RgbFrames):
     """Validates with the training frames."""
 
-    def __init__(self, seed: int, split: str = 'train') -> None:
+    def __init__(self, seed: int, split: str = 'train', **_: object) -> None:
         super().__init__(5, 'train')
 
 
