@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,18 @@ def test_small_weights_stay_single_on_request(tmp_path: Path) -> None:
 def test_the_same_weights_give_the_same_file(tmp_path: Path) -> None:
     hashes = {export_onnx(small(), EXAMPLE, OUTPUTS, tmp_path / name, FIELDS).sha256 for name in ('a', 'b')}
     assert len(hashes) == 1
+
+
+def test_an_export_of_the_same_weights_keeps_what_was_measured(tmp_path: Path) -> None:
+    card = export_onnx(small(), EXAMPLE, OUTPUTS, tmp_path, FIELDS)
+    measured = {'parameters': {'scale': 2.0}, 'figures': {'found': 0.9}, 'activations': {'conv': [0.0, 1.0]}}
+    dataclasses.replace(card, **measured).save(tmp_path)
+    again = export_onnx(small(), EXAMPLE, OUTPUTS, tmp_path, FIELDS)
+    assert again.parameters == measured['parameters'] and again.activations == measured['activations']
+    assert again.figures['found'] == 0.9 and again.figures.keys() > {'found'}
+    other = small()
+    torch.nn.init.ones_(other[0].weight)
+    assert not export_onnx(other, EXAMPLE, OUTPUTS, tmp_path, FIELDS).activations
 
 
 def test_outputs_of_other_shapes_are_refused(tmp_path: Path) -> None:
