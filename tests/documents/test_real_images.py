@@ -38,7 +38,7 @@ def test_the_pictures_are_small_and_every_source_is_named():
     sources = {
         row['source'] for row in read_list(ROOT / 'docs' / 'real_images.csv') if row['source'].startswith('http')
     }
-    assert len(sources) == 9 and all(source in notices for source in sources)
+    assert len(sources) == 7 and all(source in notices for source in sources)
     pictures = set(re.findall(r'images/(\w+\.jpg)', (ROOT / 'docs' / 'real_images.md').read_text()))
     assert pictures == {path.name for path in (ROOT / 'docs' / 'images').glob('real_*.jpg')}
     assert all((ROOT / 'docs' / 'images' / name).stat().st_size <= 300_000 for name in pictures)

@@ -27,6 +27,7 @@ from hoi_ros.playback.image_folder import read_colour
 from hoi_ros.playback.image_folder import read_metric_depth
 from hoi_ros.systems import system_of
 from hoi_ros.systems import system_of_photos
+from training.data.real.photos import photos
 
 JUDGED = ('hands', 'found', 'on_hand', 'side', 'fingers', 'held', 'object', 'false_hands', 'false_objects')
 """Recognisable hands of the picture; of them: found at all, most of the palm covered by the mesh in the right
@@ -58,12 +59,12 @@ class RealImages:
     """Metres of one unit of the depth images."""
     tile: int = 200
     """Pixels of a picture's longer side in the sheet."""
-    columns: int = 8
+    columns: int = 7
     """Pictures in a row of the sheet."""
     choose: bool = False
     """Draw the photos of the list anew instead: `photos` of each source, with `seed`."""
-    photos: int = 3
-    """Photos of each source that `choose` draws."""
+    photos: int = 4
+    """Photos of each source that `choose` draws; photos of the training are left out."""
     smallest: int = 200
     """Shorter side below which `choose` leaves a photo out, pixels."""
     seed: int = 14
@@ -71,15 +72,20 @@ class RealImages:
 
 
 def choose_photos(config: RealImages) -> list[dict[str, str]]:
-    """Rows of the list for `config.photos` photos of each source, drawn by `config.seed`; nobody has judged them."""
+    """Rows of the list for at most `config.photos` photos of each source that no training shows, drawn by
+    `config.seed`; nobody has judged them."""
+    seen = {photo.path for photo in photos(config.data / 'real', 'train')}
     with (config.data / 'real' / 'SOURCES.csv').open(newline='', encoding='utf-8') as file:
         rows = [row for row in csv.DictReader(file) if row['kind'] in _PHOTO_FOLDERS]
     sources: dict[str, list[dict[str, str]]] = {}
     for row in sorted(rows, key=lambda row: row['file']):
-        if min(int(row['width']), int(row['height'])) >= config.smallest:
+        large = min(int(row['width']), int(row['height'])) >= config.smallest
+        if large and config.data / 'real' / row['file'] not in seen:
             sources.setdefault(Path(row['file']).name.split('_')[0], []).append(row)
     draw = random.Random(config.seed)
-    chosen = [row for name in sorted(sources) for row in draw.sample(sources[name], config.photos)]
+    chosen = [
+        row for name in sorted(sources) for row in draw.sample(sources[name], min(config.photos, len(sources[name])))
+    ]
     return [
         {
             'stage': system_of_photos().name,

@@ -40,6 +40,8 @@ def config(tmp_path: Path) -> RealImages:
                     'height': side,
                 }
             )
+    # What training shows is not drawn.
+    (folder / 'hand_boxes.csv').write_text('file,x0,y0,x1,y1\nrgb_hands/a_1.jpg,0,0,1,1\n')
     with (tmp_path / 'real' / 'SOURCES.csv').open('w', newline='') as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
@@ -52,7 +54,10 @@ def test_the_draw_takes_as_many_photos_of_each_source_and_depends_on_the_seed_al
     real_images.evaluate(dataclasses.replace(config, choose=True))
     first = read_list(config.list)
     assert [Path(row['file']).name[0] for row in first[:-1]] == list('aabbccdd')
-    assert all(row['stage'] == COLOUR and not row['hands'] and '_2' not in row['file'] for row in first[:-1])
+    assert all(
+        row['stage'] == COLOUR and not row['hands'] and '_2' not in row['file'] and 'a_1' not in row['file']
+        for row in first[:-1]
+    )
     assert first[-1]['file'] == 'kept.png'
     real_images.evaluate(dataclasses.replace(config, choose=True))
     assert read_list(config.list) == first
