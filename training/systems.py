@@ -75,10 +75,10 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
                 'training.evaluation.depth_pose_surface', 'DepthPoseSurfaceEvaluation', 'evaluate'
             ),
             ('evaluate', 'depth_pose_empty'): Command(
-                'training.evaluation.empty_scenes', 'EmptySceneEvaluation', 'evaluate'
+                'training.evaluation.depth_pose_empty', 'EmptySceneEvaluation', 'evaluate'
             ),
             ('evaluate', 'depth_pose_stereo'): Command(
-                'training.evaluation.stereo', 'StereoEvaluation', 'evaluate_depth_pose'
+                'training.evaluation.depth_pose_stereo', 'DepthPoseStereo', 'evaluate'
             ),
             ('calibrate', 'depth_pose_score'): Command(
                 'training.calibration.depth_pose', 'DepthPoseScoreCalibration', 'calibrate_score'
@@ -120,7 +120,7 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
                 'training.evaluation.photos', 'PhotosEvaluation', 'evaluate'
             ),
             ('evaluate', 'reconstruction_stereo'): Command(
-                'training.evaluation.stereo', 'StereoEvaluation', 'evaluate_reconstruction'
+                'training.evaluation.reconstruction_stereo', 'ReconstructionStereo', 'evaluate'
             ),
             ('evaluate', 'rgb_detector'): Command(
                 'training.evaluation.rgb_detector', 'RgbDetectorEvaluation', 'evaluate'

@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,8 +20,7 @@ import numpy as np
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.playback.overlays import overlay
-from hoi_ros.stages.depth_pose import DepthPoseStage
-from hoi_ros.stages.reconstruction import ReconstructionStage
+from hoi_ros.systems import Stage
 from training.evaluation.figures import print_figures
 from training.evaluation.figures import write_figures
 from training.evaluation.photos import on_hand
@@ -97,22 +97,13 @@ def stereo_pairs(folder: Path) -> list[StereoPair]:
     return pairs
 
 
-def evaluate_reconstruction(config: StereoEvaluation) -> dict[str, float]:
-    """Figures of `reconstruction` with depth."""
-    stage = ReconstructionStage(config.models)
-    return _evaluate(config, stage, lambda pair: stage(pair.image, pair.camera, 0.0, pair.depth))
-
-
-def evaluate_depth_pose(config: StereoEvaluation) -> dict[str, float]:
-    """Figures of `depth_pose`, which sees the depth alone."""
-    stage = DepthPoseStage(config.models)
-    return _evaluate(config, stage, lambda pair: stage(pair.depth, pair.camera, 0.0))
-
-
-def _evaluate(config: StereoEvaluation, stage: Any, run: Any) -> dict[str, float]:
+def stereo_figures(
+    config: StereoEvaluation, stage: Stage, run: Callable[[StereoPair], Sequence[HandEstimate]]
+) -> dict[str, float]:
+    """Prints and returns the figures of a stage, run on each pair as if it were the first of a stream."""
     pairs, found, false, right, off = stereo_pairs(config.folder), 0, 0, 0, []
     faces = {side: stage.hand_model(side).faces for side in ('right', 'left')}
-    if isinstance(stage, ReconstructionStage):
+    if hasattr(stage, 'object_faces'):
         faces['object'] = stage.object_faces
     for pair in pairs:
         stage.reset()

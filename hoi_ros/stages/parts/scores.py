@@ -46,4 +46,5 @@ def log_odds(probability: float, margin: float = 0.01) -> float:
 
 def probability(odds: float) -> float:
     """The probability of log-odds: the inverse of `log_odds`."""
-    return 1 / (1 + math.exp(-odds))
+    tail = math.exp(-abs(odds))
+    return (1 if odds >= 0 else tail) / (1 + tail)

@@ -33,10 +33,9 @@ def test_depth_places_the_hands(
     )
     assert set(figures) == set(WAYS) and json.loads(out.read_text()) == figures
     colour, distance, surface = figures.values()
-    assert colour['hands'] == surface['hands'] >= 4 and 0 < colour['found'] == surface['found'] <= 1
+    assert colour['hands'] == surface['hands'] >= 4 and 0 < colour['found'] <= surface['found'] <= 1
     assert colour['placed_by_depth'] == 0 < distance['placed_by_depth'] == surface['placed_by_depth']
-    # A shift along the ray does not change the hand itself.
-    np.testing.assert_allclose(distance['from_wrist_mm'], colour['from_wrist_mm'], rtol=1e-3)
+    assert distance['joints_mm'] < colour['joints_mm']
 
 
 def test_each_report_matches_at_most_one_hand() -> None:

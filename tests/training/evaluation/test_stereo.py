@@ -15,10 +15,10 @@ import pytest
 from hoi_ros.hand.estimates import HandEstimate
 from training.evaluation import depth_pose
 from training.evaluation import stereo
+from training.evaluation.depth_pose_stereo import DepthPoseStereo
+from training.evaluation.depth_pose_stereo import evaluate
 from training.evaluation.stereo import behind_surface
-from training.evaluation.stereo import evaluate_depth_pose
 from training.evaluation.stereo import stereo_pairs
-from training.evaluation.stereo import StereoEvaluation
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_hands_are_counted_in_their_boxes_and_lie_on_the_surface(folder: Path) -> None:
     first, second = stereo_pairs(folder)
     assert first.name == 'desk_1' and first.depth.max() < 7 and first.camera == second.camera
-    figures = evaluate_depth_pose(StereoEvaluation(folder, overlays=folder / 'drawn'))
+    figures = evaluate(DepthPoseStereo(folder, overlays=folder / 'drawn'))
     # The hand is found in its box, and counts as false where the box is elsewhere.
     assert (figures['pairs'], figures['found'], figures['false_per_pair']) == (2, 0.5, 0.5)
     assert figures['joints_on_surface'] > 0.7 and 0 < figures['joints_behind_surface_mm'] < 20

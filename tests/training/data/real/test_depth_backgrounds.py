@@ -18,8 +18,8 @@ from training.data.real.depth_material import DepthMaterial
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_parts import THING
 from training.data.synthetic.scenes import SceneGenerator
-from training.evaluation.empty_scenes import EmptySceneEvaluation
-from training.evaluation.empty_scenes import evaluate
+from training.evaluation.depth_pose_empty import EmptySceneEvaluation
+from training.evaluation.depth_pose_empty import evaluate
 
 CAMERA = Pinhole(640, 480, FOCAL, FOCAL, 319.5, 239.5)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from PIL import Image
 
 from hoi_ros.hand.model import HandModel
 from training.data.real.depth_material import DepthMaterial
@@ -32,11 +31,12 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name).mkdir()
         places = np.column_stack([mesh.vertices[:, 0] * 10, mesh.vertices[:, 1] * 10])
         # Each triangle has corners of its own, as at the seams of a texture.
-        split = trimesh.Trimesh(
-            mesh.vertices[mesh.faces].reshape(-1, 3), np.arange(3 * len(mesh.faces)).reshape(-1, 3), process=False
-        )
-        split.visual = trimesh.visual.TextureVisuals(places[mesh.faces].reshape(-1, 2), image=Image.new('RGB', (4, 4)))
-        split.export(tmp_path / name / 'mesh.obj')
+        corners = mesh.vertices[mesh.faces].reshape(-1, 3)
+        lines = [f'v {x} {y} {z}' for x, y, z in corners]
+        lines += [f'vt {u} {v}' for u, v in places[mesh.faces].reshape(-1, 2)]
+        for number in range(1, len(corners), 3):
+            lines.append('f ' + ' '.join(f'{corner}/{corner}' for corner in range(number, number + 3)))
+        (tmp_path / name / 'mesh.obj').write_text('\n'.join(lines) + '\n')
     return tmp_path
 
 
