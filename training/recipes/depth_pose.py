@@ -24,7 +24,7 @@ from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
-from training.data.real.depth_material import DepthMaterial
+from training.data.real.depth_material import DepthMaterialOptions
 from training.data.synthetic.depth_crops import augment
 from training.data.synthetic.depth_crops import CropAugmentation
 from training.data.synthetic.depth_crops import DepthPatches
@@ -56,7 +56,7 @@ _VALIDATION_PATCHES, _VALIDATION_MISTAKES = 1024, 256
 
 
 @dataclasses.dataclass(frozen=True)
-class DepthPoseRecipe:
+class DepthPoseRecipe(DepthMaterialOptions):
     """Trains a pose network of `depth_pose`."""
 
     network: Literal['voting', 'lsps'] = 'voting'
@@ -87,11 +87,6 @@ class DepthPoseRecipe:
     losses: DepthPoseLosses = DEFAULT
     start: Path | None = None
     """Model folder whose network the training of `voting` starts from."""
-    backgrounds: Path | None = None
-    """Folder of real depth scenes without hands that stand behind a share of the generated ones
-    (`training/data/real/depth_backgrounds.py`)."""
-    scans: Path | None = None
-    """Folder of scanned objects, half of what generated hands hold (`training/data/real/scans.py`)."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/depth_pose')))
 
 
@@ -152,10 +147,10 @@ def train(recipe: DepthPoseRecipe) -> None:
     augmentation = CropAugmentation(cube=recipe.cube, size=96 if votes else 128, upright=recipe.upright * votes)
     validate = Validation(validation_patches(recipe, loop, shares, started), augmentation, recipe.cube)
     pool = SamplePool(
-        functools.partial(DepthPatches, loop.seed, material=material_of(recipe)),
+        functools.partial(DepthPatches, loop.seed, material=recipe.material),
         PATCH_DTYPE,
         recipe.pool,
-        material_of(recipe).key + generator_key(loop.seed, 'train', modules=[DepthPatches.__module__]),
+        recipe.material.key + generator_key(loop.seed, 'train', modules=[DepthPatches.__module__]),
         recipe.capacity,
         shares.filling,
         recipe.refresh,
@@ -166,10 +161,10 @@ def train(recipe: DepthPoseRecipe) -> None:
         pool.wait(min(4 * loop.batch, recipe.capacity), loop.batch, loop.after(0.4, started))
         if votes and recipe.mistakes_share:
             mistakes = SamplePool(
-                functools.partial(MistakenPatches, loop.seed, material=material_of(recipe)),
+                functools.partial(MistakenPatches, loop.seed, material=recipe.material),
                 PATCH_DTYPE,
                 recipe.mistakes,
-                material_of(recipe).key + _mistakes_key(loop.seed, 'train'),
+                recipe.material.key + _mistakes_key(loop.seed, 'train'),
                 recipe.mistakes_capacity,
                 shares.filling,
                 recipe.refresh,
@@ -213,7 +208,7 @@ def train(recipe: DepthPoseRecipe) -> None:
         figures,
         network=recipe.network,
         cube=recipe.cube,
-        **provenance(recipe.start, material_of(recipe).origins),
+        **provenance(recipe.start, recipe.material.files),
     )
     warn_if_worse(recipe.start, loop, figures)
 
@@ -223,29 +218,24 @@ def validation_patches(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Records of the validation split: patches, and patches of false detections of the hand finder."""
     patches = filled(
-        functools.partial(DepthPatches, split='validation', material=material_of(recipe)),
+        functools.partial(DepthPatches, split='validation', material=recipe.material),
         PATCH_DTYPE,
         recipe.pool.with_stem(f'{recipe.pool.stem}_validation'),
-        material_of(recipe).key + generator_key(0, 'validation', modules=[DepthPatches.__module__]),
+        recipe.material.key + generator_key(0, 'validation', modules=[DepthPatches.__module__]),
         _VALIDATION_PATCHES,
         shares.filling,
         loop.after(0.15, started),
     )
     mistakes = filled(
-        functools.partial(MistakenPatches, split='validation', material=material_of(recipe)),
+        functools.partial(MistakenPatches, split='validation', material=recipe.material),
         PATCH_DTYPE,
         recipe.mistakes.with_stem(f'{recipe.mistakes.stem}_validation'),
-        material_of(recipe).key + _mistakes_key(0, 'validation'),
+        recipe.material.key + _mistakes_key(0, 'validation'),
         _VALIDATION_MISTAKES,
         shares.filling,
         loop.after(0.25, started),
     )
     return patches, mistakes
-
-
-def material_of(recipe: DepthPoseRecipe) -> DepthMaterial:
-    """The real material of the recipe's scenes."""
-    return DepthMaterial(recipe.backgrounds, recipe.scans)
 
 
 def _mistakes_key(seed: int, split: str) -> str:

@@ -19,7 +19,7 @@ from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
-from training.data.real.depth_material import DepthMaterial
+from training.data.real.depth_material import DepthMaterialOptions
 from training.data.synthetic.depth_frames import augment_frame
 from training.data.synthetic.depth_frames import DepthFrames
 from training.data.synthetic.depth_frames import FRAME_DTYPE
@@ -49,7 +49,7 @@ _VALIDATION_FRAMES = 400
 
 
 @dataclasses.dataclass(frozen=True)
-class HandFinderRecipe:
+class HandFinderRecipe(DepthMaterialOptions):
     """Trains the hand finder."""
 
     pool: Path = Path('runs/depth_frames.pool')
@@ -62,11 +62,6 @@ class HandFinderRecipe:
     """Keep rendering once the pool is full, replacing the oldest frames."""
     start: Path | None = None
     """Model folder whose network the training starts from."""
-    backgrounds: Path | None = None
-    """Folder of real depth scenes without hands that stand behind a share of the generated ones
-    (`training/data/real/depth_backgrounds.py`)."""
-    scans: Path | None = None
-    """Folder of scanned objects, half of what generated hands hold (`training/data/real/scans.py`)."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/hand_finder'), batch=32))
 
 
@@ -133,7 +128,7 @@ def train(recipe: HandFinderRecipe) -> None:
     loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(1.5e-3, bool(recipe.start))
     require_capacity(recipe.capacity)
     require_start(recipe.start, 'hand_finder')
-    material = DepthMaterial(recipe.backgrounds, recipe.scans)
+    material = recipe.material
     records = filled(
         functools.partial(DepthFrames, split='validation', material=material),
         FRAME_DTYPE,
@@ -170,5 +165,5 @@ def train(recipe: HandFinderRecipe) -> None:
         figures = validate(network)
     finally:
         pool.close()
-    save_weights(network, loop, progress, figures, **provenance(recipe.start, material.origins))
+    save_weights(network, loop, progress, figures, **provenance(recipe.start, material.files))
     warn_if_worse(recipe.start, loop, figures)

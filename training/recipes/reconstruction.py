@@ -22,7 +22,7 @@ from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.public.choice import DataChoice
-from training.data.real.colour_material import ColourMaterial
+from training.data.real.colour_material import ColourMaterialOptions
 from training.data.real.colour_material import GENERATED
 from training.data.synthetic.objects import FAMILIES
 from training.data.synthetic.rgb_crops import crop_of
@@ -66,7 +66,7 @@ _INFERENCE_BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True)
-class ReconstructionRecipe(DataChoice):
+class ReconstructionRecipe(DataChoice, ColourMaterialOptions):
     """Trains the network of `reconstruction`."""
 
     network: ReconstructionConfig = COMPACT
@@ -82,14 +82,6 @@ class ReconstructionRecipe(DataChoice):
     leaves."""
     refresh: bool = True
     """Keep rendering once the pool is full, replacing the oldest records."""
-    scans: Path | None = None
-    """Folder of scanned objects, half of what generated hands hold (`training/data/real/scans.py`)."""
-    surfaces: Path | None = None
-    """Folder of photographed surfaces and of light of real rooms, for half of the surfaces and a third of the light of
-    generated scenes (`training/data/real/surface_photos.py`, `light_probes.py`)."""
-    scenery: Path | None = None
-    """Folder of the real material, whose photos without hands stand behind a share of the generated hands
-    (`training/data/real/scenery.py`)."""
     window: int | None = None
     """Side of the windows that the records store, pixels; 1.3 times the network's crop by default."""
     first: int = 2048
@@ -177,7 +169,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     model = HandModel.load(recipe.hand)
     window = recipe.window or round(recipe.network.size * 1.3)
     generated = recipe.data == 'synthetic'
-    material = ColourMaterial(recipe.scans, recipe.surfaces, recipe.scenery) if generated else GENERATED
+    material = recipe.material if generated else GENERATED
     make = functools.partial(samples, data_of(recipe), loop.seed, window, 'train', material)
     stream = make()
     require_capacity(recipe.capacity)
@@ -239,7 +231,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         data=recipe.data,
         branch=branch,
         hand=str(recipe.hand.resolve()) if recipe.hand else None,
-        **provenance(recipe.start, material.origins),
+        **provenance(recipe.start, material.files),
     )
     return figures
 

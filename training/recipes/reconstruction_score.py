@@ -19,7 +19,7 @@ from hoi_ros.stages.parts.rgb_detector import RgbDetector
 from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
-from training.data.real.colour_material import ColourMaterial
+from training.data.real.colour_material import ColourMaterialOptions
 from training.data.real.material import origins
 from training.data.real.photos import photos
 from training.data.synthetic import rgb_frames
@@ -49,7 +49,7 @@ _VALIDATION_FRAMES, _VALIDATION_PHOTOS = 150, 300
 
 
 @dataclasses.dataclass(frozen=True)
-class ReconstructionScoreRecipe:
+class ReconstructionScoreRecipe(ColourMaterialOptions):
     """Trains the heads that tell hands from other things and holding hands from empty ones; the other parts of a
     trained network of `reconstruction` keep their weights."""
 
@@ -64,14 +64,6 @@ class ReconstructionScoreRecipe:
     Without it `holds` keeps its weights."""
     photo_share: float = 0.7
     """Share of crops of photos in the samples."""
-    scans: Path | None = None
-    """Folder of scanned objects, half of what generated hands hold (`training/data/real/scans.py`)."""
-    surfaces: Path | None = None
-    """Folder of photographed surfaces and of light of real rooms, for half of the surfaces and a third of the light of
-    generated scenes (`training/data/real/surface_photos.py`, `light_probes.py`)."""
-    scenery: Path | None = None
-    """Folder of the real material, whose photos without hands stand behind a share of the generated hands
-    (`training/data/real/scenery.py`)."""
     pool: Path = Path('runs/rgb_frames.pool')
     """File of rendered frames, the same as that of rgb_detector."""
     capacity: int = 16_384
@@ -138,7 +130,7 @@ class Batches:
 
 def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
     """Trains, saves `<out>/weights.pt` for the export, and returns the areas under the ROC curves on validation frames
-    (`hand_told`) and photos (`photos_told`, `holds_told_on_photos`)."""
+    (`hand_told`, `holds_told`) and photos (the same with `_on_photos`)."""
     require_capacity(recipe.capacity, recipe.frames, '--frames')
     shipped = recipe.weights.is_dir()
     if shipped:
@@ -149,7 +141,7 @@ def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
     torch.set_num_threads(shares.threads)
     taught = photos(recipe.photos, 'train') if recipe.photos else []
-    material = ColourMaterial(recipe.scans, recipe.surfaces, recipe.scenery)
+    material = recipe.material
     pool = SamplePool(
         functools.partial(RgbFrames, recipe.loop.seed, material=material),
         RGB_FRAME_DTYPE,
@@ -195,17 +187,17 @@ def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
 
     # A checkpoint of an earlier run belongs to other features; the training takes a minute.
     (recipe.loop.out / 'checkpoint.pt').unlink(missing_ok=True)
-    parts = [1 - recipe.photo_share, recipe.photo_share] if recipe.photos else [1.0]
-    progress = fit(heads, recipe.loop, Batches(seen, parts, recipe.loop.batch, recipe.loop.seed), loss, validate)
+    drawn = [1 - recipe.photo_share, recipe.photo_share] if recipe.photos else [1.0]
+    progress = fit(heads, recipe.loop, Batches(seen, drawn, recipe.loop.batch, recipe.loop.seed), loss, validate)
     figures = validate(heads)
     for name in trained:
         heads.copy_to(network, name, *map(torch.from_numpy, scales[name]))
     if is_first_process():
         weights = network.state_dict()
         if shipped:
-            parts = tuple(f'{name}.' for name in trained)
+            own = tuple(f'{name}.' for name in trained)
             kept = {
-                'weights': {name: value for name, value in weights.items() if name.startswith(parts)},
+                'weights': {name: value for name, value in weights.items() if name.startswith(own)},
                 'figures': {},
             }
             kept['folder'] = str(recipe.weights.resolve())
@@ -213,8 +205,8 @@ def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
             kept['weights'] = weights
         kept['figures'] |= figures
         kept['score_command'], kept['score_samples'] = command_line(), progress.samples
-        used = origins(recipe.photos, [photo.path for photo in taught]) if recipe.photos else {}
-        kept['real_images'] = {**(kept.get('real_images') or {}), **material.origins, **used}
+        photographed = [(recipe.photos, [photo.path for photo in taught])] if recipe.photos else []
+        kept['real_images'] = {**(kept.get('real_images') or {}), **origins(*material.files, *photographed)}
         recipe.loop.out.mkdir(parents=True, exist_ok=True)
         torch.save(kept, recipe.loop.out / 'weights.pt')
         counts = ', '.join(f'{len(crops.hand)} crops, {int(crops.shows.sum())} of hands' for crops in seen)

@@ -20,7 +20,7 @@ from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
-from training.data.real.colour_material import ColourMaterial
+from training.data.real.colour_material import ColourMaterialOptions
 from training.data.real.photo_views import PhotoViews
 from training.data.synthetic import rgb_frames
 from training.data.synthetic.rgb_frame_views import COUNTED
@@ -55,7 +55,7 @@ _VALIDATION_FRAMES = 300
 
 
 @dataclasses.dataclass(frozen=True)
-class RgbDetectorRecipe:
+class RgbDetectorRecipe(ColourMaterialOptions):
     """Trains the RGB detector."""
 
     pool: Path = Path('runs/rgb_frames.pool')
@@ -74,14 +74,6 @@ class RgbDetectorRecipe:
     """Folder of the real material, whose labelled photos join the generated frames (`training/data/real/photos.py`)."""
     photo_share: float = 0.5
     """Share of real photos in the samples."""
-    scans: Path | None = None
-    """Folder of scanned objects, half of what generated hands hold (`training/data/real/scans.py`)."""
-    surfaces: Path | None = None
-    """Folder of photographed surfaces and of light of real rooms, for half of the surfaces and a third of the light of
-    generated scenes (`training/data/real/surface_photos.py`, `light_probes.py`)."""
-    scenery: Path | None = None
-    """Folder of the real material, whose photos without hands stand behind a share of the generated hands
-    (`training/data/real/scenery.py`)."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/rgb_detector'), batch=32))
 
 
@@ -184,7 +176,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
     require_capacity(recipe.capacity)
     require_start(recipe.start, 'rgb_detector')
     photos = PhotoViews(recipe.photos) if recipe.photos else None
-    material = ColourMaterial(recipe.scans, recipe.surfaces, recipe.scenery)
+    material = recipe.material
     validation = plain_views(
         filled(
             functools.partial(RgbFrames, 0, 'validation', material=material),
@@ -234,7 +226,6 @@ def train(recipe: RgbDetectorRecipe) -> None:
         figures = validate(network)
     finally:
         pool.close()
-    # The photos behind generated hands are also among the labelled photos without hands.
-    origins = material.origins | (photos.origins if photos else {})
-    save_weights(network, loop, progress, figures, **provenance(recipe.start, origins))
+    real = material.files + (photos.files if photos else [])
+    save_weights(network, loop, progress, figures, **provenance(recipe.start, real))
     warn_if_worse(recipe.start, loop, figures)

@@ -196,13 +196,14 @@ class HandPlacement:
         turn = Rotation.from_rotvec(fit.pose[:3]) * Rotation.from_rotvec(predicted.pose[:3]).inv()
         expected = turn.apply(points + root - predicted.keypoints[0]) + fit.keypoints[0]
         observed = self._on_surface(expected, prediction.right, hand, fit, depth, camera) if fit_surface else None
-        vertices = observed
-        if vertices is None:
-            shortest = float(oriented_box(expected)[2][0])
-            vertices = bounded_by_opening(expected, shortest, fit.keypoints.astype(float))
+        vertices = expected if observed is None else observed
+        position, orientation, size = oriented_box(vertices)
+        if observed is None:
+            vertices = bounded_by_opening(expected, float(size[0]), fit.keypoints.astype(float))
+            if vertices is not expected:
+                position, orientation, size = oriented_box(vertices)
         pixels = camera.project(np.maximum(vertices, [-np.inf, -np.inf, 0.05]))
         track.held = np.stack([pixels.min(0), pixels.max(0)])
-        position, orientation, size = oriented_box(vertices)
         gap = surface_gap(hand, vertices, self._object_faces)
         behind = None if depth is None else share_behind(vertices, self._object_faces, depth, camera)
         evidence = object_evidence(track.holds, gap, behind, observed is not None)

@@ -7,8 +7,6 @@ import dataclasses
 from pathlib import Path
 
 from training.data.real.light_probes import LightProbes
-from training.data.real.material import origins
-from training.data.real.material import TABLE
 from training.data.real.scans import ScannedObjects
 from training.data.real.scenery import Scenery
 from training.data.real.surface_photos import SurfacePhotos
@@ -36,26 +34,37 @@ class ColourMaterial:
         return ScannedObjects.key(self.scans) + surfaces + Scenery.key(self.photos)
 
     @property
-    def origins(self) -> dict[str, str]:
-        """Numbers and licences of the images and objects of the training split, by source."""
-        files: dict[Path, list[Path]] = {}
+    def files(self) -> list[tuple[Path, list[Path]]]:
+        """The folders and their files that the training split shows, for `material.origins`."""
+        found = []
         if self.scans:
-            names = ScannedObjects(self.scans, 'train').names
-            files.setdefault(_root(self.scans), []).extend(self.scans / name / 'mesh.obj' for name in names)
+            found.append((self.scans, ScannedObjects(self.scans, 'train').meshes))
         if self.surfaces:
             paths = SurfacePhotos(self.surfaces, 'train').paths + LightProbes(self.surfaces, 'train').paths
-            files.setdefault(_root(self.surfaces), []).extend(paths)
+            found.append((self.surfaces, paths))
         if self.photos:
-            paths = [photo.path for photo in Scenery(self.photos, 'train').photos]
-            files.setdefault(self.photos.resolve(), []).extend(paths)
-        return {source: count for root, paths in files.items() for source, count in origins(root, paths).items()}
+            found.append((self.photos, [photo.path for photo in Scenery(self.photos, 'train').photos]))
+        return found
 
 
 GENERATED = ColourMaterial()
 """No real material."""
 
 
-def _root(folder: Path) -> Path:
-    """The real material that a folder is part of; the folder itself if it stands alone."""
-    parent = folder.resolve().parent
-    return parent if (parent / TABLE).is_file() else folder.resolve()
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ColourMaterialOptions:
+    """Real material of a training on colour."""
+
+    scans: Path | None = None
+    """Folder of scanned objects, half of what generated hands hold (`training/data/real/scans.py`)."""
+    surfaces: Path | None = None
+    """Folder of photographed surfaces and of light of real rooms, for half of the surfaces and a third of the light of
+    generated scenes (`training/data/real/surface_photos.py`, `light_probes.py`)."""
+    scenery: Path | None = None
+    """Folder of the real material, whose photos without hands stand behind a share of the generated hands
+    (`training/data/real/scenery.py`)."""
+
+    @property
+    def material(self) -> ColourMaterial:
+        """The folders."""
+        return ColourMaterial(self.scans, self.surfaces, self.scenery)

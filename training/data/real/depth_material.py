@@ -7,8 +7,6 @@ import dataclasses
 from pathlib import Path
 
 from training.data.real.depth_backgrounds import DepthBackgrounds
-from training.data.real.material import origins
-from training.data.real.material import TABLE
 from training.data.real.scans import ScannedObjects
 
 
@@ -30,14 +28,13 @@ class DepthMaterial:
         return DepthBackgrounds.key(self.backgrounds) + ScannedObjects.key(self.scans)
 
     @property
-    def origins(self) -> dict[str, str]:
-        """Numbers and licences of the images and objects of the training split, by source."""
-        found: dict[str, str] = {}
+    def files(self) -> list[tuple[Path, list[Path]]]:
+        """The folders and their files that the training split shows, for `material.origins`."""
+        found = []
         if self.backgrounds:
-            found |= _origins(self.backgrounds, DepthBackgrounds(self.backgrounds, 'train').paths)
+            found.append((self.backgrounds, DepthBackgrounds(self.backgrounds, 'train').paths))
         if self.scans:
-            names = ScannedObjects(self.scans, 'train').names
-            found |= _origins(self.scans, [self.scans / name / 'mesh.obj' for name in names])
+            found.append((self.scans, ScannedObjects(self.scans, 'train').meshes))
         return found
 
 
@@ -45,6 +42,17 @@ GENERATED = DepthMaterial()
 """No real material."""
 
 
-def _origins(folder: Path, files: list[Path]) -> dict[str, str]:
-    root = folder.parent if (folder.parent / TABLE).is_file() else folder
-    return origins(root, files)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DepthMaterialOptions:
+    """Real material of a training on depth."""
+
+    backgrounds: Path | None = None
+    """Folder of real depth scenes without hands that stand behind a share of the generated ones
+    (`training/data/real/depth_backgrounds.py`)."""
+    scans: Path | None = None
+    """Folder of scanned objects, half of what generated hands hold (`training/data/real/scans.py`)."""
+
+    @property
+    def material(self) -> DepthMaterial:
+        """The folders."""
+        return DepthMaterial(self.backgrounds, self.scans)

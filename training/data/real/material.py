@@ -5,24 +5,42 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 TABLE = 'SOURCES.csv'
 
 
-def origins(root: Path, files: Iterable[Path]) -> dict[str, str]:
+def origins(*parts: tuple[Path, Iterable[Path]]) -> dict[str, str]:
     """Numbers and licences of images by source, for `training` in a model card.
 
     Args:
-        root: folder of the real material; without `SOURCES.csv` the images count as one source, the folder.
-        files: images in it.
+        parts: folders of the real material, or in it, and files of each. A folder outside of it, without `SOURCES.csv`
+            in it or above it, counts as one source.
     """
-    names = [path.resolve().relative_to(root.resolve()).as_posix() for path in files]
-    table = root / TABLE
-    if not table.is_file():
-        return {root.name: f'{len(names)} images'}
-    with table.open(newline='') as file:
-        rows = {row['file']: (row['source'], row['licence']) for row in csv.DictReader(file)}
-    counts = Counter(rows.get(name, (root.name, 'unknown licence')) for name in names)
-    return {source: f'{count} images, {licence}' for (source, licence), count in sorted(counts.items())}
+    files: dict[Path, set[Path]] = defaultdict(set)
+    for folder, paths in parts:
+        files[_root(folder)] |= {path.resolve() for path in paths}
+    counts: Counter[tuple[str, str]] = Counter()
+    for root, found in files.items():
+        table = _table(root)
+        other = root.name, 'unknown licence' if table else ''
+        counts.update(table.get(path.relative_to(root).as_posix(), other) for path in found)
+    return {
+        source: f'{count} images' + (f', {licence}' if licence else '')
+        for (source, licence), count in sorted(counts.items())
+    }
+
+
+def _root(folder: Path) -> Path:
+    folder = folder.resolve()
+    return next((root for root in (folder, folder.parent) if (root / TABLE).is_file()), folder)
+
+
+def _table(root: Path) -> dict[str, tuple[str, str]]:
+    """Source and licence of each file; empty without a table."""
+    if not (root / TABLE).is_file():
+        return {}
+    with (root / TABLE).open(newline='') as file:
+        return {row['file']: (row['source'], row['licence']) for row in csv.DictReader(file)}

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from training.data.real.material import origins
 from training.data.real.photos import Kind
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
@@ -34,13 +33,13 @@ class PhotoViews:
         split: of the photos.
 
     Attributes:
-        origins: numbers and licences of the photos, by source.
+        files: the root and the photos, for `material.origins`.
     """
 
     def __init__(self, root: Path, split: Split = 'train') -> None:
         sources: dict[tuple[Kind, str], list[Photo]] = {}
         drawn = photos(root, split)
-        self.origins = origins(root, [photo.path for photo in drawn])
+        self.files = [(root, [photo.path for photo in drawn])]
         for photo in drawn:
             sources.setdefault((photo.kind, photo.source), []).append(photo)
         self._by_kind: dict[Kind, list[list[Photo]]] = {}

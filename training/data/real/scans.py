@@ -70,6 +70,11 @@ class ScannedObjects:
         found = sorted(path.parent.name for path in self.folder.glob('*/mesh.obj'))
         return [name for name in found if (name in HELD_OUT) == (self.split == 'held_out')]
 
+    @property
+    def meshes(self) -> list[Path]:
+        """Their files."""
+        return [self.folder / name / 'mesh.obj' for name in self.names]
+
     @staticmethod
     def key(folder: Path | None) -> str:
         """What samples with these objects depend on: the names and sizes of the files; '' without a folder."""

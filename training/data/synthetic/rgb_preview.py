@@ -15,7 +15,7 @@ import tyro
 
 from hoi_ros.drawing.hands import draw_skeleton
 from hoi_ros.hand.model import HandModel
-from training.data.real.colour_material import ColourMaterial
+from training.data.real.colour_material import ColourMaterialOptions
 from training.data.real.scans import scanned_objects
 from training.data.sheet import coloured_depth
 from training.data.sheet import rows_of
@@ -30,7 +30,7 @@ _COLUMNS = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class PreviewConfig:
+class PreviewConfig(ColourMaterialOptions):
     """Images to show."""
 
     out: Path = Path('out/rgb.png')
@@ -40,18 +40,13 @@ class PreviewConfig:
     windows: int = 24
     labels: bool = True
     """Draw the keypoints into every second window."""
-    scans: Path | None = None
-    surfaces: Path | None = None
-    scenery: Path | None = None
-    """Real material, as of `train rgb_detector`."""
 
 
 def main(config: PreviewConfig) -> None:
     model = HandModel.load()
-    material = ColourMaterial(config.scans, config.surfaces, config.scenery)
     grasps = GraspGenerator(model, config.seed, config.split, scanned_objects(config.scans, config.split))
     whole, around = (
-        RgbScenes(grasps, config.seed, config.split, RgbConfig(window=window), model, material=material)
+        RgbScenes(grasps, config.seed, config.split, RgbConfig(window=window), model, material=config.material)
         for window in (None, _WINDOW)
     )
     tiles = [tile for index in range(config.frames) for tile in _pictures(whole.frame(index))]

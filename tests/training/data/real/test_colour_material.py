@@ -16,6 +16,7 @@ from training.data.hand_object import ObjectLabel
 from training.data.hand_object import Texture
 from training.data.real.colour_material import ColourMaterial
 from training.data.real.light_probes import LightProbes
+from training.data.real.material import origins
 from training.data.real.scenery import Scenery
 from training.data.real.surface_photos import SurfacePhotos
 from training.data.synthetic.lighting import Lighting
@@ -132,7 +133,7 @@ def test_a_photo_without_people_shows_no_trace_of_a_scene(painted_root: Path) ->
 def test_without_material_nothing_changes() -> None:
     plain, same = (RgbScenes(None, 1, config=SMALL, **more).frame(0) for more in ({}, {'material': ColourMaterial()}))
     np.testing.assert_array_equal(plain.image, same.image)
-    assert ColourMaterial().key == '' and ColourMaterial().origins == {}
+    assert ColourMaterial().key == '' and ColourMaterial().files == []
 
 
 @pytest.fixture
@@ -199,4 +200,4 @@ def test_material_is_named_for_pools_and_cards(painted_root: Path, textures: Pat
     assert 'surfaces ' in key and 'light ' in key and 'scenery ' in key
     (painted_root / 'backgrounds_rgb' / 'hdri_0.jpg').open('ab').write(b' ')
     assert material.key != key
-    assert material.origins['hdri'].endswith('images, MIT')
+    assert origins(*material.files)['hdri'].endswith('images, MIT')

@@ -11,6 +11,7 @@ import trimesh
 
 from hoi_ros.hand.model import HandModel
 from training.data.real.depth_material import DepthMaterial
+from training.data.real.material import origins
 from training.data.real.scans import HELD_OUT
 from training.data.real.scans import scanned
 from training.data.real.scans import ScannedObjects
@@ -72,7 +73,7 @@ def test_hands_hold_scanned_objects(folder: Path) -> None:
 def test_the_material_is_named_for_pools_and_cards(folder: Path) -> None:
     material = DepthMaterial(scans=folder)
     key = material.key
-    assert key.startswith('scans ') and DepthMaterial().key == '' and not DepthMaterial().origins
-    assert material.origins == {folder.name: '3 images'}
+    assert key.startswith('scans ') and DepthMaterial().key == '' and not DepthMaterial().files
+    assert origins(*material.files) == {folder.name: '3 images'}
     (folder / 'can' / 'mesh.obj').open('a').write('\n')
     assert DepthMaterial(scans=folder).key != key
