@@ -197,8 +197,11 @@ def test_damaged_compressed_depth_is_refused_in_one_short_line_a_few_seconds_and
         assert bench.value('pipeline_latency_ms_p50') == 'nan'
         bench.until_says('the PNG image of', lambda: send(PNG[: 1000 + 100 * sent]))
         begun = sent
-        bench.until(lambda: sent > begun + 20, lambda: send(PNG[: 1000 + 100 * sent]))
-        assert bench.diagnosis.level == DiagnosticStatus.ERROR
+        bench.until(
+            lambda: sent > begun + 20 and bench.diagnosis.level == DiagnosticStatus.ERROR,
+            lambda: send(PNG[: 1000 + 100 * sent]),
+            'an error',
+        )
         assert len(bench.diagnosis.message) < 600
         assert node.log.count('frame refused: the PNG image') <= 3
     finally:
