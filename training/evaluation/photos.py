@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import multiprocessing
 from collections import defaultdict
+from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ from training.evaluation.figures import write_figures
 _INSIDE, _GROWN, _COVERED = 0.6, 0.1, 0.25
 """A hand is found if this share of an estimate's joints lies in its box, grown by a share of its sides, and the box of
 these joints covers a share of it."""
+_OVERLAID, _LARGEST_RATIO, _FARTHEST = 0.45, 1.6, 0.5
+"""An estimate lies over a hand if the box of its joints covers this share of the hand's box, is at most so many times
+as large or as small, and its centre is within this share of the larger box's longest side. The boxes show the visible
+part of a hand; the joints include the fingers behind what it holds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +61,7 @@ class PhotoResult:
         group: kind and source of the photo.
         hands: labelled hands.
         found: of them.
+        overlaid: of them, those that an estimate lies over at least; the found ones included.
         holding: of the found hands, those said to hold something.
         false: estimates on no labelled hand.
     """
@@ -63,6 +69,7 @@ class PhotoResult:
     group: str
     hands: int
     found: int
+    overlaid: int
     holding: int
     false: int
 
@@ -88,18 +95,24 @@ def evaluate(config: PhotosEvaluation) -> dict[str, dict[str, float]]:
 
 
 def sums(results: Sequence[PhotoResult]) -> dict[str, dict[str, float]]:
-    """For each group: photos, hands, share found, share of the found ones said to hold, false hands a photo."""
+    """For each group: photos, hands, share found, share found or overlaid, share of the found ones said to hold, false
+    hands a photo."""
     groups: dict[str, list[PhotoResult]] = defaultdict(list)
     for result in results:
         groups[result.group].append(result)
     figures = {}
     for group, members in sorted(groups.items()):
-        hands, found, holding, false = (
-            sum(getattr(member, name) for member in members) for name in ('hands', 'found', 'holding', 'false')
+        hands, found, overlaid, holding, false = (
+            sum(getattr(member, name) for member in members)
+            for name in ('hands', 'found', 'overlaid', 'holding', 'false')
         )
         figures[group] = {'photos': len(members), 'hands': hands, 'false_per_photo': false / len(members)}
         if hands:
-            figures[group] |= {'found': found / hands, 'said_to_hold': holding / max(found, 1)}
+            figures[group] |= {
+                'found': found / hands,
+                'overlaid': overlaid / hands,
+                'said_to_hold': holding / max(found, 1),
+            }
     return figures
 
 
@@ -111,13 +124,31 @@ def on_hand(estimate: HandEstimate, box: np.ndarray, camera: Pinhole) -> bool:
         box: (4,) left, top, right, bottom, pixels.
         camera: of the photo.
     """
-    pixels = np.clip(camera.project(estimate.joints), 0, [camera.width, camera.height])
-    low, high = box[:2], box[2:]
-    margin = _GROWN * (high - low)
-    inside = ((pixels > low - margin) & (pixels < high + margin)).all(1)
-    overlap = np.minimum(pixels.max(0), high) - np.maximum(pixels.min(0), low)
-    covered = np.maximum(overlap, 0).prod() / max((high - low).prod(), 1e-9)
-    return bool(inside.mean() >= _INSIDE and covered >= _COVERED)
+    pixels = _joints_in(estimate, camera)
+    margin = _GROWN * (box[2:] - box[:2])
+    inside = ((pixels > box[:2] - margin) & (pixels < box[2:] + margin)).all(1)
+    return bool(inside.mean() >= _INSIDE and _covered(pixels, box) >= _COVERED)
+
+
+def over_hand(estimate: HandEstimate, box: np.ndarray, camera: Pinhole) -> bool:
+    """Whether an estimate lies over the hand of a box, whose fingers may be hidden; arguments as of `on_hand`."""
+    pixels = _joints_in(estimate, camera)
+    low, high = pixels.min(0), pixels.max(0)
+    side, own = float((box[2:] - box[:2]).max()), float((high - low).max())
+    apart = float(np.linalg.norm((low + high - box[:2] - box[2:]) / 2))
+    alike = max(side, own) < _LARGEST_RATIO * min(side, own) and apart < _FARTHEST * max(side, own)
+    return bool(alike and _covered(pixels, box) >= _OVERLAID)
+
+
+def _joints_in(estimate: HandEstimate, camera: Pinhole) -> np.ndarray:
+    """(21, 2) pixels of the joints, clipped to the photo."""
+    return np.clip(camera.project(estimate.joints), 0, [camera.width, camera.height])
+
+
+def _covered(pixels: np.ndarray, box: np.ndarray) -> float:
+    """Share of a box (4,) that the box around pixels (N, 2) covers."""
+    overlap = np.minimum(pixels.max(0), box[2:]) - np.maximum(pixels.min(0), box[:2])
+    return float(np.maximum(overlap, 0).prod() / max((box[2:] - box[:2]).prod(), 1e-9))
 
 
 def _chosen(found: Sequence[Photo], most: int) -> list[Photo]:
@@ -142,17 +173,30 @@ def _run(models: Path | None, min_score: float, photo: Photo) -> PhotoResult:
     camera = assumed_camera(width, height).camera
     stage.reset()
     estimates = [hand for hand in stage(image, camera, 0.0) if hand.score >= min_score]
-    taken: set[int] = set()
-    holding = 0
-    for box in photo.boxes * [width, height, width, height]:
-        match = next(
-            (k for k, hand in enumerate(estimates) if k not in taken and on_hand(hand, box, camera)),
-            None,
-        )
-        if match is not None:
-            taken.add(match)
-            holding += estimates[match].held is not None
-    return PhotoResult(_group(photo), len(photo.boxes), len(taken), holding, len(estimates) - len(taken))
+    boxes = photo.boxes * [width, height, width, height]
+    taken = _matched(estimates, boxes, camera, on_hand)
+    found = len(taken)
+    holding = sum(estimates[index].held is not None for index in taken.values())
+    left = [box for number, box in enumerate(boxes) if number not in taken]
+    free = [hand for index, hand in enumerate(estimates) if index not in taken.values()]
+    over = _matched(free, left, camera, over_hand)
+    return PhotoResult(_group(photo), len(boxes), found, found + len(over), holding, len(estimates) - found - len(over))
+
+
+def _matched(
+    estimates: Sequence[HandEstimate],
+    boxes: Sequence[np.ndarray],
+    camera: Pinhole,
+    matches: Callable[[HandEstimate, np.ndarray, Pinhole], bool],
+) -> dict[int, int]:
+    """Index of the estimate of each box that has one; each estimate counts once."""
+    taken: dict[int, int] = {}
+    for number, box in enumerate(boxes):
+        for index, hand in enumerate(estimates):
+            if index not in taken.values() and matches(hand, box, camera):
+                taken[number] = index
+                break
+    return taken
 
 
 @functools.cache

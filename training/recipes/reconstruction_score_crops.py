@@ -34,6 +34,9 @@ NO_HAND = -1
 
 _PROPOSED = 4
 """Most proposals of the detector in an image, whatever their score."""
+_PASSES = 3
+"""Inferences of each proposal, all but the first one around the joints of the one before: as many as the stage needs to
+confirm a hand. A held hand is often lost in the second or the third one."""
 _FOCAL = 1.5
 """Focal length assumed for the images, in image widths: the crops hardly depend on it."""
 _MOVED, _RESIZED = 0.12, 0.2
@@ -136,8 +139,8 @@ def scored_crops(
     labelled: LabelledImage,
     regions: Sequence[DetectedHand] = (),
 ) -> ScoredCrops:
-    """Runs the network on the proposals of the detector, as right and as left hands, and again around the predicted
-    joints, rolled upright.
+    """Runs the network on the proposals of the detector, as right and as left hands, and again, and once more, around
+    the predicted joints, rolled upright.
 
     Args:
         network: in evaluation mode, on the CPU.
@@ -158,7 +161,7 @@ def scored_crops(
     before: list[np.ndarray | None] = [None] * len(places)
     shown: list[int | None] = []
     parts: list[ScoredCrops] = [_no_crops(network)]
-    for _ in range(2 if places else 0):
+    for _ in range(_PASSES if places else 0):
         shown = [shown_hand(*place, labelled.squares, labelled.visible) for place in places]
         crops = [
             _crop(camera, *place, hand, bool(number % 2), keypoints)

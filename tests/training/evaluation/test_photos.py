@@ -15,6 +15,7 @@ from hoi_ros.playback.cameras import assumed_camera
 from training.data.real.photos import Photo
 from training.evaluation import photos as evaluation
 from training.evaluation.photos import on_hand
+from training.evaluation.photos import over_hand
 from training.evaluation.photos import PhotoResult
 from training.evaluation.photos import sums
 
@@ -42,14 +43,28 @@ def test_an_estimate_is_on_a_hand_if_its_joints_fill_the_box(place: tuple[float,
     assert on_hand(estimate(*place), BOX, CAMERA) == found
 
 
+def test_an_estimate_lies_over_a_hand_whose_fingers_are_hidden() -> None:
+    hidden = estimate(34, 22, 94, 62)  # half of its joints are beyond the visible part
+    assert over_hand(hidden, BOX, CAMERA) and not on_hand(hidden, BOX, CAMERA)
+    assert not over_hand(estimate(55, 20, 99, 60), BOX, CAMERA)
+    assert not over_hand(estimate(0, 0, 99, 99), BOX, CAMERA)
+
+
 def test_groups_are_summed() -> None:
     results = [
-        PhotoResult('bare a', 2, 1, 1, 0),
-        PhotoResult('bare a', 1, 1, 0, 1),
-        PhotoResult('none b', 0, 0, 0, 3),
+        PhotoResult('bare a', 2, 1, 2, 1, 0),
+        PhotoResult('bare a', 1, 1, 1, 0, 1),
+        PhotoResult('none b', 0, 0, 0, 0, 3),
     ]
     assert sums(results) == {
-        'bare a': {'photos': 2, 'hands': 3, 'false_per_photo': 0.5, 'found': 2 / 3, 'said_to_hold': 0.5},
+        'bare a': {
+            'photos': 2,
+            'hands': 3,
+            'false_per_photo': 0.5,
+            'found': 2 / 3,
+            'overlaid': 1.0,
+            'said_to_hold': 0.5,
+        },
         'none b': {'photos': 1, 'hands': 0, 'false_per_photo': 3.0},
     }
 
@@ -72,5 +87,5 @@ def test_each_estimate_counts_for_one_hand_or_as_false(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(evaluation, '_stage', lambda models: Stage())
     photo = Photo(tmp_path / 'rbh_a.jpg', 'bare', BOX[None] / 100, 'source')
-    assert evaluation._run(None, 0.5, photo) == PhotoResult('bare rbh', 1, 1, 1, 2)
-    assert evaluation._run(None, 0.95, photo) == PhotoResult('bare rbh', 1, 0, 0, 0)
+    assert evaluation._run(None, 0.5, photo) == PhotoResult('bare rbh', 1, 1, 1, 1, 2)
+    assert evaluation._run(None, 0.95, photo) == PhotoResult('bare rbh', 1, 0, 0, 0, 0)
