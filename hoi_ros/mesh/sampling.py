@@ -82,7 +82,7 @@ def even_places(vertices: np.ndarray, faces: np.ndarray, count: int) -> SurfaceP
 
 
 def _along_surface(centres: np.ndarray) -> np.ndarray:
-    """(F,) an order of points (F, 3) in which neighbours follow each other: that of Morton's interleaved cell numbers."""
+    """(F,) an order of points (F, 3) in which neighbours follow each other: that of Morton's interleaved numbers."""
     low = centres.min(0, initial=np.inf)
     side = max(float((centres.max(0, initial=-np.inf) - low).max()), 1e-300)
     code = np.zeros(len(centres), np.uint32)
