@@ -51,6 +51,15 @@ def load_contact_network(weights: Path) -> nn.Module:
     return network.eval()
 
 
+def start_from(network: nn.Module, weights: Path) -> None:
+    """Copies the weights of an earlier training of the same network.
+
+    Raises:
+        WeightsError: the file is missing or holds another network.
+    """
+    fill(network, read_weights(weights, _COMMAND), weights, _COMMAND)
+
+
 def gcn_of(kept: Mapping[str, Any], weights: Path) -> GcnConfig:
     """GCN-Contact's choices in the content of a weights.pt.
 

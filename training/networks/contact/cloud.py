@@ -14,6 +14,9 @@ from hoi_ros.hand.contact_cloud import LITTLE
 from hoi_ros.hand.contact_cloud import MIDDLE
 from hoi_ros.hand.contact_cloud import UNIT
 from hoi_ros.hand.contact_cloud import WRIST
+from hoi_ros.hand.model import HandModel
+from training.networks.contact.neighbours import nearest
+from training.networks.contact.neighbours import rows_at
 
 
 class Cloud(NamedTuple):
@@ -34,8 +37,7 @@ def contact_clouds(
     hand, thing, joints = ((part - centroid) @ axes / UNIT for part in (hand_points, object_points, keypoints))
     points = torch.cat([hand, thing], 1)
     normals = torch.cat([hand_normals, object_normals], 1) @ axes
-    between = torch.cdist(hand, thing)
-    other = torch.cat([_rows(thing, between.argmin(2)), _rows(hand, between.argmin(1))], 1)
+    other = torch.cat([rows_at(thing, nearest(thing, hand, 1)), rows_at(hand, nearest(hand, thing, 1))], 1)[:, :, 0]
     centre = torch.cat([thing.mean(1, keepdim=True).expand_as(hand), hand.mean(1, keepdim=True).expand_as(thing)], 1)
     offset = points - other
     is_hand = torch.zeros_like(points[..., 0])
@@ -64,6 +66,29 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     return F.normalize(summed, dim=-1)
 
 
-def _rows(values: Tensor, index: Tensor) -> Tensor:
-    """(B, M, C) rows of values (B, N, C) at indices (B, M)."""
-    return values.gather(1, index[..., None].expand(-1, -1, values.shape[-1]))
+def grasp_clouds(
+    hand: HandModel,
+    pose: Tensor,
+    shape: Tensor,
+    translation: Tensor,
+    object_points: Tensor,
+    object_normals: Tensor,
+    hand_rows: Tensor | None = None,
+) -> Cloud:
+    """The clouds of right hands and objects; no gradient passes.
+
+    Args:
+        hand: the right hand in PyTorch tensors.
+        pose: (B, 48).
+        shape: (B, 10).
+        translation: (B, 3) metres.
+        object_points: (B, M, 3) metres, in the frame of the translation.
+        object_normals: (B, M, 3) unit normals, outwards.
+        hand_rows: (B, H) vertices that are in the cloud; all by default.
+    """
+    with torch.no_grad():
+        vertices, keypoints, _ = hand.forward(pose, shape, translation)
+        normals = vertex_normals(vertices, hand.faces.long())
+        if hand_rows is not None:
+            vertices, normals = (rows_at(part, hand_rows[..., None])[:, :, 0] for part in (vertices, normals))
+        return contact_clouds(vertices, normals, object_points, object_normals, keypoints)

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,8 +18,11 @@ _GROUP = 12
 def nearest(values: Tensor, queries: Tensor, count: int) -> Tensor:
     """(B, M, count) indices of the rows of values (B, N, C) next to queries (B, M, C), the nearest first.
 
-    A point that is in both is its own first neighbour, but for rounding.
+    A point that is in both is its own first neighbour, but for rounding. Trees are faster than distances to all points
+    where there are few dimensions and no GPU.
     """
+    if values.shape[-1] <= 3 and values.device.type == 'cpu':
+        return _by_trees(values.detach().numpy(), queries.detach().numpy(), count)
     with torch.no_grad():
         middle = values.mean(1, keepdim=True)  # the expanded square is precise about the middle
         values, queries = values - middle, queries - middle
@@ -30,6 +35,11 @@ def nearest(values: Tensor, queries: Tensor, count: int) -> Tensor:
             rows = max(1, _MOST // squares.shape[-1] // len(part[0]))
             found.append(torch.cat([_least(part[0], part[1], some, count) for some in part[2].split(rows, 1)], 1))
     return torch.cat(found)
+
+
+def _by_trees(values: np.ndarray, queries: np.ndarray, count: int) -> Tensor:
+    found = [cKDTree(cloud).query(asked, range(1, count + 1))[1] for cloud, asked in zip(values, queries)]
+    return torch.from_numpy(np.stack(found))
 
 
 def _least(squares: Tensor, values: Tensor, queries: Tensor, count: int) -> Tensor:
