@@ -145,6 +145,14 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ),
         },
     ),
+    TrainingSystem(
+        'contact',
+        {
+            ('train', 'contact'): Command('training.recipes.contact', 'ContactRecipe', 'train'),
+            ('export', 'contact'): Command('training.export.contact', 'ContactExport', 'export'),
+            ('evaluate', 'contact'): Command('training.evaluation.contact', 'ContactEvaluation', 'evaluate'),
+        },
+    ),
 )
 
 

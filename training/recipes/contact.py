@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains GCN-Contact and the networks that it is compared with on made grasps that are perturbed."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch import Tensor
+from torch.nn import functional as F
+
+from hoi_ros.hand.model import HandModel
+from training.data.pool import generator_key
+from training.data.pool import require_capacity
+from training.data.pool import SamplePool
+from training.data.synthetic.contact_records import contact_stream
+from training.data.synthetic.contact_records import perturbed
+from training.evaluation.contact import grasps_of
+from training.evaluation.contact import NOISE
+from training.evaluation.contact import NoisyGrasps
+from training.evaluation.contact import predicted
+from training.evaluation.contact_maps import contact_figures
+from training.loop.allotment import allot
+from training.loop.checkpoint import Progress
+from training.loop.fitting import fit
+from training.loop.fitting import LoopConfig
+from training.loop.fitting import save_weights
+from training.networks.contact.bins import bin_of
+from training.networks.contact.bins import BIN_WEIGHTS
+from training.networks.contact.choice import contact_network
+from training.networks.contact.choice import ContactNetwork
+from training.networks.contact.choice import start_from
+from training.networks.contact.cloud import grasp_clouds
+from training.networks.contact.gcn import GcnConfig
+from training.provenance import provenance
+
+VALIDATION_GRASPS, VALIDATION_STRIDE = 32, 8
+"""Grasps of the validation at each level of noise, and the share of their points, one in so many."""
+_RATE = 1e-3
+"""Learning rate, of the paper."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ContactRecipe:
+    """Trains a network of `contact`."""
+
+    network: ContactNetwork = 'gcn'
+    """gcn: GCN-Contact. The others are its baselines."""
+    gcn: GcnConfig = dataclasses.field(default_factory=GcnConfig)
+    """Choices of GCN-Contact."""
+    hand_points: int = 0
+    """Hand vertices in a cloud, drawn anew for each sample; 0 takes all."""
+    object_points: int = 0
+    """Object points in a cloud, drawn anew for each sample; 0 takes all."""
+    asked: int = 128
+    """Points of each cloud that a step trains on, half of them on the hand; 0 takes all. GCN-Contact computes these
+    alone, since it needs their own neighbours only; the baselines run on the whole cloud anyway."""
+    bin_weights: tuple[float, ...] = BIN_WEIGHTS
+    """Weights of the ten bins in the loss."""
+    clean: float = 0.1
+    """Share of grasps without noise; each other one has small or large noise."""
+    pool: Path = Path('runs/contact.pool')
+    """File of records; it grows to `capacity` and is reused."""
+    capacity: int = 16_384
+    """Records in the pool."""
+    workers: int = 0
+    """Processes that make grasps; 0 chooses them."""
+    refresh: bool = True
+    """Keep making grasps once the pool is full, replacing the oldest records."""
+    first: int = 512
+    """Records that must be ready before the training starts."""
+    start: Path | None = None
+    """weights.pt of an earlier training of the same network to start from."""
+    loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/contact'), batch=16, every=1000))
+
+
+class Batches:
+    """Draws perturbed grasps from records, seeded by the step.
+
+    Args:
+        records: returns the records that may be drawn.
+        recipe: the choices of clouds and noise.
+        vertices: of the hand model.
+    """
+
+    def __init__(self, records: Callable[[], np.ndarray], recipe: ContactRecipe, vertices: int) -> None:
+        self._records, self._recipe, self._vertices = records, recipe, vertices
+
+    def __call__(self, step: int) -> tuple[Tensor, ...]:
+        """Pose, shape, translation, object points and normals, rows of the hand in the cloud, indices of the points
+        that are asked for, and their bins."""
+        recipe = self._recipe
+        rng = np.random.default_rng([recipe.loop.seed, 37, step])
+        records = self._records()
+        drawn = records[np.sort(rng.integers(len(records), size=recipe.loop.batch))]
+        pose, shape, translation = perturbed(drawn, rng, 'mixed')
+        clean = rng.random(len(drawn)) < recipe.clean
+        for noisy, name in ((pose, 'pose'), (shape, 'shape'), (translation, 'translation')):
+            noisy[clean] = drawn[name][clean]
+        hand_rows = _some_rows(rng, len(drawn), self._vertices, recipe.hand_points)
+        rows = _some_rows(rng, len(drawn), drawn['object_points'].shape[1], recipe.object_points)
+        asked = _asked(rng, len(drawn), hand_rows.shape[1], rows.shape[1], recipe.asked)
+        item = np.arange(len(drawn))[:, None]
+        contact = np.concatenate([drawn['hand_contact'][item, hand_rows], drawn['object_contact'][item, rows]], 1)
+        parts = pose, shape, translation, drawn['object_points'][item, rows], drawn['object_normals'][item, rows]
+        return (
+            *(torch.from_numpy(np.ascontiguousarray(part, np.float32)) for part in parts),
+            torch.from_numpy(hand_rows),
+            torch.from_numpy(asked),
+            bin_of(torch.from_numpy(contact[item, asked].astype(np.float32))),
+        )
+
+
+def contact_loss(model: HandModel, weights: Sequence[float]) -> Callable[..., dict[str, Tensor]]:
+    """The loss of `fit` for the batches of `Batches`: cross-entropy over the bins of both surfaces.
+
+    Args:
+        model: the right hand.
+        weights: of the ten bins.
+    """
+    on_device = functools.cache(model.to_torch)
+
+    def loss(network: nn.Module, *batch: Tensor) -> dict[str, Tensor]:
+        *grasp, hand_rows, asked, bins = batch
+        cloud = grasp_clouds(on_device(bins.device), *grasp, hand_rows)
+        logits = network(cloud.points, cloud.features, asked).flatten(0, 1).float()
+        return {'bins': F.cross_entropy(logits, bins.flatten(), torch.tensor(weights, device=logits.device))}
+
+    return loss
+
+
+def train(recipe: ContactRecipe) -> dict[str, float]:
+    """Trains, validates, saves the weights in `<out>/weights.pt` and returns the figures of the validation."""
+    started = time.monotonic()
+    shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
+    loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(_RATE, bool(recipe.start))
+    recipe = dataclasses.replace(recipe, loop=loop)
+    require_capacity(recipe.capacity)
+    torch.manual_seed(loop.seed)
+    network = contact_network(recipe.network, recipe.gcn)
+    if recipe.start:
+        start_from(network, recipe.start)
+    model = HandModel.load()
+    validation = grasps_of('validation', VALIDATION_GRASPS, recipe.pool, shares.filling, loop.after(0.25, started))
+    make = contact_stream(loop.seed, 'train')
+    pool = SamplePool(
+        make,
+        make().dtype,
+        recipe.pool,
+        generator_key(loop.seed, 'train', model, [contact_stream.__module__]),
+        recipe.capacity,
+        shares.filling,
+        recipe.refresh,
+        shares.beside,
+    )
+    try:
+        pool.wait(min(recipe.first, recipe.capacity), loop.batch, loop.after(0.5, started))
+        progress, figures = train_network(
+            network, recipe, model, lambda: pool.records[: pool.ready], validation, started
+        )
+    finally:
+        pool.close()
+    save_weights(
+        network,
+        loop,
+        progress,
+        figures,
+        network=recipe.network,
+        gcn=dataclasses.asdict(recipe.gcn),
+        cloud={'hand_points': recipe.hand_points, 'object_points': recipe.object_points},
+        **provenance(recipe.start),
+    )
+    return figures
+
+
+def train_network(
+    network: nn.Module,
+    recipe: ContactRecipe,
+    model: HandModel,
+    records: Callable[[], np.ndarray],
+    validation: np.ndarray,
+    started: float | None = None,
+) -> tuple[Progress, dict[str, float]]:
+    """Trains a network in place.
+
+    Args:
+        network: in place.
+        recipe: the choices, with a learning rate.
+        model: the right hand.
+        records: returns the records that may be drawn.
+        validation: records of the validation.
+        started: as of `fit`.
+
+    Returns:
+        The progress and the figures of the validation.
+    """
+    grasps = {level: NoisyGrasps.of(validation, level) for level in NOISE}
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        figures = {}
+        for level, noisy in grasps.items():
+            found = predicted(module, noisy, stride=VALIDATION_STRIDE)
+            compared = contact_figures(found, noisy.truth.every(VALIDATION_STRIDE))
+            figures |= {f'{level}_{name}': value for name, value in compared.items()}
+        return figures
+
+    batches = Batches(records, recipe, len(model.template))
+    progress = fit(network, recipe.loop, batches, contact_loss(model, recipe.bin_weights), validate, started)
+    return progress, validate(network)
+
+
+def _some_rows(rng: np.random.Generator, items: int, total: int, count: int) -> np.ndarray:
+    """(items, count) different rows of `total` for each item; all of them in order where `count` is 0."""
+    if not 0 < count < total:
+        return np.tile(np.arange(total), (items, 1))
+    return rng.random((items, total)).argpartition(count, 1)[:, :count]
+
+
+def _asked(rng: np.random.Generator, items: int, hand: int, thing: int, count: int) -> np.ndarray:
+    """(items, M) places of a cloud, half of them on the hand; all where `count` is 0."""
+    if not count:
+        return np.tile(np.arange(hand + thing), (items, 1))
+    half = count // 2
+    return np.concatenate([_some_rows(rng, items, hand, half), hand + _some_rows(rng, items, thing, count - half)], 1)
