@@ -25,6 +25,8 @@ _TOLERANCE = 0.002
 """Penetration that costs nothing, metres: flesh gives."""
 _LARGEST_DISC = 0.004
 """Largest radius of a disc, metres."""
+NEIGHBOURS = 7
+"""Points, the point itself among them, whose median is a point's contact where points are paired."""
 _FAR = 0.05
 """Metres beyond which contact counts as 0."""
 
@@ -82,7 +84,8 @@ class GraspEnergy:
     Attributes:
         points, normals: (N, 3) of the object, those with a normal.
         tree: the KD-tree of the points.
-        discs: (N,) radii of the object's discs.
+        neighbours: (N, K) each point and those nearest to it.
+        disc: radius of the object's discs.
     """
 
     def __init__(
@@ -99,8 +102,10 @@ class GraspEnergy:
         self.normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
         self.hand_contact, self.object_contact = hand_contact.astype(float), object_contact[known].astype(float)
         self.tree = cKDTree(self.points)
-        spacing = self.tree.query(self.points, min(2, len(self.points)))[0].reshape(len(self.points), -1)[:, -1]
+        distances, neighbours = self.tree.query(self.points, min(NEIGHBOURS, len(self.points)))
+        self.neighbours = neighbours.reshape(len(self.points), -1)
         # Random points of one density have a neighbour at half the mean spacing of a grid of that density.
+        spacing = distances.reshape(len(self.points), -1)[:, :2][:, -1]
         self.disc = min(float(np.median(spacing)), _LARGEST_DISC)
         area = np.linalg.norm(face_normals(model.template.astype(float), model.faces), axis=1) / 6
         shares = np.bincount(model.faces.ravel(), np.repeat(area, 3), len(model.template))
