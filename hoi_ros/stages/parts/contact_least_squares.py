@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Least squares that bring a hand's target contact onto an object's.
+
+Points of the two contact maps are paired as in iterative closest points, with robust weights that narrow step by step
+(Geman and McClure 1987); vertices inside the object, or too near where they should not touch, are pushed out; the
+prior keeps wrist, joint angles and object near the input. Hand and object move by Gauss-Newton steps, joint limits are
+held by projection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from scipy.linalg.lapack import dposv
+
+from hoi_ros.hand.articulation import ANGLES
+from hoi_ros.hand.articulation import Articulated
+from hoi_ros.hand.articulation import Articulation
+from hoi_ros.hand.articulation import PLACE
+from hoi_ros.hand.articulation import TURN
+from hoi_ros.hand.articulation import turned
+from hoi_ros.hand.skinning import MOTION
+from hoi_ros.hand.skinning import Skin
+from hoi_ros.mesh.normals import cross
+from hoi_ros.stages.parts.contact_alignment import ContactPoints
+from hoi_ros.stages.parts.contact_alignment import embedded
+from hoi_ros.stages.parts.contact_energy import EnergyWeights
+from hoi_ros.stages.parts.contact_energy import GraspEnergy
+
+_OBJECT_TURN, _OBJECT_PLACE = slice(MOTION, MOTION + 3), slice(MOTION + 3, MOTION + 6)
+_NO_CONTACT, _FULL_CONTACT = 0.2, 0.6
+"""Contact from which a point counts as touching, and from which it counts in full."""
+_LONGEST = np.repeat([0.3, 0.03, 0.3, 0.3, 0.03], [3, 3, 45, 3, 3])
+"""Longest step of every unknown, radians or metres."""
+_CONVERGED = np.repeat([0.002, 0.0002, 0.005, 0.002, 0.0002], [3, 3, 45, 3, 3])
+"""Steps below which a fit ends, radians or metres."""
+_NEAR = 0.03
+"""Distance from the object within which vertices are kept outside, metres."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RefinementConfig:
+    """How far a grasp moves for its contact. Metres, radians."""
+
+    weights: EnergyWeights = dataclasses.field(default_factory=EnergyWeights)
+    """Of the energy that chooses the result."""
+    iterations: int = 16
+    """Gauss-Newton steps of one start at most."""
+    rematch: int = 2
+    """Steps between two searches for pairs of points."""
+    points: int = 256
+    """Points of each contact map that are paired at most."""
+    strength: float = 40.0
+    """Number of independent pairs that each contact map is worth."""
+    normal_noise: float = 0.0015
+    """Standard deviation of the distance between paired surfaces."""
+    tangent_noise: float = 0.006
+    """Standard deviation of a pair of points along the surface."""
+    reach: float = 0.02
+    """Distance of a pair at which its pull fades at first; it ends at a quarter."""
+    outside: float = 0.5
+    """Weight of a vertex inside the object, in pairs."""
+    depth: float = 0.0005
+    """Depth to which vertices that touch may enter the object."""
+    clearance: float = 0.002
+    """Distance of vertices that do not touch from the object."""
+    turn_noise: float = 0.1
+    """Standard deviation of the wrist's orientation about the input's; larger errors are robustly allowed."""
+    place_noise: float = 0.01
+    """Standard deviation of the wrist's place."""
+    angle_noise: float = 0.12
+    """Standard deviation of the joint angles."""
+    object_turn_noise: float = 0.1
+    """Standard deviation of the object's orientation, where it moves."""
+    object_place_noise: float = 0.01
+    """Standard deviation of the object's place."""
+    farthest: float = 0.25
+    """Way of the wrist beyond which an alignment of the contact maps is not believed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GraspState:
+    """A posed hand and a moved object, in the frame of the input."""
+
+    hand: Articulated
+    turn: np.ndarray
+    """(3, 3) rotation of the object about the mean of its given points."""
+    shift: np.ndarray
+    """(3,) its translation, metres."""
+
+
+class _Pairs(NamedTuple):
+    """Vertices (K,) and object points (K,) that should touch, their weights (K,), and the wanted gaps (K,), metres."""
+
+    vertices: np.ndarray
+    points: np.ndarray
+    strengths: np.ndarray
+    gaps: np.ndarray
+
+
+class _Rows(NamedTuple):
+    """Residuals: vertices (K,), object points (K,), directions (K, 3) in the object's frame, errors (K,) along them,
+    metres, and weights (K,)."""
+
+    vertices: np.ndarray
+    points: np.ndarray
+    directions: np.ndarray
+    errors: np.ndarray
+    strengths: np.ndarray
+
+
+class GraspLeastSquares:
+    """The least-squares problem of one grasp.
+
+    Attributes:
+        centre: (3,) mean of the object's points.
+        points, normals: (N, 3) of the object, about `centre`.
+        on_hand, on_object: the points that should touch.
+
+    Args:
+        hand: the skeleton.
+        skin: the mesh of the hand.
+        energy: the object's points and the target contact of both.
+        hand_neighbours: (V, K) each vertex and those nearest to it.
+        given: the input.
+        hold_object: whether the object stays where it is.
+    """
+
+    def __init__(
+        self,
+        hand: Articulation,
+        skin: Skin,
+        config: RefinementConfig,
+        energy: GraspEnergy,
+        hand_neighbours: np.ndarray,
+        given: GraspState,
+        hold_object: bool,
+    ) -> None:
+        self._hand, self._skin, self._config, self._start = hand, skin, config, given
+        self._tree = energy.tree
+        self._unknowns = MOTION if hold_object else MOTION + 6
+        self.centre = energy.points.mean(0)
+        self.points, self.normals = energy.points - self.centre, energy.normals
+        self._tangents = _tangents(energy.normals)
+        # A single point that contradicts its neighbours would be paired across the object.
+        on_hand = np.median(energy.hand_contact[hand_neighbours], 1)
+        on_object = np.median(energy.object_contact[energy.neighbours], 1)
+        self.on_hand = ContactPoints.of(on_hand, _NO_CONTACT, _FULL_CONTACT, config.points)
+        self.on_object = ContactPoints.of(on_object, _NO_CONTACT, _FULL_CONTACT, config.points)
+        self._lowest = np.where(on_hand >= _NO_CONTACT, -config.depth, config.clearance)
+        noise = [config.turn_noise, config.place_noise, config.angle_noise]
+        noise += [config.object_turn_noise, config.object_place_noise]
+        self._prior = np.repeat(np.array(noise) ** -2.0, [3, 3, 45, 3, 3])[: self._unknowns]
+
+    def surface(self, state: GraspState) -> tuple[np.ndarray, np.ndarray]:
+        """(V, 3) vertices and unit normals of the hand, about `centre` in the frame of the moved object."""
+        surface = self._skin.posed(state.hand)
+        normals = surface.normals.T / np.maximum(np.linalg.norm(surface.normals.T, axis=1, keepdims=True), 1e-9)
+        return (surface.vertices.T - self.centre - state.shift) @ state.turn, normals @ state.turn
+
+    def idle(self, state: GraspState) -> bool:
+        """Whether nothing should touch and no vertex is inside the object: then there is nothing to fit."""
+        if len(self.on_hand.rows) and len(self.on_object.rows):
+            return False
+        vertices, _ = self.surface(state)
+        near, nearest = self._near(vertices)
+        return not (self._above(vertices, near, nearest) < self._lowest[near]).any()
+
+    def fit(self, state: GraspState, end: float) -> tuple[GraspState, int]:
+        """Takes steps until they are small, all are taken, or the next would end after `end`, time.perf_counter().
+
+        Returns:
+            The fitted state and the number of steps.
+        """
+        config = self._config
+        for step in range(config.iterations):
+            began = time.perf_counter()
+            vertices, normals = self.surface(state)
+            if step % config.rematch == 0:
+                pairs = self._paired(vertices, normals)
+                near, nearest = self._near(vertices)
+            fade = config.reach * 0.25 ** (step / max(config.iterations - 1, 1))
+            rows = self._residuals(vertices, pairs, near, nearest, fade)
+            if not len(rows.vertices):
+                return state, step
+            change = self._step(state, vertices, rows)
+            state = self._moved(state, change)
+            now = time.perf_counter()
+            if now + (now - began) > end or (step >= 4 and (np.abs(change) < _CONVERGED[: len(change)]).all()):
+                return state, step + 1
+        return state, config.iterations
+
+    def _paired(self, vertices: np.ndarray, normals: np.ndarray) -> _Pairs:
+        """Pairs of a vertex and an object point, each side's points with the nearest of the other side."""
+        mine, others = self.on_hand, self.on_object
+        if not len(mine.rows) or not len(others.rows):
+            none = np.zeros(0, int)
+            return _Pairs(none, none, np.zeros(0), np.zeros(0))
+        first = embedded(vertices[mine.rows], normals[mine.rows], mine.contact)
+        second = embedded(self.points[others.rows], -self.normals[others.rows], others.contact)
+        distances = (second * second).sum(1) - 2 * first @ second.T + (first * first).sum(1)[:, None]
+        to_object, to_hand = distances.argmin(1), distances.argmin(0)
+        vertex = np.concatenate([mine.rows, mine.rows[to_hand]])
+        point = np.concatenate([others.rows[to_object], others.rows])
+        strength = self._config.strength * np.concatenate([mine.shares, others.shares])
+        contact = np.concatenate([mine.contact, others.contact])
+        gap = 0.001 * (1 / np.maximum(contact, _NO_CONTACT) - 1)
+        return _Pairs(vertex, point, strength, gap)
+
+    def _near(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices near the object, and the object points that are nearest to them."""
+        distance, nearest = self._tree.query(vertices + self.centre, distance_upper_bound=_NEAR)
+        near = np.flatnonzero(np.isfinite(distance))
+        return near, nearest[near]
+
+    def _above(self, vertices: np.ndarray, near: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+        """(K,) signed distances of near vertices to the planes of the object points nearest to them."""
+        return np.einsum('ki,ki->k', vertices[near] - self.points[nearest], self.normals[nearest])
+
+    def _residuals(
+        self, vertices: np.ndarray, pairs: _Pairs, near: np.ndarray, nearest: np.ndarray, fade: float
+    ) -> _Rows:
+        config = self._config
+        vertex, point, strength, gap = pairs
+        normals, tangents = self.normals[point], self._tangents[point]
+        offset = vertices[vertex] - self.points[point] - gap[:, None] * normals
+        fading = strength / (1 + (offset * offset).sum(1) / fade**2) ** 2
+        directions = np.concatenate([normals, tangents[:, 0], tangents[:, 1]])
+        errors = (np.tile(offset, (3, 1)) * directions).sum(1)
+        along = fading / config.tangent_noise**2
+        strengths = np.concatenate([fading / config.normal_noise**2, along, along])
+        short = self._above(vertices, near, nearest) - self._lowest[near]
+        kept = np.flatnonzero(short < 0)
+        inside, under = near[kept], nearest[kept]
+        return _Rows(
+            np.concatenate([vertex, vertex, vertex, inside]),
+            np.concatenate([point, point, point, under]),
+            np.concatenate([directions, self.normals[under]]),
+            np.concatenate([errors, short[kept]]),
+            np.concatenate([strengths, np.full(len(kept), config.outside / config.normal_noise**2)]),
+        )
+
+    def _step(self, state: GraspState, vertices: np.ndarray, rows: _Rows) -> np.ndarray:
+        """(51 or 57,) the Gauss-Newton step of all unknowns: the hand's, then the object's turn and shift."""
+        directions = rows.directions @ state.turn.T
+        touched = vertices[rows.vertices] @ state.turn.T + self.centre + state.shift
+        jacobian = np.empty((self._unknowns, len(touched)))
+        jacobian[:MOTION] = self._skin.motion(state.hand, touched.T, directions.T, rows.vertices)
+        if self._unknowns > MOTION:
+            arms = self.points[rows.points] @ state.turn.T
+            jacobian[_OBJECT_TURN] = -cross(arms, directions).T
+            jacobian[_OBJECT_PLACE] = -directions.T
+        weighted = jacobian * rows.strengths
+        normal = weighted @ jacobian.T
+        right = -(weighted @ rows.errors)
+        start = self._start
+        away = np.zeros(self._unknowns)
+        away[TURN] = cv2.Rodrigues(state.hand.turn @ start.hand.turn.T)[0][:, 0]
+        away[PLACE] = state.hand.place - start.hand.place
+        away[ANGLES] = (state.hand.angles - start.hand.angles).ravel()
+        if self._unknowns > MOTION:
+            away[_OBJECT_TURN] = cv2.Rodrigues(state.turn)[0][:, 0]
+            away[_OBJECT_PLACE] = state.shift
+        prior = self._prior.copy()
+        # The wrist may be far off: its prior is Cauchy's.
+        for part in (TURN, PLACE):
+            prior[part] /= 1 + self._prior[part] @ away[part] ** 2
+        right -= prior * away
+        normal.ravel()[:: self._unknowns + 1] += prior
+        change = dposv(normal, right)[1]
+        longest = _LONGEST[: self._unknowns]
+        return np.minimum(np.maximum(change, -longest), longest)
+
+    def _moved(self, state: GraspState, change: np.ndarray) -> GraspState:
+        hand = self._hand
+        angles = state.hand.angles + change[ANGLES].reshape(5, 3, 3)
+        posed = hand.posed(
+            turned(state.hand.turn, change[TURN]),
+            state.hand.place + change[PLACE],
+            np.minimum(np.maximum(angles, hand.low), hand.high),
+            state.hand.shape,
+        )
+        if len(change) == MOTION:
+            return dataclasses.replace(state, hand=posed)
+        return GraspState(posed, turned(state.turn, change[_OBJECT_TURN]), state.shift + change[_OBJECT_PLACE])
+
+
+def _tangents(normals: np.ndarray) -> np.ndarray:
+    """(N, 2, 3) two unit vectors at right angles to each of unit normals (N, 3) and to each other."""
+    least = np.eye(3)[np.abs(normals).argmin(1)]
+    first = cross(normals, least)
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    return np.stack([first, cross(normals, first)], 1)
