@@ -23,7 +23,17 @@ from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
 
 ImageKind = Literal['depth', 'colour']
-Output = Literal['hands', 'mesh_topology', 'objects', 'object_boxes', 'markers', 'overlay']
+Output = Literal[
+    'hands',
+    'mesh_topology',
+    'objects',
+    'object_boxes',
+    'markers',
+    'overlay',
+    'contacts',
+    'grasps',
+    'openxr_joints',
+]
 
 
 class Stage(Protocol):
@@ -105,6 +115,15 @@ _ENTRIES = (
         outputs=('hands', 'mesh_topology', 'objects', 'object_boxes', 'markers', 'overlay'),
         scene={'object': 'can'},
         shown='markers, boxes, colour image and TF',
+    ),
+    System(
+        name='contact',
+        stage='hoi_ros.stages.contact:ContactStage',
+        images=(),
+        outputs=('hands', 'mesh_topology', 'objects', 'object_boxes', 'markers', 'contacts', 'grasps', 'openxr_joints'),
+        stands_on='reconstruction',
+        scene={'object': 'can'},
+        shown='meshes coloured by contact, contact points, grasps, colour image and TF',
     ),
 )
 

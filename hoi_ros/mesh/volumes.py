@@ -7,9 +7,6 @@ import numpy as np
 
 from hoi_ros.mesh.surface import Surface
 
-INTERSECTION_VOXEL = 0.002
-"""Edge of the voxels with which the intersection of an estimated hand and object is measured, metres."""
-
 
 def penetration_depth(points: np.ndarray, solid: Surface) -> float:
     """Largest distance from the surface of a point inside a solid, metres; 0 if no point is inside.

@@ -10,16 +10,21 @@ from std_msgs.msg import Header
 
 from hoi_ros.hand.estimates import ContactEstimate
 from hoi_ros.hand.estimates import HandEstimate
-from hoi_ros.mesh.volumes import INTERSECTION_VOXEL
 from hoi_ros.msg import Contact
 from hoi_ros.msg import ContactArray
 from hoi_ros.nodes.messages.objects import SIDES
 
 
-def contact_array(header: Header, hands: Iterable[HandEstimate]) -> ContactArray:
-    """The contact of the hands of one image, under its header; nothing of a hand without an estimate of it."""
+def contact_array(header: Header, hands: Iterable[HandEstimate], voxel: float) -> ContactArray:
+    """The contact of the hands of one image; nothing of a hand without an estimate of it.
+
+    Args:
+        header: of the image.
+        hands: in the image.
+        voxel: edge of the voxels with which the intersections were measured, metres.
+    """
     return ContactArray(
-        header=header, contacts=[_contact(hand, hand.contact) for hand in hands if hand.contact is not None]
+        header=header, contacts=[_contact(hand, hand.contact, voxel) for hand in hands if hand.contact is not None]
     )
 
 
@@ -36,13 +41,13 @@ def contact_estimate(message: Contact) -> ContactEstimate:
     )
 
 
-def _contact(hand: HandEstimate, contact: ContactEstimate) -> Contact:
+def _contact(hand: HandEstimate, contact: ContactEstimate, voxel: float) -> Contact:
     message = Contact(
         hand_id=hand.track_id,
         hand_side=SIDES[hand.side],
         penetration=float(contact.penetration),
         intersection=float(contact.intersection),
-        intersection_voxel=INTERSECTION_VOXEL,
+        intersection_voxel=voxel,
     )
     # Assigned, the arrays would be copied number by number.
     for field, values in (

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from std_msgs.msg import Header
 
-from hoi_ros.mesh.volumes import INTERSECTION_VOXEL
 from hoi_ros.msg import Contact
 from hoi_ros.msg import Grasp
 from hoi_ros.msg import Hand
@@ -47,7 +46,7 @@ def test_nothing_of_contact_and_grasp_is_lost_on_the_way_through_messages():
     back = hand_estimates(
         hand_array(HEADER, hands, True),
         held_objects(HEADER, hands, True),
-        contact_array(HEADER, hands),
+        contact_array(HEADER, hands, 0.005),
         grasp_array(HEADER, hands),
     )
     assert [hand.track_id for hand in back] == [5, 7, 6]
@@ -62,12 +61,12 @@ def test_a_contact_names_its_hand_and_its_grid():
     generator = np.random.default_rng(1)
     hand = grasping_hand(generator)
     open_mesh = dataclasses.replace(hand, contact=dataclasses.replace(hand.contact, intersection=math.nan))
-    message = contact_array(HEADER, [hand, open_mesh])
+    message = contact_array(HEADER, [hand, open_mesh], 0.005)
     assert message.header == HEADER
     (sent, without_inside) = message.contacts
     assert (sent.hand_id, sent.hand_side) == (5, Hand.LEFT)
     assert list(sent.fingers) == [Contact.THUMB, Contact.INDEX, Contact.PALM]
-    assert sent.intersection_voxel == pytest.approx(INTERSECTION_VOXEL)
+    assert sent.intersection_voxel == pytest.approx(0.005)
     assert sent.intersection == pytest.approx(1.5e-6) and math.isnan(without_inside.intersection)
 
 
