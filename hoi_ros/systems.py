@@ -38,7 +38,11 @@ Output = Literal[
 
 class Stage(Protocol):
     """A stage that estimates hands: called with undistorted images in the order of its system's `images`, then their
-    camera and stamp; optional images by their name. Only a stage that reconstructs objects has `object_faces`."""
+    camera and stamp; optional images by their name. Only a stage that reconstructs objects has `object_faces`.
+
+    The stage of a system that stands on another has no images: it is called with that one's hands, the faces of their
+    objects and the stamp, and returns the same hands in the same order; `hoi_ros.playback.stage_chain` joins the two.
+    """
 
     timings: dict[str, float]
     """Seconds that the parts of the last call took."""
@@ -67,7 +71,8 @@ class System:
     stage: str
     """Module and class of the stage, 'module:class'."""
     images: tuple[ImageKind, ...]
-    """What the stage needs, in the order of its arguments. Empty for a system without a camera."""
+    """What the stage needs, in the order of its arguments. Empty for a system without a camera: one that stands on
+    another takes that one's hands."""
     optional_images: tuple[ImageKind, ...] = ()
     """What the stage also uses where there is any, by keyword."""
     outputs: tuple[Output, ...] = ('hands', 'mesh_topology', 'markers', 'overlay')
@@ -83,6 +88,16 @@ class System:
     def has_objects(self) -> bool:
         """Whether its hands hold objects."""
         return 'objects' in self.outputs
+
+    @property
+    def source(self) -> System:
+        """The system whose images it needs: the last one of those that it stands on, or itself."""
+        return self if self.stands_on is None else SYSTEMS[self.stands_on].source
+
+    @property
+    def below(self) -> list[System]:
+        """The systems that it stands on, that of the images first."""
+        return [] if self.stands_on is None else [*SYSTEMS[self.stands_on].below, SYSTEMS[self.stands_on]]
 
     @property
     def node(self) -> str:

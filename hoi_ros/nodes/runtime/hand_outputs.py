@@ -169,7 +169,8 @@ class HandOutputs(Part[AnyWorkerNode]):
     def renew_objects(self, object_faces: np.ndarray) -> None:
         """Takes over the faces (F, 3) of the objects' mesh, and publishes the topology if they are others than before;
         on the worker's thread."""
-        if not np.array_equal(object_faces, self._object_faces):
+        known = self._object_faces
+        if known is None or not np.array_equal(object_faces, known):
             self._object_faces = object_faces
             self._publish_topology()
 
