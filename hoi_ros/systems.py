@@ -146,6 +146,8 @@ SYSTEMS: dict[str, System] = {system.name: system for system in _ENTRIES}
 """By name. The first one is the default of the command lines."""
 
 DEFAULT = _ENTRIES[0].name
+PIPELINE = 'contact'
+"""The system that launch/pipeline.launch.py starts, with all that it stands on."""
 
 
 def system_of_photos() -> System:

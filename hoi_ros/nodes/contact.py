@@ -34,12 +34,11 @@ from hoi_ros.nodes.runtime.running import run
 from hoi_ros.nodes.runtime.settings import Setting
 from hoi_ros.nodes.runtime.worker_node import OUTPUT_QOS_SETTINGS
 from hoi_ros.nodes.runtime.worker_node import WorkerNode
+from hoi_ros.stages.parts.contact_points import VOXEL
 from hoi_ros.systems import system_of
 
 _SYSTEM = system_of('contact')
 _HANDS, _OBJECTS, _TOPOLOGY = (f'{_SYSTEM.stands_on}/{topic}' for topic in ('hands', 'objects', 'mesh_topology'))
-_VOXEL = 0.005
-"""Edge of the voxels with which the stage measures intersections, metres."""
 _NO_FACES = np.zeros((0, 3), np.uint32)
 _MILLISECOND = 1e-3
 
@@ -91,7 +90,7 @@ class ContactNode(WorkerNode[Any, Frame, list[HandEstimate]]):
             markers=contact_markers,
             transforms=lambda header, hands, models, prefix: grasp_transforms(header, hands, prefix),
         )
-        self._grasp_outputs = GraspOutputs(_VOXEL)
+        self._grasp_outputs = GraspOutputs(VOXEL)
         super().__init__('contact', SETTINGS, (self._inputs, self._hand_outputs, self._grasp_outputs))
 
     def load_stage(self) -> Any:

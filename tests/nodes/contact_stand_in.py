@@ -48,9 +48,9 @@ class StandInStage:
             return hand
         contact = np.linspace(0, 1, len(hand.vertices)).astype(np.float32)
         points = thing.vertices[:2]
-        normals = np.array([[0, 0, 1], [0, 0, -1]], np.float32)
-        rows = np.full((5, 3), np.nan, np.float32)
-        rows[:2] = points
+        normals = np.array([[1, 0, 0], [-1, 0, 0]], np.float32)
+        centroids, directions = np.full((2, 5, 3), np.nan, np.float32)
+        centroids[:2], directions[:2] = points, normals
         place = hand.joints[0].astype(float)
         return dataclasses.replace(
             hand,
@@ -70,8 +70,8 @@ class StandInStage:
                 np.array([0, 0, 1.0]),
                 float(np.linalg.norm(points[1] - points[0])),
                 np.array([True, True, False, False, False]),
-                rows,
-                rows,
+                centroids,
+                directions,
                 0.25,
             ),
         )

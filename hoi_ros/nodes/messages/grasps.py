@@ -76,17 +76,17 @@ def grasp_transforms(header: Header, hands: Iterable[HandEstimate], prefix: str)
 def grasp_frame(grasp: GraspEstimate) -> np.ndarray | None:
     """The frame of a gripper with two jaws that grasps as the hand does.
 
-    Its origin is midway between the thumb's contact and the mean contact of the other fingers. x runs from the thumb to
-    these fingers, z along the approach as far as it is perpendicular to x.
+    Its origin is midway between the thumb's contact and the mean contact of the fingers that press against it. x runs
+    from the thumb to these fingers, z along the approach as far as it is perpendicular to x.
 
     Returns:
-        (4, 4) from this frame to the camera's; None where the thumb or every other finger does not touch, or where the
-        fingers close along the approach.
+        (4, 4) from this frame to the camera's; None where no finger presses against the thumb, or where the fingers
+        close along the approach.
     """
-    others = grasp.fingers[1:].astype(bool)
-    if not grasp.fingers[0] or not others.any():
+    against = grasp.normals[1:].astype(float) @ grasp.normals[0].astype(float) < 0  # NaN, which touches nothing, is not
+    if not against.any():
         return None
-    thumb, opposite = grasp.centroids[0].astype(float), grasp.centroids[1:][others].mean(0).astype(float)
+    thumb, opposite = grasp.centroids[0].astype(float), grasp.centroids[1:][against].mean(0).astype(float)
     distance = np.linalg.norm(opposite - thumb)
     if not distance > 0:
         return None

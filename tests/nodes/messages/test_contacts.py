@@ -80,12 +80,14 @@ def test_the_type_of_a_grasp_is_a_constant(kind, number):
     assert math.isnan(sent.centroids[9]) and list(sent.touching) == [True, True, True, False, False]
 
 
-def pinch(approach=(0.2, 0.0, 1.0), fingers=(True, True, True, False, False)):
-    """Thumb at the left, index and middle finger at the right of an object half a metre away."""
-    centroids = np.full((5, 3), np.nan)
-    centroids[:3] = [[-0.03, 0, 0.5], [0.03, -0.01, 0.5], [0.03, 0.01, 0.5]]
+def pinch(approach=(0.2, 0.0, 1.0), thumb=(1.0, 0, 0)):
+    """Thumb at the left, index and middle finger at the right of an object half a metre away; the ring finger presses
+    as the thumb does."""
+    centroids, normals = np.full((2, 5, 3), np.nan)
+    centroids[:4] = [[-0.03, 0, 0.5], [0.03, -0.01, 0.5], [0.03, 0.01, 0.5], [-0.03, 0.02, 0.5]]
+    normals[:4] = [thumb, [-1, 0, 0], [-1, 0, 0], [1, 0, 0]]
     grasp = grasp_of(np.random.default_rng(3))
-    return dataclasses.replace(grasp, approach=np.array(approach), fingers=np.array(fingers), centroids=centroids)
+    return dataclasses.replace(grasp, approach=np.array(approach), centroids=centroids, normals=normals)
 
 
 def test_the_frame_of_a_grasp_closes_along_x_and_approaches_along_z():
@@ -93,8 +95,9 @@ def test_the_frame_of_a_grasp_closes_along_x_and_approaches_along_z():
     np.testing.assert_allclose(frame[:3, 3], [0, 0, 0.5], atol=1e-9)
     np.testing.assert_allclose(frame[:3, :3], np.eye(3), atol=1e-9)
     assert grasp_frame(pinch(approach=(1.0, 0, 0.01))) is None
-    assert grasp_frame(pinch(fingers=(False, True, True, False, False))) is None
-    assert grasp_frame(pinch(fingers=(True, False, False, False, False))) is None
+    assert grasp_frame(pinch(thumb=(np.nan, np.nan, np.nan))) is None
+    assert grasp_frame(pinch(thumb=(-1.0, 0, 0.01))) is not None
+    assert grasp_frame(pinch(thumb=(0, 1.0, 0))) is None
 
 
 def test_the_surest_grasp_of_a_side_has_a_frame():
