@@ -66,9 +66,9 @@ def parts() -> Mapping[str, Part]:
     """Every part by name, in order."""
     found: dict[str, Part] = {}
     for name, system in SYSTEMS.items():
-        if system.images:
+        if system.source.images:
             found[topics_part(name)] = _topics(system, RATE)
-        if system.images or has_own_module(name, 'stage'):
+        if system.source.images or has_own_module(name, 'stage'):
             found[stage_part(name)] = _stage(system)
     found['overload'] = _topics(SYSTEMS[DEFAULT], OVERLOAD)
     found['networks'] = Part(_networks)

@@ -64,9 +64,11 @@ def _titles(found: Mapping[str, Result]) -> list[str]:
 
 def _sections(found: Sequence[Result]) -> Iterator[tuple[str, list[Row]]]:
     for system in SYSTEMS.values():
-        images = ', '.join([*system.images, *(f'{kind} where there is any' for kind in system.optional_images)])
+        source = system.source
+        images = ', '.join([*source.images, *(f'{kind} where there is any' for kind in source.optional_images)])
+        behind = f' behind {system.stands_on}' if system.stands_on else ''
         yield (
-            f'{system.name}' + (f' ({images}; 640×480)' if images else ''),
+            f'{system.name}{behind}' + (f' ({images}; 640×480)' if images else ''),
             [
                 *_stage_rows(system, found),
                 *_topics_rows(system),

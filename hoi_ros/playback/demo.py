@@ -237,7 +237,7 @@ class DemoConfig:
 
     def hint(self, recording: Recording) -> str:
         """What to check where no hand was found in depth images; '' for colour images."""
-        if self.data is None or system_of(self.stage).images[0] != 'depth':
+        if self.data is None or system_of(self.stage).source.images[0] != 'depth':
             return ''
         scale = self._metres_per_unit(self.data, self._calibration(self.data))
         return depth_hint((kept.image for kept in recording.pictures), scale)
@@ -252,7 +252,7 @@ class DemoConfig:
         Raises:
             DemoError: there is no image, or they are of a kind that the stage does not take.
         """
-        kind = system_of(self.stage).images[0]
+        kind = system_of(self.stage).source.images[0]
         name = 'rgb' if kind == 'colour' else 'depth'
         source = data / name if (data / name).is_dir() else data
         found = wrong_kind(source, kind)
@@ -292,7 +292,7 @@ def demo(config: DemoConfig) -> int:
         if config.independent:
             return _demo_of_photos(config, system)
     with Session(
-        system, config.camera_arguments(), config.out, _PICTURES, system.images[0], _say, config.every
+        system, config.camera_arguments(), config.out, _PICTURES, system.source.images[0], _say, config.every
     ) as session:
         start = session.start_node()
         session.start_camera()

@@ -50,8 +50,8 @@ class Recorder(Node):
         every: stores each image of this number of images.
 
     Attributes:
-        diagnostics: the node's last message on /diagnostics.
-        rejected, last_rejection: the number of frames that the node has refused, and why the last one.
+        diagnostics: the last message on /diagnostics by system: of the recorded node, and of those that it stands on.
+        last_rejection: why one of these nodes has refused its last frame.
     """
 
     def __init__(
@@ -61,8 +61,9 @@ class Recorder(Node):
         self._system = system
         self._most_pictures, self._kind, self._every = pictures, kind, every
         self._faces: dict[str, np.ndarray] = {}
-        self.diagnostics = ''
-        self.rejected, self.last_rejection = 0, ''
+        self.diagnostics: dict[str, str] = {}
+        self._rejected: dict[str, int] = {}
+        self.last_rejection = ''
         self.start()
         self.create_subscription(CameraInfo, camera_topics.INFO, self._take_info, _ALL)
         name = system.name
@@ -87,8 +88,13 @@ class Recorder(Node):
         return len({_stamp(info) for info in self._infos} & {_stamp(message) for _, message in self._hands})
 
     @property
+    def rejected(self) -> int:
+        """The number of frames that these nodes have refused."""
+        return sum(self._rejected.values())
+
+    @property
     def warnings(self) -> list[str]:
-        """The faults that the node has named on /diagnostics since the start."""
+        """The faults that these nodes have named on /diagnostics since the start."""
         return list(self._warnings.values())
 
     @property
@@ -141,7 +147,7 @@ class Recorder(Node):
             truth,
             list(self._pictures(first, last)),
             self._faces,
-            self.diagnostics,
+            self.diagnostics.get(self._system.name, ''),
             memory_mb,
             cpu,
             self.warnings,
@@ -189,11 +195,14 @@ class Recorder(Node):
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.hardware_id == f'/{self._system.name}':
-                self.diagnostics = status.message
+            name = status.hardware_id.lstrip('/')
+            if name in (self._system.name, *(below.name for below in self._system.below)):
+                self.diagnostics[name] = status.message
                 values = {pair.key: pair.value for pair in status.values}
-                self.rejected = int(values.get('frames_rejected', '0'))
-                self.last_rejection = values.get('last_rejection', '')
+                rejected = int(values.get('frames_rejected', '0'))
+                if rejected != self._rejected.get(name):
+                    self._rejected[name] = rejected
+                    self.last_rejection = values.get('last_rejection', '')
                 if status.level != DiagnosticStatus.OK:
                     # The same sentence with other numbers is the same fault.
                     self._warnings.setdefault(re.sub(r'\d+', '#', status.message), status.message)

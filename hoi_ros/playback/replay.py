@@ -57,6 +57,8 @@ from hoi_ros.playback.sequence import order_of
 from hoi_ros.playback.sources import counted
 from hoi_ros.playback.sources import left_out
 from hoi_ros.playback.sources import opened
+from hoi_ros.playback.stage_chain import first_stage
+from hoi_ros.playback.stage_chain import load_pipeline
 from hoi_ros.playback.summary import ReplaySummary
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.following import HandFollowing
@@ -147,9 +149,9 @@ class ReplayConfig:
         if self.independent and self.sequence:
             raise ReplayError('--independent and --sequence exclude each other: give one of them, or none')
         folders = {'depth': self.depth, 'colour': self.rgb}
-        missing = [name for name in self.system.images if folders[name] is None]
+        missing = [name for name in self.system.source.images if folders[name] is None]
         if missing and not self.ros:
-            able = [name for name, system in SYSTEMS.items() if all(folders[kind] for kind in system.images)]
+            able = [name for name, system in SYSTEMS.items() if all(folders[kind] for kind in system.source.images)]
             other = f', or give --stage {" or ".join(able)}' if able else ''
             raise ReplayError(f'the stage {self.stage} needs {" and ".join(missing)} images: give their folder{other}')
 
@@ -254,7 +256,7 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
                 found += hands
                 if not hands:
                     without.append(files.name)
-                    if 'depth' in system.images:
+                    if 'depth' in system.source.images:
                         depths.add(frame.views['depth'].image)
                 write_picture(
                     config.out / OVERLAYS / names[files.name],
@@ -285,8 +287,9 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
 
 def tune(stage: Stage, min_score: float, max_hands: int) -> None:
     """Sets the limits of a stage that tracks hands."""
-    if isinstance(stage, HandFollowing):
-        stage.min_score, stage.max_hands = min_score, max_hands
+    first = first_stage(stage)
+    if isinstance(first, HandFollowing):
+        first.min_score, first.max_hands = min_score, max_hands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -304,7 +307,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from hoi_ros.playback.folder_publisher import publish_folder
 
             return publish_folder(config, arguments[end:])
-        summary = replay(config, config.system.load_stage(backend=config.backend, models=config.models))
+        summary = replay(config, load_pipeline(config.system, backend=config.backend, models=config.models))
     except (ImageFolderError, CalibrationError, EngineError, HandModelError, ResourceError) as error:
         print(f'replay: {error}', file=sys.stderr)
         return 2

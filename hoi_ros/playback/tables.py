@@ -34,7 +34,7 @@ def agreement_rows(recording: Recording, system: System, recorded: bool) -> list
     """Agreement with the simulated truth or the recorded depth."""
     if not recorded:
         return truth_rows(recording, system.has_objects)
-    return surface_rows(recording) if system.images[0] == 'depth' else seen_rows(recording)
+    return surface_rows(recording) if system.source.images[0] == 'depth' else seen_rows(recording)
 
 
 def truth_rows(recording: Recording, objects: bool = False) -> list[Row]:

@@ -54,3 +54,18 @@ def test_a_mesh_winds_once_around_a_point_inside_whichever_way_it_lies() -> None
         points = np.array([[0.001, 0.002, 0.003], [0.2, 0, 0.001], [0.001, 0.002, -0.06]])
         assert winding(points, box.vertices, box.faces).tolist() == [1, 0, 0]
         assert winding(points, box.vertices, box.faces[:, ::-1]).tolist() == [-1, 0, 0]
+
+
+def test_a_ray_through_an_edge_or_a_corner_of_the_mesh_meets_one_triangle() -> None:
+    ball = trimesh.creation.uv_sphere(radius=0.05, count=[16, 16])
+    places = np.linspace(-0.045, 0.045, 19)
+    points = np.stack(np.meshgrid(places, places, places), -1).reshape(-1, 3)
+    distance = np.linalg.norm(points, axis=1)
+    clear = np.abs(distance - 0.05) > 0.002
+    assert (winding(points, ball.vertices, ball.faces) == (distance < 0.05))[clear].all()
+
+
+def test_the_depth_is_exact_in_long_triangles() -> None:
+    box = trimesh.creation.box([0.02, 0.05, 0.3])
+    points = np.array([[0.004, 0.001, 0.07], [0.008, 0.0, 0.0], [0.0, 0.1, 0.0]])
+    assert surface_gap(points, box.vertices, box.faces) == pytest.approx(-0.006, abs=1e-9)

@@ -17,6 +17,7 @@ import numpy as np
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.contact import TOUCHING
+from hoi_ros.mesh.force_closure import force_closure
 from hoi_ros.mesh.raycast import TriangleScene
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.grasps.anatomy import HandAnatomy
@@ -25,7 +26,6 @@ from training.data.synthetic.grasps.approach import approach
 from training.data.synthetic.grasps.approach import withdraw
 from training.data.synthetic.grasps.closing import close_hand
 from training.data.synthetic.grasps.closing import holds
-from training.data.synthetic.grasps.force_closure import force_closure
 from training.data.synthetic.grasps.grips import GRIPS
 from training.data.synthetic.grasps.hand import GraspingHand
 from training.data.synthetic.grasps.held_object import HeldObject
