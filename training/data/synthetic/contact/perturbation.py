@@ -31,8 +31,8 @@ class Noise:
 SMALL = Noise(translation=0.003, rotation=0.05, joints=0.035)
 LARGE = Noise(translation=0.05, rotation=0.1, joints=0.15)
 LEVELS = {'small': (SMALL, SMALL), 'large': (LARGE, LARGE), 'mixed': (SMALL, LARGE)}
-"""Least and greatest noise; the logarithm of a hand's noise is uniform between them. Mean joint errors of generated
-grasps (test split, 2,000 hands): small ____, large ____, mixed ____ mm."""
+"""Least and greatest noise; the logarithm of a hand's noise is uniform between them. Mean joint errors of 2,000
+hands, copies of 150 grasps of the test split: small 9.0, large 82.8, mixed 29.0 mm."""
 JITTER = 0.0005
 """Standard deviation of points on a surface, metres; ContactOpt's."""
 
