@@ -18,8 +18,9 @@ points ≥ 0.4 at the 10th, 50th and 90th percentile of grasps:
     train, 300 others  0.381 0.329 0.064 0.042 0.037 0.035 0.034 0.031 0.027 0.021    5.4 / 14.4 / 36.8
     test, 150          0.411 0.311 0.061 0.041 0.036 0.034 0.033 0.030 0.025 0.020    4.6 / 14.3 / 36.9
 
-Without the heat of other places 3.4 / 7.8 / 22.3 % of the points touch, since generated hands are rigid. What thermal
-maps have between 0.1 and 0.2 is mostly conduction and noise; the background has its amount, not its pattern.
+Only 3.4 / 7.8 / 22.3 % of the points are within TOUCHING of the rigid generated hands (200 grasps): the heat adds the
+rest. What thermal maps have between 0.1 and 0.2 is mostly conduction and noise; the background has its amount, not its
+pattern.
 `python -m training.data.synthetic.contact.preview` measures it again.
 """
 
