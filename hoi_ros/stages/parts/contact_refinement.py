@@ -105,7 +105,7 @@ class ContactRefiner:
 
         def energy_of(state: GraspState) -> float:
             vertices, normals = problem.surface(state)
-            return energy(vertices + problem.centre, normals)
+            return energy(vertices + problem.centre, normals) + self._nearness(given, state)
 
         measuring = time.perf_counter()
         before = energy_of(given)
@@ -161,7 +161,14 @@ class ContactRefiner:
             starts.append(dataclasses.replace(given, hand=posed))
         starts = [start for start, move in zip(starts, moves) if move < self._config.farthest]
         # Near the input the steps themselves align the maps; far from it the input's own pairs are wrong.
-        return [given, *starts] if not moves or moves[0] < self._config.reach else [*starts, given]
+        return ([given, *starts] if moves[0] < self._config.reach else [*starts, given])[:restarts]
+
+    def _nearness(self, given: GraspState, state: GraspState) -> float:
+        """The energy's term that keeps the hand near the input."""
+        config = self._config
+        move = np.linalg.norm(state.hand.place - given.hand.place) / config.place_noise
+        turn = np.linalg.norm(cv2.Rodrigues(state.hand.turn @ given.hand.turn.T)[0]) / config.turn_noise
+        return config.weights.nearness * float(np.log1p(move**2 + turn**2))
 
     def _check(
         self,
