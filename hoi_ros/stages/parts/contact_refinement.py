@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves a hand and its object to a target contact, within a time budget.
 
-The energy is that of `contact_energy` (Grady et al., "ContactOpt", CVPR 2021). Instead of descending it, the hand is
+The energy is that of `contact_energy` (Grady et al., "ContactOpt", CVPR 2021) and a term that keeps the wrist near the
+input: weight · log(1 + move² + turn²), both in standard deviations of the prior. Instead of descending it, the hand is
 fitted to pairs of points of both contact maps by Gauss-Newton with robust weights; vertices that should not touch are
-kept outside the object. Starts that a rigid alignment of the two maps proposes are tried next to the input, and the
-result of least energy counts.
+kept outside the object. Rigid alignments of the two maps are further starts, and the result of least energy counts.
 """
 
 from __future__ import annotations
