@@ -58,7 +58,7 @@ class RefinementConfig:
     """Number of independent pairs that each contact map is worth."""
     normal_noise: float = 0.0015
     """Standard deviation of the distance between paired surfaces."""
-    tangent_noise: float = 0.006
+    tangent_noise: float = 0.004
     """Standard deviation of a pair of points along the surface."""
     reach: float = 0.02
     """Distance of a pair at which its pull fades at first; it ends at a quarter."""
@@ -68,9 +68,9 @@ class RefinementConfig:
     """Depth to which vertices that touch may enter the object."""
     clearance: float = 0.002
     """Distance of vertices that do not touch from the object."""
-    turn_noise: float = 0.1
+    turn_noise: float = 0.06
     """Standard deviation of the wrist's orientation about the input's."""
-    place_noise: float = 0.01
+    place_noise: float = 0.006
     """Standard deviation of the wrist's place about that of the start."""
     angle_noise: float = 0.12
     """Standard deviation of the joint angles."""
