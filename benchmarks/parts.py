@@ -72,6 +72,7 @@ def parts() -> Mapping[str, Part]:
             found[stage_part(name)] = _stage(system)
     found['overload'] = _topics(SYSTEMS[DEFAULT], OVERLOAD)
     found['networks'] = Part(_networks)
+    found['refinement'] = Part(_refinement)
     found['generator'] = Part(_generator)
     found['mediapipe'] = Part(_mediapipe, default=False)
     return found
@@ -101,6 +102,12 @@ def _networks(run: Run) -> Any:
     from benchmarks import network_speed
 
     return network_speed.measure(run.seconds / 2)
+
+
+def _refinement(run: Run) -> Any:
+    from benchmarks import refinement_speed
+
+    return refinement_speed.measure(run.seconds / 2)
 
 
 def _generator(run: Run) -> Any:

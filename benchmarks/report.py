@@ -83,6 +83,7 @@ def _sections(found: Sequence[Result]) -> Iterator[tuple[str, list[Row]]]:
     )
     names = dict.fromkeys(name for result in found for name in _children(result.get('networks')))
     yield 'networks, one crop, p50 (other backends: ratio to it)', [_network_row(name) for name in names]
+    yield 'contact refinement in turns with ContactOpt, true contact, one thread', _refinement_rows()
     yield 'MediaPipe in turns with the stages, one hand tracked', _peer_rows(found)
     yield (
         'training',
@@ -163,6 +164,25 @@ def _network_row(name: str) -> Row:
         return f'{network["engine"]["p50_ms"]:.2f} ms' + (f' ({peers})' if peers else '')
 
     return Row(name, cell)
+
+
+def _refinement_rows() -> list[Row]:
+    part, form = 'refinement', '{:.0f} / {:.0f} ms; {:.1f} → {:.1f} mm'
+    rows = {
+        'refinement within its budget': f'{part}.refinement',
+        "ContactOpt's iterations": f'{part}.contactopt',
+    }
+    return [
+        _row(
+            f'{label}: p50 / p99; joint error',
+            form,
+            f'{path}.time.p50_ms',
+            f'{path}.time.p99_ms',
+            f'{path}.error_before_mm',
+            f'{path}.error_after_mm',
+        )
+        for label, path in rows.items()
+    ]
 
 
 def _peer_rows(found: Sequence[Result]) -> list[Row]:

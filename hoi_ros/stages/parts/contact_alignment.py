@@ -12,6 +12,8 @@ _NORMAL_LENGTH, _CONTACT_LENGTH = 0.015, 0.01
 """Lengths that a unit of normal and of contact count as, metres, next to the distance of a pair."""
 _ROUNDS = 8
 _TILTS = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]]) * 0.35
+_STIFFNESS = 1e-4
+"""Weight of a start's orientation against the spread of the contact points, m²."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +72,8 @@ def aligned(
     tilts = [np.zeros(3), *_TILTS][:starts]
     tilts += [tilt * 2 for tilt in _TILTS][: starts - len(tilts)]
     turns = np.stack([cv2.Rodrigues(tilt)[0] for tilt in tilts])
-    shifts = goal - turns @ middle
+    tilted, shifts = turns.copy(), goal - turns @ middle
+    weights = np.concatenate([mine.shares, others.shares]) / 2
     for _ in range(_ROUNDS):
         moved = points @ turns.swapaxes(1, 2) + shifts[:, None]
         facing = normals @ turns.swapaxes(1, 2)
@@ -83,16 +86,19 @@ def aligned(
         for start in range(len(turns)):
             first = np.concatenate([points, points[to_mine[start]]])
             second = np.concatenate([other_points[to_other[start]], other_points])
-            turns[start], shifts[start] = _rigid(first, second, np.concatenate([mine.shares, others.shares]) / 2)
+            turns[start], shifts[start] = _rigid(first, second, weights, tilted[start])
     result = np.tile(np.eye(4), (len(turns), 1, 1))
     result[:, :3, :3], result[:, :3, 3] = turns, shifts
     return result[np.argsort(costs, kind='stable')]
 
 
-def _rigid(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation (3, 3) and shift (3,) that bring the first points (N, 3) onto the second (Kabsch 1976)."""
+def _rigid(
+    first: np.ndarray, second: np.ndarray, weights: np.ndarray, prior: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation (3, 3) and shift (3,) that bring the first points (N, 3) onto the second (Kabsch 1976), the rotation
+    drawn to a prior."""
     middle, goal = weights @ first, weights @ second
-    left, _, right = np.linalg.svd((second - goal).T @ ((first - middle) * weights[:, None]))
+    left, _, right = np.linalg.svd((second - goal).T @ ((first - middle) * weights[:, None]) + _STIFFNESS * prior)
     left[:, 2] *= np.sign(np.linalg.det(left @ right))
     turn = left @ right
     return turn, goal - turn @ middle

@@ -70,6 +70,8 @@ class EnergyWeights:
     """Of the hand's contact; the object's has weight 1."""
     penetration: float = 320.0
     """Of penetration, per metre."""
+    nearness: float = 0.02
+    """Of the logarithm of one plus the wrist's squared move, in standard deviations of the prior."""
 
 
 class GraspEnergy:

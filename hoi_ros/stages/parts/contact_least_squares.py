@@ -3,8 +3,8 @@
 
 Points of the two contact maps are paired as in iterative closest points, with robust weights that narrow step by step
 (Geman and McClure 1987); vertices inside the object, or too near where they should not touch, are pushed out; the
-prior keeps wrist, joint angles and object near the input. Hand and object move by Gauss-Newton steps, joint limits are
-held by projection.
+prior keeps joint angles, orientations and object near the input, the wrist's place near the start. Hand and object
+move by Gauss-Newton steps; joint limits are held by projection.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ class RefinementConfig:
     """Gauss-Newton steps of one start at most."""
     rematch: int = 2
     """Steps between two searches for pairs of points."""
-    points: int = 256
+    points: int = 128
     """Points of each contact map that are paired at most."""
-    strength: float = 40.0
+    strength: float = 15.0
     """Number of independent pairs that each contact map is worth."""
     normal_noise: float = 0.0015
     """Standard deviation of the distance between paired surfaces."""
-    tangent_noise: float = 0.006
+    tangent_noise: float = 0.004
     """Standard deviation of a pair of points along the surface."""
     reach: float = 0.02
     """Distance of a pair at which its pull fades at first; it ends at a quarter."""
@@ -68,10 +68,10 @@ class RefinementConfig:
     """Depth to which vertices that touch may enter the object."""
     clearance: float = 0.002
     """Distance of vertices that do not touch from the object."""
-    turn_noise: float = 0.1
-    """Standard deviation of the wrist's orientation about the input's; larger errors are robustly allowed."""
-    place_noise: float = 0.01
-    """Standard deviation of the wrist's place."""
+    turn_noise: float = 0.06
+    """Standard deviation of the wrist's orientation about the input's."""
+    place_noise: float = 0.006
+    """Standard deviation of the wrist's place about that of the start."""
     angle_noise: float = 0.12
     """Standard deviation of the joint angles."""
     object_turn_noise: float = 0.1
@@ -176,7 +176,7 @@ class GraspLeastSquares:
         Returns:
             The fitted state and the number of steps.
         """
-        config = self._config
+        config, place = self._config, state.hand.place
         for step in range(config.iterations):
             began = time.perf_counter()
             vertices, normals = self.surface(state)
@@ -187,7 +187,7 @@ class GraspLeastSquares:
             rows = self._residuals(vertices, pairs, near, nearest, fade)
             if not len(rows.vertices):
                 return state, step
-            change = self._step(state, vertices, rows)
+            change = self._step(state, place, vertices, rows)
             state = self._moved(state, change)
             now = time.perf_counter()
             if now + (now - began) > end or (step >= 4 and (np.abs(change) < _CONVERGED[: len(change)]).all()):
@@ -244,7 +244,7 @@ class GraspLeastSquares:
             np.concatenate([strengths, np.full(len(kept), config.outside / config.normal_noise**2)]),
         )
 
-    def _step(self, state: GraspState, vertices: np.ndarray, rows: _Rows) -> np.ndarray:
+    def _step(self, state: GraspState, place: np.ndarray, vertices: np.ndarray, rows: _Rows) -> np.ndarray:
         """(51 or 57,) the Gauss-Newton step of all unknowns: the hand's, then the object's turn and shift."""
         directions = rows.directions @ state.turn.T
         touched = vertices[rows.vertices] @ state.turn.T + self.centre + state.shift
@@ -260,17 +260,13 @@ class GraspLeastSquares:
         start = self._start
         away = np.zeros(self._unknowns)
         away[TURN] = cv2.Rodrigues(state.hand.turn @ start.hand.turn.T)[0][:, 0]
-        away[PLACE] = state.hand.place - start.hand.place
+        away[PLACE] = state.hand.place - place
         away[ANGLES] = (state.hand.angles - start.hand.angles).ravel()
         if self._unknowns > MOTION:
             away[_OBJECT_TURN] = cv2.Rodrigues(state.turn)[0][:, 0]
             away[_OBJECT_PLACE] = state.shift
-        prior = self._prior.copy()
-        # The wrist may be far off: its prior is Cauchy's.
-        for part in (TURN, PLACE):
-            prior[part] /= 1 + self._prior[part] @ away[part] ** 2
-        right -= prior * away
-        normal.ravel()[:: self._unknowns + 1] += prior
+        right -= self._prior * away
+        normal.ravel()[:: self._unknowns + 1] += self._prior
         change = dposv(normal, right)[1]
         longest = _LONGEST[: self._unknowns]
         return np.minimum(np.maximum(change, -longest), longest)

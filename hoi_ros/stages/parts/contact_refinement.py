@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves a hand and its object to a target contact, within a time budget.
 
-The energy is that of `contact_energy` (Grady et al., "ContactOpt", CVPR 2021). Instead of descending it, the hand is
+The energy is that of `contact_energy` (Grady et al., "ContactOpt", CVPR 2021) and a term that keeps the wrist near the
+input: weight · log(1 + move² + turn²), both in standard deviations of the prior. Instead of descending it, the hand is
 fitted to pairs of points of both contact maps by Gauss-Newton with robust weights; vertices that should not touch are
-kept outside the object. Starts that a rigid alignment of the two maps proposes are tried next to the input, and the
-result of least energy counts.
+kept outside the object. Rigid alignments of the two maps are further starts, and the result of least energy counts.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class ContactRefiner:
 
         def energy_of(state: GraspState) -> float:
             vertices, normals = problem.surface(state)
-            return energy(vertices + problem.centre, normals)
+            return energy(vertices + problem.centre, normals) + self._nearness(given, state)
 
         measuring = time.perf_counter()
         before = energy_of(given)
@@ -161,7 +161,14 @@ class ContactRefiner:
             starts.append(dataclasses.replace(given, hand=posed))
         starts = [start for start, move in zip(starts, moves) if move < self._config.farthest]
         # Near the input the steps themselves align the maps; far from it the input's own pairs are wrong.
-        return [given, *starts] if not moves or moves[0] < self._config.reach else [*starts, given]
+        return ([given, *starts] if moves[0] < self._config.reach else [*starts, given])[:restarts]
+
+    def _nearness(self, given: GraspState, state: GraspState) -> float:
+        """The energy's term that keeps the hand near the input."""
+        config = self._config
+        move = np.linalg.norm(state.hand.place - given.hand.place) / config.place_noise
+        turn = np.linalg.norm(cv2.Rodrigues(state.hand.turn @ given.hand.turn.T)[0]) / config.turn_noise
+        return config.weights.nearness * float(np.log1p(move**2 + turn**2))
 
     def _check(
         self,

@@ -58,13 +58,8 @@ def target_of(model: HandModel, grasp: Grasp) -> Target:
     def contact(where: np.ndarray, other: Surface) -> np.ndarray:
         return 0.001 / np.maximum(other.distances(where) * ~other.contains(where), 0.001)
 
-    return Target(
-        grasp,
-        ObjectSurfacePoints(np.asarray(points), mesh.face_normals[triangles]),
-        solid,
-        contact(grasp.vertices, solid),
-        contact(points, hand),
-    )
+    surface = ObjectSurfacePoints(np.asarray(points), mesh.face_normals[triangles])
+    return Target(grasp, surface, solid, contact(grasp.vertices, solid), contact(points, hand))
 
 
 def disturbed(model: HandModel, grasp: Grasp, seed: int, place: float, turn: float, angle: float):
