@@ -197,4 +197,4 @@ def _label(path: Path, others: tuple[Path, ...]) -> str:
 
 
 def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(device)
+    return torch.from_numpy(np.array(array, np.float32)).to(device)

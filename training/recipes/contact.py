@@ -113,7 +113,7 @@ class Batches:
         contact = np.take_along_axis(np.take_along_axis(contact, rows, 1), asked, 1)
         parts = pose, drawn['shape'], translation, points, drawn['object_normals']
         return (
-            *(torch.from_numpy(np.ascontiguousarray(part, np.float32)) for part in parts),
+            *(torch.from_numpy(np.array(part, np.float32)) for part in parts),
             torch.from_numpy(rows),
             torch.from_numpy(asked),
             bin_of(torch.from_numpy(contact.astype(np.float32))),
