@@ -40,7 +40,7 @@ SPLITS = {'train': 0, 'validation': 1, 'test': 2, 'held_out': 3}
 DEEPEST = 0.005
 """Penetration beyond which a grasp is dropped, metres."""
 
-_PREGRASPS = 0.2
+PREGRASPS = 0.2
 """Share of hands that have not yet grasped."""
 _OBJECTS, _ATTEMPTS = 40, 6
 """Objects that are tried for one grasp, and attempts on each."""
@@ -91,23 +91,30 @@ class Grasp:
 
 
 class GraspGenerator:
-    """A stream of grasps: index → Grasp; about one in five is a hand shortly before its grasp.
+    """A stream of grasps: index → Grasp; by default one in five is a hand shortly before its grasp.
 
     Args:
         model: the right hand, with any number of vertices.
         seed: seed of the whole stream.
         split: 'train', 'validation', 'test' or 'held_out'; the last shows the families HELD_OUT, the others FAMILIES.
         scans: scanned objects of the split, which are a share of the objects; None for parametric ones only.
+        pregrasps: share of hands that have not yet grasped; the others do not depend on it.
 
     Raises:
         KeyError: no such split.
     """
 
     def __init__(
-        self, model: HandModel, seed: int = 0, split: str = 'train', scans: ScannedObjects | None = None
+        self,
+        model: HandModel,
+        seed: int = 0,
+        split: str = 'train',
+        scans: ScannedObjects | None = None,
+        pregrasps: float = PREGRASPS,
     ) -> None:
         self._anatomy = HandAnatomy(model)
         self._seed, self._split, self._scans = seed, SPLITS[split], scans
+        self._pregrasps = pregrasps
         self._families = HELD_OUT if split == 'held_out' else FAMILIES
 
     def rng(self, index: int, purpose: int = 0) -> np.random.Generator:
@@ -117,7 +124,7 @@ class GraspGenerator:
     def __getitem__(self, index: int) -> Grasp:
         rng = self.rng(index)
         family = self._families[rng.integers(len(self._families))]
-        withdrawn = rng.random() < _PREGRASPS
+        withdrawn = rng.random() < self._pregrasps
         scans = self._scans if self._scans and rng.random() < self._scans.share else None
         for _ in range(_OBJECTS):
             thing = HeldObject(scans.draw(rng) if scans else sample_object(rng, [family]), rng)
