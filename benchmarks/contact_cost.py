@@ -89,7 +89,7 @@ def run_in_this_process(name: str, what: str, batch: int = 0) -> dict[str, float
     return found if training else {'parameters': parameters, **found}
 
 
-def _clouds(count: int):  # noqa: ANN202
+def _clouds(count: int):
     """Clouds of hands at rest about ellipsoids."""
     import torch
 

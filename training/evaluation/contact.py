@@ -170,7 +170,7 @@ def predicted(
         for start in range(0, len(grasps.records), _BATCH):
             cloud = grasps.cloud(hand, start, device, nodes)
             logits = network(*cloud, None if some is None else some.expand(len(cloud.points), -1))
-            found.append(decoded(logits, decoding).numpy(force=True))
+            found.append(decoded(logits, network.prior, decoding).numpy(force=True))
     places = np.arange(len(model.template) + grasps.records['object_points'].shape[1])
     places = places if rows is None else places[rows]
     places = places if asked is None else places[asked]

@@ -66,7 +66,7 @@ class ContactOfNeighbours(nn.Module):
         self.network, self.decoding = network, decoding
 
     def forward(self, points: Tensor, features: Tensor, near: Tensor, alike: Tensor) -> Tensor:
-        return decoded(self.network.logits(points, features, near, alike), self.decoding)
+        return decoded(self.network.logits(points, features, near, alike), self.network.prior, self.decoding)
 
 
 def export(config: ContactExport) -> Card:

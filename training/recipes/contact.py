@@ -35,6 +35,7 @@ from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
 from training.networks.contact.bins import bin_of
 from training.networks.contact.bins import BIN_WEIGHTS
+from training.networks.contact.bins import prior_of
 from training.networks.contact.choice import contact_network
 from training.networks.contact.choice import ContactNetwork
 from training.networks.contact.choice import start_from
@@ -44,8 +45,10 @@ from training.provenance import provenance
 
 VALIDATION_GRASPS, VALIDATION_STRIDE = 32, 8
 """Grasps of the validation at each level of noise, and the share of their points, one in so many."""
-_RATE = 1e-3
-"""Learning rate, of the paper."""
+_RATE = 3e-3
+"""Learning rate, three times the paper's: better in a short training."""
+_REMOVED = 0.0, 0.25, 0.5, 0.75, 1.0
+"""Powers of the bins' weights that are divided out of the probabilities; the best of the validation is kept."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,8 +221,21 @@ def train_network(
         return figures
 
     batches = Batches(records, recipe, model)
+    network.prior.copy_(prior_of(recipe.bin_weights, 0.5))
     progress = fit(network, recipe.loop, batches, contact_loss(model, recipe.bin_weights), validate, started)
-    return progress, validate(network)
+    removed = max(_REMOVED, key=lambda removed: _touched_f1(_with_prior(network, recipe, removed), validate))
+    return progress, validate(_with_prior(network, recipe, removed))
+
+
+def _with_prior(network: nn.Module, recipe: ContactRecipe, removed: float) -> nn.Module:
+    network.prior.copy_(prior_of(recipe.bin_weights, removed))
+    return network
+
+
+def _touched_f1(network: nn.Module, validate: Callable[[nn.Module], dict[str, float]]) -> float:
+    """F1 of touched points, the mean of the levels of noise."""
+    figures = validate(network)
+    return float(np.mean([figures[f'{level}_contact_f1'] for level in NOISE]))
 
 
 def _some_rows(rng: np.random.Generator, items: int, total: int, count: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from training.evaluation import contact as evaluation
 from training.export.contact import ContactExport
 from training.export.contact import export
 from training.networks.contact.bins import decoded
+from training.networks.contact.choice import contact_network
 from training.networks.contact.cloud import contact_clouds
 from training.networks.contact.gcn import GcnConfig
 from training.networks.contact.gcn import GcnContact
@@ -52,7 +53,7 @@ def save(path: Path, trained: GcnContact, **changed: object) -> None:
 @pytest.fixture(scope='module')
 def network() -> GcnContact:
     torch.manual_seed(0)
-    network = GcnContact(SMALL)
+    network = contact_network('gcn', SMALL)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d):
             nn.init.normal_(module.weight, 0.6, 0.6)
@@ -119,8 +120,6 @@ def test_nodes_are_spread_and_interpolate() -> None:
 
 
 def test_a_baseline_is_not_exported(tmp_path: Path, network: GcnContact) -> None:
-    from training.networks.contact.dgcnn import Dgcnn
-
-    save(tmp_path / 'weights.pt', network, network='dgcnn', weights=Dgcnn().state_dict())
+    save(tmp_path / 'weights.pt', network, network='dgcnn', weights=contact_network('dgcnn').state_dict())
     with pytest.raises(WeightsError, match='holds a baseline; robots run GCN-Contact'):
         export(ContactExport(weights=tmp_path / 'weights.pt'))
