@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 from torch import nn
 
 from hoi_ros.hand import HandModel
+from hoi_ros.hand.contact_cloud import contact_cloud
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.stages.parts.contact_network import ContactNetwork
+from hoi_ros.stages.parts.contact_network import network_inputs
 from hoi_ros.stages.parts.contact_network import nodes_of
 from training.data.synthetic.contact import ContactGrasps
 from training.evaluation import contact as evaluation
@@ -107,6 +110,18 @@ def test_fewer_nodes_give_contact_on_all_points(exported, records: np.ndarray) -
     few = robot(parts[0], parts[1], parts[2][:50], parts[3][:50], keypoints)
     assert few.object.shape == (50,) and np.isfinite(few.object).all()
     robot.close()
+
+
+def test_neighbours_in_features_are_searched_on_each_surface(records: np.ndarray) -> None:
+    *parts, keypoints = grasp(records[0])
+    for count in (300, 60, 20):
+        rows = [np.linspace(0, len(part) - 1, count).astype(int) for part in (parts[0], parts[2])]
+        cloud = contact_cloud(*parts, keypoints, *rows)
+        found = network_inputs(cloud, 10, 4)['alike'][0]
+        ranks = 1 + np.concatenate([np.arange(10), 4 * np.arange(10)])
+        wanted = cloud.features[cKDTree(cloud.features).query(cloud.features, ranks)[1]]
+        distances = [np.linalg.norm(each - cloud.features[:, None], axis=-1) for each in (found, wanted)]
+        np.testing.assert_allclose(*distances, atol=3e-3)
 
 
 def test_nodes_are_spread_and_interpolate() -> None:
