@@ -45,6 +45,8 @@ def contact_cloud(
     object_points: np.ndarray,
     object_normals: np.ndarray,
     keypoints: np.ndarray,
+    hand_rows: np.ndarray | slice = slice(None),
+    object_rows: np.ndarray | slice = slice(None),
 ) -> ContactCloud:
     """The cloud of a right hand and an object in any common frame; a left hand is mirrored before.
 
@@ -54,18 +56,21 @@ def contact_cloud(
         object_points: (M, 3) metres.
         object_normals: (M, 3) unit normals, outwards.
         keypoints: (21, 3) of the hand, metres.
+        hand_rows: hand points that are in the cloud; the others count in the features only.
+        object_rows: object points, likewise.
     """
     centroid = object_points.mean(0)
-    turn = palm_axes(keypoints) / UNIT
-    hand, thing, joints = ((part - centroid) @ turn for part in (hand_points, object_points, keypoints))
-    points = np.concatenate([hand, thing])
-    normals = np.concatenate([hand_normals, object_normals]) @ (turn * UNIT)
-    near_object, near_hand = cKDTree(thing).query(hand)[1], cKDTree(hand).query(thing)[1]
+    axes = palm_axes(keypoints)
+    hand, thing, joints = ((part - centroid) @ axes / UNIT for part in (hand_points, object_points, keypoints))
+    own_hand, own_thing = hand[hand_rows], thing[object_rows]
+    points = np.concatenate([own_hand, own_thing])
+    normals = np.concatenate([hand_normals[hand_rows], object_normals[object_rows]]) @ axes
+    near_object, near_hand = cKDTree(thing).query(own_hand)[1], cKDTree(hand).query(own_thing)[1]
     other = np.concatenate([thing[near_object], hand[near_hand]])
-    centre = np.concatenate([np.tile(thing.mean(0), (len(hand), 1)), np.tile(hand.mean(0), (len(thing), 1))])
+    is_hand = np.arange(len(points)) < len(own_hand)
     features = np.empty((len(points), FEATURES), np.float32)
-    features[:, 0] = np.arange(len(points)) < len(hand)
-    features[:, 1] = ((points - centre) * normals).sum(1)
+    features[:, 0] = is_hand
+    features[:, 1] = ((points - np.where(is_hand[:, None], thing.mean(0), hand.mean(0))) * normals).sum(1)
     features[:, 2] = np.linalg.norm(points - other, axis=1)
     features[:, 3] = ((points - other) * normals).sum(1)
     features[:, 4:] = cdist(points, joints)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.contact import TOUCHING
 from training.data.pool import filled
 from training.data.pool import generator_key
-from training.data.synthetic.contact_records import contact_stream
-from training.data.synthetic.contact_records import perturbed
+from training.data.synthetic.contact import ContactGrasps
+from training.data.synthetic.contact import perturb
 from training.evaluation.contact_maps import best_threshold
 from training.evaluation.contact_maps import contact_figures
 from training.evaluation.contact_maps import ContactMaps
@@ -72,33 +73,34 @@ class NoisyGrasps:
     """(G,)."""
     pose: np.ndarray
     """(G, 48)."""
-    shape: np.ndarray
-    """(G, 10)."""
     translation: np.ndarray
     """(G, 3)."""
 
     @classmethod
     def of(cls, records: np.ndarray, level: str, seed: int = _NOISE_SEED) -> NoisyGrasps:
         """Perturbs records at a level of noise."""
-        return cls(records, *perturbed(records, np.random.default_rng([seed, NOISE.index(level)]), level))
+        rng = np.random.default_rng([seed, NOISE.index(level)])
+        return cls(records, *perturb(HandModel.load(), records['pose'], records['translation'], level, rng))
 
     @property
     def truth(self) -> ContactMaps:
         """The contact of the clean grasps."""
         return ContactMaps(*(self.records[name].astype(np.float32) for name in ('hand_contact', 'object_contact')))
 
-    def cloud(self, hand: HandModel, start: int, device: torch.device) -> Cloud:
+    def cloud(self, hand: HandModel, start: int, device: torch.device, rows: Tensor | None = None) -> Cloud:
         """The clouds of the grasps from `start` on, as many as a batch holds.
 
         Args:
             hand: the right hand in PyTorch tensors on the device.
             start: number of the first.
             device: of the result.
+            rows: (N,) points that are in the clouds; all by default.
         """
         some = slice(start, start + _BATCH)
         records = self.records[some]
-        parts = self.pose[some], self.shape[some], self.translation[some], records['object_points']
-        return grasp_clouds(hand, *(_tensor(part, device) for part in (*parts, records['object_normals'])))
+        parts = self.pose[some], records['shape'], self.translation[some], records['object_points']
+        rows = None if rows is None else rows.expand(len(records), -1)
+        return grasp_clouds(hand, *(_tensor(part, device) for part in (*parts, records['object_normals'])), rows)
 
 
 def evaluate(config: ContactEvaluation) -> dict[str, dict[str, dict[str, float]]]:
@@ -132,12 +134,12 @@ def evaluate(config: ContactEvaluation) -> dict[str, dict[str, dict[str, float]]
 def grasps_of(split: str, count: int, pool: Path, workers: int = 1, until: float = math.inf) -> np.ndarray:
     """Records of a held-out split, under the seed that belongs to it."""
     seed = 0 if split == 'validation' else TEST_SEED
-    make = contact_stream(seed, split)
+    make = functools.partial(ContactGrasps, seed, split)
     return filled(
         make,
         make().dtype,
         pool.with_stem(f'{pool.stem}_{split}_{count}'),
-        generator_key(seed, split, modules=[contact_stream.__module__]),
+        generator_key(seed, split, modules=[ContactGrasps.__module__]),
         count,
         workers,
         until,
@@ -145,7 +147,11 @@ def grasps_of(split: str, count: int, pool: Path, workers: int = 1, until: float
 
 
 def predicted(
-    network: nn.Module, grasps: NoisyGrasps, decoding: Decoding = 'expectation', stride: int = 1
+    network: nn.Module,
+    grasps: NoisyGrasps,
+    decoding: Decoding = 'expectation',
+    rows: np.ndarray | None = None,
+    asked: np.ndarray | None = None,
 ) -> ContactMaps:
     """The contact that a network finds.
 
@@ -153,20 +159,22 @@ def predicted(
         network: in evaluation mode.
         grasps: noisy hands and objects.
         decoding: of the bins.
-        stride: one point of each surface in so many is asked for, among all.
+        rows: (N,) places in `ContactMaps.both` that are nodes of the graph; all by default.
+        asked: (M,) places in the rows whose contact is returned; all by default.
     """
     device = next(network.parameters()).device
     model = HandModel.load()
-    hand, vertices = model.to_torch(device), len(model.template)
-    total = vertices + grasps.records['object_points'].shape[1]
-    asked = torch.cat([torch.arange(0, vertices, stride), torch.arange(vertices, total, stride)]).to(device)
-    found = []
+    hand, found = model.to_torch(device), []
+    nodes, some = (None if part is None else torch.from_numpy(part).to(device) for part in (rows, asked))
     with torch.inference_mode():
         for start in range(0, len(grasps.records), _BATCH):
-            points, features = grasps.cloud(hand, start, device)
-            logits = network(points, features, asked.expand(len(points), -1) if stride > 1 else None)
-            found.append(decoded(logits, decoding).numpy(force=True))
-    return _maps(np.concatenate(found), len(range(0, vertices, stride)))
+            cloud = grasps.cloud(hand, start, device, nodes)
+            logits = network(*cloud, None if some is None else some.expand(len(cloud.points), -1))
+            found.append(decoded(logits, network.prior, decoding).numpy(force=True))
+    places = np.arange(len(model.template) + grasps.records['object_points'].shape[1])
+    places = places if rows is None else places[rows]
+    places = places if asked is None else places[asked]
+    return _maps(np.concatenate(found), int((places < len(model.template)).sum()))
 
 
 def distances(grasps: NoisyGrasps) -> ContactMaps:
@@ -189,4 +197,4 @@ def _label(path: Path, others: tuple[Path, ...]) -> str:
 
 
 def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(device)
+    return torch.from_numpy(np.array(array, np.float32)).to(device)

@@ -30,9 +30,10 @@ class ContactMaps:
         """(G, H + M)."""
         return np.concatenate([self.hand, self.object], 1)
 
-    def every(self, stride: int) -> ContactMaps:
-        """One point of each surface in `stride`."""
-        return ContactMaps(self.hand[:, ::stride], self.object[:, ::stride])
+    def at(self, places: np.ndarray) -> ContactMaps:
+        """The maps at places (N,) of `both`, those of the hand first."""
+        hand = self.hand.shape[1]
+        return ContactMaps(self.hand[:, places[places < hand]], self.object[:, places[places >= hand] - hand])
 
 
 def contact_figures(found: ContactMaps, truth: ContactMaps, threshold: float = TOUCHED) -> dict[str, float]:

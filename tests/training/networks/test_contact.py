@@ -202,7 +202,7 @@ def test_contact_falls_into_ten_bins_and_comes_back() -> None:
     assert bin_of(contact).tolist() == [0, 0, 1, 3, 9, 9]
     sure = F.one_hot(bin_of(contact), BINS).float() * 100
     for decoding in ('expectation', 'mode'):
-        torch.testing.assert_close(decoded(sure, decoding), torch.tensor([0.05, 0.05, 0.15, 0.35, 0.95, 0.95]))
+        torch.testing.assert_close(decoded(sure, decoding=decoding), torch.tensor([0.05, 0.05, 0.15, 0.35, 0.95, 0.95]))
 
 
 def test_sizes_out_of_range_are_refused() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -20,9 +21,29 @@ def bin_of(contact: Tensor) -> Tensor:
     return (contact * BINS).long().clamp(0, BINS - 1)
 
 
-def decoded(logits: Tensor, decoding: Decoding = 'expectation') -> Tensor:
-    """(...) contact in [0, 1] of logits (..., 10)."""
+def decoded(logits: Tensor, prior: Tensor | None = None, decoding: Decoding = 'expectation') -> Tensor:
+    """(...) contact in [0, 1] of logits (..., 10).
+
+    Args:
+        logits: of the bins.
+        prior: (10,) is subtracted from the logits, see `prior_of`.
+        decoding: of the probabilities.
+    """
+    logits = logits if prior is None else logits - prior
     if decoding == 'mode':
         return (logits.argmax(-1) + 0.5) / BINS
     centres = (torch.arange(BINS, device=logits.device) + 0.5) / BINS
     return torch.softmax(logits, -1) @ centres
+
+
+def prior_of(weights: Sequence[float], removed: float) -> Tensor:
+    """(10,) how much the weights of the bins in the loss raised their logits.
+
+    A network that minimises a cross-entropy of weighted bins gives probabilities in proportion to weight and frequency.
+    Dividing by the weights gives the true ones, whose mean is seldom high where the noise is large.
+
+    Args:
+        weights: of the ten bins in the loss.
+        removed: power of the weights that is divided out, 0 to 1.
+    """
+    return removed * torch.tensor(weights).log()

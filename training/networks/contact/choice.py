@@ -10,8 +10,10 @@ from typing import Any
 from typing import get_args
 from typing import Literal
 
+import torch
 from torch import nn
 
+from training.networks.contact.bins import BINS
 from training.networks.contact.dgcnn import Dgcnn
 from training.networks.contact.gcn import GcnConfig
 from training.networks.contact.gcn import GcnContact
@@ -28,15 +30,19 @@ _COMMAND = 'train contact'
 
 def contact_network(name: ContactNetwork, gcn: GcnConfig | None = None) -> nn.Module:
     """A network with new weights, called with points (B, N, 3), features (B, N, 25) and optionally the indices (B, M)
-    of the points whose logits (B, M, 10) are asked for.
+    of the points whose logits (B, M, 10) are asked for. Its buffer `prior` is what `decoded` takes.
 
     Args:
         name: of the network.
         gcn: choices of GCN-Contact.
     """
     if name == 'gcn':
-        return GcnContact(gcn)
-    return {'pointnet2': PointNet2, 'dgcnn': Dgcnn, 'pointnet': PointNet}[name]()
+        network: nn.Module = GcnContact(gcn)
+    else:
+        network = {'pointnet2': PointNet2, 'dgcnn': Dgcnn, 'pointnet': PointNet}[name]()
+    # What `decoded` subtracts from the logits.
+    network.register_buffer('prior', torch.zeros(BINS))
+    return network
 
 
 def load_contact_network(weights: Path) -> nn.Module:

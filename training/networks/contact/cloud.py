@@ -73,7 +73,7 @@ def grasp_clouds(
     translation: Tensor,
     object_points: Tensor,
     object_normals: Tensor,
-    hand_rows: Tensor | None = None,
+    rows: Tensor | None = None,
 ) -> Cloud:
     """The clouds of right hands and objects; no gradient passes.
 
@@ -84,11 +84,11 @@ def grasp_clouds(
         translation: (B, 3) metres.
         object_points: (B, M, 3) metres, in the frame of the translation.
         object_normals: (B, M, 3) unit normals, outwards.
-        hand_rows: (B, H) vertices that are in the cloud; all by default.
+        rows: (B, N) points that are in the clouds, counted with the hand's first; the others count in the features
+            only. All by default.
     """
     with torch.no_grad():
         vertices, keypoints, _ = hand.forward(pose, shape, translation)
         normals = vertex_normals(vertices, hand.faces.long())
-        if hand_rows is not None:
-            vertices, normals = (rows_at(part, hand_rows[..., None])[:, :, 0] for part in (vertices, normals))
-        return contact_clouds(vertices, normals, object_points, object_normals, keypoints)
+        cloud = contact_clouds(vertices, normals, object_points, object_normals, keypoints)
+        return cloud if rows is None else Cloud(*(rows_at(part, rows[..., None])[:, :, 0] for part in cloud))

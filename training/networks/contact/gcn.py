@@ -19,7 +19,7 @@ from training.networks.contact.layers import PointMlp
 from training.networks.contact.neighbours import nearest
 from training.networks.contact.neighbours import rows_at
 
-_CHUNK = 65_536
+_CHUNK = 16_384
 """Points that go through the network at a time at inference; each needs its own neighbours only."""
 
 
