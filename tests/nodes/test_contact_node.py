@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseArray
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray
@@ -159,17 +160,14 @@ def test_refined_hands_their_objects_contacts_and_grasps_have_the_stamp_of_the_i
 
 def test_boxes_topology_transforms_and_markers(bench):
     bench.listen(MeshTopology, f'{NODE}/mesh_topology', LATCHED)
-    for kind, topic in (
-        (Detection3DArray, f'{NODE}/object_boxes'),
-        (MarkerArray, f'{NODE}/markers'),
-        (TFMessage, '/tf'),
-    ):
+    topics = [f'{NODE}/{name}' for name in ('mesh_topology', 'object_boxes', 'markers', 'openxr_joints')] + ['/tf']
+    for kind, topic in zip((Detection3DArray, MarkerArray, PoseArray, TFMessage), topics[1:]):
         bench.listen(kind, topic)
-    topics = [f'{NODE}/mesh_topology', f'{NODE}/object_boxes', f'{NODE}/markers', '/tf']
     bench.until(lambda: all(bench.received[topic] for topic in topics), bench.send_good, topics)
-    topology, boxes, markers, frames = (bench.received[topic][-1] for topic in topics)
+    topology, boxes, markers, joints, frames = (bench.received[topic][-1] for topic in topics)
     assert topology.object_vertex_count == 4 and list(topology.object_faces) == FACES.ravel().tolist()
     assert boxes.detections[0].id == '3'
+    assert (len(joints.poses), joints.header.frame_id) == (50, FRAME) and joints.poses[25].position.z > 0.4
     # Wrists and held objects are frames of the other node.
     (frame,) = frames.transforms
     assert (frame.header.frame_id, frame.child_frame_id) == (FRAME, 'right_grasp')
