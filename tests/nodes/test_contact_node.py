@@ -29,9 +29,14 @@ from hoi_ros.nodes.messages.objects import held_objects
 from hoi_ros.nodes.runtime.qos import LATCHED
 
 from .bench import Bench
+from .bench import good_depth
+from .bench import good_info
 from .bench import NodeProcess
 from .bench import stamp_of
+from .bench import TOPICS as TOPICS_OF_CAMERA
 from .messages.grasping import FACES
+from .reconstruction.colour_bench import colours
+from .reconstruction.colour_bench import STAND_IN as RECONSTRUCTION
 
 pytestmark = [pytest.mark.slow, pytest.mark.ros]
 
@@ -233,3 +238,24 @@ def test_live_parameters_reach_the_stage(bench):
     bench.until_says('stage_total_ms: 20', bench.send_good)
     assert bench.set_parameter('refine', True).successful and bench.set_parameter('budget', 60.0).successful
     assert not bench.set_parameter('budget', 0.0).successful
+
+
+def test_the_node_reads_the_reconstruction_node_of_its_namespace(bench, tmp_path):
+    space = {'__ns': '/two'}
+    nodes = [NodeProcess(RECONSTRUCTION, tmp_path / 'first', topics={**TOPICS_OF_CAMERA, **space})]
+    nodes.append(NodeProcess(STAND_IN, tmp_path / 'second', topics=space))
+    other = Bench('/two/contact')
+    for name, kind in TOPICS.items():
+        other.listen(kind, f'/two/contact/{name}')
+
+    def send():
+        header = other.next_header()
+        other.send(good_depth(header), good_info(header), colours(header))
+
+    other.until(lambda: all(other.received[f'/two/contact/{name}'] for name in TOPICS), send, 'contacts')
+    contacts, grasps = (other.received[f'/two/contact/{name}'][-1] for name in ('contacts', 'grasps'))
+    assert contacts.header.frame_id == FRAME
+    (contact,), (grasp,) = contacts.contacts, grasps.grasps
+    assert contact.hand_id == grasp.hand_id and len(contact.object_contact) == 4
+    other.close()
+    assert [each.end() for each in nodes] == [0, 0]
