@@ -22,6 +22,8 @@ from hoi_ros.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[1]
 OWN_FILES = ROOT / 'tests' / 'sixth_system'
+FIELDS = {'training/data/public/preview.py: contact'}
+"""Fields of samples that have the name of a system."""
 ENTRY = """    System(
         name='nearest_point',
         stage='hoi_ros.stages.nearest_point:NearestPointStage',
@@ -128,19 +130,18 @@ def test_an_unknown_system_is_named():
 
 def names_in(path: Path) -> list[str]:
     """The paths, topics and modules of a file: dotted modules that it imports, and texts without spaces. Words of
-    sentences, attributes and variables may be those of the field, `contact` among them."""
-    tree = ast.parse(path.read_text())
+    sentences, attributes, variables and keys may be those of the field, `contact` among them."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    passed = {id(key) for node in nodes if isinstance(node, ast.Dict) for key in node.keys}
+    passed |= {id(node.value) for node in nodes if isinstance(node, ast.Expr)}  # docstrings
     found = []
-    for node in ast.walk(tree):
-        body = getattr(node, 'body', None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            body[0].value = ast.Constant(None)
+    for node in nodes:
         if isinstance(node, ast.ImportFrom):
             found.append(f'{node.module}.{node.names[0].name}')
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and ' ' not in node.value:
-            found.append(node.value)
+        elif isinstance(node, ast.Constant) and id(node) not in passed and ' ' not in str(node.value):
+            found.append(str(node.value))
     return [each for each in found if not each.startswith('hoi_ros.mesh.')]
 
 
@@ -164,7 +165,7 @@ def test_no_shared_code_names_a_system():
         for text in names_in(path)
         if names_a_system(text)
     ]
-    assert named == []
+    assert set(named) <= FIELDS
 
 
 def test_a_module_a_topic_and_a_stage_name_a_system(tmp_path):

@@ -26,17 +26,14 @@ class StageChain:
 
     Attributes:
         before, after: the stages.
+        object_faces: (F, 3) of the objects' vertices.
         timings: seconds of the parts of the second stage in the last call, and of the first stage as `before`.
     """
 
     def __init__(self, before: Any, after: Any) -> None:
         self.before, self.after = before, after
+        self.object_faces = np.asarray(before.object_faces)
         self.timings: dict[str, float] = {}
-
-    @property
-    def object_faces(self) -> np.ndarray:
-        """(F, 3) of the objects' vertices."""
-        return np.asarray(self.before.object_faces)
 
     def __call__(self, *arguments: Any, **optional: Any) -> list[HandEstimate]:
         """The hands; the last of `arguments` is the stamp, seconds."""

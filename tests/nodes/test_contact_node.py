@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseArray
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray
@@ -28,9 +29,14 @@ from hoi_ros.nodes.messages.objects import held_objects
 from hoi_ros.nodes.runtime.qos import LATCHED
 
 from .bench import Bench
+from .bench import good_depth
+from .bench import good_info
 from .bench import NodeProcess
 from .bench import stamp_of
+from .bench import TOPICS as TOPICS_OF_CAMERA
 from .messages.grasping import FACES
+from .reconstruction.colour_bench import colours
+from .reconstruction.colour_bench import STAND_IN as RECONSTRUCTION
 
 pytestmark = [pytest.mark.slow, pytest.mark.ros]
 
@@ -159,17 +165,14 @@ def test_refined_hands_their_objects_contacts_and_grasps_have_the_stamp_of_the_i
 
 def test_boxes_topology_transforms_and_markers(bench):
     bench.listen(MeshTopology, f'{NODE}/mesh_topology', LATCHED)
-    for kind, topic in (
-        (Detection3DArray, f'{NODE}/object_boxes'),
-        (MarkerArray, f'{NODE}/markers'),
-        (TFMessage, '/tf'),
-    ):
+    topics = [f'{NODE}/{name}' for name in ('mesh_topology', 'object_boxes', 'markers', 'openxr_joints')] + ['/tf']
+    for kind, topic in zip((Detection3DArray, MarkerArray, PoseArray, TFMessage), topics[1:]):
         bench.listen(kind, topic)
-    topics = [f'{NODE}/mesh_topology', f'{NODE}/object_boxes', f'{NODE}/markers', '/tf']
     bench.until(lambda: all(bench.received[topic] for topic in topics), bench.send_good, topics)
-    topology, boxes, markers, frames = (bench.received[topic][-1] for topic in topics)
+    topology, boxes, markers, joints, frames = (bench.received[topic][-1] for topic in topics)
     assert topology.object_vertex_count == 4 and list(topology.object_faces) == FACES.ravel().tolist()
     assert boxes.detections[0].id == '3'
+    assert (len(joints.poses), joints.header.frame_id) == (50, FRAME) and joints.poses[25].position.z > 0.4
     # Wrists and held objects are frames of the other node.
     (frame,) = frames.transforms
     assert (frame.header.frame_id, frame.child_frame_id) == (FRAME, 'right_grasp')
@@ -235,3 +238,24 @@ def test_live_parameters_reach_the_stage(bench):
     bench.until_says('stage_total_ms: 20', bench.send_good)
     assert bench.set_parameter('refine', True).successful and bench.set_parameter('budget', 60.0).successful
     assert not bench.set_parameter('budget', 0.0).successful
+
+
+def test_the_node_reads_the_reconstruction_node_of_its_namespace(bench, tmp_path):
+    space = {'__ns': '/two'}
+    nodes = [NodeProcess(RECONSTRUCTION, tmp_path / 'first', topics={**TOPICS_OF_CAMERA, **space})]
+    nodes.append(NodeProcess(STAND_IN, tmp_path / 'second', topics=space))
+    other = Bench('/two/contact')
+    for name, kind in TOPICS.items():
+        other.listen(kind, f'/two/contact/{name}')
+
+    def send():
+        header = other.next_header()
+        other.send(good_depth(header), good_info(header), colours(header))
+
+    other.until(lambda: all(other.received[f'/two/contact/{name}'] for name in TOPICS), send, 'contacts')
+    contacts, grasps = (other.received[f'/two/contact/{name}'][-1] for name in ('contacts', 'grasps'))
+    assert contacts.header.frame_id == FRAME
+    (contact,), (grasp,) = contacts.contacts, grasps.grasps
+    assert contact.hand_id == grasp.hand_id and len(contact.object_contact) == 4
+    other.close()
+    assert [each.end() for each in nodes] == [0, 0]

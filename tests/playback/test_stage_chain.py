@@ -80,6 +80,7 @@ def test_each_stage_takes_the_hands_of_the_one_before(systems):
 
 def test_the_limits_of_a_chain_are_those_of_the_stage_that_finds_the_hands():
     following = HandFollowing(None, 2, 0.5, None)
+    following.object_faces = Below.object_faces
     tune(StageChain(following, Above()), 0.7, 1)
     assert (following.min_score, following.max_hands) == (0.7, 1)
 

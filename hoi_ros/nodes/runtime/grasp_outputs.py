@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 
+from geometry_msgs.msg import PoseArray
 from std_msgs.msg import Header
 
 from hoi_ros.hand import HandModel
@@ -14,13 +15,14 @@ from hoi_ros.msg import ContactArray
 from hoi_ros.msg import GraspArray
 from hoi_ros.nodes.messages.contacts import contact_array
 from hoi_ros.nodes.messages.grasps import grasp_array
+from hoi_ros.nodes.messages.openxr import openxr_poses
 from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.qos import qos_profile
 from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
 
 
 class GraspOutputs(Part[AnyWorkerNode]):
-    """Publishes `~/contacts` and `~/grasps`.
+    """Publishes `~/contacts`, `~/grasps` and `~/openxr_joints`.
 
     Args:
         voxel: edge of the voxels with which the stage measures intersections, metres.
@@ -40,6 +42,7 @@ class GraspOutputs(Part[AnyWorkerNode]):
         every_frame = qos_profile(self.node.settings, 'output_qos')
         self._contacts = self.node.create_output(ContactArray, '~/contacts', every_frame)
         self._grasps = self.node.create_output(GraspArray, '~/grasps', every_frame)
+        self._openxr = self.node.create_output(PoseArray, '~/openxr_joints', every_frame)
 
     def start(self) -> None:
         self._contacts_count = self._grasps_count = 0
@@ -59,3 +62,5 @@ class GraspOutputs(Part[AnyWorkerNode]):
             self._contacts.publish(contact_array(header, hands, self._voxel))
         if self._grasps.get_subscription_count():
             self._grasps.publish(grasp_array(header, hands))
+        if self._openxr.get_subscription_count():
+            self._openxr.publish(openxr_poses(header, hands, self._models))
