@@ -62,6 +62,11 @@ def topics_part(system: str) -> str:
     return f'{system}_topics'
 
 
+def cost_part(system: str) -> str:
+    """Name of the part that measures the cost of the networks of a system in PyTorch."""
+    return f'{system}_cost'
+
+
 def parts() -> Mapping[str, Part]:
     """Every part by name, in order."""
     found: dict[str, Part] = {}
@@ -70,6 +75,8 @@ def parts() -> Mapping[str, Part]:
             found[topics_part(name)] = _topics(system, RATE)
         if system.source.images or has_own_module(name, 'stage'):
             found[stage_part(name)] = _stage(system)
+        if has_own_module(name, 'cost'):
+            found[cost_part(name)] = _cost(system)
     found['overload'] = _topics(SYSTEMS[DEFAULT], OVERLOAD)
     found['networks'] = Part(_networks)
     found['refinement'] = Part(_refinement)
@@ -96,6 +103,14 @@ def _stage(system: System) -> Part:
         return own.measure(run.seconds / 2) if own else stage_speed.measure(system, run.seconds / 2)
 
     return Part(measure)
+
+
+def _cost(system: System) -> Part:
+    def measure(run: Run) -> Any:
+        own = own_module(system.name, 'cost')
+        return own.measure() if own else {}
+
+    return Part(measure, default=False)
 
 
 def _networks(run: Run) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
+from benchmarks.parts import cost_part
 from benchmarks.parts import stage_part
 from benchmarks.parts import topics_part
 from benchmarks.stage_speed import CASES
@@ -72,6 +73,7 @@ def _sections(found: Sequence[Result]) -> Iterator[tuple[str, list[Row]]]:
             [
                 *_stage_rows(system, found),
                 *_topics_rows(system),
+                *_cost_rows(system, found),
             ],
         )
     yield (
@@ -143,6 +145,18 @@ def _topics_rows(system: System) -> list[Row]:
         _row('node: processor time', '{:.2f} cores', f'{part}.cpu_cores'),
         _row('node: memory', '{:.0f} MB', f'{part}.memory_mb'),
         _row('node: configure and activate', '{:.1f} s', f'{part}.start_s'),
+    ]
+
+
+def _cost_rows(system: System, found: Sequence[Result]) -> list[Row]:
+    part = cost_part(system.name)
+    return [
+        _row(
+            f'{name} in PyTorch: parameters; a batch on one thread, memory',
+            '{:,.0f}; {:.1f} s, {:,.0f} MB',
+            *(f'{part}.{name}.{figure}' for figure in ('parameters', 'seconds', 'memory_mb')),
+        )
+        for name in dict.fromkeys(name for result in found for name in _children(result.get(part)))
     ]
 
 
