@@ -19,7 +19,7 @@ from training.networks.contact.layers import PointMlp
 from training.networks.contact.neighbours import nearest
 from training.networks.contact.neighbours import rows_at
 
-_CHUNK = 16_384
+_CHUNK = 4096
 """Points that go through the network at a time at inference; each needs its own neighbours only."""
 
 
@@ -78,11 +78,14 @@ class GcnContact(nn.Module):
         else:
             asked = tuple(rows_at(part, centres[..., None])[:, :, 0] for part in (points, features))
         near, alike = self.search(points, features, *asked)
-        rows = asked[0].shape[1] if self.training else max(1, _CHUNK // len(points))
-        parts = zip(*(part.split(rows, 1) for part in (*asked, near, alike)))
-        return torch.cat(
-            [self.logits(own, its, rows_at(points, n), rows_at(features, a)) for own, its, n, a in parts], 1
-        )
+        if self.training:
+            return self.logits(*asked, rows_at(points, near), rows_at(features, alike))
+        # Points of all clouds in one row: a part of any size stays in the processor's cache.
+        start = torch.arange(len(points), device=near.device)[:, None, None] * points.shape[1]
+        rows = [part.flatten(0, 1).split(_CHUNK) for part in (*asked, near + start, alike + start)]
+        points, features = points.flatten(0, 1), features.flatten(0, 1)
+        found = [self.logits(own, its, points[n], features[a]) for own, its, n, a in zip(*rows)]
+        return torch.cat(found).unflatten(0, asked[0].shape[:2])
 
     def search(
         self, points: Tensor, features: Tensor, asked_points: Tensor, asked_features: Tensor
@@ -97,13 +100,13 @@ class GcnContact(nn.Module):
         return near[..., picked], alike[..., picked]
 
     def logits(self, points: Tensor, features: Tensor, near: Tensor, alike: Tensor) -> Tensor:
-        """(B, M, 10) logits.
+        """(..., M, 10) logits.
 
         Args:
-            points: (B, M, 3).
-            features: (B, M, 25).
-            near: (B, M, 2 K, 3) positions of the neighbours in position: the nearest K, then the dilated K.
-            alike: (B, M, 2 K, 25) features of the neighbours in the features, likewise.
+            points: (..., M, 3).
+            features: (..., M, 25).
+            near: (..., M, 2 K, 3) positions of the neighbours in position: the nearest K, then the dilated K.
+            alike: (..., M, 2 K, 25) features of the neighbours in the features, likewise.
         """
         plain, dilated = slice(None, self.config.neighbours), slice(self.config.neighbours, None)
         scales = [
