@@ -29,7 +29,7 @@ from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.mesh.sampling import even_places
 from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.contact_energy import ObjectSurfacePoints
-from hoi_ros.stages.parts.contact_network import ContactInference
+from hoi_ros.stages.parts.contact_network import ContactNetwork
 from hoi_ros.stages.parts.contact_points import ContactMeasure
 from hoi_ros.stages.parts.contact_refinement import ContactRefiner
 from hoi_ros.stages.parts.contact_refinement import RefinedGrasp
@@ -38,6 +38,8 @@ from hoi_ros.stages.parts.grasp_description import GraspDescription
 _FARTHEST = 0.1
 """Distance between hand and object beyond which they are not looked at, metres: twice the largest error that the
 network has been trained on."""
+_POINTS = 2048
+"""Points on the object's surface, as in the paper."""
 _NEAREST = 3
 """Points of the object whose contact a vertex of its mesh takes, weighted by their distance."""
 _MIRROR = np.array([-1, 1, 1])
@@ -82,7 +84,7 @@ class ContactStage:
         self.reasons: dict[int, str] = {}
         right = HandModel.load(model_dir('hand_model', models) / 'hand.npz')
         self._hands = {'right': right, 'left': right.mirrored()}
-        self._network = ContactInference(models, len(right.template), backend, threads)
+        self._network = ContactNetwork(model_dir('contact', models), right.template, backend, threads)
         self._refiner = ContactRefiner(right)
         self._measures = {side: ContactMeasure(model) for side, model in self._hands.items()}
         self._describe = {side: GraspDescription(model) for side, model in self._hands.items()}
@@ -155,7 +157,7 @@ class ContactStage:
         mesh = (held.vertices - origin) * flip
         vertices, joints = (hand.vertices - origin) * flip, (hand.joints - origin) * flip
         try:
-            places = even_places(mesh, turned, self._network.object_points)
+            places = even_places(mesh, turned, _POINTS)
         except ValueError as error:
             raise NoContact(f'its object has no usable mesh: {error}') from error
         surface = ObjectSurfacePoints(places.points(mesh, turned), places.normals(mesh, turned))

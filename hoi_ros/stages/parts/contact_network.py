@@ -58,16 +58,16 @@ class ContactNetwork:
     """The network of a model folder.
 
     Args:
-        models: folder of models, which holds `contact`.
+        folder: of the model.
         template: (V, 3) vertices of the hand model at rest, among which the nodes are chosen once.
         backend: of `load_engine`.
         threads: CPU threads; None leaves it to the backend.
     """
 
     def __init__(
-        self, models: Path, template: np.ndarray, backend: Backend = 'auto', threads: int | None = None
+        self, folder: Path, template: np.ndarray, backend: Backend = 'auto', threads: int | None = None
     ) -> None:
-        self._engine = load_engine(models / 'contact', backend, threads=threads)
+        self._engine = load_engine(folder, backend, threads=threads)
         parameters = self._engine.card.parameters
         self._neighbours, self._dilation = parameters['neighbours'], parameters['dilation']
         self._joint = parameters['search'] == 'joint'

@@ -74,7 +74,7 @@ def exported(records: np.ndarray, network: GcnContact, tmp_path: Path, monkeypat
             ContactExport(weights=tmp_path / 'weights.pt', hand_points=hand_points, object_points=object_points)
         )
         assert card.parameters['hand_points'] == hand_points and max(card.figures['export_error'].values()) < 0.01
-        return tmp_path / 'models'
+        return tmp_path / 'models' / 'contact'
 
     return make
 
