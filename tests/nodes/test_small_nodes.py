@@ -97,11 +97,10 @@ def assert_same(first, second):
     """Every field of two estimates, to the precision of float32."""
     for name, value in vars(first).items():
         other = getattr(second, name)
-        if name in ('held', 'in_image', 'box', 'confidence') and not isinstance(value, float):
-            if value is None or other is None:
-                assert value is other
-            else:
-                assert_same(value, other)
+        if value is None or other is None:
+            assert value is other, name
+        elif name in ('held', 'in_image', 'box', 'confidence') and not isinstance(value, float):
+            assert_same(value, other)
         elif isinstance(value, str | bool):
             assert value == other
         else:
