@@ -24,8 +24,7 @@ def provenance(start: Path | None, real: Iterable[tuple[Path, Iterable[Path]]] =
         real: folders of real material, and the files of each that this training shows.
 
     Returns:
-        `before`, the trainings that led to the start, and `real_images` of all trainings by
-        source.
+        `before`, the trainings that led to the start, and `real_images` of all of them by source.
     """
     training: Mapping[str, Any] = {}
     if start and start.is_dir():

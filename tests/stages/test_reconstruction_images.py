@@ -133,7 +133,6 @@ def test_images_of_any_size_are_read(stage, frames) -> None:
 
 
 def test_hands_are_found_without_colours(stage) -> None:
-    """Real photos: of 99 hands of the validation photos 81 are found in colours and 48 in shades of grey."""
     found = 0
     for path in sorted((Path(__file__).parents[2] / 'samples' / 'photos').glob('*.jpg')):
         colour = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
