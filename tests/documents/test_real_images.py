@@ -33,6 +33,16 @@ def test_the_table_holds_the_sums_of_the_list():
     assert f'| objects at an empty hand | {photos["false_objects"]} | – |' in page
 
 
+def test_the_readme_holds_the_same_sums():
+    page = (ROOT / 'README.md').read_text()
+    photos, depth = sums()
+    for each in (photos, depth):
+        assert f' {each["found"]}; {each["on_hand"]}; {each["side"]} of {each["hands"]} |' in page
+        assert f' {each["fingers"]} of {each["hands"]} |' in page
+    false = f'| {depth["false_hands"]}; – | {photos["false_hands"]}; {photos["false_objects"]} |'
+    assert f'| false hands; objects at empty hands {false}' in page
+
+
 def test_the_pictures_are_small_and_every_source_is_named():
     notices = (ROOT / 'docs' / 'images' / 'LICENSES.md').read_text()
     sources = {
