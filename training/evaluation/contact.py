@@ -23,6 +23,7 @@ from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.stages.parts.contact_network import ContactNetwork as RobotNetwork
 from training.data.pool import filled
 from training.data.pool import generator_key
+from training.data.public.contact_choice import ContactDataChoice
 from training.data.real.scans import scanned_objects
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.contact import ContactGrasps
@@ -56,7 +57,7 @@ _DISTANCES = np.arange(0.001, 0.0305, 0.0005)
 
 
 @dataclasses.dataclass(frozen=True)
-class ContactEvaluation:
+class ContactEvaluation(ContactDataChoice):
     """Prints figures of contact maps and of refined grasps on unseen objects, at both levels of noise."""
 
     weights: tuple[Path, ...] = (Path('runs/contact/weights.pt'),)
@@ -67,7 +68,8 @@ class ContactEvaluation:
     """Those that are refined, the first ones; 0 measures the maps alone."""
     refinement: RefinementOptions = dataclasses.field(default_factory=RefinementOptions)
     split: str = 'test'
-    """test: new shapes of the families that are trained on. held_out: two other families."""
+    """test: new shapes of the families that are trained on, or the test split of a public data set. held_out: two
+    other families."""
     scans: Path | None = None
     """Folder of scanned objects; half of the objects are those of the split."""
     tuned_on: int = 200
@@ -129,13 +131,14 @@ def evaluate(config: ContactEvaluation) -> dict[str, dict[str, dict[str, float]]
     require_count(config.grasps, '--grasps')
     require_count(config.tuned_on, '--tuned-on')
     finders = {_label(path, config.weights): finder_of(path, config.decoding) for path in config.weights}
-    tests = grasps_of(config.split, config.grasps, config.pool, config.workers, scans=config.scans)
-    tuning = grasps_of('validation', config.tuned_on, config.pool, config.workers)
+    tests = grasps_of(config.split, config.grasps, config.pool, config.workers, scans=config.scans, data=config)
+    own = config if config.data == 'contact_pose' else None
+    tuning = grasps_of('validation', config.tuned_on, config.pool, config.workers, data=own)
     refined = tests[: config.refined]
-    meshes = meshes_of(refined, config.split, config.scans)
+    meshes = meshes_of(refined, config.split, config.scans, config)
     figures = {}
-    for level in NOISE:
-        noisy, reference = NoisyGrasps.of(tests, level), NoisyGrasps.of(tuning, level)
+    for level in ('large',) if config.data == 'contactopt' else NOISE:
+        noisy, reference = noisy_grasps(tests, level, config), NoisyGrasps.of(tuning, level)
         gap, known = distances(noisy), distances(reference)
         within = -best_threshold(-known.both, reference.truth.both >= TOUCHED, -_DISTANCES)
         maps = {name: finder(noisy) for name, finder in finders.items()}
@@ -158,19 +161,39 @@ def evaluate(config: ContactEvaluation) -> dict[str, dict[str, dict[str, float]]
 
 
 def grasps_of(
-    split: str, count: int, pool: Path, workers: int = 1, until: float = math.inf, scans: Path | None = None
+    split: str,
+    count: int,
+    pool: Path,
+    workers: int = 1,
+    until: float = math.inf,
+    scans: Path | None = None,
+    data: ContactDataChoice | None = None,
 ) -> np.ndarray:
-    """Records of a held-out split, under the seed that belongs to it; half of the objects are scans, if given."""
+    """Records of a held-out split, under the seed that belongs to it; half of the objects are scans, if given. Those of
+    a public data set are spread evenly over its split."""
+    if data is not None and data.data != 'synthetic':
+        source = data.recorded(split, count)
+        path = pool.with_stem(f'{pool.stem}_{data.data}_{split}_{count}')
+        return filled(source.make, source.make().dtype, path, source.key, source.size, workers, until)
     make = _stream(split, scans)
     stem = f'{pool.stem}_{split}{"_scans" if scans else ""}_{count}'
     key = generator_key(_seed(split), split, modules=[ContactGrasps.__module__])
     return filled(make, make().dtype, pool.with_stem(stem), ScannedObjects.key(scans) + key, count, workers, until)
 
 
-def meshes_of(records: np.ndarray, split: str, scans: Path | None = None) -> list[ObjectMesh]:
+def meshes_of(
+    records: np.ndarray, split: str, scans: Path | None = None, data: ContactDataChoice | None = None
+) -> list[ObjectMesh]:
     """The objects of records of `grasps_of`; half as slow as the records."""
-    stream = _stream(split, scans)()
+    stream = _stream(split, scans)() if data is None or data.data == 'synthetic' else data.stream(split)
     return [stream.mesh(int(record['index'])) for record in records]
+
+
+def noisy_grasps(records: np.ndarray, level: str, config: ContactEvaluation) -> NoisyGrasps:
+    """Records of `grasps_of` perturbed at a level of noise; those of ContactOpt with the noise of its file."""
+    if config.data == 'contactopt':
+        return NoisyGrasps(records, *config.perturbed(config.split, records['index']))
+    return NoisyGrasps.of(records, level)
 
 
 def finder_of(path: Path, decoding: Decoding = 'expectation') -> Callable[[NoisyGrasps], ContactMaps]:

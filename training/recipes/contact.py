@@ -20,6 +20,9 @@ from hoi_ros.hand.model import HandModel
 from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
+from training.data.public.contact_choice import ContactDataChoice
+from training.data.public.contact_choice import Source
+from training.data.public.contact_choice import require_training_data
 from training.data.synthetic.contact import ContactGrasps
 from training.data.synthetic.contact import jittered
 from training.data.synthetic.contact import perturb
@@ -52,7 +55,7 @@ _REMOVED = 0.0, 0.25, 0.5, 0.75, 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class ContactRecipe:
+class ContactRecipe(ContactDataChoice):
     """Trains a network of `contact`."""
 
     network: ContactNetwork = 'gcn'
@@ -147,25 +150,28 @@ def train(recipe: ContactRecipe) -> dict[str, float]:
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
     loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(_RATE, bool(recipe.start))
     recipe = dataclasses.replace(recipe, loop=loop)
+    require_training_data(recipe)
     require_capacity(recipe.capacity)
     torch.manual_seed(loop.seed)
     network = contact_network(recipe.network, recipe.gcn)
     if recipe.start:
         start_from(network, recipe.start)
     model = HandModel.load()
-    validation = grasps_of('validation', VALIDATION_GRASPS, recipe.pool, shares.filling, loop.after(0.25, started))
+    until = loop.after(0.25, started)
+    validation = grasps_of('validation', VALIDATION_GRASPS, recipe.pool, shares.filling, until, data=recipe)
+    source, path, refresh = _source(recipe, model)
     pool = SamplePool(
-        functools.partial(ContactGrasps, loop.seed, 'train'),
+        source.make,
         validation.dtype,
-        recipe.pool,
-        generator_key(loop.seed, 'train', model, [ContactGrasps.__module__]),
-        recipe.capacity,
+        path,
+        source.key,
+        source.size,
         shares.filling,
-        recipe.refresh,
+        refresh,
         shares.beside,
     )
     try:
-        pool.wait(min(recipe.first, recipe.capacity), loop.batch, loop.after(0.5, started))
+        pool.wait(min(recipe.first, source.size), loop.batch, loop.after(0.5, started))
         progress, figures = train_network(
             network, recipe, model, lambda: pool.records[: pool.ready], validation, started
         )
@@ -179,9 +185,23 @@ def train(recipe: ContactRecipe) -> dict[str, float]:
         network=recipe.network,
         gcn=dataclasses.asdict(recipe.gcn),
         points=[recipe.hand_points, recipe.object_points],
+        data=recipe.data,
         **provenance(recipe.start),
     )
     return figures
+
+
+def _source(recipe: ContactRecipe, model: HandModel) -> tuple[Source, Path, bool]:
+    """What fills the pool, the pool's file, and whether it is filled again and again."""
+    if recipe.data != 'synthetic':
+        return (
+            recipe.recorded('train', recipe.capacity),
+            recipe.pool.with_stem(f'{recipe.pool.stem}_{recipe.data}'),
+            False,
+        )
+    make = functools.partial(ContactGrasps, recipe.loop.seed, 'train')
+    key = generator_key(recipe.loop.seed, 'train', model, [ContactGrasps.__module__])
+    return Source(make, key, recipe.capacity), recipe.pool, recipe.refresh
 
 
 def train_network(
