@@ -149,8 +149,10 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
         'contact',
         {
             ('train', 'contact'): Command('training.recipes.contact', 'ContactRecipe', 'train'),
+            ('train', 'contact_semi'): Command('training.recipes.contact_semi', 'ContactSemiRecipe', 'train'),
             ('export', 'contact'): Command('training.export.contact', 'ContactExport', 'export'),
             ('evaluate', 'contact'): Command('training.evaluation.contact', 'ContactEvaluation', 'evaluate'),
+            ('ablate', 'contact'): Command('training.ablation.contact', 'ContactAblation', 'ablate'),
         },
     ),
 )

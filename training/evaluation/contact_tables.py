@@ -24,6 +24,7 @@ COLUMNS = {
     'fingers_f1': 'fingers F1',
 }
 """Figures of a row at each level of noise, the last four after the refinement."""
+_WIDTH = 22
 
 Table = Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
 """Row → level of noise → figure → a value for each seed."""
@@ -47,13 +48,15 @@ def print_tables(path: Path = FIGURES) -> dict[str, Any]:
 
 def formatted(title: str, table: Table) -> str:
     """A table as text: for each row and level of noise, mean and range of the seeds."""
-    lines = [title, f'{"":26}{"noise":8}' + ''.join(f'{name:>22}' for name in COLUMNS.values())]
+    lines = [title, f'{"":22}{"noise":6}' + ''.join(f'{name:>{_WIDTH}}' for name in COLUMNS.values())]
     for row, levels in table.items():
         for number, (level, values) in enumerate(levels.items()):
-            cells = ''.join(f'{_cell(values[name]):>22}' if name in values else f'{"":22}' for name in COLUMNS)
-            lines.append(f'{row if number == 0 else "":26}{level:8}{cells}')
+            cells = ''.join(f'{_cell(values.get(name, ())):>{_WIDTH}}' for name in COLUMNS)
+            lines.append(f'{row if number == 0 else "":22}{level:6}{cells}')
     return '\n'.join(lines)
 
 
 def _cell(values: Sequence[float]) -> str:
-    return f'{np.mean(values):.3g} ({min(values):.3g} to {max(values):.3g})'
+    if len(values) == 0:
+        return ''
+    return f'{np.mean(values):.3g}' + (f' ({min(values):.3g}–{max(values):.3g})' if len(values) > 1 else '')

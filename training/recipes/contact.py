@@ -112,9 +112,9 @@ class Batches:
         pose[clean], translation[clean] = drawn['pose'][clean], drawn['translation'][clean]
         points = jittered(drawn['object_points'], rng)
         surfaces = len(self._hand.template), points.shape[1]
-        rows = _some_of_both(rng, len(drawn), surfaces, (recipe.hand_points, recipe.object_points))
+        rows = some_of_both(rng, len(drawn), surfaces, (recipe.hand_points, recipe.object_points))
         counts = tuple(count or total for count, total in zip((recipe.hand_points, recipe.object_points), surfaces))
-        asked = _some_of_both(rng, len(drawn), counts, (recipe.asked // 2, recipe.asked - recipe.asked // 2))
+        asked = some_of_both(rng, len(drawn), counts, (recipe.asked // 2, recipe.asked - recipe.asked // 2))
         contact = np.concatenate([drawn['hand_contact'], drawn['object_contact']], 1)
         contact = np.take_along_axis(np.take_along_axis(contact, rows, 1), asked, 1)
         parts = pose, drawn['shape'], translation, points, drawn['object_normals']
@@ -225,11 +225,22 @@ def train_network(
     Returns:
         The progress and the figures of the validation.
     """
-    grasps = {level: NoisyGrasps.of(validation, level) for level in NOISE}
+    validate = validation_of(recipe, validation)
+    batches = Batches(records, recipe, model)
+    network.prior.copy_(prior_of(recipe.bin_weights, 0.5))
+    progress = fit(network, recipe.loop, batches, contact_loss(model, recipe.bin_weights), validate, started)
+    return progress, with_best_prior(network, recipe.bin_weights, validate)
 
-    rng = np.random.default_rng(0)
-    surfaces = len(model.template), validation['object_points'].shape[1]
-    rows = np.sort(_some_of_both(rng, 1, surfaces, (recipe.hand_points, recipe.object_points))[0])
+
+def validation_of(recipe: ContactRecipe, validation: np.ndarray) -> Callable[[nn.Module], dict[str, float]]:
+    """A function that measures the maps of a network in evaluation mode, at each level of noise.
+
+    Args:
+        recipe: the choice of nodes.
+        validation: records.
+    """
+    grasps = {level: NoisyGrasps.of(validation, level) for level in NOISE}
+    rows = nodes_of_validation(recipe, validation)
     asked = np.arange(0, len(rows), VALIDATION_STRIDE)
 
     def validate(module: nn.Module) -> dict[str, float]:
@@ -240,16 +251,36 @@ def train_network(
             figures |= {f'{level}_{name}': value for name, value in compared.items()}
         return figures
 
-    batches = Batches(records, recipe, model)
-    network.prior.copy_(prior_of(recipe.bin_weights, 0.5))
-    progress = fit(network, recipe.loop, batches, contact_loss(model, recipe.bin_weights), validate, started)
-    removed = max(_REMOVED, key=lambda removed: _touched_f1(_with_prior(network, recipe, removed), validate))
-    return progress, validate(_with_prior(network, recipe, removed))
+    return validate
 
 
-def _with_prior(network: nn.Module, recipe: ContactRecipe, removed: float) -> nn.Module:
-    network.prior.copy_(prior_of(recipe.bin_weights, removed))
-    return network
+def nodes_of_validation(recipe: ContactRecipe, records: np.ndarray) -> np.ndarray:
+    """(N,) points that are nodes in a validation, the hand's first, the same for all grasps."""
+    surfaces = tuple(records[name].shape[1] for name in ('hand_contact', 'object_contact'))
+    counts = recipe.hand_points, recipe.object_points
+    return np.sort(some_of_both(np.random.default_rng(0), 1, surfaces, counts)[0])
+
+
+def with_best_prior(
+    network: nn.Module, weights: Sequence[float], validate: Callable[[nn.Module], dict[str, float]]
+) -> dict[str, float]:
+    """Chooses by the F1 of a validation how much of the bins' weights the network's prior takes back.
+
+    Args:
+        network: in place.
+        weights: of the ten bins in its loss.
+        validate: as of `validation_of`.
+
+    Returns:
+        The figures of the choice.
+    """
+
+    def score(removed: float) -> float:
+        network.prior.copy_(prior_of(weights, removed))
+        return _touched_f1(network, validate)
+
+    network.prior.copy_(prior_of(weights, max(_REMOVED, key=score)))
+    return validate(network)
 
 
 def _touched_f1(network: nn.Module, validate: Callable[[nn.Module], dict[str, float]]) -> float:
@@ -265,7 +296,7 @@ def _some_rows(rng: np.random.Generator, items: int, total: int, count: int) -> 
     return rng.random((items, total)).argpartition(count, 1)[:, :count]
 
 
-def _some_of_both(rng: np.random.Generator, items: int, totals: tuple[int, int], counts: tuple[int, int]) -> np.ndarray:
+def some_of_both(rng: np.random.Generator, items: int, totals: tuple[int, int], counts: tuple[int, int]) -> np.ndarray:
     """(items, M) places in a cloud whose first `totals[0]` points are the hand's, as many of each surface as asked."""
     hand, thing = (_some_rows(rng, items, total, count) for total, count in zip(totals, counts))
     return np.concatenate([hand, totals[0] + thing], 1)
