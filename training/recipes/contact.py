@@ -21,8 +21,8 @@ from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.public.contact_choice import ContactDataChoice
-from training.data.public.contact_choice import Source
 from training.data.public.contact_choice import require_training_data
+from training.data.public.contact_choice import Source
 from training.data.synthetic.contact import ContactGrasps
 from training.data.synthetic.contact import jittered
 from training.data.synthetic.contact import perturb

@@ -17,8 +17,8 @@ belongs to the nearer hand.
 The setups, since the data set has no split for refinement:
 
 * contactopt: the last fifth of the grasps, by participant, handoff before use, then by object, is the test split, as in
-  ContactOpt (Grady et al., CVPR 2021) and S²Contact. Both take the 1,768 grasps of one right hand alone, and the objects
-  of a session in the order of the file system, here by name. The test split has the last participants, no new object.
+  ContactOpt (Grady et al., CVPR 2021) and S²Contact. Both take the 1,768 grasps of one right hand alone, and the
+  objects of a session in the order of the file system, here by name. It has the last participants and no new object.
 * objects, participants: the test splits of ContactPose's own networks (https://github.com/samarth-robo/ContactPose-ML):
   mug, pan and wine glass, or participants 5, 15, 25, 35 and 45.
 
