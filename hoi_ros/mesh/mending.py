@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from hoi_ros.mesh.closing import close_holes
 from hoi_ros.mesh.closing import directed_edges
 from hoi_ros.mesh.closing import is_closed
-from hoi_ros.mesh.closing import OpenSurfaceError
 from hoi_ros.mesh.normals import face_normals
 
 _WELDED = 1e-6
@@ -159,13 +158,35 @@ def _without_debris(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray
 
 
 def _filled(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, float]:
-    """The triangles with small holes filled, and the share of the holes in the area; 0 where none is."""
-    try:
-        closed = close_holes(faces)
-    except OpenSurfaceError:
-        return faces, 0.0
-    share = float(_areas(vertices, closed[len(faces) :]).sum() / _areas(vertices, faces).sum())
-    return (closed, share) if len(closed) > len(faces) and share <= _SMALL_HOLES else (faces, 0.0)
+    """The triangles with a fan of triangles in each small hole, and the share of these fans in the area."""
+    whole = float(_areas(vertices, faces).sum())
+    filled, added = [faces], 0.0
+    for ring in _rims(faces):
+        fan = np.array([(ring[0], second, first) for first, second in itertools.pairwise(ring[1:])])
+        area = float(_areas(vertices, fan).sum())
+        if area <= _SMALL_HOLES * whole:
+            filled.append(fan)
+            added += area
+    return np.concatenate(filled), added / whole
+
+
+def _rims(faces: np.ndarray) -> list[list[int]]:
+    """Rings of vertices around the holes, in the direction of the triangles beside them; holes may meet in a vertex."""
+    keys, way, _ = _edges(faces)
+    rim = directed_edges(faces)[np.bincount(keys, way)[keys] * way > 0]
+    after: dict[int, list[int]] = {}
+    for start, end in rim.tolist():
+        after.setdefault(start, []).append(end)
+    rings = []
+    for start in list(after):
+        path = [start]
+        while after.get(path[-1]):
+            path.append(after[path[-1]].pop())
+            if path[-1] in path[:-1]:
+                first = path.index(path[-1])
+                rings.append(path[first:-1])
+                del path[first + 1 :]
+    return [ring for ring in rings if len(ring) > 2]
 
 
 def _turned_outwards(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, int]:
