@@ -42,8 +42,8 @@ DEEPEST = 0.005
 
 PREGRASPS = 0.2
 """Share of hands that have not yet grasped."""
-_OBJECTS, _ATTEMPTS = 40, 6
-"""Objects that are tried for one grasp, and attempts on each."""
+_FAMILIES, _OBJECTS, _ATTEMPTS = 5, 40, 6
+"""Families that are tried for one grasp, objects of each, and attempts on each of those."""
 _GRIP_SHARES = np.array([grip.weight for grip in GRIPS.values()]) / sum(grip.weight for grip in GRIPS.values())
 
 
@@ -126,14 +126,17 @@ class GraspGenerator:
         family = self._families[rng.integers(len(self._families))]
         withdrawn = rng.random() < self._pregrasps
         scans = self._scans if self._scans and rng.random() < self._scans.share else None
-        for _ in range(_OBJECTS):
-            thing = HeldObject(scans.draw(rng) if scans else sample_object(rng, [family]), rng)
-            for _ in range(_ATTEMPTS):
-                grasp = self._attempt(thing, withdrawn, rng)
-                if grasp is not None:
-                    return grasp
-        tried = 'scanned objects' if scans else f'objects of the family {family}'
-        raise RuntimeError(f'grasp {index}: no hold found on any of {_OBJECTS} {tried}')
+        tried = []
+        for _ in range(_FAMILIES):
+            for _ in range(_OBJECTS):
+                thing = HeldObject(scans.draw(rng) if scans else sample_object(rng, [family]), rng)
+                for _ in range(_ATTEMPTS):
+                    grasp = self._attempt(thing, withdrawn, rng)
+                    if grasp is not None:
+                        return grasp
+            tried.append('scanned objects' if scans else family)
+            family = self._families[rng.integers(len(self._families))]
+        raise RuntimeError(f'grasp {index}: no hold found on any of {_OBJECTS} objects each of {", ".join(tried)}')
 
     def _attempt(self, thing: HeldObject, withdrawn: bool, rng: np.random.Generator) -> Grasp | None:
         name = str(rng.choice(list(GRIPS), p=_GRIP_SHARES))
