@@ -56,7 +56,7 @@ class ContactDataChoice:
             SystemExit, DatasetError: as `stream`.
         """
         count = len(self.stream(split))
-        numbers = np.unique(np.linspace(0, count - 1, min(count, most or count)).astype(int))
+        numbers = spread(count, most)
         # A plain copy, so that processes that read grasps need not import the recipe.
         plain = ContactDataChoice(**{name: getattr(self, name) for name in ('data', 'root', 'setup', 'hands')})
         key = f'{self.data} {self.root} {self.setup} {self.hands}, {count}'
@@ -107,6 +107,11 @@ class SomeGrasps:
 
     def __getitem__(self, index: int) -> np.ndarray:
         return self._stream[int(self._numbers[index % len(self._numbers)])]
+
+
+def spread(count: int, most: int | None = None) -> np.ndarray:
+    """(N,) numbers below `count`, all of them or `most` that are evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, most or count)).astype(int))
 
 
 def require_training_data(data: ContactDataChoice) -> None:

@@ -33,6 +33,7 @@ writes grasps for `python -m hoi_ros.replay --stage contact --grasps grasps.json
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 from pathlib import Path
@@ -118,7 +119,7 @@ class ContactPose:
         dataset_files.require_choice('setup of ContactPose', setup, SETUPS)
         dataset_files.require_choice('hands of ContactPose', hands, HANDS)
         dataset_files.require_folder(Path(root), _MEND)
-        grasps = [_grasp(folder) for folder in _folders(Path(root))]
+        grasps = _grasps(Path(root))
         chosen = [grasp for grasp in grasps if grasp.joints and (hands == 'all' or list(grasp.joints) == ['right'])]
         self._places = [(grasp, side) for grasp in split_of(chosen, setup, split) for side in grasp.joints]
         if not self._places:
@@ -221,6 +222,12 @@ def _folders(root: Path) -> list[tuple[int, str, Path]]:
     if not found:
         raise dataset_files.DatasetError(f'{root}: no full1_use/apple/ or the like in it. {_MEND}')
     return sorted(found, key=lambda item: (item[0], _INTENTS.index(item[1]), item[2].name))
+
+
+@functools.lru_cache(maxsize=1)
+def _grasps(root: Path) -> tuple[PosedGrasp, ...]:
+    """All grasps; kept, since reading their labels takes a while."""
+    return tuple(_grasp(folder) for folder in _folders(root))
 
 
 def _labels_of(folder: Path) -> Path:

@@ -2,8 +2,9 @@
 """From recorded hands, objects and thermal maps to records of `contact`.
 
 A record has a right hand: left hands and their objects are mirrored, x → −x, in the object's frame. The hand is the
-project's model, fitted to the 21 joints of the data set. Where that model is a converted MANO (docs/hand_model.md),
-the data set's own MANO parameters are taken, if they put the joints within 1 cm of the labelled ones.
+project's model, fitted to the 21 joints of the data set as `replay --grasps` fits it. Where that model is a converted
+MANO (docs/hand_model.md), the data set's own MANO parameters are taken, if they put the joints within 1 cm of the
+labelled ones.
 
 Thermal maps exist on objects alone. The contact of a hand's vertex is that of the object where it is nearest to the
 vertex and faces it. It fades from TOUCHING (4 mm) to 0 at REACH, since the skin of a hand that is fitted to joints is
@@ -21,7 +22,7 @@ import trimesh
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from hoi_ros.hand.fitting import HandFitter
+from hoi_ros.hand.annotated import AnnotatedHandFitter
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.contact import TOUCHING
 from hoi_ros.mesh.normals import vertex_normals
@@ -79,7 +80,7 @@ class RecordedHands:
         self.model = HandModel.load(path)
         self.dtype = contact_dtype(len(self.model.template))
         self._space = PoseSpace.load(path or model_dir('hand_model') / 'hand.npz')
-        self._fitter = HandFitter(self.model)
+        self._fitter = AnnotatedHandFitter(self.model)
 
     @property
     def is_mano(self) -> bool:
@@ -100,7 +101,7 @@ class RecordedHands:
             posed = self._of_mano(mano, self._space)
             if dataset_files.agree(self.model.forward(*posed, vertices=False).keypoints, keypoints):
                 return posed
-        fit = self._fitter.fit(keypoints)
+        fit = self._fitter(keypoints, 'right')
         return HandParameters(fit.pose, fit.shape, fit.translation)
 
     def vertices(self, keypoints: np.ndarray, side: str) -> np.ndarray:

@@ -18,6 +18,8 @@ from tests.training.data.public.contact_miniatures import write_contactopt
 from tests.training.data.public.contact_miniatures import write_grasp
 from training.data.public.contact_choice import ContactDataChoice
 from training.data.public.dataset_files import DatasetError
+from training.data.synthetic.contact import preview
+from training.data.synthetic.contact.preview import ContactPreviewConfig
 from training.evaluation import contact as evaluation
 from training.evaluation.contact import ContactEvaluation
 from training.evaluation.contact import evaluate
@@ -64,6 +66,15 @@ def test_a_wrong_choice_says_what_to_give(root: Path, tmp_path: Path) -> None:
         ContactDataChoice(data='contactopt', root=root).stream('validation')
     with pytest.raises(DatasetError, match='train with --data contact_pose'):
         train(ContactRecipe(data='contactopt', root=root, loop=LoopConfig(tmp_path)))
+
+
+def test_a_sheet_shows_the_recorded_grasps(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = ContactPreviewConfig(tmp_path / 'sheet.png', count=1, shown=1, data='contact_pose', root=root)
+    preview.main(config)
+    printed = capsys.readouterr().out
+    assert (tmp_path / 'sheet.png').is_file() and '1 of 1 grasps' in printed and 'recorded, object' in printed
+    with pytest.raises(SystemExit, match='error: .*no such folder'):
+        preview.main(dataclasses.replace(config, root=tmp_path / 'none'))
 
 
 def made_here(make: Callable, dtype: np.dtype, path: Path, key: str, count: int, *_: object) -> np.ndarray:

@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 
 from hoi_ros.hand import HandModel
 from hoi_ros.mesh.raycast import TriangleScene
+from hoi_ros.playback.grasp_lines import grasp_of_line
 from tests.training.data.public.contact_miniatures import Held
 from tests.training.data.public.contact_miniatures import held_object
 from tests.training.data.public.contact_miniatures import MIRROR
@@ -267,7 +268,9 @@ def test_grasps_are_written_for_replay(root: Path, held: Held, tmp_path: Path) -
     def written(**options: Any) -> list[dict[str, Any]]:
         out = tmp_path / 'made' / 'grasps.jsonl'
         contact_pose.main(GraspExport(root, out, split='train', setup='participants', **options))
-        return [json.loads(line) for line in out.read_text().splitlines()]
+        lines = out.read_text().splitlines()
+        assert all(grasp_of_line(line, tmp_path).object.is_file() for line in lines)
+        return [json.loads(line) for line in lines]
 
     write_grasp(root / 'full5_use' / 'apple', held)
     clean = written(hands='all')
@@ -277,7 +280,6 @@ def test_grasps_are_written_for_replay(root: Path, held: Held, tmp_path: Path) -
         ('mug.ply', 'left'),
         ('mug.ply', 'right'),
     ]
-    assert all(Path(line['object']).is_absolute() and Path(line['object']).is_file() for line in clean)
     np.testing.assert_allclose(clean[0]['joints'], held.keypoints, atol=1e-6)
     np.testing.assert_allclose(clean[1]['joints'], held.keypoints * MIRROR, atol=1e-6)
     noisy = written(hands='all', noise='large')
