@@ -46,6 +46,7 @@ import tyro
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
+from hoi_ros.hand.annotated import carried
 from hoi_ros.hand.model import HandModelError
 from training.data.public import dataset_files
 from training.data.public.recorded_grasps import completed
@@ -166,7 +167,7 @@ class ContactPose:
         return self._places[dataset_files.sample_number(index, len(self))]
 
     def perturbed(self, index: int, level: str, rng: np.random.Generator) -> np.ndarray:
-        """(21, 3) keypoints of a hand beside its true place, as it is before it is mirrored, metres.
+        """(21, 3) labelled joints of a hand as the perturbed hand carries them, before it is mirrored, metres.
 
         Args:
             index: of the record.
@@ -176,8 +177,10 @@ class ContactPose:
         grasp, side = self.place(index)
         hand, model = self._parameters(grasp, side), self._hands.model
         pose, translation = perturb(model, hand.pose[None], hand.translation[None], level, rng)
-        keypoints = model.forward(pose[0], hand.shape, translation[0], vertices=False).keypoints
-        return keypoints * FLIP if side == 'left' else keypoints
+        flip = FLIP if side == 'left' else np.ones(3)
+        before = model.forward(*hand, vertices=False)
+        after = model.forward(pose[0], hand.shape, translation[0], vertices=False)
+        return carried(grasp.joints[side] * flip, before, after) * flip
 
     def _parameters(self, grasp: PosedGrasp, side: str) -> HandParameters:
         flip = FLIP if side == 'left' else np.ones(3)
@@ -291,7 +294,7 @@ class GraspExport:
     out: Path
     """The .jsonl file: a line has the object's file, the 21 joints in its frame, the side, and the true joints."""
     noise: Literal['none', 'small', 'large'] = 'none'
-    """none: the labelled joints. small, large: those of the hand model fitted to them, perturbed."""
+    """none: the labelled joints. small, large: moved with the hand model that is fitted to them and perturbed."""
     split: Literal['train', 'validation', 'test'] = 'test'
     setup: Literal['contactopt', 'objects', 'participants'] = 'contactopt'
     hands: Literal['right', 'all'] = 'right'
