@@ -49,15 +49,15 @@ from tqdm import tqdm
 from hoi_ros.hand.annotated import carried
 from hoi_ros.hand.model import HandModelError
 from training.data.public import dataset_files
-from training.data.public.recorded_grasps import completed
-from training.data.public.recorded_grasps import contact_of_heat
-from training.data.public.recorded_grasps import contact_of_one
-from training.data.public.recorded_grasps import FLIP
-from training.data.public.recorded_grasps import HandParameters
-from training.data.public.recorded_grasps import ManoParameters
-from training.data.public.recorded_grasps import mirrored
-from training.data.public.recorded_grasps import read_heat
-from training.data.public.recorded_grasps import RecordedHands
+from training.data.public.contact_records import completed
+from training.data.public.contact_records import contact_of_heat
+from training.data.public.contact_records import contact_of_one
+from training.data.public.contact_records import FLIP
+from training.data.public.contact_records import HandParameters
+from training.data.public.contact_records import ManoParameters
+from training.data.public.contact_records import mirrored
+from training.data.public.contact_records import read_heat
+from training.data.public.contact_records import RecordedHands
 from training.data.synthetic.contact.perturbation import perturb
 from training.data.synthetic.contact.records import ObjectMesh
 

@@ -28,10 +28,10 @@ import numpy as np
 
 from training import inert_pickle
 from training.data.public import dataset_files
-from training.data.public.recorded_grasps import completed
-from training.data.public.recorded_grasps import HandParameters
-from training.data.public.recorded_grasps import ManoParameters
-from training.data.public.recorded_grasps import RecordedHands
+from training.data.public.contact_records import completed
+from training.data.public.contact_records import HandParameters
+from training.data.public.contact_records import ManoParameters
+from training.data.public.contact_records import RecordedHands
 from training.data.synthetic.contact.records import ObjectMesh
 
 SPLITS = ('train', 'test')

@@ -30,9 +30,9 @@ from training.data.public.contact_pose import ContactPose
 from training.data.public.contact_pose import GraspExport
 from training.data.public.contact_pose import PosedGrasp
 from training.data.public.contact_pose import split_of
+from training.data.public.contact_records import contact_of_heat
+from training.data.public.contact_records import REACH
 from training.data.public.dataset_files import DatasetError
-from training.data.public.recorded_grasps import contact_of_heat
-from training.data.public.recorded_grasps import REACH
 from training.hand.mano import PoseSpace
 
 APPLE, LEFT, MUG = 'full2_handoff/apple', 'full2_use/apple', 'full10_use/mug'
