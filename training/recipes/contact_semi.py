@@ -45,7 +45,6 @@ from training.networks.weights_file import read_weights
 from training.provenance import provenance
 from training.recipes.contact import Batches
 from training.recipes.contact import ContactRecipe
-from training.recipes.contact import nodes_of_validation
 from training.recipes.contact import some_of_both
 from training.recipes.contact import VALIDATION_GRASPS
 from training.recipes.contact import validation_of
@@ -329,8 +328,8 @@ def train_network(
     model = HandModel.load()
     shared = dataclasses.replace(shared, loop=recipe.loop)
     batches, validate = Batches(lambda: records, shared, model), validation_of(shared, validation)
-    nodes = nodes_of_validation(shared, validation) if shared.hand_points or shared.object_points else None
-    loss = SemiLoss(recipe, shared, PseudoLabels(unlabelled, recipe.pseudo, nodes), model)
+    pseudo = PseudoLabels(unlabelled, recipe.pseudo, (shared.hand_points, shared.object_points))
+    loss = SemiLoss(recipe, shared, pseudo, model)
 
     def batch(step: int) -> tuple[Tensor, ...]:
         return (*batches(step), torch.tensor(step))
