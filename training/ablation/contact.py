@@ -125,8 +125,8 @@ class ContactAblationBudget:
     @property
     def digest(self) -> str:
         """Names the budget: a run resumes from its own checkpoint, never from one of another budget."""
-        free = {'seeds': (), 'rows': (), 'workers': 0, 'threads': 0, 'pool': Path(), 'runs': Path()}
-        return hashlib.sha256(repr(dataclasses.replace(self, **free)).encode()).hexdigest()[:8]
+        alike = dataclasses.replace(self, seeds=(), rows=(), workers=0, threads=0, pool=Path(), runs=Path())
+        return hashlib.sha256(repr(alike).encode()).hexdigest()[:8]
 
 
 @dataclasses.dataclass(frozen=True)

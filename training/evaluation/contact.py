@@ -8,6 +8,7 @@ import functools
 import math
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.contact import TOUCHING
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.stages.parts.contact_network import ContactNetwork as RobotNetwork
+from hoi_ros.stages.parts.contact_network import nodes_of
 from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.public.contact_choice import ContactDataChoice
@@ -44,6 +46,7 @@ from training.networks.contact.bins import Decoding
 from training.networks.contact.choice import load_contact_network
 from training.networks.contact.cloud import Cloud
 from training.networks.contact.cloud import grasp_clouds
+from training.networks.weights_file import read_weights
 
 TEST_SEED = 1000
 """Seed of the test grasps."""
@@ -205,7 +208,8 @@ def finder_of(path: Path, decoding: Decoding = 'expectation') -> Callable[[Noisy
     if (path / CARD_FILE).is_file():
         return functools.partial(_predicted_as_on_robots, path)
     network = load_contact_network(path)
-    return lambda grasps: predicted(network, grasps, decoding)
+    points = read_weights(path, 'train contact', 'points')['points']
+    return lambda grasps: predicted_by_nodes(network, grasps, points, decoding)
 
 
 def predicted(
@@ -221,7 +225,8 @@ def predicted(
         network: in evaluation mode.
         grasps: noisy hands and objects.
         decoding: of the bins.
-        rows: (N,) places in `ContactMaps.both` that are nodes of the graph; all by default.
+        rows: (N,) or (G, N) places in `ContactMaps.both` that are nodes of the graph, as many on each hand; all by
+            default.
         asked: (M,) places in the rows whose contact is returned; all by default.
     """
     device = next(network.parameters()).device
@@ -230,13 +235,38 @@ def predicted(
     nodes, some = (None if part is None else torch.from_numpy(part).to(device) for part in (rows, asked))
     with torch.inference_mode():
         for start in range(0, len(grasps.records), _BATCH):
-            cloud = grasps.cloud(hand, start, device, nodes)
+            own = nodes if nodes is None or nodes.ndim == 1 else nodes[start : start + _BATCH]
+            cloud = grasps.cloud(hand, start, device, own)
             logits = network(*cloud, None if some is None else some.expand(len(cloud.points), -1))
             found.append(decoded(logits, network.prior, decoding).numpy(force=True))
     places = np.arange(len(model.template) + grasps.records['object_points'].shape[1])
-    places = places if rows is None else places[rows]
+    places = places if rows is None else places[rows if rows.ndim == 1 else rows[0]]
     places = places if asked is None else places[asked]
     return _maps(np.concatenate(found), int((places < len(model.template)).sum()))
+
+
+def predicted_by_nodes(
+    network: nn.Module, grasps: NoisyGrasps, counts: Sequence[int], decoding: Decoding = 'expectation'
+) -> ContactMaps:
+    """The contact that a network finds on some points of each grasp, interpolated to all as on robots.
+
+    Args:
+        network: in evaluation mode.
+        grasps: noisy hands and objects.
+        counts: points of the hand and of the object that are nodes of the graph; 0 takes all.
+        decoding: of the bins.
+    """
+    if not any(counts):
+        return predicted(network, grasps, decoding)
+    template, points = HandModel.load().template, grasps.records['object_points']
+    hand = nodes_of(template, counts[0] or len(template))
+    things = [nodes_of(cloud, counts[1] or len(cloud)) for cloud in points]
+    rows = np.stack([np.concatenate([hand.rows, len(template) + thing.rows]) for thing in things])
+    found = predicted(network, grasps, decoding, rows)
+    return ContactMaps(
+        np.stack([hand.interpolated(contact) for contact in found.hand]),
+        np.stack([thing.interpolated(contact) for thing, contact in zip(things, found.object)]),
+    )
 
 
 def _predicted_as_on_robots(folder: Path, grasps: NoisyGrasps) -> ContactMaps:

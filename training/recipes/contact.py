@@ -240,7 +240,9 @@ def validation_of(recipe: ContactRecipe, validation: np.ndarray) -> Callable[[nn
         validation: records.
     """
     grasps = {level: NoisyGrasps.of(validation, level) for level in NOISE}
-    rows = nodes_of_validation(recipe, validation)
+    surfaces = tuple(validation[name].shape[1] for name in ('hand_contact', 'object_contact'))
+    counts = recipe.hand_points, recipe.object_points
+    rows = np.sort(some_of_both(np.random.default_rng(0), 1, surfaces, counts)[0])
     asked = np.arange(0, len(rows), VALIDATION_STRIDE)
 
     def validate(module: nn.Module) -> dict[str, float]:
@@ -252,13 +254,6 @@ def validation_of(recipe: ContactRecipe, validation: np.ndarray) -> Callable[[nn
         return figures
 
     return validate
-
-
-def nodes_of_validation(recipe: ContactRecipe, records: np.ndarray) -> np.ndarray:
-    """(N,) points that are nodes in a validation, the hand's first, the same for all grasps."""
-    surfaces = tuple(records[name].shape[1] for name in ('hand_contact', 'object_contact'))
-    counts = recipe.hand_points, recipe.object_points
-    return np.sort(some_of_both(np.random.default_rng(0), 1, surfaces, counts)[0])
 
 
 def with_best_prior(

@@ -14,13 +14,11 @@ from torch import nn
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.closing import close_holes
-from hoi_ros.stages.contact import contact_of_vertices
 from hoi_ros.stages.parts.contact_energy import ObjectSurfacePoints
 from hoi_ros.stages.parts.contact_refinement import ContactRefiner
 from training.data.synthetic.contact import soft_contact
 from training.evaluation.contact import NoisyGrasps
-from training.evaluation.contact import predicted
-from training.evaluation.contact_maps import ContactMaps
+from training.evaluation.contact import predicted_by_nodes
 from training.evaluation.contact_refinement import surface_of
 from training.recipes.contact_filters import chamfer
 from training.recipes.contact_filters import dissimilarity
@@ -56,7 +54,7 @@ class PseudoLabels:
     Args:
         unlabelled: the grasps.
         config: of the labels.
-        nodes: (N,) points, the hand's first, that are nodes of the teacher's graph; all by default.
+        nodes: points of the hand and of the object that are nodes of the teacher's graph; 0 takes all.
 
     Attributes:
         contact: (U, V + 2048) float16 of all points, the hand's first.
@@ -65,7 +63,7 @@ class PseudoLabels:
         pose, translation: (U, 48) and (U, 3) of the refined hands.
     """
 
-    def __init__(self, unlabelled: Unlabelled, config: PseudoLabelConfig, nodes: np.ndarray | None = None) -> None:
+    def __init__(self, unlabelled: Unlabelled, config: PseudoLabelConfig, nodes: tuple[int, int] = (0, 0)) -> None:
         self.unlabelled, self._config, self._nodes = unlabelled, config, nodes
         self._model = HandModel.load()
         self._faces = close_holes(self._model.faces)
@@ -96,7 +94,7 @@ class PseudoLabels:
         """
         estimates = self.unlabelled.estimates[numbers]
         grasps = NoisyGrasps(estimates, estimates['pose'], estimates['translation'])
-        maps = self._everywhere(predicted(teacher, grasps, rows=self._nodes), estimates)
+        maps = predicted_by_nodes(teacher, grasps, self._nodes)
         for row, number in enumerate(numbers):
             contact = maps.hand[row], maps.object[row]
             self._judge(int(number), estimates[row], self.unlabelled.scenes[number], contact)
@@ -128,16 +126,6 @@ class PseudoLabels:
             contact = soft_contact(hand, scene.mesh, surface.points, surface.normals)
         self.contact[number] = np.concatenate(contact)
 
-    def _everywhere(self, maps: ContactMaps, estimates: np.ndarray) -> ContactMaps:
-        """Maps of all points from those of the nodes."""
-        if self._nodes is None:
-            return maps
-        count = len(self._model.template)
-        rows = self._nodes[self._nodes < count], self._nodes[self._nodes >= count] - count
-        template = [self._model.template] * len(estimates)
-        surfaces = (template, maps.hand, rows[0]), (estimates['object_points'], maps.object, rows[1])
-        return ContactMaps(*(np.stack([_spread(*one, nodes) for one in zip(*pair)]) for *pair, nodes in surfaces))
-
 
 def judged(hand: Mesh, surface: ObjectSurfacePoints, scene: Scene) -> Verdict:
     """What the filters measure of a closed hand, its object's points, and their scene."""
@@ -146,9 +134,3 @@ def judged(hand: Mesh, surface: ObjectSurfacePoints, scene: Scene) -> Verdict:
         penetration(hand, surface.points),
         dissimilarity(scene.picture, scene.view.picture(hand, scene.mesh)),
     )
-
-
-def _spread(points: np.ndarray, contact: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-    """(P,) contact of points (P, 3) from that of nodes (N,) among them."""
-    some = np.asarray(points[nodes], np.float64)
-    return contact_of_vertices(np.asarray(points, np.float64), ObjectSurfacePoints(some, np.ones_like(some)), contact)

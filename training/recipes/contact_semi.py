@@ -45,7 +45,6 @@ from training.networks.weights_file import read_weights
 from training.provenance import provenance
 from training.recipes.contact import Batches
 from training.recipes.contact import ContactRecipe
-from training.recipes.contact import nodes_of_validation
 from training.recipes.contact import some_of_both
 from training.recipes.contact import VALIDATION_GRASPS
 from training.recipes.contact import validation_of
@@ -153,8 +152,8 @@ class SemiLoss:
 
     def __init__(self, recipe: ContactSemiRecipe, shared: ContactRecipe, pseudo: PseudoLabels, hand: HandModel) -> None:
         self._recipe, self._shared, self._pseudo, self._hand = recipe, shared, pseudo, hand
-        self._on_device: HandModel | None = None
-        self._teacher: nn.Module | None = None
+        self._on_device = functools.cache(hand.to_torch)
+        self._teacher: nn.Module
         self._calls = 0
 
     def taught_by(self, teacher: nn.Module) -> None:
@@ -165,10 +164,8 @@ class SemiLoss:
         """The terms of equation 6."""
         *labelled, asked, bins, step = batch
         recipe, weights, device = self._recipe, self._recipe.weights, bins.device
-        self._on_device = self._on_device or self._hand.to_torch(device)
-        cloud = grasp_clouds(self._on_device, *labelled)
-        without = weights.unsupervised == weights.consistency == 0
-        if without:
+        cloud = grasp_clouds(self._on_device(device), *labelled)
+        if weights.unsupervised == weights.consistency == 0:
             return {'supervised': weights.supervised * self._entropy(network(*cloud, asked), bins).mean()}
         if self._calls % recipe.pseudo.every == 0:
             self._pseudo.turn(self._teacher)
@@ -205,10 +202,9 @@ class SemiLoss:
             numbers[: count // 2] = rng.choice(kept, count // 2)
         estimates, known = pseudo.unlabelled.estimates[numbers], pseudo.kept[numbers]
         surfaces = len(self._hand.template), estimates['object_points'].shape[1]
-        nodes = self._shared.hand_points, self._shared.object_points
+        nodes = self._shared.hand_points or surfaces[0], self._shared.object_points or surfaces[1]
         rows = some_of_both(rng, count, surfaces, nodes)
-        sizes = tuple(some or total for some, total in zip(nodes, surfaces))
-        asked = some_of_both(rng, count, sizes, (recipe.asked // 2, recipe.asked - recipe.asked // 2))
+        asked = some_of_both(rng, count, nodes, (recipe.asked // 2, recipe.asked - recipe.asked // 2))
         contact = np.take_along_axis(np.take_along_axis(pseudo.contact[numbers], rows, 1), asked, 1)
         scale = 1 + recipe.student.scale * rng.uniform(-1, 1, count)
         mirrored = rng.random(count) < recipe.student.mirrored
@@ -217,16 +213,15 @@ class SemiLoss:
             return torch.from_numpy(np.array(array, np.float32)).to(device)
 
         def clouds(pose: np.ndarray, translation: np.ndarray) -> Cloud:
-            parts = pose, estimates['shape'], translation, estimates['object_points'], estimates['object_normals']
-            return grasp_clouds(self._on_device, *map(tensor, parts), torch.from_numpy(rows).to(device))
+            hand = tensor(pose), tensor(estimates['shape']), tensor(translation)
+            thing = tensor(estimates['object_points']), tensor(estimates['object_normals'])
+            return grasp_clouds(self._on_device(device), *hand, *thing, torch.from_numpy(rows).to(device))
 
         cloud = shown = clouds(estimates['pose'], estimates['translation'])
         if recipe.student.perturbed:
-            moved = perturb(self._hand, pseudo.pose[numbers], pseudo.translation[numbers], 'mixed', rng)
-            moved = (
-                np.where(known[:, None], new, estimates[name]) for new, name in zip(moved, ('pose', 'translation'))
-            )
-            shown = clouds(*moved)
+            pose, translation = perturb(self._hand, pseudo.pose[numbers], pseudo.translation[numbers], 'mixed', rng)
+            pose = np.where(known[:, None], pose, estimates['pose'])
+            shown = clouds(pose, np.where(known[:, None], translation, estimates['translation']))
         return _Drawn(
             cloud,
             shown,
@@ -329,8 +324,8 @@ def train_network(
     model = HandModel.load()
     shared = dataclasses.replace(shared, loop=recipe.loop)
     batches, validate = Batches(lambda: records, shared, model), validation_of(shared, validation)
-    nodes = nodes_of_validation(shared, validation) if shared.hand_points or shared.object_points else None
-    loss = SemiLoss(recipe, shared, PseudoLabels(unlabelled, recipe.pseudo, nodes), model)
+    pseudo = PseudoLabels(unlabelled, recipe.pseudo, (shared.hand_points, shared.object_points))
+    loss = SemiLoss(recipe, shared, pseudo, model)
 
     def batch(step: int) -> tuple[Tensor, ...]:
         return (*batches(step), torch.tensor(step))
