@@ -42,6 +42,8 @@ from hoi_ros.systems import system_of
 from hoi_ros.systems import SYSTEMS
 
 PICTURES = 'grasps'
+_DIGITS = 5
+"""Of a picture's name, the number of its line."""
 _MILLISECOND = 1e-3
 _ABLE = [name for name, system in SYSTEMS.items() if system.takes_grasps]
 _NOTHING = (
@@ -99,6 +101,8 @@ class GraspReplayConfig:
             raise GraspReplayError(f'--restarts is {self.restarts}, expected 1 to 16')
         if not self.grasps.is_file():
             raise GraspReplayError(f'--grasps: {self.grasps} is no file')
+        if self.grasps.resolve() == (self.out / RESULTS).resolve():
+            raise GraspReplayError(f'{self.grasps} is where the results go: give another folder with --out')
 
     def load_stage(self) -> Any:
         """Creates the stage.
@@ -172,6 +176,8 @@ class GraspReplay:
         config, told = self._config, time.monotonic()
         self._stage.warm_up()
         config.out.mkdir(parents=True, exist_ok=True)
+        for picture in (config.out / PICTURES).glob(f'{"[0-9]" * _DIGITS}.png'):
+            picture.unlink()  # of an earlier run
         with (
             config.grasps.open(encoding='utf-8', errors='replace') as lines,
             (config.out / RESULTS).open('w', encoding='utf-8') as results,
@@ -218,7 +224,7 @@ class GraspReplay:
         if self._config.pictures:
             models = self._models[given.side]
             picture = grasp_picture(prepared, refined, models.faces, record, self._config.refine)
-            write_picture(self._config.out / PICTURES / f'{number:05d}.png', picture)
+            write_picture(self._config.out / PICTURES / f'{number:0{_DIGITS}d}.png', picture)
         return record
 
     def _estimated(self, prepared: PreparedGrasp, refined: HandEstimate) -> dict[str, Any]:

@@ -32,6 +32,8 @@ from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.mesh.sampling import even_places
 from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.contact_energy import ObjectSurfacePoints
+from hoi_ros.stages.parts.contact_least_squares import OBSERVED_HAND
+from hoi_ros.stages.parts.contact_least_squares import RefinementConfig
 from hoi_ros.stages.parts.contact_network import ContactNetwork
 from hoi_ros.stages.parts.contact_points import ContactMeasure
 from hoi_ros.stages.parts.contact_refinement import ContactRefiner
@@ -69,6 +71,7 @@ class ContactStage:
         budget: longest time of the refinement of a frame, all hands together, seconds.
         hold_object: whether the object stays where it is.
         restarts: starts of the refinement of a hand.
+        refinement: how far hands and objects move; by default, that a hand has been fitted to an image.
 
     Attributes:
         reasons: of the last call, why a hand that holds something got no contact, by its `track_id`.
@@ -87,6 +90,7 @@ class ContactStage:
         budget: float = 0.06,
         hold_object: bool = False,
         restarts: int = 1,
+        refinement: RefinementConfig = OBSERVED_HAND,
     ) -> None:
         self.refine, self.budget, self.hold_object, self.restarts = refine, budget, hold_object, restarts
         self.timings: dict[str, float] = {}
@@ -94,7 +98,7 @@ class ContactStage:
         right = HandModel.load(model_dir('hand_model', models) / 'hand.npz')
         self._hands = {'right': right, 'left': right.mirrored()}
         self._network = ContactNetwork(model_dir('contact', models), right.template, backend, threads)
-        self._refiner = ContactRefiner(right)
+        self._refiner = ContactRefiner(right, refinement)
         self._measures = {side: ContactMeasure(model) for side, model in self._hands.items()}
         self._describe = {side: GraspDescription(model) for side, model in self._hands.items()}
 

@@ -198,6 +198,18 @@ def test_an_open_object_has_contact_and_withheld_depths(run, grasp) -> None:
     assert 'the mesh is open' in found['notes'][0] and len(found['hand_contact']) == 1159
 
 
+def test_earlier_pictures_go_and_the_input_stays(run, grasp, tmp_path, capsys) -> None:
+    line = grasp['line']
+    run([line, line])
+    (tmp_path / 'grasps' / 'mine.png').touch()
+    run([line, 'nothing'])
+    assert sorted(path.name for path in (tmp_path / 'grasps').iterdir()) == ['00001.png', 'mine.png']
+    with pytest.raises(SystemExit):
+        main(['--grasps', str(tmp_path / 'results.jsonl'), '--out', str(tmp_path)])
+    assert len((tmp_path / 'results.jsonl').read_text().splitlines()) == 2
+    assert 'is where the results go' in ' '.join(capsys.readouterr().err.replace('│', ' ').split())
+
+
 def test_a_wrong_side_is_noted(run, grasp) -> None:
     _, (found,) = run([grasp['line'] | {'side': 'left'}], '--no-pictures')
     text = found.get('error') or found['notes'][0]
