@@ -43,6 +43,22 @@ def embedded(points: np.ndarray, normals: np.ndarray, contact: np.ndarray) -> np
     return np.concatenate([points, _NORMAL_LENGTH * normals, contact], -1)
 
 
+def spread(
+    points: np.ndarray,
+    normals: np.ndarray,
+    mine: ContactPoints,
+    other_points: np.ndarray,
+    other_normals: np.ndarray,
+    others: ContactPoints,
+) -> float:
+    """How far two contact maps lie from each other, metres: the root mean square of the distances between nearest
+    points, in place, normal and contact together; arguments as of `aligned`."""
+    source = embedded(points, normals, mine.contact)
+    target = embedded(other_points, -other_normals, others.contact)
+    squared = (source * source).sum(1)[:, None] + (target * target).sum(1) - 2 * source @ target.T
+    return float(np.sqrt(max((squared.min(1) @ mine.shares + squared.min(0) @ others.shares) / 2, 0)))
+
+
 def aligned(
     points: np.ndarray,
     normals: np.ndarray,

@@ -20,6 +20,7 @@ from hoi_ros.hand.articulation import Articulation
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.skinning import Skin
 from hoi_ros.stages.parts.contact_alignment import aligned
+from hoi_ros.stages.parts.contact_alignment import spread
 from hoi_ros.stages.parts.contact_energy import GraspEnergy
 from hoi_ros.stages.parts.contact_energy import NEIGHBOURS
 from hoi_ros.stages.parts.contact_energy import ObjectSurfacePoints
@@ -138,36 +139,41 @@ class ContactRefiner:
         )
 
     def _starts(self, problem: GraspLeastSquares, given: GraspState, restarts: int) -> list[GraspState]:
-        """The input and the rigid alignments of the contact maps, the most promising first."""
+        """The input and the rigid alignments of the contact maps, the most promising first; sets the problem's trust in
+        the input."""
         mine, others = problem.on_hand, problem.on_object
         if not len(mine.rows) or not len(others.rows):
             return [given]
         vertices, normals = problem.surface(given)
-        motions = aligned(
+        maps = (
             vertices[mine.rows],
             normals[mine.rows],
             mine,
             problem.points[others.rows],
             problem.normals[others.rows],
             others,
-            restarts,
         )
+        near = spread(*maps) < self._config.near_maps
+        if near and restarts == 1:
+            return [given]
         hand, centre = given.hand, problem.centre
-        starts, moves = [], []
-        for motion in motions:
+        starts = []
+        for motion in aligned(*maps, restarts):
             place = motion[:3, :3] @ (hand.place - centre) + motion[:3, 3] + centre
-            moves.append(float(np.linalg.norm(place - hand.place)))
-            posed = self._hand.posed(motion[:3, :3] @ hand.turn, place, hand.angles, hand.shape)
-            starts.append(dataclasses.replace(given, hand=posed))
-        starts = [start for start, move in zip(starts, moves) if move < self._config.farthest]
-        # Near the input the steps themselves align the maps; far from it the input's own pairs are wrong.
-        return ([given, *starts] if moves[0] < self._config.reach else [*starts, given])[:restarts]
+            if np.linalg.norm(place - hand.place) < self._config.farthest:
+                posed = self._hand.posed(motion[:3, :3] @ hand.turn, place, hand.angles, hand.shape)
+                starts.append(dataclasses.replace(given, hand=posed))
+        if near or not starts:
+            return [given, *starts][:restarts]
+        # Far from the input its own pairs are wrong.
+        problem.trust(self._config.far)
+        return [*starts, given][:restarts]
 
     def _nearness(self, given: GraspState, state: GraspState) -> float:
         """The energy's term that keeps the hand near the input."""
         config = self._config
-        move = np.linalg.norm(state.hand.place - given.hand.place) / config.place_noise
-        turn = np.linalg.norm(cv2.Rodrigues(state.hand.turn @ given.hand.turn.T)[0]) / config.turn_noise
+        move = np.linalg.norm(state.hand.place - given.hand.place) / config.far.place_noise
+        turn = np.linalg.norm(cv2.Rodrigues(state.hand.turn @ given.hand.turn.T)[0]) / config.far.turn_noise
         return config.weights.nearness * float(np.log1p(move**2 + turn**2))
 
     def _check(
