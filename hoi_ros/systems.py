@@ -90,6 +90,11 @@ class System:
         return 'objects' in self.outputs
 
     @property
+    def has_contact(self) -> bool:
+        """Whether it estimates where its hands touch their objects."""
+        return 'contacts' in self.outputs
+
+    @property
     def source(self) -> System:
         """The system whose images it needs: the last one of those that it stands on, or itself."""
         return self if self.stands_on is None else SYSTEMS[self.stands_on].source

@@ -11,11 +11,14 @@ import numpy as np
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.lens import Lens
+from hoi_ros.drawing.contact_colours import contact_colours
 from hoi_ros.drawing.depth import colour_depth
 from hoi_ros.drawing.text import draw_text
 from hoi_ros.drawing.text import text_size
 from hoi_ros.hand import KEYPOINT_PARENTS
+from hoi_ros.hand.estimates import ContactEstimate
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.hand.estimates import Region
 from hoi_ros.mesh.normals import cross
 
@@ -37,7 +40,9 @@ JOINT_COLOURS: tuple[Colour, ...] = (
 SIDE_COLOURS: dict[str, Colour] = {'right': (235, 190, 160), 'left': (160, 205, 235)}
 REGION_COLOUR: Colour = (255, 220, 0)
 OBJECT_COLOUR: Colour = (120, 205, 110)
-_MESH_OPACITY = 0.6
+_MESH_OPACITY, _TOUCHING_OPACITY = 0.6, 0.9
+_NORMAL_LENGTH = 0.012
+"""Of a contact's normal, metres."""
 _NEAREST = 0.01  # metres: nothing nearer to the camera's centre is drawn
 
 
@@ -49,7 +54,8 @@ def draw_hands(
     object_faces: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draws mesh, skeleton and label of each hand and the outline of its object, the farthest hand first. The outline
-    is thin where the box of the object is withheld.
+    is thin where the box of the object is withheld. A hand with contact and its object are coloured by it instead, with
+    contact points and their normals.
 
     Args:
         image: (H, W, 3) uint8 RGB, or (H, W) float32 depth in metres (0 where unknown).
@@ -66,6 +72,11 @@ def draw_hands(
     if (width, height) != (camera.width, camera.height):
         camera = camera.scaled(width, height)
     for hand in sorted(hands, key=lambda hand: -float(hand.joints[:, 2].mean())):
+        grasp = f' {hand.grasp.type}' if hand.grasp is not None else ''
+        if hand.contact is not None and hand.held is not None and object_faces is not None and len(hand.vertices):
+            _draw_touching(picture, hand, hand.held, hand.contact, faces_by_side[hand.side], object_faces, camera)
+            _label(picture, f'{hand.side} {hand.score:.2f}{grasp}', hand.joints, camera)
+            continue
         if len(hand.vertices):
             draw_mesh(picture, hand.vertices, faces_by_side[hand.side], camera, SIDE_COLOURS[hand.side])
         if object_faces is not None and hand.held is not None and len(hand.held.vertices):
@@ -91,7 +102,12 @@ def draw_regions(picture: np.ndarray, regions: Sequence[Region]) -> None:
 
 
 def draw_mesh(
-    picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Camera, colour: Colour | np.ndarray
+    picture: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    camera: Camera,
+    colour: Colour | np.ndarray,
+    opacity: float = _MESH_OPACITY,
 ) -> None:
     """Draws a closed mesh into an RGB picture (H, W, 3): translucent, lit from the camera, far triangles first.
 
@@ -101,6 +117,7 @@ def draw_mesh(
         faces: (F, 3), counter-clockwise from outside.
         camera: of the picture.
         colour: RGB of a surface that faces the camera, or (F, 3) of each triangle.
+        opacity: 0 to 1.
     """
     corners = vertices[faces]
     in_front = (corners[..., 2] > _NEAREST).all(-1)
@@ -127,7 +144,38 @@ def draw_mesh(
     for polygon, shade in zip(polygons, shades):
         cv2.fillConvexPoly(layer, polygon, shade, cv2.LINE_8, shift)
     # Outside the mesh, layer and window are equal: blending changes nothing there.
-    cv2.addWeighted(layer, _MESH_OPACITY, window, 1 - _MESH_OPACITY, 0, dst=window)
+    cv2.addWeighted(layer, opacity, window, 1 - opacity, 0, dst=window)
+
+
+def _draw_touching(
+    picture: np.ndarray,
+    hand: HandEstimate,
+    held: ObjectEstimate,
+    contact: ContactEstimate,
+    faces: np.ndarray,
+    object_faces: np.ndarray,
+    camera: Camera,
+) -> None:
+    """Draws a hand and its object, coloured by contact, and the contact points with normals."""
+    # As one mesh: its far triangles are drawn first.
+    vertices = np.concatenate([hand.vertices, held.vertices])
+    triangles = np.concatenate([faces, object_faces + len(hand.vertices)])
+    colours = [
+        contact_colours(values[corners].mean(1), own)
+        for values, corners, own in (
+            (contact.hand, faces, SIDE_COLOURS[hand.side]),
+            (contact.object, object_faces, OBJECT_COLOUR),
+        )
+    ]
+    draw_mesh(picture, vertices, triangles, camera, np.concatenate(colours), _TOUCHING_OPACITY)
+    if not len(contact.points) or min(contact.points[:, 2]) < _NEAREST:
+        return
+    thickness = max(1, round(camera.width / 640))
+    outside = contact.points - _NORMAL_LENGTH * contact.normals
+    ends = zip(*(_on_canvas(camera.project(points), camera) for points in (contact.points, outside)))
+    for point, end in ends:
+        cv2.line(picture, point, end, (255, 255, 255), thickness, cv2.LINE_AA)
+        cv2.circle(picture, point, thickness + 1, (20, 20, 20), cv2.FILLED, cv2.LINE_AA)
 
 
 def draw_outline(

@@ -90,11 +90,11 @@ def test_answers_to_frames_before_the_recording_do_not_count():
         before, during = (Header(stamp=Time(nanoseconds=stamp).to_msg()) for stamp in (1, 2))
         recorder._take_info(CameraInfo(header=during))
         for header in (before, during):
-            recorder._take_hands(HandArray(header=header))
+            recorder.log.take_hands(HandArray(header=header))
         assert (recorder.frames, recorder.answers) == (1, 1)
         # Hands without their objects are half an answer.
         assert recorder.answer_to(2) is None
-        recorder._take_objects(HeldObjectArray(header=during))
+        recorder.log.taker('objects')(HeldObjectArray(header=during))
         assert not recorder.answer_to(2).hands
         recorder.destroy_node()
     finally:
