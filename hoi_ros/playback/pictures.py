@@ -18,8 +18,8 @@ from hoi_ros.drawing.text import caption
 from hoi_ros.drawing.text import draw_text
 from hoi_ros.drawing.text import NO_HAND
 from hoi_ros.drawing.text import text_size
-from hoi_ros.playback.contact_agreement import TouchMeasure
-from hoi_ros.playback.contact_agreement import true_contact
+from hoi_ros.playback.contact_pictures import ContactPictures
+from hoi_ros.playback.contact_pictures import has_contact
 from hoi_ros.playback.recording import Picture
 from hoi_ros.playback.recording import Recording
 from hoi_ros.playback.video import VideoWriter
@@ -52,12 +52,13 @@ def draw_video(recording: Recording, path: Path, rate_hz: float) -> None:
 
 
 def draw_picture(recording: Recording, path: Path) -> None:
-    """Writes one image with its hands, from the middle of those that show any.
+    """Writes one image with its hands, from the middle of those that show any, or contact where it is known.
 
     Raises:
         OSError: it cannot be written.
     """
     shown = [kept for kept in recording.pictures if recording.hands_at(kept.stamp)] or recording.pictures
+    shown = [kept for kept in shown if has_contact(recording.hands_at(kept.stamp))] or shown
     _write(path, _drawing(recording)(shown[len(shown) // 2]))
 
 
@@ -85,12 +86,12 @@ def _tile(picture: np.ndarray, name: str, side: int) -> np.ndarray:
 
 
 def _drawing(recording: Recording) -> Callable[[Picture], np.ndarray]:
-    """Draws an image of the recording, depth in the same colours in all of them; the true contact beside it."""
+    """Draws an image of the recording, depth in the same colours in all of them; contact beside it."""
     depths = [kept.image[::8, ::8].ravel() for kept in recording.pictures if kept.image.ndim == 2]
     sample = np.concatenate(depths) if depths else np.empty(0)
     nearest, farthest = np.percentile(sample[sample > 0], [1, 99]).tolist() if (sample > 0).any() else (0.0, 1.0)
 
-    beside = _truth(recording)
+    beside = ContactPictures(recording) if any(has_contact(answer.hands) for answer in recording.answers) else None
 
     def drawn(kept: Picture) -> np.ndarray:
         image = colour_depth(kept.image, nearest, farthest) if kept.image.ndim == 2 else kept.image
@@ -100,23 +101,7 @@ def _drawing(recording: Recording) -> Callable[[Picture], np.ndarray]:
             shown = draw_hands(image, answer.hands, kept.camera, faces, faces.get('object'))
         else:
             shown = caption(image, 'no answer', _NO_ANSWER, True) if answer is None else caption(image, NO_HAND)
-        return np.hstack([shown, beside(kept, image)]) if beside else shown
-
-    return drawn
-
-
-def _truth(recording: Recording) -> Callable[[Picture, np.ndarray], np.ndarray] | None:
-    """Draws the true hands, their vertices red where they touch, over an image; None where contact is not estimated or
-    the truth is not known."""
-    estimated = any(hand.contact is not None for answer in recording.answers for hand in answer.hands)
-    if not estimated or recording.true_object_faces is None:
-        return None
-    faces, object_faces = recording.faces, recording.true_object_faces
-    measure = TouchMeasure(faces, object_faces)
-
-    def drawn(kept: Picture, image: np.ndarray) -> np.ndarray:
-        hands = [true_contact(hand, measure) for hand in recording.truth.get(kept.stamp, ())]
-        return caption(draw_hands(image, hands, kept.camera, faces, object_faces), 'truth')
+        return beside(kept, image, shown) if beside else shown
 
     return drawn
 

@@ -38,12 +38,11 @@ def input_rows(recording: Recording, system: System) -> list[Row]:
     if not recording.inputs:
         return []
     traffic = traffic_of(dataclasses.replace(recording, answers=recording.inputs))
-    name = system.below[-1].name
     return [
         (
-            f'from {name}'[:18],
-            f'{traffic.frames_out} ({traffic.output_hz:.1f} a second), camera to its topic p50 '
-            f'{traffic.latency_p50_ms:.1f} ms, p99 {traffic.latency_p99_ms:.1f} ms',
+            system.below[-1].name,
+            f'{traffic.frames_out} ({traffic.output_hz:.1f} a second), p50 {traffic.latency_p50_ms:.1f} ms, '
+            f'p99 {traffic.latency_p99_ms:.1f} ms',
         )
     ]
 
@@ -57,7 +56,7 @@ def agreement_rows(recording: Recording, system: System, recorded: bool) -> list
     if not system.has_contact:
         return rows
     known = not recorded and recording.true_object_faces is not None
-    return rows + (touch_rows(recording) if known else seen_touch_rows(recording))
+    return rows + (touch_rows(recording, system) if known else seen_touch_rows(recording))
 
 
 def truth_rows(recording: Recording, objects: bool = False) -> list[Row]:
@@ -90,12 +89,13 @@ def seen_rows(recording: Recording) -> list[Row]:
     ]
 
 
-def touch_rows(recording: Recording) -> list[Row]:
-    """Contact and grasps against the simulated truth, before and after."""
+def touch_rows(recording: Recording, system: System) -> list[Row]:
+    """Contact against the simulated truth, of the hands that the node is given and of those that it publishes."""
     agreement = contact_agreement(recording)
     before, after = agreement.before, agreement.after
     return [
-        ('contact found', f'of {_share(agreement.with_contact, agreement.hands)} of the hands with objects; before → after:'),
+        ('contact found', f'{_share(agreement.with_contact, agreement.hands)} of the hands with objects'),
+        ('given → published', f'{system.below[-1].name} → {system.name}'),
         ('touched vertices', f'F1 {before.vertex_f1:.2f} → {after.vertex_f1:.2f}'),
         (
             'touching fingers',
@@ -118,7 +118,7 @@ def seen_touch_rows(recording: Recording) -> list[Row]:
     before, after = intersections(recording)
     parts = f', {np.mean(touching):.1f} fingers and palms a hand' if touching else ''
     return [
-        ('contact found', f'of {_share(len(touching), len(held))} of the hands with objects{parts}'),
+        ('contact found', f'{_share(len(touching), len(held))} of the hands with objects{parts}'),
         ('intersection', f'{before:.2f} → {after:.2f} cm³'),
     ]
 
