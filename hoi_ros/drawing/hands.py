@@ -156,7 +156,7 @@ def _draw_touching(
     object_faces: np.ndarray,
     camera: Camera,
 ) -> None:
-    """Draws a hand and its object, coloured by contact, and the contact points with normals."""
+    """Draws a hand and its object, coloured by contact, and the contact points of each finger with normals."""
     # As one mesh: its far triangles are drawn first.
     vertices = np.concatenate([hand.vertices, held.vertices])
     triangles = np.concatenate([faces, object_faces + len(hand.vertices)])
@@ -172,10 +172,12 @@ def _draw_touching(
         return
     thickness = max(1, round(camera.width / 640))
     outside = contact.points - _NORMAL_LENGTH * contact.normals
-    ends = zip(*(_on_canvas(camera.project(points), camera) for points in (contact.points, outside)))
-    for point, end in ends:
-        cv2.line(picture, point, end, (255, 255, 255), thickness, cv2.LINE_AA)
-        cv2.circle(picture, point, thickness + 1, (20, 20, 20), cv2.FILLED, cv2.LINE_AA)
+    ends = (_on_canvas(camera.project(points), camera) for points in (contact.points, outside))
+    for point, end, finger in zip(*ends, contact.fingers.tolist()):
+        colour = FINGER_COLOURS[finger] if finger < len(FINGER_COLOURS) else JOINT_COLOURS[0]
+        cv2.line(picture, point, end, colour, thickness, cv2.LINE_AA)
+        cv2.circle(picture, point, thickness + 1, (0, 0, 0), cv2.FILLED, cv2.LINE_AA)
+        cv2.circle(picture, point, thickness, colour, cv2.FILLED, cv2.LINE_AA)
 
 
 def draw_outline(
