@@ -68,7 +68,7 @@ def draw_sheet(recording: Recording, path: Path, names: Sequence[str]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    drawn = _drawing(recording)
+    drawn = _drawing(recording, maps=False)
     columns = math.ceil(math.sqrt(len(recording.pictures)))
     side = min(_TILE, _WIDEST_SHEET // columns)
     tiles = [_tile(drawn(kept), name, side) for kept, name in zip(recording.pictures, names, strict=True)]
@@ -85,13 +85,14 @@ def _tile(picture: np.ndarray, name: str, side: int) -> np.ndarray:
     return np.vstack([_fitted(picture, side, side), strip])
 
 
-def _drawing(recording: Recording) -> Callable[[Picture], np.ndarray]:
-    """Draws an image of the recording, depth in the same colours in all of them; contact beside it."""
+def _drawing(recording: Recording, maps: bool = True) -> Callable[[Picture], np.ndarray]:
+    """Draws an image of the recording, depth in the same colours in all of them; with `maps`, contact beside it."""
     depths = [kept.image[::8, ::8].ravel() for kept in recording.pictures if kept.image.ndim == 2]
     sample = np.concatenate(depths) if depths else np.empty(0)
     nearest, farthest = np.percentile(sample[sample > 0], [1, 99]).tolist() if (sample > 0).any() else (0.0, 1.0)
 
-    beside = ContactPictures(recording) if any(has_contact(answer.hands) for answer in recording.answers) else None
+    maps = maps and any(has_contact(answer.hands) for answer in recording.answers)
+    beside = ContactPictures(recording) if maps else None
 
     def drawn(kept: Picture) -> np.ndarray:
         image = colour_depth(kept.image, nearest, farthest) if kept.image.ndim == 2 else kept.image
