@@ -40,7 +40,7 @@ JOINT_COLOURS: tuple[Colour, ...] = (
 SIDE_COLOURS: dict[str, Colour] = {'right': (235, 190, 160), 'left': (160, 205, 235)}
 REGION_COLOUR: Colour = (255, 220, 0)
 OBJECT_COLOUR: Colour = (120, 205, 110)
-_MESH_OPACITY, _TOUCHING_OPACITY = 0.6, 0.9
+_MESH_OPACITY, _TOUCHING_OPACITY = 0.6, 0.8
 _NORMAL_LENGTH = 0.012
 """Of a contact's normal, metres."""
 _NEAREST = 0.01  # metres: nothing nearer to the camera's centre is drawn
