@@ -95,6 +95,11 @@ class System:
         return 'contacts' in self.outputs
 
     @property
+    def takes_grasps(self) -> bool:
+        """Whether its stage describes grasps of hands and objects that it is called with, wherever they come from."""
+        return not self.images and 'grasps' in self.outputs
+
+    @property
     def source(self) -> System:
         """The system whose images it needs: the last one of those that it stands on, or itself."""
         return self if self.stands_on is None else SYSTEMS[self.stands_on].source

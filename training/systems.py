@@ -151,6 +151,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ('train', 'contact'): Command('training.recipes.contact', 'ContactRecipe', 'train'),
             ('export', 'contact'): Command('training.export.contact', 'ContactExport', 'export'),
             ('evaluate', 'contact'): Command('training.evaluation.contact', 'ContactEvaluation', 'evaluate'),
+            ('evaluate', 'contact_stage'): Command(
+                'training.evaluation.contact_stage', 'ContactStageEvaluation', 'evaluate'
+            ),
         },
     ),
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import numpy as np
 
-_TOUCHED, _TOUCHED_COLOUR = 0.4, (250, 205, 50)
-"""The contact from which on a vertex touches is yellow."""
-_FIRM_COLOUR = (205, 20, 30)
+_STOPS = (0.0, 0.15, 0.4, 0.7, 1.0)
+_HEAT = ((250, 215, 60), (235, 110, 30), (200, 20, 25))
+"""Colours from touching, 0.4, to firm contact; below 0.15 a surface has its own colour."""
 
 
 def contact_colours(contact: np.ndarray, own: tuple[float, float, float]) -> np.ndarray:
-    """The colour of a surface by contact: its own at 0, yellow at 0.4, red at 1.
+    """The colour of a surface by contact: its own where there is none, yellow from 0.4 on, red at 1.
 
     Args:
         contact: (N,) 0 to 1.
@@ -20,5 +20,5 @@ def contact_colours(contact: np.ndarray, own: tuple[float, float, float]) -> np.
     Returns:
         (N, 3) RGB, 0 to 255.
     """
-    stops = np.array([own, _TOUCHED_COLOUR, _FIRM_COLOUR], float)
-    return np.stack([np.interp(contact, [0, _TOUCHED, 1], channel) for channel in stops.T], -1)
+    stops = np.array([own, own, *_HEAT], float)
+    return np.stack([np.interp(contact, _STOPS, channel) for channel in stops.T], -1)

@@ -3,6 +3,7 @@
 
     python -m hoi_ros.replay --depth DIR --camera camera.yaml --depth-scale 0.001 --out out/replay
     python -m hoi_ros.replay --stage reconstruction --rgb DIR [--depth DIR --depth-scale 0.001] [--camera camera.yaml]
+    python -m hoi_ros.replay --grasps FILE.jsonl            see `hoi_ros.playback.grasp_replay`
 
 writes `results.jsonl` (one object a frame) and `overlays/` (one picture a frame). A folder of photos needs no
 calibration: each picture is on its own, of any size, and its camera has the field of view `--fov`.
@@ -81,7 +82,8 @@ class ReplayError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ReplayConfig:
-    """Run a stage over a folder of images, or publish the folder as camera topics (--ros)."""
+    """Run a stage over a folder of images, or publish the folder as camera topics (--ros). With --grasps FILE, run it
+    on given hands and objects instead: `--grasps FILE --help` lists those options."""
 
     camera: Path | None = None
     """ROS calibration file of the camera (image_width, camera_matrix, distortion_coefficients, ...); by default
@@ -294,8 +296,13 @@ def tune(stage: Stage, min_score: float, max_hands: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 if at least one frame was read. With --ros, the arguments after --ros-args go to ROS."""
+    """Command line; 0 if at least one frame was read. With --ros, the arguments after --ros-args go to ROS; with
+    --grasps, `grasp_replay` runs instead."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if any(argument.partition('=')[0] == '--grasps' for argument in arguments):
+        from hoi_ros.playback.grasp_replay import main as replay_grasps
+
+        return replay_grasps(arguments)
     end = arguments.index('--ros-args') if {'--ros', '--ros-args'} <= set(arguments) else len(arguments)
     try:
         config = tyro.cli(ReplayConfig, args=arguments[:end], prog='python -m hoi_ros.replay')

@@ -23,12 +23,17 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
+from hoi_ros.mesh.closing import is_closed
 from hoi_ros.mesh.contact import surface_gap
 from hoi_ros.mesh.contact import TOUCHING
+from hoi_ros.mesh.contact import winding
+from hoi_ros.mesh.normals import cross
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.mesh.sampling import even_places
 from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.contact_energy import ObjectSurfacePoints
+from hoi_ros.stages.parts.contact_least_squares import OBSERVED_HAND
+from hoi_ros.stages.parts.contact_least_squares import RefinementConfig
 from hoi_ros.stages.parts.contact_network import ContactNetwork
 from hoi_ros.stages.parts.contact_points import ContactMeasure
 from hoi_ros.stages.parts.contact_refinement import ContactRefiner
@@ -40,6 +45,12 @@ _FARTHEST = 0.1
 network has been trained on."""
 _POINTS = 2048
 """Points on the object's surface, as in the paper."""
+_LARGEST_HAND, _LARGEST_OBJECT = 0.5, 1.5
+"""Diagonals of the bounding boxes of a hand's joints and of an object, metres: millimetres exceed them."""
+_MOST_FACES = 100_000
+"""Triangles of an object: more take seconds."""
+_INVERTED = -1e-6
+"""Volume below which a closed mesh is inside out, m³: a folded one may be a little below 0."""
 _NEAREST = 3
 """Points of the object whose contact a vertex of its mesh takes, weighted by their distance."""
 _MIRROR = np.array([-1, 1, 1])
@@ -60,6 +71,7 @@ class ContactStage:
         budget: longest time of the refinement of a frame, all hands together, seconds.
         hold_object: whether the object stays where it is.
         restarts: starts of the refinement of a hand.
+        refinement: how far hands and objects move; by default, that a hand has been fitted to an image.
 
     Attributes:
         reasons: of the last call, why a hand that holds something got no contact, by its `track_id`.
@@ -78,6 +90,7 @@ class ContactStage:
         budget: float = 0.06,
         hold_object: bool = False,
         restarts: int = 1,
+        refinement: RefinementConfig = OBSERVED_HAND,
     ) -> None:
         self.refine, self.budget, self.hold_object, self.restarts = refine, budget, hold_object, restarts
         self.timings: dict[str, float] = {}
@@ -85,7 +98,7 @@ class ContactStage:
         right = HandModel.load(model_dir('hand_model', models) / 'hand.npz')
         self._hands = {'right': right, 'left': right.mirrored()}
         self._network = ContactNetwork(model_dir('contact', models), right.template, backend, threads)
-        self._refiner = ContactRefiner(right)
+        self._refiner = ContactRefiner(right, refinement)
         self._measures = {side: ContactMeasure(model) for side, model in self._hands.items()}
         self._describe = {side: GraspDescription(model) for side, model in self._hands.items()}
 
@@ -149,7 +162,7 @@ class ContactStage:
             NoContact: hand and object do not allow it.
         """
         begun = time.perf_counter()
-        self._check(hand, held)
+        self._check(hand, held, faces)
         # Networks and refinement see a right hand near the origin, where single precision is finest.
         origin = held.vertices.mean(0, dtype=np.float64)
         flip = _MIRROR if hand.side == 'left' else np.ones(3)
@@ -161,6 +174,7 @@ class ContactStage:
         except ValueError as error:
             raise NoContact(f'its object has no usable mesh: {error}') from error
         surface = ObjectSurfacePoints(places.points(mesh, turned), places.normals(mesh, turned))
+        _check_places(vertices, joints, mesh, turned, surface)
         normals = vertex_normals(vertices, self._hands['right'].faces)
         on_hand, on_points = self._network(vertices, normals, surface.points, surface.normals, joints)
         inferred = time.perf_counter()
@@ -168,9 +182,9 @@ class ContactStage:
             refined = self._refined(hand, surface, on_hand, on_points, origin * flip, max(budget, 1e-3))
             hand, held = moved(hand, held, refined, origin, flip)
         settled = time.perf_counter()
-        held = dataclasses.replace(held, **self._claims(hand, held, faces))
         on_mesh = contact_of_vertices(mesh, surface, on_points)
         contact = self._measures[hand.side](hand.vertices, on_hand, held.vertices, faces, on_mesh)
+        held = _claimed(hand, held, faces, closed=not math.isnan(contact.intersection))
         hand = dataclasses.replace(hand, held=held, contact=contact)
         hand = dataclasses.replace(hand, grasp=self._describe[hand.side](hand, held, contact))
         done = time.perf_counter()
@@ -182,13 +196,19 @@ class ContactStage:
             self.timings[part] += seconds
         return hand
 
-    def _check(self, hand: HandEstimate, held: ObjectEstimate) -> None:
-        """Raises NoContact unless there are two meshes near each other."""
+    def _check(self, hand: HandEstimate, held: ObjectEstimate, faces: np.ndarray) -> None:
+        """Raises NoContact unless there are two meshes in metres."""
         count = len(self._hands[hand.side].template)
         if hand.vertices.shape != (count, 3) or len(held.vertices) == 0:
             raise NoContact(
                 f'{len(hand.vertices)} vertices of the hand and {len(held.vertices)} of its object came, expected '
                 f'{count} and some: publish the meshes'
+            )
+        if len(faces) > _MOST_FACES:
+            raise NoContact(f'its object has {len(faces)} triangles, expected at most {_MOST_FACES}: decimate its mesh')
+        if len(faces) and not 0 <= faces.min() <= faces.max() < len(held.vertices):
+            raise NoContact(
+                f'triangles of its object name vertices {faces.min()} to {faces.max()}, there are {len(held.vertices)}'
             )
         for name, array in (
             ('vertices of the hand', hand.vertices),
@@ -197,9 +217,14 @@ class ContactStage:
         ):
             if not np.isfinite(array).all():
                 raise NoContact(f'{int((~np.isfinite(array).all(1)).sum())} of {len(array)} {name} are not finite')
-        apart = float(cKDTree(held.vertices).query(hand.vertices[::8])[0].min())
-        if apart > _FARTHEST:
-            raise NoContact(f'its object is {apart:.2f} m away from it, expected at most {_FARTHEST:.2f} m')
+        for name, array, most in (
+            ('the hand', hand.joints, _LARGEST_HAND),
+            ('its object', held.vertices, _LARGEST_OBJECT),
+        ):
+            if (across := float(np.linalg.norm(np.ptp(array, axis=0)))) > most:
+                raise NoContact(
+                    f'{name} measures {across:.4g} m across, expected at most {most:g} m: it seems to be in millimetres'
+                )
 
     def _refined(
         self,
@@ -229,14 +254,37 @@ class ContactStage:
         except ValueError as error:
             raise NoContact(str(error)) from error
 
-    @staticmethod
-    def _claims(hand: HandEstimate, held: ObjectEstimate, faces: np.ndarray) -> dict[str, object]:
-        """`gap` and `touching` of a hand and its object; withheld ones stay so."""
-        gap = surface_gap(hand.vertices, held.vertices, faces)
-        return {
-            'gap': gap if held.confidence.gap > 0 else math.nan,
-            'touching': gap <= TOUCHING and held.confidence.touching > 0,
-        }
+
+def _check_places(
+    hand: np.ndarray, joints: np.ndarray, mesh: np.ndarray, faces: np.ndarray, surface: ObjectSurfacePoints
+) -> None:
+    """Raises NoContact unless a hand is near the outside of its object's mesh, whose triangles face outwards."""
+    apart = float(cKDTree(surface.points).query(hand[::8])[0].min())
+    if apart > _FARTHEST:
+        raise NoContact(f'its object is {apart:.2f} m away from it, expected at most {_FARTHEST:.2f} m')
+    corners = mesh[faces]
+    volume = float((cross(corners[:, 0], corners[:, 1]) * corners[:, 2]).sum()) / 6
+    if volume < _INVERTED and is_closed(mesh, faces):
+        raise NoContact(
+            f'the triangles of its object face inwards (volume {1e6 * volume:.0f} cm³), expected counter-clockwise '
+            'from outside'
+        )
+    within = ((joints > mesh.min(0)) & (joints < mesh.max(0))).all()
+    if within and (winding(joints, mesh, faces) != 0).all() and is_closed(mesh, faces):
+        raise NoContact('the whole hand lies inside its object')
+
+
+def _claimed(hand: HandEstimate, held: ObjectEstimate, faces: np.ndarray, closed: bool) -> ObjectEstimate:
+    """An object with `gap` and `touching` of the hand's place; withheld ones stay so, and both are where the object's
+    mesh is not closed."""
+    sure = held.confidence if closed else dataclasses.replace(held.confidence, touching=0.0, gap=0.0)
+    gap = surface_gap(hand.vertices, held.vertices, faces) if closed else math.nan
+    return dataclasses.replace(
+        held,
+        gap=gap if sure.gap > 0 else math.nan,
+        touching=gap <= TOUCHING and sure.touching > 0,
+        confidence=sure,
+    )
 
 
 def moved(

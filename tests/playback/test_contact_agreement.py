@@ -161,8 +161,8 @@ def test_contact_and_grasp_as_json_and_as_words(recording):
     assert record['fingers'] == [True] * 4 + [False] and record['palm'] is False
     assert record['penetration'] == 0.001 and record['intersection'] == 2.0 and 'hand_contact' not in record
     assert record['grasp']['type'] == 'precision' and record['grasp']['aperture'] == 0.04
-    assert record['grasp']['wrist_in_object'] == {'position': None, 'orientation': None}
-    assert record['grasp']['centroids'] == [[0.25] * 3] * 2 + [None] * 3
+    assert record['grasp']['wrist_in_object'] == {'position': [None] * 3, 'orientation': [None] * 4}
+    assert record['grasp']['centroids'] == [[0.25] * 3] * 2 + [[None] * 3] * 3
     assert len(hand_record(hand, True, True)['hand_contact']) == len(hand.vertices)
     assert touching_words(hand) == ', touches it with thumb, index, middle and ring, precision grasp'
     contact = dataclasses.replace(hand.contact, fingers=np.zeros(0, int), intersection=np.nan)

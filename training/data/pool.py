@@ -34,8 +34,7 @@ from training.terminal import duration
 from training.terminal import ProgressBar
 
 GENERATORS = tuple(
-    f'training.data.synthetic.{name}'
-    for name in ('contact.records', 'depth_crops', 'depth_frames', 'rgb_crops', 'rgb_frames')
+    f'training.data.synthetic.{name}' for name in ('depth_crops', 'depth_frames', 'rgb_crops', 'rgb_frames')
 )
 """Modules of the generated streams."""
 _SEED = re.compile(r'\bseed (\d+),')

@@ -237,7 +237,7 @@ class HandPlacement:
         points = object_points(expected, surface, depth, camera)
         if points is None:
             return None
-        return fitted_mesh(points, surface, depth, camera, self._object_directions, self._object_faces)
+        return fitted_mesh(points, surface, depth, camera, self._object_directions)
 
 
 def pose_of(prediction: CropPrediction) -> np.ndarray:

@@ -23,7 +23,6 @@ from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.skeleton import KEYPOINT_NAMES
 from hoi_ros.mesh.normals import cross
-from hoi_ros.mesh.normals import vertex_normals
 
 _GRID = 64
 """Cells of the square of pixels about the hand and its object, each way."""
@@ -44,8 +43,6 @@ _FEWEST, _PART = 25, 8
 """Fewer points than this do not show an object, or a part of one."""
 _MOST = 250
 """Points that pull at most."""
-_ROUND = 0.5
-"""Exponent of the rounded box: 1 is an ellipsoid, 0 a box."""
 _THINNEST, _DEEPEST = 0.008, 0.8
 """Half of the least side, metres, and the side away from the camera as a share of the shorter side that is seen."""
 _GRASPED, _INNER = 0.06, 0.5
@@ -56,8 +53,11 @@ _STEPS = 4
 _POINTS, _OUTLINE, _CONTACT = (150.0, 0.004), (60.0, 0.008), (30.0, 0.006)
 """Number of points that the pulls of each kind count as, and the distance from which on they fade, metres. Chosen like
 the prior on 76 validation objects."""
-_REACH = 0.02
-"""The skin pulls the surface from this distance on, metres."""
+_REACH, _OPPOSED, _FEWEST_TOUCHES = 0.02, -0.5, 60
+"""The skin pulls the surface from this distance on, metres, where the cosine between their normals is below the second;
+fewer places than the last pull with less than the whole weight."""
+_SKIN_AROUND = 0.08
+"""Skin further than this from the sphere about the first box never touches it, metres."""
 _BACKGROUND = 0.02
 """A vertex lies before the background if depth is larger by this, metres."""
 _PRIOR = np.repeat([0.03, 0.3, 0.3], 3) ** -2.0
@@ -80,9 +80,17 @@ class HandSurface(NamedTuple):
     """(21, 3)."""
 
 
+class Matched(NamedTuple):
+    """Places (N, 3) on a surface, metres, and the unit normals (N, 3) there."""
+
+    places: np.ndarray
+    normals: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class RoundedBox:
-    """Centre (3,), axes (3, 3) as columns and half sides (3,), metres."""
+    """Centre (3,), axes (3, 3) as columns and half sides (3,), metres; where the fourth powers of the places along the
+    axes, in half sides, sum to 1."""
 
     centre: np.ndarray
     axes: np.ndarray
@@ -90,9 +98,22 @@ class RoundedBox:
 
     def local(self, directions: np.ndarray) -> np.ndarray:
         """Surface points (M, 3) along its axes in directions (M, 3) from the centre."""
-        power = 2 / _ROUND
-        radius = (np.abs(directions) ** power).sum(1, keepdims=True) ** (-1 / power)
-        return directions * radius * self.half
+        return directions / (directions**4).sum(1, keepdims=True) ** 0.25 * self.half
+
+    def nearest(self, points: np.ndarray) -> Matched:
+        """Places on the surface near points (N, 3): below their feet on the tangent plane of `beneath`."""
+        places, normals = self.beneath(points)
+        return self.beneath(points - np.einsum('ij,ij->i', points - places, normals)[:, None] * normals)
+
+    def beneath(self, points: np.ndarray) -> Matched:
+        """The places on the surface on the way from the centre to points (N, 3)."""
+        scaled = (points - self.centre) @ (self.axes / self.half)
+        squares = scaled * scaled
+        # The fourth root, quicker than a power.
+        scaled /= np.maximum(np.sqrt(np.sqrt(np.einsum('ij,ij->i', squares, squares))), 1e-6)[:, None]
+        normals = scaled * scaled * scaled / self.half
+        normals /= np.maximum(np.sqrt(np.einsum('ij,ij->i', normals, normals)), 1e-9)[:, None]
+        return Matched((scaled * self.half) @ self.axes.T + self.centre, normals @ self.axes.T)
 
 
 def object_points(expected: np.ndarray, hand: HandSurface, depth: np.ndarray, camera: Pinhole) -> np.ndarray | None:
@@ -193,7 +214,6 @@ def fitted_mesh(
     depth: np.ndarray,
     camera: Pinhole,
     directions: np.ndarray,
-    faces: np.ndarray,
 ) -> np.ndarray:
     """A mesh through observed points of a held object.
 
@@ -203,34 +223,32 @@ def fitted_mesh(
         depth: (H, W) metres, 0 or NaN invalid.
         camera: of the depth image.
         directions: (M, 3) unit vectors to the mesh's vertices.
-        faces: (F, 3) counter-clockwise from outside.
 
     Returns:
         (M, 3) metres, optical frame.
     """
     box = box_about(points, hand)
     place, axes, start = box.centre, box.axes, box.local(directions)
+    near = np.linalg.norm(hand.vertices - place, axis=1) < np.linalg.norm(box.half) + _SKIN_AROUND
+    skin, skin_normals = hand.vertices[near], hand.normals[near]
     change, tree = np.zeros(9), cKDTree(points)
     for _ in range(_STEPS):
-        local = start * np.exp(change[6:])
-        mesh = local @ axes.T + place
-        normals = vertex_normals(mesh, faces)
-        pulls = _Pulls(local, mesh - place, axes)
-        facing = np.flatnonzero(np.einsum('ij,ij->i', mesh, normals) < 0)
-        if not len(facing):
-            break
-        matched = facing[cKDTree(mesh[facing]).query(points)[1]]
-        pulls.add(matched, normals[matched], points - mesh[matched], *_POINTS, len(points))
-        gaps, nearest = cKDTree(mesh).query(hand.vertices, distance_upper_bound=_REACH)
-        touching = np.flatnonzero(np.isfinite(gaps))
-        against = np.einsum('ij,ij->i', hand.normals[touching], normals[nearest[touching]]) < -0.5
-        touching = touching[against]
-        matched = nearest[touching]
-        pulls.add(matched, normals[matched], hand.vertices[touching] - mesh[matched], *_CONTACT, max(len(touching), 60))
+        now = RoundedBox(place, axes, box.half * np.exp(change[6:]))
+        pulls = _Pulls(now)
+        pulls.add(now.nearest(points), points, *_POINTS, len(points))
+        places, normals = now.nearest(skin)
+        touching = (np.linalg.norm(skin - places, axis=1) < _REACH) & (
+            np.einsum('ij,ij->i', skin_normals, normals) < _OPPOSED
+        )
+        touched = Matched(places[touching], normals[touching])
+        pulls.add(touched, skin[touching], *_CONTACT, max(len(touched.places), _FEWEST_TOUCHES))
+        mesh = (start * np.exp(change[6:])) @ axes.T + place
         beyond = _before_background(mesh, depth, camera)
-        target = points[tree.query(mesh[beyond])[1]] if len(beyond) else mesh[:0]
+        outline = mesh[beyond]
+        target = points[tree.query(outline)[1]] if len(beyond) else outline
         for axis in np.eye(3)[:2]:
-            pulls.add(beyond, np.broadcast_to(axis, (len(beyond), 3)), target - mesh[beyond], *_OUTLINE, len(mesh))
+            along = Matched(outline, np.broadcast_to(axis, outline.shape))
+            pulls.add(along, target, *_OUTLINE, len(mesh))
         step = np.clip(pulls.solved(change), -_LONGEST_STEP, _LONGEST_STEP)
         change = change + step
         place = place + step[:3]
@@ -239,23 +257,21 @@ def fitted_mesh(
 
 
 class _Pulls:
-    """The normal equations of place, turn and log sides; `local` and `arms` are the vertices from the centre, along the
-    box's axes and along the camera's."""
+    """The normal equations of the place, turn and log sides of a rounded box."""
 
-    def __init__(self, local: np.ndarray, arms: np.ndarray, axes: np.ndarray) -> None:
-        self._local, self._arms, self._axes = local, arms, axes
+    def __init__(self, box: RoundedBox) -> None:
+        self._box = box
         self._matrix, self._right = np.diag(_PRIOR), np.zeros(9)
 
-    def add(
-        self, vertices: np.ndarray, along: np.ndarray, gaps: np.ndarray, count: float, noise: float, number: int
-    ) -> None:
-        """Pulls vertices (N,) along directions (N, 3) by gaps (N, 3); all that `number` stands for weigh as `count`."""
-        if not len(vertices):
+    def add(self, matched: Matched, targets: np.ndarray, count: float, noise: float, number: int) -> None:
+        """Pulls places of the box along their normals to targets (N, 3); all that `number` stands for weigh as
+        `count`."""
+        places, along = matched
+        if not len(places):
             return
-        rows = np.concatenate(
-            [along, cross(self._arms[vertices], along), self._local[vertices] * (along @ self._axes)], 1
-        )
-        error = np.einsum('ij,ij->i', gaps, along)
+        arms, axes = places - self._box.centre, self._box.axes
+        rows = np.concatenate([along, cross(arms, along), (arms @ axes) * (along @ axes)], 1)
+        error = np.einsum('ij,ij->i', targets - places, along)
         weights = count / number / (noise**2 * (1 + np.abs(error) / noise))
         self._matrix += (rows * weights[:, None]).T @ rows
         self._right += rows.T @ (weights * error)

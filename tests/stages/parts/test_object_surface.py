@@ -75,12 +75,12 @@ def test_a_wrong_object_is_moved_and_scaled_onto_the_surface(
     assert points is not None
     scene = TriangleScene(can.vertices, can.faces)
     assert np.percentile(scene.distances(points.astype(np.float32)), 90) < 0.003
-    mesh = fitted_mesh(points, hand, depth, CAMERA, BALL.vertices, BALL.faces)
+    mesh = fitted_mesh(points, hand, depth, CAMERA, BALL.vertices)
     assert np.median(TriangleScene(mesh, BALL.faces).distances(points.astype(np.float32))) < 0.003
     centre, _, size = oriented_box(mesh)
     assert np.linalg.norm(centre - can.vertices.mean(0)) < 0.02
-    # The side away from the camera is bounded by the skin about it, which is curved.
-    np.testing.assert_allclose(size, [2 * RADIUS, 2 * RADIUS, LENGTH], atol=0.03)
+    # The side away from the camera is bounded by the skin about it, which is curved; rounded ends reach further.
+    np.testing.assert_allclose(size, [2 * RADIUS, 2 * RADIUS, LENGTH], atol=0.035)
     assert abs(size[0] - 2 * RADIUS) < 0.01
     # From outside, counter-clockwise.
     assert trimesh.Trimesh(mesh, BALL.faces, process=False).volume > 0
