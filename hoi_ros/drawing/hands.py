@@ -41,6 +41,8 @@ SIDE_COLOURS: dict[str, Colour] = {'right': (235, 190, 160), 'left': (160, 205, 
 REGION_COLOUR: Colour = (255, 220, 0)
 OBJECT_COLOUR: Colour = (120, 205, 110)
 _MESH_OPACITY, _TOUCHING_OPACITY = 0.6, 0.8
+_LONGEST_EDGE, _MOST_SPLITS = 0.015, 6
+"""Of triangles that are sorted by their distance, metres; each split halves the longest edges."""
 _NORMAL_LENGTH = 0.012
 """Of a contact's normal, metres."""
 _NEAREST = 0.01  # metres: nothing nearer to the camera's centre is drawn
@@ -157,17 +159,17 @@ def _draw_touching(
     camera: Camera,
 ) -> None:
     """Draws a hand and its object, coloured by contact, and the contact points of each finger with normals."""
-    # As one mesh: its far triangles are drawn first.
-    vertices = np.concatenate([hand.vertices, held.vertices])
-    triangles = np.concatenate([faces, object_faces + len(hand.vertices)])
+    # As one mesh of small triangles: the far ones are drawn first.
+    corners, parents = _split(np.concatenate([hand.vertices[faces], held.vertices[object_faces]]), _LONGEST_EDGE)
     colours = [
-        contact_colours(values[corners].mean(1), own)
-        for values, corners, own in (
+        contact_colours(values[indices].mean(1), own)
+        for values, indices, own in (
             (contact.hand, faces, SIDE_COLOURS[hand.side]),
             (contact.object, object_faces, OBJECT_COLOUR),
         )
     ]
-    draw_mesh(picture, vertices, triangles, camera, np.concatenate(colours), _TOUCHING_OPACITY)
+    triangles = np.arange(3 * len(corners)).reshape(-1, 3)
+    draw_mesh(picture, corners.reshape(-1, 3), triangles, camera, np.concatenate(colours)[parents], _TOUCHING_OPACITY)
     if not len(contact.points) or min(contact.points[:, 2]) < _NEAREST:
         return
     thickness = max(1, round(camera.width / 640))
@@ -178,6 +180,23 @@ def _draw_touching(
         cv2.line(picture, point, end, colour, thickness, cv2.LINE_AA)
         cv2.circle(picture, point, thickness + 1, (0, 0, 0), cv2.FILLED, cv2.LINE_AA)
         cv2.circle(picture, point, thickness, colour, cv2.FILLED, cv2.LINE_AA)
+
+
+def _split(corners: np.ndarray, longest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Parts (F', 3, 3) of triangles (F, 3, 3), without longer edges, and the triangle (F',) that each belongs to."""
+    parents = np.arange(len(corners))
+    for _ in range(_MOST_SPLITS):
+        lengths = np.linalg.norm(np.roll(corners, -1, 1) - corners, axis=2)
+        long = lengths.max(1) > longest
+        if not long.any():
+            break
+        order = (lengths[long].argmax(1)[:, None] + [0, 1, 2]) % 3
+        first, second, third = np.take_along_axis(corners[long], order[..., None], 1).transpose(1, 0, 2)
+        middle = (first + second) / 2
+        halves = [np.stack(half, 1) for half in ((first, middle, third), (middle, second, third))]
+        corners = np.concatenate([corners[~long], *halves])
+        parents = np.concatenate([parents[~long], parents[long], parents[long]])
+    return corners, parents
 
 
 def draw_outline(
