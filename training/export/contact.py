@@ -37,6 +37,8 @@ DATA = (
     'Made grasps (training/data): the WebXR generic hand (MIT, Amazon) closes about parametric objects until its '
     'fingers touch; contact from distances and normals, like the thermal contact of ContactPose; hands perturbed.'
 )
+CONTACT_POSE = "ContactPose (MIT): the project's hand fitted to its joints, its thermal maps; hands perturbed."
+"""Data of networks that are trained on it."""
 _COMPARED = 4
 """Grasps on which the file is compared with PyTorch."""
 
@@ -92,7 +94,7 @@ def export(config: ContactExport) -> Card:
         {
             'name': 'contact',
             'licence': LICENCE,
-            'data': DATA,
+            'data': CONTACT_POSE if kept.get('data') == 'contact_pose' else DATA,
             'inputs': specs(inputs[0]),
             'parameters': {
                 'neighbours': choices.neighbours,

@@ -20,6 +20,9 @@ from hoi_ros.hand.model import HandModel
 from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
+from training.data.public.contact_choice import ContactDataChoice
+from training.data.public.contact_choice import require_training_data
+from training.data.public.contact_choice import Source
 from training.data.synthetic.contact import ContactGrasps
 from training.data.synthetic.contact import jittered
 from training.data.synthetic.contact import perturb
@@ -52,7 +55,7 @@ _REMOVED = 0.0, 0.25, 0.5, 0.75, 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class ContactRecipe:
+class ContactRecipe(ContactDataChoice):
     """Trains a network of `contact`."""
 
     network: ContactNetwork = 'gcn'
@@ -109,9 +112,9 @@ class Batches:
         pose[clean], translation[clean] = drawn['pose'][clean], drawn['translation'][clean]
         points = jittered(drawn['object_points'], rng)
         surfaces = len(self._hand.template), points.shape[1]
-        rows = _some_of_both(rng, len(drawn), surfaces, (recipe.hand_points, recipe.object_points))
+        rows = some_of_both(rng, len(drawn), surfaces, (recipe.hand_points, recipe.object_points))
         counts = tuple(count or total for count, total in zip((recipe.hand_points, recipe.object_points), surfaces))
-        asked = _some_of_both(rng, len(drawn), counts, (recipe.asked // 2, recipe.asked - recipe.asked // 2))
+        asked = some_of_both(rng, len(drawn), counts, (recipe.asked // 2, recipe.asked - recipe.asked // 2))
         contact = np.concatenate([drawn['hand_contact'], drawn['object_contact']], 1)
         contact = np.take_along_axis(np.take_along_axis(contact, rows, 1), asked, 1)
         parts = pose, drawn['shape'], translation, points, drawn['object_normals']
@@ -147,25 +150,28 @@ def train(recipe: ContactRecipe) -> dict[str, float]:
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
     loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(_RATE, bool(recipe.start))
     recipe = dataclasses.replace(recipe, loop=loop)
+    require_training_data(recipe)
     require_capacity(recipe.capacity)
     torch.manual_seed(loop.seed)
     network = contact_network(recipe.network, recipe.gcn)
     if recipe.start:
         start_from(network, recipe.start)
     model = HandModel.load()
-    validation = grasps_of('validation', VALIDATION_GRASPS, recipe.pool, shares.filling, loop.after(0.25, started))
+    until = loop.after(0.25, started)
+    validation = grasps_of('validation', VALIDATION_GRASPS, recipe.pool, shares.filling, until, data=recipe)
+    source, path, refresh = _source(recipe, model)
     pool = SamplePool(
-        functools.partial(ContactGrasps, loop.seed, 'train'),
+        source.make,
         validation.dtype,
-        recipe.pool,
-        generator_key(loop.seed, 'train', model, [ContactGrasps.__module__]),
-        recipe.capacity,
+        path,
+        source.key,
+        source.size,
         shares.filling,
-        recipe.refresh,
+        refresh,
         shares.beside,
     )
     try:
-        pool.wait(min(recipe.first, recipe.capacity), loop.batch, loop.after(0.5, started))
+        pool.wait(min(recipe.first, source.size), loop.batch, loop.after(0.5, started))
         progress, figures = train_network(
             network, recipe, model, lambda: pool.records[: pool.ready], validation, started
         )
@@ -179,9 +185,23 @@ def train(recipe: ContactRecipe) -> dict[str, float]:
         network=recipe.network,
         gcn=dataclasses.asdict(recipe.gcn),
         points=[recipe.hand_points, recipe.object_points],
+        data=recipe.data,
         **provenance(recipe.start),
     )
     return figures
+
+
+def _source(recipe: ContactRecipe, model: HandModel) -> tuple[Source, Path, bool]:
+    """What fills the pool, the pool's file, and whether it is filled again and again."""
+    if recipe.data != 'synthetic':
+        return (
+            recipe.recorded('train', recipe.capacity),
+            recipe.pool.with_stem(f'{recipe.pool.stem}_{recipe.data}'),
+            False,
+        )
+    make = functools.partial(ContactGrasps, recipe.loop.seed, 'train')
+    key = generator_key(recipe.loop.seed, 'train', model, [ContactGrasps.__module__])
+    return Source(make, key, recipe.capacity), recipe.pool, recipe.refresh
 
 
 def train_network(
@@ -205,11 +225,24 @@ def train_network(
     Returns:
         The progress and the figures of the validation.
     """
-    grasps = {level: NoisyGrasps.of(validation, level) for level in NOISE}
+    validate = validation_of(recipe, validation)
+    batches = Batches(records, recipe, model)
+    network.prior.copy_(prior_of(recipe.bin_weights, 0.5))
+    progress = fit(network, recipe.loop, batches, contact_loss(model, recipe.bin_weights), validate, started)
+    return progress, with_best_prior(network, recipe.bin_weights, validate)
 
-    rng = np.random.default_rng(0)
-    surfaces = len(model.template), validation['object_points'].shape[1]
-    rows = np.sort(_some_of_both(rng, 1, surfaces, (recipe.hand_points, recipe.object_points))[0])
+
+def validation_of(recipe: ContactRecipe, validation: np.ndarray) -> Callable[[nn.Module], dict[str, float]]:
+    """A function that measures the maps of a network in evaluation mode, at each level of noise.
+
+    Args:
+        recipe: the choice of nodes.
+        validation: records.
+    """
+    grasps = {level: NoisyGrasps.of(validation, level) for level in NOISE}
+    surfaces = tuple(validation[name].shape[1] for name in ('hand_contact', 'object_contact'))
+    counts = recipe.hand_points, recipe.object_points
+    rows = np.sort(some_of_both(np.random.default_rng(0), 1, surfaces, counts)[0])
     asked = np.arange(0, len(rows), VALIDATION_STRIDE)
 
     def validate(module: nn.Module) -> dict[str, float]:
@@ -220,16 +253,29 @@ def train_network(
             figures |= {f'{level}_{name}': value for name, value in compared.items()}
         return figures
 
-    batches = Batches(records, recipe, model)
-    network.prior.copy_(prior_of(recipe.bin_weights, 0.5))
-    progress = fit(network, recipe.loop, batches, contact_loss(model, recipe.bin_weights), validate, started)
-    removed = max(_REMOVED, key=lambda removed: _touched_f1(_with_prior(network, recipe, removed), validate))
-    return progress, validate(_with_prior(network, recipe, removed))
+    return validate
 
 
-def _with_prior(network: nn.Module, recipe: ContactRecipe, removed: float) -> nn.Module:
-    network.prior.copy_(prior_of(recipe.bin_weights, removed))
-    return network
+def with_best_prior(
+    network: nn.Module, weights: Sequence[float], validate: Callable[[nn.Module], dict[str, float]]
+) -> dict[str, float]:
+    """Chooses by the F1 of a validation how much of the bins' weights the network's prior takes back.
+
+    Args:
+        network: in place.
+        weights: of the ten bins in its loss.
+        validate: as of `validation_of`.
+
+    Returns:
+        The figures of the choice.
+    """
+
+    def score(removed: float) -> float:
+        network.prior.copy_(prior_of(weights, removed))
+        return _touched_f1(network, validate)
+
+    network.prior.copy_(prior_of(weights, max(_REMOVED, key=score)))
+    return validate(network)
 
 
 def _touched_f1(network: nn.Module, validate: Callable[[nn.Module], dict[str, float]]) -> float:
@@ -245,7 +291,7 @@ def _some_rows(rng: np.random.Generator, items: int, total: int, count: int) -> 
     return rng.random((items, total)).argpartition(count, 1)[:, :count]
 
 
-def _some_of_both(rng: np.random.Generator, items: int, totals: tuple[int, int], counts: tuple[int, int]) -> np.ndarray:
+def some_of_both(rng: np.random.Generator, items: int, totals: tuple[int, int], counts: tuple[int, int]) -> np.ndarray:
     """(items, M) places in a cloud whose first `totals[0]` points are the hand's, as many of each surface as asked."""
     hand, thing = (_some_rows(rng, items, total, count) for total, count in zip(totals, counts))
     return np.concatenate([hand, totals[0] + thing], 1)

@@ -21,7 +21,9 @@ from training.networks.contact.bins import decoded
 from training.networks.contact.choice import contact_network
 from training.networks.contact.choice import ContactNetwork
 from training.networks.contact.choice import NETWORKS
+from training.networks.contact.cloud import Cloud
 from training.networks.contact.cloud import contact_clouds
+from training.networks.contact.cloud import transformed
 from training.networks.contact.cloud import vertex_normals as batched_normals
 from training.networks.contact.gcn import GcnConfig
 from training.networks.contact.gcn import GcnContact
@@ -195,6 +197,18 @@ def test_a_rigid_motion_does_not_change_the_cloud(hand: HandModel) -> None:
     moved = [part @ turn.T + (0 if number in (1, 3) else [0.3, -0.1, 0.8]) for number, part in enumerate(parts)]
     for before, after in zip(cloud_of(parts), cloud_of(tuple(moved))):
         np.testing.assert_allclose(after, before, atol=1e-4)
+
+
+def test_scaled_and_mirrored_grasps_have_transformed_clouds(hand: HandModel) -> None:
+    parts, flip = grasp(hand, 1), np.array([1.0, -1.0, 1.0])
+    turn = Rotation.from_rotvec([0.7, 0.2, -0.4]).as_matrix()
+    moved = [part * flip @ turn.T * (1 if number in (1, 3) else 1.2) for number, part in enumerate(parts)]
+    cloud = Cloud(*(torch.from_numpy(part)[None] for part in cloud_of(parts)))
+    found = transformed(cloud, torch.tensor([1.2]), torch.tensor([True]))
+    for part, wanted in zip(found, cloud_of(tuple(moved))):
+        np.testing.assert_allclose(part[0], wanted, atol=1e-4)
+    for part, same in zip(transformed(cloud, torch.tensor([1.0]), torch.tensor([False])), cloud):
+        torch.testing.assert_close(part, same)
 
 
 def test_contact_falls_into_ten_bins_and_comes_back() -> None:

@@ -92,3 +92,21 @@ def grasp_clouds(
         normals = vertex_normals(vertices, hand.faces.long())
         cloud = contact_clouds(vertices, normals, object_points, object_normals, keypoints)
         return cloud if rows is None else Cloud(*(rows_at(part, rows[..., None])[:, :, 0] for part in cloud))
+
+
+def transformed(cloud: Cloud, scale: Tensor, mirrored: Tensor) -> Cloud:
+    """The clouds of scaled and mirrored hands and objects: the transformation of S²Contact's equation 3.
+
+    Rotations do nothing, since the palm gives the axes. All reflections of the input are one and the same, that of the
+    palm's normal; it does not change the features.
+
+    Args:
+        cloud: B of them.
+        scale: (B,) factors.
+        mirrored: (B,) bool.
+    """
+    factor = scale[:, None, None]
+    signs = torch.ones_like(cloud.points[:, :1])
+    signs[mirrored, :, 2] = -1
+    features = torch.cat([cloud.features[..., :1], cloud.features[..., 1:] * factor], -1)
+    return Cloud(cloud.points * factor * signs, features)

@@ -3,7 +3,8 @@
 
 Each grasp is seen four times: together, the hand from its palm, the object from the hand and from opposite.
 
-`python -m training.data.synthetic.contact.preview --out out/contact.png`
+`python -m training.data.synthetic.contact.preview --out out/contact.png`, or with `--data contact_pose --root DIR` the
+grasps of a public data set, to check its adapter.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from hoi_ros.hand.model import HandModel
+from training.data.public.contact_choice import ContactDataChoice
+from training.data.public.contact_choice import spread
+from training.data.public.dataset_files import DatasetError
 from training.data.sheet import rows_of
 from training.data.sheet import save_sheet
 from training.data.sheet import write_text
@@ -41,12 +45,12 @@ _VIEWS = {'hand': (180, 0), 'near': (180, 180), 'far': (180, 0)}
 
 
 @dataclasses.dataclass(frozen=True)
-class ContactPreviewConfig:
+class ContactPreviewConfig(ContactDataChoice):
     """Options of the preview."""
 
     out: Path = Path('out/contact.png')
     count: int = 100
-    """Grasps in the distribution."""
+    """Grasps in the distribution; those of a public data set are spread evenly over its split."""
     shown: int = 18
     """Grasps that are drawn."""
     seed: int = 0
@@ -56,19 +60,23 @@ class ContactPreviewConfig:
 def main(config: ContactPreviewConfig) -> None:
     if not 1 <= config.shown <= config.count:
         raise SystemExit(f'error: --shown is {config.shown}, expected 1 to --count, which is {config.count}')
-    hand, stream = HandModel.load(), ContactGrasps(config.seed, config.split)
-    records = np.array([stream[index] for index in tqdm(range(config.count), unit='grasp')])
-    tiles = [_tile(record, stream.mesh(int(record['index'])), hand) for record in records[: config.shown]]
+    hand, synthetic = HandModel.load(), config.data == 'synthetic'
+    try:
+        stream = ContactGrasps(config.seed, config.split) if synthetic else config.stream(config.split)
+        numbers = range(config.count) if synthetic else spread(len(stream), config.count).tolist()
+        records = np.array([stream[index] for index in tqdm(numbers, unit='grasp')])
+        tiles = [_tile(record, stream.mesh(int(record['index'])), hand) for record in records[: config.shown]]
+    except DatasetError as error:
+        raise SystemExit(f'error: {error}') from error
     save_sheet(config.out, rows_of(tiles, _COLUMNS, 255))
-    print(
-        f'{config.out}: {config.shown} of {config.count} grasps of split {config.split}, red firm, yellow from 0.4 on'
-    )
+    print(f'{config.out}: {len(tiles)} of {len(records)} grasps of split {config.split}, red firm, yellow from 0.4 on')
     print(
         'contact             ' + ' '.join(f'{tenth / 10:5.1f}' for tenth in range(10)) + f'   >= {TOUCHED} (10/50/90 %)'
     )
     _print_row('thermal, object', np.array(THERMAL), THERMAL_TOUCHING)
+    made = 'generated' if synthetic else 'recorded'
     for surface in ('object', 'hand'):
-        _print_row(f'generated, {surface}', *distribution(records[f'{surface}_contact']))
+        _print_row(f'{made}, {surface}', *distribution(records[f'{surface}_contact']))
 
 
 def distribution(contact: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
