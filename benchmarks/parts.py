@@ -67,6 +67,11 @@ def cost_part(system: str) -> str:
     return f'{system}_cost'
 
 
+def pipeline_part(system: str) -> str:
+    """Name of the part that runs a system behind the one that it stands on, against that one alone."""
+    return f'{system}_pipeline'
+
+
 def parts() -> Mapping[str, Part]:
     """Every part by name, in order."""
     found: dict[str, Part] = {}
@@ -75,6 +80,8 @@ def parts() -> Mapping[str, Part]:
             found[topics_part(name)] = _topics(system, RATE)
         if system.source.images or has_own_module(name, 'stage'):
             found[stage_part(name)] = _stage(system)
+        if system.below and system.source.images:
+            found[pipeline_part(name)] = _pipeline(system)
         if has_own_module(name, 'cost'):
             found[cost_part(name)] = _cost(system)
     found['overload'] = _topics(SYSTEMS[DEFAULT], OVERLOAD)
@@ -91,6 +98,15 @@ def _topics(system: System, rate: float) -> Part:
 
         seconds = run.seconds if rate == RATE else run.seconds / 2
         return topics.measure(system, rate, seconds, run.logs, run.say)
+
+    return Part(measure)
+
+
+def _pipeline(system: System) -> Part:
+    def measure(run: Run) -> Any:
+        from benchmarks import pipeline
+
+        return pipeline.measure(system, RATE, run.seconds, run.logs, run.say)
 
     return Part(measure)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.parts import cost_part
+from benchmarks.parts import pipeline_part
 from benchmarks.parts import stage_part
 from benchmarks.parts import topics_part
 from benchmarks.stage_speed import CASES
@@ -73,6 +74,7 @@ def _sections(found: Sequence[Result]) -> Iterator[tuple[str, list[Row]]]:
             [
                 *_stage_rows(system, found),
                 *_topics_rows(system),
+                *_pipeline_rows(system),
                 *_cost_rows(system, found),
             ],
         )
@@ -145,6 +147,23 @@ def _topics_rows(system: System) -> list[Row]:
         _row('node: processor time', '{:.2f} cores', f'{part}.cpu_cores'),
         _row('node: memory', '{:.0f} MB', f'{part}.memory_mb'),
         _row('node: configure and activate', '{:.1f} s', f'{part}.start_s'),
+    ]
+
+
+def _pipeline_rows(system: System) -> list[Row]:
+    part, other = pipeline_part(system.name), system.stands_on
+    return [
+        _row(
+            f'{other} and {system.name}: rate, camera to topic p50; {other} alone; ratio',
+            '{:.1f} Hz, {:.1f} ms; {:.1f} ms; {:.2f}',
+            *(f'{part}.{figure}' for figure in ('output_hz', 'pipeline_p50_ms', 'alone_p50_ms', 'p50_ratio')),
+        ),
+        _row(
+            f'network with its inputs / network of {other}: on one crop, on those of a tracked hand',
+            '{:.1f} ms; {:.2f}, {:.2f}',
+            *(f'{part}.networks.{figure}' for figure in ('own.p50_ms', 'ratio', 'ratio_views')),
+        ),
+        _row('node of the pipeline: memory', '{:.0f} MB', f'{part}.memory_mb'),
     ]
 
 

@@ -96,7 +96,7 @@ class StageRun:
             cpu.append(time.process_time())
 
         def call(number: int) -> None:
-            frame = self._frames[_to_and_fro(self._number, len(self._frames))]
+            frame = self._frames[to_and_fro(self._number, len(self._frames))]
             estimates = self._stage(*frame.images, frame.camera, self._number / RATE, **frame.optional)
             hands.append(len(estimates))
             parts.append(self._stage.timings)
@@ -142,7 +142,7 @@ def measure(system: System, seconds: float, frames: int = 60) -> dict[str, Stage
     return {name: run.speed() for name, run in runs.items()}
 
 
-def _to_and_fro(number: int, count: int) -> int:
+def to_and_fro(number: int, count: int) -> int:
     """Index of the frame of a call: forwards, then backwards, so that the hand does not jump between the ends."""
     place = number % (2 * count)
     return place if place < count else 2 * count - 1 - place

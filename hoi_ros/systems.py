@@ -90,6 +90,11 @@ class System:
         return 'objects' in self.outputs
 
     @property
+    def has_contact(self) -> bool:
+        """Whether it estimates where its hands touch their objects."""
+        return 'contacts' in self.outputs
+
+    @property
     def takes_grasps(self) -> bool:
         """Whether its stage describes grasps of hands and objects that it is called with, wherever they come from."""
         return not self.images and 'grasps' in self.outputs

@@ -8,12 +8,10 @@ import dataclasses
 import numpy as np
 from scipy.spatial import cKDTree
 
+from hoi_ros.drawing.contact_colours import contact_colours
 from hoi_ros.mesh.raycast import TriangleScene
 
 _PAPER, _SKIN, _THING = (250, 250, 250), (236, 200, 178), (176, 188, 204)
-_STOPS = (0.0, 0.15, 0.4, 0.7, 1.0)
-_HEAT = ((250, 215, 60), (235, 110, 30), (200, 20, 25))
-"""Colours from touching, 0.4, to firm contact; below 0.15 a surface has its own colour."""
 _OPACITY = 0.6
 """Of a hand before its object."""
 _MARGIN = 1.08
@@ -94,9 +92,3 @@ def _seen(surface: Surface, view: View, side: int, colour: tuple[int, int, int])
     shade = np.zeros((side, side, 3))
     shade[hit] = light[:, None] * contact_colours(contact, colour)
     return depth, shade
-
-
-def contact_colours(contact: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """(N, 3) RGB, 0 to 255, of contact (N,) on a surface of a colour."""
-    stops = np.array([colour, colour, *_HEAT], float)
-    return np.stack([np.interp(contact, _STOPS, stops[:, channel]) for channel in range(3)], 1)

@@ -47,6 +47,23 @@ def surface_gap(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> 
     return -deepest
 
 
+def touched(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(N,) whether points are inside a closed mesh or within `TOUCHING` of it.
+
+    Args:
+        points: (N, 3) metres.
+        vertices: (M, 3) metres.
+        faces: (F, 3) counter-clockwise from outside.
+    """
+    corners = vertices[faces]
+    touches = ((points > vertices.min(0) - TOUCHING) & (points < vertices.max(0) + TOUCHING)).all(1)
+    near = points[touches]
+    inside = winding(near, vertices, faces) != 0
+    inside[~inside] = _distances(near[~inside], corners, corners.mean(1)) <= TOUCHING
+    touches[touches] = inside
+    return touches
+
+
 def _distances(points: np.ndarray, corners: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """(N,) distances of points (N, 3) to triangles (F, 3, 3) with centres (F, 3), metres."""
     reach = np.sqrt(((corners - centres[:, None]) ** 2).sum(-1).max(1))

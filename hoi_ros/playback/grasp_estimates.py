@@ -7,13 +7,13 @@ import collections
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.hand.annotated import AnnotatedHandFitter
 from hoi_ros.hand.annotated import carried
+from hoi_ros.hand.estimates import GraspEstimate
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.hand.model import HandModel
@@ -138,45 +138,11 @@ def motion_of(before: ObjectEstimate, after: ObjectEstimate) -> np.ndarray:
     return motion
 
 
-def grasp_record(refined: HandEstimate, object_pose: np.ndarray) -> dict[str, Any] | None:
-    """The description of a grasp as JSON; null where it is unknown.
-
-    Args:
-        refined: with its grasp.
-        object_pose: (4, 4) of the object's mesh.
-    """
-    grasp = refined.grasp
-    if grasp is None:
-        return None
-    wrist = Rotation.from_quat(grasp.orientation)
-    turn = Rotation.from_matrix(object_pose[:3, :3])
-    return {
-        'type': grasp.type,
-        'confidence': rounded(grasp.confidence),
-        'wrist': {'position': rounded(grasp.position), 'orientation': rounded(wrist.as_quat(canonical=True))},
-        'wrist_in_object': {
-            'position': rounded(turn.inv().apply(grasp.position - object_pose[:3, 3])),
-            'orientation': rounded((turn.inv() * wrist).as_quat(canonical=True)),
-        },
-        'approach': rounded(grasp.approach),
-        'aperture': rounded(grasp.aperture),
-        'centroids': rounded(grasp.centroids),
-        'normals': rounded(grasp.normals),
-        'force_closure': rounded(grasp.force_closure),
-        'object_box': {
-            'position': rounded(grasp.object_position),
-            'orientation': rounded(Rotation.from_quat(grasp.object_orientation).as_quat(canonical=True)),
-            'size': rounded(grasp.object_size),
-        },
-    }
-
-
-def rounded(numbers: Any, digits: int = 6) -> Any:
-    """Numbers as JSON; null for those that are not finite."""
-    array = np.round(np.asarray(numbers, float), digits)
-    if array.ndim:
-        return [rounded(row, digits) for row in array] if not np.isfinite(array).all() else array.tolist()
-    return float(array) if math.isfinite(array) else None
+def wrist_in_object(grasp: GraspEstimate, object_pose: np.ndarray) -> np.ndarray:
+    """(7,) position and quaternion of a grasp's wrist in the frame of a mesh of a pose (4, 4)."""
+    turn = Rotation.from_matrix(object_pose[:3, :3]).inv()
+    orientation = turn * Rotation.from_quat(grasp.orientation)
+    return np.concatenate([turn.apply(grasp.position - object_pose[:3, 3]), orientation.as_quat()])
 
 
 def _moved(points: np.ndarray, motion: np.ndarray) -> np.ndarray:

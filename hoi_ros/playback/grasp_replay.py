@@ -24,12 +24,14 @@ from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModelError
-from hoi_ros.playback.grasp_estimates import grasp_record
+from hoi_ros.playback.contact_results import contact_record
+from hoi_ros.playback.contact_results import grasp_record
+from hoi_ros.playback.contact_results import rounded
 from hoi_ros.playback.grasp_estimates import GraspPreparation
 from hoi_ros.playback.grasp_estimates import motion_of
 from hoi_ros.playback.grasp_estimates import POINTS
 from hoi_ros.playback.grasp_estimates import PreparedGrasp
-from hoi_ros.playback.grasp_estimates import rounded
+from hoi_ros.playback.grasp_estimates import wrist_in_object
 from hoi_ros.playback.grasp_lines import grasp_of_line
 from hoi_ros.playback.grasp_pictures import grasp_picture
 from hoi_ros.playback.overlays import RESULTS
@@ -37,7 +39,6 @@ from hoi_ros.playback.overlays import write_picture
 from hoi_ros.playback.results import listed
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.contact_points import ContactMeasure
-from hoi_ros.stages.parts.contact_points import PALM
 from hoi_ros.systems import system_of
 from hoi_ros.systems import SYSTEMS
 
@@ -229,7 +230,7 @@ class GraspReplay:
 
     def _estimated(self, prepared: PreparedGrasp, refined: HandEstimate) -> dict[str, Any]:
         """The fields of a grasp whose contact is known."""
-        contact, held, before = refined.contact, refined.held, prepared.hand.held
+        contact, held, grasp, before = refined.contact, refined.held, refined.grasp, prepared.hand.held
         assert contact is not None and held is not None and before is not None
         object_pose = motion_of(before, held) @ prepared.given.object_pose
         found = {
@@ -238,16 +239,8 @@ class GraspReplay:
             'hand_contact': rounded(contact.hand, 4),
             'object_points': rounded(held.vertices[-POINTS:]),
             'object_contact': rounded(contact.object[-POINTS:], 4),
-            'fingers': [finger in contact.fingers for finger in range(PALM)],
-            'palm': PALM in contact.fingers,
-            'penetration': rounded(contact.penetration),
-            'intersection': rounded(1e6 * contact.intersection),
-            'grasp': grasp_record(refined, object_pose),
-            'contact_points': {
-                'points': rounded(contact.points),
-                'normals': rounded(contact.normals),
-                'fingers': contact.fingers.tolist(),
-            },
+            **contact_record(contact),
+            'grasp': None if grasp is None else grasp_record(grasp, wrist_in_object(grasp, object_pose)),
             'hand_pose': rounded(refined.pose),
             'hand_shape': rounded(refined.shape),
             'hand_translation': rounded(refined.translation),

@@ -93,6 +93,8 @@ class PhotoResults:
             rows.append(('located by', f'depth {by_depth}, size of the hand {len(hands) - by_depth}'))
         if system.has_objects:
             rows.append(('may hold something', f'{sum(hand.held is not None for hand in hands)}'))
+        if system.has_contact:
+            rows.append(('contact found', f'{sum(hand.contact is not None for hand in hands)}'))
         return rows
 
 

@@ -283,6 +283,7 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
         reasons.lines(),
         without,
         sum(hand.held is not None for hand in found) if system.has_objects else None,
+        sum(hand.contact is not None for hand in found) if system.has_contact else None,
         '' if found else depths.hint(config.metres_per_unit),
     )
 

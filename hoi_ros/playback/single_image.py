@@ -36,6 +36,7 @@ from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import fault_of_camera
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
+from hoi_ros.playback.contact_results import touching_words
 from hoi_ros.playback.depth_range import depth_hint
 from hoi_ros.playback.frame_reader import estimated
 from hoi_ros.playback.frame_reader import FrameReader
@@ -268,7 +269,7 @@ def _described(result: ImageResult, min_score: float) -> list[str]:
         source = 'measured by depth' if hand.located_by == 'depth' else 'from its size'
         lines.append(
             f'{hand.side} hand, score {hand.score:.2f} (that it is a hand), palm about {distance:.2f} m away '
-            f'({source}){held}'
+            f'({source}){held}{touching_words(hand)}'
         )
     return lines
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hoi_ros.systems import PIPELINE
 from hoi_ros.systems import SYSTEMS
@@ -137,3 +138,11 @@ def test_the_pipeline_starts_every_system_that_the_last_one_stands_on():
     assert len(chain) > 1 and remapped(nodes[f'{chain[0].name}_node'])['image'] == '/head/image'
     assert remapped(nodes['rviz2'])[f'/{PIPELINE}/markers'] == f'/{PIPELINE}/markers'
     assert set(start('pipeline')) == {*(f'{system.name}_node' for system in chain), 'realsense'}
+
+
+@EVERY
+def test_rviz_shows_topics_that_exist(system):
+    shown = yaml.safe_load((ROOT / 'rviz' / f'{system}.rviz').read_text())['Visualization Manager']['Displays']
+    topics = {display['Topic']['Value'] for display in shown if 'Topic' in display}
+    own = {f'/{system}/{output}' for output in SYSTEMS[system].outputs}
+    assert topics & own and topics <= own | {DEPTH, '/camera/camera/color/image_raw'}

@@ -2,6 +2,7 @@
 """The contact node around a stand-in for its stage, as a process over DDS, fed with another node's messages."""
 
 import dataclasses
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.msg import ContactArray
 from hoi_ros.msg import GraspArray
+from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import HeldObjectArray
 from hoi_ros.msg import MeshTopology
@@ -34,6 +36,7 @@ from .bench import good_info
 from .bench import NodeProcess
 from .bench import stamp_of
 from .bench import TOPICS as TOPICS_OF_CAMERA
+from .contact_stand_in import SLOW
 from .messages.grasping import FACES
 from .reconstruction.colour_bench import colours
 from .reconstruction.colour_bench import STAND_IN as RECONSTRUCTION
@@ -82,10 +85,10 @@ class ContactBench(Bench):
     def send_topology(self, faces=FACES):
         self._send_topology(mesh_topology(Header(), MODELS['right'], MODELS['left'], faces))
 
-    def send_hands(self, *hands, with_mesh=True, late=0):
-        """The stamp in nanoseconds."""
+    def send_hands(self, *hands, with_mesh=True, late=0, frame=FRAME):
+        """The stamp in nanoseconds; `late` and `frame` are those of the objects."""
         header = self.next_header()
-        other = Header(frame_id=FRAME)
+        other = Header(frame_id=frame)
         other.stamp.sec, other.stamp.nanosec = header.stamp.sec, header.stamp.nanosec + late
         self._send_hands(hand_array(header, hands, with_mesh))
         self._send_objects(held_objects(other, hands, with_mesh))
@@ -180,7 +183,7 @@ def test_boxes_topology_transforms_and_markers(bench):
     shown = {marker.ns: marker for marker in markers.markers}
     hand, thing = shown['right_mesh'], shown['right_held_object']
     assert len(hand.colors) == len(hand.points) and len(thing.colors) == len(thing.points) == FACES.size
-    assert thing.colors[0].r > 0.8 > thing.colors[0].b and len({colour.r for colour in hand.colors}) > 10
+    assert thing.colors[0].r > 0.7 > thing.colors[0].b and len({colour.r for colour in hand.colors}) > 10
     assert len(shown['right_contact_points'].points) == 2 and len(shown['right_contact_normals'].points) == 4
     assert shown['right_approach'].type == Marker.ARROW
 
@@ -215,8 +218,37 @@ def test_bad_messages_are_refused_and_good_ones_are_answered_again(bench):
         '0.001 ms later, expected within 0 ms',
         lambda: bench.send_hands(holding_hand(), late=1000),
     )
+    bench.until_says(
+        f"refused: the hands are in the frame '{FRAME}', the objects in 'head'",
+        lambda: bench.send_hands(holding_hand(), frame='head'),
+    )
     assert not bench.hands
     bench.until_well()
+
+
+def test_two_hands_on_one_object_are_two_pairs(bench):
+    left, right = holding_hand('left', 4), holding_hand('right', 5)
+    right = dataclasses.replace(right, held=left.held)
+    answer = bench.until_answer(left, right)
+    assert [(contact.hand_id, contact.hand_side) for contact in answer['contacts'].contacts] == [
+        (4, Hand.LEFT),
+        (5, Hand.RIGHT),
+    ]
+    first, second = hand_estimates(*answer.values())
+    np.testing.assert_array_equal(first.held.vertices, second.held.vertices)
+    assert {grasp.hand_id for grasp in answer['grasps'].grasps} == {4, 5}
+
+
+def test_the_newest_frame_is_next(bench):
+    slow = bench.send_hands(holding_hand(track=SLOW))
+    time.sleep(0.5)  # it has been taken
+    waiting = [bench.send_hands(holding_hand()) for _ in range(5)]
+
+    def answered():
+        return {stamp_of(message.header) for message in bench.hands}
+
+    bench.until(lambda: waiting[-1] in answered(), what='the last frame')
+    assert slow in answered() and not answered() & set(waiting[:-1])
 
 
 def test_a_restarted_source_with_another_mesh_is_followed(bench):

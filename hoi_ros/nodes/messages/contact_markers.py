@@ -12,6 +12,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 from visualization_msgs.msg import MarkerArray
 
+from hoi_ros.drawing.contact_colours import contact_colours
 from hoi_ros.hand.estimates import ContactEstimate
 from hoi_ros.hand.estimates import GraspEstimate
 from hoi_ros.hand.estimates import HandEstimate
@@ -19,8 +20,6 @@ from hoi_ros.nodes.messages.markers import estimate_markers
 from hoi_ros.nodes.messages.markers import marker_of
 from hoi_ros.nodes.messages.objects import HELD_OBJECT
 
-_STOPS = ((0.16, 0.25, 0.70), (0.10, 0.60, 0.85), (0.35, 0.80, 0.45), (0.95, 0.80, 0.20), (0.85, 0.15, 0.10))
-"""Colours of no contact to full contact, at equal distances: blue, cyan, green, yellow, red."""
 _LEVELS = 32
 _OPAQUE, _SEE_THROUGH = 1.0, 0.85
 _POINT = ColorRGBA(r=0.10, g=0.10, b=0.10, a=1.0)
@@ -53,7 +52,7 @@ def contact_markers(
         if (marker.ns, marker.id) in coloured:
             contact, corners, opacity = coloured[marker.ns, marker.id]
             # One colour object a level: a hand has 7,000 corners.
-            palette = [contact_colour(level / (_LEVELS - 1), opacity) for level in range(_LEVELS)]
+            palette = _palette(marker.color, opacity)
             levels = np.rint(np.clip(contact, 0, 1) * (_LEVELS - 1)).astype(int)
             marker.colors = [palette[level] for level in levels[corners].reshape(-1).tolist()]
     for hand in hands:
@@ -64,11 +63,10 @@ def contact_markers(
     return markers
 
 
-def contact_colour(contact: float, opacity: float = _OPAQUE) -> ColorRGBA:
-    """The colour of a contact from 0, blue, to 1, red."""
-    place = np.linspace(0, 1, len(_STOPS))
-    red, green, blue = (float(np.interp(contact, place, channel)) for channel in zip(*_STOPS))
-    return ColorRGBA(r=red, g=green, b=blue, a=opacity)
+def _palette(own: ColorRGBA, opacity: float) -> list[ColorRGBA]:
+    """The colours of a surface from no contact, its own, to full contact."""
+    colours = contact_colours(np.linspace(0, 1, _LEVELS), (255 * own.r, 255 * own.g, 255 * own.b)) / 255
+    return [ColorRGBA(r=red, g=green, b=blue, a=opacity) for red, green, blue in colours.tolist()]
 
 
 def _points(header: Header, hand: HandEstimate, contact: ContactEstimate, lifetime: float) -> list[Marker]:

@@ -27,7 +27,7 @@ manipulated objects" (CVPR 2019)."""
 _REACH = 0.01
 """A vertex farther than this from the object touches nothing, whatever its contact, metres: two and a half times the
 distance within which surfaces touch, since hand and object are estimates."""
-_FEWEST = 2
+FEWEST = 2
 """Vertices of a finger, or of the palm, that must touch: one alone is noise."""
 _APART = 0.008
 """Least distance between two contact points of a finger, metres: half the width of a fingertip."""
@@ -101,7 +101,7 @@ class ContactMeasure:
         rows: list[int] = []
         for part in range(PALM + 1):
             own = near[self.parts[firm[near]] == part]
-            if len(own) < _FEWEST:
+            if len(own) < FEWEST:
                 continue
             skin = np.flatnonzero(self.parts == part)
             firmness = _smoothed(hand[firm[own]], hand[skin], hand_contact[skin])
