@@ -23,6 +23,8 @@ from training.data.pool import SamplePool
 from training.data.public.contact_choice import ContactDataChoice
 from training.data.public.contact_choice import require_training_data
 from training.data.public.contact_choice import Source
+from training.data.real.scans import scanned_objects
+from training.data.real.scans import ScannedObjects
 from training.data.synthetic.contact import ContactGrasps
 from training.data.synthetic.contact import jittered
 from training.data.synthetic.contact import perturb
@@ -83,6 +85,8 @@ class ContactRecipe(ContactDataChoice):
     """Keep making grasps once the pool is full, replacing the oldest records."""
     first: int = 512
     """Records that must be ready before the training starts."""
+    scans: Path | None = None
+    """Folder of scanned objects; half of the generated grasps hold those of its training split."""
     start: Path | None = None
     """weights.pt of an earlier training of the same network to start from."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/contact'), batch=16, every=1000))
@@ -159,7 +163,8 @@ def train(recipe: ContactRecipe) -> dict[str, float]:
     model = HandModel.load()
     until = loop.after(0.25, started)
     validation = grasps_of('validation', VALIDATION_GRASPS, recipe.pool, shares.filling, until, data=recipe)
-    source, path, refresh = _source(recipe, model)
+    scans = scanned_objects(recipe.scans, 'train')
+    source, path, refresh = _source(recipe, model, scans)
     pool = SamplePool(
         source.make,
         validation.dtype,
@@ -186,12 +191,12 @@ def train(recipe: ContactRecipe) -> dict[str, float]:
         gcn=dataclasses.asdict(recipe.gcn),
         points=[recipe.hand_points, recipe.object_points],
         data=recipe.data,
-        **provenance(recipe.start),
+        **provenance(recipe.start, [(scans.folder, scans.meshes)] if scans else ()),
     )
     return figures
 
 
-def _source(recipe: ContactRecipe, model: HandModel) -> tuple[Source, Path, bool]:
+def _source(recipe: ContactRecipe, model: HandModel, scans: ScannedObjects | None) -> tuple[Source, Path, bool]:
     """What fills the pool, the pool's file, and whether it is filled again and again."""
     if recipe.data != 'synthetic':
         return (
@@ -199,8 +204,8 @@ def _source(recipe: ContactRecipe, model: HandModel) -> tuple[Source, Path, bool
             recipe.pool.with_stem(f'{recipe.pool.stem}_{recipe.data}'),
             False,
         )
-    make = functools.partial(ContactGrasps, recipe.loop.seed, 'train')
-    key = generator_key(recipe.loop.seed, 'train', model, [ContactGrasps.__module__])
+    make = functools.partial(ContactGrasps, recipe.loop.seed, 'train', scans)
+    key = ScannedObjects.key(recipe.scans) + generator_key(recipe.loop.seed, 'train', model, [ContactGrasps.__module__])
     return Source(make, key, recipe.capacity), recipe.pool, recipe.refresh
 
 
