@@ -183,8 +183,9 @@ class ContactStage:
             hand, held = moved(hand, held, refined, origin, flip)
         settled = time.perf_counter()
         on_mesh = contact_of_vertices(mesh, surface, on_points)
-        contact = self._measures[hand.side](hand.vertices, on_hand, held.vertices, faces, on_mesh)
-        held = _claimed(hand, held, faces, closed=not math.isnan(contact.intersection))
+        gap = surface_gap(hand.vertices, held.vertices, faces)
+        contact = self._measures[hand.side](hand.vertices, on_hand, held.vertices, faces, on_mesh, gap)
+        held = _claimed(held, gap, closed=not math.isnan(contact.intersection))
         hand = dataclasses.replace(hand, held=held, contact=contact)
         hand = dataclasses.replace(hand, grasp=self._describe[hand.side](hand, held, contact))
         done = time.perf_counter()
@@ -274,11 +275,16 @@ def _check_places(
         raise NoContact('the whole hand lies inside its object')
 
 
-def _claimed(hand: HandEstimate, held: ObjectEstimate, faces: np.ndarray, closed: bool) -> ObjectEstimate:
+def _claimed(held: ObjectEstimate, gap: float, closed: bool) -> ObjectEstimate:
     """An object with `gap` and `touching` of the hand's place; withheld ones stay so, and both are where the object's
-    mesh is not closed."""
+    mesh is not closed.
+
+    Args:
+        held: the object.
+        gap: `surface_gap` of the hand.
+        closed: whether the mesh is.
+    """
     sure = held.confidence if closed else dataclasses.replace(held.confidence, touching=0.0, gap=0.0)
-    gap = surface_gap(hand.vertices, held.vertices, faces) if closed else math.nan
     return dataclasses.replace(
         held,
         gap=gap if sure.gap > 0 else math.nan,

@@ -260,7 +260,7 @@ def predicted_by_nodes(
         return predicted(network, grasps, decoding)
     template, points = HandModel.load().template, grasps.records['object_points']
     hand = nodes_of(template, counts[0] or len(template))
-    things = [nodes_of(cloud, counts[1] or len(cloud)) for cloud in points]
+    things = [nodes_of(cloud, counts[1] or len(cloud), ordered=True) for cloud in points]
     rows = np.stack([np.concatenate([hand.rows, len(template) + thing.rows]) for thing in things])
     found = predicted(network, grasps, decoding, rows)
     return ContactMaps(

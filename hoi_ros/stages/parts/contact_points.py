@@ -65,6 +65,7 @@ class ContactMeasure:
         vertices: np.ndarray,
         faces: np.ndarray,
         object_contact: np.ndarray,
+        gap: float | None = None,
     ) -> ContactEstimate:
         """Finds the contact points, and how far hand and object intersect.
 
@@ -77,11 +78,12 @@ class ContactMeasure:
             vertices: (M, 3) vertices of the object.
             faces: (F, 3) its triangles, counter-clockwise from outside.
             object_contact: (M,) contact of its vertices, 0 to 1.
+            gap: `surface_gap` of the hand and the object where it is known, which saves its time.
         """
         points, normals, fingers = self._points(hand, hand_contact, vertices, faces, object_contact)
         penetration = intersection = math.nan
         if is_closed(vertices, faces):
-            penetration = self._penetration(hand, vertices, faces)
+            penetration = self._penetration(hand, vertices, faces, gap)
             intersection = grid_volume(hand, self.faces, vertices, faces, VOXEL)
         return ContactEstimate(hand_contact, object_contact, points, normals, fingers, penetration, intersection)
 
@@ -109,12 +111,12 @@ class ContactMeasure:
             rows += own[_peaks(places.points[own], firmness)].tolist()
         return places.points[rows], places.inward[rows], self.parts[firm[rows]]
 
-    def _penetration(self, hand: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> float:
+    def _penetration(self, hand: np.ndarray, vertices: np.ndarray, faces: np.ndarray, gap: float | None) -> float:
         """Depth of the deepest vertex of one mesh inside the other, metres; 0 if none is."""
         if (hand.min(0) > vertices.max(0)).any() or (hand.max(0) < vertices.min(0)).any():
             return 0.0
-        gap = min(surface_gap(hand, vertices, faces), surface_gap(vertices, hand, self.faces))
-        return max(0.0, -gap)
+        gap = surface_gap(hand, vertices, faces) if gap is None else gap
+        return max(0.0, -min(gap, surface_gap(vertices, hand, self.faces)))
 
 
 def _smoothed(points: np.ndarray, skin: np.ndarray, contact: np.ndarray) -> np.ndarray:
