@@ -69,9 +69,10 @@ class ContactStage:
         threads: of the engine.
         refine: whether hands and objects are moved.
         budget: longest time of the refinement of a frame, all hands together, seconds.
-        hold_object: whether the object stays where it is.
+        hold_object: whether the hand moves to the object, which stays where it is.
         restarts: starts of the refinement of a hand.
-        refinement: how far hands and objects move; by default, that a hand has been fitted to an image.
+        refinement: how far hands and objects move; by default a hand has been fitted to an image, and its object moves
+            to it.
 
     Attributes:
         reasons: of the last call, why a hand that holds something got no contact, by its `track_id`.
@@ -99,6 +100,7 @@ class ContactStage:
         self._hands = {'right': right, 'left': right.mirrored()}
         self._network = ContactNetwork(model_dir('contact', models), right.template, backend, threads)
         self._refiner = ContactRefiner(right, refinement)
+        self._hand_refiner = ContactRefiner(right, dataclasses.replace(refinement, hold_hand=False))
         self._measures = {side: ContactMeasure(model) for side, model in self._hands.items()}
         self._describe = {side: GraspDescription(model) for side, model in self._hands.items()}
 
@@ -241,7 +243,7 @@ class ContactStage:
         pose = mirror_pose(hand.pose) if left else hand.pose
         translation = hand.translation * (_MIRROR if left else 1) - origin
         try:
-            return self._refiner(
+            return (self._hand_refiner if self.hold_object else self._refiner)(
                 pose,
                 hand.shape,
                 translation.astype(np.float32),

@@ -80,6 +80,8 @@ class RefinementConfig:
     """Depth to which vertices that touch may enter the object."""
     clearance: float = 0.002
     """Distance of vertices that do not touch from the object."""
+    hold_hand: bool = False
+    """Whether the hand stays where it is, and only the object moves."""
     near: Trust = Trust(turn_noise=0.03, place_noise=0.003, angle_noise=0.05, strength=5.0)
     """Where the contact maps lie near each other."""
     far: Trust = Trust(turn_noise=0.06, place_noise=0.006, angle_noise=0.12, strength=15.0)
@@ -97,13 +99,13 @@ class RefinementConfig:
 
 OBSERVED_HAND = RefinementConfig(
     weights=EnergyWeights(penetration=1000.0),
-    near=Trust(turn_noise=0.002, place_noise=0.0002, angle_noise=0.01, strength=15.0),
+    hold_hand=True,
+    near=Trust(turn_noise=0.03, place_noise=0.003, angle_noise=0.05, strength=15.0),
     object_turn_noise=0.3,
     object_place_noise=0.03,
-    farthest=0.0,
 )
-"""For hands that have been fitted to an image, whose objects are far less sure. Chosen on 74 hands of 100 validation
-images with depth: freer hands get worse joints."""
+"""For hands that have been fitted to an image, whose objects are far less sure. On 74 hands of 100 validation images
+with depth every freedom of the hand made its joints worse."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -165,8 +167,8 @@ class GraspLeastSquares:
         hold_object: bool,
     ) -> None:
         self._hand, self._skin, self._config, self._start = hand, skin, config, given
-        self._tree = energy.tree
-        self._unknowns = MOTION if hold_object else MOTION + 6
+        self._tree, self._posed = energy.tree, (given.hand, skin.posed(given.hand))
+        self._unknown = slice(MOTION if config.hold_hand else 0, MOTION if hold_object else MOTION + 6)
         self.centre = energy.points.mean(0)
         self.points, self.normals = energy.points - self.centre, energy.normals
         self._tangents = _tangents(energy.normals)
@@ -183,11 +185,13 @@ class GraspLeastSquares:
         config, self._strength = self._config, trust.strength
         noise = [trust.turn_noise, trust.place_noise, trust.angle_noise]
         noise += [config.object_turn_noise, config.object_place_noise]
-        self._prior = np.repeat(np.array(noise) ** -2.0, [3, 3, 45, 3, 3])[: self._unknowns]
+        self._prior = np.repeat(np.array(noise) ** -2.0, [3, 3, 45, 3, 3])[self._unknown]
 
     def surface(self, state: GraspState) -> tuple[np.ndarray, np.ndarray]:
         """(V, 3) vertices and unit normals of the hand, about `centre` in the frame of the moved object."""
-        surface = self._skin.posed(state.hand)
+        if state.hand is not self._posed[0]:
+            self._posed = state.hand, self._skin.posed(state.hand)
+        surface = self._posed[1]
         normals = surface.normals.T / np.maximum(np.linalg.norm(surface.normals.T, axis=1, keepdims=True), 1e-9)
         return (surface.vertices.T - self.centre - state.shift) @ state.turn, normals @ state.turn
 
@@ -219,7 +223,7 @@ class GraspLeastSquares:
             change = self._step(state, place, vertices, rows)
             state = self._moved(state, change)
             now = time.perf_counter()
-            if now + (now - began) > end or (step >= 4 and (np.abs(change) < _CONVERGED[: len(change)]).all()):
+            if now + (now - began) > end or (step >= 4 and (np.abs(change) < _CONVERGED[self._unknown]).all()):
                 return state, step + 1
         return state, config.iterations
 
@@ -274,44 +278,48 @@ class GraspLeastSquares:
         )
 
     def _step(self, state: GraspState, place: np.ndarray, vertices: np.ndarray, rows: _Rows) -> np.ndarray:
-        """(51 or 57,) the Gauss-Newton step of all unknowns: the hand's, then the object's turn and shift."""
+        """(U,) the Gauss-Newton step of what moves: the hand's unknowns, the object's turn and shift."""
+        unknown, start = self._unknown, self._start
         directions = rows.directions @ state.turn.T
-        touched = vertices[rows.vertices] @ state.turn.T + self.centre + state.shift
-        jacobian = np.empty((self._unknowns, len(touched)))
-        jacobian[:MOTION] = self._skin.motion(state.hand, touched.T, directions.T, rows.vertices)
-        if self._unknowns > MOTION:
+        jacobian, away = np.zeros((MOTION + 6, len(rows.vertices))), np.zeros(MOTION + 6)
+        if unknown.start < MOTION:
+            touched = vertices[rows.vertices] @ state.turn.T + self.centre + state.shift
+            jacobian[:MOTION] = self._skin.motion(state.hand, touched.T, directions.T, rows.vertices)
+            away[TURN] = cv2.Rodrigues(state.hand.turn @ start.hand.turn.T)[0][:, 0]
+            away[PLACE] = state.hand.place - place
+            away[ANGLES] = (state.hand.angles - start.hand.angles).ravel()
+        if unknown.stop > MOTION:
             arms = self.points[rows.points] @ state.turn.T
             jacobian[_OBJECT_TURN] = -cross(arms, directions).T
             jacobian[_OBJECT_PLACE] = -directions.T
-        weighted = jacobian * rows.strengths
-        normal = weighted @ jacobian.T
-        right = -(weighted @ rows.errors)
-        start = self._start
-        away = np.zeros(self._unknowns)
-        away[TURN] = cv2.Rodrigues(state.hand.turn @ start.hand.turn.T)[0][:, 0]
-        away[PLACE] = state.hand.place - place
-        away[ANGLES] = (state.hand.angles - start.hand.angles).ravel()
-        if self._unknowns > MOTION:
             away[_OBJECT_TURN] = cv2.Rodrigues(state.turn)[0][:, 0]
             away[_OBJECT_PLACE] = state.shift
-        right -= self._prior * away
-        normal.ravel()[:: self._unknowns + 1] += self._prior
+        jacobian, away = jacobian[unknown], away[unknown]
+        weighted = jacobian * rows.strengths
+        normal = weighted @ jacobian.T
+        right = -(weighted @ rows.errors) - self._prior * away
+        normal.ravel()[:: len(away) + 1] += self._prior
         change = dposv(normal, right)[1]
-        longest = _LONGEST[: self._unknowns]
+        longest = _LONGEST[unknown]
         return np.minimum(np.maximum(change, -longest), longest)
 
     def _moved(self, state: GraspState, change: np.ndarray) -> GraspState:
-        hand = self._hand
-        angles = state.hand.angles + change[ANGLES].reshape(5, 3, 3)
-        posed = hand.posed(
-            turned(state.hand.turn, change[TURN]),
-            state.hand.place + change[PLACE],
-            np.minimum(np.maximum(angles, hand.low), hand.high),
-            state.hand.shape,
-        )
-        if len(change) == MOTION:
-            return dataclasses.replace(state, hand=posed)
-        return GraspState(posed, turned(state.turn, change[_OBJECT_TURN]), state.shift + change[_OBJECT_PLACE])
+        """A state after a step of the unknowns."""
+        hand, step = self._hand, np.zeros(MOTION + 6)
+        step[self._unknown] = change
+        if self._unknown.start < MOTION:
+            angles = state.hand.angles + step[ANGLES].reshape(5, 3, 3)
+            posed = hand.posed(
+                turned(state.hand.turn, step[TURN]),
+                state.hand.place + step[PLACE],
+                np.minimum(np.maximum(angles, hand.low), hand.high),
+                state.hand.shape,
+            )
+            state = dataclasses.replace(state, hand=posed)
+        if self._unknown.stop > MOTION:
+            turn, shift = turned(state.turn, step[_OBJECT_TURN]), state.shift + step[_OBJECT_PLACE]
+            state = dataclasses.replace(state, turn=turn, shift=shift)
+        return state
 
 
 def _tangents(normals: np.ndarray) -> np.ndarray:

@@ -83,7 +83,7 @@ class ContactRefiner:
             surface: points of the object in the same frame.
             hand_contact: (V,) target contact of the hand's vertices, 0 to 1.
             object_contact: (N,) target contact of the object's points.
-            hold_object: whether the object stays where it is.
+            hold_object: whether the object stays where it is; the configuration says whether the hand does.
             budget: seconds until the search ends; the step under way is finished. Infinite for results that do not
                 depend on the machine's load.
             restarts: starts that are tried; more than one where the error may exceed a few centimetres.
@@ -142,7 +142,7 @@ class ContactRefiner:
         """The input and the rigid alignments of the contact maps, the most promising first; sets the problem's trust in
         the input."""
         mine, others = problem.on_hand, problem.on_object
-        if not len(mine.rows) or not len(others.rows):
+        if self._config.hold_hand or not len(mine.rows) or not len(others.rows):
             return [given]
         vertices, normals = problem.surface(given)
         maps = (
