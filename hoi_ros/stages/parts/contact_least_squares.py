@@ -294,11 +294,11 @@ class GraspLeastSquares:
             jacobian[_OBJECT_PLACE] = -directions.T
             away[_OBJECT_TURN] = cv2.Rodrigues(state.turn)[0][:, 0]
             away[_OBJECT_PLACE] = state.shift
-        jacobian, away = jacobian[unknown], away[unknown]
-        weighted = jacobian * rows.strengths
-        normal = weighted @ jacobian.T
-        right = -(weighted @ rows.errors) - self._prior * away
-        normal.ravel()[:: len(away) + 1] += self._prior
+        moving = jacobian[unknown]
+        weighted = moving * rows.strengths
+        normal = weighted @ moving.T
+        right = -(weighted @ rows.errors) - self._prior * away[unknown]
+        normal.ravel()[:: len(right) + 1] += self._prior
         change = dposv(normal, right)[1]
         longest = _LONGEST[unknown]
         return np.minimum(np.maximum(change, -longest), longest)
