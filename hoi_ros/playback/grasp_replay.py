@@ -118,6 +118,7 @@ class GraspReplayConfig:
             budget=math.inf if self.budget is None else self.budget * _MILLISECOND,
             hold_object=self.hold_object,
             restarts=self.restarts,
+            observed=False,
         )
 
 

@@ -33,7 +33,6 @@ from hoi_ros.mesh.sampling import even_places
 from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.contact_energy import ObjectSurfacePoints
 from hoi_ros.stages.parts.contact_least_squares import OBSERVED_HAND
-from hoi_ros.stages.parts.contact_least_squares import RefinementConfig
 from hoi_ros.stages.parts.contact_network import ContactNetwork
 from hoi_ros.stages.parts.contact_points import ContactMeasure
 from hoi_ros.stages.parts.contact_refinement import ContactRefiner
@@ -71,8 +70,8 @@ class ContactStage:
         budget: longest time of the refinement of a frame, all hands together, seconds.
         hold_object: whether the hand moves to the object, which stays where it is.
         restarts: starts of the refinement of a hand.
-        refinement: how far hands and objects move; by default a hand has been fitted to an image, and its object moves
-            to it.
+        observed: whether hands have been fitted to images: then their objects move to them. Otherwise hand and object
+            are as unsure of each other, and both move.
 
     Attributes:
         reasons: of the last call, why a hand that holds something got no contact, by its `track_id`.
@@ -91,7 +90,7 @@ class ContactStage:
         budget: float = 0.06,
         hold_object: bool = False,
         restarts: int = 1,
-        refinement: RefinementConfig = OBSERVED_HAND,
+        observed: bool = True,
     ) -> None:
         self.refine, self.budget, self.hold_object, self.restarts = refine, budget, hold_object, restarts
         self.timings: dict[str, float] = {}
@@ -99,8 +98,8 @@ class ContactStage:
         right = HandModel.load(model_dir('hand_model', models) / 'hand.npz')
         self._hands = {'right': right, 'left': right.mirrored()}
         self._network = ContactNetwork(model_dir('contact', models), right.template, backend, threads)
-        self._refiner = ContactRefiner(right, refinement)
-        self._hand_refiner = ContactRefiner(right, dataclasses.replace(refinement, hold_hand=False))
+        self._refiner = ContactRefiner(right, OBSERVED_HAND if observed else None)
+        self._hand_refiner = ContactRefiner(right)
         self._measures = {side: ContactMeasure(model) for side, model in self._hands.items()}
         self._describe = {side: GraspDescription(model) for side, model in self._hands.items()}
 

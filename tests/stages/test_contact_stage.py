@@ -19,7 +19,6 @@ from hoi_ros.mesh.boxes import oriented_box
 from hoi_ros.resources import model_dir
 from hoi_ros.stages import contact
 from hoi_ros.stages.contact import ContactStage
-from hoi_ros.stages.parts.contact_least_squares import RefinementConfig
 from hoi_ros.stages.parts.contact_network import ContactMaps
 
 from .parts.held_objects import estimates
@@ -84,7 +83,7 @@ def with_object(hand: HandEstimate, vertices: np.ndarray) -> HandEstimate:
 
 @pytest.mark.parametrize('index', GRASPS)
 def test_a_mirrored_scene_gives_the_mirrored_result(stage, index: int) -> None:
-    run = stage(index, restarts=2, refinement=RefinementConfig())
+    run = stage(index, restarts=2, observed=False)
     hand, faces = holding(index, 0.008)
     left, thing = mirrored(hand, hand.held)
     left = dataclasses.replace(left, held=dataclasses.replace(thing, confidence=hand.held.confidence))
