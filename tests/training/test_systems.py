@@ -57,6 +57,7 @@ DEPTH = '--depth', 'nodepth', '--camera', 'camera.yaml', '--depth-scale', '0.001
         (('evaluate', 'reconstruction_video'), '--overlays'),
         (('evaluate', 'rgb_detector'), '--out'),
         (('evaluate', 'contact'), '--tuned-on'),
+        (('evaluate', 'contact_stage'), '--budget'),
         (('ablate', 'reconstruction'), '--budget.rows'),
         (('ablate', 'contact'), '--budget.semi-steps'),
         (('calibrate', 'depth_pose_activations'), '--samples'),
