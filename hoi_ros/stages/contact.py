@@ -38,6 +38,7 @@ from hoi_ros.stages.parts.contact_points import ContactMeasure
 from hoi_ros.stages.parts.contact_refinement import ContactRefiner
 from hoi_ros.stages.parts.contact_refinement import RefinedGrasp
 from hoi_ros.stages.parts.grasp_description import GraspDescription
+from hoi_ros.stages.parts.object_carving import carved
 
 _FARTHEST = 0.1
 """Distance between hand and object beyond which they are not looked at, metres: twice the largest error that the
@@ -70,8 +71,8 @@ class ContactStage:
         budget: longest time of the refinement of a frame, all hands together, seconds.
         hold_object: whether the hand moves to the object, which stays where it is.
         restarts: starts of the refinement of a hand.
-        observed: whether hands have been fitted to images: then their objects move to them. Otherwise hand and object
-            are as unsure of each other, and both move.
+        observed: whether hands have been fitted to images: then their objects move to them, and give way where the hand
+            is. Otherwise hand and object are as unsure of each other, and both move.
 
     Attributes:
         reasons: of the last call, why a hand that holds something got no contact, by its `track_id`.
@@ -98,6 +99,7 @@ class ContactStage:
         right = HandModel.load(model_dir('hand_model', models) / 'hand.npz')
         self._hands = {'right': right, 'left': right.mirrored()}
         self._network = ContactNetwork(model_dir('contact', models), right.template, backend, threads)
+        self._observed = observed
         self._refiner = ContactRefiner(right, OBSERVED_HAND if observed else None)
         self._hand_refiner = ContactRefiner(right)
         self._measures = {side: ContactMeasure(model) for side, model in self._hands.items()}
@@ -182,6 +184,8 @@ class ContactStage:
         if self.refine:
             refined = self._refined(hand, surface, on_hand, on_points, origin * flip, max(budget, 1e-3))
             hand, held = moved(hand, held, refined, origin, flip)
+            if self._observed and not self.hold_object:
+                held = dataclasses.replace(held, vertices=carved(held.vertices, hand.vertices).astype(np.float32))
         settled = time.perf_counter()
         on_mesh = contact_of_vertices(mesh, surface, on_points)
         gap = surface_gap(hand.vertices, held.vertices, faces)

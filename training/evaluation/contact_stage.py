@@ -12,6 +12,7 @@ import numpy as np
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.contact import surface_gap
+from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.stages.contact import ContactStage
 from hoi_ros.stages.parts.contact_points import ContactMeasure
 from hoi_ros.stages.parts.contact_points import PALM
@@ -95,7 +96,8 @@ def figures_of(hands: list[HandBeforeAndAfter], faces: np.ndarray) -> dict[str, 
     """Figures before and after.
 
     Returns:
-        joints_mm and rooted_mm: the mean error of the joints in the camera's frame and from the wrist; penetration_mm
+        joints_mm and rooted_mm: the mean error of the joints in the camera's frame and from the wrist; object_mm: the
+        mean distance between the object's surface and the true one, both ways; penetration_mm
         and intersection_cm3 of the estimated hand and object; gap_mm: the mean distance between the two, 0 where they
         meet; fingers_f1: of the fingers that touch; vertices_f1: of the hand's vertices that touch. Before, a finger
         touches if it lies within 4 mm of the object, like in the truth; after, as the stage says.
@@ -109,7 +111,7 @@ def figures_of(hands: list[HandBeforeAndAfter], faces: np.ndarray) -> dict[str, 
 def _figures(
     hands: list[HandBeforeAndAfter], name: str, measures: dict[str, ContactMeasure], faces: np.ndarray
 ) -> dict[str, float]:
-    errors, rooted, depths, volumes, gaps = [], [], [], [], []
+    errors, rooted, depths, volumes, gaps, away = [], [], [], [], [], []
     true_fingers, fingers, true_vertices, vertices = [], [], [], []
     for pair in hands:
         hand: HandEstimate = getattr(pair, name)
@@ -119,6 +121,7 @@ def _figures(
         errors.append(np.linalg.norm(off, axis=1).mean())
         rooted.append(np.linalg.norm(off - off[0], axis=1).mean())
         measured = measure(hand.vertices, np.zeros(len(hand.vertices)), hand.held.vertices, faces, np.zeros(0))
+        away.append(_apart(hand.held.vertices, faces, truth.held.placed, truth.held.faces))
         depths.append(measured.penetration)
         volumes.append(measured.intersection)
         known = touching_vertices(truth.hand_vertices, truth.held.placed, truth.held.faces)
@@ -135,9 +138,16 @@ def _figures(
     return {
         'joints_mm': 1e3 * float(np.mean(errors)),
         'rooted_mm': 1e3 * float(np.mean(rooted)),
+        'object_mm': 1e3 * float(np.mean(away)),
         'penetration_mm': 1e3 * float(np.nanmean(depths)),
         'intersection_cm3': 1e6 * float(np.nanmean(volumes)),
         'gap_mm': 1e3 * float(np.mean(gaps)),
         'fingers_f1': f1(np.array(fingers), np.array(true_fingers)),
         'vertices_f1': f1(np.array(vertices), np.array(true_vertices)),
     }
+
+
+def _apart(vertices: np.ndarray, faces: np.ndarray, others: np.ndarray, other_faces: np.ndarray) -> float:
+    """Mean distance of the vertices of two meshes to the surface of the other, metres."""
+    one, other = TriangleScene(vertices, faces), TriangleScene(others, other_faces)
+    return float((other.distances(vertices).mean() + one.distances(others).mean()) / 2)
