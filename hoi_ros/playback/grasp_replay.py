@@ -77,8 +77,8 @@ class GraspReplayConfig:
     """Folder for results.jsonl and grasps/."""
     refine: bool = True
     """Move hand and object until they touch as estimated; otherwise only contact is estimated."""
-    hold_object: bool = False
-    """Move the hand alone: the object stays where it is."""
+    hold_object: bool = True
+    """Move the hand alone, for objects whose pose is known better than the hand's; otherwise both move."""
     budget: float | None = None
     """Longest time of the refinement of a grasp, ms; by default it ends by itself, so that results do not depend on the
     load of the machine."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -86,7 +87,8 @@ class ContactRefiner:
             hold_object: whether the object stays where it is; the configuration says whether the hand does.
             budget: seconds until the search ends; the step under way is finished. Infinite for results that do not
                 depend on the machine's load.
-            restarts: starts that are tried; more than one where the error may exceed a few centimetres.
+            restarts: starts that are tried, and further ones where none of them leads to less energy; more than one
+                where the error may exceed a few centimetres.
 
         Raises:
             ValueError: an array has another shape, holds a number that is not finite, or contact is not in [0, 1].
@@ -112,7 +114,9 @@ class ContactRefiner:
         before = energy_of(given)
         measuring = time.perf_counter() - measuring
         best, least, steps = given, before, 0
-        for first in [] if problem.idle(given) else self._starts(problem, given, restarts):
+        for number, first in enumerate(() if problem.idle(given) else self._starts(problem, given, restarts)):
+            if number >= restarts and best is not given:
+                break
             left = began + budget - measuring - time.perf_counter()
             if left <= 0:
                 break
@@ -138,12 +142,13 @@ class ContactRefiner:
             seconds=time.perf_counter() - began,
         )
 
-    def _starts(self, problem: GraspLeastSquares, given: GraspState, restarts: int) -> list[GraspState]:
-        """The input and the rigid alignments of the contact maps, the most promising first; sets the problem's trust in
-        the input."""
+    def _starts(self, problem: GraspLeastSquares, given: GraspState, restarts: int) -> Iterator[GraspState]:
+        """The input and the rigid alignments of the contact maps, the most promising first, one more than `restarts` or
+        fewer; sets the problem's trust in the input before each."""
         mine, others = problem.on_hand, problem.on_object
         if self._config.hold_hand or not len(mine.rows) or not len(others.rows):
-            return [given]
+            yield given
+            return
         vertices, normals = problem.surface(given)
         maps = (
             vertices[mine.rows],
@@ -154,20 +159,18 @@ class ContactRefiner:
             others,
         )
         near = spread(*maps) < self._config.near_maps
-        if near and restarts == 1:
-            return [given]
+        if near:
+            yield given
+        # Far from the input its own pairs are wrong.
+        problem.trust(self._config.far)
         hand, centre = given.hand, problem.centre
-        starts = []
         for motion in aligned(*maps, restarts):
             place = motion[:3, :3] @ (hand.place - centre) + motion[:3, 3] + centre
             if np.linalg.norm(place - hand.place) < self._config.farthest:
                 posed = self._hand.posed(motion[:3, :3] @ hand.turn, place, hand.angles, hand.shape)
-                starts.append(dataclasses.replace(given, hand=posed))
-        if near or not starts:
-            return [given, *starts][:restarts]
-        # Far from the input its own pairs are wrong.
-        problem.trust(self._config.far)
-        return [*starts, given][:restarts]
+                yield dataclasses.replace(given, hand=posed)
+        if not near:
+            yield given
 
     def _nearness(self, given: GraspState, state: GraspState) -> float:
         """The energy's term that keeps the hand near the input."""
