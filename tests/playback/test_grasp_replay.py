@@ -117,11 +117,11 @@ def test_the_grasp_is_described_in_both_frames(run, grasp) -> None:
 
 
 def test_refined_hand_and_object_move_together_with_their_points(run, grasp) -> None:
-    _, (given, found) = run([grasp['line']] * 2, '--no-pictures')
+    _, (given, found) = run([grasp['line']] * 2, '--no-pictures', '--no-hold-object')
     assert given | {'line': 0, 'seconds': 0} == found | {'line': 0, 'seconds': 0}
     moved = np.array(found['object_pose']) @ np.linalg.inv(grasp['line']['object_pose'])
     assert np.abs(moved - np.eye(4)).max() > 1e-5
-    still = run([grasp['line']], '--no-pictures', '--hold-object')[1][0]
+    still = run([grasp['line']], '--no-pictures')[1][0]
     np.testing.assert_allclose(still['object_pose'], grasp['line']['object_pose'], atol=1e-8)
     back = np.array(still['object_points']) @ moved[:3, :3].T + moved[:3, 3]
     np.testing.assert_allclose(back, found['object_points'], atol=2e-6)
