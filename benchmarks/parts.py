@@ -62,16 +62,31 @@ def topics_part(system: str) -> str:
     return f'{system}_topics'
 
 
+def cost_part(system: str) -> str:
+    """Name of the part that measures the cost of the networks of a system in PyTorch."""
+    return f'{system}_cost'
+
+
+def pipeline_part(system: str) -> str:
+    """Name of the part that runs a system behind the one that it stands on, against that one alone."""
+    return f'{system}_pipeline'
+
+
 def parts() -> Mapping[str, Part]:
     """Every part by name, in order."""
     found: dict[str, Part] = {}
     for name, system in SYSTEMS.items():
-        if system.images:
+        if system.source.images:
             found[topics_part(name)] = _topics(system, RATE)
-        if system.images or has_own_module(name, 'stage'):
+        if system.source.images or has_own_module(name, 'stage'):
             found[stage_part(name)] = _stage(system)
+        if system.below and system.source.images:
+            found[pipeline_part(name)] = _pipeline(system)
+        if has_own_module(name, 'cost'):
+            found[cost_part(name)] = _cost(system)
     found['overload'] = _topics(SYSTEMS[DEFAULT], OVERLOAD)
     found['networks'] = Part(_networks)
+    found['refinement'] = Part(_refinement)
     found['generator'] = Part(_generator)
     found['mediapipe'] = Part(_mediapipe, default=False)
     return found
@@ -87,6 +102,15 @@ def _topics(system: System, rate: float) -> Part:
     return Part(measure)
 
 
+def _pipeline(system: System) -> Part:
+    def measure(run: Run) -> Any:
+        from benchmarks import pipeline
+
+        return pipeline.measure(system, RATE, run.seconds, run.logs, run.say)
+
+    return Part(measure)
+
+
 def _stage(system: System) -> Part:
     def measure(run: Run) -> Any:
         from benchmarks import stage_speed
@@ -97,10 +121,24 @@ def _stage(system: System) -> Part:
     return Part(measure)
 
 
+def _cost(system: System) -> Part:
+    def measure(run: Run) -> Any:
+        own = own_module(system.name, 'cost')
+        return own.measure() if own else {}
+
+    return Part(measure, default=False)
+
+
 def _networks(run: Run) -> Any:
     from benchmarks import network_speed
 
     return network_speed.measure(run.seconds / 2)
+
+
+def _refinement(run: Run) -> Any:
+    from benchmarks import refinement_speed
+
+    return refinement_speed.measure(run.seconds / 2)
 
 
 def _generator(run: Run) -> Any:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
+from benchmarks.parts import cost_part
+from benchmarks.parts import pipeline_part
 from benchmarks.parts import stage_part
 from benchmarks.parts import topics_part
 from benchmarks.stage_speed import CASES
@@ -64,12 +66,16 @@ def _titles(found: Mapping[str, Result]) -> list[str]:
 
 def _sections(found: Sequence[Result]) -> Iterator[tuple[str, list[Row]]]:
     for system in SYSTEMS.values():
-        images = ', '.join([*system.images, *(f'{kind} where there is any' for kind in system.optional_images)])
+        source = system.source
+        images = ', '.join([*source.images, *(f'{kind} where there is any' for kind in source.optional_images)])
+        behind = f' behind {system.stands_on}' if system.stands_on else ''
         yield (
-            f'{system.name}' + (f' ({images}; 640×480)' if images else ''),
+            f'{system.name}{behind}' + (f' ({images}; 640×480)' if images else ''),
             [
                 *_stage_rows(system, found),
                 *_topics_rows(system),
+                *_pipeline_rows(system),
+                *_cost_rows(system, found),
             ],
         )
     yield (
@@ -81,6 +87,7 @@ def _sections(found: Sequence[Result]) -> Iterator[tuple[str, list[Row]]]:
     )
     names = dict.fromkeys(name for result in found for name in _children(result.get('networks')))
     yield 'networks, one crop, p50 (other backends: ratio to it)', [_network_row(name) for name in names]
+    yield 'contact refinement in turns with ContactOpt, true contact, one thread', _refinement_rows()
     yield 'MediaPipe in turns with the stages, one hand tracked', _peer_rows(found)
     yield (
         'training',
@@ -143,6 +150,35 @@ def _topics_rows(system: System) -> list[Row]:
     ]
 
 
+def _pipeline_rows(system: System) -> list[Row]:
+    part, other = pipeline_part(system.name), system.stands_on
+    return [
+        _row(
+            f'{other} and {system.name}: rate, camera to topic p50; {other} alone; ratio',
+            '{:.1f} Hz, {:.1f} ms; {:.1f} ms; {:.2f}',
+            *(f'{part}.{figure}' for figure in ('output_hz', 'pipeline_p50_ms', 'alone_p50_ms', 'p50_ratio')),
+        ),
+        _row(
+            f'network with its inputs / network of {other}: on one crop, on those of a tracked hand',
+            '{:.1f} ms; {:.2f}, {:.2f}',
+            *(f'{part}.networks.{figure}' for figure in ('own.p50_ms', 'ratio', 'ratio_views')),
+        ),
+        _row('node of the pipeline: memory', '{:.0f} MB', f'{part}.memory_mb'),
+    ]
+
+
+def _cost_rows(system: System, found: Sequence[Result]) -> list[Row]:
+    part = cost_part(system.name)
+    return [
+        _row(
+            f'{name} in PyTorch: parameters; a batch on one thread, memory',
+            '{:,.0f}; {:.1f} s, {:,.0f} MB',
+            *(f'{part}.{name}.{figure}' for figure in ('parameters', 'seconds', 'memory_mb')),
+        )
+        for name in dict.fromkeys(name for result in found for name in _children(result.get(part)))
+    ]
+
+
 def _latency_drift(part: str) -> Row:
     return _row(
         'latency p50, first third → last third',
@@ -161,6 +197,25 @@ def _network_row(name: str) -> Row:
         return f'{network["engine"]["p50_ms"]:.2f} ms' + (f' ({peers})' if peers else '')
 
     return Row(name, cell)
+
+
+def _refinement_rows() -> list[Row]:
+    part, form = 'refinement', '{:.0f} / {:.0f} ms; {:.1f} → {:.1f} mm'
+    rows = {
+        'refinement within its budget': f'{part}.refinement',
+        "ContactOpt's iterations": f'{part}.contactopt',
+    }
+    return [
+        _row(
+            f'{label}: p50 / p99; joint error',
+            form,
+            f'{path}.time.p50_ms',
+            f'{path}.time.p99_ms',
+            f'{path}.error_before_mm',
+            f'{path}.error_after_mm',
+        )
+        for label, path in rows.items()
+    ]
 
 
 def _peer_rows(found: Sequence[Result]) -> list[Row]:

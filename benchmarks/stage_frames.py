@@ -41,7 +41,7 @@ def simulated_frames(system: System, sides: Sequence[str], count: int) -> list[F
     """Renders hands in the scene of a system, with the noise of a real depth camera.
 
     Args:
-        system: its images and its scene.
+        system: its scene, and the images of its source.
         sides: the hands in view, 'right' or 'left'; none shows the empty room.
         count: consecutive frames.
     """
@@ -66,8 +66,8 @@ def simulated_frames(system: System, sides: Sequence[str], count: int) -> list[F
         images = {'depth': depth * np.float32(0.001), 'colour': colour}
         frames.append(
             Frame(
-                tuple(images[kind] for kind in system.images),
-                optional={kind: images[kind] for kind in system.optional_images},
+                tuple(images[kind] for kind in system.source.images),
+                optional={kind: images[kind] for kind in system.source.optional_images},
             )
         )
     return frames

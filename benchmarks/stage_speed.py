@@ -16,6 +16,7 @@ from benchmarks.timing import Clock
 from benchmarks.timing import Spread
 from benchmarks.timing import time_calls
 from benchmarks.timing import WARM_UP
+from hoi_ros.playback.stage_chain import load_pipeline
 from hoi_ros.systems import Stage
 from hoi_ros.systems import System
 
@@ -95,7 +96,7 @@ class StageRun:
             cpu.append(time.process_time())
 
         def call(number: int) -> None:
-            frame = self._frames[_to_and_fro(self._number, len(self._frames))]
+            frame = self._frames[to_and_fro(self._number, len(self._frames))]
             estimates = self._stage(*frame.images, frame.camera, self._number / RATE, **frame.optional)
             hands.append(len(estimates))
             parts.append(self._stage.timings)
@@ -122,14 +123,15 @@ class StageRun:
 
 
 def measure(system: System, seconds: float, frames: int = 60) -> dict[str, StageSpeed]:
-    """Times the stage of a system on simulated frames, each case in turns with the others.
+    """Times the stage of a system on simulated frames, behind those that it stands on, each case in turns with the
+    others.
 
     Args:
-        system: reads at least one image.
+        system: it, or the system that it stands on, reads an image.
         seconds: of all cases together.
         frames: of each case, shown to and fro.
     """
-    stage = system.load_stage()
+    stage = load_pipeline(system)
     stage.warm_up()
     views = dict.fromkeys(case.sides for case in CASES.values())
     shown = {sides: simulated_frames(system, sides, frames) for sides in views}
@@ -140,7 +142,7 @@ def measure(system: System, seconds: float, frames: int = 60) -> dict[str, Stage
     return {name: run.speed() for name, run in runs.items()}
 
 
-def _to_and_fro(number: int, count: int) -> int:
+def to_and_fro(number: int, count: int) -> int:
     """Index of the frame of a call: forwards, then backwards, so that the hand does not jump between the ends."""
     place = number % (2 * count)
     return place if place < count else 2 * count - 1 - place

@@ -36,7 +36,7 @@ def measure(
     """Runs the simulated camera with the scene of a system and the system's node, and records.
 
     Args:
-        system: reads at least one image.
+        system: it, or the system that it stands on, reads an image.
         camera_hz: images a second.
         seconds: of the recording.
         logs: folder for the output of the processes.

@@ -23,12 +23,26 @@ from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
 
 ImageKind = Literal['depth', 'colour']
-Output = Literal['hands', 'mesh_topology', 'objects', 'object_boxes', 'markers', 'overlay']
+Output = Literal[
+    'hands',
+    'mesh_topology',
+    'objects',
+    'object_boxes',
+    'markers',
+    'overlay',
+    'contacts',
+    'grasps',
+    'openxr_joints',
+]
 
 
 class Stage(Protocol):
     """A stage that estimates hands: called with undistorted images in the order of its system's `images`, then their
-    camera and stamp; optional images by their name. Only a stage that reconstructs objects has `object_faces`."""
+    camera and stamp; optional images by their name. Only a stage that reconstructs objects has `object_faces`.
+
+    The stage of a system that stands on another has no images: it is called with that one's hands, the faces of their
+    objects and the stamp, and returns the same hands in the same order; `hoi_ros.playback.stage_chain` joins the two.
+    """
 
     timings: dict[str, float]
     """Seconds that the parts of the last call took."""
@@ -57,7 +71,8 @@ class System:
     stage: str
     """Module and class of the stage, 'module:class'."""
     images: tuple[ImageKind, ...]
-    """What the stage needs, in the order of its arguments. Empty for a system without a camera."""
+    """What the stage needs, in the order of its arguments. Empty for a system without a camera: one that stands on
+    another takes that one's hands."""
     optional_images: tuple[ImageKind, ...] = ()
     """What the stage also uses where there is any, by keyword."""
     outputs: tuple[Output, ...] = ('hands', 'mesh_topology', 'markers', 'overlay')
@@ -73,6 +88,26 @@ class System:
     def has_objects(self) -> bool:
         """Whether its hands hold objects."""
         return 'objects' in self.outputs
+
+    @property
+    def has_contact(self) -> bool:
+        """Whether it estimates where its hands touch their objects."""
+        return 'contacts' in self.outputs
+
+    @property
+    def takes_grasps(self) -> bool:
+        """Whether its stage describes grasps of hands and objects that it is called with, wherever they come from."""
+        return not self.images and 'grasps' in self.outputs
+
+    @property
+    def source(self) -> System:
+        """The system whose images it needs: the last one of those that it stands on, or itself."""
+        return self if self.stands_on is None else SYSTEMS[self.stands_on].source
+
+    @property
+    def below(self) -> list[System]:
+        """The systems that it stands on, that of the images first."""
+        return [] if self.stands_on is None else [*SYSTEMS[self.stands_on].below, SYSTEMS[self.stands_on]]
 
     @property
     def node(self) -> str:
@@ -106,12 +141,23 @@ _ENTRIES = (
         scene={'object': 'can'},
         shown='markers, boxes, colour image and TF',
     ),
+    System(
+        name='contact',
+        stage='hoi_ros.stages.contact:ContactStage',
+        images=(),
+        outputs=('hands', 'mesh_topology', 'objects', 'object_boxes', 'markers', 'contacts', 'grasps', 'openxr_joints'),
+        stands_on='reconstruction',
+        scene={'object': 'can'},
+        shown='meshes coloured by contact, contact points, grasps, colour image and TF',
+    ),
 )
 
 SYSTEMS: dict[str, System] = {system.name: system for system in _ENTRIES}
 """By name. The first one is the default of the command lines."""
 
 DEFAULT = _ENTRIES[0].name
+PIPELINE = 'contact'
+"""The system that launch/pipeline.launch.py starts, with all that it stands on."""
 
 
 def system_of_photos() -> System:

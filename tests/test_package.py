@@ -220,6 +220,7 @@ def test_training_knows_no_ros(path: str):
 @pytest.mark.parametrize(
     'module',
     [
+        'nodes.contact',
         'nodes.depth_pose',
         'nodes.reconstruction',
         'nodes.sim_camera',

@@ -43,7 +43,7 @@ def _kind(name: str) -> type[_Record]:
 
 _ARRAY, _SCALAR, _SPARSE_COLUMNS, _SPARSE_ROWS = _kind('array'), _kind('scalar'), _kind('csc'), _kind('csr')
 _DTYPE, _BYTES, _REBUILT, _OTHER = _kind('dtype'), _kind('bytes'), _kind('rebuilt'), _kind('other')
-_CHUMPY, _SELECT = _kind('chumpy'), _kind('select')
+_CHUMPY, _SELECT, _INSTANCE = _kind('chumpy'), _kind('select'), _kind('instance')
 
 _ADMITTED: dict[tuple[str, str], type[_Record]] = {
     **{
@@ -59,6 +59,7 @@ _ADMITTED: dict[tuple[str, str], type[_Record]] = {
     ('scipy.sparse._csr', 'csr_matrix'): _SPARSE_ROWS,
     ('chumpy.ch', 'Ch'): _CHUMPY,
     ('chumpy.reordering', 'Select'): _SELECT,
+    ('contactopt.hand_object', 'HandObject'): _INSTANCE,
     ('_codecs', 'encode'): _BYTES,
     **{(module, '_reconstructor'): _REBUILT for module in ('copy_reg', 'copyreg')},
     **{(module, name): _OTHER for module in ('__builtin__', 'builtins') for name in ('object', 'set', 'frozenset')},
@@ -81,22 +82,35 @@ def read_dictionary(path: str | Path) -> dict[str, Any]:
     """Reads a pickled dictionary.
 
     Returns:
-        Strings, numbers, lists and dictionaries as they are; `array` converts the other entries.
+        Strings, numbers, lists and dictionaries as they are; `array` and `attributes` convert the other entries.
 
     Raises:
-        PickleError: the file is damaged, holds no dictionary, or names anything but NumPy's and SciPy's array classes
-            and chumpy's Ch and Select.
+        PickleError: the file is damaged, holds no dictionary, or names anything but NumPy's and SciPy's array classes,
+            chumpy's Ch and Select, and ContactOpt's HandObject.
     """
-    try:
-        with Path(path).open('rb') as file:
-            content = _InertUnpickler(file, encoding='latin1').load()
-    except PickleError:
-        raise
-    except Exception as error:  # a damaged pickle raises almost any exception
-        raise PickleError(f'not a readable pickle ({error}); download it again') from error
+    content = _read(path)
     if not isinstance(content, dict):
         raise PickleError(f'holds a {type(content).__name__}, expected a dictionary')
     return content
+
+
+def read_list(path: str | Path) -> list[Any]:
+    """Reads a pickled list, as `read_dictionary` reads a dictionary."""
+    content = _read(path)
+    if not isinstance(content, list):
+        raise PickleError(f'holds a {type(content).__name__}, expected a list')
+    return content
+
+
+def attributes(value: Any) -> dict[str, Any]:
+    """The attributes of an instance of a class, of which nothing runs; `array` converts them.
+
+    Raises:
+        PickleError: the entry is no such instance.
+    """
+    if not isinstance(value, _INSTANCE) or not isinstance(value.state, dict):
+        raise PickleError(f'a {type(value).__name__} where an instance with attributes was expected')
+    return value.state
 
 
 def array(value: Any) -> np.ndarray:
@@ -109,6 +123,16 @@ def array(value: Any) -> np.ndarray:
         return _array(value)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise PickleError(f'cannot be rebuilt ({error})') from error
+
+
+def _read(path: str | Path) -> Any:
+    try:
+        with Path(path).open('rb') as file:
+            return _InertUnpickler(file, encoding='latin1').load()
+    except PickleError:
+        raise
+    except Exception as error:  # a damaged pickle raises almost any exception
+        raise PickleError(f'not a readable pickle ({error}); download it again') from error
 
 
 def _array(value: Any) -> np.ndarray:

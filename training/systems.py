@@ -145,6 +145,19 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ),
         },
     ),
+    TrainingSystem(
+        'contact',
+        {
+            ('train', 'contact'): Command('training.recipes.contact', 'ContactRecipe', 'train'),
+            ('train', 'contact_semi'): Command('training.recipes.contact_semi', 'ContactSemiRecipe', 'train'),
+            ('export', 'contact'): Command('training.export.contact', 'ContactExport', 'export'),
+            ('evaluate', 'contact'): Command('training.evaluation.contact', 'ContactEvaluation', 'evaluate'),
+            ('evaluate', 'contact_stage'): Command(
+                'training.evaluation.contact_stage', 'ContactStageEvaluation', 'evaluate'
+            ),
+            ('ablate', 'contact'): Command('training.ablation.contact', 'ContactAblation', 'ablate'),
+        },
+    ),
 )
 
 

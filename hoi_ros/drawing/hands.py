@@ -11,11 +11,14 @@ import numpy as np
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.lens import Lens
+from hoi_ros.drawing.contact_colours import contact_colours
 from hoi_ros.drawing.depth import colour_depth
 from hoi_ros.drawing.text import draw_text
 from hoi_ros.drawing.text import text_size
 from hoi_ros.hand import KEYPOINT_PARENTS
+from hoi_ros.hand.estimates import ContactEstimate
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.hand.estimates import Region
 from hoi_ros.mesh.normals import cross
 
@@ -37,7 +40,11 @@ JOINT_COLOURS: tuple[Colour, ...] = (
 SIDE_COLOURS: dict[str, Colour] = {'right': (235, 190, 160), 'left': (160, 205, 235)}
 REGION_COLOUR: Colour = (255, 220, 0)
 OBJECT_COLOUR: Colour = (120, 205, 110)
-_MESH_OPACITY = 0.6
+_MESH_OPACITY, _TOUCHING_OPACITY = 0.6, 0.8
+_LONGEST_EDGE, _MOST_SPLITS = 0.015, 6
+"""Of triangles that are sorted by their distance, metres; each split halves the longest edges."""
+_NORMAL_LENGTH = 0.012
+"""Of a contact's normal, metres."""
 _NEAREST = 0.01  # metres: nothing nearer to the camera's centre is drawn
 
 
@@ -49,7 +56,8 @@ def draw_hands(
     object_faces: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draws mesh, skeleton and label of each hand and the outline of its object, the farthest hand first. The outline
-    is thin where the box of the object is withheld.
+    is thin where the box of the object is withheld. A hand with contact and its object are coloured by it instead, with
+    contact points and their normals.
 
     Args:
         image: (H, W, 3) uint8 RGB, or (H, W) float32 depth in metres (0 where unknown).
@@ -66,6 +74,11 @@ def draw_hands(
     if (width, height) != (camera.width, camera.height):
         camera = camera.scaled(width, height)
     for hand in sorted(hands, key=lambda hand: -float(hand.joints[:, 2].mean())):
+        grasp = f' {hand.grasp.type}' if hand.grasp is not None else ''
+        if hand.contact is not None and hand.held is not None and object_faces is not None and len(hand.vertices):
+            _draw_touching(picture, hand, hand.held, hand.contact, faces_by_side[hand.side], object_faces, camera)
+            _label(picture, f'{hand.side} {hand.score:.2f}{grasp}', hand.joints, camera)
+            continue
         if len(hand.vertices):
             draw_mesh(picture, hand.vertices, faces_by_side[hand.side], camera, SIDE_COLOURS[hand.side])
         if object_faces is not None and hand.held is not None and len(hand.held.vertices):
@@ -91,7 +104,12 @@ def draw_regions(picture: np.ndarray, regions: Sequence[Region]) -> None:
 
 
 def draw_mesh(
-    picture: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Camera, colour: Colour | np.ndarray
+    picture: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    camera: Camera,
+    colour: Colour | np.ndarray,
+    opacity: float = _MESH_OPACITY,
 ) -> None:
     """Draws a closed mesh into an RGB picture (H, W, 3): translucent, lit from the camera, far triangles first.
 
@@ -101,6 +119,7 @@ def draw_mesh(
         faces: (F, 3), counter-clockwise from outside.
         camera: of the picture.
         colour: RGB of a surface that faces the camera, or (F, 3) of each triangle.
+        opacity: 0 to 1.
     """
     corners = vertices[faces]
     in_front = (corners[..., 2] > _NEAREST).all(-1)
@@ -127,7 +146,57 @@ def draw_mesh(
     for polygon, shade in zip(polygons, shades):
         cv2.fillConvexPoly(layer, polygon, shade, cv2.LINE_8, shift)
     # Outside the mesh, layer and window are equal: blending changes nothing there.
-    cv2.addWeighted(layer, _MESH_OPACITY, window, 1 - _MESH_OPACITY, 0, dst=window)
+    cv2.addWeighted(layer, opacity, window, 1 - opacity, 0, dst=window)
+
+
+def _draw_touching(
+    picture: np.ndarray,
+    hand: HandEstimate,
+    held: ObjectEstimate,
+    contact: ContactEstimate,
+    faces: np.ndarray,
+    object_faces: np.ndarray,
+    camera: Camera,
+) -> None:
+    """Draws a hand and its object, coloured by contact, and the contact points of each finger with normals."""
+    # As one mesh of small triangles: the far ones are drawn first.
+    corners, parents = _split(np.concatenate([hand.vertices[faces], held.vertices[object_faces]]), _LONGEST_EDGE)
+    colours = [
+        contact_colours(values[indices].mean(1), own)
+        for values, indices, own in (
+            (contact.hand, faces, SIDE_COLOURS[hand.side]),
+            (contact.object, object_faces, OBJECT_COLOUR),
+        )
+    ]
+    triangles = np.arange(3 * len(corners)).reshape(-1, 3)
+    draw_mesh(picture, corners.reshape(-1, 3), triangles, camera, np.concatenate(colours)[parents], _TOUCHING_OPACITY)
+    if not len(contact.points) or min(contact.points[:, 2]) < _NEAREST:
+        return
+    thickness = max(1, round(camera.width / 640))
+    outside = contact.points - _NORMAL_LENGTH * contact.normals
+    ends = (_on_canvas(camera.project(points), camera) for points in (contact.points, outside))
+    for point, end, finger in zip(*ends, contact.fingers.tolist()):
+        colour = FINGER_COLOURS[finger] if finger < len(FINGER_COLOURS) else JOINT_COLOURS[0]
+        cv2.line(picture, point, end, colour, thickness, cv2.LINE_AA)
+        cv2.circle(picture, point, thickness + 1, (0, 0, 0), cv2.FILLED, cv2.LINE_AA)
+        cv2.circle(picture, point, thickness, colour, cv2.FILLED, cv2.LINE_AA)
+
+
+def _split(corners: np.ndarray, longest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Parts (F', 3, 3) of triangles (F, 3, 3), without longer edges, and the triangle (F',) that each belongs to."""
+    parents = np.arange(len(corners))
+    for _ in range(_MOST_SPLITS):
+        lengths = np.linalg.norm(np.roll(corners, -1, 1) - corners, axis=2)
+        long = lengths.max(1) > longest
+        if not long.any():
+            break
+        order = (lengths[long].argmax(1)[:, None] + [0, 1, 2]) % 3
+        first, second, third = np.take_along_axis(corners[long], order[..., None], 1).transpose(1, 0, 2)
+        middle = (first + second) / 2
+        halves = [np.stack(half, 1) for half in ((first, middle, third), (middle, second, third))]
+        corners = np.concatenate([corners[~long], *halves])
+        parents = np.concatenate([parents[~long], parents[long], parents[long]])
+    return corners, parents
 
 
 def draw_outline(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Estimates of the stages: regions of hands, hands, and held objects. The simulated truth has the same types."""
+"""Estimates of the stages: regions of hands, hands, held objects, contact, and grasps. The simulated truth has the same
+types."""
 
 from __future__ import annotations
 
@@ -84,6 +85,66 @@ class ObjectEstimate:
 
 
 @dataclasses.dataclass(frozen=True)
+class ContactEstimate:
+    """Where a hand and the object that it holds touch, in the camera's optical frame, metres."""
+
+    hand: np.ndarray
+    """(V,) contact of the hand's vertices, 0 (never touched) to 1 (pressed firmly)."""
+    object: np.ndarray
+    """(M,) contact of the vertices of the object's mesh, 0 to 1."""
+    points: np.ndarray
+    """(K, 3) contact points on the object's surface, the firmest of their neighbourhoods."""
+    normals: np.ndarray
+    """(K, 3) unit normals at these points, into the object: the directions in which the hand presses."""
+    fingers: np.ndarray
+    """(K,) what touches there: 0 thumb to 4 little finger, 5 the palm."""
+    penetration: float
+    """Depth of the deepest vertex of one mesh inside the other, 0 if none is."""
+    intersection: float
+    """Volume of the intersection of both meshes, m³, see `hoi_ros.mesh.volumes`. NaN where a mesh has no inside."""
+
+
+GraspType = Literal['power', 'precision', 'lateral']
+"""power: the palm or two links of a finger press the object against the hand. precision: only the fingertips touch it,
+opposite the thumb. lateral: the thumb presses it against the side of a finger."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GraspEstimate:
+    """A hand's grasp of an object, for a robot to imitate; metres."""
+
+    type: GraspType
+    confidence: float
+    """Probability that hand, object and contacts are such that the grasp can be imitated, 0 to 1."""
+    position: np.ndarray
+    """(3,) wrist in the camera's optical frame."""
+    orientation: np.ndarray
+    """(4,) quaternion x, y, z, w of the wrist's frame: y along the middle finger, z out of the palm."""
+    object_position: np.ndarray
+    """(3,) centre of the object's box, camera's frame."""
+    object_orientation: np.ndarray
+    """(4,) quaternion x, y, z, w of the box's axes: the longest side lies along z, the shortest along x."""
+    object_size: np.ndarray
+    """(3,) sides of the box along its x, y and z."""
+    wrist_in_object: np.ndarray
+    """(7,) the wrist's position and quaternion x, y, z, w in the frame of the box."""
+    approach: np.ndarray
+    """(3,) unit vector in the camera's frame along which the hand reaches the object."""
+    aperture: float
+    """Distance between the thumb's contact and the mean of those that oppose it; NaN where the thumb does not touch or
+    nothing opposes it."""
+    fingers: np.ndarray
+    """(5,) bool, thumb to little finger: which touch."""
+    centroids: np.ndarray
+    """(5, 3) mean contact point of each finger, weighted by contact, camera's frame; NaN where it does not touch."""
+    normals: np.ndarray
+    """(5, 3) mean unit normal there, into the object; NaN where it does not touch."""
+    force_closure: float
+    """Radius of the largest ball about the origin inside the convex hull of the contact wrenches, whose forces and
+    lever arms are at most 1 (Ferrari and Canny, 1992); 0 where the contacts cannot resist some wrench."""
+
+
+@dataclasses.dataclass(frozen=True)
 class HandInImage:
     """A hand in pixels of the original image, lens distortion included; the centre of the first pixel is (0, 0)."""
 
@@ -122,3 +183,7 @@ class HandEstimate:
     """Probability of `side`, 0.5 to 1."""
     in_image: HandInImage | None = None
     """The hand in pixels; None where no image is known. `hoi_ros.hand.in_image.in_image` fills it in."""
+    contact: ContactEstimate | None = None
+    """Where it touches what it holds; None where that was not estimated."""
+    grasp: GraspEstimate | None = None
+    """Its grasp; None where it was not estimated or nothing is grasped."""

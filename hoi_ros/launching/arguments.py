@@ -16,6 +16,9 @@ from hoi_ros.nodes.runtime import camera_topics
 NAMESPACE = LaunchConfiguration('namespace')
 IMAGE, DEPTH, CAMERA_INFO = (LaunchConfiguration(name) for name in ('image', 'depth', 'camera_info'))
 
+FROM_FILE = 'auto'
+"""Value of `tf_prefix` that leaves the prefix to the parameter file."""
+
 
 def argument(name: str, default: Any, description: str, choices: list[str] | None = None) -> DeclareLaunchArgument:
     """A launch argument."""
@@ -39,6 +42,11 @@ def common_arguments() -> list[DeclareLaunchArgument]:
         argument('depth', camera_topics.DEPTH, 'Depth image topic, aligned to the colour image (sensor_msgs/Image).'),
         argument('camera_info', camera_topics.INFO, 'Calibration topic of both images (sensor_msgs/CameraInfo).'),
         argument('namespace', '', 'Namespace of the nodes.'),
+        argument(
+            'tf_prefix',
+            FROM_FILE,
+            "Prefix of the TF frames; auto is the parameter file's, which is the namespace unless it is set there.",
+        ),
         switch('autostart', 'true', 'Configure and activate the nodes; false leaves it to a lifecycle manager.'),
         switch('use_sim_time', 'false', 'Take the time from /clock.'),
     ]

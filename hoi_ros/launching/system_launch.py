@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One system behind a camera: the description of most launch files."""
+"""The descriptions of the launch files: a system behind a camera, or a node that stands on another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from hoi_ros.launching.camera_source import camera_source
 from hoi_ros.launching.rviz import rviz
 from hoi_ros.launching.system_node import system_node
 from hoi_ros.systems import system_of
-from hoi_ros.systems import SYSTEMS
 from launch import LaunchDescription
 
 
@@ -20,8 +19,16 @@ def system_launch(name: str) -> LaunchDescription:
     """
     system = system_of(name)
     nodes = system_node(system)
-    below = system.stands_on
-    while below is not None:
-        nodes += system_node(SYSTEMS[below], f'{below}_params_file')
-        below = SYSTEMS[below].stands_on
+    for below in system.below:
+        nodes += system_node(below, f'{below.name}_params_file')
     return LaunchDescription([*common_arguments(), *camera_source(system.scene), *nodes, *rviz(system)])
+
+
+def node_launch(name: str) -> LaunchDescription:
+    """The node of a system that stands on another, whose nodes run already, and RViz on request.
+
+    Args:
+        name: of the system.
+    """
+    system = system_of(name)
+    return LaunchDescription([*common_arguments(), *system_node(system), *rviz(system)])

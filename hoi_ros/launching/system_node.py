@@ -12,6 +12,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from hoi_ros.launching.arguments import argument
 from hoi_ros.launching.arguments import CAMERA_INFO
 from hoi_ros.launching.arguments import DEPTH
+from hoi_ros.launching.arguments import FROM_FILE
 from hoi_ros.launching.arguments import IMAGE
 from hoi_ros.launching.arguments import NAMESPACE
 from hoi_ros.launching.arguments import package_file
@@ -19,7 +20,14 @@ from hoi_ros.launching.arguments import start_parameters
 from hoi_ros.systems import System
 from launch import LaunchContext
 
-_FROM_FILE = 'auto'
+_IMAGES = [
+    ('image', IMAGE),
+    ('depth', DEPTH),
+    ('camera_info', CAMERA_INFO),
+    ('region', LaunchConfiguration('region')),
+    ('regions', LaunchConfiguration('regions')),
+]
+"""Topics of a node that reads images."""
 
 
 def system_node(system: System, params_file: str = 'params_file') -> list[LaunchDescriptionEntity]:
@@ -29,14 +37,12 @@ def system_node(system: System, params_file: str = 'params_file') -> list[Launch
         system: its entry.
         params_file: name of the argument with the parameter file; another one for a second system of a launch file.
     """
-    return [
+    regions = [
         argument('region', 'region', 'Topic of the region that holds the hand (sensor_msgs/RegionOfInterest).'),
         argument('regions', 'regions', 'Topic of boxes that hold the hands (vision_msgs/Detection2DArray).'),
-        argument(
-            'tf_prefix',
-            _FROM_FILE,
-            "Prefix of the TF frames; auto is the parameter file's, which is the namespace unless it is set there.",
-        ),
+    ]
+    return [
+        *(regions if system.images else []),
         argument(params_file, package_file('config', f'{system.name}.yaml'), f'Parameters of the {system.name} node.'),
         OpaqueFunction(function=_node, args=[system, params_file]),
     ]
@@ -45,7 +51,7 @@ def system_node(system: System, params_file: str = 'params_file') -> list[Launch
 def _node(context: LaunchContext, system: System, params_file: str) -> list[LifecycleNode]:
     prefix = LaunchConfiguration('tf_prefix').perform(context)
     given = (
-        {} if prefix == _FROM_FILE else {'tf_prefix': ParameterValue(LaunchConfiguration('tf_prefix'), value_type=str)}
+        {} if prefix == FROM_FILE else {'tf_prefix': ParameterValue(LaunchConfiguration('tf_prefix'), value_type=str)}
     )
     return [
         LifecycleNode(
@@ -57,13 +63,7 @@ def _node(context: LaunchContext, system: System, params_file: str) -> list[Life
                 LaunchConfiguration(params_file),
                 {**start_parameters(), **given},
             ],
-            remappings=[
-                ('image', IMAGE),
-                ('depth', DEPTH),
-                ('camera_info', CAMERA_INFO),
-                ('region', LaunchConfiguration('region')),
-                ('regions', LaunchConfiguration('regions')),
-            ],
+            remappings=_IMAGES if system.images else [],
             output='screen',
         )
     ]

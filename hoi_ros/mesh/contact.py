@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 from hoi_ros.mesh.normals import cross
 
@@ -12,10 +13,9 @@ TOUCHING = 0.004
 """Metres within which two surfaces are in contact, as in the contact labels of HO-3D (Hampali et al., CVPR 2020). The
 one threshold of the package: estimates, messages and the simulated truth."""
 _MEASURED = 24
-"""Points whose distance to the mesh is measured exactly: those that are deepest, or nearest, by the distance to the
+"""Points whose distance to the mesh is measured exactly at a time: the deepest, or the nearest, by the distance to the
 nearest vertex or centre of a triangle."""
-_NEAREST = 16
-"""Vertices and centres next to such a point whose triangles it is measured against."""
+_EDGES = ((0, 1), (1, 2), (2, 0))
 
 
 def surface_gap(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> float:
@@ -30,18 +30,49 @@ def surface_gap(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> 
     """
     near = points[((points > vertices.min(0)) & (points < vertices.max(0))).all(1)]
     inside = near[winding(near, vertices, faces) != 0]
-    sign, candidates = (-1, inside) if len(inside) else (1, points)
     corners = vertices[faces]
-    tree = cKDTree(np.concatenate([(corners[:, 0] + corners[:, 1] + corners[:, 2]) / 3, vertices]))
-    # A triangle of each centre and of each vertex.
-    triangle_of = np.concatenate([np.arange(len(faces)), np.zeros(len(vertices), int)])
-    triangle_of[len(faces) + faces.ravel()] = np.repeat(np.arange(len(faces)), 3)
-    if len(candidates) > _MEASURED:
-        rough = tree.query(candidates)[0]
-        candidates = candidates[np.argpartition(sign * rough, _MEASURED)[:_MEASURED]]
-    nearest = tree.query(candidates, min(_NEAREST, len(triangle_of)))[1]
-    distances = triangle_distances(candidates[:, None], corners[triangle_of[nearest]]).min(1)
-    return float((sign * distances).min())
+    centres = corners.mean(1)
+    rough = cKDTree(np.concatenate([centres, vertices])).query(inside if len(inside) else points)[0]
+    if not len(inside):
+        nearest = points[np.argsort(rough)[:_MEASURED]]
+        return float(_distances(nearest, corners, centres).min())
+    # No point is deeper than by its rough distance.
+    order = np.argsort(-rough)
+    deepest = 0.0
+    for first in range(0, len(order), _MEASURED):
+        if rough[order[first]] <= deepest:
+            break
+        batch = inside[order[first : first + _MEASURED]]
+        deepest = max(deepest, float(_distances(batch, corners, centres).max()))
+    return -deepest
+
+
+def touched(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(N,) whether points are inside a closed mesh or within `TOUCHING` of it.
+
+    Args:
+        points: (N, 3) metres.
+        vertices: (M, 3) metres.
+        faces: (F, 3) counter-clockwise from outside.
+    """
+    corners = vertices[faces]
+    touches = ((points > vertices.min(0) - TOUCHING) & (points < vertices.max(0) + TOUCHING)).all(1)
+    near = points[touches]
+    inside = winding(near, vertices, faces) != 0
+    inside[~inside] = _distances(near[~inside], corners, corners.mean(1)) <= TOUCHING
+    touches[touches] = inside
+    return touches
+
+
+def _distances(points: np.ndarray, corners: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """(N,) distances of points (N, 3) to triangles (F, 3, 3) with centres (F, 3), metres."""
+    reach = np.sqrt(((corners - centres[:, None]) ** 2).sum(-1).max(1))
+    to_centres = cdist(points, centres)
+    # A triangle that is nearest is no farther than the nearest centre.
+    point, triangle = np.nonzero(to_centres - reach <= to_centres.min(1, keepdims=True))
+    distances = np.full(len(points), np.inf)
+    np.minimum.at(distances, point, triangle_distances(points[point], corners[triangle]))
+    return distances
 
 
 def winding(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -70,15 +101,31 @@ def winding(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.n
     x, y, z = x[:, triangle] - point_x[point], y[:, triangle] - point_y[point], z[:, triangle] - point_z[point]
     # Twice the area between the point and each edge, in the plane of x and y. Two triangles with a common edge have
     # exactly opposite values there, so that no ray passes between them.
-    first_area, second_area, third_area = (x[i] * y[j] - y[i] * x[j] for i, j in ((0, 1), (1, 2), (2, 0)))
-    left = first_area > 0
-    around = (left == (second_area > 0)) & (left == (third_area > 0))
+    first_area, second_area, third_area = (x[i] * y[j] - y[i] * x[j] for i, j in _EDGES)
+    left, second_left, third_left = (
+        _left(area, x[i], y[i], x[j], y[j])
+        for area, (i, j) in zip((first_area, second_area, third_area), _EDGES, strict=True)
+    )
+    around = (left == second_left) & (left == third_left)
     turn = np.where(left, 1, -1) * around
     # The triangle's height above the point is the mean of its corners', each weighted by the area of the opposite edge.
     above = (first_area * z[2] + second_area * z[0] + third_area * z[1]) * turn > 0
     turns = np.zeros(len(points), int)
     turns[order] = np.bincount(point, turn * above, len(points))
     return turns
+
+
+def _left(area: np.ndarray, x: np.ndarray, y: np.ndarray, to_x: np.ndarray, to_y: np.ndarray) -> np.ndarray:
+    """(N,) whether points lie left of directed edges, from twice the signed areas (N,) and the edges' ends (N,).
+
+    A point on an edge counts as moved by a little along x and by much less along y, so that it is left of the edge in
+    one of its two triangles.
+    """
+    left = area > 0
+    on = np.flatnonzero(area == 0)
+    if len(on):
+        left[on] = (y[on] > to_y[on]) | ((y[on] == to_y[on]) & (to_x[on] > x[on]))
+    return left
 
 
 def _least(corners: np.ndarray) -> np.ndarray:
@@ -88,12 +135,20 @@ def _least(corners: np.ndarray) -> np.ndarray:
 
 def triangle_distances(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """(...) distances of points (..., 3) to triangles (..., 3, 3), metres."""
+    return np.linalg.norm(points - nearest_on_triangles(points, corners), axis=-1)
+
+
+def nearest_on_triangles(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """(..., 3) nearest points of triangles (..., 3, 3) to points (..., 3), metres."""
     edges = np.roll(corners, -1, -2) - corners
     offset = points[..., None, :] - corners
     length = np.maximum((edges**2).sum(-1, keepdims=True), 1e-18)
     along = np.clip((offset * edges).sum(-1, keepdims=True) / length, 0, 1)
-    to_edges = np.linalg.norm(offset - along * edges, axis=-1).min(-1)
+    from_edges = offset - along * edges
+    nearest = (from_edges**2).sum(-1).argmin(-1)[..., None, None]
+    to_edge = np.take_along_axis(from_edges, nearest, -2)[..., 0, :]
     normal = cross(edges[..., 0, :], edges[..., 1, :])
     normal = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-18)
     over = ((cross(edges, offset) * normal[..., None, :]).sum(-1) >= 0).all(-1)
-    return np.where(over, np.abs((offset[..., 0, :] * normal).sum(-1)), to_edges)
+    height = (offset[..., 0, :] * normal).sum(-1, keepdims=True)
+    return points - np.where(over[..., None], height * normal, to_edge)

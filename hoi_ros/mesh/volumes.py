@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hoi_ros.mesh.contact import winding
 from hoi_ros.mesh.surface import Surface
 
 
@@ -49,3 +50,26 @@ def shared_volume(first: Surface, second: Surface, voxel: float) -> float:
         centres = np.insert(layer, 0, place, axis=1)
         count += int(second.contains(centres[first.contains(centres)]).sum())
     return count * voxel**3
+
+
+def grid_volume(
+    first: np.ndarray, first_faces: np.ndarray, second: np.ndarray, second_faces: np.ndarray, voxel: float
+) -> float:
+    """`shared_volume` at the camera's rate: the same voxels, without Open3D and without a check of the meshes.
+
+    Args:
+        first, second: (V, 3) vertices of two closed meshes, metres.
+        first_faces, second_faces: (F, 3) counter-clockwise from outside.
+        voxel: edge of a voxel, metres.
+    """
+    lowest, highest = np.maximum(first.min(0), second.min(0)), np.minimum(first.max(0), second.max(0))
+    from_voxel = np.ceil(lowest / voxel - 0.5).astype(int)
+    counts = np.floor(highest / voxel - 0.5).astype(int) + 1 - from_voxel
+    if (counts <= 0).any():
+        return 0.0
+    # The mesh with fewer triangles sorts out most of the voxels.
+    meshes = sorted(((first, first_faces), (second, second_faces)), key=lambda mesh: len(mesh[1]))
+    centres = (np.indices(counts).reshape(3, -1).T + from_voxel + 0.5) * voxel
+    for vertices, faces in meshes:
+        centres = centres[winding(centres, vertices, faces) != 0]
+    return len(centres) * voxel**3

@@ -21,7 +21,9 @@ from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.hand import HandModel
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import HeldObjectArray
+from hoi_ros.msg import MeshTopology
 from hoi_ros.nodes.messages.hands import hand_array
+from hoi_ros.nodes.messages.hands import mesh_topology
 from hoi_ros.nodes.messages.images import camera_info_message
 from hoi_ros.nodes.messages.objects import held_objects
 from hoi_ros.nodes.runtime.camera_topics import COLOUR
@@ -34,6 +36,7 @@ from hoi_ros.nodes.runtime.frame_statistics import FrameStatistics
 from hoi_ros.nodes.runtime.image_transport import make_room_for_images
 from hoi_ros.nodes.runtime.managed_node import LIFECYCLE_SETTINGS
 from hoi_ros.nodes.runtime.managed_node import ManagedNode
+from hoi_ros.nodes.runtime.qos import LATCHED
 from hoi_ros.nodes.runtime.qos import qos_profile
 from hoi_ros.nodes.runtime.qos import qos_settings
 from hoi_ros.nodes.runtime.running import run
@@ -90,6 +93,7 @@ class SimCameraNode(ManagedNode):
         self._info_output = self.create_output(CameraInfo, INFO, qos)
         self._truth_output = self.create_output(HandArray, '~/ground_truth', qos)
         self._true_objects_output = self.create_output(HeldObjectArray, '~/ground_truth_objects', qos)
+        self._topology_output = self.create_output(MeshTopology, '~/mesh_topology', LATCHED)
 
     def unload(self) -> None:
         self._views = []
@@ -97,6 +101,8 @@ class SimCameraNode(ManagedNode):
     def start(self) -> None:
         self._statistics = FrameStatistics()
         self._sent, self._painted = 0, -1
+        header = Header(stamp=self.get_clock().now().to_msg())
+        self._topology_output.publish(mesh_topology(header, self._model, self._model.mirrored(), self._object_faces))
         self._run_timer()
 
     def stop(self) -> None:
@@ -145,6 +151,7 @@ class SimCameraNode(ManagedNode):
                 said = time.monotonic()
                 self.get_logger().info(f'rendered {index + 1} of {count} pictures')
         self._simulated, self._views = simulated, views
+        self._model, self._object_faces = model, motions[0].object_faces
 
     def _image(self, encoding: str, dtype: np.dtype, channels: Sequence[int]) -> tuple[Image, np.ndarray]:
         """A message, and its pixels as an array that shares their memory."""

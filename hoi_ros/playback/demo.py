@@ -4,6 +4,7 @@
     python -m hoi_ros.demo                                          # a simulated camera, whose truth is known
     python -m hoi_ros.demo --data DIR --camera camera.yaml          # recorded depth images
     python -m hoi_ros.demo --stage reconstruction                   # a hand that holds a can, in colour and depth
+    python -m hoi_ros.demo --stage contact                          # where it touches the can, beside the truth
     python -m hoi_ros.demo --stage reconstruction --data DIR        # recorded colours or photos; or rgb/ and depth/
 
 prints a table and writes a picture and a video of the hands. Photos are published one by one, each once, and shown side
@@ -57,6 +58,7 @@ from hoi_ros.playback.sources import opened
 from hoi_ros.playback.sources import systems_for
 from hoi_ros.playback.sources import wrong_kind
 from hoi_ros.playback.tables import agreement_rows
+from hoi_ros.playback.tables import input_rows
 from hoi_ros.playback.tables import node_rows
 from hoi_ros.playback.tables import print_table
 from hoi_ros.playback.tables import start_row
@@ -66,7 +68,7 @@ from hoi_ros.systems import System
 from hoi_ros.systems import system_of
 
 _RATE = 30.0
-_PICTURES = 100
+_PICTURES, _MORE_PICTURES = 100, 200  # that are stored; more of a system that stands on another, which answers few
 _EVERY = 3  # the recorder stores every third image of a camera's rate
 _FEW, _SLOW_RATE = 30, 3.0  # a recording of few frames, which skips many, is played slowly
 _WARNINGS = 3  # faults of the node that are printed
@@ -189,7 +191,12 @@ class DemoConfig:
     @property
     def every(self) -> int:
         """The recorder stores each image of this number of images."""
-        return _EVERY if self.rate == _RATE else 1
+        return _EVERY if self.rate == _RATE and not system_of(self.stage).below else 1
+
+    @property
+    def pictures(self) -> int:
+        """The recorder stores this number of images."""
+        return _MORE_PICTURES if system_of(self.stage).below else _PICTURES
 
     def depth_doubt(self) -> str:
         """What is wrong with the unit of the first depth image; '' where nothing is, or there is no depth."""
@@ -237,7 +244,7 @@ class DemoConfig:
 
     def hint(self, recording: Recording) -> str:
         """What to check where no hand was found in depth images; '' for colour images."""
-        if self.data is None or system_of(self.stage).images[0] != 'depth':
+        if self.data is None or system_of(self.stage).source.images[0] != 'depth':
             return ''
         scale = self._metres_per_unit(self.data, self._calibration(self.data))
         return depth_hint((kept.image for kept in recording.pictures), scale)
@@ -252,7 +259,7 @@ class DemoConfig:
         Raises:
             DemoError: there is no image, or they are of a kind that the stage does not take.
         """
-        kind = system_of(self.stage).images[0]
+        kind = system_of(self.stage).source.images[0]
         name = 'rgb' if kind == 'colour' else 'depth'
         source = data / name if (data / name).is_dir() else data
         found = wrong_kind(source, kind)
@@ -292,7 +299,7 @@ def demo(config: DemoConfig) -> int:
         if config.independent:
             return _demo_of_photos(config, system)
     with Session(
-        system, config.camera_arguments(), config.out, _PICTURES, system.images[0], _say, config.every
+        system, config.camera_arguments(), config.out, config.pictures, system.source.images[0], _say, config.every
     ) as session:
         start = session.start_node()
         session.start_camera()
@@ -302,14 +309,15 @@ def demo(config: DemoConfig) -> int:
         )
         recording = session.record(config.seconds)
     found = any(answer.hands for answer in recording.answers)
-    rows = traffic_rows(recording)
+    rows = traffic_rows(recording) + input_rows(recording, system)
     if found:
         rows += agreement_rows(recording, system, bool(config.data))
     print_table(rows + node_rows(recording, start))
     if recording.pictures:
         picture, video = _drawings(config)
-        draw_picture(recording, picture)
-        draw_video(recording, video, config.rate / config.every)
+        shown = recording.answered() if found and system.below else recording
+        draw_picture(shown, picture)
+        draw_video(shown, video, shown.picture_hz)
         print(f'written  {picture}, {video}')
     for warning in recording.warnings[:_WARNINGS] if found else ():
         print(f'demo: the node says: {_for_files(warning, config)}', file=sys.stderr)

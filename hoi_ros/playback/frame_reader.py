@@ -51,7 +51,7 @@ class Frame(NamedTuple):
 
     def complete(self, system: System) -> bool:
         """Whether it has every image that the stage needs."""
-        return all(name in self.views for name in system.images)
+        return all(name in self.views for name in system.source.images)
 
 
 class FrameReader:
@@ -66,7 +66,7 @@ class FrameReader:
     def __init__(
         self, system: System, cameras: Callable[[int, int], CameraCalibration], metres_per_unit: float
     ) -> None:
-        self._system, self._cameras, self._metres_per_unit = system, cameras, metres_per_unit
+        self._system, self._cameras, self._metres_per_unit = system.source, cameras, metres_per_unit
         self._rectifier = functools.lru_cache(maxsize=4)(Rectifier)
 
     def read(self, files: FrameFiles) -> Frame:
@@ -138,6 +138,7 @@ class FrameReader:
 
 def estimated(stage: Stage, system: System, frame: Frame, stamp: float) -> list[HandEstimate]:
     """The hands that a stage finds in a complete frame, with their pixels in the original image."""
+    system = system.source
     inputs = system.images
     hands = stage(
         *(frame.views[name].image for name in inputs),

@@ -88,11 +88,13 @@ class PhotoResults:
         total = len(answers) + len(self.unanswered) + len(self.unreadable)
         hands = [hand for answer in answers for hand in answer.hands]
         rows = [('pictures', f'{total}: {", ".join(parts)}'), ('hands', sides_counted(hands))]
-        if system.optional_images:
+        if system.source.optional_images:
             by_depth = sum(hand.located_by == 'depth' for hand in hands)
             rows.append(('located by', f'depth {by_depth}, size of the hand {len(hands) - by_depth}'))
         if system.has_objects:
             rows.append(('may hold something', f'{sum(hand.held is not None for hand in hands)}'))
+        if system.has_contact:
+            rows.append(('contact found', f'{sum(hand.contact is not None for hand in hands)}'))
         return rows
 
 
@@ -136,8 +138,9 @@ def send_photos(
     Raises:
         SessionError: a process ended, or the node does not subscribe.
     """
-    node = session.add(lambda context: PhotoNode(context, (*system.images, *system.optional_images)))
-    if not session.wait_until(lambda: node.is_connected(system.images[0]), _CONNECTING):
+    source = system.source
+    node = session.add(lambda context: PhotoNode(context, (*source.images, *source.optional_images)))
+    if not session.wait_until(lambda: node.is_connected(source.images[0]), _CONNECTING):
         raise SessionError(f'the {system.name} node did not subscribe within {_CONNECTING:.0f} s')
     session.wait_until(lambda: False, _SETTLING)
     sent: list[int] = []
@@ -182,7 +185,15 @@ def send_photos(
             say(f'{index + 1} of {counted(len(frames), "picture")}')
     recorder = session.recorder
     recording = Recording(
-        sent, answers, {}, pictures, recorder.faces, recorder.diagnostics, memory, 0.0, recorder.warnings
+        sent,
+        answers,
+        {},
+        pictures,
+        recorder.faces,
+        recorder.diagnostics.get(system.name, ''),
+        memory,
+        0.0,
+        recorder.warnings,
     )
     return PhotoResults(recording, names, unreadable, unanswered, without, reasons.lines())
 

@@ -18,6 +18,8 @@ from hoi_ros.drawing.text import caption
 from hoi_ros.drawing.text import draw_text
 from hoi_ros.drawing.text import NO_HAND
 from hoi_ros.drawing.text import text_size
+from hoi_ros.playback.contact_pictures import ContactPictures
+from hoi_ros.playback.contact_pictures import has_contact
 from hoi_ros.playback.recording import Picture
 from hoi_ros.playback.recording import Recording
 from hoi_ros.playback.video import VideoWriter
@@ -50,12 +52,13 @@ def draw_video(recording: Recording, path: Path, rate_hz: float) -> None:
 
 
 def draw_picture(recording: Recording, path: Path) -> None:
-    """Writes one image with its hands, from the middle of those that show any.
+    """Writes one image with its hands, from the middle of those that show any, or contact where it is known.
 
     Raises:
         OSError: it cannot be written.
     """
     shown = [kept for kept in recording.pictures if recording.hands_at(kept.stamp)] or recording.pictures
+    shown = [kept for kept in shown if has_contact(recording.hands_at(kept.stamp))] or shown
     _write(path, _drawing(recording)(shown[len(shown) // 2]))
 
 
@@ -65,7 +68,7 @@ def draw_sheet(recording: Recording, path: Path, names: Sequence[str]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    drawn = _drawing(recording)
+    drawn = _drawing(recording, maps=False)
     columns = math.ceil(math.sqrt(len(recording.pictures)))
     side = min(_TILE, _WIDEST_SHEET // columns)
     tiles = [_tile(drawn(kept), name, side) for kept, name in zip(recording.pictures, names, strict=True)]
@@ -82,19 +85,24 @@ def _tile(picture: np.ndarray, name: str, side: int) -> np.ndarray:
     return np.vstack([_fitted(picture, side, side), strip])
 
 
-def _drawing(recording: Recording) -> Callable[[Picture], np.ndarray]:
-    """Draws an image of the recording: depth in the same colours in all of them."""
+def _drawing(recording: Recording, maps: bool = True) -> Callable[[Picture], np.ndarray]:
+    """Draws an image of the recording, depth in the same colours in all of them; with `maps`, contact beside it."""
     depths = [kept.image[::8, ::8].ravel() for kept in recording.pictures if kept.image.ndim == 2]
     sample = np.concatenate(depths) if depths else np.empty(0)
     nearest, farthest = np.percentile(sample[sample > 0], [1, 99]).tolist() if (sample > 0).any() else (0.0, 1.0)
+
+    maps = maps and any(has_contact(answer.hands) for answer in recording.answers)
+    beside = ContactPictures(recording) if maps else None
 
     def drawn(kept: Picture) -> np.ndarray:
         image = colour_depth(kept.image, nearest, farthest) if kept.image.ndim == 2 else kept.image
         answer = recording.answer_at(kept.stamp)
         if answer is not None and answer.hands:
             faces = recording.faces
-            return draw_hands(image, answer.hands, kept.camera, faces, faces.get('object'))
-        return caption(image, 'no answer', _NO_ANSWER, True) if answer is None else caption(image, NO_HAND)
+            shown = draw_hands(image, answer.hands, kept.camera, faces, faces.get('object'))
+        else:
+            shown = caption(image, 'no answer', _NO_ANSWER, True) if answer is None else caption(image, NO_HAND)
+        return beside(kept, image, shown) if beside else shown
 
     return drawn
 

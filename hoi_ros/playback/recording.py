@@ -53,6 +53,8 @@ class Recording:
         memory_mb: peak resident memory of the node's process, 1e6 bytes.
         cpu: processor time of the node, cores.
         warnings: the faults that the node named on /diagnostics.
+        inputs: what the node of the system that it stands on published; none for a system of images.
+        true_object_faces: (F, 3) of the true objects; None where they are not known.
     """
 
     sent: Sequence[int]
@@ -64,11 +66,23 @@ class Recording:
     memory_mb: float
     cpu: float
     warnings: Sequence[str] = ()
+    inputs: Sequence[Answer] = ()
+    true_object_faces: np.ndarray | None = None
 
     def hands_at(self, stamp: int) -> Hands:
         """The hands published for a frame; none if it was dropped."""
         answer = self.answer_at(stamp)
         return answer.hands if answer else ()
+
+    def answered(self) -> Recording:
+        """The recording with the pictures whose frame was answered; with all of them where none was."""
+        pictures = [kept for kept in self.pictures if self.answer_at(kept.stamp)]
+        return dataclasses.replace(self, pictures=pictures or self.pictures)
+
+    @property
+    def picture_hz(self) -> float:
+        """Pictures a second; 1 where there are fewer than two."""
+        return _rate([kept.stamp for kept in self.pictures]) if len(self.pictures) > 1 else 1.0
 
     def answer_at(self, stamp: int) -> Answer | None:
         """What the node published for a frame; None if it was dropped."""
@@ -149,13 +163,11 @@ def truth_agreement(recording: Recording) -> TruthAgreement:
     for answer in recording.answers:
         if answer.stamp not in recording.truth:
             continue
-        left = list(answer.hands)
-        for truth in recording.truth[answer.stamp]:
+        pairs, left = matched(recording.truth[answer.stamp], answer.hands)
+        for truth, hand in pairs:
             true_hands += 1
-            gaps = [float(np.linalg.norm(hand.joints.mean(0) - truth.joints.mean(0))) for hand in left]
-            if not gaps or min(gaps) > _SAME_HAND:
+            if hand is None:
                 continue
-            hand = left.pop(int(np.argmin(gaps)))
             found += 1
             side_right += hand.side == truth.side
             off = hand.joints - truth.joints
@@ -180,6 +192,17 @@ def truth_agreement(recording: Recording) -> TruthAgreement:
         false_objects,
         _mean(object_errors),
     )
+
+
+def matched(truth: Hands, hands: Hands) -> tuple[list[tuple[HandEstimate, HandEstimate | None]], list[HandEstimate]]:
+    """Each true hand with the nearest estimate within 10 cm (mean joint), and the estimates that are left."""
+    left = list(hands)
+    pairs: list[tuple[HandEstimate, HandEstimate | None]] = []
+    for true in truth:
+        gaps = [float(np.linalg.norm(hand.joints.mean(0) - true.joints.mean(0))) for hand in left]
+        near = bool(gaps) and min(gaps) <= _SAME_HAND
+        pairs.append((true, left.pop(int(np.argmin(gaps))) if near else None))
+    return pairs, left
 
 
 def _mean_length(vectors: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 
     python -m hoi_ros.replay --depth DIR --camera camera.yaml --depth-scale 0.001 --out out/replay
     python -m hoi_ros.replay --stage reconstruction --rgb DIR [--depth DIR --depth-scale 0.001] [--camera camera.yaml]
+    python -m hoi_ros.replay --grasps FILE.jsonl            see `hoi_ros.playback.grasp_replay`
 
 writes `results.jsonl` (one object a frame) and `overlays/` (one picture a frame). A folder of photos needs no
 calibration: each picture is on its own, of any size, and its camera has the field of view `--fov`.
@@ -57,6 +58,8 @@ from hoi_ros.playback.sequence import order_of
 from hoi_ros.playback.sources import counted
 from hoi_ros.playback.sources import left_out
 from hoi_ros.playback.sources import opened
+from hoi_ros.playback.stage_chain import first_stage
+from hoi_ros.playback.stage_chain import load_pipeline
 from hoi_ros.playback.summary import ReplaySummary
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.following import HandFollowing
@@ -79,7 +82,8 @@ class ReplayError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ReplayConfig:
-    """Run a stage over a folder of images, or publish the folder as camera topics (--ros)."""
+    """Run a stage over a folder of images, or publish the folder as camera topics (--ros). With --grasps FILE, run it
+    on given hands and objects instead: `--grasps FILE --help` lists those options."""
 
     camera: Path | None = None
     """ROS calibration file of the camera (image_width, camera_matrix, distortion_coefficients, ...); by default
@@ -147,9 +151,9 @@ class ReplayConfig:
         if self.independent and self.sequence:
             raise ReplayError('--independent and --sequence exclude each other: give one of them, or none')
         folders = {'depth': self.depth, 'colour': self.rgb}
-        missing = [name for name in self.system.images if folders[name] is None]
+        missing = [name for name in self.system.source.images if folders[name] is None]
         if missing and not self.ros:
-            able = [name for name, system in SYSTEMS.items() if all(folders[kind] for kind in system.images)]
+            able = [name for name, system in SYSTEMS.items() if all(folders[kind] for kind in system.source.images)]
             other = f', or give --stage {" or ".join(able)}' if able else ''
             raise ReplayError(f'the stage {self.stage} needs {" and ".join(missing)} images: give their folder{other}')
 
@@ -254,7 +258,7 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
                 found += hands
                 if not hands:
                     without.append(files.name)
-                    if 'depth' in system.images:
+                    if 'depth' in system.source.images:
                         depths.add(frame.views['depth'].image)
                 write_picture(
                     config.out / OVERLAYS / names[files.name],
@@ -279,19 +283,26 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
         reasons.lines(),
         without,
         sum(hand.held is not None for hand in found) if system.has_objects else None,
+        sum(hand.contact is not None for hand in found) if system.has_contact else None,
         '' if found else depths.hint(config.metres_per_unit),
     )
 
 
 def tune(stage: Stage, min_score: float, max_hands: int) -> None:
     """Sets the limits of a stage that tracks hands."""
-    if isinstance(stage, HandFollowing):
-        stage.min_score, stage.max_hands = min_score, max_hands
+    first = first_stage(stage)
+    if isinstance(first, HandFollowing):
+        first.min_score, first.max_hands = min_score, max_hands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 if at least one frame was read. With --ros, the arguments after --ros-args go to ROS."""
+    """Command line; 0 if at least one frame was read. With --ros, the arguments after --ros-args go to ROS; with
+    --grasps, `grasp_replay` runs instead."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if any(argument.partition('=')[0] == '--grasps' for argument in arguments):
+        from hoi_ros.playback.grasp_replay import main as replay_grasps
+
+        return replay_grasps(arguments)
     end = arguments.index('--ros-args') if {'--ros', '--ros-args'} <= set(arguments) else len(arguments)
     try:
         config = tyro.cli(ReplayConfig, args=arguments[:end], prog='python -m hoi_ros.replay')
@@ -304,7 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from hoi_ros.playback.folder_publisher import publish_folder
 
             return publish_folder(config, arguments[end:])
-        summary = replay(config, config.system.load_stage(backend=config.backend, models=config.models))
+        summary = replay(config, load_pipeline(config.system, backend=config.backend, models=config.models))
     except (ImageFolderError, CalibrationError, EngineError, HandModelError, ResourceError) as error:
         print(f'replay: {error}', file=sys.stderr)
         return 2

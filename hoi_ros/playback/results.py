@@ -17,13 +17,14 @@ import numpy as np
 from hoi_ros.camera import Pinhole
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
+from hoi_ros.playback.contact_results import hand_contact_record
 
 _NAMES = 3
 """Images that a reason names."""
 
 
 def hand_record(hand: HandEstimate, vertices: bool, objects: bool) -> dict[str, Any]:
-    """A hand as JSON; lengths in metres, to a micrometre.
+    """A hand as JSON, with what `hand_contact_record` says; lengths in metres, to a micrometre.
 
     `keypoints` (x and y of each) and `box` (left, top, width, height) are pixels of the original image, to a hundredth.
 
@@ -52,7 +53,7 @@ def hand_record(hand: HandEstimate, vertices: bool, objects: bool) -> dict[str, 
             record['held'] = {'score': round(float(held.score), 4), **_claims(held)}
             if vertices:
                 record['held']['vertices'] = _rounded(held.vertices)
-    return record
+    return record | hand_contact_record(hand, vertices)
 
 
 def _claims(held: ObjectEstimate) -> dict[str, Any]:

@@ -138,54 +138,17 @@ class Session:
             rclpy.shutdown(context=self._context)
 
     def start_node(self) -> StartTimes:
-        """Starts the node of the system and takes it through its lifecycle.
+        """Starts the nodes that the system stands on, then its own, and takes each through its lifecycle.
+
+        Returns:
+            The times of the system's own node.
 
         Raises:
-            SessionError: it cannot be started; the text holds its reason.
+            SessionError: one cannot be started; the text holds its reason.
         """
-        self._say(f'starting the {self._system.name} node')
-        begun = time.perf_counter()
-        self._start(
-            self._system.name,
-            (
-                '-m',
-                self._system.node,
-                '--ros-args',
-                '-p',
-                'autostart:=false',
-                *(text for name, value in self._parameters.items() for text in ('-p', f'{name}:={value}')),
-                '-r',
-                f'depth:={camera_topics.DEPTH}',
-                '-r',
-                f'image:={camera_topics.COLOUR}',
-                '-r',
-                f'camera_info:={camera_topics.INFO}',
-            ),
-        )
-        client = self._recorder.create_client(ChangeState, f'/{self._system.name}/change_state')
-        self._wait(client.service_is_ready, f'the {self._system.name} node to appear')
-        appeared = time.perf_counter()
-        for number, name in (
-            (Transition.TRANSITION_CONFIGURE, 'configured'),
-            (Transition.TRANSITION_ACTIVATE, 'activated'),
-        ):
-            answer = client.call_async(ChangeState.Request(transition=Transition(id=number)))
-            self._wait(answer.done, f'the {self._system.name} node to be {name}')
-            if not answer.result().success:
-                reason = self._reason()
-                raise SessionError(
-                    f'the {self._system.name} node cannot be {name}: {reason}'
-                    if f'be {name}' not in reason
-                    else f'the {self._system.name} node {reason}'
-                )
-            if number == Transition.TRANSITION_CONFIGURE:
-                configured = time.perf_counter()
-        times = StartTimes(appeared - begun, configured - appeared, time.perf_counter() - configured)
-        for line in self._log(self._system.name).read_text(errors='replace').splitlines():
-            if line.startswith('[WARN]'):
-                self._say(f'the node says: {line.rpartition("]: ")[2]}')
-        self._recorder.destroy_client(client)
-        return times
+        for below in self._system.below:
+            self._start_node(below)
+        return self._start_node(self._system)
 
     def start_camera(self) -> None:
         """Starts the camera and waits for the first answer, at most a few seconds after the first frame.
@@ -252,6 +215,51 @@ class Session:
         """Resident memory of the node's process, 1e6 bytes."""
         return psutil.Process(self._processes[self._system.name].pid).memory_info().rss / 1e6
 
+    def _start_node(self, system: System) -> StartTimes:
+        self._say(f'starting the {system.name} node')
+        begun = time.perf_counter()
+        self._start(
+            system.name,
+            (
+                '-m',
+                system.node,
+                '--ros-args',
+                '-p',
+                'autostart:=false',
+                *(text for name, value in self._parameters.items() for text in ('-p', f'{name}:={value}')),
+                '-r',
+                f'depth:={camera_topics.DEPTH}',
+                '-r',
+                f'image:={camera_topics.COLOUR}',
+                '-r',
+                f'camera_info:={camera_topics.INFO}',
+            ),
+        )
+        client = self._recorder.create_client(ChangeState, f'/{system.name}/change_state')
+        self._wait(client.service_is_ready, f'the {system.name} node to appear')
+        appeared = time.perf_counter()
+        for number, name in (
+            (Transition.TRANSITION_CONFIGURE, 'configured'),
+            (Transition.TRANSITION_ACTIVATE, 'activated'),
+        ):
+            answer = client.call_async(ChangeState.Request(transition=Transition(id=number)))
+            self._wait(answer.done, f'the {system.name} node to be {name}')
+            if not answer.result().success:
+                reason = self._reason(system)
+                raise SessionError(
+                    f'the {system.name} node cannot be {name}: {reason}'
+                    if f'be {name}' not in reason
+                    else f'the {system.name} node {reason}'
+                )
+            if number == Transition.TRANSITION_CONFIGURE:
+                configured = time.perf_counter()
+        times = StartTimes(appeared - begun, configured - appeared, time.perf_counter() - configured)
+        for line in self._log(system.name).read_text(errors='replace').splitlines():
+            if line.startswith('[WARN]'):
+                self._say(f'the node says: {line.rpartition("]: ")[2]}')
+        self._recorder.destroy_client(client)
+        return times
+
     def _start(self, name: str, arguments: Sequence[str]) -> None:
         lead = (*_ENDS_WITH_PARENT, str(os.getpid())) if shutil.which('setpriv') else ()
         with self._log(name).open('wb') as log, _uninterrupted():
@@ -286,11 +294,11 @@ class Session:
                 last = [line.rpartition(']: ')[2] for line in self._last_lines(latest, 1)]
                 self._say('; '.join([f'waiting for {event}', *last]))
 
-    def _reason(self) -> str:
-        """The next message of the node on /diagnostics."""
-        self._recorder.diagnostics = ''
-        self._wait(lambda: bool(self._recorder.diagnostics), 'its diagnostics')
-        return self._recorder.diagnostics
+    def _reason(self, system: System) -> str:
+        """The next message of a system's node on /diagnostics."""
+        self._recorder.diagnostics.pop(system.name, None)
+        self._wait(lambda: system.name in self._recorder.diagnostics, 'its diagnostics')
+        return self._recorder.diagnostics[system.name]
 
     def _said(self, name: str) -> str:
         return '\n  '.join([f'the end of {self._log(name)}:', *self._last_lines(name, 5)])

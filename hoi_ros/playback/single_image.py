@@ -36,6 +36,7 @@ from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import fault_of_camera
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
+from hoi_ros.playback.contact_results import touching_words
 from hoi_ros.playback.depth_range import depth_hint
 from hoi_ros.playback.frame_reader import estimated
 from hoi_ros.playback.frame_reader import FrameReader
@@ -46,6 +47,7 @@ from hoi_ros.playback.replay import MIN_SCORE
 from hoi_ros.playback.replay import tune
 from hoi_ros.playback.results import camera_record
 from hoi_ros.playback.results import hand_record
+from hoi_ros.playback.stage_chain import load_pipeline
 from hoi_ros.resources import ResourceError
 from hoi_ros.systems import system_of
 from hoi_ros.systems import system_of_photos
@@ -131,7 +133,7 @@ class ImageEstimator:
         scale = depth_scale or depth_scale_of(camera) or _MILLIMETRE
         self._reader = FrameReader(self._system, cameras_of(camera, fov), scale)
         with quick_start():
-            self.stage = self._system.load_stage(models=models, backend=backend, threads=threads)
+            self.stage = load_pipeline(self._system, models=models, backend=backend, threads=threads)
         self._min_score = min_score
         tune(self.stage, min_score, max_hands)
         self._faces = {side: np.asarray(self.stage.hand_model(side).faces) for side in ('right', 'left')}
@@ -149,10 +151,10 @@ class ImageEstimator:
         Raises:
             FrameRefused: the picture cannot be read, or is not of the calibration's shape.
         """
-        kind = self._system.images[0]
+        kind = self._system.source.images[0]
         sources: dict[str, Path | np.ndarray] = {kind: _source(picture)}
         if depth is not None:
-            if 'depth' not in self._system.optional_images:
+            if 'depth' not in self._system.source.optional_images:
                 raise ImageError(f'the stage {self._system.name} takes no depth image beside its {kind} image')
             sources['depth'] = _source(depth)
         frame = self._reader.images_of('the picture', sources)
@@ -267,7 +269,7 @@ def _described(result: ImageResult, min_score: float) -> list[str]:
         source = 'measured by depth' if hand.located_by == 'depth' else 'from its size'
         lines.append(
             f'{hand.side} hand, score {hand.score:.2f} (that it is a hand), palm about {distance:.2f} m away '
-            f'({source}){held}'
+            f'({source}){held}{touching_words(hand)}'
         )
     return lines
 
@@ -275,7 +277,7 @@ def _described(result: ImageResult, min_score: float) -> list[str]:
 def _reads_depth(config: ImageConfig) -> bool:
     return (
         config.depth is not None
-        or (system_of(config.stage) if config.stage else system_of_photos()).images[0] == 'depth'
+        or (system_of(config.stage) if config.stage else system_of_photos()).source.images[0] == 'depth'
     )
 
 

@@ -34,6 +34,8 @@ class ReplaySummary:
     """Frames that were read and show no hand."""
     holding: int | None = None
     """Hands that hold something; None for a stage that estimates no objects."""
+    touching: int | None = None
+    """Hands with contact; None for a stage that estimates none."""
     hint: str = ''
     """What to check, where no hand was found."""
 
@@ -51,6 +53,8 @@ class ReplaySummary:
         lines.append(f'hands       {sides}' + (f', mean score {self.mean_score:.2f}' if self.hands else ''))
         if self.holding is not None:
             lines.append(f'may hold    {self.holding} of them something')
+        if self.touching is not None:
+            lines.append(f'contact     of {self.touching} of them')
         if self.unreadable < self.frames:
             lines.append(f'stage       p50 {self.stage_p50_ms:.1f} ms, p99 {self.stage_p99_ms:.1f} ms')
         if self.hint:

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable
 
 import numpy as np
 
+from hoi_ros.playback.contact_agreement import contact_agreement
+from hoi_ros.playback.contact_agreement import intersections
 from hoi_ros.playback.recording import Recording
 from hoi_ros.playback.recording import traffic_of
 from hoi_ros.playback.recording import truth_agreement
@@ -30,11 +33,30 @@ def traffic_rows(recording: Recording) -> list[Row]:
     ]
 
 
+def input_rows(recording: Recording, system: System) -> list[Row]:
+    """Rate and latency of the node that the system stands on."""
+    if not recording.inputs:
+        return []
+    traffic = traffic_of(dataclasses.replace(recording, answers=recording.inputs))
+    return [
+        (
+            system.below[-1].name,
+            f'{traffic.frames_out} ({traffic.output_hz:.1f} a second), p50 {traffic.latency_p50_ms:.1f} ms, '
+            f'p99 {traffic.latency_p99_ms:.1f} ms',
+        )
+    ]
+
+
 def agreement_rows(recording: Recording, system: System, recorded: bool) -> list[Row]:
-    """Agreement with the simulated truth or the recorded depth."""
+    """Agreement with the simulated truth or the recorded depth, and contact where the system estimates it."""
     if not recorded:
-        return truth_rows(recording, system.has_objects)
-    return surface_rows(recording) if system.images[0] == 'depth' else seen_rows(recording)
+        rows = truth_rows(recording, system.has_objects)
+    else:
+        rows = surface_rows(recording) if system.source.images[0] == 'depth' else seen_rows(recording)
+    if not system.has_contact:
+        return rows
+    known = not recorded and recording.true_object_faces is not None
+    return rows + (touch_rows(recording, system) if known else seen_touch_rows(recording))
 
 
 def truth_rows(recording: Recording, objects: bool = False) -> list[Row]:
@@ -64,6 +86,40 @@ def seen_rows(recording: Recording) -> list[Row]:
         _sides(recording),
         ('located by', f'depth {_share(by_depth, len(hands))}, else the size of the hand'),
         ('may hold something', _share(sum(hand.held is not None for hand in hands), len(hands))),
+    ]
+
+
+def touch_rows(recording: Recording, system: System) -> list[Row]:
+    """Contact against the simulated truth, of the hands that the node is given and of those that it publishes."""
+    agreement = contact_agreement(recording)
+    before, after = agreement.before, agreement.after
+    return [
+        ('contact found', f'{_share(agreement.with_contact, agreement.hands)} of the hands with objects'),
+        ('given → published', f'{system.below[-1].name} → {system.name}'),
+        ('touched vertices', f'F1 {before.vertex_f1:.2f} → {after.vertex_f1:.2f}'),
+        (
+            'touching fingers',
+            f'F1 {before.finger_f1:.2f} → {after.finger_f1:.2f}, '
+            f'right {100 * before.fingers_right:.0f} → {100 * after.fingers_right:.0f} %',
+        ),
+        ('joint error', f'{before.joint_error_mm:.1f} → {after.joint_error_mm:.1f} mm'),
+        (
+            'intersection',
+            f'{before.intersection_cm3:.2f} → {after.intersection_cm3:.2f} cm³, '
+            f'in truth {agreement.true_intersection_cm3:.2f}',
+        ),
+    ]
+
+
+def seen_touch_rows(recording: Recording) -> list[Row]:
+    """Contact where no truth is known."""
+    held = [hand for answer in recording.answers for hand in answer.hands if hand.held is not None]
+    touching = [len(set(hand.contact.fingers.tolist())) for hand in held if hand.contact is not None]
+    before, after = intersections(recording)
+    parts = f', {np.mean(touching):.1f} fingers and palms a hand' if touching else ''
+    return [
+        ('contact found', f'{_share(len(touching), len(held))} of the hands with objects{parts}'),
+        ('intersection', f'{before:.2f} → {after:.2f} cm³'),
     ]
 
 

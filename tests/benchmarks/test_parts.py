@@ -29,8 +29,14 @@ def test_every_system_with_a_camera_has_a_stage_and_a_topics_part():
         assert {f'{name}_stage', f'{name}_topics'} <= names or not system.images
 
 
-def test_only_the_peer_waits_to_be_asked_for():
-    assert set(parts()) - set(BenchmarkConfig().parts) == {'mediapipe'}
+def test_the_peer_and_what_runs_in_pytorch_wait_to_be_asked_for():
+    costs = {name for name in parts() if name.endswith('_cost')}
+    assert set(parts()) - set(BenchmarkConfig().parts) == {'mediapipe', *costs}
+
+
+def test_a_system_that_stands_on_another_is_compared_with_it():
+    pipelines = {f'{name}_pipeline' for name, system in SYSTEMS.items() if system.below}
+    assert pipelines and pipelines == {name for name in parts() if name.endswith('_pipeline')}
 
 
 def test_a_new_entry_is_measured_by_its_name(sixth_system, monkeypatch, tmp_path, capsys):

@@ -17,6 +17,9 @@ from benchmarks.network_speed import NetworkSpeed
 from benchmarks.peers.comparison import ComparedSpeed
 from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.comparison import TrackerSpeed
+from benchmarks.pipeline import NetworkTimes
+from benchmarks.pipeline import PipelineFigures
+from benchmarks.pipeline import Turn
 from benchmarks.stage_speed import CASES
 from benchmarks.stage_speed import StageSpeed
 from benchmarks.timing import Spread
@@ -46,6 +49,13 @@ FIGURES = {
         TRACKER,
         {'some stage': ComparedSpeed(Spread(200, 5.25, 9.0), 6.0, 1.0, 0.5, (0.45, 0.6), 0.571)},
     ),
+}
+TURN = Turn(TOPICS.traffic, OVERLOAD.traffic, TOPICS.traffic, 300.4, 0.6)
+NETWORKS = NetworkTimes(SPEED.total, SPEED.total, SPEED.total, 0.456, 0.321)
+FIGURES |= {
+    f'{name}_pipeline': PipelineFigures(30.0, 10.0, 12.4, 40.0, 80.0, 2.0, 300.4, NETWORKS, [TURN])
+    for name, system in SYSTEMS.items()
+    if system.below
 }
 FIGURES |= {f'{name}_stage': STAGE for name in SYSTEMS} | {f'{name}_topics': TOPICS for name in SYSTEMS}
 
@@ -84,6 +94,13 @@ def test_every_row_finds_its_figures(tmp_path):
         assert rows['camera to topic over DDS at 30 Hz: p50 / p99'] == ['9.1 / 14.0 ms']
         assert rows['camera to topic beyond the stage, p50'] == ['1.1 ms']
         assert rows['frames dropped'] == ['1 of 1800 in 60 s']
+    for name, system in SYSTEMS.items():
+        if system.below:
+            rows, other = section(table, name), system.stands_on
+            key = f'{other} and {name}: rate, camera to topic p50; {other} alone; ratio'
+            assert rows[key] == ['12.4 Hz, 80.0 ms; 40.0 ms; 2.00'] and rows['node of the pipeline: memory'] == [
+                '300 MB'
+            ]
     assert section(table, 'camera at 120 Hz')['frames in → out'] == ['120 → 90 Hz']
     assert section(table, 'networks')['some network'] == ['2.50 ms (onnxruntime 1.2×)']
     assert section(table, 'MediaPipe')['tracker: p50 / p99'] == ['10.5 / 15.0 ms']

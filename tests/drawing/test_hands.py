@@ -12,6 +12,7 @@ from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.drawing.hands import JOINT_COLOURS
 from hoi_ros.drawing.hands import OBJECT_COLOUR
 from hoi_ros.hand import HandModel
+from hoi_ros.hand.estimates import ContactEstimate
 
 CAMERA = Pinhole(320, 240, 240.0, 240.0, 160.0, 120.0)
 
@@ -23,6 +24,8 @@ class Hand:
     joints: np.ndarray
     vertices: np.ndarray
     held: 'Thing | None' = None
+    contact: 'ContactEstimate | None' = None
+    grasp: None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from hoi_ros.hand.articulation import turned
 from hoi_ros.hand.fitting import HandFit
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.poses import gesture_angles
-from hoi_ros.hand.surface_fit import _Skin
+from hoi_ros.hand.skinning import Skin
 from hoi_ros.hand.surface_fit import SurfaceFitter
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.simulation.raycast import Raycaster
@@ -115,13 +115,13 @@ def test_the_posed_mesh_is_that_of_the_model(correctives: bool) -> None:
     pose, shape, place = rng.normal(0, 0.4, 48), rng.normal(0, 1, 10), rng.normal(size=3)
     state = skeleton(model, pose, shape, place)
     np.testing.assert_allclose(
-        _Skin(model).posed(state).vertices.T, model.forward(pose, shape, place).vertices, atol=1e-6
+        Skin(model).posed(state).vertices.T, model.forward(pose, shape, place).vertices, atol=1e-6
     )
 
 
 def test_the_rows_of_the_normal_equations_are_derivatives_along_the_normals() -> None:
     model = HandModel.load()
-    hand, skin = Articulation(model), _Skin(model)
+    hand, skin = Articulation(model), Skin(model)
     rng = np.random.default_rng(0)
     state = skeleton(model, rng.normal(0, 0.4, 48), rng.normal(0, 1, 10), np.zeros(3))
     surface = skin.posed(state)

@@ -6,14 +6,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from hoi_ros.systems import PIPELINE
 from hoi_ros.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / 'launch'
 REAL = importlib.util.find_spec('launch_ros') is not None
 DEPTH = '/camera/camera/aligned_depth_to_color/image_raw'
-pytestmark = pytest.mark.parametrize('system', SYSTEMS)
+WITH_CAMERA = pytest.mark.parametrize('system', [name for name, system in SYSTEMS.items() if system.images])
+EVERY = pytest.mark.parametrize('system', SYSTEMS)
+ALONE = pytest.mark.parametrize('system', [name for name, system in SYSTEMS.items() if not system.images])
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -30,14 +34,14 @@ def launch_packages():
         del sys.modules[name]
 
 
-def start(system, **arguments):
+def start(file, **arguments):
     """Evaluates a launch file, starts no process: {executable: the node's action}."""
     import launch.actions
     import launch_ros.actions
 
     import launch
 
-    spec = importlib.util.spec_from_file_location(f'{system}_launch', LAUNCH / f'{system}.launch.py')
+    spec = importlib.util.spec_from_file_location(f'{file}_launch', LAUNCH / f'{file}.launch.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     description = module.generate_launch_description()
@@ -67,6 +71,7 @@ def remapped(node) -> dict[str, str]:
     return dict(node.expanded_remapping_rules)
 
 
+@WITH_CAMERA
 def test_a_real_camera_is_the_default(system):
     nodes = start(system)
     assert set(nodes) == {f'{system}_node', 'realsense'}
@@ -74,14 +79,17 @@ def test_a_real_camera_is_the_default(system):
     assert topics['depth'] == DEPTH and topics['image'] == '/camera/camera/color/image_raw'
 
 
+@WITH_CAMERA
 def test_the_simulated_camera_takes_its_place(system):
     assert set(start(system, camera='sim')) == {f'{system}_node', 'sim_camera_node'}
 
 
+@WITH_CAMERA
 def test_a_running_driver_is_left_alone(system):
     assert set(start(system, camera='none')) == {f'{system}_node'}
 
 
+@WITH_CAMERA
 def test_topics_reach_camera_node_and_rviz(system):
     nodes = start(system, camera='sim', depth='/head/depth', namespace='/robot', rviz='true')
     assert remapped(nodes[f'{system}_node'])['depth'] == '/head/depth'
@@ -90,11 +98,13 @@ def test_topics_reach_camera_node_and_rviz(system):
     assert nodes[f'{system}_node'].node_name == f'/robot/{system}'
 
 
+@WITH_CAMERA
 def test_an_unknown_camera_is_refused(system):
     with pytest.raises(RuntimeError, match='camera'):
         start(system, camera='webcam')
 
 
+@WITH_CAMERA
 @pytest.mark.skipif(REAL, reason='launch_ros keeps the parameters to itself')
 def test_parameters_come_from_the_file_the_scene_and_the_arguments(system):
     nodes = start(system, camera='sim', autostart='false')
@@ -107,6 +117,32 @@ def test_parameters_come_from_the_file_the_scene_and_the_arguments(system):
         assert start(system, tf_prefix=prefix)[f'{system}_node'].parameters['tf_prefix'] == prefix
 
 
+@EVERY
 def test_every_system_has_its_files(system):
     for path in (f'launch/{system}.launch.py', f'config/{system}.yaml', f'rviz/{system}.rviz'):
         assert (ROOT / path).is_file(), path
+
+
+@ALONE
+def test_a_system_without_images_is_launched_alone(system):
+    nodes = start(system, rviz='true', namespace='/robot')
+    assert set(nodes) == {f'{system}_node', 'rviz2'}
+    assert nodes[f'{system}_node'].node_name == f'/robot/{system}' and not remapped(nodes[f'{system}_node'])
+
+
+def test_the_pipeline_starts_every_system_that_the_last_one_stands_on():
+    last = SYSTEMS[PIPELINE]
+    nodes = start('pipeline', camera='sim', image='/head/image', rviz='true')
+    chain = [*last.below, last]
+    assert set(nodes) == {*(f'{system.name}_node' for system in chain), 'sim_camera_node', 'rviz2'}
+    assert len(chain) > 1 and remapped(nodes[f'{chain[0].name}_node'])['image'] == '/head/image'
+    assert remapped(nodes['rviz2'])[f'/{PIPELINE}/markers'] == f'/{PIPELINE}/markers'
+    assert set(start('pipeline')) == {*(f'{system.name}_node' for system in chain), 'realsense'}
+
+
+@EVERY
+def test_rviz_shows_topics_that_exist(system):
+    shown = yaml.safe_load((ROOT / 'rviz' / f'{system}.rviz').read_text())['Visualization Manager']['Displays']
+    topics = {display['Topic']['Value'] for display in shown if 'Topic' in display}
+    own = {f'/{system}/{output}' for output in SYSTEMS[system].outputs}
+    assert topics & own and topics <= own | {DEPTH, '/camera/camera/color/image_raw'}

@@ -26,3 +26,27 @@ def test_all_points_lie_in_the_box() -> None:
     centre, orientation, size = oriented_box(points)
     local = Rotation.from_quat(orientation).inv().apply(points - centre)
     assert (np.abs(local) <= size / 2 + 1e-5).all() and (np.diff(size) >= 0).all()
+
+
+@pytest.mark.parametrize('shape', ['brick', 'can', 'cone', 'plate'])
+def test_the_box_turns_with_the_points_and_is_mirrored_with_them(shape: str) -> None:
+    made = trimesh.creation
+    mesh = {
+        'brick': made.box((0.03, 0.06, 0.2)),
+        'can': made.cylinder(0.033, 0.1),
+        'cone': made.cone(0.03, 0.1),
+        'plate': trimesh.Trimesh(np.eye(3) * [[0.1], [0.2], [0.3]], [[0, 1, 2]]),
+    }[shape]
+    rng = np.random.default_rng(4)
+    flip = np.diag([-1.0, 1, 1])
+    for turn in Rotation.random(4, random_state=rng):
+        points = turn.apply(mesh.vertices)
+        centre, orientation, size = oriented_box(points)
+        mirrored, other, sides = oriented_box(points @ flip + rng.normal(0, 1e-8, points.shape))
+        np.testing.assert_allclose(mirrored, flip @ centre, atol=1e-6)
+        np.testing.assert_allclose(sides, size, atol=1e-6)
+        wanted = flip @ Rotation.from_quat(orientation).as_matrix() @ flip
+        np.testing.assert_allclose(Rotation.from_quat(other).as_matrix(), wanted, atol=1e-3)
+        if shape == 'cone':
+            own = turn.inv().apply(Rotation.from_quat(orientation).apply([0, 0, 1]))
+            np.testing.assert_allclose(own, [0, 0, 1], atol=1e-3)

@@ -6,6 +6,8 @@ import pytest
 import trimesh
 
 from hoi_ros.mesh.contact import surface_gap
+from hoi_ros.mesh.contact import touched
+from hoi_ros.mesh.contact import TOUCHING
 from hoi_ros.mesh.contact import winding
 from hoi_ros.mesh.surface import Surface
 
@@ -54,3 +56,30 @@ def test_a_mesh_winds_once_around_a_point_inside_whichever_way_it_lies() -> None
         points = np.array([[0.001, 0.002, 0.003], [0.2, 0, 0.001], [0.001, 0.002, -0.06]])
         assert winding(points, box.vertices, box.faces).tolist() == [1, 0, 0]
         assert winding(points, box.vertices, box.faces[:, ::-1]).tolist() == [-1, 0, 0]
+
+
+def test_a_ray_through_an_edge_or_a_corner_of_the_mesh_meets_one_triangle() -> None:
+    ball = trimesh.creation.uv_sphere(radius=0.05, count=[16, 16])
+    places = np.linspace(-0.045, 0.045, 19)
+    points = np.stack(np.meshgrid(places, places, places), -1).reshape(-1, 3)
+    distance = np.linalg.norm(points, axis=1)
+    clear = np.abs(distance - 0.05) > 0.002
+    assert (winding(points, ball.vertices, ball.faces) == (distance < 0.05))[clear].all()
+
+
+def test_the_depth_is_exact_in_long_triangles() -> None:
+    box = trimesh.creation.box([0.02, 0.05, 0.3])
+    points = np.array([[0.004, 0.001, 0.07], [0.008, 0.0, 0.0], [0.0, 0.1, 0.0]])
+    assert surface_gap(points, box.vertices, box.faces) == pytest.approx(-0.006, abs=1e-9)
+
+
+def test_points_touch_inside_and_within_four_millimetres() -> None:
+    ball = trimesh.creation.icosphere(subdivisions=4, radius=0.04)
+    rng = np.random.default_rng(7)
+    points = rng.normal(size=(600, 3))
+    distance = rng.uniform(0, 0.06, len(points))
+    points *= (distance / np.linalg.norm(points, axis=1))[:, None]
+    clear = np.abs(distance - 0.04 - TOUCHING) > 2e-4
+    found = touched(points, ball.vertices, ball.faces)
+    np.testing.assert_array_equal(found[clear], (distance <= 0.04 + TOUCHING)[clear])
+    assert not touched(points + 1, ball.vertices, ball.faces).any()

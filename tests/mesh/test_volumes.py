@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.closing import OpenSurfaceError
 from hoi_ros.mesh.surface import Surface
+from hoi_ros.mesh.volumes import grid_volume
 from hoi_ros.mesh.volumes import penetration_depth
 from hoi_ros.mesh.volumes import shared_volume
 
@@ -144,3 +145,12 @@ def test_overlapping_parts_of_a_mesh_are_inside() -> None:
     assert shared_cm3(both, room) == pytest.approx(separate - shared_cm3(first, second))
     inside_out = Surface(first.vertices, first.faces[:, ::-1])
     np.testing.assert_array_equal(inside_out.contains(second.vertices), first.contains(second.vertices))
+
+
+def test_the_volume_at_camera_rate_has_the_same_voxels(model: HandModel, rng: np.random.Generator) -> None:
+    hand = model.forward(np.zeros(48, np.float32), np.zeros(10, np.float32), np.zeros(3, np.float32)).vertices
+    for shift in (0.0, 0.05, 0.3):
+        held = ball(0.04, np.array([shift, 0.08, 0.02]) + rng.normal(0, 0.003, 3))
+        fast = grid_volume(hand, model.faces, held.vertices, held.faces, 0.005)
+        assert fast == pytest.approx(shared_volume(Surface(hand, model.faces), held, 0.005), abs=1e-12)
+        assert fast == grid_volume(held.vertices, held.faces, hand, model.faces, 0.005)

@@ -17,12 +17,14 @@ from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import HeldObject
 from hoi_ros.msg import HeldObjectArray
+from hoi_ros.msg import MeshTopology
 from hoi_ros.nodes.messages.images import colour_of
 from hoi_ros.nodes.messages.images import depth_of
 from hoi_ros.nodes.runtime.camera_topics import COLOUR
 from hoi_ros.nodes.runtime.camera_topics import DEPTH
 from hoi_ros.nodes.runtime.camera_topics import FRAME
 from hoi_ros.nodes.runtime.camera_topics import INFO
+from hoi_ros.nodes.runtime.qos import LATCHED
 
 from .bench import Bench
 from .bench import DEPTH_POSE
@@ -108,8 +110,10 @@ def test_a_held_object_moves_with_its_hand(bench: Bench, tmp_path: Path) -> None
         topics={**names, '__node': 'holding'},
     )
     hands, objects = '/holding/ground_truth', '/holding/ground_truth_objects'
+    topology = '/holding/mesh_topology'
     bench.listen(HandArray, hands)
     bench.listen(HeldObjectArray, objects)
+    bench.listen(MeshTopology, topology, LATCHED)
 
     def truths() -> list[tuple[Hand, HeldObject]]:
         held = {stamp_of(message.header): message.objects for message in bench.received[objects]}
@@ -120,13 +124,14 @@ def test_a_held_object_moves_with_its_hand(bench: Bench, tmp_path: Path) -> None
             for hand in message.hands
         ]
 
-    bench.until(lambda: len(truths()) > 5, what='true hands and objects')
+    bench.until(lambda: len(truths()) > 5 and bench.received[topology], what='true hands, objects and triangles')
     distances = set()
     for hand, thing in truths():
         assert (thing.hand_id, thing.hand_side, thing.touching) == (hand.id, Hand.RIGHT, True)
         assert -0.005 < thing.gap < 0.005
         place = thing.pose.position
         distances.add(round(float(np.linalg.norm([place.x, place.y, place.z] - np.array(hand.joints[:3]))), 3))
+        assert len(thing.vertices) == 3 * bench.received[topology][0].object_vertex_count
     assert len(distances) == 1
     assert node.end() == 0 and 'Traceback' not in node.log
 

@@ -90,11 +90,11 @@ def test_answers_to_frames_before_the_recording_do_not_count():
         before, during = (Header(stamp=Time(nanoseconds=stamp).to_msg()) for stamp in (1, 2))
         recorder._take_info(CameraInfo(header=during))
         for header in (before, during):
-            recorder._take_hands(HandArray(header=header))
+            recorder.log.take_hands(HandArray(header=header))
         assert (recorder.frames, recorder.answers) == (1, 1)
         # Hands without their objects are half an answer.
         assert recorder.answer_to(2) is None
-        recorder._take_objects(HeldObjectArray(header=during))
+        recorder.log.taker('objects')(HeldObjectArray(header=during))
         assert not recorder.answer_to(2).hands
         recorder.destroy_node()
     finally:
@@ -293,15 +293,23 @@ def test_the_whole_demo(start, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (models_dir() / 'reconstruction' / 'card.yaml').is_file(), reason='there is no trained model')
-def test_the_whole_demo_of_reconstruction(start, tmp_path):
-    process = start('--stage', 'reconstruction', '--seconds', '2')
+@pytest.mark.parametrize(
+    ('stage', 'names', 'size'),
+    [
+        ('reconstruction', ('mean joint error', 'from the wrist', 'objects found'), (480, 640, 3)),
+        ('contact', ('touched vertices', 'touching fingers', 'joint error', 'intersection'), (960, 1000, 3)),
+    ],
+)
+def test_the_whole_demo_of_held_objects(start, tmp_path, stage, names, size):
+    if not (models_dir() / stage / 'card.yaml').is_file():
+        pytest.skip('there is no trained model')
+    process = start('--stage', stage, '--seconds', '4')
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
-    for name in ('hands found', 'mean joint error', 'from the wrist', 'objects found'):
+    for name in ('hands found', *names):
         assert re.search(r'\d', cell(output, name)), output
     assert re.fullmatch(r'[\d.]+ mm off|no box is certain enough', cell(output, 'object centre'))
-    assert cv2.imread(str(tmp_path / 'out' / 'reconstruction.png')).shape == (480, 640, 3)
+    assert cv2.imread(str(tmp_path / 'out' / f'{stage}.png')).shape == size
 
 
 @pytest.mark.slow

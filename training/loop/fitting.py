@@ -105,6 +105,7 @@ def fit(
     loss: Callable[..., dict[str, Tensor]],
     validate: Callable[[nn.Module], dict[str, float]],
     started: float | None = None,
+    teach: Callable[[nn.Module], None] | None = None,
 ) -> Progress:
     """Trains a network, which ends up in evaluation mode with its averaged weights.
 
@@ -117,6 +118,8 @@ def fit(
         validate: network in evaluation mode → named figures.
         started: `time.monotonic()` when the command began, from which its minutes count; by default they count from
             the first step.
+        teach: is given the network of the averaged weights before the first step, in evaluation mode; it follows the
+            training, so that a loss can have it as the teacher (Tarvainen and Valpola, "Mean teachers", 2017).
 
     Returns:
         The progress over all resumed runs.
@@ -144,6 +147,8 @@ def fit(
     checkpoint = Checkpoint(config.out / 'checkpoint.pt', network, average, optimizer, config.lasting)
     resumed = checkpoint.load(fabric.device)
     progress = resumed or Progress()
+    if teach:
+        teach(average.module.eval())
     log = SummaryWriter(config.out) if fabric.is_global_zero else None
     saved = time.monotonic()
     began = saved if started is None else started

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
 from geometry_msgs.msg import Point
-from geometry_msgs.msg import Quaternion
 from geometry_msgs.msg import TransformStamped
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
@@ -27,13 +25,19 @@ from hoi_ros.hand.estimates import LocatedBy
 from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.skeleton import FINGERTIPS
 from hoi_ros.hand.skeleton import TIP_JOINTS
+from hoi_ros.msg import ContactArray
+from hoi_ros.msg import GraspArray
 from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import HeldObjectArray
 from hoi_ros.msg import MeshTopology
+from hoi_ros.nodes.messages.contacts import contact_estimate
+from hoi_ros.nodes.messages.geometry import quaternion_of_matrix
+from hoi_ros.nodes.messages.geometry import quaternion_of_vector
+from hoi_ros.nodes.messages.grasps import grasp_estimate
 from hoi_ros.nodes.messages.objects import object_estimate
+from hoi_ros.nodes.messages.objects import SIDES
 
-SIDES = {'left': Hand.LEFT, 'right': Hand.RIGHT}
 _LOCATED_BY = {'depth': Hand.LOCATED_BY_DEPTH, 'hand_size': Hand.LOCATED_BY_HAND_SIZE}
 _SIDE_NAMES = {number: side for side, number in SIDES.items()}
 _LOCATED_BY_NAMES: dict[int, LocatedBy] = {
@@ -47,17 +51,26 @@ def hand_array(header: Header, hands: Iterable[HandEstimate], with_mesh: bool) -
     return HandArray(header=header, hands=[_hand(hand, with_mesh) for hand in hands])
 
 
-def hand_estimates(hands: HandArray, objects: HeldObjectArray | None = None) -> list[HandEstimate]:
-    """The estimates that messages of one image carry: the inverse of `hand_array` and `held_objects`.
+def hand_estimates(
+    hands: HandArray,
+    objects: HeldObjectArray | None = None,
+    contacts: ContactArray | None = None,
+    grasps: GraspArray | None = None,
+) -> list[HandEstimate]:
+    """The estimates that messages of one image carry: the inverse of `hand_array`, `held_objects`, `contact_array` and
+    `grasp_array`.
 
     Args:
         hands: of the image.
-        objects: of the same image; None where the system publishes none.
+        objects, contacts, grasps: of the same image; None where the system publishes none.
 
     Returns:
-        One estimate a hand, with what it holds. `vertices` are (0, 3) where they were not published.
+        One estimate a hand, with what it holds, its contact and its grasp. `vertices` are (0, 3) where they were not
+        published.
     """
-    held = {} if objects is None else {each.hand_id: object_estimate(each) for each in objects.objects}
+    held = {each.hand_id: object_estimate(each) for each in (objects.objects if objects else ())}
+    contact = {each.hand_id: contact_estimate(each) for each in (contacts.contacts if contacts else ())}
+    grasp = {each.hand_id: grasp_estimate(each) for each in (grasps.grasps if grasps else ())}
     return [
         HandEstimate(
             side=_SIDE_NAMES[hand.side],
@@ -73,6 +86,8 @@ def hand_estimates(hands: HandArray, objects: HeldObjectArray | None = None) -> 
             held=held.get(hand.id),
             side_score=hand.side_score,
             in_image=_in_image(hand),
+            contact=contact.get(hand.id),
+            grasp=grasp.get(hand.id),
         )
         for hand in hands.hands
     ]
@@ -116,7 +131,7 @@ def hand_transforms(
             transform = TransformStamped(header=header, child_frame_id=frame)
             place = transform.transform.translation
             place.x, place.y, place.z = hand.joints[keypoint].tolist()
-            transform.transform.rotation = _quaternion_of_matrix(turned[joint, :3, :3])
+            transform.transform.rotation = quaternion_of_matrix(turned[joint, :3, :3])
             message.transforms.append(transform)
     return message
 
@@ -155,36 +170,3 @@ def _in_image(hand: Hand) -> HandInImage | None:
         np.array(hand.image_keypoints, np.float32).reshape(21, 2),
         Region(centre.x - box.size_x / 2, centre.y - box.size_y / 2, box.size_x, box.size_y, _SIDE_NAMES[hand.side]),
     )
-
-
-def quaternion_of_vector(vector: np.ndarray) -> Quaternion:
-    """A rotation vector (3,), radians, as a quaternion."""
-    angle = float(np.linalg.norm(vector))
-    scale = math.sin(angle / 2) / angle if angle > 1e-9 else 0.5
-    x, y, z = (np.asarray(vector, float) * scale).tolist()
-    return Quaternion(x=x, y=y, z=z, w=math.cos(angle / 2))
-
-
-def _quaternion_of_matrix(matrix: np.ndarray) -> Quaternion:
-    """The largest of the four numbers comes first: no division by what may be 0 (Shepperd 1978)."""
-    m = matrix.astype(float)
-    squares = np.array(
-        [
-            1 + m[0, 0] + m[1, 1] + m[2, 2],
-            1 + m[0, 0] - m[1, 1] - m[2, 2],
-            1 - m[0, 0] + m[1, 1] - m[2, 2],
-            1 - m[0, 0] - m[1, 1] + m[2, 2],
-        ]
-    )
-    products = np.array(
-        [
-            [0, m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]],
-            [m[2, 1] - m[1, 2], 0, m[0, 1] + m[1, 0], m[0, 2] + m[2, 0]],
-            [m[0, 2] - m[2, 0], m[0, 1] + m[1, 0], 0, m[1, 2] + m[2, 1]],
-            [m[1, 0] - m[0, 1], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], 0],
-        ]
-    )
-    largest = int(np.argmax(squares))
-    row = products[largest] + squares[largest] * np.eye(4)[largest]
-    w, x, y, z = (row / np.linalg.norm(row)).tolist()
-    return Quaternion(x=x, y=y, z=z, w=w)

@@ -28,6 +28,20 @@ _UNSURE_OBJECT = ColorRGBA(r=0.45, g=0.78, b=0.42, a=0.35)
 """Of an object whose box is withheld."""
 
 
+def estimate_markers(
+    header: Header,
+    hands: Sequence[HandEstimate],
+    faces: Mapping[str, np.ndarray],
+    object_faces: np.ndarray | None,
+    lifetime: float,
+) -> MarkerArray:
+    """The hands and what they hold; object_faces (F, 3), None without objects, the rest as for `hand_markers`."""
+    markers = hand_markers(header, hands, faces, lifetime)
+    if object_faces is not None:
+        markers.markers += object_markers(header, hands, object_faces, lifetime)
+    return markers
+
+
 def hand_markers(
     header: Header, hands: Sequence[HandEstimate], faces: Mapping[str, np.ndarray], lifetime: float
 ) -> MarkerArray:
@@ -54,7 +68,7 @@ def hand_markers(
         )
         for part, kind, size, colour, points in parts:
             markers.markers.append(
-                _marker(header, f'{hand.side}_{part}', hand.track_id, kind, size, colour, points, lifetime)
+                marker_of(header, f'{hand.side}_{part}', hand.track_id, kind, size, colour, points, lifetime)
             )
     return markers
 
@@ -62,7 +76,7 @@ def hand_markers(
 def object_markers(header: Header, hands: Iterable[HandEstimate], faces: np.ndarray, lifetime: float) -> list[Marker]:
     """One marker an object, under the number of its hand's track; faces (F, 3), the rest as for `hand_markers`."""
     return [
-        _marker(
+        marker_of(
             header,
             f'{hand.side}_{HELD_OBJECT}',
             hand.track_id,
@@ -76,7 +90,7 @@ def object_markers(header: Header, hands: Iterable[HandEstimate], faces: np.ndar
     ]
 
 
-def _marker(
+def marker_of(
     header: Header,
     name: str,
     number: int,
@@ -86,6 +100,18 @@ def _marker(
     points: np.ndarray,
     lifetime: float,
 ) -> Marker:
+    """One marker of points (N, 3), metres.
+
+    Args:
+        header: of the image.
+        name: of its namespace.
+        number: in that namespace.
+        kind: `Marker.TRIANGLE_LIST` and the like.
+        size: scale along every axis, metres; 1 for triangles.
+        colour: of the whole marker.
+        points: of the marker's kind.
+        lifetime: seconds.
+    """
     marker = Marker(
         header=header,
         ns=name,

@@ -7,11 +7,8 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 
 import numpy as np
-from geometry_msgs.msg import Point
 from geometry_msgs.msg import Pose
-from geometry_msgs.msg import Quaternion
 from geometry_msgs.msg import TransformStamped
-from geometry_msgs.msg import Vector3
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3D
 from vision_msgs.msg import Detection3DArray
@@ -23,6 +20,14 @@ from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.msg import Hand
 from hoi_ros.msg import HeldObject
 from hoi_ros.msg import HeldObjectArray
+from hoi_ros.nodes.messages.geometry import array_of
+from hoi_ros.nodes.messages.geometry import orientation_of
+from hoi_ros.nodes.messages.geometry import pose_message
+from hoi_ros.nodes.messages.geometry import position_of
+from hoi_ros.nodes.messages.geometry import vector_message
+
+SIDES = {'left': Hand.LEFT, 'right': Hand.RIGHT}
+"""Numbers of the sides in messages."""
 
 HELD_OBJECT = 'held_object'
 """Class of a held object, and the end of its frame's name."""
@@ -34,10 +39,10 @@ def held_objects(header: Header, hands: Iterable[HandEstimate], with_mesh: bool)
     for hand, thing in holding(hands):
         held = HeldObject(
             hand_id=hand.track_id,
-            hand_side=Hand.RIGHT if hand.side == 'right' else Hand.LEFT,
+            hand_side=SIDES[hand.side],
             score=float(thing.score),
             pose=_pose(thing),
-            size=_vector(thing.size),
+            size=vector_message(thing.size),
             box_confidence=float(thing.confidence.box),
             touching=bool(thing.touching),
             touching_confidence=float(thing.confidence.touching),
@@ -53,13 +58,12 @@ def held_objects(header: Header, hands: Iterable[HandEstimate], with_mesh: bool)
 
 def object_estimate(held: HeldObject) -> ObjectEstimate:
     """The estimate that a message carries; `vertices` are (0, 3) where they were not published."""
-    place, turn, size = held.pose.position, held.pose.orientation, held.size
     return ObjectEstimate(
         score=held.score,
         vertices=np.frombuffer(held.vertices, np.float32).reshape(-1, 3),
-        position=np.array([place.x, place.y, place.z]),
-        orientation=np.array([turn.x, turn.y, turn.z, turn.w]),
-        size=np.array([size.x, size.y, size.z]),
+        position=position_of(held.pose),
+        orientation=orientation_of(held.pose),
+        size=array_of(held.size),
         gap=held.gap,
         touching=held.touching,
         confidence=ClaimConfidence(held.touching_confidence, held.gap_confidence, held.box_confidence),
@@ -71,7 +75,7 @@ def object_boxes(header: Header, hands: Iterable[HandEstimate]) -> Detection3DAr
     message = Detection3DArray(header=header)
     for hand, thing in boxed(hands):
         detection = Detection3D(header=header, id=str(hand.track_id))
-        detection.bbox.center, detection.bbox.size = _pose(thing), _vector(thing.size)
+        detection.bbox.center, detection.bbox.size = _pose(thing), vector_message(thing.size)
         result = ObjectHypothesisWithPose()
         result.hypothesis.class_id, result.hypothesis.score = HELD_OBJECT, float(thing.score)
         result.pose.pose = detection.bbox.center
@@ -86,7 +90,7 @@ def object_transforms(header: Header, hands: Iterable[HandEstimate], prefix: str
     transforms = []
     for side, (_, thing) in surest.items():
         transform = TransformStamped(header=header, child_frame_id=f'{prefix}{side}_{HELD_OBJECT}')
-        transform.transform.translation = _vector(thing.position)
+        transform.transform.translation = vector_message(thing.position)
         transform.transform.rotation = _pose(thing).orientation
         transforms.append(transform)
     return transforms
@@ -105,11 +109,4 @@ def boxed(hands: Iterable[HandEstimate]) -> Iterator[tuple[HandEstimate, ObjectE
 
 
 def _pose(thing: ObjectEstimate) -> Pose:
-    return Pose(
-        position=Point(**dict(zip('xyz', map(float, thing.position)))),
-        orientation=Quaternion(**dict(zip('xyzw', map(float, thing.orientation)))),
-    )
-
-
-def _vector(values: np.ndarray) -> Vector3:
-    return Vector3(**dict(zip('xyz', map(float, values))))
+    return pose_message(thing.position, thing.orientation)

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
+from geometry_msgs.msg import TransformStamped
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -29,8 +31,7 @@ from hoi_ros.nodes.messages.hands import hand_array
 from hoi_ros.nodes.messages.hands import hand_transforms
 from hoi_ros.nodes.messages.hands import mesh_topology
 from hoi_ros.nodes.messages.images import image_message
-from hoi_ros.nodes.messages.markers import hand_markers
-from hoi_ros.nodes.messages.markers import object_markers
+from hoi_ros.nodes.messages.markers import estimate_markers
 from hoi_ros.nodes.messages.objects import held_objects
 from hoi_ros.nodes.messages.objects import object_boxes
 from hoi_ros.nodes.messages.objects import object_transforms
@@ -46,19 +47,51 @@ from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
 
 AUTO_PREFIX = 'auto'
 
-HAND_OUTPUT_SETTINGS = (
-    Setting('publish_mesh', True, 'Publish the vertices of the meshes.', live=True),
-    Setting('publish_tf', True, 'Publish wrists, fingertips and held objects on /tf.', live=True),
-    Setting(
-        'tf_prefix',
-        AUTO_PREFIX,
-        "Prefix of the names of those frames; auto is the node's namespace (/left gives left/right_wrist), '' is none.",
-        live=True,
-    ),
-    Setting(
-        'marker_rate', 5.0, 'Markers and overlays a second while somebody subscribes; 0 for none.', 0.0, 30.0, live=True
-    ),
-)
+Markers = Callable[
+    [Header, Sequence[HandEstimate], Mapping[str, np.ndarray], np.ndarray | None, float],
+    MarkerArray,
+]
+"""Markers of the hands of one image, with the arguments of `estimate_markers`."""
+Transforms = Callable[[Header, Sequence[HandEstimate], Mapping[str, HandModel], str], list[TransformStamped]]
+"""Transforms of the hands of one image under its header, from the hand models by side and the prefix of the frames."""
+
+
+def hand_output_settings(frames: str) -> tuple[Setting, ...]:
+    """The parameters of `HandOutputs`.
+
+    Args:
+        frames: the frames on /tf.
+    """
+    return (
+        Setting('publish_mesh', True, 'Publish the vertices of the meshes.', live=True),
+        Setting('publish_tf', True, f'Publish {frames} on /tf.', live=True),
+        Setting(
+            'tf_prefix',
+            AUTO_PREFIX,
+            "Prefix of the names of those frames; auto is the node's namespace (/left gives left/right_wrist), '' is "
+            'none.',
+            live=True,
+        ),
+        Setting(
+            'marker_rate',
+            5.0,
+            'Markers and overlays a second while somebody subscribes; 0 for none.',
+            0.0,
+            30.0,
+            live=True,
+        ),
+    )
+
+
+HAND_OUTPUT_SETTINGS = hand_output_settings('wrists, fingertips and held objects')
+
+
+def estimate_transforms(
+    header: Header, hands: Sequence[HandEstimate], models: Mapping[str, HandModel], prefix: str
+) -> list[TransformStamped]:
+    """Wrists, fingertips and held objects."""
+    found = list(hand_transforms(header, hands, models, prefix).transforms)
+    return found + object_transforms(header, hands, prefix)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +101,7 @@ class _Shown:
     session: int
     header: Header
     hands: Sequence[HandEstimate]
+    object_faces: np.ndarray | None
     original: OriginalImage | None
     regions: Sequence[Region]
 
@@ -81,10 +115,19 @@ class HandOutputs(Part[AnyWorkerNode]):
     Args:
         camera: whose images the hands are in; None for a node without images, whose hands have no pixels.
         regions: to which the node is limited, drawn on the overlay; None for a node without regions.
+        markers: creates the markers.
+        transforms: creates the transforms.
     """
 
-    def __init__(self, camera: CameraFrames | None = None, regions: Regions | None = None) -> None:
+    def __init__(
+        self,
+        camera: CameraFrames | None = None,
+        regions: Regions | None = None,
+        markers: Markers = estimate_markers,
+        transforms: Transforms = estimate_transforms,
+    ) -> None:
         self._camera, self._regions = camera, regions
+        self._create_markers, self._create_transforms = markers, transforms
         self._object_faces: np.ndarray | None = None
         self._worker: NewestFirstWorker[_Shown] | None = None
         self._due = 0.0
@@ -95,7 +138,8 @@ class HandOutputs(Part[AnyWorkerNode]):
 
         Args:
             hand_models: by side.
-            object_faces: (F, 3) of the objects' mesh; None for a system without objects.
+            object_faces: (F, 3) of the objects' mesh; None for a system without objects, (0, 3) where they are given
+                later.
         """
         self._models, self._object_faces = hand_models, object_faces
         self._faces = {side: model.faces for side, model in hand_models.items()}
@@ -119,9 +163,16 @@ class HandOutputs(Part[AnyWorkerNode]):
 
     def start(self) -> None:
         self._count, self._frames_without = 0, 0
-        header = Header(stamp=self.node.get_clock().now().to_msg())
-        models = self._models
-        self._topology.publish(mesh_topology(header, models['right'], models['left'], self._object_faces))
+        if self._object_faces is None or len(self._object_faces):
+            self._publish_topology()
+
+    def renew_objects(self, object_faces: np.ndarray) -> None:
+        """Takes over the faces (F, 3) of the objects' mesh, and publishes the topology if they are others than before;
+        on the worker's thread."""
+        known = self._object_faces
+        if known is None or not np.array_equal(object_faces, known):
+            self._object_faces = object_faces
+            self._publish_topology()
 
     def values(self) -> dict[str, object]:
         idle = bool(self.node.idle_reason)
@@ -156,7 +207,12 @@ class HandOutputs(Part[AnyWorkerNode]):
         if worker and rate > 0 and now >= self._due and (self._wants_markers() or self._wants_overlay()):
             self._due = now + 1 / rate
             regions = self._regions.used if self._regions else None
-            worker.offer(_Shown(session, header, hands, original, regions or ()))
+            worker.offer(_Shown(session, header, hands, self._object_faces, original, regions or ()))
+
+    def _publish_topology(self) -> None:
+        header = Header(stamp=self.node.get_clock().now().to_msg())
+        models = self._models
+        self._topology.publish(mesh_topology(header, models['right'], models['left'], self._object_faces))
 
     def _publish_tf(self, header: Header, hands: Sequence[HandEstimate]) -> None:
         if not header.frame_id:
@@ -165,9 +221,8 @@ class HandOutputs(Part[AnyWorkerNode]):
             )
             return
         prefix = frame_prefix(self.node.settings['tf_prefix'], self.node.get_namespace())
-        message = hand_transforms(header, hands, self._models, prefix)
-        message.transforms += object_transforms(header, hands, prefix)
-        self._tf.publish(message)
+        if transforms := self._create_transforms(header, hands, self._models, prefix):
+            self._tf.publish(TFMessage(transforms=transforms))
 
     def _wants_markers(self) -> bool:
         return self._markers.get_subscription_count() > 0
@@ -187,13 +242,11 @@ class HandOutputs(Part[AnyWorkerNode]):
 
     def _publish_markers(self, shown: _Shown) -> None:
         lifetime = 2 / max(self.node.settings['marker_rate'], 0.5)
-        markers = hand_markers(shown.header, shown.hands, self._faces, lifetime)
-        if self._object_faces is not None:
-            markers.markers += object_markers(shown.header, shown.hands, self._object_faces, lifetime)
+        markers = self._create_markers(shown.header, shown.hands, self._faces, shown.object_faces, lifetime)
         self.node.publish_within(shown.session, lambda: self._markers.publish(markers))
 
     def _publish_overlay(self, shown: _Shown, original: OriginalImage) -> None:
-        picture = draw_hands(original.pixels, shown.hands, original.lens, self._faces, self._object_faces)
+        picture = draw_hands(original.pixels, shown.hands, original.lens, self._faces, shown.object_faces)
         draw_regions(picture, shown.regions)
         overlay = image_message(picture, shown.header)
         self.node.publish_within(shown.session, lambda: self._overlay.publish(overlay))

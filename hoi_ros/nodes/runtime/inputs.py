@@ -48,6 +48,8 @@ INPUT_SETTINGS = (
 _FOLLOW_PERIOD = 0.25  # seconds
 _UNMATCHED = 3
 """Frames in a row without their optional input before that is reported: a starting driver may miss one."""
+_UNPAIRED = 5
+"""Messages of the leader in a row without a frame before that is reported."""
 
 
 class Role(enum.Enum):
@@ -102,6 +104,7 @@ class FrameInputs(Part[AnyWorkerNode]):
         self._heard: dict[str, collections.deque[int]] = {}
         self._watch, self._stamps = InputWatch(()), StampWatch()
         self._unmatched: dict[str, int] = {}
+        self._unpaired = 0
         self._arrived: set[str] = set()
         self._said_missing: set[str] = set()
         self.leader = ''
@@ -140,6 +143,7 @@ class FrameInputs(Part[AnyWorkerNode]):
             alive=self._is_alive,
         )
         self._unmatched, self._arrived, self._said_missing = dict.fromkeys(optional, 0), set(), set()
+        self._unpaired = 0
         self._watch, self._stamps = InputWatch(tuple(self._inputs)), StampWatch()
         default = qos_profile(self.node.settings, 'input_qos')
         for name, message in self._latest.items():
@@ -167,6 +171,8 @@ class FrameInputs(Part[AnyWorkerNode]):
             if text:
                 found.append(Finding(Level.WARN, text))
                 self.node.report('warning', text)
+        if self._unpaired > _UNPAIRED and not found:
+            found += [finding for name in self._named(Role.PARTNER) if (finding := self._unpaired_partner(name))]
         return found + [finding for name in self._unmatched if (finding := self._silent_optional(name))]
 
     def values(self) -> dict[str, object]:
@@ -242,6 +248,7 @@ class FrameInputs(Part[AnyWorkerNode]):
         self._said_missing.discard(origin.name)
         if origin.role is Role.LEADER:
             node.statistics.received()
+            self._unpaired += 1
         elif origin.role is Role.OPTIONAL:
             self._arrived.add(origin.name)
         if late:
@@ -250,6 +257,7 @@ class FrameInputs(Part[AnyWorkerNode]):
         frame = self._pairing.put(origin.name, stamp, message)
         if frame is None:
             return
+        self._unpaired = 0
         self._note_unmatched(frame)
         if frame.restarted:
             node.report(
@@ -320,6 +328,19 @@ class FrameInputs(Part[AnyWorkerNode]):
             f'{offset} {"later" if offset_ms > 0 else "earlier"}, expected within '
             f'{given.tolerance * 1e3:.0f} ms; {given.without}: {given.mend}'
         )
+
+    def _unpaired_partner(self, name: str) -> Finding | None:
+        """Reports that a partner arrives with other stamps than the leader's."""
+        skew, tolerance = self._watch.skew(self.leader, name), self._inputs[name].tolerance
+        if skew is None or abs(skew) <= tolerance:
+            return None
+        text = (
+            f'{self.where(name)} does not match {self.where(self.leader)}: its nearest stamp is {abs(skew) * 1e3:g} ms '
+            f'{"later" if skew > 0 else "earlier"}, expected within {tolerance * 1e3:g} ms; no frame is complete: both '
+            'must carry the stamp of one image'
+        )
+        self.node.report('warning', text, ('unpaired', name))
+        return Finding(Level.WARN, text)
 
     def _silent_optional(self, name: str) -> Finding | None:
         """Reports that an optional input is silent while the leader is not."""

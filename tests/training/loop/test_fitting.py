@@ -184,6 +184,26 @@ def test_the_averaged_network_is_validated_and_logged(config: LoopConfig) -> Non
     assert _logged(config.out, 'figure') == [(3, 1.5), (6, 1.5), (9, 1.5), (12, 1.5)]
 
 
+def test_a_teacher_follows_the_training(config: LoopConfig) -> None:
+    teachers: list[nn.Module] = []
+    followed: list[Tensor] = []
+
+    def watched(forward: nn.Module, images: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        assert not teachers[0].training
+        followed.append(teachers[0][4].weight.detach().clone())
+        path.append(trained[4].weight.detach().clone())
+        return loss(forward, images, wanted)
+
+    trained, path = network(), []
+    fit(trained, dataclasses.replace(config, averaging=0.2), batch, watched, lambda module: {}, teach=teachers.append)
+    assert len(teachers) == 1
+    torch.testing.assert_close(followed[:2], path[:2])
+    for number in range(2, STEPS):
+        decay = min(0.2, number / (9 + number))
+        torch.testing.assert_close(followed[number], decay * followed[number - 1] + (1 - decay) * path[number])
+    torch.testing.assert_close(teachers[0][4].weight, trained[4].weight)
+
+
 def _logged(folder: Path, name: str) -> list[tuple[int, float]]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

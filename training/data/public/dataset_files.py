@@ -107,6 +107,32 @@ def read_pickle(path: Path, mend: str) -> dict[str, Any]:
         raise DatasetError(f'{path}: {error}. {mend}') from error
 
 
+def read_pickled_list(path: Path, mend: str) -> list[Any]:
+    """A pickled list; no code of the pickle runs.
+
+    Raises:
+        DatasetError: the file is missing or damaged, holds no list or asks for code.
+    """
+    require_file(path, mend)
+    try:
+        return inert_pickle.read_list(path)
+    except inert_pickle.PickleError as error:
+        raise DatasetError(f'{path}: {error}. {mend}') from error
+
+
+def read_json(path: Path, mend: str) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        DatasetError: the file is missing or damaged.
+    """
+    require_file(path, mend)
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DatasetError(f'{path}: not readable JSON ({error}). {mend}') from error
+
+
 def read_yaml(path: Path, mend: str) -> dict[str, Any]:
     """A YAML file that holds a dictionary of plain values; tags are refused.
 

@@ -125,8 +125,8 @@ def _tile(grasp: Grasp, model: HandModel) -> np.ndarray:
     placed = grasp.object.vertices @ grasp.object_pose[:3, :3].T + grasp.object_pose[:3, 3]
     meshes = [(grasp.vertices, model.faces, _SKIN), (placed, grasp.object.faces, _OBJECT)]
     own = Rotation.from_rotvec(grasp.pose[:3]).inv()
-    front = _render(meshes, Rotation.from_euler('xyz', [180, 25, 0], degrees=True) * own, _TILE)
-    thumb = _render(meshes, Rotation.from_euler('xy', [180, 100], degrees=True) * own, _TILE)
+    front = render(meshes, Rotation.from_euler('xyz', [180, 25, 0], degrees=True) * own, _TILE)
+    thumb = render(meshes, Rotation.from_euler('xy', [180, 100], degrees=True) * own, _TILE)
     label = f'{grasp.grip} {grasp.object.family}'
     label += f' -{1e3 * grasp.pregrasp:.0f} mm' if grasp.pregrasp else f' {1e3 * grasp.penetration:.1f} mm'
     tile = np.vstack([front, thumb])
@@ -134,7 +134,7 @@ def _tile(grasp: Grasp, model: HandModel) -> np.ndarray:
     return tile
 
 
-def _render(
+def render(
     meshes: list[tuple[np.ndarray, np.ndarray, tuple[int, int, int]]],
     view: Rotation,
     size: int,
@@ -172,7 +172,7 @@ def _contact_map(title: str, model: HandModel, share: np.ndarray) -> np.ndarray:
     shades = (1 - strength) * np.array([220, 220, 220]) + strength * np.array([220, 20, 20])
     hand = [(model.template, model.faces, _SKIN)]
     views = [
-        _render(hand, Rotation.from_euler('xy', [180, turn], degrees=True), _PANEL[1] - 30, shades) for turn in (0, 75)
+        render(hand, Rotation.from_euler('xy', [180, turn], degrees=True), _PANEL[1] - 30, shades) for turn in (0, 75)
     ]
     panel = _panel(f'{title} (red: {100 * share.max():.0f} %)')
     for number, view in enumerate(views):

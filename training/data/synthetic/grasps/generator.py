@@ -17,6 +17,7 @@ import numpy as np
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.contact import TOUCHING
+from hoi_ros.mesh.force_closure import force_closure
 from hoi_ros.mesh.raycast import TriangleScene
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.grasps.anatomy import HandAnatomy
@@ -25,7 +26,6 @@ from training.data.synthetic.grasps.approach import approach
 from training.data.synthetic.grasps.approach import withdraw
 from training.data.synthetic.grasps.closing import close_hand
 from training.data.synthetic.grasps.closing import holds
-from training.data.synthetic.grasps.force_closure import force_closure
 from training.data.synthetic.grasps.grips import GRIPS
 from training.data.synthetic.grasps.hand import GraspingHand
 from training.data.synthetic.grasps.held_object import HeldObject
@@ -40,10 +40,10 @@ SPLITS = {'train': 0, 'validation': 1, 'test': 2, 'held_out': 3}
 DEEPEST = 0.005
 """Penetration beyond which a grasp is dropped, metres."""
 
-_PREGRASPS = 0.2
+PREGRASPS = 0.2
 """Share of hands that have not yet grasped."""
-_OBJECTS, _ATTEMPTS = 40, 6
-"""Objects that are tried for one grasp, and attempts on each."""
+_FAMILIES, _OBJECTS, _ATTEMPTS = 5, 40, 6
+"""Families that are tried for one grasp, objects of each, and attempts on each of those."""
 _GRIP_SHARES = np.array([grip.weight for grip in GRIPS.values()]) / sum(grip.weight for grip in GRIPS.values())
 
 
@@ -91,23 +91,30 @@ class Grasp:
 
 
 class GraspGenerator:
-    """A stream of grasps: index → Grasp; about one in five is a hand shortly before its grasp.
+    """A stream of grasps: index → Grasp; by default one in five is a hand shortly before its grasp.
 
     Args:
         model: the right hand, with any number of vertices.
         seed: seed of the whole stream.
         split: 'train', 'validation', 'test' or 'held_out'; the last shows the families HELD_OUT, the others FAMILIES.
         scans: scanned objects of the split, which are a share of the objects; None for parametric ones only.
+        pregrasps: share of hands that have not yet grasped; the others do not depend on it.
 
     Raises:
         KeyError: no such split.
     """
 
     def __init__(
-        self, model: HandModel, seed: int = 0, split: str = 'train', scans: ScannedObjects | None = None
+        self,
+        model: HandModel,
+        seed: int = 0,
+        split: str = 'train',
+        scans: ScannedObjects | None = None,
+        pregrasps: float = PREGRASPS,
     ) -> None:
         self._anatomy = HandAnatomy(model)
         self._seed, self._split, self._scans = seed, SPLITS[split], scans
+        self._pregrasps = pregrasps
         self._families = HELD_OUT if split == 'held_out' else FAMILIES
 
     def rng(self, index: int, purpose: int = 0) -> np.random.Generator:
@@ -117,16 +124,19 @@ class GraspGenerator:
     def __getitem__(self, index: int) -> Grasp:
         rng = self.rng(index)
         family = self._families[rng.integers(len(self._families))]
-        withdrawn = rng.random() < _PREGRASPS
+        withdrawn = rng.random() < self._pregrasps
         scans = self._scans if self._scans and rng.random() < self._scans.share else None
-        for _ in range(_OBJECTS):
-            thing = HeldObject(scans.draw(rng) if scans else sample_object(rng, [family]), rng)
-            for _ in range(_ATTEMPTS):
-                grasp = self._attempt(thing, withdrawn, rng)
-                if grasp is not None:
-                    return grasp
-        tried = 'scanned objects' if scans else f'objects of the family {family}'
-        raise RuntimeError(f'grasp {index}: no hold found on any of {_OBJECTS} {tried}')
+        tried = []
+        for _ in range(_FAMILIES):
+            for _ in range(_OBJECTS):
+                thing = HeldObject(scans.draw(rng) if scans else sample_object(rng, [family]), rng)
+                for _ in range(_ATTEMPTS):
+                    grasp = self._attempt(thing, withdrawn, rng)
+                    if grasp is not None:
+                        return grasp
+            tried.append('scanned objects' if scans else family)
+            family = self._families[rng.integers(len(self._families))]
+        raise RuntimeError(f'grasp {index}: no hold found on any of {_OBJECTS} objects each of {", ".join(tried)}')
 
     def _attempt(self, thing: HeldObject, withdrawn: bool, rng: np.random.Generator) -> Grasp | None:
         name = str(rng.choice(list(GRIPS), p=_GRIP_SHARES))

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hoi_ros.mesh.force_closure import FRICTION
 from hoi_ros.mesh.normals import face_normals
 from hoi_ros.mesh.raycast import TriangleScene
-from training.data.synthetic.grasps.force_closure import FRICTION
 from training.data.synthetic.grasps.grips import Grip
 from training.data.synthetic.grasps.placement import aligned_frames
 from training.data.synthetic.grasps.placement import Tunnels
