@@ -19,7 +19,7 @@ from hoi_ros.hand.contact_cloud import contact_cloud
 from hoi_ros.hand.contact_cloud import ContactCloud
 
 _FEW = 1024
-"""Points up to which the distances of the features between all points of a surface are faster than a tree."""
+"""Points up to which the distances between all of them are faster than a tree."""
 _SHARING = 3
 """Nodes that a point between them is interpolated from."""
 
@@ -127,8 +127,7 @@ def network_inputs(
     if joint:
         near = alike = _nearest(np.concatenate([points, features], 1), asked, wanted)
     else:
-        near = _nearest(points, asked, wanted)
-        alike = _alike(features, wanted)[asked] if len(points) <= _FEW else _nearest(features, asked, wanted)
+        near, alike = _nearest(points, asked, wanted), _nearest(features, asked, wanted)
     return {
         'points': points[asked][None],
         'features': features[asked][None],
@@ -158,33 +157,15 @@ def nodes_of(points: np.ndarray, count: int, ordered: bool = False) -> Nodes:
 
 def _nearest(values: np.ndarray, asked: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """(M, W) indices of the neighbours of the values at `asked` whose ranks, from 1, are `wanted`."""
-    ranks, places = np.unique(wanted, return_inverse=True)
-    return cKDTree(values).query(values[asked], ranks)[1][:, places]
-
-
-def _alike(features: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(N, W) indices of the neighbours in the features whose ranks, from 1, are `wanted`.
-
-    Points of two surfaces are at least 1 apart by the feature that tells them, so that a point with enough neighbours
-    on its own surface within 1 has none on the other.
-    """
-    found = np.empty((len(features), len(wanted)), int)
     last = int(wanted.max())
-    for side in (1, 0):
-        rows = np.flatnonzero(features[:, 0] == side)
-        if len(rows) <= last:
-            found[rows] = _nearest(features, rows, wanted)
-            continue
-        own = features[rows] - features[rows].mean(0)
-        squares = (own**2).sum(1)
-        distances = squares - 2 * own @ own.T
-        nearest = np.argpartition(distances, last - 1, 1)[:, :last]
-        reached = np.take_along_axis(distances, nearest, 1)
-        found[rows] = rows[np.take_along_axis(nearest, reached.argsort(1)[:, wanted - 1], 1)]
-        far = rows[reached.max(1) + squares >= 1]
-        if len(far):
-            found[far] = _nearest(features, far, wanted)
-    return found
+    if len(values) > _FEW or last >= len(values):
+        ranks, places = np.unique(wanted, return_inverse=True)
+        return cKDTree(values).query(values[asked], ranks)[1][:, places]
+    values = values - values.mean(0)
+    distances = (values**2).sum(1) - 2 * values[asked] @ values.T
+    nearest = np.argpartition(distances, last - 1, 1)[:, :last]
+    order = np.take_along_axis(distances, nearest, 1).argsort(1)
+    return np.take_along_axis(nearest, order[:, wanted - 1], 1)
 
 
 def _spread(points: np.ndarray, count: int) -> np.ndarray:
