@@ -52,13 +52,12 @@ def _measured(name: str, what: str) -> dict[str, float]:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def run_in_this_process(name: str, what: str, batch: int = 0) -> dict[str, float]:
+def run_in_this_process(name: str, what: str) -> dict[str, float]:
     """Runs one network on a batch, twice, in a process that did nothing before.
 
     Args:
         name: of the network.
         what: 'inference' or 'training'.
-        batch: clouds; those of `measure` by default.
     """
     import torch
 
@@ -69,7 +68,7 @@ def run_in_this_process(name: str, what: str, batch: int = 0) -> dict[str, float
     network = contact_network(name)  # type: ignore[arg-type]
     parameters = sum(each.numel() for each in network.parameters())
     training = what == 'training'
-    points, features = _clouds(batch or (TRAINED if training else BATCH))
+    points, features = _clouds(TRAINED if training else BATCH)
     asked = torch.stack([torch.randperm(points.shape[1])[:_ASKED] for _ in points]) if training else None
     network.train(training)
 

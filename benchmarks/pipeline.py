@@ -25,7 +25,7 @@ from hoi_ros.resources import model_dir
 from hoi_ros.systems import System
 
 TURNS = 3
-"""Of the two nodes alone and of the pipeline."""
+"""Of the first node alone, and of the pipeline."""
 _FRAMES, _VIEWS = 30, 2
 """Frames of the stages, shown to and fro, and crops of a tracked hand that the first network runs on in one batch."""
 _NETWORK = 'network'

@@ -165,7 +165,7 @@ def test_no_shared_code_names_a_system():
         for text in names_in(path)
         if names_a_system(text)
     ]
-    assert set(named) <= FIELDS
+    assert set(named) == FIELDS
 
 
 def test_a_module_a_topic_and_a_stage_name_a_system(tmp_path):

@@ -49,8 +49,8 @@ SETTINGS = {
         Setting(
             'refine',
             True,
-            'Move hand and object until they touch as estimated and do not pass through each other; otherwise contact '
-            'is estimated and both stay where they are.',
+            'Move the object by millimetres until it touches the hand as estimated, and let it give way where the hand '
+            'is; with hold_object, move the hand. Otherwise contact is estimated and both stay where they are.',
             live=True,
         ),
         Setting(
@@ -61,7 +61,7 @@ SETTINGS = {
             10000.0,
             live=True,
         ),
-        Setting('hold_object', False, 'Move the hand alone: the object stays where it is.', live=True),
+        Setting('hold_object', False, 'Move the hand instead of the object.', live=True),
         Setting(
             'restarts',
             1,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contact of a recording compared with the simulated truth, before and after the hands were refined. Knows no ROS."""
+"""Contact of a recording compared with the simulated truth, before and after the refinement. Knows no ROS."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from hoi_ros.playback.recording import Answer
 from hoi_ros.playback.recording import Hands
 from hoi_ros.playback.recording import matched
 from hoi_ros.playback.recording import Recording
-from hoi_ros.stages.parts.contact_points import FEWEST
 from hoi_ros.stages.parts.contact_points import PALM
 from hoi_ros.stages.parts.contact_points import parts_of_vertices
 from hoi_ros.stages.parts.contact_points import TOUCHED
+from hoi_ros.stages.parts.contact_points import touching_fingers
 from hoi_ros.stages.parts.contact_points import VOXEL
 
 _MOST = 120
@@ -101,7 +101,7 @@ class TouchMeasure:
         touches, volume = touched(hand.vertices, held.vertices, self._object_faces), math.nan
         if is_closed(held.vertices, self._object_faces):
             volume = grid_volume(hand.vertices, self._closed[hand.side], held.vertices, self._object_faces, VOXEL)
-        fingers = np.bincount(self._parts[touches], minlength=PALM + 1)[:PALM] >= FEWEST
+        fingers = touching_fingers(touches, self._parts)
         return Touch(touches, fingers, volume * _CM3)
 
 

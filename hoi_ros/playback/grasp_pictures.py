@@ -86,12 +86,7 @@ def _figures(record: dict[str, Any]) -> list[str]:
     if record['penetration'] is None:
         lines.append('penetration and intersection unknown: the object is not closed')
     else:
-        depth, volume = (
-            ' to '.join(
-                f'{scale * value:.1f}' for value in (record.get(f'{name}_before'), record[name]) if value is not None
-            )
-            for name, scale in (('penetration', 1e3), ('intersection', 1))
-        )
+        depth, volume = _change(record, 'penetration', 1e3), _change(record, 'intersection', 1)
         lines.append(f'penetration {depth} mm, intersection {volume} cm3')
     return lines
 

@@ -76,7 +76,7 @@ class GraspReplayConfig:
     out: Path = Path('out/grasps')
     """Folder for results.jsonl and grasps/."""
     refine: bool = True
-    """Move hand and object until they touch as estimated; otherwise only contact is estimated."""
+    """Move the hand until both touch as estimated; otherwise only contact is estimated."""
     hold_object: bool = True
     """Move the hand alone, for objects whose pose is known better than the hand's; otherwise both move."""
     budget: float | None = None

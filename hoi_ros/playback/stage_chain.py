@@ -18,7 +18,7 @@ from hoi_ros.systems import SYSTEMS
 class StageChain:
     """A stage that gives its hands and the faces of their objects to another one.
 
-    Called as the first stage is; called so, it returns what the second makes of the first one's hands.
+    It is called like the first stage, and returns what the second makes of the first one's hands.
 
     Args:
         before: called with images, camera and stamp; has `object_faces`.

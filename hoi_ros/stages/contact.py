@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hands and the objects in them → where they touch, the two so moved that they do, and the grasp.
+"""Hands and the objects in them → where they touch, both refined until they do, and the grasp.
 
 The contact network is that of Tse et al., "S²Contact: Graph-based Network for 3D Hand-Object Contact Estimation with
 Semi-Supervised Learning" (ECCV 2022). It says how firmly each place of both surfaces is touched; hand and object are
@@ -67,7 +67,7 @@ class ContactStage:
         models: folder of the trained network and of the hand model; the package's own by default.
         backend: of the engine.
         threads: of the engine.
-        refine: whether hands and objects are moved.
+        refine: whether hands or objects are moved.
         budget: longest time of the refinement of a frame, all hands together, seconds.
         hold_object: whether the hand moves to the object, which stays where it is.
         restarts: starts of the refinement of a hand.
@@ -100,8 +100,8 @@ class ContactStage:
         self._hands = {'right': right, 'left': right.mirrored()}
         self._network = ContactNetwork(model_dir('contact', models), right.template, backend, threads)
         self._observed = observed
-        self._refiner = ContactRefiner(right, OBSERVED_HAND if observed else None)
         self._hand_refiner = ContactRefiner(right)
+        self._refiner = ContactRefiner(right, OBSERVED_HAND) if observed else self._hand_refiner
         self._measures = {side: ContactMeasure(model) for side, model in self._hands.items()}
         self._describe = {side: GraspDescription(model) for side, model in self._hands.items()}
 
@@ -139,7 +139,7 @@ class ContactStage:
 
         Returns:
             The same hands in the same order. Those that hold something have `contact`, and `grasp` where they grasp it;
-            with `refine` both are moved. The others are as they came; `reasons` says why.
+            with `refine` they are moved. The others are as they came; `reasons` says why.
         """
         begun = time.perf_counter()
         self.reset()

@@ -223,12 +223,12 @@ class _Runs:
         options = repr((self._config.grasps, self._config.refinement))
         return self._folder(row, seed) / f'figures_{hashlib.sha256(options.encode()).hexdigest()[:8]}.json'
 
-    def _loop(self, row: str, seed: int, **changed: Any) -> LoopConfig:
+    def _loop(self, row: str, seed: int) -> LoopConfig:
         budget = self._budget
         loop = LoopConfig(
             self._folder(row, seed), budget.steps, 1e6, budget.batch, learning_rate=budget.learning_rate, seed=seed
         )
-        return dataclasses.replace(loop, threads=budget.threads or available_cores(), every=loop.steps, **changed)
+        return dataclasses.replace(loop, threads=budget.threads or available_cores(), every=loop.steps)
 
     def _train(self, row: str, seed: int, changes: Mapping[str, Any]) -> None:
         recipe = ContactRecipe(loop=self._loop(row, seed), **changes)
@@ -245,9 +245,9 @@ class _Runs:
         budget = self._budget
         start = self._folder(_START, seed) / 'weights.pt'
         self.figures(_NETWORKS, _START, seed)
-        loop = self._loop(row, seed, averaging=0.99)
         loop = dataclasses.replace(
-            loop,
+            self._loop(row, seed),
+            averaging=0.99,
             steps=budget.semi_steps,
             every=budget.semi_steps,
             batch=budget.semi_batch,

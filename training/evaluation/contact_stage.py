@@ -12,18 +12,18 @@ import numpy as np
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.contact import surface_gap
+from hoi_ros.mesh.contact import touched
 from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.stages.contact import ContactStage
 from hoi_ros.stages.parts.contact_points import ContactMeasure
 from hoi_ros.stages.parts.contact_points import PALM
+from hoi_ros.stages.parts.contact_points import touching_fingers
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.hand_object import HandObjectSample
 from training.data.synthetic.rgb_frame_views import COUNTED
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.evaluation.contact_maps import f1
 from training.evaluation.contact_maps import TOUCHED
-from training.evaluation.contact_touches import touching_fingers
-from training.evaluation.contact_touches import touching_vertices
 from training.evaluation.figures import print_figures
 from training.evaluation.figures import require_count
 from training.evaluation.figures import write_figures
@@ -97,10 +97,11 @@ def figures_of(hands: list[HandBeforeAndAfter], faces: np.ndarray) -> dict[str, 
 
     Returns:
         joints_mm and rooted_mm: the mean error of the joints in the camera's frame and from the wrist; object_mm: the
-        mean distance between the object's surface and the true one, both ways; penetration_mm
-        and intersection_cm3 of the estimated hand and object; gap_mm: the mean distance between the two, 0 where they
-        meet; fingers_f1: of the fingers that touch; vertices_f1: of the hand's vertices that touch. Before, a finger
-        touches if it lies within 4 mm of the object, like in the truth; after, as the stage says.
+        mean distance between the object's surface and the true one, both ways; penetration_mm and intersection_cm3 of
+        the estimated hand and object; gap_mm: the mean distance between the two, 0 where they meet; fingers_f1: of the
+        fingers that touch; vertices_f1: of the hand's vertices that touch. In truth and before, a vertex touches
+        within 4 mm of the object or inside it, and a finger with two such vertices; after, a vertex with a contact of
+        0.4 or more, and a finger with a contact point.
     """
     models = {'right': HandModel.load()}
     models['left'] = models['right'].mirrored()
@@ -124,8 +125,8 @@ def _figures(
         away.append(_apart(hand.held.vertices, faces, truth.held.placed, truth.held.faces))
         depths.append(measured.penetration)
         volumes.append(measured.intersection)
-        known = touching_vertices(truth.hand_vertices, truth.held.placed, truth.held.faces)
-        near = touching_vertices(hand.vertices, hand.held.vertices, faces)
+        known = touched(truth.hand_vertices, truth.held.placed, truth.held.faces)
+        near = touched(hand.vertices, hand.held.vertices, faces)
         gaps.append(max(0.0, surface_gap(hand.vertices, hand.held.vertices, faces)))
         true_vertices.append(known)
         true_fingers.append(touching_fingers(known, measure.parts))

@@ -34,8 +34,9 @@ from training.networks.weights_file import read_weights
 from training.networks.weights_file import WeightsError
 
 DATA = (
-    'Made grasps (training/data): the WebXR generic hand (MIT, Amazon) closes about parametric objects until its '
-    'fingers touch; contact from distances and normals, like the thermal contact of ContactPose; hands perturbed.'
+    'Made grasps (training/data): the WebXR generic hand (MIT, Amazon) closes about parametric objects, and about the '
+    'scanned ones that real_images lists, until its fingers touch; contact from distances and normals, like the '
+    'thermal contact of ContactPose; hands perturbed.'
 )
 CONTACT_POSE = "ContactPose (MIT): the project's hand fitted to its joints, its thermal maps; hands perturbed."
 """Data of networks that are trained on it."""

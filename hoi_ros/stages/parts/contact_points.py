@@ -47,6 +47,16 @@ def parts_of_vertices(model: HandModel) -> np.ndarray:
     return part_of_joint[model.weights.argmax(1)]
 
 
+def touching_fingers(touching: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """(5,) bool, thumb to little finger: which touch.
+
+    Args:
+        touching: (V,) bool of the vertices.
+        parts: (V,) of `parts_of_vertices`.
+    """
+    return np.bincount(parts[touching], minlength=PALM + 1)[:PALM] >= FEWEST
+
+
 class ContactMeasure:
     """Measures the contact of a hand with an object.
 

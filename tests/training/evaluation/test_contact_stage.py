@@ -12,13 +12,13 @@ from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.estimates import ContactEstimate
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
+from hoi_ros.mesh.contact import touched
 from hoi_ros.simulation.hand_motion import HandMotion
 from hoi_ros.simulation.held_solid import Can
 from training.data.hand_object import HandObjectSample
 from training.data.hand_object import ObjectLabel
 from training.evaluation.contact_stage import figures_of
 from training.evaluation.contact_stage import HandBeforeAndAfter
-from training.evaluation.contact_touches import touching_vertices
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def test_an_object_that_is_moved_out_of_the_hand_is_better(held: tuple[HandEstim
     before = dataclasses.replace(
         hand, joints=hand.joints + [0.003, 0, 0], held=dataclasses.replace(hand.held, vertices=inside)
     )
-    touched = touching_vertices(hand.vertices, hand.held.vertices, faces).astype(np.float32)
-    contact = ContactEstimate(touched, np.zeros(0), np.zeros((0, 3)), np.zeros((0, 3)), np.arange(5), 0.0, 0.0)
+    firm = touched(hand.vertices, hand.held.vertices, faces).astype(np.float32)
+    contact = ContactEstimate(firm, np.zeros(0), np.zeros((0, 3)), np.zeros((0, 3)), np.arange(5), 0.0, 0.0)
     figures = figures_of([HandBeforeAndAfter(truth, before, dataclasses.replace(hand, contact=contact))], faces)
     assert figures['before']['joints_mm'] == pytest.approx(3.0, abs=0.01) and figures['after']['joints_mm'] == 0
     assert figures['before']['penetration_mm'] > 5 > figures['after']['penetration_mm']
