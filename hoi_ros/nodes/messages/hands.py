@@ -106,7 +106,7 @@ def mesh_topology(
     )
     message.right_faces.frombytes(right.faces.astype(np.uint32).tobytes())
     message.left_faces.frombytes(left.faces.astype(np.uint32).tobytes())
-    if object_faces is not None:
+    if object_faces is not None and len(object_faces):
         message.object_vertex_count = int(object_faces.max()) + 1
         message.object_faces.frombytes(object_faces.astype(np.uint32).tobytes())
     return message

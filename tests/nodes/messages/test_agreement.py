@@ -120,6 +120,8 @@ def test_the_topology_gives_the_faces_of_the_objects():
     topology = Messages().topology
     np.testing.assert_array_equal(faces_of_objects(topology, MODELS, OTHER), FACES)
     assert faces_of_objects(mesh_topology(Header(), RIGHT, MODELS['left']), MODELS, OTHER).shape == (0, 3)
+    none = mesh_topology(Header(), RIGHT, MODELS['left'], np.zeros((0, 3), np.uint32))
+    assert none.object_vertex_count == 0 and faces_of_objects(none, MODELS, OTHER).shape == (0, 3)
 
 
 def test_a_topology_of_another_hand_model_or_of_damaged_objects_is_refused():
