@@ -139,7 +139,7 @@ requirements_of() { cat "requirements/$1.txt" requirements/constraints.txt | fin
 
 # What a build depends on: its own inputs in full; of what it links to, only which files there are.
 build_inputs() {
-  find CMakeLists.txt package.xml msg interfaces scripts/*.in -type f -print0 \
+  find CMakeLists.txt package.xml msg srv interfaces scripts/*.in -type f -print0 \
     | sort -z | xargs -0 sha256sum
   find hoi_ros config launch models rviz -name __pycache__ -prune -o -type f -print | sort
   cat "$stamps/ros_wheels"
