@@ -83,3 +83,12 @@ def load_two_hand_network(weights: Path) -> TrainedTwoHandNetwork:
     fill(network, kept, weights, COMMAND)
     whitening = {name: tensor.numpy() for name, tensor in kept['whitening'].items()}
     return TrainedTwoHandNetwork(kept['network'], network.eval(), whitening, kept['object_width'])
+
+
+def start_from(network: nn.Module, weights: Path) -> None:
+    """Copies the weights of an earlier training of the same network.
+
+    Raises:
+        WeightsError: the file is missing or holds another network.
+    """
+    fill(network, read_weights(weights, COMMAND), weights, COMMAND)
