@@ -30,6 +30,18 @@ POSTURES = GESTURES | {
         (-1, -0.4, 0, 0.3, 0.7),
     ),
     'fan': ((-0.6, -0.05, -0.05, -0.05, -0.05), (-0.4, 0, 0, 0, 0), (0, 0, 0, 0, 0), (-0.9, 0.6, 0.1, -0.4, -0.7)),
+    'clasp': (
+        (0.1, 0.3, 0.33, 0.36, 0.38),
+        (0.1, 0.3, 0.3, 0.3, 0.3),
+        (0.1, 0.25, 0.25, 0.25, 0.25),
+        (-0.1, -0.1, 0, 0.1, 0.2),
+    ),
+    'interlaced': (
+        (-0.2, 0.3, 0.3, 0.3, 0.3),
+        (0, 0.15, 0.15, 0.15, 0.15),
+        (0, 0.1, 0.1, 0.1, 0.1),
+        (-0.5, 0.9, 0.25, -0.4, -1),
+    ),
     'cup': (
         (-0.1, 0.2, 0.22, 0.24, 0.24),
         (0, 0.15, 0.15, 0.15, 0.15),
@@ -37,7 +49,7 @@ POSTURES = GESTURES | {
         (-0.9, -0.2, 0, 0.2, 0.4),
     ),
 }
-"""Shares of the named postures: the gestures, and three with the thumb beside the palm."""
+"""Shares of the named postures: the gestures, and some for hands that meet."""
 HAND_POSES = Path('../shared/data/hand_poses')
 """Folder of both files."""
 SPLITS = ('train', 'validation', 'test')
@@ -90,19 +102,21 @@ class PostureLibrary:
         """Draws a posture.
 
         Args:
-            posture: 'any', or names of POSTURES with '+' between them, of which one or a mixture is drawn.
+            posture: names of POSTURES, or 'any', with '+' between them; a mixture of two of them is drawn.
             rng: of the sample.
         """
         if posture == 'any':
             angles = self._any(rng)
         else:
             names = posture.split('+')
-            first, second = (self._gestures[str(rng.choice(names))] for _ in range(2))
-            share = rng.random()
-            angles = first + share * (second - first)
+            first, second = (self._named(str(rng.choice(names)), rng) for _ in range(2))
+            angles = first + rng.random() * (second - first)
             angles = angles + rng.beta(0.7, 4) * (self._any(rng) - angles)
         noise = rng.normal(0, [0.06, 0.03, 0.015], (5, 3, 3))
         return np.clip(angles + noise, self._low, self._high)
+
+    def _named(self, name: str, rng: np.random.Generator) -> np.ndarray:
+        return self._any(rng) if name == 'any' else self._gestures[name]
 
     def _any(self, rng: np.random.Generator) -> np.ndarray:
         if len(self.real) and rng.random() < 0.7:
