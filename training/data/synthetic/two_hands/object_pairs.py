@@ -17,7 +17,6 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import HandParameters
 from hoi_ros.hand.pair import mirrored
 from hoi_ros.hand.pair import vector_of
-from hoi_ros.mesh.contact import surface_gap
 from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.mesh.sampling import even_places
 from hoi_ros.mesh.surface import Surface
