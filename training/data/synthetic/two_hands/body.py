@@ -18,7 +18,7 @@ _STRETCH = 0.06
 """By how much a shoulder gives way, metres: it is raised, or the body leans."""
 _CHEST = 0.13
 """Distance from the shoulders to the front of the body, metres."""
-_BENDS = np.radians([[flexion, aside] for flexion in (0, 30, -30, 55, -55) for aside in (0, 15, -15)])
+_BENDS = np.radians([[flexion, aside] for flexion in (0, 30, -30, 55, -55) for aside in (0, 15, 30, -18)])
 """Bends of the wrist that are tried: flexion and deviation."""
 _FOREARMS = Rotation.from_euler('xz', _BENDS).apply([0, -1, 0])
 """(K, 3) directions from the wrist to the elbow in the hand's rest frame."""
@@ -101,14 +101,26 @@ def forearm(wrist: np.ndarray, elbow: np.ndarray) -> np.ndarray:
     return (wrist + np.arange(0.03, FOREARM, 0.035)[:, None, None] * along + ring).reshape(-1, 3)
 
 
-def arms_apart(
-    right: tuple[np.ndarray, np.ndarray], left: tuple[np.ndarray, np.ndarray], skins: tuple[np.ndarray, np.ndarray]
-) -> bool:
-    """Whether neither forearm, wrist (3,) to elbow (3,), meets the other or the other's hand (V, 3)."""
-    bones = [wrist + np.linspace(0, 1, 14)[:, None] * (elbow - wrist) for wrist, elbow in (right, left)]
-    if np.linalg.norm(bones[0][1:, None] - bones[1][None, 1:], axis=-1).min() < 2 * _MARGIN:
-        return False
-    return all(
-        np.linalg.norm(bone[2:, None] - skin[None, ::3], axis=-1).min() > _MARGIN
-        for bone, skin in zip(bones, skins[::-1], strict=True)
-    )
+class Arm(NamedTuple):
+    """A hand and its forearm.
+
+    Attributes:
+        wrist, elbow: (3,) metres.
+        skin: (V, 3) vertices of the hand, metres.
+    """
+
+    wrist: np.ndarray
+    elbow: np.ndarray
+    skin: np.ndarray
+
+    def mirrored(self) -> Arm:
+        """The arm in the mirror."""
+        return Arm(*(part * _MIRROR for part in self))
+
+    def leaves_room(self, wrist: np.ndarray, elbow: np.ndarray) -> bool:
+        """Whether another forearm, wrist (3,) to elbow (3,), meets neither this hand nor this forearm."""
+        share = np.linspace(0, 1, 14)[:, None]
+        other, own = wrist + share * (elbow - wrist), self.wrist + share * (self.elbow - self.wrist)
+        if ((other[1:, None] - own[1:]) ** 2).sum(-1).min() < (2 * _MARGIN) ** 2:
+            return False
+        return bool(((other[2:, None] - self.skin[::3]) ** 2).sum(-1).min() > _MARGIN**2)

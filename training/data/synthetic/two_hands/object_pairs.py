@@ -25,7 +25,6 @@ from training.data.real.scans import ScannedObjects
 from training.data.synthetic.grasps.anatomy import HandAnatomy
 from training.data.synthetic.grasps.grips import GRIPS
 from training.data.synthetic.objects import ObjectShape
-from training.data.synthetic.two_hands.body import arms_apart
 from training.data.synthetic.two_hands.body import Body
 from training.data.synthetic.two_hands.records import OBJECT_PAIR_DTYPE
 from training.data.synthetic.two_hands.records import OBJECT_POINTS
@@ -54,7 +53,7 @@ _ANY = ('small', 'small', 'scan', 'scan', 'large bottle', 'board', 'pot')
 _FAMILIES: dict[str, tuple[str, ...]] = {
     'carried': ('carton', 'carton', 'large ball', 'large ball', 'pot', 'scan', 'large bottle'),
     'by_the_ends': ('tray', 'tray', 'board', 'board', 'pot', 'bowl', 'scan'),
-    'body_and_neck': ('large bottle', 'large bottle', 'bottle', 'scan'),
+    'body_and_neck': ('large bottle', 'large bottle', 'large bottle', 'bottle', 'scan'),
     'in_line': ('long tool', 'long tool', 'scan'),
     'supported': (*_ANY, 'carton', 'large ball', 'tray'),
     'touched': _ANY,
@@ -64,10 +63,15 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
 _SMALL = ('box', 'can', 'bottle', 'mug', 'bowl', 'tool', 'blob')
 _ROLLING = ('large ball', 'long tool', 'tool', 'ball', 'blob', 'banana', 'spray')
 """Families that are held in any orientation; the others mostly upright."""
+_TOUCHES = ['press', 'fingertips', 'point']
+_WIDE = ('carton', 'large ball')
+"""Families that no single hand grips."""
+_FLAT = ('tray', 'board')
+"""Families that no hand closes around."""
 _PRECISE = ['palmar', 'tripod', 'pinch', 'lateral']
-_EVERY = list(GRIPS)
-_DRAWS, _ROUNDS = 12, 40
-"""Objects that are tried for one kind, and kinds for one record."""
+_DRAWS, _ROUNDS = 15, 40
+"""Objects that are tried for one kind and family, and those for one record."""
+_FLIP = np.array([-1, 1, 1])
 _SPACING = 0.003
 """Distance of measured points along the edges of an object's mesh, metres."""
 
@@ -110,16 +114,16 @@ class ObjectPairs:
         rng = np.random.default_rng([self._seed, self._split, index, 17])
         for _ in range(_ROUNDS):
             kind = KINDS[rng.choice(len(KINDS), p=_WEIGHTS)]
+            family = str(rng.choice(_FAMILIES[kind]))
             for _ in range(_DRAWS):
-                shape = self._object(kind, rng)
+                shape = self._object(kind, family, rng)
                 thing = SharedObject(shape, _body(kind, shape, rng), rng)
                 found = self._pair(kind, thing, rng)
                 if found is not None:
                     return self._record(found, kind, shape, index), shape
         raise RuntimeError(f'record {index}: no two hands found on {_ROUNDS * _DRAWS} objects')
 
-    def _object(self, kind: str, rng: np.random.Generator) -> ObjectShape:
-        family = str(rng.choice(_FAMILIES[kind]))
+    def _object(self, kind: str, family: str, rng: np.random.Generator) -> ObjectShape:
         if family == 'scan':
             if self._scans is not None:
                 return self._scans.draw(rng)
@@ -138,12 +142,11 @@ class ObjectPairs:
             first = self._first(kind, shape, views[0].part(parts.first), rng)
             if first is None:
                 continue
-            middle = first.middle * ([-1, 1, 1] if swapped else 1)
-            chosen = parts.second(middle)
+            chosen = parts.second(first.middle * _FLIP if swapped else first.middle)
             if chosen.sum() < 8:
                 continue
             for _ in range(3):
-                second = self._second(kind, shape, views[1].part(chosen), rng)
+                second = self._second(kind, shape, views[1].part(chosen, first.arm.mirrored()), rng)
                 if second is None:
                     continue
                 right, left = (second, first) if swapped else (first, second)
@@ -155,32 +158,30 @@ class ObjectPairs:
     def _first(self, kind: str, shape: np.ndarray, thing: SharedObject, rng: np.random.Generator) -> PlacedHand | None:
         if not len(thing.points):
             return None
-        if kind == 'carried' or (kind in ('supported', 'approached') and rng.random() < 0.3):
+        if kind == 'carried' or thing.shape.family in _WIDE or (kind == 'supported' and rng.random() < 0.3):
             return touch_object(self._anatomy, shape, thing, 'press', rng)
-        return grip_object(self._anatomy, shape, thing, ['fist', 'wrap'] if kind == 'in_line' else _EVERY, rng)
+        return grip_object(self._anatomy, shape, thing, _grips(kind, thing), rng)
 
     def _second(self, kind: str, shape: np.ndarray, thing: SharedObject, rng: np.random.Generator) -> PlacedHand | None:
         if kind in ('carried', 'supported'):
             return touch_object(self._anatomy, shape, thing, 'press', rng)
         if kind == 'touched':
-            return touch_object(self._anatomy, shape, thing, str(rng.choice(['fingertips', 'point', 'press'])), rng)
+            return touch_object(self._anatomy, shape, thing, str(rng.choice(_TOUCHES)), rng)
         if kind == 'approached':
-            name = rng.choice(['grip', 'grip', 'press', 'fingertips', 'point'])
+            name = rng.choice([*_TOUCHES, *([] if thing.shape.family in _WIDE else ['grip'] * 2)])
             if name == 'grip':
-                placed = grip_object(self._anatomy, shape, thing, _EVERY, rng)
+                placed = grip_object(self._anatomy, shape, thing, _grips(kind, thing), rng)
             else:
                 placed = touch_object(self._anatomy, shape, thing, str(name), rng)
             return None if placed is None else before_touch(placed, thing, rng)
-        names = {'in_line': ['fist', 'wrap'], 'body_and_neck': [*_PRECISE, 'wrap', 'fist']}.get(kind, _EVERY)
-        return grip_object(self._anatomy, shape, thing, names, rng)
+        return grip_object(self._anatomy, shape, thing, _grips(kind, thing), rng)
 
     def _measured(self, right: PlacedHand, left: PlacedHand, thing: ObjectShape) -> _Measured | None:
         """Penetration and gap of two hands; None if something penetrates something too deep."""
-        flip = np.array([-1, 1, 1])
-        skins = right.vertices.astype(float), left.vertices * flip
-        wrists = [right.place.translation, left.place.translation * flip]
-        if not arms_apart((wrists[0], right.elbow), (wrists[1], left.elbow * flip), skins):
+        arms = right.arm, left.arm.mirrored()
+        if not all(one.leaves_room(other.wrist, other.elbow) for one, other in (arms, arms[::-1])):
             return None
+        skins = arms[0].skin, arms[1].skin
         faces = self._anatomy.closed_faces
         turned = np.ascontiguousarray(faces[:, ::-1])
         first, second = Surface(skins[0], faces), Surface(skins[1], turned)
@@ -245,7 +246,7 @@ class _Parts:
             else:
                 self._along = points[:, 2] if kind == 'body_and_neck' else self._along
                 self.first = self._along < -0.02
-        self._step = rng.uniform(0.085, 0.12) * (1 if rng.random() < 0.5 else -1)
+        self._step = rng.uniform(0.1, 0.15) * (1 if rng.random() < 0.5 else -1)
         self._apart = rng.uniform(0.05, 0.12)
 
     def second(self, middle: np.ndarray) -> np.ndarray:
@@ -263,6 +264,13 @@ class _Parts:
             return np.abs(self._along - self._place - self._step) < 0.025
         far = np.linalg.norm(points - middle, axis=1) > self._apart
         return far & (normals @ self._up < -0.6) if self._kind == 'supported' else far
+
+
+def _grips(kind: str, thing: SharedObject) -> list[str]:
+    """Names of the grips that suit a kind and an object."""
+    if kind == 'in_line':
+        return ['fist', 'wrap']
+    return _PRECISE if thing.shape.family in _FLAT else list(GRIPS)
 
 
 def _body(kind: str, shape: ObjectShape, rng: np.random.Generator) -> Body:

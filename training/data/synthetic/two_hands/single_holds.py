@@ -26,18 +26,24 @@ from training.data.synthetic.grasps.closing import holds
 from training.data.synthetic.grasps.grips import Grip
 from training.data.synthetic.grasps.grips import GRIPS
 from training.data.synthetic.grasps.hand import GraspingHand
+from training.data.synthetic.grasps.held_object import CANDIDATES
 from training.data.synthetic.grasps.held_object import HeldObject
+from training.data.synthetic.grasps.held_object import WITHDRAWN
+from training.data.synthetic.grasps.placement import aligned_frames
 from training.data.synthetic.grasps.placement import Placement
 from training.data.synthetic.grasps.placement import Tunnels
 from training.data.synthetic.objects import ObjectShape
+from training.data.synthetic.two_hands.body import Arm
 from training.data.synthetic.two_hands.body import Body
 from training.data.synthetic.two_hands.body import forearm
 
 _FLIP = np.array([-1, 1, 1], np.float32)
+_TUNNELS, _CORRIDOR = 300, 0.009
+"""Tunnels between two sides of an object that are tried at once, and half the thickness of a finger, metres."""
 _PLACES = 64
 """Places on the surface that are tried at once."""
-_APPROACHES = 6
-"""Approaches of a gripping hand."""
+_APPROACHES, _MISSES = 6, 3
+"""Approaches of a gripping hand; after so many that failed it gives up."""
 _START = 0.3
 """Distance at which a hand begins to move to the surface, metres."""
 _PALM, _INDEX, _PADS = [6], [1], [1, 2, 3]
@@ -124,6 +130,7 @@ class SharedObject(HeldObject):
         super().__init__(shape, rng, 1600)
         self.body = body
         self._hand: GraspingHand | None = None
+        self._other: Arm | None = None
 
     def mirrored(self) -> SharedObject:
         """The object and the body in the mirror, with the same points in the same order."""
@@ -134,9 +141,10 @@ class SharedObject(HeldObject):
         other.points, other.normals, other.body = self.points * _FLIP, self.normals * _FLIP, self.body.mirrored()
         return other
 
-    def part(self, chosen: np.ndarray) -> SharedObject:
-        """The object of which a hand takes chosen points (N,) only."""
+    def part(self, chosen: np.ndarray, arm: Arm | None = None) -> SharedObject:
+        """The object of which a hand takes chosen points (N,) only, and whose arm leaves the other arm alone."""
         other = copy.copy(self)
+        other._other = arm
         other.points, other.normals = self.points[chosen], self.normals[chosen]
         return other
 
@@ -147,23 +155,37 @@ class SharedObject(HeldObject):
         return other
 
     def tunnels(self, grip: Grip, rng: np.random.Generator) -> Tunnels | None:
-        found = super().tunnels(grip, rng)
-        if found is None or self._hand is None:
-            return found
-        _, own = self._hand.opened_for(np.median(found.widths, keepdims=True), rng)
-        rotations = found.frames @ own.frames[0].T
-        wrists = found.middles + rotations @ (_wrist(self._hand) - own.middles[0])
+        """As of `HeldObject`, but only those that the arm reaches."""
+        if self._hand is None:
+            return super().tunnels(grip, rng)
+        pairs, widths = self._sides(rng)
+        fitting = np.flatnonzero((widths > grip.widths[0]) & (widths < grip.widths[1]))
+        if not len(fitting):
+            return None
+        picked = rng.choice(fitting, _TUNNELS)
+        pairs, widths = pairs[picked], widths[picked]
+        frames = aligned_frames(pairs[:, 1] - pairs[:, 0], rng.standard_normal((_TUNNELS, 3)))
+        _, own = self._hand.opened_for(np.median(widths, keepdims=True), rng)
+        rotations = frames @ own.frames[0].T
+        wrists = pairs.mean(1) + rotations @ (_wrist(self._hand) - own.middles[0])
         reached = np.flatnonzero(self.body.elbows(rotations, wrists)[1].any(1))
+        beside = pairs[reached] + _CORRIDOR * np.array([[-1], [1]]) * frames[reached, None, :, 0]
         if not len(reached):
             return None
-        chosen = rng.choice(reached, len(rotations))
-        return Tunnels(found.middles[chosen], found.widths[chosen], found.frames[chosen])
+        room = self.scene.cast(beside, -frames[reached, None, :, 1]).reach.min(1)
+        free = reached[(room > WITHDRAWN) & ~self.scene.inside(beside).any(1)]
+        if not len(free):
+            return None
+        chosen = rng.choice(free, CANDIDATES)
+        return Tunnels(pairs[chosen].mean(1), widths[chosen], frames[chosen])
 
     def elbow(self, place: Placement, wrist: np.ndarray) -> np.ndarray | None:
-        """(3,) an elbow of a hand's arm that leaves the object alone; None without one."""
+        """(3,) an elbow of a hand's arm that leaves the object and the other arm alone; None without one."""
         at = place.of(wrist)
         elbows, possible = self.body.elbows(place.rotation[None], at[None])
         for elbow in elbows[0, possible[0]]:
+            if self._other is not None and not self._other.leaves_room(at, elbow):
+                continue
             if not self.scene.inside(forearm(at, elbow)).any():
                 return elbow
         return None
@@ -187,9 +209,10 @@ class PlacedHand(NamedTuple):
     touches: bool = True
 
     @property
-    def vertices(self) -> np.ndarray:
-        """(V, 3) in the object's frame, metres."""
-        return self.place.of(self.hand.vertices(self.progress))
+    def arm(self) -> Arm:
+        """Its arm in the object's frame."""
+        skin = self.place.of(self.hand.vertices(self.progress)).astype(float)
+        return Arm(self.place.of(_wrist(self.hand)).astype(float), self.elbow, skin)
 
     @property
     def middle(self) -> np.ndarray:
@@ -205,10 +228,14 @@ def grip_object(
     grip = GRIPS[names[rng.choice(len(names), p=weights / weights.sum())]]
     hand = _hand(anatomy, grip, shape, rng)
     reachable = thing.taken_by(hand)
+    missed = 0
     for _ in range(_APPROACHES):
         place = approach(hand, reachable, rng)
         elbow = None if place is None else thing.elbow(place, _wrist(hand))
         if place is None or elbow is None:
+            missed += 1
+            if missed == _MISSES:
+                return None
             continue
         progress = close_hand(hand, thing, place, rng)
         if progress is None:
