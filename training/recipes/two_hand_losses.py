@@ -19,6 +19,7 @@ from training.networks.two_hand_prior.joint import PAIR
 from training.recipes.two_hand_samples import Batch
 
 VALIDATION_TIMES = 32, 96, 160, 208, 256
+FREE_NATS = 0.1
 Loss = Callable[..., dict[str, Tensor]]
 
 
@@ -48,14 +49,15 @@ def pair_loss(network: nn.Module, *parts: Tensor) -> dict[str, Tensor]:
 
 
 def autoencoder_loss(network: nn.Module, *parts: Tensor) -> dict[str, Tensor]:
-    """Negative evidence of an autoencoder whose variance of the output is the best one (Rybkin et al., "Simple and
-    effective VAE training with calibrated decoders", ICML 2021), for each number."""
+    """Negative evidence of an autoencoder for each number, whose variance of the output is the best one (Rybkin et al.,
+    "Simple and effective VAE training with calibrated decoders", ICML 2021), with FREE_NATS for each latent number
+    (Kingma et al., 2016), so that they come into use."""
     batch = Batch(*parts)
     pair, counted = torch.cat([batch.right, batch.left], 1), fingers_only(PAIR).to(batch.right)
     again, mean, log_variance = network(pair, batch.noise[:, : network.latent])
     error = (counted * (again - pair) ** 2).sum() / (len(pair) * counted.sum())
-    divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean() / counted.sum()
-    return {'evidence': 0.5 * error.log() + divergence}
+    divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean(0).clamp(min=FREE_NATS).sum()
+    return {'evidence': 0.5 * error.log() + divergence / counted.sum()}
 
 
 def at_time(clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:

@@ -143,7 +143,7 @@ def train_network(
     loop = recipe.loop
     whitening = whitening_of(pairs.made(), loop.out)
     batches = PairBatches(pairs.sources, whitening, loop.batch, loop.seed, recipe.anchor_dropout)
-    held_out = PairBatches([(lambda: pairs.held_out, 1.0)], whitening, VALIDATION_PAIRS, 0)(0)
+    held_out = PairBatches([(lambda: pairs.held_out, 1.0)], whitening, len(pairs.held_out), 0)(0)
     validate = validation_of(recipe.network, held_out)
     progress = fit(network, loop, batches, loss_of(recipe.network), validate, started)
     figures = validate(network)
