@@ -159,12 +159,15 @@ class PairInteractions:
         turned = turns @ mine
         facing = ((turns @ right.normals[:, contacts.right]) * their_normals).sum(1)
         targets = others + contacts.gaps * their_normals
-        places = (targets - turned).mean(2)
-        apart = turned + places[..., None] - targets
-        cost = (1 + facing).mean(1) + (apart**2).sum(1).mean(1) / 0.03**2 + rng.exponential(0.05, _PLACEMENTS)
+        counts = np.full(len(contacts.gaps), kind.lead)
+        counts[0] = 1.0
+        counts /= counts.sum()
+        places = (targets - turned) @ counts
+        apart = ((turned + places[..., None] - targets) ** 2).sum(1)
+        cost = (1 + facing + apart / 0.03**2) @ counts + rng.exponential(0.05, _PLACEMENTS)
         best = np.argsort(cost)[:_CHOICE]
         points = (turns[best] @ right.vertices[:, ::6]).transpose(0, 2, 1) + places[best, None]
-        outwards = their_normals.mean(1)
+        outwards = their_normals @ counts
         outwards = outwards / max(float(np.linalg.norm(outwards)), 0.3)
         steps = _WAYS[:, None, None, None] * outwards
         distance, nearest = cKDTree(left.vertices.T).query(points + steps, distance_upper_bound=0.02)
@@ -173,7 +176,12 @@ class PairInteractions:
         above = ((points + steps - left.vertices.T[nearest]) * left.normals.T[nearest]).sum(-1)
         depth = np.where(found, np.maximum(-above - 0.0005, 0), 0).mean(2)
         free = (depth[::-1].cumsum(0)[::-1] > 0).sum(0)
-        total = cost[best] + depth[0] / 0.004 + np.maximum(depth[-1], depth[-2]) / 0.0002 + 0.1 * free
+        total = (
+            cost[best]
+            + depth[0] / 0.004
+            + np.maximum(depth[-1], depth[-2]) / (0.001 if kind.wraps else 0.0002)
+            + 0.1 * free
+        )
         for chosen in total.argsort():
             if total[chosen] > _WORST:
                 self.why['worst'] += 1

@@ -103,7 +103,7 @@ class PairSolver:
 
     def __init__(self, right: HandModel, config: SolverConfig | None = None) -> None:
         models = right, right.mirrored()
-        self.hands = tuple(Articulation(model) for model in models)
+        self.hands = Articulation(models[0]), Articulation(models[1])
         self.skins = tuple(Skin(model) for model in models)
         self._config = config = config or SolverConfig()
         self._clearance = FingerClearance()
@@ -165,6 +165,11 @@ class PairSolver:
                 if len(short):
                     normal[angles, angles] += own @ own.T / config.clearance_noise**2
                     gradient[angles] += own @ short / config.clearance_noise**2
+            short, mine, theirs = self._clearance.between(self.hands, right.state, left.state)
+            if len(short):
+                both = np.concatenate([mine, theirs])
+                normal += both @ both.T / config.clearance_noise**2
+                gradient += both @ short / config.clearance_noise**2
             change = -dposv(normal, gradient)[1]
             change = np.minimum(np.maximum(change, -_LONGEST), _LONGEST)
             right = self._moved(0, right, change[:MOTION])
