@@ -14,6 +14,8 @@ FINGERS_APART = 0.0115
 """Distance between the bones of two fingers below which they are pushed apart, metres."""
 PALM_APART = 0.013
 """Distance between a finger's outer bones and the palm's."""
+_SLACK, _BENT = 0.001, 0.3
+"""Noise of the clearance, metres, and of the angles, radians, where fingers are set apart."""
 _FLESH = (0.01, 0.0055)
 """Least thickness of flesh about the bones of the palm and of the fingers, metres."""
 _PALM = (0.1, 0.35, 0.6, 0.85)
@@ -54,6 +56,20 @@ class FingerClearance:
     def shortest(self, state: Articulated) -> float:
         """How much the two nearest lack to their clearance, metres; below 0 where they are nearer."""
         return float((self._distances(state)[1] - self._apart).min())
+
+    def relaxed(self, hand: Articulation, angles: np.ndarray, steps: int = 6) -> np.ndarray:
+        """The angles (5, 3, 3) changed by Gauss-Newton steps until no finger is too near another."""
+        origin = np.eye(3), np.zeros(3)
+        start = angles
+        for _ in range(steps):
+            short, jacobian = self.residuals(hand, hand.posed(*origin, angles, np.zeros(10)))
+            if not len(short) or short.min() > -_SLACK:
+                break
+            normal = jacobian @ jacobian.T / _SLACK**2 + np.eye(45) / _BENT**2
+            gradient = jacobian @ short / _SLACK**2 + (angles - start).ravel() / _BENT**2
+            change = np.clip(-np.linalg.solve(normal, gradient), -_BENT, _BENT)
+            angles = np.clip(angles + change.reshape(5, 3, 3), hand.low, hand.high)
+        return angles
 
     def residuals(self, hand: Articulation, state: Articulated) -> tuple[np.ndarray, np.ndarray]:
         """(N,) what is short of the clearance, below 0, and the Jacobian (45, N) by the angles."""
