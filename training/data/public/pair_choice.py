@@ -67,9 +67,9 @@ class PairDataChoice:
         Raises:
             SystemExit, DatasetError: as `stream`.
         """
+        if self.data == 'made':
+            raise SystemExit('--data made has no end: draw from its stream')
         stream = self.stream(split)
-        if isinstance(stream, PairInteractions):
-            raise SystemExit('--data made has no end: draw the pairs of its stream')
         numbers = spread(len(stream), most)
         # A plain copy, so that processes that read pairs need not import the recipe.
         plain = PairDataChoice(

@@ -84,8 +84,8 @@ def main(config: PairPreviewConfig) -> None:
 
 
 def placement(records: np.ndarray, right: HandModel) -> np.ndarray:
-    """(N, 3) place of the right wrist from the left one, metres: along the left hand's fingers, out of its palm, and to
-    its thumb's side. In the frame of MANO's left wrist these are x, −y and z.
+    """(N, 3) place of the right wrist in the frame of the left one, metres: along the left hand's fingers, out of its
+    palm, to its thumb's side. These are the axes of the hand model at rest: x, −y and z of MANO's left hand.
 
     Args:
         records: (N,) of pairs.
@@ -93,11 +93,10 @@ def placement(records: np.ndarray, right: HandModel) -> np.ndarray:
     """
     joints = right.mirrored().joints.astype(float)
     along, across = joints[4] - joints[0], joints[1] - joints[7]
-    along = along / np.linalg.norm(along)
     # Of a left hand, the fingers crossed with the direction of the thumb point out of the palm.
     out = np.cross(along, across)
-    out = out / np.linalg.norm(out)
-    return about_anchor(records['right'], records['left'])[:, PLACE] @ np.stack([along, out, np.cross(out, along)], 1)
+    axes = np.stack([axis / np.linalg.norm(axis) for axis in (along, out, np.cross(out, along))], 1)
+    return about_anchor(records['right'], records['left'])[:, PLACE] @ np.rint(axes)
 
 
 def _tile(record: np.ndarray, right: HandModel) -> np.ndarray:
