@@ -72,8 +72,8 @@ _PRECISE = ['palmar', 'tripod', 'pinch', 'lateral']
 _DRAWS, _ROUNDS = 15, 40
 """Objects that are tried for one kind and family, and those for one record."""
 _FLIP = np.array([-1, 1, 1])
-_SPACING = 0.003
-"""Distance of measured points along the edges of an object's mesh, metres."""
+_SPACING, _EVEN = 0.003, 4000
+"""Distance in metres of measured points along the edges of an object's mesh, and number of those on its surface."""
 
 
 class _Measured(NamedTuple):
@@ -288,13 +288,14 @@ def _body(kind: str, shape: ObjectShape, rng: np.random.Generator) -> Body:
 
 
 def _surface_points(thing: ObjectShape) -> np.ndarray:
-    """(N, 3) points on the edges of a mesh, metres: what is deepest inside a hand that presses on flat triangles."""
+    """(N, 3) points on a mesh and its edges: an edge is deepest in a hand, and a finger may cross a thin wall."""
     edges = np.unique(np.sort(thing.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)), axis=0)
     starts, ends = thing.vertices[edges[:, 0]], thing.vertices[edges[:, 1]]
     counts = np.ceil(np.linalg.norm(ends - starts, axis=1) / _SPACING).astype(int)
     which = np.repeat(np.arange(len(edges)), counts)
     share = (np.arange(len(which)) - np.repeat(counts.cumsum() - counts, counts)) / counts[which]
-    return starts[which] + share[:, None] * (ends - starts)[which]
+    places = even_places(thing.vertices, thing.faces, _EVEN).points(thing.vertices, thing.faces)
+    return np.concatenate([starts[which] + share[:, None] * (ends - starts)[which], places])
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
