@@ -158,6 +158,12 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ('ablate', 'contact'): Command('training.ablation.contact', 'ContactAblation', 'ablate'),
         },
     ),
+    TrainingSystem(
+        'two_hand_prior',
+        {
+            ('train', 'two_hand_prior'): Command('training.recipes.two_hand_prior', 'TwoHandPriorRecipe', 'train'),
+        },
+    ),
 )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.hand_object import HandObjectSample
 from training.data.synthetic.rgb_crops import RgbCrops
@@ -46,3 +47,11 @@ def build(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Reconstruction
         return stage, detector
 
     return make
+
+
+@pytest.fixture(scope='session')
+def whitening() -> PairWhitening:
+    """Statistics like those of hands that interact: a little apart, palm to palm."""
+    mean, deviation = np.zeros(64, np.float32), np.repeat([0.3, 1.0, 0.4, 0.05], [45, 10, 6, 3]).astype(np.float32)
+    mean[55:] = [-1, 0, 0, 0, 1, 0, 0, 0, 0.07]
+    return PairWhitening(mean, deviation, mean, deviation)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks of the two-hand prior."""
+"""The denoiser of `two_hand_prior` and the networks that it is compared with."""

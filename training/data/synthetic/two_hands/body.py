@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The body whose two arms reach an object.
+"""How one person can hold both hands in front of the body: relative rotations of the wrists, and where the arms are.
 
-A body's frame: origin between the shoulders, x to its right, y ahead, z up, metres. What is said of the right arm holds
-for the left one in the mirror, x → −x.
+Both arms are two links from shoulder to wrist. The elbow hangs down or outwards, the forearm rolls, the wrist bends and
+deviates within its range, so that the hands meet as those of one person do. x to the person's right, y forwards, z up.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+<<<<<<< HEAD
 FOREARM, UPPER_ARM, SHOULDER = 0.26, 0.29, 0.18
 """Lengths of the arm, and of half the distance between the shoulders, metres: an adult of average size."""
 _STRETCH = 0.06
@@ -31,95 +32,120 @@ _MARGIN = 0.034
 _CUFF = 0.05
 """Length of the wrist, where the forearm may touch the object, metres."""
 _MIRROR = np.array([-1.0, 1, 1])
+=======
+from training.data.synthetic.two_hands.interactions import Interaction
+from training.data.synthetic.two_hands.solver import PosedHand
+
+FOREARM_RADIUS = 0.026
+"""Of the forearm near the wrist, metres."""
+_SHOULDER = np.array([0.18, 0.0, 0.0])
+_UPPER_ARM, _FOREARM = 0.29, 0.25
+"""Lengths, metres."""
+_TO_PALM = 0.08
+"""From the wrist to the middle of the hand, metres."""
+_MIRROR = np.array([-1.0, 1.0, 1.0])
+>>>>>>> t_stage
 
 
-class Body(NamedTuple):
-    """A body before an object.
+class Arms(NamedTuple):
+    """Placements of two hands (N), in the frame of the left wrist.
 
     Attributes:
-        rotation: (3, 3) rotation from the object's frame to the body's.
-        origin: (3,) the object's origin in the body's frame, metres.
+        turns: (N, 3, 3) rotation of the right wrist.
+        right: (N, 3) unit direction from the right wrist to its elbow.
+        left: (N, 3) from the left wrist to its elbow.
     """
 
-    rotation: np.ndarray
-    origin: np.ndarray
-
-    @classmethod
-    def before(cls, extents: np.ndarray, turn: np.ndarray, rng: np.random.Generator) -> Body:
-        """A body with an object before its chest or its belly.
-
-        Args:
-            extents: (3,) sides of the object's bounding box, metres.
-            turn: (3, 3) rotation from the object's frame to the body's.
-            rng: source of the place.
-        """
-        deep = np.abs(turn[1]) @ extents / 2
-        ahead = _CHEST + deep + rng.uniform(0.03, 0.22)
-        return cls(turn, np.array([rng.normal(0, 0.05), ahead, rng.uniform(-0.42, -0.06)]))
-
-    def mirrored(self) -> Body:
-        """The body and the object in the mirror."""
-        return Body(_MIRROR[:, None] * self.rotation * _MIRROR, self.origin * _MIRROR)
-
-    def direction(self, own: np.ndarray) -> np.ndarray:
-        """A direction (3,) of the body's frame in the object's."""
-        return own @ self.rotation
-
-    def elbows(self, rotations: np.ndarray, wrists: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Elbows of the right arm for right hands at given places in the object's frame.
-
-        Args:
-            rotations: (N, 3, 3) from the hand's rest frame.
-            wrists: (N, 3) metres.
-
-        Returns:
-            (N, K, 3) elbows in the object's frame, and (N, K) whether an arm has its elbow there.
-        """
-        turned = self.rotation @ rotations
-        wrist = (wrists @ self.rotation.T + self.origin)[:, None]
-        outwards = np.einsum('nij,kj->nki', turned, _FOREARMS)
-        elbow = wrist + FOREARM * outwards
-        upper = elbow - [SHOULDER, 0, 0]
-        length = np.linalg.norm(upper, axis=-1)
-        inner = -upper / length[..., None]
-        inner = inner - (inner * outwards).sum(-1, keepdims=True) * outwards
-        bent = np.linalg.norm(inner, axis=-1)
-        thumb = (turned[:, None, :, 0] * inner).sum(-1) / np.maximum(bent, 1e-9)
-        possible = np.abs(length - UPPER_ARM) < _STRETCH
-        possible &= (thumb > _TWIST) | (bent < _STRAIGHT)
-        possible &= (elbow[..., 0] > 0) & (elbow[..., 1] > -0.22) & (elbow[..., 2] < 0.06)
-        # Elbow and forearm bend forwards, not through the chest.
-        possible &= (wrist[..., 1] > _CHEST * 0.7) & (np.linalg.norm(wrist - [SHOULDER, 0, 0], axis=-1) > 0.16)
-        return (elbow - self.origin) @ self.rotation, possible
+    turns: np.ndarray
+    right: np.ndarray
+    left: np.ndarray
 
 
+<<<<<<< HEAD
 def forearm_meets(points: np.ndarray, wrist: np.ndarray, elbow: np.ndarray) -> bool:
     """Whether one of points (N, 3) lies in the forearm between its wrist (3,) and its elbow (3,), metres."""
     along = (elbow - wrist) / FOREARM
     share = np.clip((points - wrist) @ along, _CUFF, FOREARM)
     return bool(((points - wrist - share[:, None] * along) ** 2).sum(1).min() < _MARGIN**2)
+=======
+def sample_arms(rng: np.random.Generator, count: int) -> Arms:
+    """Draws placements of two hands that meet in front of one body."""
+    meeting = rng.normal([0, 0.33, -0.22], [0.06, 0.07, 0.12], (count, 3))
+    right_hand, right_elbow = _arm(meeting, rng)
+    left_hand, left_elbow = _arm(meeting * _MIRROR, rng)
+    left_hand = _MIRROR[:, None] * left_hand * _MIRROR
+    to_left = left_hand.swapaxes(-1, -2)
+    return Arms(
+        to_left @ right_hand,
+        (to_left @ right_elbow[..., None])[..., 0],
+        (to_left @ (left_elbow * _MIRROR)[..., None])[..., 0],
+    )
+>>>>>>> t_stage
 
 
-class Arm(NamedTuple):
-    """A hand and its forearm.
+def _arm(meeting: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Frames (N, 3, 3) of right hands about meeting points (N, 3), and unit directions (N, 3) to the elbows."""
+    count = len(meeting)
+    raised = rng.uniform(0.0, 1.4, (count, 1))
+    roll = rng.uniform(-1.45, 1.5, count)
+    bent = np.clip(rng.normal(0.0, 0.55, count), -1.1, 1.2)
+    deviated = np.clip(rng.normal(0.0, 0.2, count), -0.5, 0.35)
+    own = Rotation.from_euler('YXZ', np.stack([roll, bent, deviated], 1)).as_matrix()
+    outwards = np.cos(raised) * [0, 0, -1] + np.sin(raised) * [1, -0.3, 0]
+    wrist = meeting
+    for _ in range(2):
+        reach = wrist - _SHOULDER
+        length = np.linalg.norm(reach, axis=1, keepdims=True)
+        along = reach / length
+        length = np.minimum(length, 0.98 * (_UPPER_ARM + _FOREARM))
+        share = (length**2 + _UPPER_ARM**2 - _FOREARM**2) / (2 * length)
+        aside = outwards - (outwards * along).sum(1, keepdims=True) * along
+        aside /= np.linalg.norm(aside, axis=1, keepdims=True)
+        elbow = _SHOULDER + share * along + np.sqrt(np.maximum(_UPPER_ARM**2 - share**2, 1e-6)) * aside
+        forearm = _SHOULDER + length * along - elbow
+        forearm /= np.linalg.norm(forearm, axis=1, keepdims=True)
+        # Neither pronated nor supinated, the thumb lies in the plane in which the elbow bends.
+        thumb = _SHOULDER - elbow
+        thumb -= (thumb * forearm).sum(1, keepdims=True) * forearm
+        thumb /= np.linalg.norm(thumb, axis=1, keepdims=True)
+        frame = np.stack([thumb, forearm, np.cross(thumb, forearm)], -1) @ own
+        wrist = meeting - _TO_PALM * frame[..., 1]
+    return frame, -forearm
 
-    Attributes:
-        wrist, elbow: (3,) metres.
-        skin: (V, 3) vertices of the hand, metres.
+
+def arms_apart(
+    arms: Arms, right: PosedHand, left: PosedHand, kind: Interaction, place: np.ndarray | None = None
+) -> bool:
+    """Whether each hand is outside the other's forearm, and the forearms do not run through each other.
+
+    Args:
+        arms: of one placement.
+        right: placed, or about its own wrist if `place` is given.
+        left: the other hand.
+        kind: tells whether a hand holds the second forearm.
+        place: (3,) of the right wrist.
     """
+    if place is None:
+        turn, place = right.state.turn, right.state.place
+        direction = turn @ arms.turns.T @ arms.right
+        mine = right.vertices.T[::2]
+    else:
+        direction = arms.right
+        mine = right.vertices.T[::6] @ arms.turns.T + place
+    others = left.vertices.T[::2]
+    radius = FOREARM_RADIUS - 0.004
+    my_arm = place + np.array([[0.035], [0.24]]) * direction
+    their_arm = np.array([[0.035 + kind.held], [0.24]]) * arms.left
+    if _to_segment(mine, *their_arm).min() < radius or _to_segment(others, *my_arm).min() < radius:
+        return False
+    along = my_arm[0] + np.linspace(0, 1, 8)[:, None] * (my_arm[1] - my_arm[0])
+    return bool(_to_segment(along, *their_arm).min() > 2 * radius)
 
-    wrist: np.ndarray
-    elbow: np.ndarray
-    skin: np.ndarray
 
-    def mirrored(self) -> Arm:
-        """The arm in the mirror."""
-        return Arm(*(part * _MIRROR for part in self))
-
-    def leaves_room(self, wrist: np.ndarray, elbow: np.ndarray) -> bool:
-        """Whether another forearm, wrist (3,) to elbow (3,), meets neither this hand nor this forearm."""
-        share = np.linspace(0, 1, 14)[:, None]
-        other, own = wrist + share * (elbow - wrist), self.wrist + share * (self.elbow - self.wrist)
-        if ((other[1:, None] - own[1:]) ** 2).sum(-1).min() < (2 * _MARGIN) ** 2:
-            return False
-        return bool(((other[2:, None] - self.skin[::3]) ** 2).sum(-1).min() > _MARGIN**2)
+def _to_segment(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(N,) distances of points (N, 3) from a segment."""
+    along = end - start
+    share = np.clip((points - start) @ along / (along @ along), 0, 1)
+    off = points - start - share[:, None] * along
+    distances: np.ndarray = np.sqrt((off * off).sum(1))
+    return distances

@@ -25,7 +25,7 @@ from training.data.real.scans import ScannedObjects
 from training.data.synthetic.grasps.anatomy import HandAnatomy
 from training.data.synthetic.grasps.grips import GRIPS
 from training.data.synthetic.objects import ObjectShape
-from training.data.synthetic.two_hands.body import Body
+from training.data.synthetic.two_hands.reach import Body
 from training.data.synthetic.two_hands.records import OBJECT_PAIR_DTYPE
 from training.data.synthetic.two_hands.records import OBJECT_POINTS
 from training.data.synthetic.two_hands.shared_objects import HELD_OUT
