@@ -12,27 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-<<<<<<< HEAD
-FOREARM, UPPER_ARM, SHOULDER = 0.26, 0.29, 0.18
-"""Lengths of the arm, and of half the distance between the shoulders, metres: an adult of average size."""
-_STRETCH = 0.06
-"""By how much a shoulder gives way, metres: it is raised, or the body leans."""
-_CHEST = 0.13
-"""Distance from the shoulders to the front of the body, metres."""
-_BENDS = np.radians([[flexion, aside] for flexion in (0, 30, -30, 55, -55) for aside in (0, 15, 30, -18)])
-"""Bends of the wrist that are tried: flexion and deviation."""
-_FOREARMS = Rotation.from_euler('xz', _BENDS).apply([0, -1, 0])
-"""(K, 3) directions from the wrist to the elbow in the hand's rest frame."""
-_TWIST = np.cos(np.radians(105))
-"""Least cosine between the thumb's side and the elbow's inner side: the forearm turns a quarter to either side."""
-_STRAIGHT = 0.25
-"""Sine of the elbow's angle below which the upper arm turns the thumb anywhere."""
-_MARGIN = 0.034
-"""Radius of a forearm, metres."""
-_CUFF = 0.05
-"""Length of the wrist, where the forearm may touch the object, metres."""
-_MIRROR = np.array([-1.0, 1, 1])
-=======
 from training.data.synthetic.two_hands.interactions import Interaction
 from training.data.synthetic.two_hands.solver import PosedHand
 
@@ -44,7 +23,6 @@ _UPPER_ARM, _FOREARM = 0.29, 0.25
 _TO_PALM = 0.08
 """From the wrist to the middle of the hand, metres."""
 _MIRROR = np.array([-1.0, 1.0, 1.0])
->>>>>>> t_stage
 
 
 class Arms(NamedTuple):
@@ -61,13 +39,6 @@ class Arms(NamedTuple):
     left: np.ndarray
 
 
-<<<<<<< HEAD
-def forearm_meets(points: np.ndarray, wrist: np.ndarray, elbow: np.ndarray) -> bool:
-    """Whether one of points (N, 3) lies in the forearm between its wrist (3,) and its elbow (3,), metres."""
-    along = (elbow - wrist) / FOREARM
-    share = np.clip((points - wrist) @ along, _CUFF, FOREARM)
-    return bool(((points - wrist - share[:, None] * along) ** 2).sum(1).min() < _MARGIN**2)
-=======
 def sample_arms(rng: np.random.Generator, count: int) -> Arms:
     """Draws placements of two hands that meet in front of one body."""
     meeting = rng.normal([0, 0.33, -0.22], [0.06, 0.07, 0.12], (count, 3))
@@ -80,7 +51,6 @@ def sample_arms(rng: np.random.Generator, count: int) -> Arms:
         (to_left @ right_elbow[..., None])[..., 0],
         (to_left @ (left_elbow * _MIRROR)[..., None])[..., 0],
     )
->>>>>>> t_stage
 
 
 def _arm(meeting: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -33,15 +33,9 @@ from training.data.synthetic.grasps.placement import aligned_frames
 from training.data.synthetic.grasps.placement import Placement
 from training.data.synthetic.grasps.placement import Tunnels
 from training.data.synthetic.objects import ObjectShape
-<<<<<<< HEAD
-from training.data.synthetic.two_hands.body import Arm
-from training.data.synthetic.two_hands.body import Body
-from training.data.synthetic.two_hands.body import forearm_meets
-=======
 from training.data.synthetic.two_hands.reach import Arm
 from training.data.synthetic.two_hands.reach import Body
-from training.data.synthetic.two_hands.reach import forearm
->>>>>>> t_stage
+from training.data.synthetic.two_hands.reach import forearm_meets
 
 _FLIP = np.array([-1, 1, 1], np.float32)
 _TUNNELS, _CORRIDOR = 300, 0.009
