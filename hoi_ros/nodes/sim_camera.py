@@ -156,8 +156,7 @@ class SimCameraNode(ManagedNode):
             motions = HandsTogether(model, seed, loop).hands
         else:
             motions = [
-                HandMotion(model, side, seed, loop, places.get(side, 0.0), solid() if solid else None)
-                for side in sides
+                HandMotion(model, side, seed, loop, places.get(side, 0.0), solid() if solid else None) for side in sides
             ]
         simulated = SimulatedCamera(self._camera, motions, sensor, seed)
         count, said = math.ceil(loop * _PICTURES_PER_SECOND), time.monotonic()

@@ -118,8 +118,8 @@ class HandsTogether:
         self.hands = OneOfTwo(self, 0, model), OneOfTwo(self, 1, model.mirrored())
 
     def at(self, time: float, which: int) -> tuple[_Hand, np.ndarray, np.ndarray]:
-        """The right hand, 0, or the left one, 1, at a time in seconds; orientation (3, 3) and place (3,) of the frame in
-        which both meet in the camera's optical frame."""
+        """The right hand, 0, or the left one, 1, at a time in seconds; orientation (3, 3) and place (3,), in the
+        camera's optical frame, of the frame in which both meet."""
         count = len(self._meetings)
         phase = time / self._period * count % count
         index, share = int(phase), phase % 1
@@ -206,9 +206,7 @@ class HandsTogether:
                 return (winding(points.reshape(-1, 3), solid, self._right.faces) != 0).reshape(points.shape[:-1])
 
             progress[which] = close_fingers(fingers, posed, inside, np.zeros(16)).progress
-            hands[which] = hands[which]._replace(
-                angles=opened + progress[which][:, None] * (self._closed - opened)
-            )
+            hands[which] = hands[which]._replace(angles=opened + progress[which][:, None] * (self._closed - opened))
         return progress
 
 

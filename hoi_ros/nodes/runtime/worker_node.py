@@ -152,6 +152,11 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
         return self._requested == self._session
 
     @property
+    def requested_session(self) -> int:
+        """The activation in which the request arrived that is being answered; on the worker's thread."""
+        return self._requested
+
+    @property
     def idle_reason(self) -> str:
         """Why the node does not work, with the remedy; an empty text where it does."""
         if self.state != 'active':
