@@ -64,24 +64,24 @@ _INTERLACED = tuple(
 """From the thumbs' side: index finger, the other index finger, middle finger, and so on."""
 
 INTERACTIONS = (
-    Interaction('praying', 6, _FLAT, _FLAT, (('palm', 'palm'), *_pads(*_LONG))),
+    Interaction('praying', 5, _FLAT, _FLAT, (('palm', 'palm'), *_pads(*_LONG))),
     Interaction('fingertips together', 5, 'cup+spread+relaxed', 'cup+spread+relaxed', _tips(*_ALL)),
     Interaction('clapping', 4, _CLAP, _CLAP, (('palm', 'palm'),)),
-    Interaction('applauding', 4, _CLAP, _CLAP, (('index_palmar_2', 'palm'), ('ring_palmar_2', 'palm|heel'))),
+    Interaction('applauding', 3, _CLAP, _CLAP, (('index_palmar_2', 'palm'), ('ring_palmar_2', 'palm|heel'))),
     Interaction('before a clap', 4, _CLAP, _CLAP, (('palm', 'palm'),), gap=(0.01, 0.12)),
     Interaction(
         'rubbing',
-        5,
+        4,
         _CLAP,
         _CLAP,
         (('palm|heel|middle_palmar_1', 'palm|back'), ('{f}_palmar_2', '{f}_palmar_1|{f}_dorsal_1|{f}_palmar_2')),
     ),
-    Interaction('interlaced', 6, 'interlaced', 'interlaced', _INTERLACED, wraps=True),
+    Interaction('interlaced', 4, 'interlaced', 'interlaced', _INTERLACED, wraps=True),
     Interaction(
         'clasped',
-        6,
-        'cup+relaxed',
-        'cup+relaxed',
+        4,
+        'cup',
+        'cup',
         (('palm', 'palm'), ('middle_palmar_3', 'edge|back'), ('edge|back', 'middle_palmar_3')),
         wraps=True,
         lead=0.1,
@@ -132,7 +132,7 @@ INTERACTIONS = (
     ),
     Interaction(
         'holding a finger',
-        4,
+        3,
         'cup+relaxed+clasp',
         'any',
         (('palm|index_palmar_1', '{f}_palmar_2'), ('middle_palmar_2', '{f}_dorsal_2|{f}_ulnar_2')),

@@ -53,6 +53,7 @@ POSTURES = GESTURES | {
 """Shares of the named postures: the gestures, and some for hands that meet."""
 HAND_POSES = Path('../shared/data/hand_poses')
 """Folder of both files."""
+_FILES = 'realsense_tracks.npz', 'quest_poses.json'
 SPLITS = ('train', 'validation', 'test')
 _TURN = 8
 """Of this many blocks or names, the last but one is for validation and the last for test."""
@@ -130,12 +131,12 @@ class PostureLibrary:
         """What samples with these poses depend on: the sizes of the files; '' without a folder."""
         if folder is None:
             return ''
-        return ' '.join(f'{path.name} {path.stat().st_size}' for path in sorted(folder.glob('*_*.*[nz]')))
+        return ' '.join(f'{name} {(folder / name).stat().st_size}' for name in _FILES)
 
 
 def _real(model: HandModel, split: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints (N, 21, 3) of the split's poses as right hands, metres, and their sources (N,)."""
-    tracks, named = folder / 'realsense_tracks.npz', folder / 'quest_poses.json'
+    tracks, named = (folder / name for name in _FILES)
     for path in (tracks, named):
         if not path.is_file():
             raise FileNotFoundError(
