@@ -94,6 +94,26 @@ def read_dictionary(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def read_array_dictionary(path: str | Path) -> dict[str, Any]:
+    """Reads a dictionary that `numpy.save` has written, as `read_dictionary` reads a pickled one."""
+    try:
+        with Path(path).open('rb') as file:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            _, _, dtype = header(file)
+            if not dtype.hasobject:
+                raise PickleError(f'holds an array of {dtype}, expected a dictionary')
+            content = _InertUnpickler(file, encoding='latin1').load()
+        (entry,) = content.state[-1]
+    except PickleError:
+        raise
+    except Exception as error:  # a damaged file raises almost any exception
+        raise PickleError(f'not a readable .npy file of a dictionary ({error}); download it again') from error
+    if not isinstance(entry, dict):
+        raise PickleError(f'holds a {type(entry).__name__}, expected a dictionary')
+    return entry
+
+
 def read_list(path: str | Path) -> list[Any]:
     """Reads a pickled list, as `read_dictionary` reads a dictionary."""
     content = _read(path)

@@ -158,6 +158,15 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ('ablate', 'contact'): Command('training.ablation.contact', 'ContactAblation', 'ablate'),
         },
     ),
+    TrainingSystem(
+        'two_hand_prior',
+        {
+            ('train', 'two_hand_prior'): Command('training.recipes.two_hand_prior', 'TwoHandPriorRecipe', 'train'),
+            ('train', 'two_hand_features'): Command(
+                'training.recipes.two_hand_features', 'TwoHandFeaturesRecipe', 'train'
+            ),
+        },
+    ),
 )
 
 

@@ -20,7 +20,7 @@ from hoi_ros.hand.skeleton import KEYPOINT_PARENTS
 from hoi_ros.hand.skeleton import KEYPOINT_SOURCES
 from hoi_ros.hand.skeleton import TIP_JOINTS
 
-_PLACES = 0.0, 0.25, 0.5, 0.75, 1.0
+TIP_PLACES = 0.0, 0.25, 0.5, 0.75, 1.0
 """Places of the fingertips that are tried: 0 the model's own, 1 where the skin ends."""
 _STEPS = 30
 """Steps of a fit at most: there is time."""
@@ -34,7 +34,7 @@ class AnnotatedHandFitter:
 
     def __init__(self, right: HandModel) -> None:
         """Takes the right hand, in NumPy arrays."""
-        self._fitters = [HandFitter(_with_tips(right, place)) for place in _PLACES]
+        self._fitters = [HandFitter(with_tips(right, place)) for place in TIP_PLACES]
 
     def __call__(self, joints: np.ndarray, side: str) -> HandFit:
         """The hand of annotated joints.
@@ -76,7 +76,7 @@ def carried(joints: np.ndarray, before: HandGeometry, after: HandGeometry) -> np
     return (second[:, :3, :3] @ own)[..., 0] + second[:, :3, 3]
 
 
-def _with_tips(model: HandModel, place: float) -> HandModel:
+def with_tips(model: HandModel, place: float) -> HandModel:
     """The hand with fingertips between its own, 0, and the ends of the skin, 1."""
     last = list(TIP_JOINTS)
     bones = model.tips - model.joints[last]

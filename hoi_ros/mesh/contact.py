@@ -99,6 +99,23 @@ def winding(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.n
     kept = np.flatnonzero((beside >= _least(y)[triangle]) & (beside <= -_least(-y)[triangle]))
     triangle, point = triangle[kept], point[kept]
     x, y, z = x[:, triangle] - point_x[point], y[:, triangle] - point_y[point], z[:, triangle] - point_z[point]
+    turn, height = crossings(np.stack([x, y, z]))
+    turns = np.zeros(len(points), int)
+    turns[order] = np.bincount(point, turn * (height > 0), len(points))
+    return turns
+
+
+def crossings(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How vertical lines cross triangles.
+
+    Args:
+        corners: (3, 3, N) x, y and z of the three corners of a triangle for each line, about a point on the line.
+
+    Returns:
+        (N,) ints: 1 where a line crosses a triangle that faces upwards, −1 downwards, 0 where it passes by; and (N,)
+        height of the crossing above the point times twice the triangle's area in x and y.
+    """
+    x, y, z = corners
     # Twice the area between the point and each edge, in the plane of x and y. Two triangles with a common edge have
     # exactly opposite values there, so that no ray passes between them.
     first_area, second_area, third_area = (x[i] * y[j] - y[i] * x[j] for i, j in _EDGES)
@@ -109,10 +126,7 @@ def winding(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.n
     around = (left == second_left) & (left == third_left)
     turn = np.where(left, 1, -1) * around
     # The triangle's height above the point is the mean of its corners', each weighted by the area of the opposite edge.
-    above = (first_area * z[2] + second_area * z[0] + third_area * z[1]) * turn > 0
-    turns = np.zeros(len(points), int)
-    turns[order] = np.bincount(point, turn * above, len(points))
-    return turns
+    return turn, (first_area * z[2] + second_area * z[0] + third_area * z[1]) * turn
 
 
 def _left(area: np.ndarray, x: np.ndarray, y: np.ndarray, to_x: np.ndarray, to_y: np.ndarray) -> np.ndarray:

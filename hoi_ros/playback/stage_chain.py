@@ -41,7 +41,8 @@ class StageChain:
         hands = self.before(*arguments, **optional)
         taken = time.perf_counter() - begun
         refined = self.after(hands, self.object_faces, arguments[-1])
-        self.timings = {'before': taken, **self.after.timings}
+        own = self.after.timings
+        self.timings = {'before': taken, **own, 'total': taken + own.get('total', 0.0)}
         return list(refined)
 
     def warm_up(self) -> None:

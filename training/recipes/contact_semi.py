@@ -285,6 +285,7 @@ def train(recipe: ContactSemiRecipe) -> dict[str, float]:
         network=shared.network,
         gcn=dataclasses.asdict(shared.gcn),
         points=[shared.hand_points, shared.object_points],
+        data=read_weights(recipe.start, 'train contact').get('data', shared.data),
         **provenance(recipe.start, real),
     )
     return figures

@@ -8,19 +8,21 @@ Of the true hand only the picture is kept, as a camera would have it.
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import trimesh
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.hand.fitting import HandFitter
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.closing import close_holes
 from hoi_ros.mesh.closing import is_closed
+from hoi_ros.mesh.object_files import ObjectFileError
+from hoi_ros.mesh.object_files import read_object
 from hoi_ros.mesh.sampling import even_places
+from hoi_ros.playback.grasp_lines import grasp_of_line
+from hoi_ros.playback.grasp_lines import GraspLineError
 from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.real.scans import scanned_objects
@@ -109,38 +111,41 @@ def generated(
 def of_file(path: Path) -> Unlabelled:
     """Estimates of a file, such as those of `reconstruction`, in the camera's optical frame.
 
-    A line is a JSON object with `object`, a mesh file in metres, relative to the file; `object_pose` (4, 4), the
-    identity by default; `joints` (21, 3) in metres and `side`. A left hand and its object are mirrored. The picture is
-    that of the estimate, which fits the image that it comes from.
+    `hoi_ros.playback.grasp_lines` describes a line. A left hand and its object are mirrored. The picture is that of the
+    estimate, which fits the image that it comes from.
 
     Raises:
-        GraspFileError: a line lacks something, or its mesh is not closed.
+        GraspFileError: the file is missing or empty, a line is no grasp, or its mesh is unusable or not closed.
     """
     model = HandModel.load()
     fitter, faces = HandFitter(model), close_holes(model.faces)
-    lines = [line for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
+    try:
+        lines = [line for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise GraspFileError(f'{path}: not a readable text file ({error})') from error
+    if not lines:
+        raise GraspFileError(f'{path}: no line in it, expected a grasp a line')
     estimates, scenes = np.empty(len(lines), ESTIMATE_DTYPE), []
     for number, line in enumerate(lines):
         try:
-            grasp = json.loads(line)
-            flip = np.ones(3) if grasp['side'] == 'right' else _MIRROR
-            mesh = trimesh.load(path.parent / grasp['object'], force='mesh')
-            pose = np.array(grasp.get('object_pose', np.eye(4)), float)
-            vertices = (np.asarray(mesh.vertices) @ pose[:3, :3].T + pose[:3, 3]) * flip
-            thing = Mesh(vertices, np.asarray(mesh.faces) if flip[0] > 0 else np.asarray(mesh.faces)[:, ::-1])
-            fit = fitter.fit(np.array(grasp['joints'], float) * flip)
-            places = even_places(*thing, OBJECT_POINTS)
-            if not is_closed(*thing):
-                raise ValueError(f'{grasp["object"]} has holes: close its mesh')
-        except (KeyError, ValueError, TypeError, OSError) as error:
-            raise GraspFileError(f'{path}, line {number + 1}: {type(error).__name__} {error}') from error
+            grasp = grasp_of_line(line, path.parent)
+            mesh = read_object(grasp.object, mirrored=grasp.side == 'left')
+        except (GraspLineError, ObjectFileError) as error:
+            raise GraspFileError(f'{path}, line {number + 1}: {error}') from error
+        if not is_closed(mesh.vertices, mesh.faces):
+            raise GraspFileError(f'{path}, line {number + 1}: {grasp.object} has holes: close its mesh')
+        flip = np.ones(3) if grasp.side == 'right' else _MIRROR
+        turn, place = np.outer(flip, flip) * grasp.object_pose[:3, :3], flip * grasp.object_pose[:3, 3]
+        thing = Mesh(mesh.vertices @ turn.T + place, mesh.faces)
+        fit = fitter.fit(grasp.joints * flip)
+        places = even_places(*thing, OBJECT_POINTS)
         # Points are stored about the object, where single precision is finest.
-        origin = vertices.mean(0)
+        origin = thing.vertices.mean(0)
         points, normals = places.points(*thing) - origin, places.normals(*thing)
         translation = fit.translation - origin
         estimates[number] = fit.pose, fit.shape, translation, points, normals
         hand = Mesh(model.forward(fit.pose, fit.shape, translation.astype(np.float32)).vertices, faces)
-        scenes.append(scene_of(hand, Mesh(vertices - origin, thing.faces), Rotation.identity()))
+        scenes.append(scene_of(hand, Mesh(thing.vertices - origin, thing.faces), Rotation.identity()))
     return Unlabelled(estimates, scenes)
 
 

@@ -305,10 +305,19 @@ def test_a_file_of_estimates_is_unlabelled_too(
 @pytest.mark.parametrize(
     ('changed', 'error'),
     [
-        ({'side': None, 'object': 'none.obj'}, 'grasps.jsonl, line 1: .*none.obj'),
-        ({'joints': [[0, 0, 0]]}, 'grasps.jsonl, line 1: ValueError'),
+        ({'object': 'none.obj'}, 'grasps.jsonl, line 1: .*none.obj'),
+        ({'side': None}, "grasps.jsonl, line 1: side is None, expected 'right' or 'left'"),
+        ({'joints': [[0, 0, 0]]}, 'grasps.jsonl, line 1: joints has the shape 1×3'),
     ],
 )
 def test_a_bad_line_is_named(grasp_file: Callable[..., Path], changed: dict[str, object], error: str) -> None:
     with pytest.raises(GraspFileError, match=error):
         of_file(grasp_file(**changed))
+
+
+def test_a_file_without_grasps_is_named(tmp_path: Path) -> None:
+    with pytest.raises(GraspFileError, match='none.jsonl: not a readable text file'):
+        of_file(tmp_path / 'none.jsonl')
+    (tmp_path / 'empty.jsonl').write_text('\n')
+    with pytest.raises(GraspFileError, match='empty.jsonl: no line in it'):
+        of_file(tmp_path / 'empty.jsonl')

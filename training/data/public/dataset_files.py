@@ -72,10 +72,15 @@ def read_raw_image(path: Path, mend: str, dtype: type, channels: int) -> np.ndar
 
 
 @functools.lru_cache(maxsize=32)
-def read_mesh(path: Path, mend: str) -> tuple[np.ndarray, np.ndarray]:
+def read_mesh(path: Path, mend: str, seams: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (M, 3) float32 and triangles (F, 3) int32 of a mesh file: its parts merged, texture seams closed.
 
     The arrays are cached and read-only.
+
+    Args:
+        path: the file.
+        mend: the remedy.
+        seams: whether the vertices stay those of the file.
 
     Raises:
         DatasetError: the file is missing or no mesh.
@@ -83,7 +88,8 @@ def read_mesh(path: Path, mend: str) -> tuple[np.ndarray, np.ndarray]:
     require_file(path, mend)
     try:
         mesh = trimesh.load_mesh(path, process=False, skip_materials=True)
-        mesh.merge_vertices(merge_tex=True, merge_norm=True)
+        if not seams:
+            mesh.merge_vertices(merge_tex=True, merge_norm=True)
         vertices, faces = mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32)
     except Exception as error:  # trimesh raises almost any exception for a damaged file
         raise DatasetError(f'{path}: not a readable mesh ({error}). {mend}') from error
@@ -118,6 +124,32 @@ def read_pickled_list(path: Path, mend: str) -> list[Any]:
         return inert_pickle.read_list(path)
     except inert_pickle.PickleError as error:
         raise DatasetError(f'{path}: {error}. {mend}') from error
+
+
+def read_array_dictionary(path: Path, mend: str) -> dict[str, Any]:
+    """A dictionary in an .npy file; no code of its pickle runs.
+
+    Raises:
+        DatasetError: the file is missing or damaged, holds no dictionary or asks for code.
+    """
+    require_file(path, mend)
+    try:
+        return inert_pickle.read_array_dictionary(path)
+    except inert_pickle.PickleError as error:
+        raise DatasetError(f'{path}: {error}. {mend}') from error
+
+
+def read_array(path: Path, mend: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The numbers of an .npy file as floats, reshaped; −1 in the shape stands for any size.
+
+    Raises:
+        DatasetError: the file is missing or damaged, or holds other objects or an array of another shape.
+    """
+    require_file(path, mend)
+    try:
+        return np.load(path, allow_pickle=False).astype(float).reshape(shape)
+    except Exception as error:  # a damaged file raises almost any exception
+        raise DatasetError(f'{path}: not a readable .npy of shape {shape} ({error}). {mend}') from error
 
 
 def read_json(path: Path, mend: str) -> Any:

@@ -19,9 +19,6 @@ from training.networks.contact.layers import PointMlp
 from training.networks.contact.neighbours import nearest
 from training.networks.contact.neighbours import rows_at
 
-_MOST = 64
-"""Neighbours of a point, the nearest within the radius."""
-
 
 class PointNet2(nn.Module):
     """Two set abstractions, a global one, and three feature propagations."""
@@ -57,18 +54,19 @@ class SetAbstraction(nn.Module):
         share: of the points that stay.
         radius: of the neighbourhood.
         widths: numbers of a point, and of each layer.
+        most: neighbours of a point, the nearest within the radius.
     """
 
-    def __init__(self, share: float, radius: float, widths: Sequence[int]) -> None:
+    def __init__(self, share: float, radius: float, widths: Sequence[int], most: int = 64) -> None:
         super().__init__()
-        self.share, self.radius = share, radius
+        self.share, self.radius, self.most = share, radius, most
         self.edges = MaxEdges((widths[0] + 3, *widths[1:]))
 
     def forward(self, points: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Points (B, N, 3) and features (B, N, C) → points (B, M, 3) and features (B, M, C′)."""
         count = math.ceil(points.shape[1] * self.share)
         kept = rows_at(points, farthest_points(points, count)[..., None])[:, :, 0]
-        index = nearest(points, kept, min(_MOST, points.shape[1]))
+        index = nearest(points, kept, min(self.most, points.shape[1]))
         offset = rows_at(points, index) - kept[:, :, None]
         # A neighbour beyond the radius counts as the nearest once more.
         index = torch.where(offset.square().sum(-1) <= self.radius**2, index, index[..., :1])
@@ -82,12 +80,14 @@ class SetAbstraction(nn.Module):
 def farthest_points(points: Tensor, count: int) -> Tensor:
     """(B, count) indices of points (B, N, 3), each the farthest from those before; the first, from the centroid."""
     with torch.no_grad():
-        distance = (points - points.mean(1, keepdim=True)).square().sum(-1)
+        along = points.transpose(1, 2).contiguous()
+        distance = (along - along.mean(2, keepdim=True)).square_().sum(1)
         chosen = [distance.argmax(1)]
         rows = torch.arange(len(points), device=points.device)
         distance = torch.full_like(distance, torch.inf)
         for _ in range(count - 1):
-            distance = torch.minimum(distance, (points - points[rows, chosen[-1], None]).square().sum(-1))
+            squares = (along - along[rows, :, chosen[-1], None]).square_()
+            torch.minimum(distance, squares.sum(1), out=distance)
             chosen.append(distance.argmax(1))
     return torch.stack(chosen, 1)
 

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The networks of two hands by name, and weights.pt of their trainings."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import get_args
+from typing import Literal
+
+import numpy as np
+from torch import nn
+
+from training.networks.two_hand_prior.denoiser import Denoiser
+from training.networks.two_hand_prior.denoiser import SeparateDenoisers
+from training.networks.two_hand_prior.joint import JointTransformer
+from training.networks.two_hand_prior.joint import PairAutoencoder
+from training.networks.two_hand_prior.joint import ParallelDenoisers
+from training.networks.two_hand_prior.joint import WholePairDenoiser
+from training.networks.two_hand_prior.trunk import PAPER
+from training.networks.two_hand_prior.trunk import SMALL
+from training.networks.weights_file import fill
+from training.networks.weights_file import read_weights
+from training.networks.weights_file import WeightsError
+
+TwoHandNetwork = Literal['small', 'paper', 'no_attention', 'separate', 'whole', 'joint', 'parallel', 'vae']
+"""small: the denoiser that robots run; paper: the same at the paper's widths; no_attention: without self-attention;
+separate: two denoisers, with anchor and without; whole: one for both hands' numbers; joint: a transformer over both
+hands; parallel: two that communicate; vae: an autoencoder of both hands."""
+NETWORKS: tuple[TwoHandNetwork, ...] = get_args(TwoHandNetwork)
+CASCADES: tuple[TwoHandNetwork, ...] = ('small', 'paper', 'no_attention', 'separate')
+"""Those that make one hand after the other."""
+COMMAND = 'train two_hand_prior'
+_CLASSES: dict[str, type[nn.Module]] = {
+    'separate': SeparateDenoisers,
+    'whole': WholePairDenoiser,
+    'joint': JointTransformer,
+    'parallel': ParallelDenoisers,
+    'vae': PairAutoencoder,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedTwoHandNetwork:
+    """The content of a weights.pt.
+
+    Attributes:
+        name: of the network.
+        network: in evaluation mode.
+        whitening: the arrays of `PairWhitening` by name.
+        object_width: of the embedding of an object; 0 where the network takes none.
+    """
+
+    name: TwoHandNetwork
+    network: nn.Module
+    whitening: dict[str, np.ndarray]
+    object_width: int
+
+
+def two_hand_network(name: TwoHandNetwork, object_width: int = 0) -> nn.Module:
+    """A network with new weights.
+
+    Args:
+        name: of the network.
+        object_width: of the embedding of an object; 0 for a network that takes no object.
+    """
+    config = dataclasses.replace(PAPER if name == 'paper' else SMALL, object_width=object_width)
+    if name == 'no_attention':
+        config = dataclasses.replace(config, blocks=0)
+    return _CLASSES.get(name, Denoiser)(config)
+
+
+def load_two_hand_network(weights: Path) -> TrainedTwoHandNetwork:
+    """The network of a training's weights.pt.
+
+    Raises:
+        WeightsError: the file is missing or of another training.
+    """
+    kept = read_weights(weights, COMMAND, 'network', 'whitening', 'object_width')
+    if kept['network'] not in NETWORKS:
+        raise WeightsError(f'{weights} holds another network; expected the weights.pt of python -m training {COMMAND}')
+    network = two_hand_network(kept['network'], kept['object_width'])
+    fill(network, kept, weights, COMMAND)
+    whitening = {name: tensor.numpy() for name, tensor in kept['whitening'].items()}
+    return TrainedTwoHandNetwork(kept['network'], network.eval(), whitening, kept['object_width'])
+
+
+def start_from(network: nn.Module, weights: Path) -> None:
+    """Copies the weights of an earlier training of the same network.
+
+    Raises:
+        WeightsError: the file is missing or holds another network.
+    """
+    fill(network, read_weights(weights, COMMAND), weights, COMMAND)

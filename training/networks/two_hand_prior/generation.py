@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs of hands from a trained network of `two_hand_prior`, whichever it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.pair import anchored
+from hoi_ros.hand.pair import mirrored
+from hoi_ros.hand.pair import ROOT
+from hoi_ros.hand.pair import rotation_of
+from hoi_ros.hand.pair import SIZE
+from hoi_ros.hand.pair import with_root
+from hoi_ros.stages.parts.diffusion import sample
+from hoi_ros.stages.parts.pair_whitening import PairWhitening
+from hoi_ros.stages.parts.two_hand_sampler import HandPairs
+from hoi_ros.stages.parts.two_hand_sampler import ObjectFeature
+from hoi_ros.stages.parts.two_hand_sampler import PAPER_STEPS
+from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
+from hoi_ros.stages.parts.two_hand_sampler import TwoHandSampler
+from training.networks.two_hand_prior.choice import CASCADES
+from training.networks.two_hand_prior.choice import load_two_hand_network
+from training.networks.two_hand_prior.choice import TwoHandNetwork
+from training.networks.two_hand_prior.joint import PAIR
+
+_BATCH = 256
+"""Pairs that are made together by a network of both hands."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PairGenerator:
+    """A trained network and the statistics of its numbers.
+
+    Attributes:
+        name: of the network.
+        network: in evaluation mode.
+        whitening: of its numbers.
+        object_width: of the embedding of an object; 0 where the network takes none.
+    """
+
+    name: TwoHandNetwork
+    network: nn.Module
+    whitening: PairWhitening
+    object_width: int = 0
+
+    @classmethod
+    def load(cls, weights: Path) -> PairGenerator:
+        """From the weights.pt of a training.
+
+        Raises:
+            WeightsError: the file is missing or of another training.
+        """
+        trained = load_two_hand_network(weights)
+        return cls(trained.name, trained.network, PairWhitening(**trained.whitening), trained.object_width)
+
+    def generate(
+        self,
+        count: int,
+        seed: int,
+        steps: int = PAPER_STEPS,
+        guidance: float = 0.1,
+        anti_penetration: float = 0.0,
+        held: ObjectFeature | None = None,
+    ) -> HandPairs:
+        """Samples pairs.
+
+        Args:
+            count: number of pairs.
+            seed: the same seed gives the same pairs.
+            steps: denoising steps; an autoencoder has none.
+            guidance, anti_penetration: as of `SamplingConfig`, for networks that make one hand after the other; the
+                others have neither.
+            held: an object in both hands.
+
+        Returns:
+            Vectors (count, 64), in the frame of each left wrist or of the object.
+        """
+        if self.name in CASCADES:
+            return self.sampler.pairs(count, seed, held, SamplingConfig(steps, guidance, anti_penetration))
+        noise = np.random.default_rng(seed).standard_normal((count, PAIR), np.float32)
+        parts = [self._together(noise[start : start + _BATCH], steps, held) for start in range(0, count, _BATCH)]
+        return HandPairs(*(np.concatenate(hands) for hands in zip(*parts)))
+
+    @functools.cached_property
+    def sampler(self) -> TwoHandSampler:
+        """The robot's sampling with the network of a cascade."""
+        return TwoHandSampler(self.denoise, self.whitening, HandModel.load(), self.object_width)
+
+    def denoise(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs the network of a cascade with the inputs and the output of the model folder, by name."""
+        return {'clean': self._run(**inputs)}
+
+    def _run(self, *inputs: np.ndarray, **named: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            by_name = {name: _tensor(part) for name, part in named.items()}
+            return self.network(*map(_tensor, inputs), **by_name).numpy()
+
+    def _together(self, noise: np.ndarray, steps: int, held: ObjectFeature | None) -> HandPairs:
+        """Both hands at once, by a diffusion of 128 numbers or from latent ones."""
+        count, seen = len(noise), self._seen(len(noise), held)
+        if self.name == 'vae':
+            with torch.inference_mode():
+                latent = torch.from_numpy(noise[:, : self.network.latent])
+                clean = self.network.decoded(latent, *map(torch.from_numpy, seen)).numpy()
+        else:
+            times = np.ones((count, 1), np.float32)
+            clean = sample(lambda state, time: self._run(state, time * times, *seen), noise, steps)
+        right = self._hands(clean[:, :SIZE], held is not None)
+        if held is None:
+            return HandPairs(right, anchored(self.whitening.unwhiten(clean[:, SIZE:])))
+        return HandPairs(right, mirrored(self.whitening.unwhiten(clean[:, SIZE:], True)))
+
+    def _hands(self, clean: np.ndarray, about_object: bool) -> np.ndarray:
+        """Vectors whose six numbers are columns of a rotation, from whitened ones."""
+        hands = self.whitening.unwhiten(clean, about_object)
+        return with_root(hands, rotation_of(hands), hands[:, ROOT][:, 6:])
+
+    def _seen(self, count: int, held: ObjectFeature | None) -> tuple[np.ndarray, ...]:
+        """What a network that takes objects is given of one."""
+        if not self.object_width:
+            return ()
+        own = np.zeros(self.object_width, np.float32) if held is None else held.own
+        return np.tile(own.astype(np.float32), (count, 1)), np.full((count, 1), held is not None, np.float32)
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))

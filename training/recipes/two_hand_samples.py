@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches of pairs of hands for the trainings of `two_hand_prior`: whole pools as tensors, drawn by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hoi_ros.hand.pair import about_anchor
+from hoi_ros.hand.pair import anchored
+from hoi_ros.hand.pair import mirrored
+from hoi_ros.hand.pair import SIZE
+from hoi_ros.stages.parts.diffusion import TIMES
+from hoi_ros.stages.parts.pair_whitening import PairWhitening
+from hoi_ros.stages.parts.pair_whitening import WHITENING_FILE
+
+_READ_AGAIN = 5_000
+"""Steps after which the pools are read again."""
+
+
+class HandPairs(NamedTuple):
+    """Right and left hands (N, 64), in the frame of each left wrist."""
+
+    right: np.ndarray
+    left: np.ndarray
+
+
+class Batch(NamedTuple):
+    """What one step trains on; the rest of the network's inputs follows from it.
+
+    Attributes:
+        right, left: (B, 64) whitened hands.
+        time: (B,) times of the diffusion, 1 to 256.
+        noise: (B, 128) standard normal, of the right and of the left hand.
+        has_anchor: (B, 1) whether the left hand is shown, 1 or 0.
+    """
+
+    right: Tensor
+    left: Tensor
+    time: Tensor
+    noise: Tensor
+    has_anchor: Tensor
+
+
+def with_mirror_images(records: np.ndarray) -> HandPairs:
+    """The pairs of records (N,) of PAIR_DTYPE, and their mirror images: 2 N pairs."""
+    right, left = records['right'], records['left']
+    swapped = mirrored(right)
+    return HandPairs(
+        np.concatenate([right, about_anchor(mirrored(left), swapped)]), np.concatenate([left, anchored(swapped)])
+    )
+
+
+class PairBatches:
+    """Draws pairs of several sources, seeded by the step.
+
+    Args:
+        sources: functions that return the records that may be drawn, and the share of the batch that each has.
+        whitening: of the numbers.
+        batch: pairs of a batch.
+        seed: of the order.
+        dropout: share of the anchors that are not shown.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[tuple[Callable[[], np.ndarray], float]],
+        whitening: PairWhitening,
+        batch: int,
+        seed: int,
+        dropout: float = 0.5,
+    ) -> None:
+        self._sources, self._whitening = [make for make, _ in sources], whitening
+        ends = np.cumsum([share for _, share in sources])
+        self._rows = np.diff(np.round(batch * ends / ends[-1]).astype(int), prepend=0).tolist()
+        self._seed, self._dropout, self._pairs = seed, dropout, []
+
+    def __call__(self, step: int) -> Batch:
+        if not self._pairs or step % _READ_AGAIN == 0:
+            self._pairs = [self._read(make()) for make in self._sources]
+        rng = torch.Generator().manual_seed(self._seed * 2**40 + step)
+        drawn = [
+            pairs[torch.randint(len(pairs), (rows,), generator=rng)] for pairs, rows in zip(self._pairs, self._rows)
+        ]
+        right, left = torch.cat(drawn).split(SIZE, 1)
+        return Batch(
+            right,
+            left,
+            torch.randint(1, TIMES + 1, (len(right),), generator=rng),
+            torch.randn(len(right), 2 * SIZE, generator=rng),
+            (torch.rand(len(right), 1, generator=rng) >= self._dropout).float(),
+        )
+
+    def _read(self, records: np.ndarray) -> Tensor:
+        """(2 N, 128) whitened pairs."""
+        hands = [self._whitening.whiten(hands) for hands in with_mirror_images(records)]
+        return torch.from_numpy(np.concatenate(hands, 1))
+
+
+def whitening_of(records: np.ndarray, out: Path) -> PairWhitening:
+    """The statistics of records and their mirror images, kept in the folder of a training, whose continuation takes
+    them again: its pool may have other records by then."""
+    if (out / 'checkpoint.pt').is_file() and (out / WHITENING_FILE).is_file():
+        return PairWhitening.load(out)
+    whitening = PairWhitening.of(with_mirror_images(records).right)
+    out.mkdir(parents=True, exist_ok=True)
+    whitening.save(out)
+    return whitening
