@@ -57,9 +57,7 @@ def comparisons(tables: Mapping[str, Table]) -> list[str]:
     rows = {row: figures for table in tables.values() for row, figures in table.items()}
     lines = []
     ours = _means(rows, OURS, 'fhid')
-    others = {
-        row: found for row in first if row not in (OURS, 'held-out pairs') and (found := _means(rows, row, 'fhid'))
-    }
+    others = {row: _means(rows, row, 'fhid') for row in COMPARED}
     for seed, value in enumerate(ours):
         reached = {row: found[seed] for row, found in others.items() if seed < len(found)}
         if reached:

@@ -44,6 +44,8 @@ OUTPUTS = 54
 """Of a view."""
 _UNIT = 0.1
 """Metres of a unit of the network's coordinates."""
+_REGIONS, _REGION = 128, 0.03
+"""Regions of the surface whose places are given to the dense layers, and metres of a unit of the points at rest."""
 _COMMAND = 'train two_hand_features'
 _BATCH = 256
 """Pairs of a batch at inference."""
@@ -58,13 +60,15 @@ class TwoHandFeatures(nn.Module):
 
     def __init__(self, with_object: bool = False) -> None:
         super().__init__()
-        self.fine = SetAbstraction(0.125, 0.03 / _UNIT, (8, 32, 64), 8)
+        self.fine = SetAbstraction(0.125, 0.03 / _UNIT, (5, 32, 64), 8)
         self.coarse = SetAbstraction(0.25, 0.08 / _UNIT, (64, 64, 128), 12)
         self.whole = PointMlp((128 + 3, 128, 256))
+        self.region = nn.Sequential(nn.Linear(5, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, _REGIONS))
+        self.regions_norm = nn.BatchNorm1d(3 * _REGIONS)
         self.object = ObjectCloud() if with_object else None
-        self.dense = PointMlp((512 + (ObjectCloud.WIDTH if with_object else 0), 256, FEATURES))
+        self.dense = PointMlp((512 + 3 * _REGIONS + (ObjectCloud.WIDTH if with_object else 0), 256, FEATURES))
         self.last = nn.Linear(FEATURES, OUTPUTS)
-        self.register_buffer('rest', PairClouds().rest / _UNIT)
+        self.register_buffer('rest', PairClouds().rest / _REGION)
         self.register_buffer('mean', torch.zeros(OUTPUTS))
         self.register_buffer('deviation', torch.ones(OUTPUTS))
 
@@ -81,12 +85,12 @@ class TwoHandFeatures(nn.Module):
     def features(self, points: Tensor, object_points: Tensor | None = None) -> Tensor:
         """(B, 64); arguments as of `forward`."""
         points, half = points / _UNIT, points.shape[1] // 2
-        side = torch.zeros_like(points[..., :2])
-        side[:, :half, 0], side[:, half:, 1] = 1, 1
-        rest = self.rest.repeat(2, 1).expand_as(points)
-        places, x = self.coarse(*self.fine(points, torch.cat([points, side, rest], -1)))
+        side = torch.eye(2, device=points.device).repeat_interleave(half, 0)
+        places, x = self.coarse(*self.fine(points, torch.cat([points, side.expand(len(points), -1, -1)], -1)))
         x = self.whole(torch.cat([x, places], -1))
-        x = torch.cat([x.amax(1), x.mean(1)], -1)
+        weights = self.region(torch.cat([side, self.rest.repeat(2, 1)], 1))
+        regions = (weights.T @ points / len(weights)).flatten(1)
+        x = torch.cat([x.amax(1), x.mean(1), self.regions_norm(regions)], -1)
         if self.object is not None:
             x = torch.cat([x, self.object(object_points)], -1)
         return self.dense(x)
