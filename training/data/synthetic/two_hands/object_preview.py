@@ -48,8 +48,7 @@ class ObjectPreviewConfig:
 
 def main(config: ObjectPreviewConfig) -> None:
     hand = HandModel.load()
-    scans = scanned_objects(config.scans, 'held_out' if config.split == 'test' else config.split)
-    stream = ObjectPairs(config.seed, config.split, scans, hand)
+    stream = ObjectPairs(config.seed, config.split, scanned_objects(config.scans, config.split), hand)
     tiles = [_tile(*stream.with_mesh(config.first + number), hand) for number in tqdm(range(config.count))]
     save_sheet(config.out, rows_of(tiles, _COLUMNS, _PAPER))
 
