@@ -22,13 +22,13 @@ from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.mesh.sampling import even_places
 from hoi_ros.mesh.surface import Surface
 from hoi_ros.mesh.volumes import penetration_depth
-from hoi_ros.stages.parts.object_points import object_points_of
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.grasps.anatomy import HandAnatomy
 from training.data.synthetic.grasps.grips import GRIPS
 from training.data.synthetic.objects import ObjectShape
 from training.data.synthetic.two_hands.reach import Body
 from training.data.synthetic.two_hands.records import OBJECT_PAIR_DTYPE
+from training.data.synthetic.two_hands.records import OBJECT_POINTS
 from training.data.synthetic.two_hands.shared_objects import HELD_OUT
 from training.data.synthetic.two_hands.shared_objects import shared_object
 from training.data.synthetic.two_hands.single_holds import before_touch
@@ -207,7 +207,8 @@ class ObjectPairs:
         for placed in (right, left):
             pose, translation = placed.hand.parameters(placed.progress, placed.place)
             vectors.append(vector_of(self._anatomy.model, HandParameters(pose, placed.hand.shape, translation)))
-        surface = object_points_of(thing.vertices, thing.faces)
+        mesh = thing.vertices, thing.faces
+        places = even_places(*mesh, OBJECT_POINTS)
         values = (
             vectors[0],
             mirrored(vectors[1]),
@@ -215,8 +216,8 @@ class ObjectPairs:
             measured.penetration,
             measured.gap,
             index,
-            surface.points,
-            surface.normals,
+            places.points(*mesh),
+            places.normals(*mesh),
         )
         return np.array(values, OBJECT_PAIR_DTYPE)
 

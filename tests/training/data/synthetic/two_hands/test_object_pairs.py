@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import parameters_of
 from hoi_ros.mesh.contact import TOUCHING
+from hoi_ros.stages.parts.object_points import object_points_of
 from training.data.synthetic.objects import ObjectShape
 from training.data.synthetic.two_hands.object_pairs import DEEPEST
 from training.data.synthetic.two_hands.object_pairs import KINDS
@@ -72,11 +73,15 @@ def test_hands_touch_the_object_and_penetrate_nothing(
         assert between == pytest.approx(record['penetration'], abs=1e-5)
 
 
-def test_points_lie_on_the_object_about_the_middle_of_its_box(records: list[tuple[np.ndarray, ObjectShape]]) -> None:
+def test_points_are_those_of_the_robot_about_the_middle_of_the_box(
+    records: list[tuple[np.ndarray, ObjectShape]],
+) -> None:
     for record, thing in records:
-        np.testing.assert_allclose(thing.vertices.min(0), -thing.vertices.max(0), atol=1e-6)
+        surface = object_points_of(thing.vertices + [1, 2, 3], thing.faces)
+        np.testing.assert_allclose(surface.origin, [1, 2, 3], atol=1e-6)
+        np.testing.assert_allclose(record['object_points'], surface.points, atol=1e-5)
+        np.testing.assert_allclose(record['object_normals'], surface.normals, atol=1e-4)
         assert _distances(record['object_points'][::8], thing.vertices, thing.faces).max() < 1e-5
-        np.testing.assert_allclose(np.linalg.norm(record['object_normals'], axis=1), 1, atol=1e-5)
 
 
 def test_an_arm_reaches_what_is_before_the_body_and_not_from_beyond_it() -> None:
