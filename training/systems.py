@@ -162,6 +162,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
         'two_hand_prior',
         {
             ('train', 'two_hand_prior'): Command('training.recipes.two_hand_prior', 'TwoHandPriorRecipe', 'train'),
+            ('train', 'two_hand_features'): Command(
+                'training.recipes.two_hand_features', 'TwoHandFeaturesRecipe', 'train'
+            ),
         },
     ),
 )

@@ -5,7 +5,6 @@ from hoi_ros.engines.card import BATCH
 from hoi_ros.engines.card import Card
 from hoi_ros.engines.card import TensorSpec
 from hoi_ros.engines.engine import Engine
-from hoi_ros.engines.engine import MAX_BATCH
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.errors import CardError
 from hoi_ros.engines.errors import EngineBuildError
@@ -23,7 +22,6 @@ from hoi_ros.engines.loading import load_engine
 __all__ = [
     'BACKENDS',
     'BATCH',
-    'MAX_BATCH',
     'Backend',
     'Card',
     'CardError',

@@ -23,6 +23,9 @@ CARD_FILE = 'card.yaml'
 BATCH = -1
 """The first entry of a shape that takes any number of items; a card says `batch`."""
 
+MAX_BATCH = 8
+"""Largest number of items in one run where the card says no other."""
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -78,6 +81,8 @@ class Card:
     """Figures measured on held-out data."""
     activations: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Lowest and highest input of each convolution that a CPU may compute in 8 bits, by the tensor's name."""
+    largest_batch: int = MAX_BATCH
+    """Largest number of items in one run; a larger batch runs in parts."""
 
     @classmethod
     def load(cls, directory: str | Path) -> 'Card':
@@ -105,6 +110,9 @@ class Card:
         content |= {key: _specs(path, key, content[key]) for key in ('inputs', 'outputs')}
         if Path(content['model']).name != content['model']:
             raise CardError(f'{path}: model is {content["model"]!r}, expected a file name in the same folder')
+        most = content.get('largest_batch', MAX_BATCH)
+        if type(most) is not int or most < 1:
+            raise CardError(f'{path}: largest_batch is {most!r}, expected a whole number of 1 or more')
         return cls(**content)
 
     def save(self, directory: str | Path) -> Path:

@@ -20,9 +20,6 @@ from hoi_ros.engines.errors import EngineError
 from hoi_ros.engines.errors import InputError
 from hoi_ros.engines.errors import PrecisionError
 
-MAX_BATCH = 8
-"""Largest number of items in one run; a larger batch runs in parts."""
-
 Precision = Literal['fp32', 'tf32', 'fp16', 'bf16', 'int8']
 """Type of the arithmetic; inputs, outputs and sums stay float32."""
 
@@ -93,11 +90,13 @@ class Engine(ABC):
         The other backends run every number as it is.
 
         Raises:
-            EngineError: a number is not in 1..MAX_BATCH, or the model's batch is fixed.
+            EngineError: a number is not in 1..`card.largest_batch`, or the model's batch is fixed.
         """
         for batch in batches:
-            if not 1 <= batch <= MAX_BATCH:
-                raise EngineError(f'{self._model}: a batch of {batch} cannot be prepared, expected 1 to {MAX_BATCH}')
+            if not 1 <= batch <= self.card.largest_batch:
+                raise EngineError(
+                    f'{self._model}: a batch of {batch} cannot be prepared, expected 1 to {self.card.largest_batch}'
+                )
             if batch > 1 and not self.card.batched:
                 raise EngineError(
                     f'{self._model}: its batch is fixed, {batch} items cannot run at once: export it again'
@@ -119,7 +118,7 @@ class Engine(ABC):
 
     def _part(self, items: int) -> int:
         """Number of the remaining items that the next run takes."""
-        return min(items, MAX_BATCH)
+        return min(items, self.card.largest_batch)
 
     @abstractmethod
     def _run(self, arrays: Sequence[NDArray]) -> Sequence[NDArray]:

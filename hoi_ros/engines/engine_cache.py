@@ -10,6 +10,7 @@ from dataclasses import asdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from hoi_ros.engines.card import MAX_BATCH
 from hoi_ros.engines.errors import EngineError
 
 
@@ -29,6 +30,7 @@ class EngineKey:
     precision: str
     recipe: int
     """Revision of how this package turns the ONNX file into a TensorRT network."""
+    largest_batch: int = MAX_BATCH
 
     @property
     def file_name(self) -> str:

@@ -2,7 +2,7 @@
 """Builds TensorRT engines from ONNX files and keeps them on disk.
 
 Networks are strongly typed: the graph alone says what is computed in float16 (TensorRT 11 and TensorRT for RTX have no
-other way). Engines take 1 to `MAX_BATCH` items.
+other way). Engines take 1 item to the largest batch of the card.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,6 @@ import onnx
 from hoi_ros.engines.card import Card
 from hoi_ros.engines.card import TensorSpec
 from hoi_ros.engines.cuda_driver import Gpu
-from hoi_ros.engines.engine import MAX_BATCH
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.engine_cache import cached_engine
 from hoi_ros.engines.engine_cache import EngineKey
@@ -71,7 +70,15 @@ class Target:
         """Where the engine of a model lies in the cache."""
         package = self.package
         return EngineKey(
-            card.name, card.sha256, package.name, package.version, self.gpu, self.capability, precision, RECIPE
+            card.name,
+            card.sha256,
+            package.name,
+            package.version,
+            self.gpu,
+            self.capability,
+            precision,
+            RECIPE,
+            card.largest_batch,
         )
 
     def __str__(self) -> str:
@@ -153,7 +160,7 @@ def build_plan(card: Card, model: Path, target: Target, precision: Precision, ti
         if not config.set_compute_capability(number, 0):
             raise EngineBuildError(f'{target.package} refuses the compute capability {target.capability}: {log.text()}')
     if card.batched and config.add_optimization_profile(_profile(builder, card)) < 0:
-        raise EngineBuildError(f'{model}: {target.package} refuses batches of 1 to {MAX_BATCH}: {log.text()}')
+        raise EngineBuildError(f'{model}: {target.package} refuses batches of 1 to {card.largest_batch}: {log.text()}')
     if not target.package.rtx:
         _use_timings(config, timing_file)
     log.clear()
@@ -183,7 +190,7 @@ def _profile(builder: Any, card: Card) -> Any:
     """One item is the common case: the kernels are chosen for it."""
     profile = builder.create_optimization_profile()
     for spec in card.inputs:
-        profile.set_shape(spec.name, spec.sized(1), spec.sized(1), spec.sized(MAX_BATCH))
+        profile.set_shape(spec.name, spec.sized(1), spec.sized(1), spec.sized(card.largest_batch))
     return profile
 
 

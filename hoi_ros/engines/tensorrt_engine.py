@@ -14,7 +14,6 @@ from hoi_ros.engines.card import TensorSpec
 from hoi_ros.engines.cuda_driver import DeviceMemory
 from hoi_ros.engines.cuda_driver import first_gpu
 from hoi_ros.engines.engine import Engine
-from hoi_ros.engines.engine import MAX_BATCH
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.engine_cache import default_cache_dir
 from hoi_ros.engines.engine_cache import write_whole
@@ -61,7 +60,7 @@ class TensorRTEngine(Engine):
         self._kernels: Any = None
         self._context = self._create_context()
         specs = (*card.inputs, *card.outputs)
-        self._memory = DeviceMemory(gpu, {spec.name: spec.nbytes(MAX_BATCH) for spec in specs})
+        self._memory = DeviceMemory(gpu, {spec.name: spec.nbytes(card.largest_batch) for spec in specs})
         for name, address in self._memory.addresses.items():
             self._require(self._context.set_tensor_address(name, address), f'take the buffer of {name}')
         self.prepare(1)

@@ -61,6 +61,7 @@ def test_other_content_is_refused(tmp_path: Path, text: str, message: str) -> No
         ({'outputs': [{'name': 'x', 'shape': [1, 'batch']}]}, 'expected positive sizes, the first of which'),
         ({'outputs': [{'name': 'x', 'shape': ['width', 1]}]}, 'outputs must be a list'),
         ({'model': '../model.onnx'}, 'expected a file name'),
+        ({'largest_batch': 0}, 'largest_batch is 0, expected a whole number of 1 or more'),
     ],
 )
 def test_a_wrong_field_is_named(damaged: Path, change: dict[str, object], message: str) -> None:

@@ -46,6 +46,7 @@ def test_engines_for_different_things_lie_side_by_side(tmp_path: Path, change: d
         ({'compute_capability': '9.0'}, "was built for compute_capability '8.7', here it is '9.0'"),
         ({'model_sha256': 'ab' * 31 + 'cd'}, 'was built for model_sha256'),
         ({'recipe': 2}, 'was built for recipe 1, here it is 2'),
+        ({'largest_batch': 64}, 'was built for largest_batch 8, here it is 64'),
     ],
 )
 def test_an_engine_for_something_else_is_refused(tmp_path: Path, change: dict[str, str], message: str) -> None:

@@ -3,12 +3,14 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hoi_ros.engines import Card
 from hoi_ros.engines import Engine
 from hoi_ros.engines import EngineError
 from hoi_ros.engines import InputError
@@ -73,6 +75,20 @@ def test_inputs_of_different_numbers_of_items_are_refused(engine: Engine, exampl
 def test_a_batch_that_cannot_be_prepared_is_named(engine: Engine, batch: int) -> None:
     with pytest.raises(EngineError, match=f'a batch of {batch} cannot be prepared, expected 1 to 8'):
         engine.prepare(batch)
+
+
+@pytest.mark.parametrize('backend', ['openvino', 'onnxruntime'])
+def test_the_card_says_how_many_items_run_at_once(backend: str, damaged: Path, example: Arrays) -> None:
+    require(backend)
+    replace(Card.load(damaged), largest_batch=9).save(damaged)
+    with load_engine(damaged, backend) as engine:
+        engine.prepare(9)
+        with pytest.raises(EngineError, match='a batch of 10 cannot be prepared, expected 1 to 9'):
+            engine.prepare(10)
+        sizes, run = [], engine._run
+        engine._run = lambda arrays: sizes.append(len(arrays[0])) or run(arrays)
+        engine(**{name: np.repeat(array, 18, 0) for name, array in example.items()})
+    assert sizes == [9, 9]
 
 
 def test_inputs_need_not_be_contiguous_nor_writable(engine: Engine, example: Arrays) -> None:

@@ -85,6 +85,17 @@ def test_batches_run_at_their_size(load: Load, package: Any, example: dict[str, 
     assert len(found['heat']) == 11
 
 
+def test_the_card_says_how_many_items_run_at_once(
+    load: Load, package: Any, example: dict[str, NDArray], damaged: Path
+) -> None:
+    replace(Card.load(damaged), largest_batch=10).save(damaged)
+    with load(damaged) as engine:
+        engine.prepare(10)
+        package.faults.shapes.clear()
+        engine(**{name: np.repeat(array, 11, 0) for name, array in example.items()})
+    assert [shape for name, shape in package.faults.shapes if name == 'code'] == [(10, 8), (1, 8)]
+
+
 def test_an_engine_that_is_refused_is_built_again(load: Load, package: Any, said: list[str]) -> None:
     load().close()
     package.faults.refused_plans = 1

@@ -18,8 +18,8 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import about_anchor
 from hoi_ros.hand.pair import anchored
 from hoi_ros.hand.pair import mirrored
+from training.data.pool import require_capacity
 from training.data.two_hand_pools import TwoHandPools
-from training.evaluation.figures import require_count
 from training.loop.allotment import allot
 from training.loop.checkpoint import Progress
 from training.loop.fitting import fit
@@ -39,11 +39,9 @@ _BATCH = 256
 
 
 @dataclasses.dataclass(frozen=True)
-class TwoHandFeaturesRecipe:
+class TwoHandFeaturesRecipe(TwoHandPools):
     """Trains the network whose features compare pairs of hands."""
 
-    pools: TwoHandPools = dataclasses.field(default_factory=TwoHandPools)
-    """Pairs of hands."""
     with_object: bool = False
     """Whether the hands hold an object, whose points the network is given."""
     loop: LoopConfig = dataclasses.field(
@@ -98,20 +96,16 @@ def pair_tensors(records: np.ndarray, with_object: bool, flipped: np.ndarray | N
 def train(recipe: TwoHandFeaturesRecipe) -> dict[str, float]:
     """Trains, validates, saves the weights in `<out>/weights.pt` and returns the figures of the validation."""
     started = time.monotonic()
-    shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.pools.workers, recipe.loop.threads)
+    shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
     loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(_RATE)
     recipe = dataclasses.replace(recipe, loop=loop)
-    require_count(recipe.pools.first, '--pools.first')
+    require_capacity(recipe.capacity)
     torch.manual_seed(loop.seed)
     network = TwoHandFeatures(recipe.with_object)
-    until = loop.after(0.25, started)
-    validation = recipe.pools.held_out('validation', VALIDATION_PAIRS, recipe.with_object, until)
-    pool = recipe.pools.training(loop.seed, recipe.with_object, shares.filling, shares.beside)
-    try:
-        pool.wait(min(recipe.pools.first, recipe.pools.capacity), loop.batch, loop.after(0.5, started))
-        progress, figures = train_network(network, recipe, lambda: pool.records[: pool.ready], validation, started)
-    finally:
-        pool.close()
+    held = recipe.with_object
+    validation = recipe.held_out('validation', VALIDATION_PAIRS, held, loop.after(0.25, started))
+    with recipe.training(loop.seed, held, shares.filling, shares.beside, loop.after(0.5, started)) as records:
+        progress, figures = train_network(network, recipe, records, validation, started)
     save_weights(network, loop, progress, figures, with_object=recipe.with_object, **provenance(None))
     return figures
 

@@ -99,10 +99,19 @@ class SeparateDenoisers(nn.Module):
         self.config = config
         self.alone, self.anchored = Denoiser(config), Denoiser(config)
 
-    def forward(self, noisy: Tensor, time: Tensor, anchor: Tensor, has_anchor: Tensor, *objects: Tensor) -> Tensor:
+    def forward(
+        self,
+        noisy: Tensor,
+        time: Tensor,
+        anchor: Tensor,
+        has_anchor: Tensor,
+        object: Tensor | None = None,
+        has_object: Tensor | None = None,
+    ) -> Tensor:
         """As of `Denoiser`."""
+        parts = [noisy, time, anchor, has_anchor, *(part for part in (object, has_object) if part is not None)]
         clean = torch.zeros_like(noisy)
         for network, rows in ((self.alone, has_anchor[:, 0] == 0), (self.anchored, has_anchor[:, 0] > 0)):
             if rows.any():
-                clean[rows] = network(*(part[rows] for part in (noisy, time, anchor, has_anchor, *objects)))
+                clean[rows] = network(*(part[rows] for part in parts))
         return clean

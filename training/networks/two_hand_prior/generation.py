@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
+from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import anchored
 from hoi_ros.hand.pair import mirrored
 from hoi_ros.hand.pair import ROOT
@@ -19,24 +20,18 @@ from hoi_ros.hand.pair import SIZE
 from hoi_ros.hand.pair import with_root
 from hoi_ros.stages.parts.diffusion import sample
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
+from hoi_ros.stages.parts.two_hand_sampler import HandPairs
+from hoi_ros.stages.parts.two_hand_sampler import ObjectFeature
+from hoi_ros.stages.parts.two_hand_sampler import PAPER_STEPS
+from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
+from hoi_ros.stages.parts.two_hand_sampler import TwoHandSampler
 from training.networks.two_hand_prior.choice import CASCADES
 from training.networks.two_hand_prior.choice import load_two_hand_network
 from training.networks.two_hand_prior.choice import TwoHandNetwork
 from training.networks.two_hand_prior.joint import PAIR
 
-
-class Pairs(NamedTuple):
-    """Vectors (N, 64) of right and left hands, in the frame of each left wrist or of their object."""
-
-    right: np.ndarray
-    left: np.ndarray
-
-
-class Held(NamedTuple):
-    """Embeddings (E,) of an object and of its mirror image."""
-
-    own: np.ndarray
-    mirrored: np.ndarray
+_BATCH = 256
+"""Pairs that are made together by a network of both hands."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,22 +61,37 @@ class PairGenerator:
         return cls(trained.name, trained.network, PairWhitening(**trained.whitening), trained.object_width)
 
     def generate(
-        self, count: int, seed: int, steps: int = 32, guidance: float = 0.1, held: Held | None = None, batch: int = 256
-    ) -> Pairs:
+        self,
+        count: int,
+        seed: int,
+        steps: int = PAPER_STEPS,
+        guidance: float = 0.1,
+        anti_penetration: float = 0.0,
+        held: ObjectFeature | None = None,
+    ) -> HandPairs:
         """Samples pairs.
 
         Args:
             count: number of pairs.
             seed: the same seed gives the same pairs.
             steps: denoising steps; an autoencoder has none.
-            guidance: weight of the classifier-free guidance of networks that make one hand after the other.
+            guidance, anti_penetration: as of `SamplingConfig`, for networks that make one hand after the other; the
+                others have neither.
             held: an object in both hands.
-            batch: pairs that are made together.
+
+        Returns:
+            Vectors (count, 64), in the frame of each left wrist or of the object.
         """
-        noise = np.random.default_rng(seed).standard_normal((count, 2, SIZE), np.float32)
-        make = self._one_by_one if self.name in CASCADES else self._together
-        parts = [make(noise[start : start + batch], steps, guidance, held) for start in range(0, count, batch)]
-        return Pairs(*(np.concatenate(hands) for hands in zip(*parts)))
+        if self.name in CASCADES:
+            return self.sampler.pairs(count, seed, held, SamplingConfig(steps, guidance, anti_penetration))
+        noise = np.random.default_rng(seed).standard_normal((count, PAIR), np.float32)
+        parts = [self._together(noise[start : start + _BATCH], steps, held) for start in range(0, count, _BATCH)]
+        return HandPairs(*(np.concatenate(hands) for hands in zip(*parts)))
+
+    @functools.cached_property
+    def sampler(self) -> TwoHandSampler:
+        """The robot's sampling with the network of a cascade."""
+        return TwoHandSampler(self.denoise, self.whitening, HandModel.load(), self.object_width)
 
     def denoise(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the network of a cascade with the inputs and the output of the model folder, by name."""
@@ -92,34 +102,9 @@ class PairGenerator:
             by_name = {name: _tensor(part) for name, part in named.items()}
             return self.network(*map(_tensor, inputs), **by_name).numpy()
 
-    def _one_by_one(self, noise: np.ndarray, steps: int, guidance: float, held: Held | None) -> Pairs:
-        """The left hand, as the mirror image of a right one, then the right hand beside it."""
-        count, about_object = len(noise), held is not None
-        ones = np.ones((count, 1), np.float32)
-        seen, seen_mirrored = self._seen(count, held), self._seen(count, Held(held[1], held[0]) if held else None)
-        nobody = np.zeros((count, SIZE), np.float32)
-
-        def alone(state: np.ndarray, time: int) -> np.ndarray:
-            return self._run(state, time * ones, nobody, 0 * ones, *seen_mirrored)
-
-        first = self.whitening.unwhiten(sample(alone, noise[:, 0], steps), about_object)
-        left = mirrored(first) if held else anchored(first)
-        anchor = self.whitening.whiten(left, about_object)
-        guided = slice(0, SIZE if held else ROOT.start)
-
-        def beside(state: np.ndarray, time: int) -> np.ndarray:
-            clean = self._run(state, time * ones, anchor, ones, *seen)
-            if guidance:
-                free = self._run(state, time * ones, anchor, 0 * ones, *seen)
-                clean[:, guided] += guidance * (clean - free)[:, guided]
-            return clean
-
-        return Pairs(self._hands(sample(beside, noise[:, 1], steps), about_object), left)
-
-    def _together(self, noise: np.ndarray, steps: int, guidance: float, held: Held | None) -> Pairs:
+    def _together(self, noise: np.ndarray, steps: int, held: ObjectFeature | None) -> HandPairs:
         """Both hands at once, by a diffusion of 128 numbers or from latent ones."""
         count, seen = len(noise), self._seen(len(noise), held)
-        noise = noise.reshape(count, PAIR)
         if self.name == 'vae':
             with torch.inference_mode():
                 latent = torch.from_numpy(noise[:, : self.network.latent])
@@ -129,15 +114,15 @@ class PairGenerator:
             clean = sample(lambda state, time: self._run(state, time * times, *seen), noise, steps)
         right = self._hands(clean[:, :SIZE], held is not None)
         if held is None:
-            return Pairs(right, anchored(self.whitening.unwhiten(clean[:, SIZE:])))
-        return Pairs(right, mirrored(self.whitening.unwhiten(clean[:, SIZE:], True)))
+            return HandPairs(right, anchored(self.whitening.unwhiten(clean[:, SIZE:])))
+        return HandPairs(right, mirrored(self.whitening.unwhiten(clean[:, SIZE:], True)))
 
     def _hands(self, clean: np.ndarray, about_object: bool) -> np.ndarray:
         """Vectors whose six numbers are columns of a rotation, from whitened ones."""
         hands = self.whitening.unwhiten(clean, about_object)
         return with_root(hands, rotation_of(hands), hands[:, ROOT][:, 6:])
 
-    def _seen(self, count: int, held: Held | None) -> tuple[np.ndarray, ...]:
+    def _seen(self, count: int, held: ObjectFeature | None) -> tuple[np.ndarray, ...]:
         """What a network that takes objects is given of one."""
         if not self.object_width:
             return ()

@@ -46,9 +46,9 @@ _ATTEMPTS = 40
 """Draws of one kind, before the pair fails."""
 _BANK = 20000
 """Placements of the arms of one person that a stream chooses from."""
-_PLACEMENTS, _CHOICE, _WORST = 3000, 16, 2.0
+_PLACEMENTS, _CHOICE, _WORST = 2000, 12, 2.0
 """Placements of the arms that are drawn, and those of the best that are tested for penetration."""
-_WAYS = np.array([0.0, 0.008, 0.016, 0.026, 0.04])
+_WAYS = np.array([0.0, 0.012, 0.025, 0.04])
 """Ways along the normal from which the hands approach each other, metres."""
 _SHARES = np.array([kind.share for kind in INTERACTIONS]) / sum(kind.share for kind in INTERACTIONS)
 
@@ -156,24 +156,35 @@ class PairInteractions:
         turns = self._arms.turns[drawn]
         mine, others = right.vertices[:, contacts.right], left.vertices[:, contacts.left]
         their_normals = left.normals[:, contacts.left]
-        turned = turns @ mine
-        facing = ((turns @ right.normals[:, contacts.right]) * their_normals).sum(1)
+        flat = turns.reshape(-1, 3)
+        turned = (flat @ mine).reshape(len(turns), 3, -1)
+        facing = ((flat @ right.normals[:, contacts.right]).reshape(turned.shape) * their_normals).sum(1)
         targets = others + contacts.gaps * their_normals
-        places = (targets - turned).mean(2)
-        apart = turned + places[..., None] - targets
-        cost = (1 + facing).mean(1) + (apart**2).sum(1).mean(1) / 0.03**2 + rng.exponential(0.05, _PLACEMENTS)
-        best = np.argsort(cost)[:_CHOICE]
-        points = (turns[best] @ right.vertices[:, ::6]).transpose(0, 2, 1) + places[best, None]
-        outwards = their_normals.mean(1)
+        counts = np.full(len(contacts.gaps), kind.lead)
+        counts[0] = 1.0
+        counts /= counts.sum()
+        places = (targets - turned) @ counts
+        apart = ((turned + places[..., None] - targets) ** 2).sum(1)
+        cost = (1 + facing + apart / 0.03**2) @ counts + rng.exponential(0.05, _PLACEMENTS)
+        best = np.argpartition(cost, _CHOICE)[:_CHOICE]
+        points = (turns[best] @ right.vertices[:, ::9]).transpose(0, 2, 1) + places[best, None]
+        outwards = their_normals @ counts
         outwards = outwards / max(float(np.linalg.norm(outwards)), 0.3)
         steps = _WAYS[:, None, None, None] * outwards
-        distance, nearest = cKDTree(left.vertices.T).query(points + steps, distance_upper_bound=0.02)
+        distance, nearest = cKDTree(left.vertices.T, balanced_tree=False, compact_nodes=False).query(
+            points + steps, distance_upper_bound=0.02
+        )
         found = np.isfinite(distance)
         nearest = np.where(found, nearest, 0)
         above = ((points + steps - left.vertices.T[nearest]) * left.normals.T[nearest]).sum(-1)
         depth = np.where(found, np.maximum(-above - 0.0005, 0), 0).mean(2)
         free = (depth[::-1].cumsum(0)[::-1] > 0).sum(0)
-        total = cost[best] + depth[0] / 0.004 + np.maximum(depth[-1], depth[-2]) / 0.0002 + 0.1 * free
+        total = (
+            cost[best]
+            + depth[0] / 0.004
+            + np.maximum(depth[-1], depth[-2]) / (0.001 if kind.wraps else 0.0002)
+            + 0.1 * free
+        )
         for chosen in total.argsort():
             if total[chosen] > _WORST:
                 self.why['worst'] += 1
