@@ -25,11 +25,12 @@ from hoi_ros.mesh.volumes import penetration_depth
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.grasps.anatomy import HandAnatomy
 from training.data.synthetic.grasps.grips import GRIPS
+from training.data.synthetic.objects import FAMILIES
+from training.data.synthetic.objects import HELD_OUT
 from training.data.synthetic.objects import ObjectShape
 from training.data.synthetic.two_hands.reach import Body
 from training.data.synthetic.two_hands.records import OBJECT_PAIR_DTYPE
 from training.data.synthetic.two_hands.records import OBJECT_POINTS
-from training.data.synthetic.two_hands.shared_objects import HELD_OUT
 from training.data.synthetic.two_hands.shared_objects import shared_object
 from training.data.synthetic.two_hands.single_holds import before_touch
 from training.data.synthetic.two_hands.single_holds import grip_object
@@ -61,7 +62,6 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     'approached': (*_ANY, 'carton', 'large ball', 'tray', 'long tool'),
 }
 """Objects of each kind; 'small' is any family for one hand, 'scan' a scanned object, or a small one without scans."""
-_SMALL = ('box', 'can', 'bottle', 'mug', 'bowl', 'tool', 'blob')
 _ROLLING = ('large ball', 'long tool', 'tool', 'ball', 'blob', 'banana', 'spray')
 """Families that are held in any orientation; the others mostly upright."""
 _TOUCHES = ['press', 'fingertips', 'point']
@@ -105,7 +105,7 @@ class ObjectPairs:
         self._anatomy = HandAnatomy(hand or HandModel.load())
         self._seed, self._split = seed, SPLITS[split]
         self._scans = scans and dataclasses.replace(scans, split='held_out' if split == 'test' else split)
-        self._small = (*_SMALL, *HELD_OUT) if split == 'test' else _SMALL
+        self._small = (*FAMILIES, *HELD_OUT) if split == 'test' else FAMILIES
 
     def __getitem__(self, index: int) -> np.ndarray:
         """One record."""
