@@ -33,6 +33,8 @@ Output = Literal[
     'contacts',
     'grasps',
     'openxr_joints',
+    'samples',
+    'interaction',
 ]
 
 
@@ -95,6 +97,11 @@ class System:
         return 'contacts' in self.outputs
 
     @property
+    def has_interaction(self) -> bool:
+        """Whether it says what became of two hands that interact."""
+        return 'interaction' in self.outputs
+
+    @property
     def takes_grasps(self) -> bool:
         """Whether its stage describes grasps of hands and objects that it is called with, wherever they come from."""
         return not self.images and 'grasps' in self.outputs
@@ -149,6 +156,15 @@ _ENTRIES = (
         stands_on='reconstruction',
         scene={'object': 'can'},
         shown='meshes coloured by contact, contact points, grasps, colour image and TF',
+    ),
+    System(
+        name='two_hand_prior',
+        stage='hoi_ros.stages.two_hand_prior:TwoHandPriorStage',
+        images=(),
+        outputs=('hands', 'mesh_topology', 'markers', 'samples', 'interaction'),
+        stands_on='depth_pose',
+        scene={'side': 'both', 'motion': 'together'},
+        shown='both hands, transparent samples, depth image and TF',
     ),
 )
 

@@ -41,9 +41,11 @@ from hoi_ros.nodes.runtime.qos import qos_profile
 from hoi_ros.nodes.runtime.qos import qos_settings
 from hoi_ros.nodes.runtime.running import run
 from hoi_ros.nodes.runtime.settings import Setting
+from hoi_ros.simulation.camera import MovingHand
 from hoi_ros.simulation.camera import SimulatedCamera
 from hoi_ros.simulation.camera import SimulatedView
 from hoi_ros.simulation.hand_motion import HandMotion
+from hoi_ros.simulation.hands_together import HandsTogether
 from hoi_ros.simulation.held_solid import SOLIDS
 from hoi_ros.simulation.sensor import SensorModel
 
@@ -61,6 +63,13 @@ SETTINGS = {
     ),
     'Scene': (
         Setting('side', 'right', 'The hands in view.', choices=('right', 'left', 'both')),
+        Setting(
+            'motion',
+            'apart',
+            'apart: each hand moves on its own. together: both hands come together, touch in several ways, and part; '
+            'for side both and object none.',
+            choices=('apart', 'together'),
+        ),
         Setting('object', 'none', 'What the hands hold; with none they move freely.', choices=('none', *SOLIDS)),
         Setting('seed', 0, 'Seed of the motion, the shape of the hands and the noise.', 0, 2**31 - 1),
         Setting('loop', 8.0, 'Period of the motion, rendered before the camera starts, s.', 1.0, 60.0),
@@ -137,9 +146,18 @@ class SimCameraNode(ManagedNode):
         places = {'right': -0.2, 'left': 0.2} if len(sides) > 1 else {}
         seed, sensor = self.settings['seed'], SensorModel() if self.settings['noise'] else None
         solid = SOLIDS.get(self.settings['object'])
-        motions = [
-            HandMotion(model, side, seed, loop, places.get(side, 0.0), solid() if solid else None) for side in sides
-        ]
+        motions: Sequence[MovingHand]
+        if self.settings['motion'] == 'together':
+            if len(sides) < 2 or solid:
+                raise ValueError(
+                    f'motion is together, side {self.settings["side"]} and object {self.settings["object"]}: set side '
+                    'to both and object to none'
+                )
+            motions = HandsTogether(model, seed, loop).hands
+        else:
+            motions = [
+                HandMotion(model, side, seed, loop, places.get(side, 0.0), solid() if solid else None) for side in sides
+            ]
         simulated = SimulatedCamera(self._camera, motions, sensor, seed)
         count, said = math.ceil(loop * _PICTURES_PER_SECOND), time.monotonic()
         views = []

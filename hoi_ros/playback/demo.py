@@ -5,6 +5,7 @@
     python -m hoi_ros.demo --data DIR --camera camera.yaml          # recorded depth images
     python -m hoi_ros.demo --stage reconstruction                   # a hand that holds a can, in colour and depth
     python -m hoi_ros.demo --stage contact                          # where it touches the can, beside the truth
+    python -m hoi_ros.demo --stage two_hand_prior                   # two hands that touch, before and after
     python -m hoi_ros.demo --stage reconstruction --data DIR        # recorded colours or photos; or rgb/ and depth/
 
 prints a table and writes a picture and a video of the hands. Photos are published one by one, each once, and shown side
@@ -95,8 +96,8 @@ class DemoConfig:
     """The system to run."""
     seconds: float = 20.0
     """Duration of the measurement; each photo is published once, however long all of them take."""
-    side: Literal['right', 'left', 'both'] = 'right'
-    """The hands in view of the simulated camera."""
+    side: Literal['right', 'left', 'both'] | None = None
+    """The hands in view of the simulated camera; the system's scene by default."""
     object: Literal['none', 'can', 'box', 'ball'] | None = None
     """What they hold; the system's scene by default."""
     data: Path | None = None
@@ -133,8 +134,9 @@ class DemoConfig:
         if self.data is None or replayed is None:
             # Renders no more pictures than are shown.
             loop = min(_LOOP, self.seconds)
-            held = {'object': self.object} if self.object else {}
-            return simulated_camera(system_of(self.stage), rate=_RATE, loop=loop, side=self.side, **held)
+            given = {'side': self.side, 'object': self.object}
+            chosen = {name: value for name, value in given.items() if value}
+            return simulated_camera(system_of(self.stage), rate=_RATE, loop=loop, **chosen)
         folders, _, _ = replayed
         camera = self._calibration(self.data)
         arguments = [text for name, folder in folders.items() for text in (f'--{name}', str(folder))]

@@ -6,16 +6,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
+from typing import Protocol
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.in_image import in_image
 from hoi_ros.mesh.normals import face_normals
 from hoi_ros.mesh.normals import vertex_normals
-from hoi_ros.simulation.hand_motion import HandMotion
 from hoi_ros.simulation.raycast import Raycaster
 from hoi_ros.simulation.raycast import RayHits
 from hoi_ros.simulation.sensor import SensorModel
@@ -40,6 +41,24 @@ _AMBIENT, _LAMP, _FILL = 0.3, 0.6, 0.1
 """Shares of the brightest light: ambient, from the lamp, and from opposite the lamp."""
 _RAMP = 63
 """Brightness levels of a material; colour 0 is the background, 1 to 63 the first material."""
+
+
+class MovingHand(Protocol):
+    """A hand that moves in front of the camera, such as a `HandMotion`."""
+
+    @property
+    def model(self) -> HandModel:
+        """The hand model of its side."""
+
+    @property
+    def object_faces(self) -> np.ndarray | None:
+        """(F, 3) triangles of what it holds; None for an empty hand."""
+
+    def __call__(self, time: float) -> HandEstimate:
+        """The true hand at a time in seconds."""
+
+    def forearm(self, time: float) -> tuple[np.ndarray, np.ndarray]:
+        """Its forearm: (A, 3) vertices, metres, and (B, 3) triangles."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +88,7 @@ class SimulatedCamera:
     """
 
     def __init__(
-        self, camera: Pinhole, motions: Sequence[HandMotion], sensor: SensorModel | None = None, seed: int = 0
+        self, camera: Pinhole, motions: Sequence[MovingHand], sensor: SensorModel | None = None, seed: int = 0
     ) -> None:
         self.camera = camera
         self._motions = tuple(motions)
@@ -173,7 +192,7 @@ class _Part(NamedTuple):
     normals: np.ndarray
 
 
-def _surfaces(hands: Sequence[HandEstimate], motions: Sequence[HandMotion], time: float) -> _Surfaces:
+def _surfaces(hands: Sequence[HandEstimate], motions: Sequence[MovingHand], time: float) -> _Surfaces:
     parts: list[_Part] = []
     for hand, motion in zip(hands, motions):
         parts.append(_smooth(hand.vertices, motion.model.faces, _SKIN))

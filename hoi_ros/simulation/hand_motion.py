@@ -119,7 +119,7 @@ class HandMotion:
         """
         _, turn, translation = self._placed(time)
         wrist_bend = np.array([self._swing(time, 6, 1, 30), 0, self._swing(time, 7, 1, 12)])
-        vertices, faces = _forearm(
+        vertices, faces = forearm_tube(
             self._right.joints[0] + translation, turn, turn @ rotation_matrices(np.radians(wrist_bend))
         )
         if self._mirrored:
@@ -192,7 +192,7 @@ def _rotation_vector(matrix: np.ndarray) -> np.ndarray:
     return cv2.Rodrigues(matrix)[0][:, 0]
 
 
-def _forearm(wrist: np.ndarray, hand: np.ndarray, arm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def forearm_tube(wrist: np.ndarray, hand: np.ndarray, arm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Builds a tube that leaves the wrist along the hand and bends into the arm's direction.
 
     Args:

@@ -17,7 +17,12 @@ REAL = importlib.util.find_spec('launch_ros') is not None
 DEPTH = '/camera/camera/aligned_depth_to_color/image_raw'
 WITH_CAMERA = pytest.mark.parametrize('system', [name for name, system in SYSTEMS.items() if system.images])
 EVERY = pytest.mark.parametrize('system', SYSTEMS)
-ALONE = pytest.mark.parametrize('system', [name for name, system in SYSTEMS.items() if not system.images])
+BESIDE = [name for name, system in SYSTEMS.items() if not system.images]
+"""Systems that stand on another: launched with its nodes and the camera, or alone."""
+WITH_ALL = {'pipeline': PIPELINE} | {
+    name: name for name in BESIDE if 'system_launch(' in (LAUNCH / f'{name}.launch.py').read_text()
+}
+ALONE = pytest.mark.parametrize('system', [name for name in BESIDE if name not in WITH_ALL])
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -130,14 +135,15 @@ def test_a_system_without_images_is_launched_alone(system):
     assert nodes[f'{system}_node'].node_name == f'/robot/{system}' and not remapped(nodes[f'{system}_node'])
 
 
-def test_the_pipeline_starts_every_system_that_the_last_one_stands_on():
-    last = SYSTEMS[PIPELINE]
-    nodes = start('pipeline', camera='sim', image='/head/image', rviz='true')
+@pytest.mark.parametrize('file', WITH_ALL)
+def test_a_pipeline_starts_every_system_that_the_last_one_stands_on(file):
+    last = SYSTEMS[WITH_ALL[file]]
+    nodes = start(file, camera='sim', image='/head/image', rviz='true')
     chain = [*last.below, last]
     assert set(nodes) == {*(f'{system.name}_node' for system in chain), 'sim_camera_node', 'rviz2'}
     assert len(chain) > 1 and remapped(nodes[f'{chain[0].name}_node'])['image'] == '/head/image'
-    assert remapped(nodes['rviz2'])[f'/{PIPELINE}/markers'] == f'/{PIPELINE}/markers'
-    assert set(start('pipeline')) == {*(f'{system.name}_node' for system in chain), 'realsense'}
+    assert remapped(nodes['rviz2'])[f'/{last.name}/markers'] == f'/{last.name}/markers'
+    assert set(start(file)) == {*(f'{system.name}_node' for system in chain), 'realsense'}
 
 
 @EVERY

@@ -3,17 +3,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from hoi_ros.hand.model import HandModel
+from training.cores import available_cores
 from training.data.pool import filled
 from training.data.pool import generator_key
+from training.data.pool import made_in
+from training.data.pool import PoolError
 from training.data.pool import SamplePool
 from training.data.pool import Samples
 from training.data.real.scans import scanned_objects
@@ -21,51 +26,76 @@ from training.data.real.scans import ScannedObjects
 from training.data.synthetic.two_hands.records import OBJECT_PAIR_DTYPE
 from training.data.synthetic.two_hands.records import PAIR_DTYPE
 
-HELD_OUT_SEED = 1000
-"""Seed of the pairs that no training sees."""
-
 
 @dataclasses.dataclass(frozen=True)
 class TwoHandPools:
     """Where generated pairs of hands are kept."""
 
-    pool: Path = Path('runs/two_hands.pool')
-    """File of records; it grows to `capacity` and is reused. Pairs on objects and held-out pairs are beside it."""
+    pool: Path = Path('runs/two_hand_prior.pool')
+    """File of pairs; it grows to `capacity` and is reused. Held-out pairs are beside it, as <name>_<split>.pool, and
+    pairs that hold objects, as <name>_objects.pool."""
     capacity: int = 65_536
-    """Records in the pool."""
+    """Pairs in the pool."""
     workers: int = 0
     """Processes that make pairs; 0 chooses them."""
     refresh: bool = False
-    """Keep making pairs once the pool is full, replacing the oldest records."""
-    first: int = 4096
-    """Records that must be ready before a training starts."""
+    """Keep making pairs once the pool is full, replacing the oldest ones."""
+    first: int = 16_384
+    """Pairs that must be ready before a training starts."""
+    as_it_is: bool = False
+    """Take the pairs in the files, whatever made them; none is made."""
     scans: Path | None = None
-    """Folder of scanned objects; some of the pairs on objects hold them."""
+    """Folder of scanned objects; some of the pairs that hold objects hold them."""
 
-    def training(self, seed: int, with_object: bool, filling: int, beside: int) -> SamplePool:
-        """The pool of the training split; the caller waits for it and closes it.
+    @contextlib.contextmanager
+    def training(
+        self, seed: int, with_object: bool, filling: int, beside: int, until: float = math.inf
+    ) -> Iterator[Callable[[], np.ndarray]]:
+        """While it is open, pairs of the training split are made; yields what returns those that may be drawn.
 
         Args:
             seed: of the stream.
             with_object: whether the pairs hold an object.
             filling, beside: processes before the training and beside it.
+            until: value of `time.monotonic()` after which fewer than `first` are enough.
+
+        Raises:
+            PoolError: there are no pairs.
         """
+        path = self._file(with_object)
+        if self.as_it_is:
+            records = kept_records(path, OBJECT_PAIR_DTYPE if with_object else PAIR_DTYPE)
+            yield lambda: records
+            return
         make, dtype, key = self._stream(seed, 'train', with_object)
-        path = self.pool.with_stem(f'{self.pool.stem}_objects') if with_object else self.pool
-        return SamplePool(make, dtype, path, key, self.capacity, filling, self.refresh, beside)
+        pool = SamplePool(make, dtype, path, key, self.capacity, filling, self.refresh, beside)
+        try:
+            pool.wait(min(self.first, self.capacity), 1, until)
+            yield lambda: pool.records[: pool.ready]
+        finally:
+            pool.close()
 
     def held_out(self, split: str, count: int, with_object: bool = False, until: float = math.inf) -> np.ndarray:
-        """The first records of the validation or test split.
+        """The first pairs of the validation or test split.
 
         Args:
             split: validation or test.
-            count: records.
+            count: pairs, at most.
             with_object: whether the pairs hold an object.
             until: as of `filled`.
+
+        Raises:
+            PoolError: there are no pairs.
         """
-        make, dtype, key = self._stream(HELD_OUT_SEED, split, with_object)
-        name = f'{self.pool.stem}{"_objects" if with_object else ""}_{split}_{count}'
-        return filled(make, dtype, self.pool.with_stem(name), key, count, max(1, self.workers), until)
+        path = self._file(with_object)
+        path = path.with_stem(f'{path.stem}_{split}')
+        if self.as_it_is:
+            return kept_records(path, OBJECT_PAIR_DTYPE if with_object else PAIR_DTYPE)[:count]
+        make, dtype, key = self._stream(0, split, with_object)
+        return filled(make, dtype, path, key, count, self.workers or available_cores(), until)
+
+    def _file(self, with_object: bool) -> Path:
+        return self.pool.with_stem(f'{self.pool.stem}_objects') if with_object else self.pool
 
     def _stream(self, seed: int, split: str, with_object: bool) -> tuple[Callable[[], Samples], np.dtype, str]:
         """What makes the records, their type, and the key of their pool."""
@@ -79,3 +109,15 @@ class TwoHandPools:
         scans = scanned_objects(self.scans, 'test' if split == 'test' else 'train')
         key = ScannedObjects.key(self.scans) + generator_key(seed, split, hand, [ObjectPairs.__module__])
         return functools.partial(ObjectPairs, seed, split, scans, hand), OBJECT_PAIR_DTYPE, key
+
+
+def kept_records(path: Path, dtype: np.dtype) -> np.ndarray:
+    """The records in the file of a pool.
+
+    Raises:
+        PoolError: there are none.
+    """
+    count = made_in(path)
+    if not count:
+        raise PoolError(f'{path}: no pairs in it, and --as-it-is makes none: name another --pool, or leave it out')
+    return np.array(np.memmap(path, dtype, 'r')[:count])

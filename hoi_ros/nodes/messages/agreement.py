@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -59,24 +60,34 @@ def refuse_unfit(hands: HandArray, objects: HeldObjectArray, topology: MeshTopol
             f'the hands are in the frame {hands.header.frame_id!r}, the objects in {objects.header.frame_id!r}: both '
             'must come from one node'
         )
+    refuse_unfit_hands(hands, topology, node)
     by_id = {hand.id: hand for hand in hands.hands}
     owners = Counter(held.hand_id for held in objects.objects)
-    if len(by_id) < len(hands.hands):
-        raise FrameRefused(f'hands of {node} share an id: {sorted(hand.id for hand in hands.hands)}')
     if strangers := sorted(owners.keys() - by_id.keys()):
         raise FrameRefused(f'objects of {node} name the hands {strangers}, and there are {sorted(by_id)}')
     if several := [owner for owner, count in owners.items() if count > 1]:
         raise FrameRefused(f'{node} says that the hands {several} hold more than one object each, expected at most one')
-    for hand in hands.hands:
-        _refuse_not_finite(hand)
     for held in objects.objects:
         _refuse_meshes(by_id[held.hand_id], held, topology, node)
 
 
-def _refuse_not_finite(hand: Hand) -> None:
-    for name in ('joints', 'pose', 'shape', 'translation', 'vertices'):
-        if not np.isfinite(np.asarray(getattr(hand, name), np.float32)).all():
-            raise FrameRefused(f'the {name} of hand {hand.id} are not all finite')
+def refuse_unfit_hands(hands: HandArray, topology: MeshTopology, node: str) -> None:
+    """Raises a FrameRefused unless the hands of one image have ids of their own, finite numbers, and the mesh of the
+    topology or none.
+
+    Args:
+        hands: of the image.
+        topology: the newest one.
+        node: name of the node that publishes them.
+    """
+    if len({hand.id for hand in hands.hands}) < len(hands.hands):
+        raise FrameRefused(f'hands of {node} share an id: {sorted(hand.id for hand in hands.hands)}')
+    for hand in hands.hands:
+        for name in ('joints', 'pose', 'shape', 'translation', 'vertices'):
+            if not np.isfinite(np.asarray(getattr(hand, name), np.float32)).all():
+                raise FrameRefused(f'the {name} of hand {hand.id} are not all finite')
+        if hand.vertices:
+            _refuse_mesh(f'hand {hand.id}', hand.vertices, topology.vertex_count, node)
 
 
 def _refuse_meshes(hand: Hand, held: HeldObject, topology: MeshTopology, node: str) -> None:
@@ -88,11 +99,15 @@ def _refuse_meshes(hand: Hand, held: HeldObject, topology: MeshTopology, node: s
             raise FrameRefused(
                 f'{what} comes without its mesh: let {node} publish it (`ros2 param set {node} publish_mesh true`)'
             )
-        if len(given) != 3 * count:
-            reason = f'has {count}' if count else 'says that there are no objects'
-            raise FrameRefused(
-                f'{what} has {len(given) / 3:g} vertices, and the topology of {node} {reason}: one of them is old; '
-                'restart that node if this lasts'
-            )
+        _refuse_mesh(what, given, count, node)
     if not np.isfinite(np.frombuffer(held.vertices, np.float32)).all():
         raise FrameRefused(f'the vertices of the object of hand {hand.id} are not all finite')
+
+
+def _refuse_mesh(what: str, given: Sequence[float], count: int, node: str) -> None:
+    if len(given) != 3 * count:
+        reason = f'has {count}' if count else 'says that there are no objects'
+        raise FrameRefused(
+            f'{what} has {len(given) / 3:g} vertices, and the topology of {node} {reason}: one of them is old; '
+            'restart that node if this lasts'
+        )

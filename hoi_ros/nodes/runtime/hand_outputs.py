@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -129,7 +130,7 @@ class HandOutputs(Part[AnyWorkerNode]):
         self._camera, self._regions = camera, regions
         self._create_markers, self._create_transforms = markers, transforms
         self._object_faces: np.ndarray | None = None
-        self._worker: NewestFirstWorker[_Shown] | None = None
+        self._worker: NewestFirstWorker[Callable[[], None]] | None = None
         self._due = 0.0
         self._count, self._frames_without = 0, 0
 
@@ -154,7 +155,7 @@ class HandOutputs(Part[AnyWorkerNode]):
         if object_faces is not None:
             self._objects = node.create_output(HeldObjectArray, '~/objects', every_frame)
             self._boxes = node.create_output(Detection3DArray, '~/object_boxes', every_frame)
-        self._worker = NewestFirstWorker(self._show, name='markers')
+        self._worker = NewestFirstWorker(self._draw, name='markers')
 
     def unload(self) -> None:
         worker, self._worker = self._worker, None
@@ -204,10 +205,26 @@ class HandOutputs(Part[AnyWorkerNode]):
         if hands and settings['publish_tf']:
             self._publish_tf(header, hands)
         rate, now, worker = settings['marker_rate'], time.monotonic(), self._worker
-        if worker and rate > 0 and now >= self._due and (self._wants_markers() or self._wants_overlay()):
+        if worker and rate > 0 and now >= self._due and (self.wants_markers() or self._wants_overlay()):
             self._due = now + 1 / rate
             regions = self._regions.used if self._regions else None
-            worker.offer(_Shown(session, header, hands, self._object_faces, original, regions or ()))
+            shown = _Shown(session, header, hands, self._object_faces, original, regions or ())
+            worker.offer(functools.partial(self._show, shown))
+
+    def mark(self, create: Callable[[], MarkerArray], session: int) -> None:
+        """Publishes further markers while somebody subscribes; they are created on the thread of the markers.
+
+        Args:
+            create: the markers.
+            session: the activation.
+        """
+        worker = self._worker
+        if worker and self.node.settings['marker_rate'] > 0 and self.wants_markers():
+            worker.request(lambda: self._publish_created(create, session))
+
+    def wants_markers(self) -> bool:
+        """Whether somebody subscribes to the markers."""
+        return self._markers.get_subscription_count() > 0
 
     def _publish_topology(self) -> None:
         header = Header(stamp=self.node.get_clock().now().to_msg())
@@ -224,21 +241,25 @@ class HandOutputs(Part[AnyWorkerNode]):
         if transforms := self._create_transforms(header, hands, self._models, prefix):
             self._tf.publish(TFMessage(transforms=transforms))
 
-    def _wants_markers(self) -> bool:
-        return self._markers.get_subscription_count() > 0
-
     def _wants_overlay(self) -> bool:
         return self._camera is not None and self._overlay.get_subscription_count() > 0
 
-    def _show(self, shown: _Shown) -> None:
-        """Publishes markers and overlay; on their own thread."""
+    def _draw(self, drawing: Callable[[], None]) -> None:
         try:
-            if self._wants_markers():
-                self._publish_markers(shown)
-            if shown.original and self._wants_overlay():
-                self._publish_overlay(shown, shown.original)
+            drawing()
         except Exception as error:  # one frame that cannot be drawn must not end the thread
             self.node.report('warning', f'markers and overlay of a frame failed: {type(error).__name__}: {error}')
+
+    def _show(self, shown: _Shown) -> None:
+        """Publishes markers and overlay; on their own thread."""
+        if self.wants_markers():
+            self._publish_markers(shown)
+        if shown.original and self._wants_overlay():
+            self._publish_overlay(shown, shown.original)
+
+    def _publish_created(self, create: Callable[[], MarkerArray], session: int) -> None:
+        markers = create()
+        self.node.publish_within(session, lambda: self._markers.publish(markers))
 
     def _publish_markers(self, shown: _Shown) -> None:
         lifetime = 2 / max(self.node.settings['marker_rate'], 0.5)

@@ -22,10 +22,21 @@ class ServiceTrigger(Part[AnyWorkerNode]):
         service_type: a service whose response has `success` and `message`.
         name: of the service.
         answer: (stage, request, response) → response; on the worker's thread. What it raises is the refusal's message.
+        check: (request) → what `answer` is called with as its request. What it raises is the refusal's message, at
+            once, whatever the worker does; on the executor's thread.
+        most: calls that wait or are answered at a time; more are refused at once.
     """
 
-    def __init__(self, service_type: Any, name: str, answer: Callable[[Any, Any, Any], Any]) -> None:
+    def __init__(
+        self,
+        service_type: Any,
+        name: str,
+        answer: Callable[[Any, Any, Any], Any],
+        check: Callable[[Any], Any] = lambda request: request,
+        most: int = 64,
+    ) -> None:
         self._type, self._name, self._answer = service_type, name, answer
+        self._check, self._most = check, most
         self._service: Service | None = None
         self._pending: dict[Future, Any] = {}
 
@@ -47,11 +58,23 @@ class ServiceTrigger(Part[AnyWorkerNode]):
 
     async def _call(self, request: Any, response: Any) -> Any:
         reply: Future = Future()
+        if reason := self.node.idle_reason:
+            return _refused(response, f'{self.node.get_name()} is {reason}')
+        try:
+            checked = self._check(request)
+        except FrameRefused as error:
+            return _refused(response, str(error))
+        except Exception as error:  # one bad request must not end the node
+            reason = f'{type(error).__name__}: {error}'
+            self.node.report('error', f'a call of {self._name} failed: {reason}')
+            return _refused(response, reason)
+        if len(self._pending) >= self._most:
+            return _refused(response, f'{len(self._pending)} calls of {self._name} wait already: call again later')
         self._pending[reply] = response
 
         def run(stage: Any) -> None:
             try:
-                answered = self._answer(stage, request, response)
+                answered = self._answer(stage, checked, response)
             except Exception as error:
                 self._resolve(reply, _refused(self._type.Response(), str(error) or type(error).__name__))
                 if not isinstance(error, FrameRefused):

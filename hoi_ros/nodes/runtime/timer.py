@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 from rclpy.clock import Clock
 from rclpy.clock import ClockType
@@ -21,18 +23,22 @@ class Tick:
 
 
 class TimerTrigger(Part[AnyWorkerNode]):
-    """Offers a tick at the rate of a parameter while the node is active.
+    """Works at the rate of a parameter while the node is active.
 
     Args:
-        rate: name of the parameter, Hz; 0 offers nothing.
+        rate: name of the parameter, Hz; 0 for no work.
+        work: what is done at each turn, called with the stage as a request; a turn is left out while an earlier one
+            waits. Without it, each turn offers a `Tick` as an item.
     """
 
-    def __init__(self, rate: str = 'rate') -> None:
-        self._rate = rate
+    def __init__(self, rate: str = 'rate', work: Callable[[Any], None] | None = None) -> None:
+        self._rate, self._work = rate, work
         self._running = 0.0
         self._timer: Timer | None = None
+        self._waiting = False
 
     def start(self) -> None:
+        self._waiting = False
         self._running = float(self.node.settings[self._rate])
         if self._running > 0:
             # Steady: a simulated clock that stands still must not stop the node.
@@ -50,5 +56,13 @@ class TimerTrigger(Part[AnyWorkerNode]):
             self.start()
 
     def _tick(self) -> None:
-        self.node.statistics.received()
-        self.node.offer(Tick(self.node.get_clock().now().nanoseconds))
+        if self._work is None:
+            self.node.statistics.received()
+            self.node.offer(Tick(self.node.get_clock().now().nanoseconds))
+        elif not self._waiting:
+            self._waiting = self.node.request(self._run)
+
+    def _run(self, stage: Any) -> None:
+        self._waiting = False
+        assert self._work is not None
+        self._work(stage)

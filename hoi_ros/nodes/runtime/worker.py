@@ -50,6 +50,13 @@ class NewestFirstWorker(Generic[Item]):
             self._requests.append(item)
             self._ready.notify()
 
+    def give_way(self) -> None:
+        """Processes the waiting item in the middle of a request; on the worker's thread."""
+        with self._ready:
+            waiting = None if self._stopped or not self._waiting else self._waiting.pop()
+        if waiting is not None:
+            self._process(waiting)
+
     def clear(self) -> None:
         """Discards what waits."""
         with self._ready:

@@ -85,7 +85,7 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
         self._worker: NewestFirstWorker[_Work[AnyStage]] | None = None
         self._stage: AnyStage | None = None
         self._cautions: dict[Hashable, tuple[str, float]] = {}
-        self._session = 0
+        self._session = self._requested = 0
         self._reset_wanted = self._tune_wanted = False
         self.statistics = FrameStatistics()
         self._enabling = Enabling(self._enabled_changed)
@@ -135,8 +135,26 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
         worker = self._worker
         if worker is None or self.idle_reason:
             return False
-        worker.request(_Work(self._session, lambda stage, session: self._answer(run, stage)))
+        worker.request(_Work(self._session, functools.partial(self._answer, run)))
         return True
+
+    def give_way(self) -> bool:
+        """Processes the item that waits, in the middle of a request; on the worker's thread.
+
+        A request that takes longer than an item may wait calls it between its steps.
+
+        Returns:
+            Whether the node has been active and enabled since the request arrived; otherwise nobody awaits its result.
+        """
+        worker = self._worker
+        if worker and self._requested == self._session:
+            worker.give_way()
+        return self._requested == self._session
+
+    @property
+    def requested_session(self) -> int:
+        """The activation in which the request arrived that is being answered; on the worker's thread."""
+        return self._requested
 
     @property
     def idle_reason(self) -> str:
@@ -274,8 +292,10 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
         else:
             self.statistics.processed(time.perf_counter() - begun, self._age(item.stamp))
 
-    def _answer(self, run: Callable[[AnyStage], None], stage: AnyStage) -> None:
+    def _answer(self, run: Callable[[AnyStage], None], stage: AnyStage, session: int) -> None:
+        self._requested = session
         try:
+            self.give_way()
             run(stage)
         except Exception as error:  # reported; whoever asked is told by the service
             self._failed(error)

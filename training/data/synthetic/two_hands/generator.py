@@ -7,7 +7,6 @@ numbers nor poses of real hands.
 
 from __future__ import annotations
 
-import collections
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,13 +41,19 @@ DEEPEST = 0.002
 """Depth of a vertex of one hand in the other beyond which a pair is dropped, metres."""
 NEAREST = 0.003
 """Gap up to which a pair that should touch is kept, metres."""
-_ATTEMPTS = 40
-"""Draws of one kind, before the pair fails."""
+_KINDS, _ATTEMPTS = 10, 12
+"""Kinds that are drawn for one pair, and attempts at each."""
 _BANK = 20000
 """Placements of the arms of one person that a stream chooses from."""
-_PLACEMENTS, _CHOICE, _WORST = 3000, 16, 2.0
+_PLACEMENTS, _CHOICE, _WORST = 2000, 12, 2.0
 """Placements of the arms that are drawn, and those of the best that are tested for penetration."""
-_WAYS = np.array([0.0, 0.008, 0.016, 0.026, 0.04])
+_PARALLEL = 0.3
+"""Largest preference of hands that point in one direction, as people's mostly do, over others that fit as well."""
+_APART = 0.002
+"""Least gap of a pair that should not touch, metres."""
+_TIGHT = 0.0025
+"""Largest lack of clearance between the fingers of one hand, metres."""
+_WAYS = np.array([0.0, 0.012, 0.025, 0.04])
 """Ways along the normal from which the hands approach each other, metres."""
 _SHARES = np.array([kind.share for kind in INTERACTIONS]) / sum(kind.share for kind in INTERACTIONS)
 
@@ -82,24 +87,17 @@ class PairInteractions:
         self, seed: int = 0, split: str = 'train', hand: HandModel | None = None, poses: Path | None = HAND_POSES
     ) -> None:
         self._model = model = hand or HandModel.load()
-        self._seed, self._split = seed, SPLITS.index(split) if split in SPLITS else -1
         self.postures = PostureLibrary(model, split, poses)
+        self._seed, self._split = seed, SPLITS.index(split)
         self._regions = surface_regions(model)
         self._arms = sample_arms(np.random.default_rng([self._seed, self._split]), _BANK)
-        self.why = collections.Counter()
         self._solver, self._clearance = PairSolver(model), FingerClearance()
         self._faces = close_holes(model.faces)
         self._left_faces = np.ascontiguousarray(self._faces[:, ::-1])
 
     def __getitem__(self, index: int) -> np.ndarray:
         rng = np.random.default_rng([self._seed, self._split, index])
-        kind = int(rng.choice(len(INTERACTIONS), p=_SHARES))
-        for _ in range(_ATTEMPTS):
-            pair = self._attempt(INTERACTIONS[kind], rng)
-            if pair is not None:
-                break
-        else:
-            raise RuntimeError(f'pair {index}: {INTERACTIONS[kind].name} failed {_ATTEMPTS} times')
+        kind, pair = self._pair(index, rng)
         record = np.zeros((), PAIR_DTYPE)
         right, left = self._vector(pair.right), self._vector(pair.left)
         if rng.random() < 0.5:
@@ -109,6 +107,16 @@ class PairInteractions:
         record['kind'], record['index'] = kind, index
         record['penetration'], record['gap'] = pair.depth, pair.gap
         return record
+
+    def _pair(self, index: int, rng: np.random.Generator) -> tuple[int, _Pair]:
+        """The kind of an interaction and a pair that passes every check."""
+        for _ in range(_KINDS):
+            kind = int(rng.choice(len(INTERACTIONS), p=_SHARES))
+            for _ in range(_ATTEMPTS):
+                pair = self._attempt(INTERACTIONS[kind], rng)
+                if pair is not None:
+                    return kind, pair
+        raise RuntimeError(f'pair {index}: {_KINDS} kinds failed {_ATTEMPTS} times each')
 
     def _attempt(self, kind: Interaction, rng: np.random.Generator) -> _Pair | None:
         solver = self._solver
@@ -123,18 +131,14 @@ class PairInteractions:
         right, arms, way = placed
         solved = solver.solve(right, left, contacts, way, kind.wraps)
         if solved is None:
-            self.why['hopeless'] += 1
             return None
         right, left = solved
-        if min(self._clearance.shortest(hand.state) for hand in (right, left)) < -0.0025:
-            self.why['clearance'] += 1
+        if min(self._clearance.shortest(hand.state) for hand in (right, left)) < -_TIGHT:
             return None
         if not arms_apart(arms, right, left, kind):
-            self.why['arms after'] += 1
             return None
         depth, gap = self._measured(right, left)
-        if depth > DEEPEST or (kind.touches and gap > NEAREST) or (not kind.touches and gap < 0.002):
-            self.why['depth' if depth > DEEPEST else 'gap'] += 1
+        if depth > DEEPEST or (kind.touches and gap > NEAREST) or (not kind.touches and gap < _APART):
             return None
         return _Pair(right, left, depth, gap)
 
@@ -156,27 +160,38 @@ class PairInteractions:
         turns = self._arms.turns[drawn]
         mine, others = right.vertices[:, contacts.right], left.vertices[:, contacts.left]
         their_normals = left.normals[:, contacts.left]
-        turned = turns @ mine
-        facing = ((turns @ right.normals[:, contacts.right]) * their_normals).sum(1)
+        flat = turns.reshape(-1, 3)
+        turned = (flat @ mine).reshape(len(turns), 3, -1)
+        facing = ((flat @ right.normals[:, contacts.right]).reshape(turned.shape) * their_normals).sum(1)
         targets = others + contacts.gaps * their_normals
-        places = (targets - turned).mean(2)
-        apart = turned + places[..., None] - targets
-        cost = (1 + facing).mean(1) + (apart**2).sum(1).mean(1) / 0.03**2 + rng.exponential(0.05, _PLACEMENTS)
-        best = np.argsort(cost)[:_CHOICE]
-        points = (turns[best] @ right.vertices[:, ::6]).transpose(0, 2, 1) + places[best, None]
-        outwards = their_normals.mean(1)
+        counts = np.full(len(contacts.gaps), kind.lead)
+        counts[0] = 1.0
+        counts /= counts.sum()
+        places = (targets - turned) @ counts
+        apart = ((turned + places[..., None] - targets) ** 2).sum(1)
+        cost = (1 + facing + apart / 0.03**2) @ counts + rng.exponential(0.05, _PLACEMENTS)
+        cost += rng.uniform(0, _PARALLEL) * (1 - turns[:, 1, 1])
+        best = np.argpartition(cost, _CHOICE)[:_CHOICE]
+        points = (turns[best] @ right.vertices[:, ::9]).transpose(0, 2, 1) + places[best, None]
+        outwards = their_normals @ counts
         outwards = outwards / max(float(np.linalg.norm(outwards)), 0.3)
         steps = _WAYS[:, None, None, None] * outwards
-        distance, nearest = cKDTree(left.vertices.T).query(points + steps, distance_upper_bound=0.02)
+        distance, nearest = cKDTree(left.vertices.T, balanced_tree=False, compact_nodes=False).query(
+            points + steps, distance_upper_bound=0.02
+        )
         found = np.isfinite(distance)
         nearest = np.where(found, nearest, 0)
         above = ((points + steps - left.vertices.T[nearest]) * left.normals.T[nearest]).sum(-1)
         depth = np.where(found, np.maximum(-above - 0.0005, 0), 0).mean(2)
         free = (depth[::-1].cumsum(0)[::-1] > 0).sum(0)
-        total = cost[best] + depth[0] / 0.004 + np.maximum(depth[-1], depth[-2]) / 0.0002 + 0.1 * free
+        total = (
+            cost[best]
+            + depth[0] / 0.004
+            + np.maximum(depth[-1], depth[-2]) / (0.001 if kind.wraps else 0.0002)
+            + 0.1 * free
+        )
         for chosen in total.argsort():
-            if total[chosen] > _WORST:
-                self.why['worst'] += 1
+            if total[chosen] > _WORST * (2 if kind.wraps else 1):
                 return None
             row = best[chosen]
             arms = Arms(*(one[drawn[row]] for one in self._arms))
@@ -185,7 +200,6 @@ class PairInteractions:
                 way = float(_WAYS[min(free[chosen], len(_WAYS) - 1)])
                 start = self._solver.posed(0, turns[row], places[row] + way * outwards, state.angles, state.shape)
                 return start, arms, way
-        self.why['arms'] += 1
         return None
 
     def _measured(self, right: PosedHand, left: PosedHand) -> tuple[float, float]:

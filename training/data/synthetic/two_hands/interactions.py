@@ -23,6 +23,7 @@ class Interaction:
         gap: least and largest distance of the points that meet, metres.
         fingers: among which `{f}` is drawn.
         wraps: whether one hand reaches around the other.
+        lead: how much the pairs after the first count where the hands are placed, before the fingers bend.
         held: length of the second forearm, from the wrist, that the first hand may be at, metres.
     """
 
@@ -34,6 +35,7 @@ class Interaction:
     gap: tuple[float, float] = (0.0, 0.0)
     fingers: tuple[str, ...] = ('index', 'middle', 'ring', 'little')
     wraps: bool = False
+    lead: float = 1.0
     held: float = 0.0
 
     @property
@@ -56,40 +58,42 @@ _ALL = ('thumb', *_LONG)
 _INTERLACED = tuple(
     pair
     for near, far in zip(_LONG, (*_LONG[1:], None), strict=True)
-    for pair in ((f'{near}_ulnar_1', f'{near}_radial_1'), (f'{far}_radial_1', f'{near}_ulnar_1'))
+    for pair in ((f'{near}_ulnar_2', f'{near}_radial_2'), (f'{far}_radial_2', f'{near}_ulnar_2'))
     if far or pair[0].startswith(near)
 )
 """From the thumbs' side: index finger, the other index finger, middle finger, and so on."""
 
 INTERACTIONS = (
-    Interaction('praying', 6, _FLAT, _FLAT, (('palm', 'palm'), *_pads(*_LONG))),
+    Interaction('praying', 5, _FLAT, _FLAT, (('palm', 'palm'), *_pads(*_LONG))),
     Interaction('fingertips together', 5, 'cup+spread+relaxed', 'cup+spread+relaxed', _tips(*_ALL)),
     Interaction('clapping', 4, _CLAP, _CLAP, (('palm', 'palm'),)),
-    Interaction('applauding', 4, _CLAP, _CLAP, (('index_palmar_2', 'palm'), ('ring_palmar_2', 'palm|heel'))),
+    Interaction('applauding', 3, _CLAP, _CLAP, (('index_palmar_2', 'palm'), ('ring_palmar_2', 'palm|heel'))),
     Interaction('before a clap', 4, _CLAP, _CLAP, (('palm', 'palm'),), gap=(0.01, 0.12)),
     Interaction(
         'rubbing',
-        5,
+        4,
         _CLAP,
         _CLAP,
         (('palm|heel|middle_palmar_1', 'palm|back'), ('{f}_palmar_2', '{f}_palmar_1|{f}_dorsal_1|{f}_palmar_2')),
     ),
-    Interaction('interlaced', 6, 'interlaced', 'interlaced', _INTERLACED, wraps=True),
+    Interaction('interlaced', 4, 'interlaced', 'interlaced', _INTERLACED, wraps=True),
     Interaction(
         'clasped',
-        6,
-        'clasp',
-        'clasp',
+        4,
+        'cup',
+        'cup',
         (('palm', 'palm'), ('middle_palmar_3', 'edge|back'), ('edge|back', 'middle_palmar_3')),
         wraps=True,
+        lead=0.1,
     ),
     Interaction('fist in palm', 5, 'fist', _EASY, (('index_dorsal_1|middle_dorsal_1|ring_dorsal_1', 'palm'),)),
     Interaction(
         'around a fist',
         4,
-        'clasp+power_sphere',
+        'cup+clasp',
         'fist',
         (('palm', '{f}_dorsal_1'), ('ring_palmar_3', 'back|edge')),
+        lead=0.1,
         wraps=True,
     ),
     Interaction('fists together', 3, 'fist', 'fist', (('{f}_dorsal_1|{f}_dorsal_2', '{f}_dorsal_1|{f}_dorsal_2'),)),
@@ -110,27 +114,30 @@ INTERACTIONS = (
     Interaction(
         'holding a wrist',
         4,
-        'clasp+power_cylinder',
+        'cup+relaxed+clasp',
         'any',
         (('palm', 'wrist'), ('middle_palmar_2', 'wrist')),
+        lead=0.1,
         wraps=True,
         held=0.1,
     ),
     Interaction(
         'holding a hand',
         4,
-        'clasp+power_cylinder',
+        'cup+relaxed+clasp',
         _EASY,
-        (('thumb_palmar_3', 'back|palm'), ('middle_palmar_3', 'edge|palm|back')),
+        (('palm', 'back|edge'), ('thumb_palmar_3', 'back|palm'), ('middle_palmar_3', 'edge|palm|back')),
+        lead=0.1,
         wraps=True,
     ),
     Interaction(
         'holding a finger',
-        4,
-        'clasp+power_cylinder',
+        3,
+        'cup+relaxed+clasp',
         'any',
         (('palm|index_palmar_1', '{f}_palmar_2'), ('middle_palmar_2', '{f}_dorsal_2|{f}_ulnar_2')),
         fingers=_ALL,
+        lead=0.1,
         wraps=True,
     ),
     Interaction(

@@ -8,6 +8,7 @@ forearms.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -24,11 +25,12 @@ from hoi_ros.mesh.volumes import penetration_depth
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.grasps.anatomy import HandAnatomy
 from training.data.synthetic.grasps.grips import GRIPS
+from training.data.synthetic.objects import FAMILIES
+from training.data.synthetic.objects import HELD_OUT
 from training.data.synthetic.objects import ObjectShape
 from training.data.synthetic.two_hands.reach import Body
 from training.data.synthetic.two_hands.records import OBJECT_PAIR_DTYPE
 from training.data.synthetic.two_hands.records import OBJECT_POINTS
-from training.data.synthetic.two_hands.shared_objects import HELD_OUT
 from training.data.synthetic.two_hands.shared_objects import shared_object
 from training.data.synthetic.two_hands.single_holds import before_touch
 from training.data.synthetic.two_hands.single_holds import grip_object
@@ -60,7 +62,6 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     'approached': (*_ANY, 'carton', 'large ball', 'tray', 'long tool'),
 }
 """Objects of each kind; 'small' is any family for one hand, 'scan' a scanned object, or a small one without scans."""
-_SMALL = ('box', 'can', 'bottle', 'mug', 'bowl', 'tool', 'blob')
 _ROLLING = ('large ball', 'long tool', 'tool', 'ball', 'blob', 'banana', 'spray')
 """Families that are held in any orientation; the others mostly upright."""
 _TOUCHES = ['press', 'fingertips', 'point']
@@ -72,8 +73,8 @@ _PRECISE = ['palmar', 'tripod', 'pinch', 'lateral']
 _DRAWS, _ROUNDS = 15, 40
 """Objects that are tried for one kind and family, and those for one record."""
 _FLIP = np.array([-1, 1, 1])
-_SPACING = 0.003
-"""Distance of measured points along the edges of an object's mesh, metres."""
+_SPACING, _EVEN = 0.003, 4000
+"""Distance in metres of measured points along the edges of an object's mesh, and number of those on its surface."""
 
 
 class _Measured(NamedTuple):
@@ -90,8 +91,8 @@ class ObjectPairs:
     Args:
         seed: of the stream.
         split: 'train', 'validation' or 'test'.
-        scans: scanned objects of the split ('held_out' for test), which are a share of the objects; None for parametric
-            ones only.
+        scans: scanned objects, which are a share of the objects; None for parametric ones only. 'test' shows the twelve
+            that are held out, whatever their split.
         hand: the right hand; the default model if None.
 
     Raises:
@@ -102,8 +103,9 @@ class ObjectPairs:
         self, seed: int = 0, split: str = 'train', scans: ScannedObjects | None = None, hand: HandModel | None = None
     ) -> None:
         self._anatomy = HandAnatomy(hand or HandModel.load())
-        self._seed, self._split, self._scans = seed, SPLITS[split], scans
-        self._small = (*_SMALL, *HELD_OUT) if split == 'test' else _SMALL
+        self._seed, self._split = seed, SPLITS[split]
+        self._scans = scans and dataclasses.replace(scans, split='held_out' if split == 'test' else split)
+        self._small = (*FAMILIES, *HELD_OUT) if split == 'test' else FAMILIES
 
     def __getitem__(self, index: int) -> np.ndarray:
         """One record."""
@@ -288,13 +290,14 @@ def _body(kind: str, shape: ObjectShape, rng: np.random.Generator) -> Body:
 
 
 def _surface_points(thing: ObjectShape) -> np.ndarray:
-    """(N, 3) points on the edges of a mesh, metres: what is deepest inside a hand that presses on flat triangles."""
+    """(N, 3) points on a mesh and its edges: an edge is deepest in a hand, and a finger may cross a thin wall."""
     edges = np.unique(np.sort(thing.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)), axis=0)
     starts, ends = thing.vertices[edges[:, 0]], thing.vertices[edges[:, 1]]
     counts = np.ceil(np.linalg.norm(ends - starts, axis=1) / _SPACING).astype(int)
     which = np.repeat(np.arange(len(edges)), counts)
     share = (np.arange(len(which)) - np.repeat(counts.cumsum() - counts, counts)) / counts[which]
-    return starts[which] + share[:, None] * (ends - starts)[which]
+    places = even_places(thing.vertices, thing.faces, _EVEN).points(thing.vertices, thing.faces)
+    return np.concatenate([starts[which] + share[:, None] * (ends - starts)[which], places])
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

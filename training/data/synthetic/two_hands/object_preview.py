@@ -29,7 +29,7 @@ from training.data.synthetic.two_hands.object_pairs import ObjectPairs
 
 _RIGHT, _LEFT, _OBJECT, _INK = (232, 190, 168), (214, 150, 130), (84, 140, 196), (40, 40, 40)
 """Colours, RGB."""
-_TILE, _COLUMNS, _PAPER = 420, 5, 255
+_TILE, _COLUMNS, _PAPER = 260, 6, 255
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +48,7 @@ class ObjectPreviewConfig:
 
 def main(config: ObjectPreviewConfig) -> None:
     hand = HandModel.load()
-    scans = scanned_objects(config.scans, 'held_out' if config.split == 'test' else config.split)
-    stream = ObjectPairs(config.seed, config.split, scans, hand)
+    stream = ObjectPairs(config.seed, config.split, scanned_objects(config.scans, config.split), hand)
     tiles = [_tile(*stream.with_mesh(config.first + number), hand) for number in tqdm(range(config.count))]
     save_sheet(config.out, rows_of(tiles, _COLUMNS, _PAPER))
 

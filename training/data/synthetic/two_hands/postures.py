@@ -21,6 +21,7 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.poses import GESTURES
 from hoi_ros.hand.poses import joint_angles
 from hoi_ros.hand.poses import sample_angles
+from training.data.synthetic.two_hands.clearance import FingerClearance
 
 POSTURES = GESTURES | {
     'prayer': (
@@ -52,6 +53,7 @@ POSTURES = GESTURES | {
 """Shares of the named postures: the gestures, and some for hands that meet."""
 HAND_POSES = Path('../shared/data/hand_poses')
 """Folder of both files."""
+_FILES = 'realsense_tracks.npz', 'quest_poses.json'
 SPLITS = ('train', 'validation', 'test')
 _TURN = 8
 """Of this many blocks or names, the last but one is for validation and the last for test."""
@@ -90,13 +92,13 @@ class PostureLibrary:
         if split not in SPLITS:
             raise KeyError(f'{split}: the splits are {", ".join(SPLITS)}')
         self._model = model
-        self._low, self._high = (model.limits[JOINTS][..., end].astype(float) for end in (0, 1))
         self._gestures = {name: joint_angles(model, np.array(shares))[JOINTS] for name, shares in POSTURES.items()}
         none = np.zeros((0, 21, 3)), np.zeros(0, int)
         keypoints, self.sources = none if folder is None else _real(model, split, folder)
         fitter = HandFitter(model)
-        hand = fitter.articulation
-        self.real = np.array([hand.angles_of(fitter.fit(one).pose) for one in keypoints]).reshape(-1, 5, 3, 3)
+        self._hand, self._clearance = fitter.articulation, FingerClearance()
+        self.real = np.array([self._hand.angles_of(fitter.fit(one).pose) for one in keypoints])
+        self.real = self.real.reshape(-1, 5, 3, 3)
 
     def draw(self, posture: str, rng: np.random.Generator) -> np.ndarray:
         """Draws a posture.
@@ -113,7 +115,7 @@ class PostureLibrary:
             angles = first + rng.random() * (second - first)
             angles = angles + rng.beta(0.7, 4) * (self._any(rng) - angles)
         noise = rng.normal(0, [0.06, 0.03, 0.015], (5, 3, 3))
-        return np.clip(angles + noise, self._low, self._high)
+        return self._clearance.relaxed(self._hand, np.clip(angles + noise, self._hand.low, self._hand.high))
 
     def _named(self, name: str, rng: np.random.Generator) -> np.ndarray:
         return self._any(rng) if name == 'any' else self._gestures[name]
@@ -129,12 +131,12 @@ class PostureLibrary:
         """What samples with these poses depend on: the sizes of the files; '' without a folder."""
         if folder is None:
             return ''
-        return ' '.join(f'{path.name} {path.stat().st_size}' for path in sorted(folder.glob('*_*.*[nz]')))
+        return ' '.join(f'{name} {(folder / name).stat().st_size}' for name in _FILES)
 
 
 def _real(model: HandModel, split: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints (N, 21, 3) of the split's poses as right hands, metres, and their sources (N,)."""
-    tracks, named = folder / 'realsense_tracks.npz', folder / 'quest_poses.json'
+    tracks, named = (folder / name for name in _FILES)
     for path in (tracks, named):
         if not path.is_file():
             raise FileNotFoundError(

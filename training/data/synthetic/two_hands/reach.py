@@ -28,6 +28,8 @@ _STRAIGHT = 0.25
 """Sine of the elbow's angle below which the upper arm turns the thumb anywhere."""
 _MARGIN = 0.034
 """Radius of a forearm, metres."""
+_CUFF = 0.05
+"""Length of the wrist, where the forearm may touch the object, metres."""
 _MIRROR = np.array([-1.0, 1, 1])
 
 
@@ -91,14 +93,11 @@ class Body(NamedTuple):
         return (elbow - self.origin) @ self.rotation, possible
 
 
-def forearm(wrist: np.ndarray, elbow: np.ndarray) -> np.ndarray:
-    """(N, 3) points on the skin of a forearm between its wrist (3,) and its elbow (3,), metres."""
-    along = (elbow - wrist) / np.linalg.norm(elbow - wrist)
-    across = np.cross(along, np.eye(3)[np.abs(along).argmin()])
-    across = across / np.linalg.norm(across)
-    turn = np.arange(8) * np.pi / 4
-    ring = _MARGIN * (np.cos(turn)[:, None] * across + np.sin(turn)[:, None] * np.cross(along, across))
-    return (wrist + np.arange(0.03, FOREARM, 0.035)[:, None, None] * along + ring).reshape(-1, 3)
+def forearm_meets(points: np.ndarray, wrist: np.ndarray, elbow: np.ndarray) -> bool:
+    """Whether one of points (N, 3) lies in the forearm between its wrist (3,) and its elbow (3,), metres."""
+    along = (elbow - wrist) / FOREARM
+    share = np.clip((points - wrist) @ along, _CUFF, FOREARM)
+    return bool(((points - wrist - share[:, None] * along) ** 2).sum(1).min() < _MARGIN**2)
 
 
 class Arm(NamedTuple):

@@ -35,7 +35,7 @@ from training.data.synthetic.grasps.placement import Tunnels
 from training.data.synthetic.objects import ObjectShape
 from training.data.synthetic.two_hands.reach import Arm
 from training.data.synthetic.two_hands.reach import Body
-from training.data.synthetic.two_hands.reach import forearm
+from training.data.synthetic.two_hands.reach import forearm_meets
 
 _FLIP = np.array([-1, 1, 1], np.float32)
 _TUNNELS, _CORRIDOR = 300, 0.009
@@ -129,6 +129,7 @@ class SharedObject(HeldObject):
     def __init__(self, shape: ObjectShape, body: Body, rng: np.random.Generator) -> None:
         super().__init__(shape, rng, 1600)
         self.body = body
+        self._surface = self.points
         self._hand: GraspingHand | None = None
         self._other: Arm | None = None
 
@@ -138,6 +139,7 @@ class SharedObject(HeldObject):
         faces = np.ascontiguousarray(self.shape.faces[:, ::-1])
         other.shape = dataclasses.replace(self.shape, vertices=self.shape.vertices * _FLIP, faces=faces, texture=None)
         other.scene = TriangleScene(other.shape.vertices, faces)
+        other._surface = self._surface * _FLIP
         other.points, other.normals, other.body = self.points * _FLIP, self.normals * _FLIP, self.body.mirrored()
         return other
 
@@ -186,7 +188,7 @@ class SharedObject(HeldObject):
         for elbow in elbows[0, possible[0]]:
             if self._other is not None and not self._other.leaves_room(at, elbow):
                 continue
-            if not self.scene.inside(forearm(at, elbow)).any():
+            if not forearm_meets(self._surface, at, elbow):
                 return elbow
         return None
 

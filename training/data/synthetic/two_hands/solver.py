@@ -63,7 +63,7 @@ class SolverConfig:
     depth: float = 0.0005
     """Depth to which vertices may be inside the other hand."""
     depth_noise: float = 0.0015
-    deepest: int = 120
+    deepest: int = 80
     """Vertices of each hand that are pushed out in one step at most."""
     clearance_noise: float = 0.002
     turn_noise: float = 0.35
@@ -103,7 +103,7 @@ class PairSolver:
 
     def __init__(self, right: HandModel, config: SolverConfig | None = None) -> None:
         models = right, right.mirrored()
-        self.hands = tuple(Articulation(model) for model in models)
+        self.hands = Articulation(models[0]), Articulation(models[1])
         self.skins = tuple(Skin(model) for model in models)
         self._config = config = config or SolverConfig()
         self._clearance = FingerClearance()
@@ -141,7 +141,7 @@ class PairSolver:
             if step == config.meeting_steps:
                 first_right, first_left = right.state, left.state
             if pushing or step % config.rematch == 0:
-                inside = nearest_pairs(right, left)
+                inside = nearest_pairs(right, left, 1 if pushing else 2)
             left_over = max(0.0, way * (1 - (step + 1) / (config.meeting_steps - 2)))
             errors, weights, jacobian = self._between(right, left, contacts, left_over, inside, wraps, lowest)
             if pushing:
@@ -165,6 +165,11 @@ class PairSolver:
                 if len(short):
                     normal[angles, angles] += own @ own.T / config.clearance_noise**2
                     gradient[angles] += own @ short / config.clearance_noise**2
+            short, mine, theirs = self._clearance.between(self.hands, right.state, left.state)
+            if len(short):
+                both = np.concatenate([mine, theirs])
+                normal += both @ both.T / config.clearance_noise**2
+                gradient += both @ short / config.clearance_noise**2
             change = -dposv(normal, gradient)[1]
             change = np.minimum(np.maximum(change, -_LONGEST), _LONGEST)
             right = self._moved(0, right, change[:MOTION])
@@ -203,8 +208,8 @@ class PairSolver:
         tilt = offset + _LEVER * (my_normals + their_normals)
         count = len(contacts.right)
         axes = np.repeat(np.eye(3), count, 1)
-        points = [mine] * 4 + [mine + _LEVER * my_normals] * 3
-        other_points = [others] * 4 + [others - _LEVER * their_normals] * 3
+        points = [mine, mine, mine, mine, *[mine + _LEVER * my_normals] * 3]
+        other_points = [others, others, others, others, *[others - _LEVER * their_normals] * 3]
         directions, errors = [facing, axes, axes], [(offset * facing).sum(0), offset.ravel(), tilt.ravel()]
         noise = [config.normal_noise, config.tangent_noise, config.lever_noise]
         noises = [np.repeat(noise, np.array([1, 3, 3]) * count)]
@@ -232,10 +237,19 @@ class PairSolver:
         return np.concatenate(errors), np.concatenate(noises) ** -2, jacobian
 
 
-def nearest_pairs(one: PosedHand, other: PosedHand, reach: float = 0.01) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Vertices (N,) of a hand within the bounding box of the other and the other's vertices (N,) that are nearest;
-    then the other's within the hand's box, as the same pairs. `reach` widens the boxes in which they are looked for,
-    metres.
+def nearest_pairs(
+    one: PosedHand, other: PosedHand, stride: int = 1, reach: float = 0.01
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Vertices of two hands that are near each other's bounding box, and the nearest of the other hand.
+
+    Args:
+        one, other: the hands.
+        stride: every `stride`-th vertex is asked for.
+        reach: widens the boxes, metres.
+
+    Returns:
+        Vertices (N,) of the first hand with the nearest (N,) of the second; then the nearest (M,) of the first to
+        vertices (M,) of the second.
     """
     low = np.maximum(one.vertices.min(1), other.vertices.min(1)) - reach
     high = np.minimum(one.vertices.max(1), other.vertices.max(1)) + reach
@@ -251,5 +265,7 @@ def nearest_pairs(one: PosedHand, other: PosedHand, reach: float = 0.01) -> list
     )
     rows = np.concatenate([-2 * mine, (mine * mine).sum(0, keepdims=True), np.ones((1, len(first)), np.float32)])
     columns = np.concatenate([others, np.ones((1, len(second)), np.float32), (others * others).sum(0, keepdims=True)])
-    squared = rows.T @ columns
-    return [(first, second[squared.argmin(1)]), (first[squared.argmin(0)], second)]
+    return [
+        (first[::stride], second[(rows[:, ::stride].T @ columns).argmin(1)]),
+        (first[(columns[:, ::stride].T @ rows).argmin(1)], second[::stride]),
+    ]

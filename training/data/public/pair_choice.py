@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The choice of a data set in a training or an evaluation of `two_hand_prior`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from hoi_ros.hand.model import HandModel
+from training.data.pool import generator_key
+from training.data.public.arctic import Arctic
+from training.data.public.contact_choice import Source
+from training.data.public.contact_choice import spread
+from training.data.public.interhand import InterHand
+from training.data.real.two_hand_tracks import TwoHandTracks
+from training.data.synthetic.two_hands.generator import PairInteractions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PairDataChoice:
+    """Made pairs of hands, real ones that a tracker has seen, or a public data set in its original layout."""
+
+    data: Literal['made', 'tracks', 'interhand', 'arctic'] = 'made'
+    """tracks: real hands, tracked by a Leap Motion; interhand: InterHand2.6M; arctic: ARCTIC, with objects."""
+    root: Path | None = None
+    """Folder of a public data set; of tracks, the file leap_tracks.npz."""
+    setup: Literal['p1', 'p2'] = 'p1'
+    """Protocol of ARCTIC."""
+    hand: Path | None = None
+    """Hand model (.npz) of the records; the installed one by default. The public data sets need a converted MANO
+    (python -m training.hand.mano)."""
+
+    def stream(self, split: str, seed: int = 0) -> PairInteractions | TwoHandTracks | InterHand | Arctic:
+        """A split.
+
+        Args:
+            split: train, validation or test.
+            seed: of made pairs.
+
+        Raises:
+            SystemExit: no folder is given.
+            DatasetError: the folder does not hold the data set, or it has no such split.
+        """
+        if self.data == 'made':
+            return PairInteractions(seed, split, HandModel.load(self.hand))
+        if self.root is None:
+            raise SystemExit(f'--data {self.data} needs --root, the folder of the data set, or the file of tracks')
+        match self.data:
+            case 'tracks':
+                return TwoHandTracks(self.root, split, HandModel.load(self.hand))
+            case 'interhand':
+                return InterHand(self.root, split, self.hand)
+            case _:
+                return Arctic(self.root, split, self.setup, self.hand)
+
+    def recorded(self, split: str, most: int | None = None) -> Source:
+        """The pairs of a split of recorded hands, or some that are evenly spread over it, for a pool.
+
+        Args:
+            split: of the data set.
+            most: pairs, if there are so many.
+
+        Raises:
+            SystemExit, DatasetError: as `stream`.
+        """
+        if self.data == 'made':
+            raise SystemExit('--data made has no end: draw from its stream')
+        stream = self.stream(split)
+        numbers = spread(len(stream), most)
+        # A plain copy, so that processes that read pairs need not import the recipe.
+        plain = PairDataChoice(
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(PairDataChoice)}
+        )
+        code = generator_key(0, split, HandModel.load(self.hand), [type(stream).__module__])
+        key = f'{self.data} {self.root} {self.setup}, {len(stream)}, {code}'
+        return Source(functools.partial(SomePairs, plain, split, numbers), key, len(numbers))
+
+
+class SomePairs:
+    """Some pairs of a split, in order.
+
+    Args:
+        data: the data set.
+        split: of it.
+        numbers: (N,) of the pairs in the split; `index` of a record is that number.
+    """
+
+    def __init__(self, data: PairDataChoice, split: str, numbers: np.ndarray) -> None:
+        self._stream, self._numbers = data.stream(split), numbers
+        self.dtype = self._stream.dtype
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self._stream[int(self._numbers[index % len(self._numbers)])]
