@@ -12,12 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.data.pool import made_in
-from training.data.pool import PoolError
 from training.data.pool import require_capacity
-from training.data.pool import SamplePool
 from training.data.real.two_hand_tracks import TwoHandTracks
-from training.data.synthetic.two_hands.records import PAIR_DTYPE
 from training.data.two_hand_pools import TwoHandPools
 from training.loop.allotment import allot
 from training.loop.fitting import fit
@@ -38,17 +34,13 @@ _RATE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
-class TwoHandPriorRecipe:
+class TwoHandPriorRecipe(TwoHandPools):
     """Trains a network of `two_hand_prior`."""
 
     network: TwoHandNetwork = 'small'
     """small: the denoiser that robots run; paper: the same at the paper's widths. The others are compared with it."""
     anchor_dropout: float = 0.5
     """Share of samples in which the other hand is not shown."""
-    pools: TwoHandPools = dataclasses.field(default_factory=TwoHandPools)
-    """Pairs of hands."""
-    as_it_is: bool = False
-    """Train on the pairs in the pool's files, whatever made them; none is made."""
     tracks: Path | None = None
     """leap_tracks.npz: tracked pairs of real hands that are added."""
     tracks_share: float = 0.05
@@ -87,43 +79,20 @@ class PairRecords:
 def train(recipe: TwoHandPriorRecipe) -> dict[str, float]:
     """Trains, validates, saves the weights in `<out>/weights.pt` and returns the figures of the validation."""
     started = time.monotonic()
-    shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.pools.workers, recipe.loop.threads)
+    shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
     loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(_RATE, bool(recipe.start))
     recipe = dataclasses.replace(recipe, loop=loop)
-    require_capacity(recipe.pools.capacity)
+    require_capacity(recipe.capacity)
     torch.manual_seed(loop.seed)
     network = two_hand_network(recipe.network)
     if recipe.start:
         start_from(network, recipe.start)
     tracked = TwoHandTracks(recipe.tracks).records if recipe.tracks else None
-    pool: SamplePool | None = None
-    if recipe.as_it_is:
-        name = recipe.pools.pool
-        records, held_out = kept(name), kept(name.with_stem(f'{name.stem}_validation_{VALIDATION_PAIRS}'))
-        pairs = PairRecords(lambda: records, held_out, tracked, recipe.tracks_share)
-    else:
-        held_out = recipe.pools.held_out('validation', VALIDATION_PAIRS, until=loop.after(0.25, started))
-        pool = recipe.pools.training(loop.seed, False, shares.filling, shares.beside)
-        pairs = PairRecords(lambda: pool.records[: pool.ready], held_out, tracked, recipe.tracks_share)
-    try:
-        if pool:
-            pool.wait(min(recipe.pools.first, recipe.pools.capacity), 1, loop.after(0.5, started))
+    held_out = recipe.held_out('validation', VALIDATION_PAIRS, until=loop.after(0.25, started))
+    pool = recipe.training(loop.seed, False, shares.filling, shares.beside, loop.after(0.5, started))
+    with pool as made:
+        pairs = PairRecords(made, held_out, tracked, recipe.tracks_share)
         return train_network(network, recipe, pairs, started)
-    finally:
-        if pool:
-            pool.close()
-
-
-def kept(path: Path) -> np.ndarray:
-    """The pairs in the file of a pool.
-
-    Raises:
-        PoolError: there are none.
-    """
-    count = made_in(path)
-    if not count:
-        raise PoolError(f'{path}: no pairs, and --as-it-is makes none: name another --pools.pool, or leave it out')
-    return np.array(np.memmap(path, PAIR_DTYPE, 'r')[:count])
 
 
 def train_network(
