@@ -17,6 +17,7 @@ from hoi_ros.hand.pair import SHAPE
 from hoi_ros.hand.pair import SIZE
 from hoi_ros.hand.skeleton import KEYPOINT_SOURCES
 from hoi_ros.hand.skeleton import TIP_JOINTS
+from hoi_ros.mesh.normals import vertex_normals
 
 _CHAIN = 5, 3
 """Fingers and their joints, in the order of MANO."""
@@ -27,6 +28,7 @@ class PosedPoints(NamedTuple):
 
     Attributes:
         points: (B, N, 3) float32.
+        normals: (B, M, 3) float32 of the vertices among them, outwards; nearly of unit length.
         rest: (B, N, 3) float32, on the shaped hand at rest.
         rotations: (B, 16, 3, 3) float32 of the joints.
         shifts: (B, 16, 3) float32: joint j takes a point x of the hand at rest to rotations[j] x + shifts[j].
@@ -36,6 +38,7 @@ class PosedPoints(NamedTuple):
     """
 
     points: np.ndarray
+    normals: np.ndarray
     rest: np.ndarray
     rotations: np.ndarray
     shifts: np.ndarray
@@ -60,18 +63,21 @@ class PairSurface:
         sources = np.array(KEYPOINT_SOURCES)
         carriers = np.concatenate([np.arange(16), TIP_JOINTS])[sources]
         self.vertices = len(which)
-        self._template = np.concatenate([model.template[which], np.concatenate([model.joints, model.tips])[sources]])
+        template = np.concatenate([model.template[which], np.concatenate([model.joints, model.tips])[sources]])
+        self._template = np.ascontiguousarray(template.T)
+        normals = vertex_normals(model.template, model.faces)[which]
+        self._normals = np.ascontiguousarray(normals.T, np.float32)
         keypoint_basis = np.concatenate([model.joint_shape_basis, model.tip_shape_basis])[sources]
         basis = np.concatenate([model.shape_basis[which], keypoint_basis])
-        self._basis = np.ascontiguousarray(basis.reshape(-1, 10).T)
-        self._weights = np.concatenate([model.weights[which], np.eye(16, dtype=np.float32)[carriers]])
+        self._basis = _flat(basis)
+        weights = np.concatenate([model.weights[which], np.eye(16, dtype=np.float32)[carriers]])
+        self._weights = np.ascontiguousarray(weights.T)
         self._joints = model.joints
         self._joint_basis = np.ascontiguousarray(model.joint_shape_basis.reshape(-1, 10).T)
         self._correctives = None
         if model.pose_basis is not None:
             fixed = np.zeros((21, 3, 135), np.float32)
-            correctives = np.concatenate([model.pose_basis[which], fixed])
-            self._correctives = np.ascontiguousarray(correctives.reshape(-1, 135).T)
+            self._correctives = _flat(np.concatenate([model.pose_basis[which], fixed]))
 
     def posed(self, vectors: np.ndarray) -> PosedPoints:
         """Poses right hands (B, 64) in the frame of their vectors."""
@@ -96,14 +102,24 @@ class PairSurface:
             before, at, from_joint = chain[:, :, level], placed[:, :, level], beyond[:, :, level]
 
         shifts = places - (rotations @ joints[..., None])[..., 0]
-        rest = self._template + (shape @ self._basis).reshape(count, -1, 3)
+        rest = self._template + (shape @ self._basis).reshape(count, 3, -1)
         if self._correctives is not None:
             bent = (own - np.eye(3, dtype=np.float32)).reshape(count, 135)
-            rest = rest + (bent @ self._correctives).reshape(count, -1, 3)
-        transforms = np.concatenate([rotations, shifts[..., None]], -1).reshape(count, 16, 12)
-        blended = (self._weights @ transforms).reshape(count, -1, 3, 4)
-        points = (blended[..., :3] @ rest[..., None])[..., 0] + blended[..., 3]
-        return PosedPoints(points, rest, rotations, shifts, places, turns.reshape(count, 15, 3, 3), vectors)
+            rest += (bent @ self._correctives).reshape(count, 3, -1)
+        transforms = np.concatenate([rotations, shifts[..., None]], -1).reshape(count, 16, 12).swapaxes(1, 2)
+        blended = (np.ascontiguousarray(transforms) @ self._weights).reshape(count, 3, 4, -1)
+        points = _applied(blended, rest) + blended[:, :, 3]
+        normals = _applied(blended[..., : self.vertices], self._normals)
+        return PosedPoints(
+            points.swapaxes(1, 2),
+            normals.swapaxes(1, 2),
+            rest.swapaxes(1, 2),
+            rotations,
+            shifts,
+            places,
+            turns.reshape(count, 15, 3, 3),
+            vectors,
+        )
 
     def rows(self, posed: PosedPoints, which: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """(B, P, 64) float32: how far each number of the vectors moves points along directions.
@@ -117,7 +133,7 @@ class PairSurface:
         """
         count, picked = which.shape
         # Arrays are (hand, joint, axis, point): each joint carries its share of each point.
-        weights = self._weights[which].transpose(0, 2, 1)[:, :, None]
+        weights = self._weights[:, which].swapaxes(0, 1)[:, :, None]
         along = directions.astype(np.float32).swapaxes(1, 2)[:, None]
         rest = np.take_along_axis(posed.rest, which[..., None], 1).swapaxes(1, 2)
         carried = (posed.rotations.reshape(count, 48, 3) @ rest).reshape(count, 16, 3, picked)
@@ -165,6 +181,17 @@ def spread_vertices(model: HandModel, count: int) -> np.ndarray:
         np.minimum(distance, ((points - points[:, chosen[-1], None]) ** 2).sum(0), out=distance)
         chosen.append(int(distance.argmax()))
     return np.sort(chosen)
+
+
+def _flat(basis: np.ndarray) -> np.ndarray:
+    """(K, 3 N) of a basis (N, 3, K)."""
+    return np.ascontiguousarray(basis.T.reshape(basis.shape[2], -1))
+
+
+def _applied(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """(B, 3, N) of matrices (B, 3, 3 or more, N), whose first three columns count, and vectors (B, 3, N) or (3, N)."""
+    x, y, z = vectors[..., :1, :], vectors[..., 1:2, :], vectors[..., 2:, :]
+    return matrices[:, :, 0] * x + matrices[:, :, 1] * y + matrices[:, :, 2] * z
 
 
 def _crossed(first: np.ndarray, second: np.ndarray) -> np.ndarray:

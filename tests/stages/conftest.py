@@ -52,6 +52,6 @@ def build(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Reconstruction
 @pytest.fixture(scope='session')
 def whitening() -> PairWhitening:
     """Statistics like those of hands that interact: a little apart, palm to palm."""
-    mean, deviation = np.zeros(64, np.float32), np.repeat([0.3, 1.0, 0.4, 0.05], [45, 10, 6, 3]).astype(np.float32)
-    mean[55:] = [-1, 0, 0, 0, 1, 0, 0, 0, 0.07]
+    mean, deviation = np.zeros(64, np.float32), np.repeat([0.3, 1.0, 0.4, 0.02], [45, 10, 6, 3]).astype(np.float32)
+    mean[55:] = [-1, 0, 0, 0, 1, 0, 0, 0, 0.1]
     return PairWhitening(mean, deviation, mean, deviation)

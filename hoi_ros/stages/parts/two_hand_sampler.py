@@ -34,7 +34,7 @@ PAPER_STEPS = 32
 _FULL, _DECAY = 4.0, 0.9
 """Weight of the anti-penetration guidance that takes its whole step, and by how much it falls with each of the paper's
 steps that follow."""
-_LEAST = 0.05
+_LEAST = 0.1
 """Share of a step of the anti-penetration guidance below which it is left out."""
 _PORTION = 16
 """Samples that are made together: more are no faster, and take memory."""
@@ -226,13 +226,21 @@ class TwoHandSampler:
 
         strength = config.anti_penetration / _FULL
         deviation = self.whitening.object_deviation if about_object else self.whitening.deviation
-        surfaces = self.separation.staying(own) if strength > 0 else None
+        surfaces = self.separation.left(own) if strength > 0 else None
 
         def guide(clean: np.ndarray, following: int) -> np.ndarray:
+            moved = np.zeros_like(clean)
             share = strength * _DECAY ** (following * PAPER_STEPS / config.steps)
             if surfaces is None or share < _LEAST:
-                return np.zeros_like(clean)
-            return self.separation.step(self.whitening.unwhiten(clean, about_object), surfaces, deviation, share)
+                return moved
+            # The last of few steps stands for several of the paper's.
+            for _ in range(1 if following else max(1, PAPER_STEPS // config.steps)):
+                hands = self.whitening.unwhiten(clean + moved, about_object)
+                step = self.separation.step(hands, surfaces, deviation, share)
+                if not step.any():
+                    break
+                moved += step
+            return moved
 
         clean = sample(denoise, noise, config.steps, guide)
         hands = _orthonormal(self.whitening.unwhiten(clean, about_object))

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hands that are in each other come apart, and others stay."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.pair import anchored
+from hoi_ros.hand.pair import SHAPE
+from hoi_ros.hand.pair import with_root
+from hoi_ros.mesh.volumes import grid_volume
+from hoi_ros.stages.parts.hand_separation import HandSeparation
+
+DEVIATION = np.repeat([0.25, 1.0, 0.5, 0.07], [45, 10, 6, 3]).astype(np.float32)
+
+
+@pytest.fixture(scope='module')
+def hand() -> HandModel:
+    return HandModel.load()
+
+
+@pytest.fixture(scope='module')
+def separation(hand: HandModel) -> HandSeparation:
+    return HandSeparation(hand)
+
+
+def praying(hand: HandModel, apart: float) -> tuple[np.ndarray, np.ndarray]:
+    """(1, 64) a right hand and a left one, palm to palm, their wrists `apart` metres apart; nearer than 11 cm, thumbs
+    are in the other hand."""
+    left = anchored(np.zeros((1, 64), np.float32))
+    # The palms face along z of the left wrist.
+    right = with_root(np.zeros((1, 64)), np.diag([-1.0, 1.0, -1.0])[None], np.array([[0, 0, apart]]))
+    return right, left
+
+
+def volume(hand: HandModel, separation: HandSeparation, right: np.ndarray, left: np.ndarray) -> float:
+    own = separation.surface.posed(right).points[0, : separation.surface.vertices]
+    other = separation.left(left).vertices[0]
+    return grid_volume(own, hand.faces, other, hand.mirrored().faces, 0.003)
+
+
+def test_hands_in_each_other_come_apart_by_a_small_move(hand: HandModel, separation: HandSeparation) -> None:
+    right, left = praying(hand, 0.1)
+    before, moved = volume(hand, separation, right, left), right
+    for _ in range(4):
+        moved = moved + DEVIATION * separation.step(moved, separation.left(left), DEVIATION, 1.0)
+    assert volume(hand, separation, moved, left) < 0.1 * before
+    assert np.array_equal(moved[:, SHAPE], right[:, SHAPE])
+    assert np.sqrt((((moved - right) / DEVIATION) ** 2).mean()) < 0.2
+
+
+def test_hands_apart_stay(hand: HandModel, separation: HandSeparation) -> None:
+    for apart in (0.12, 0.5):
+        right, left = praying(hand, apart)
+        assert not separation.step(right, separation.left(left), DEVIATION, 1.0).any()
+
+
+def test_each_hand_of_a_batch_is_moved_as_if_alone(hand: HandModel, separation: HandSeparation) -> None:
+    near, left = praying(hand, 0.1)
+    far, _ = praying(hand, 0.12)
+    both = separation.step(np.concatenate([near, far]), separation.left(np.concatenate([left, left])), DEVIATION, 0.5)
+    assert np.allclose(both[:1], separation.step(near, separation.left(left), DEVIATION, 0.5), atol=1e-5)
+    assert not both[1].any()
