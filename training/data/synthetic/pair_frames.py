@@ -94,9 +94,7 @@ class PairFrames:
         vectors = np.stack([record['right'], record['left']])
         # The frame whose axes are the rows of the turn: vectors in it are turned.
         vectors = in_frame(vectors, np.broadcast_to(turn.T, (2, 3, 3)), np.zeros((2, 3)))
-        hands = [
-            _hand(model, vector, np.zeros(3)) for model, vector in zip(self._models, vectors)
-        ]
+        hands = [_hand(model, vector, np.zeros(3)) for model, vector in zip(self._models, vectors)]
         shift = middle - np.concatenate([hand.keypoints for hand in hands]).mean(0)
         hands = [_hand(model, vector, shift) for model, vector in zip(self._models, vectors)]
         if not any_way:
