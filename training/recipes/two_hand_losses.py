@@ -21,6 +21,7 @@ from training.recipes.two_hand_samples import Batch
 from training.recipes.two_hand_samples import parts_of
 
 VALIDATION_TIMES = 32, 96, 160, 208, 256
+FREE_NATS = 0.1
 Loss = Callable[..., dict[str, Tensor]]
 
 
@@ -49,14 +50,15 @@ def pair_loss(network: nn.Module, *parts: Tensor) -> dict[str, Tensor]:
 
 
 def autoencoder_loss(network: nn.Module, *parts: Tensor) -> dict[str, Tensor]:
-    """Negative evidence of an autoencoder whose variance of the output is the best one (Rybkin et al., "Simple and
-    effective VAE training with calibrated decoders", ICML 2021), for each number."""
+    """Negative evidence of an autoencoder for each number, whose variance of the output is the best one (Rybkin et al.,
+    "Simple and effective VAE training with calibrated decoders", ICML 2021), with FREE_NATS for each latent number
+    (Kingma et al., 2016), so that they come into use."""
     batch, held, on_object = parts_of(parts)
     pair, counted = torch.cat([batch.right, batch.left], 1), _counted(PAIR, on_object)
     again, mean, log_variance = network(pair, batch.noise[:, : network.latent], **held)
     error = (counted * (again - pair) ** 2).sum() / counted.sum()
-    divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum() / counted.sum()
-    return {'evidence': 0.5 * error.log() + divergence}
+    divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean(0).clamp(min=FREE_NATS).sum()
+    return {'evidence': 0.5 * error.log() + divergence * len(pair) / counted.sum()}
 
 
 def _counted(numbers: int, placed: Tensor) -> Tensor:

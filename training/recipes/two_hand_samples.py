@@ -36,8 +36,8 @@ class HandPairs(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one step trains on, with `HeldObjects` behind it where there are any; the rest of the network's inputs follows
-    from it.
+    """What one step trains on, with `HeldObjects` behind it where there are any; the rest of the network's inputs
+    follows from it.
 
     Attributes:
         right, left: (B, 64) whitened hands, about the left wrist or the object.
