@@ -160,7 +160,7 @@ def test_every_command_says_what_it_does() -> None:
         (('train', 'contact_semi'), 'runs/contact/weights.pt: no such file: train first .* train contact.$'),
         (('export', 'contact'), 'runs/contact/weights.pt: no such file: train first .* train contact.$'),
         (('export', 'two_hand_prior'), 'weights.pt: no such file: train first .* train two_hand_prior.$'),
-        (('train', 'two_hand_prior', '--as-it-is'), 'runs/two_hands.pool: no pairs, .* name another --pools.pool'),
+        (('train', 'two_hand_prior', '--as-it-is'), 'two_hand_prior_validation.pool: no pairs in it, .* --pool'),
         (('train', 'hand_finder', '--start', f'{MODELS}/rgb_detector'), 'holds rgb_detector; expected .* hand_finder$'),
         (('train', 'depth_pose', '--start', f'{MODELS}/hand_finder/card.yaml'), 'is a file; expected a model folder'),
         (('train', 'reconstruction', '--start', f'{MODELS}/rgb_detector'), 'holds rgb_detector; .* reconstruction$'),

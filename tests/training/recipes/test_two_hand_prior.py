@@ -19,7 +19,6 @@ from hoi_ros.hand.pair import with_root
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from training.data.pool import PoolError
 from training.data.synthetic.two_hands.records import PAIR_DTYPE
-from training.data.two_hand_pools import TwoHandPools
 from training.loop.fitting import LoopConfig
 from training.networks.two_hand_prior.choice import NETWORKS
 from training.networks.two_hand_prior.choice import two_hand_network
@@ -49,11 +48,11 @@ def records() -> np.ndarray:
 @pytest.fixture
 def recipe(records: np.ndarray, tmp_path: Path) -> TwoHandPriorRecipe:
     pool = tmp_path / 'pairs.pool'
-    for path in (pool, pool.with_stem('pairs_validation_1024')):
+    for path in (pool, pool.with_stem('pairs_validation')):
         records.tofile(path)
         np.ones(len(records), np.int32).tofile(path.with_suffix('.counts'))
     loop = LoopConfig(tmp_path / 'run', steps=4, batch=16, learning_rate=3e-3, averaging=0.5, threads=1)
-    return TwoHandPriorRecipe(pools=TwoHandPools(pool), as_it_is=True, loop=loop)
+    return TwoHandPriorRecipe(pool=pool, as_it_is=True, loop=loop)
 
 
 def test_a_pair_and_its_mirror_image_are_each_others(records: np.ndarray) -> None:
@@ -122,7 +121,7 @@ def test_a_training_ends_in_pairs_and_its_continuation_keeps_the_statistics(
     pairs = first.generate(2, 0, 2)
     assert first.name == 'small' and np.isfinite(pairs.right).all() and pairs.left.shape == (2, 64)
     records['right'] *= 2
-    records.tofile(recipe.pools.pool)
+    records.tofile(recipe.pool)
     figures = train(dataclasses.replace(recipe, loop=dataclasses.replace(recipe.loop, steps=5)))
     assert set(figures) == {'alone', 'beside'}
     second = PairGenerator.load(recipe.loop.out / 'weights.pt')
@@ -130,5 +129,5 @@ def test_a_training_ends_in_pairs_and_its_continuation_keeps_the_statistics(
 
 
 def test_a_missing_pool_is_named(recipe: TwoHandPriorRecipe, tmp_path: Path) -> None:
-    with pytest.raises(PoolError, match=r'nowhere.pool: no pairs, and --as-it-is makes none'):
-        train(dataclasses.replace(recipe, pools=TwoHandPools(tmp_path / 'nowhere.pool')))
+    with pytest.raises(PoolError, match=r'nowhere_validation.pool: no pairs in it, and --as-it-is makes none'):
+        train(dataclasses.replace(recipe, pool=tmp_path / 'nowhere.pool'))
