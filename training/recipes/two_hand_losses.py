@@ -58,7 +58,7 @@ def autoencoder_loss(network: nn.Module, *parts: Tensor) -> dict[str, Tensor]:
     again, mean, log_variance = network(pair, batch.noise[:, : network.latent], **held)
     error = (counted * (again - pair) ** 2).sum() / counted.sum()
     divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean(0).clamp(min=FREE_NATS).sum()
-    return {'evidence': 0.5 * error.log() + divergence / counted.sum(1).mean()}
+    return {'evidence': 0.5 * error.log() + divergence * len(pair) / counted.sum()}
 
 
 def _counted(numbers: int, placed: Tensor) -> Tensor:

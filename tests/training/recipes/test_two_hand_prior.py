@@ -52,7 +52,7 @@ def recipe(records: np.ndarray, tmp_path: Path) -> TwoHandPriorRecipe:
         records.tofile(path)
         np.ones(len(records), np.int32).tofile(path.with_suffix('.counts'))
     loop = LoopConfig(tmp_path / 'run', steps=4, batch=16, learning_rate=3e-3, averaging=0.5, threads=1)
-    return TwoHandPriorRecipe(pool, as_it_is=True, loop=loop)
+    return TwoHandPriorRecipe(pool=pool, as_it_is=True, loop=loop)
 
 
 def test_a_pair_and_its_mirror_image_are_each_others(records: np.ndarray) -> None:
@@ -129,5 +129,5 @@ def test_a_training_ends_in_pairs_and_its_continuation_keeps_the_statistics(
 
 
 def test_a_missing_pool_is_named(recipe: TwoHandPriorRecipe, tmp_path: Path) -> None:
-    with pytest.raises(PoolError, match=r'no pairs in it, and --as-it-is makes none'):
+    with pytest.raises(PoolError, match=r'nowhere_validation.pool: no pairs in it, and --as-it-is makes none'):
         train(dataclasses.replace(recipe, pool=tmp_path / 'nowhere.pool'))

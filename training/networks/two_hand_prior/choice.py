@@ -114,8 +114,8 @@ def start_from(network: nn.Module, weights: Path) -> None:
     Raises:
         WeightsError: the file is missing or holds another network.
     """
-    if not isinstance(network, WithObjects):
-        return fill(network, read_weights(weights, COMMAND), weights, COMMAND)
-    kept = read_weights(weights, COMMAND, ENCODER)
-    fill(network.network, kept, weights, COMMAND)
-    fill(network.encoder, {**kept, 'weights': kept[ENCODER]}, weights, COMMAND)
+    held = isinstance(network, WithObjects)
+    kept = read_weights(weights, COMMAND, *([ENCODER] if held else []))
+    fill(network.network if held else network, kept, weights, COMMAND)
+    if held:
+        fill(network.encoder, {**kept, 'weights': kept[ENCODER] or {}}, weights, COMMAND)
