@@ -151,11 +151,12 @@ def by_kind(
 def _tile(models: tuple[HandModel, HandModel], record: np.ndarray, pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """A pair as its person sees it, and from above the hands."""
     turn, place = rotation_of(record['right']), record['right'][PLACE].astype(float)
-    ahead = turn[:, 1] + [0, 1, 0]
-    ahead = ahead / max(float(np.linalg.norm(ahead)), 1e-6)
-    aside = place + 0.05 * turn[:, 1] - [0, 0.05, 0]
+    # The small numbers decide where hands point against each other, or one is straight ahead of the other.
+    ahead = turn[:, 1] + [0, 1, 1e-3]
+    ahead = ahead / np.linalg.norm(ahead)
+    aside = place + 0.05 * turn[:, 1] - [1e-4, 0.05, 0]
     aside = aside - (aside @ ahead) * ahead
-    aside = aside / max(float(np.linalg.norm(aside)), 1e-6)
+    aside = aside / np.linalg.norm(aside)
     down = np.cross(ahead, aside)
     meshes = [(mesh, model.faces, skin) for mesh, model, skin in zip(pair, models, _SKIN, strict=True)]
     views = np.stack([aside, down, ahead]), np.stack([aside, -ahead, down])
