@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PYTHON_FOLDERS = ('hoi_ros', 'training', 'tests', 'benchmarks', 'launch', 'scripts', 'examples')
-SOURCE_FOLDERS = (*PYTHON_FOLDERS, 'msg', 'interfaces', 'config', '.ci')
-SOURCE_SUFFIXES = {'.py', '.sh', '.msg', '.xml', '.yaml', '.in', '.txt'}
+SOURCE_FOLDERS = (*PYTHON_FOLDERS, 'msg', 'srv', 'interfaces', 'config', '.ci')
+SOURCE_SUFFIXES = {'.py', '.sh', '.msg', '.srv', '.xml', '.yaml', '.in', '.txt'}
 NODES = tuple(
     f'{path.stem}_node' for path in sorted((ROOT / 'hoi_ros' / 'nodes').glob('*.py')) if path.stem != '__init__'
 )
@@ -224,6 +224,7 @@ def test_training_knows_no_ros(path: str):
         'nodes.depth_pose',
         'nodes.reconstruction',
         'nodes.sim_camera',
+        'nodes.two_hand_prior',
         'stages.depth_pose',
         'stages.reconstruction',
         'replay',

@@ -162,9 +162,14 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
         'two_hand_prior',
         {
             ('train', 'two_hand_prior'): Command('training.recipes.two_hand_prior', 'TwoHandPriorRecipe', 'train'),
+            ('export', 'two_hand_prior'): Command('training.export.two_hand_prior', 'TwoHandPriorExport', 'export'),
             ('train', 'two_hand_features'): Command(
                 'training.recipes.two_hand_features', 'TwoHandFeaturesRecipe', 'train'
             ),
+            ('evaluate', 'two_hand_prior'): Command(
+                'training.evaluation.two_hand_prior', 'TwoHandPriorEvaluation', 'evaluate'
+            ),
+            ('ablate', 'two_hand_prior'): Command('training.ablation.two_hand_prior', 'TwoHandPriorAblation', 'ablate'),
         },
     ),
 )

@@ -5,6 +5,7 @@
     python -m hoi_ros.demo --data DIR --camera camera.yaml          # recorded depth images
     python -m hoi_ros.demo --stage reconstruction                   # a hand that holds a can, in colour and depth
     python -m hoi_ros.demo --stage contact                          # where it touches the can, beside the truth
+    python -m hoi_ros.demo --stage two_hand_prior                   # two hands that touch, before and after
     python -m hoi_ros.demo --stage reconstruction --data DIR        # recorded colours or photos; or rgb/ and depth/
 
 prints a table and writes a picture and a video of the hands. Photos are published one by one, each once, and shown side

@@ -20,6 +20,7 @@ from hoi_ros.drawing.text import NO_HAND
 from hoi_ros.drawing.text import text_size
 from hoi_ros.playback.contact_pictures import ContactPictures
 from hoi_ros.playback.contact_pictures import has_contact
+from hoi_ros.playback.pair_agreement import moved_stamps
 from hoi_ros.playback.recording import Picture
 from hoi_ros.playback.recording import Recording
 from hoi_ros.playback.video import VideoWriter
@@ -52,13 +53,16 @@ def draw_video(recording: Recording, path: Path, rate_hz: float) -> None:
 
 
 def draw_picture(recording: Recording, path: Path) -> None:
-    """Writes one image with its hands, from the middle of those that show any, or contact where it is known.
+    """Writes one image with its hands, from the middle of those that show any, or contact where it is known, or hands
+    that were regularised.
 
     Raises:
         OSError: it cannot be written.
     """
     shown = [kept for kept in recording.pictures if recording.hands_at(kept.stamp)] or recording.pictures
     shown = [kept for kept in shown if has_contact(recording.hands_at(kept.stamp))] or shown
+    moved = moved_stamps(recording)
+    shown = [kept for kept in shown if kept.stamp in moved] or shown
     _write(path, _drawing(recording)(shown[len(shown) // 2]))
 
 

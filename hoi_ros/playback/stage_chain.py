@@ -21,18 +21,18 @@ class StageChain:
     It is called like the first stage, and returns what the second makes of the first one's hands.
 
     Args:
-        before: called with images, camera and stamp; has `object_faces`.
+        before: called with images, camera and stamp; has `object_faces` if it reconstructs objects.
         after: called with hands, `object_faces` and stamp.
 
     Attributes:
         before, after: the stages.
-        object_faces: (F, 3) of the objects' vertices.
+        object_faces: (F, 3) of the objects' vertices; (0, 3) without objects.
         timings: seconds of the parts of the second stage in the last call, and of the first stage as `before`.
     """
 
     def __init__(self, before: Any, after: Any) -> None:
         self.before, self.after = before, after
-        self.object_faces = np.asarray(before.object_faces)
+        self.object_faces = np.asarray(getattr(before, 'object_faces', np.zeros((0, 3), np.uint32)))
         self.timings: dict[str, float] = {}
 
     def __call__(self, *arguments: Any, **optional: Any) -> list[HandEstimate]:
@@ -44,6 +44,11 @@ class StageChain:
         own = self.after.timings
         self.timings = {'before': taken, **own, 'total': taken + own.get('total', 0.0)}
         return list(refined)
+
+    @property
+    def interaction(self) -> Any:
+        """What became of two hands in the last call; of a chain whose second stage says so."""
+        return self.after.interaction
 
     def warm_up(self) -> None:
         """Runs each stage once on artificial input."""

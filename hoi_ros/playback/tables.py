@@ -11,6 +11,7 @@ import numpy as np
 
 from hoi_ros.playback.contact_agreement import contact_agreement
 from hoi_ros.playback.contact_agreement import intersections
+from hoi_ros.playback.pair_agreement import pair_agreement
 from hoi_ros.playback.recording import Recording
 from hoi_ros.playback.recording import traffic_of
 from hoi_ros.playback.recording import truth_agreement
@@ -53,6 +54,8 @@ def agreement_rows(recording: Recording, system: System, recorded: bool) -> list
         rows = truth_rows(recording, system.has_objects)
     else:
         rows = surface_rows(recording) if system.source.images[0] == 'depth' else seen_rows(recording)
+    if system.has_interaction and not recorded:
+        rows += pair_rows(recording, system)
     if not system.has_contact:
         return rows
     known = not recorded and recording.true_object_faces is not None
@@ -107,6 +110,29 @@ def touch_rows(recording: Recording, system: System) -> list[Row]:
             'intersection',
             f'{before.intersection_cm3:.2f} → {after.intersection_cm3:.2f} cm³, '
             f'in truth {agreement.true_intersection_cm3:.2f}',
+        ),
+    ]
+
+
+def pair_rows(recording: Recording, system: System) -> list[Row]:
+    """Pairs of hands against the simulated truth, as the node is given them and as it publishes them."""
+    agreement = pair_agreement(recording)
+    rows = [
+        ('pairs found', f'{_share(agreement.pairs, agreement.images)} of the images with two hands'),
+        ('regularised', f'{_share(agreement.regularised, agreement.pairs)} of the pairs; the others are as they came'),
+    ]
+    if not agreement.regularised:
+        return rows
+    before, after = agreement.before, agreement.after
+    return [
+        *rows,
+        ('given → published', f'{system.below[-1].name} → {system.name}, of the regularised pairs'),
+        ('joint error', f'{before.joint_error_mm:.1f} → {after.joint_error_mm:.1f} mm'),
+        ('relative root', f'{before.relative_root_error_mm:.1f} → {after.relative_root_error_mm:.1f} mm off'),
+        (
+            'penetration',
+            f'{before.penetration_mm3:.0f} → {after.penetration_mm3:.0f} mm³, '
+            f'in truth {agreement.truth.penetration_mm3:.0f}',
         ),
     ]
 

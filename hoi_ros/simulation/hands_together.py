@@ -39,6 +39,10 @@ _GIVES = 0.001
 """Depth in the flesh at which a finger stops, metres."""
 _CELL, _SPLITS = 0.002, 5
 """Edge of the cells in which surfaces are compared, metres; parts of a triangle's edge that are compared."""
+_TURNS = np.array([12.0, 50.0, 10.0])
+"""Reach of the turns of both hands together: up and down, to the sides, in the image; degrees."""
+_NEAR, _FAR = 0.52, 0.08
+"""Distance of both hands from the camera, and how far it swings, metres."""
 _ELBOWS = 45.0
 """Angle by which the forearms of upright hands point outwards, degrees."""
 
@@ -136,9 +140,9 @@ class HandsTogether:
             weight * first.elbow + (1 - weight) * second.elbow,
         )
         swing = [float(np.sin(2 * np.pi * time / self._period + phase)) for phase in self._phases]
-        yaw, pitch, roll = np.radians(np.diag([50 * swing[0], 12 * swing[1], 10 * swing[2]])[[1, 0, 2]])
-        about_y, about_x, about_z = rotation_matrices(np.stack([yaw[[1, 0, 2]], pitch[[1, 0, 2]], roll]))
-        distance = 0.52 + 0.08 * swing[3]
+        pitch, yaw, roll = np.radians(_TURNS * swing[:3])
+        about_x, about_y, about_z = rotation_matrices(np.diag([pitch, yaw, roll]))
+        distance = _NEAR + _FAR * swing[3]
         return mixed, about_z @ about_x @ about_y, distance * np.array([0.05 * swing[4], 0.05 * swing[5], 1])
 
     def vertices(self, hand: _Hand, model: HandModel | None = None) -> np.ndarray:

@@ -15,9 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hoi_ros.hand.model import HandModel
-from hoi_ros.hand.pair import about_anchor
-from hoi_ros.hand.pair import anchored
 from hoi_ros.hand.pair import mirrored
+from hoi_ros.hand.pair import ROOT
 from training.data.pool import require_capacity
 from training.data.two_hand_pools import TwoHandPools
 from training.loop.allotment import allot
@@ -29,6 +28,8 @@ from training.networks.two_hand_prior.features import keypoints_of
 from training.networks.two_hand_prior.features import PairClouds
 from training.networks.two_hand_prior.features import targets
 from training.networks.two_hand_prior.features import TwoHandFeatures
+from training.networks.two_hand_prior.features import views
+from training.networks.two_hand_prior.features import with_outputs
 from training.provenance import provenance
 
 VALIDATION_PAIRS = 1024
@@ -61,7 +62,7 @@ class Batches:
         self._records, self._recipe = records, recipe
 
     def __call__(self, step: int) -> tuple[Tensor, ...]:
-        """Right and left hands (B, 64), targets (B, 108) and, with objects, their points (B, M, 3)."""
+        """Right and left hands (B, 64), targets (B, 54) and, with objects, their points (B, M, 3)."""
         loop = self._recipe.loop
         rng = np.random.default_rng([loop.seed, 53, step])
         records = self._records()
@@ -78,18 +79,12 @@ def pair_tensors(records: np.ndarray, with_object: bool, flipped: np.ndarray | N
         flipped: (N,) bool, pairs that are replaced by their mirror image.
     """
     right, left = records['right'].copy(), records['left'].copy()
-    parts = []
-    if with_object:
-        points = records['object_points'].copy()
-        parts.append(points)
-    if flipped is not None and flipped.any():
-        other_right, other_left = mirrored(left[flipped]), mirrored(right[flipped])
-        if with_object:
-            points[flipped, :, 0] *= -1
-        else:
-            other_right, other_left = about_anchor(other_right, other_left), anchored(other_left)
-        right[flipped], left[flipped] = other_right, other_left
-    arrays = right, left, targets(right, left, with_object), *parts
+    points = [records['object_points'].copy()] if with_object else []
+    if flipped is not None:
+        right[flipped], left[flipped] = views(right[flipped], left[flipped], with_object)
+        for cloud in points:
+            cloud[flipped, :, 0] *= -1
+    arrays = right, left, targets(right, left, with_object), *points
     return tuple(torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in arrays)
 
 
@@ -150,15 +145,17 @@ def feature_loss(with_object: bool) -> Callable[..., dict[str, Tensor]]:
             parts[right.device] = PairClouds(device=right.device), HandModel.load().to_torch(right.device)
         clouds, hand = parts[right.device]
         outputs = forward(clouds(right, left), *things).float()
-        predicted, true = keypoints_of(hand, outputs, right, left, with_object)
-        joints = (predicted - true).square().sum(-1).add(1e-8).sqrt().mean() / _JOINT_UNIT
+        predicted = keypoints_of(hand, *with_outputs(right, left, outputs, with_object))
+        joints = (predicted - keypoints_of(hand, right, left)).square().sum(-1).add(1e-8).sqrt().mean() / _JOINT_UNIT
         return {'outputs': F.smooth_l1_loss(outputs / forward.deviation, wanted / forward.deviation), 'joints': joints}
 
     return loss
 
 
 def joint_error(network: nn.Module, records: np.ndarray, with_object: bool) -> float:
-    """Mean error of the joints of both hands, mm, with their true shapes; about the left wrist, its root is known.
+    """Mean error of the joints of both hands, mm, with their true shapes.
+
+    The pose of a hand is that of the view about its wrist, the right root that of the view about the left wrist.
 
     Args:
         network: in evaluation mode.
@@ -170,8 +167,18 @@ def joint_error(network: nn.Module, records: np.ndarray, with_object: bool) -> f
     errors = []
     with torch.inference_mode():
         for start in range(0, len(records), _BATCH):
-            batch = pair_tensors(records[start : start + _BATCH], with_object)
-            right, left, _, *things = (part.to(device) for part in batch)
-            predicted, true = keypoints_of(hand, network(clouds(right, left), *things), right, left, with_object)
-            errors.append((predicted - true).norm(dim=-1).mean(-1).numpy(force=True))
+            some = records[start : start + _BATCH]
+            right, left, _, *things = (part.to(device) for part in pair_tensors(some, with_object))
+            found = with_outputs(right, left, network(clouds(right, left), *things), with_object)
+            flipped = pair_tensors(some, with_object, np.ones(len(some), bool))
+            other_right, other_left, _, *things = (part.to(device) for part in flipped)
+            outputs = network(clouds(other_right, other_left), *things)
+            # The left hand of the mirror image is the right hand.
+            other = with_outputs(other_right, other_left, outputs, with_object)[1]
+            pose, root = other[:, : ROOT.start], found[0][:, ROOT]
+            if with_object:
+                root = torch.from_numpy(mirrored(other.numpy(force=True))[:, ROOT]).to(device)
+            predicted = keypoints_of(hand, torch.cat([pose, root], 1), found[1])
+            apart = (predicted - keypoints_of(hand, right, left)).norm(dim=-1)
+            errors.append(apart.mean(-1).numpy(force=True))
     return 1e3 * float(np.concatenate(errors).mean())

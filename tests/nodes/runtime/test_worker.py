@@ -64,3 +64,24 @@ def test_clear_forgets_what_waits():
     worker.stop()
     assert worker.join(TIMEOUT)
     assert done == ['first']
+
+
+def test_a_request_gives_way_to_the_newest_item_that_waits():
+    done = []
+
+    def process(item):
+        if item == 'request':
+            worker.give_way()  # nothing waits
+            worker.offer('first')
+            worker.offer('second')
+            worker.give_way()
+        done.append(item)
+
+    worker = NewestFirstWorker(process)
+    worker.request('request')
+    last = threading.Event()
+    while len(done) < 2:
+        last.wait(0.01)
+    worker.stop()
+    assert worker.join(TIMEOUT)
+    assert done == ['second', 'request']

@@ -2,9 +2,13 @@
 """The network whose features compare made pairs of hands with given ones (InterHandGen, supplement S.4.1).
 
 PointNet++ (Qi et al., NeurIPS 2017) regresses the poses and the roots of two hands from their surfaces as one cloud of
-points; the layer before the last is the feature. It has 108 outputs as in the paper, which names two poses, a rotation
-of six numbers and a translation: here 45 + 6 + 3 of each hand, the root about the wrist of the other hand, or about the
-object where there is one.
+points; the layer before the last is the feature. As in the paper there are 108 outputs. The paper names two poses, a
+rotation of six numbers and a translation; 45 + 6 + 3 for each of the two hands are 108: its pose, and the other hand's
+root about its wrist, or its own root about the object where there is one.
+
+The network sees a pair twice, about the left wrist and, mirrored, about the right one, and estimates 54 numbers each
+time: those of the left hand of what it sees. So both hands are in the same frame and have the same weights, and the
+mirror image of a pair has the two halves of its features exchanged.
 """
 
 from __future__ import annotations
@@ -19,8 +23,11 @@ from torch import Tensor
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import about_anchor
+from hoi_ros.hand.pair import anchored
+from hoi_ros.hand.pair import mirrored
 from hoi_ros.hand.pair import POSE
 from hoi_ros.hand.pair import ROOT
+from hoi_ros.hand.pair import SHAPE
 from training.networks.contact.layers import PointMlp
 from training.networks.contact.pointnet2 import farthest_points
 from training.networks.contact.pointnet2 import SetAbstraction
@@ -29,13 +36,16 @@ from training.networks.two_hand_prior.posing import posed
 from training.networks.weights_file import fill
 from training.networks.weights_file import read_weights
 
-FEATURES = 128
-"""Numbers of a feature."""
+FEATURES = 64
+"""Numbers of the feature of a view; that of a pair has twice as many."""
 POINTS = 256
 """Points of each hand: vertices that are far from each other at rest."""
-OUTPUTS = 108
+OUTPUTS = 54
+"""Of a view."""
 _UNIT = 0.1
 """Metres of a unit of the network's coordinates."""
+_REGIONS, _REGION = 128, 0.03
+"""Regions of the surface whose places are given to the dense layers, and metres of a unit of the points at rest."""
 _COMMAND = 'train two_hand_features'
 _BATCH = 256
 """Pairs of a batch at inference."""
@@ -53,14 +63,17 @@ class TwoHandFeatures(nn.Module):
         self.fine = SetAbstraction(0.125, 0.03 / _UNIT, (5, 32, 64), 8)
         self.coarse = SetAbstraction(0.25, 0.08 / _UNIT, (64, 64, 128), 12)
         self.whole = PointMlp((128 + 3, 128, 256))
+        self.region = nn.Sequential(nn.Linear(5, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, _REGIONS))
+        self.regions_norm = nn.BatchNorm1d(3 * _REGIONS)
         self.object = ObjectCloud() if with_object else None
-        self.dense = PointMlp((256 + (ObjectCloud.WIDTH if with_object else 0), 256, FEATURES))
+        self.dense = PointMlp((512 + 3 * _REGIONS + (ObjectCloud.WIDTH if with_object else 0), 256, FEATURES))
         self.last = nn.Linear(FEATURES, OUTPUTS)
+        self.register_buffer('rest', PairClouds().rest / _REGION)
         self.register_buffer('mean', torch.zeros(OUTPUTS))
         self.register_buffer('deviation', torch.ones(OUTPUTS))
 
     def forward(self, points: Tensor, object_points: Tensor | None = None) -> Tensor:
-        """(B, 108) outputs of `targets`: the right hand's 54 numbers and the left's.
+        """(B, 54) outputs as of `targets`.
 
         Args:
             points: (B, 2 N, 3) metres, the right hand's points and then as many of the left hand, in the frame of the
@@ -70,12 +83,14 @@ class TwoHandFeatures(nn.Module):
         return self.last(self.features(points, object_points)) * self.deviation + self.mean
 
     def features(self, points: Tensor, object_points: Tensor | None = None) -> Tensor:
-        """(B, 128); arguments as of `forward`."""
+        """(B, 64); arguments as of `forward`."""
         points, half = points / _UNIT, points.shape[1] // 2
-        side = torch.zeros_like(points[..., :2])
-        side[:, :half, 0], side[:, half:, 1] = 1, 1
-        places, x = self.coarse(*self.fine(points, torch.cat([points, side], -1)))
-        x = self.whole(torch.cat([x, places], -1)).amax(1)
+        side = torch.eye(2, device=points.device).repeat_interleave(half, 0)
+        places, x = self.coarse(*self.fine(points, torch.cat([points, side.expand(len(points), -1, -1)], -1)))
+        x = self.whole(torch.cat([x, places], -1))
+        weights = self.region(torch.cat([side, self.rest.repeat(2, 1)], 1))
+        regions = (weights.T @ points / len(weights)).flatten(1)
+        x = torch.cat([x.amax(1), x.mean(1), self.regions_norm(regions)], -1)
         if self.object is not None:
             x = torch.cat([x, self.object(object_points)], -1)
         return self.dense(x)
@@ -109,46 +124,54 @@ class PairClouds:
         model = (hand or HandModel.load()).to_torch(device)
         rows = farthest_points(model.template[None], min(POINTS, len(model.template)))[0]
         self._hand = of_vertices(model, rows)
+        self.rest = self._hand.template
 
     def __call__(self, right: Tensor, left: Tensor) -> Tensor:
         """(B, 2 N, 3) points of right and left hands (B, 64), metres, in the frame of the vectors."""
         return torch.cat([posed(self._hand, right).vertices, posed(self._hand, left, True).vertices], 1)
 
 
+def views(right: np.ndarray, left: np.ndarray, about_object: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Right and left hands (N, 64) of the mirror images of pairs (N, 64), in the frame of the left wrist again.
+
+    Args:
+        right, left: in the frame of the left wrist, or of an object.
+        about_object: whether the frame is that of an object, which stays.
+    """
+    other_right, other_left = mirrored(left), mirrored(right)
+    if about_object:
+        return other_right, other_left
+    return about_anchor(other_right, other_left), anchored(other_left)
+
+
 def targets(right: np.ndarray, left: np.ndarray, about_object: bool = False) -> np.ndarray:
-    """(N, 108) outputs of a perfect network for pairs of hands (N, 64), float32.
+    """(N, 54) outputs of a perfect network for pairs of hands (N, 64), float32: the pose of the left hand, and the root
+    of the right hand about its wrist, or that of the left hand about the object.
 
     Args:
         right, left: vectors in the frame of the left wrist, or of an object.
-        about_object: whether the roots are about the object, and not about the other hand's wrist.
+        about_object: whether the frame is that of an object.
     """
-    roots = (right, left) if about_object else (about_anchor(right, left), about_anchor(left, right))
-    parts = [(hand[:, POSE], root[:, ROOT]) for hand, root in zip((right, left), roots)]
-    return np.concatenate([number for part in parts for number in part], 1).astype(np.float32)
+    root = left if about_object else right
+    return np.concatenate([left[:, POSE], root[:, ROOT]], 1).astype(np.float32)
 
 
-def keypoints_of(
-    hand: HandModel, outputs: Tensor, right: Tensor, left: Tensor, about_object: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Predicted and true keypoints (B, 42, 3) of right and left hands, metres, with the true shapes.
+def with_outputs(right: Tensor, left: Tensor, outputs: Tensor, about_object: bool = False) -> tuple[Tensor, Tensor]:
+    """Right and left hands (B, 64) with the numbers that the network estimates (B, 54) for them, in place of theirs."""
+    pose, root = outputs[:, : POSE.stop], outputs[:, POSE.stop :]
+    if about_object:
+        return right, torch.cat([pose, left[:, SHAPE], root], 1)
+    return torch.cat([right[:, : ROOT.start], root], 1), torch.cat([pose, left[:, POSE.stop :]], 1)
+
+
+def keypoints_of(hand: HandModel, right: Tensor, left: Tensor) -> Tensor:
+    """(B, 42, 3) keypoints of right and left hands (B, 64), metres.
 
     Args:
         hand: the right hand in tensors.
-        outputs: (B, 108) of the network.
-        right, left: (B, 64) the true hands. About the wrist of the left hand, its root is known.
-        about_object: as of `targets`.
+        right, left: the hands.
     """
-    found = [truth.clone() for truth in (right, left)]
-    for side, vector in enumerate(found):
-        numbers = outputs[:, 54 * side : 54 * side + 54]
-        vector[:, POSE] = numbers[:, :45]
-        if side == 0 or about_object:
-            vector[:, ROOT] = numbers[:, 45:]
-    predicted, true = (
-        torch.cat([posed(hand, pair[0], False, False).keypoints, posed(hand, pair[1], True, False).keypoints], 1)
-        for pair in (found, (right, left))
-    )
-    return predicted, true
+    return torch.cat([posed(hand, right, False, False).keypoints, posed(hand, left, True, False).keypoints], 1)
 
 
 def load_features(path: Path) -> TwoHandFeatures:
@@ -176,15 +199,23 @@ def features_of(
         right, left: vectors in the frame of the left wrist, or of an object.
         object_points: (N, M, 3) points of the objects, metres.
     """
+    flipped = views(right, left, object_points is not None)
+    own, other = [right, left], [*flipped]
+    if object_points is not None:
+        own.append(object_points)
+        other.append(object_points * np.array([-1, 1, 1], np.float32))
+    return np.concatenate([_of_view(network, *own), _of_view(network, *other)], 1)
+
+
+def _of_view(network: TwoHandFeatures, *parts: np.ndarray) -> np.ndarray:
+    """(N, 64) features of right and left hands (N, 64), and points of objects (N, M, 3) if there are any."""
     device = next(network.parameters()).device
     clouds, found = _clouds(device), []
     with torch.inference_mode():
-        for start in range(0, len(right), _BATCH):
-            parts = [right, left] if object_points is None else [right, left, object_points]
+        for start in range(0, len(parts[0]), _BATCH):
             some = (np.ascontiguousarray(part[start : start + _BATCH], np.float32) for part in parts)
-            hands_and_object = [torch.from_numpy(part).to(device) for part in some]
-            cloud = clouds(*hands_and_object[:2])
-            found.append(network.features(cloud, *hands_and_object[2:]).numpy(force=True))
+            right, left, *things = (torch.from_numpy(part).to(device) for part in some)
+            found.append(network.features(clouds(right, left), *things).numpy(force=True))
     return np.concatenate(found).astype(float)
 
 

@@ -22,14 +22,15 @@ from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.mesh.sampling import even_places
 from hoi_ros.mesh.surface import Surface
 from hoi_ros.mesh.volumes import penetration_depth
-from hoi_ros.stages.parts.object_points import object_points_of
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.grasps.anatomy import HandAnatomy
 from training.data.synthetic.grasps.grips import GRIPS
+from training.data.synthetic.objects import FAMILIES
+from training.data.synthetic.objects import HELD_OUT
 from training.data.synthetic.objects import ObjectShape
 from training.data.synthetic.two_hands.reach import Body
 from training.data.synthetic.two_hands.records import OBJECT_PAIR_DTYPE
-from training.data.synthetic.two_hands.shared_objects import HELD_OUT
+from training.data.synthetic.two_hands.records import OBJECT_POINTS
 from training.data.synthetic.two_hands.shared_objects import shared_object
 from training.data.synthetic.two_hands.single_holds import before_touch
 from training.data.synthetic.two_hands.single_holds import grip_object
@@ -61,7 +62,6 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     'approached': (*_ANY, 'carton', 'large ball', 'tray', 'long tool'),
 }
 """Objects of each kind; 'small' is any family for one hand, 'scan' a scanned object, or a small one without scans."""
-_SMALL = ('box', 'can', 'bottle', 'mug', 'bowl', 'tool', 'blob')
 _ROLLING = ('large ball', 'long tool', 'tool', 'ball', 'blob', 'banana', 'spray')
 """Families that are held in any orientation; the others mostly upright."""
 _TOUCHES = ['press', 'fingertips', 'point']
@@ -105,7 +105,7 @@ class ObjectPairs:
         self._anatomy = HandAnatomy(hand or HandModel.load())
         self._seed, self._split = seed, SPLITS[split]
         self._scans = scans and dataclasses.replace(scans, split='held_out' if split == 'test' else split)
-        self._small = (*_SMALL, *HELD_OUT) if split == 'test' else _SMALL
+        self._small = (*FAMILIES, *HELD_OUT) if split == 'test' else FAMILIES
 
     def __getitem__(self, index: int) -> np.ndarray:
         """One record."""
@@ -207,7 +207,8 @@ class ObjectPairs:
         for placed in (right, left):
             pose, translation = placed.hand.parameters(placed.progress, placed.place)
             vectors.append(vector_of(self._anatomy.model, HandParameters(pose, placed.hand.shape, translation)))
-        surface = object_points_of(thing.vertices, thing.faces)
+        mesh = thing.vertices, thing.faces
+        places = even_places(*mesh, OBJECT_POINTS)
         values = (
             vectors[0],
             mirrored(vectors[1]),
@@ -215,8 +216,8 @@ class ObjectPairs:
             measured.penetration,
             measured.gap,
             index,
-            surface.points,
-            surface.normals,
+            places.points(*mesh),
+            places.normals(*mesh),
         )
         return np.array(values, OBJECT_PAIR_DTYPE)
 

@@ -29,7 +29,7 @@ from training.data.synthetic.two_hands.object_pairs import ObjectPairs
 
 _RIGHT, _LEFT, _OBJECT, _INK = (232, 190, 168), (214, 150, 130), (84, 140, 196), (40, 40, 40)
 """Colours, RGB."""
-_TILE, _COLUMNS, _PAPER = 420, 5, 255
+_TILE, _COLUMNS, _PAPER = 260, 6, 255
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.data.synthetic.objects import FAMILIES as SMALL
-from training.data.synthetic.objects import HELD_OUT
 from training.data.synthetic.objects import ObjectShape
 from training.data.synthetic.objects import sample_object
 from training.data.synthetic.objects.sections import log_uniform
@@ -109,8 +107,6 @@ _LARGE: dict[str, Callable[[np.random.Generator], Mesh]] = {
 }
 LARGE: tuple[str, ...] = tuple(_LARGE)
 """Families that are made for two hands."""
-
-__all__ = ['HELD_OUT', 'LARGE', 'SMALL', 'shared_object']
 
 
 def shared_object(rng: np.random.Generator, family: str) -> ObjectShape:

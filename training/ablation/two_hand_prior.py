@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ablation of `two_hand_prior`: tables 1, 3 and S1 of InterHandGen (Lee et al., CVPR 2024) with one budget.
+
+Each network is trained on the same pairs for the same steps. Rows that differ in the sampling share the run of their
+network. Guidance is for networks that make one hand after the other; the others have none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
+from training.data.real.two_hand_tracks import TwoHandTracks
+from training.data.two_hand_pools import TwoHandPools
+from training.errors import TrainingError
+from training.evaluation.figures import write_figures
+from training.evaluation.two_hand_metrics import described_features
+from training.evaluation.two_hand_metrics import Figures
+from training.evaluation.two_hand_metrics import PairMetrics
+from training.evaluation.two_hand_sources import PairSource
+from training.evaluation.two_hand_tables import DATA
+from training.evaluation.two_hand_tables import FIGURES
+from training.evaluation.two_hand_tables import OURS
+from training.evaluation.two_hand_tables import print_tables
+from training.loop.fitting import LoopConfig
+from training.networks.two_hand_prior.choice import NETWORKS
+from training.networks.two_hand_prior.choice import TwoHandNetwork
+from training.recipes import two_hand_prior
+from training.recipes.two_hand_prior import TwoHandPriorRecipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A network, and how it is sampled."""
+
+    network: TwoHandNetwork
+    guidance: bool = True
+    """Classifier-free guidance."""
+    anti_penetration: bool = True
+
+
+_OURS = Row('small')
+TABLES: dict[str, dict[str, Row]] = {
+    'Table 1: networks': {
+        'VAE': Row('vae'),
+        'joint transformer (BUDDI)': Row('joint'),
+        'without decomposition': Row('whole'),
+        'without shared network': Row('separate'),
+        OURS: _OURS,
+    },
+    'Table 3: attention and guidance': {
+        'without self-attention': Row('no_attention'),
+        'without classifier-free guidance': Row('small', guidance=False),
+        'without anti-penetration guidance': Row('small', anti_penetration=False),
+        OURS: _OURS,
+    },
+    'Table S1: parallel and cascaded': {
+        'parallel (ComMDM)': Row('parallel'),
+        OURS: _OURS,
+    },
+}
+
+
+class UnknownRowError(TrainingError):
+    """A row or a network has an unknown name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoHandBudget(TwoHandPools):
+    """Budget of each network, the same for all."""
+
+    seeds: tuple[int, ...] = (0, 1)
+    steps: int = 20_000
+    minutes: float = 1e6
+    """Most minutes of a training, preparation included; with a step count that is never reached, networks have the same
+    time in place of the same steps."""
+    batch: int = 256
+    learning_rate: float | None = None
+    """The recipe's own by default."""
+    threads: int = 0
+    """CPU threads; 0 chooses them."""
+    rows: tuple[str, ...] = ()
+    """Names of the rows that are trained and measured; all by default."""
+    given: tuple[str, ...] = ()
+    """NETWORK,SEED=PATH of weights.pt of trainings that are taken in place of a run."""
+    runs: Path = Path('runs/two_hand_ablation')
+    """Folder of checkpoints and of the figures of finished runs."""
+
+    @property
+    def digest(self) -> str:
+        """Names the budget: a run resumes from its own checkpoint, never from one of another budget."""
+        alike = self.steps, self.minutes, self.batch, self.learning_rate, str(self.pool), self.capacity
+        return hashlib.sha256(repr(alike).encode()).hexdigest()[:8]
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoHandPriorAblation:
+    """Trains the rows of tables 1, 3 and S1 of the paper with one budget and prints the tables."""
+
+    features: Path = Path('runs/two_hand_features/weights.pt')
+    """Of `train two_hand_features`."""
+    pairs: int = 2000
+    """Pairs that a row makes in an evaluation."""
+    evaluations: int = 5
+    tests: int = 3072
+    """Pairs of the test split; each evaluation compares with half of them."""
+    solid: int = 500
+    """Pairs of an evaluation whose penetration is measured."""
+    sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
+    tracks: Path | None = None
+    """leap_tracks.npz, for the recall of its test recording."""
+    budget: TwoHandBudget = dataclasses.field(default_factory=TwoHandBudget)
+    out: Path = FIGURES
+    """JSON file for the figures, written after every row."""
+
+
+def ablate(config: TwoHandPriorAblation) -> dict[str, Any]:
+    """Trains every network with every seed, measures every row, and prints the tables.
+
+    Runs that finished earlier with the same budget are taken from their folder, stopped ones go on.
+
+    Raises:
+        UnknownRowError: a row has an unknown name, or given weights are not named NETWORK,SEED=PATH.
+    """
+    rows = {row: choice for table in TABLES.values() for row, choice in table.items()}
+    if unknown := [row for row in config.budget.rows if row not in rows]:
+        raise UnknownRowError(f'unknown row {unknown[0]!r}; the rows are {", ".join(map(repr, rows))}')
+    runs = _Runs(config)
+    runs.figures(DATA, None, 0)
+    for row, choice in rows.items():
+        if config.budget.rows and row not in config.budget.rows:
+            continue
+        for seed in config.budget.seeds:
+            runs.figures(row, choice, seed)
+            _write(config, runs)
+    _write(config, runs)
+    return print_tables(config.out)
+
+
+def _write(config: TwoHandPriorAblation, runs: _Runs) -> None:
+    """Writes the figures of all rows that are measured."""
+    tables: dict[str, dict[str, dict[str, list[list[float]]]]] = {}
+    missing = []
+    for title, rows in TABLES.items():
+        tables[title] = {}
+        for row, choice in ({DATA: None} | rows).items():
+            seeds = (0,) if choice is None else config.budget.seeds
+            found = [figures for seed in seeds if (figures := runs.finished(row, choice, seed))]
+            if len(found) < len(seeds) and row not in missing:
+                missing.append(row)
+            if found:
+                tables[title][row] = {name: [figures[name] for figures in found] for name in found[0]}
+    kept = {
+        'features': described_features(config.features),
+        'config': json.loads(json.dumps(dataclasses.asdict(config), default=str)),
+        'held_out': runs.metrics.sample,
+        'tables': tables,
+        'missing': missing,
+    }
+    write_figures(kept, config.out)
+
+
+class _Runs:
+    """The runs of an ablation, a folder each."""
+
+    def __init__(self, config: TwoHandPriorAblation) -> None:
+        self._config, self._budget = config, config.budget
+        self._given = dict(map(_given, config.budget.given))
+
+    def finished(self, row: str, choice: Row | None, seed: int) -> Figures | None:
+        """The figures of a row that is measured."""
+        path = self._measured(row, choice, seed)
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    def figures(self, row: str, choice: Row | None, seed: int) -> Figures:
+        """The figures of a row, whose network is trained and measured if need be; without one, those of the data."""
+        if (found := self.finished(row, choice, seed)) is not None:
+            return found
+        if choice is None:
+            figures = self.metrics.data(self._config.evaluations)
+        else:
+            source, sampling = PairSource.load(self._weights(choice.network, seed)), self._config.sampling
+            sampling = dataclasses.replace(
+                sampling,
+                guidance=sampling.guidance if choice.guidance else 0.0,
+                anti_penetration=sampling.anti_penetration if choice.anti_penetration else 0.0,
+            )
+            figures = self.metrics.row(
+                f'{row}, seed {seed}',
+                lambda number: source.pairs(self._config.pairs, number, sampling),
+                self._config.evaluations,
+            )
+        path = self._measured(row, choice, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(figures))
+        return figures
+
+    @functools.cached_property
+    def metrics(self) -> PairMetrics:
+        """What all rows are measured by."""
+        config = self._config
+        tests = config.budget.held_out('test', config.tests)
+        tracked = TwoHandTracks(config.tracks, 'test').records if config.tracks else None
+        return PairMetrics(config.features, tests, tracked, config.solid)
+
+    def _weights(self, network: TwoHandNetwork, seed: int) -> Path:
+        """Of a network, which is trained if need be."""
+        if given := self._given.get((network, seed)):
+            return given
+        budget, folder = self._budget, self._folder(network, seed)
+        weights = folder / 'weights.pt'
+        if not weights.is_file():
+            print(f'{network}, seed {seed}', flush=True)
+            loop = LoopConfig(
+                folder,
+                budget.steps,
+                budget.minutes,
+                budget.batch,
+                learning_rate=budget.learning_rate,
+                seed=seed,
+                threads=budget.threads,
+                every=budget.steps,
+            )
+            two_hand_prior.train(
+                TwoHandPriorRecipe(
+                    network=network,
+                    pool=budget.pool,
+                    capacity=budget.capacity,
+                    workers=budget.workers,
+                    refresh=budget.refresh,
+                    first=budget.first,
+                    as_it_is=budget.as_it_is,
+                    loop=loop,
+                )
+            )
+        return weights
+
+    def _folder(self, network: str, seed: int) -> Path:
+        return self._budget.runs / f'{network}_{seed}_{self._budget.digest}'
+
+    def _measured(self, row: str, choice: Row | None, seed: int) -> Path:
+        config = self._config
+        weights = self._given.get((choice.network, seed), '') if choice else ''
+        options = config.pairs, config.evaluations, config.tests, config.solid, config.sampling, config.tracks
+        files = [path.read_bytes() for path in (config.features, weights) if path and Path(path).is_file()]
+        digest = hashlib.sha256(repr(options).encode() + b''.join(files)).hexdigest()[:8]
+        name = ''.join(letter if letter.isalnum() else '_' for letter in row)
+        return self._budget.runs / f'figures_{name}_{seed}_{self._budget.digest}_{digest}.json'
+
+
+def _given(option: str) -> tuple[tuple[str, int], Path]:
+    """NETWORK,SEED=PATH → its parts."""
+    name, equals, path = option.partition('=')
+    network, _, seed = name.partition(',')
+    if not (equals and path and network in NETWORKS and seed.isdigit()):
+        raise UnknownRowError(
+            f'--budget.given {option}: expected NETWORK,SEED=PATH with a network of {", ".join(NETWORKS)}'
+        )
+    return (network, int(seed)), Path(path)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How networks of `two_hand_prior` make pairs: the protocol of InterHandGen (section 4.1, supplement S.4.1)."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
+from training.data.real.two_hand_tracks import TwoHandTracks
+from training.data.two_hand_pools import TwoHandPools
+from training.evaluation.figures import print_figures
+from training.evaluation.figures import require_count
+from training.evaluation.figures import write_figures
+from training.evaluation.two_hand_anchors import anchored_figures
+from training.evaluation.two_hand_metrics import described_features
+from training.evaluation.two_hand_metrics import Figures
+from training.evaluation.two_hand_metrics import formatted_rows
+from training.evaluation.two_hand_metrics import PairMetrics
+from training.evaluation.two_hand_sources import load_sources
+from training.evaluation.two_hand_sources import PairSource
+from training.evaluation.two_hand_tables import print_tables
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoHandPriorEvaluation(TwoHandPools):
+    """Prints how alike made pairs of hands and held-out ones are, and how far made hands pass through each other."""
+
+    weights: tuple[str, ...] = ('ours=runs/two_hand_prior/weights.pt',)
+    """NAME=PATH of weights.pt of trainings or of model folders, a row each. The first one has a table of its steps."""
+    features: Path = Path('runs/two_hand_features/weights.pt')
+    """Of `train two_hand_features`."""
+    pairs: int = 2000
+    """Pairs that each network makes in an evaluation; the paper makes 10,000."""
+    evaluations: int = 20
+    tests: int = 3072
+    """Pairs of the test split; each evaluation compares with half of them."""
+    solid: int = 500
+    """Pairs of an evaluation whose penetration is measured, the first ones; 0 measures none."""
+    sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
+    """Of all rows."""
+    steps: tuple[int, ...] = (32, 16, 8, 4, 2)
+    """Denoising steps of the first network, a row each."""
+    tracks: Path | None = None
+    """leap_tracks.npz: the tracked pairs of its test recording are a row, and their left hands anchors."""
+    anchors: int = 24
+    """Tracked left hands beside which right hands are sampled."""
+    samples: int = 16
+    """Beside each of them."""
+    out: Path | None = None
+    """JSON file for the figures."""
+    ablation: bool = False
+    """Print the tables of `ablate two_hand_prior`, which trains their rows, instead."""
+
+
+def evaluate(config: TwoHandPriorEvaluation) -> dict[str, Any]:
+    """Prints, writes and returns the figures: `rows` and `steps` by row and figure, a value for each evaluation."""
+    if config.ablation:
+        return print_tables()
+    for count, option in (
+        (config.pairs, '--pairs'),
+        (config.evaluations, '--evaluations'),
+        (config.held_out, '--held'),
+    ):
+        require_count(count, option)
+    sources = load_sources(config.weights)
+    tests = config.held_out('test', config.tests)
+    tracked = TwoHandTracks(config.tracks, 'test').records if config.tracks else None
+    metrics = PairMetrics(config.features, tests, tracked, config.solid)
+    figures: dict[str, Any] = {
+        'features': described_features(config.features),
+        'pairs': config.pairs,
+        'held_out': metrics.sample,
+        'evaluations': config.evaluations,
+        'sampling': dataclasses.asdict(config.sampling),
+    }
+    print(
+        f'{config.pairs} pairs in each of {config.evaluations} evaluations against {metrics.sample} held-out ones; '
+        f'penetration of the first {config.solid}'
+    )
+    rows = {'held-out pairs': metrics.data(config.evaluations)}
+    if tracked is not None:
+        rows['tracked pairs'] = metrics.recording(config.evaluations)
+    for name, source in sources.items():
+        rows[name] = _row(name, source, config.sampling, config, metrics)
+    figures['rows'] = rows
+    print(formatted_rows(rows))
+    name, source = next(iter(sources.items()), (None, None))
+    if source and (config.steps or source.sampler):
+        figures['steps'] = steps = _steps(name, source, config, metrics)
+        print(f'\n{formatted_rows(steps)}')
+    if tracked is not None and source and source.sampler:
+        figures['anchored'] = anchored_figures(
+            source.sampler, tracked, tests, config.sampling, config.samples, config.anchors
+        )
+        print('\nright hands beside tracked left hands, distance of the joints from the tracked right hand, mm')
+        print_figures(figures['anchored'])
+    write_figures(figures, config.out)
+    return figures
+
+
+def _row(
+    title: str, source: PairSource, sampling: SamplingConfig, config: TwoHandPriorEvaluation, metrics: PairMetrics
+) -> Figures:
+    """The figures of a network; its pairs are others in each evaluation."""
+    return metrics.row(title, lambda number: source.pairs(config.pairs, number, sampling), config.evaluations)
+
+
+def _steps(name: str, source: PairSource, config: TwoHandPriorEvaluation, metrics: PairMetrics) -> dict[str, Figures]:
+    """Rows of a network with other numbers of steps, and without each guidance."""
+    ways = {f'{name}, {steps} steps': {'steps': steps} for steps in config.steps}
+    if source.sampler:
+        ways |= {
+            f'{name}, no anti-penetration': {'anti_penetration': 0.0},
+            f'{name}, no classifier-free guidance': {'guidance': 0.0},
+            f'{name}, neither': {'anti_penetration': 0.0, 'guidance': 0.0},
+        }
+    return {
+        title: _row(title, source, dataclasses.replace(config.sampling, **changes), config, metrics)
+        for title, changes in ways.items()
+    }
