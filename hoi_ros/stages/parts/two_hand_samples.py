@@ -94,14 +94,14 @@ class SampleMaker:
             config = SamplingConfig(steps, request.guidance, request.anti_penetration)
             for first in range(0, request.count, _PORTION):
                 count = min(_PORTION, request.count - first)
-                made, score = self._portion(request, thing, config, first, count)
+                made, score = self._portion(request, thing, config, request.first + first, count)
                 scores += score.tolist()
                 for row in range(count):
                     check()
                     sides = [self._estimate(made[side][row], side, score[row]) for side in _SIDES if side in made]
                     sides = [hand for hand in sides if request.side in ('both', hand.side)]
                     volumes.append(self._shared(sides))
-                    hands.append(_numbered(sides, request, first + row))
+                    hands.append(_numbered(sides, request, request.first + first + row))
                 if progress is not None:
                     progress(first + count)
         except _AbortedError:
@@ -202,8 +202,8 @@ def refuse_unfit(request: SampleRequest, models: Mapping[str, HandModel]) -> Non
     """
     if not 1 <= request.count <= MOST:
         raise FrameRefused(f'count is {request.count}, expected 1 to {MOST}')
-    if request.seed < 0:
-        raise FrameRefused(f'the seed is {request.seed}, expected 0 or more')
+    if request.seed < 0 or request.first < 0:
+        raise FrameRefused(f'seed and first sample are {request.seed} and {request.first}, expected 0 or more')
     for name, strength in (('guidance', request.guidance), ('anti_penetration', request.anti_penetration)):
         if not 0 <= strength <= _STRONGEST:
             raise FrameRefused(f'{name} is {strength}, expected 0 to {_STRONGEST:g}')
