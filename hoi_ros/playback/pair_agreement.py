@@ -20,8 +20,7 @@ from hoi_ros.playback.recording import Recording
 
 _MOST = 120
 """Pairs that are measured, evenly spaced."""
-_VOXEL = 0.001
-"""Edge of a voxel, metres, as in the paper of the prior."""
+_VOXEL = 0.002
 _MM3 = 1e9
 
 
@@ -40,7 +39,7 @@ class PairFigures:
     relative_root_error_mm: float
     """Of the right wrist relative to the left one."""
     penetration_mm3: float
-    """Volume that both hands share, on voxels of 1 mm."""
+    """Volume that both hands share, on voxels of 2 mm."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,8 +118,8 @@ def _figures(truths: Sequence[Pair], found: Sequence[Pair], faces: Mapping[str, 
         apart, true_apart = (each.right.joints[0] - each.left.joints[0] for each in (pair, truth))
         roots.append(float(np.linalg.norm(apart - true_apart)))
         if all(len(hand.vertices) for hand in pair):
-            meshes = (part for hand in pair for part in (hand.vertices, faces[hand.side]))
-            volumes.append(grid_volume(*meshes, _VOXEL))
+            left, right = pair.left.vertices, pair.right.vertices
+            volumes.append(grid_volume(left, faces['left'], right, faces['right'], _VOXEL))
     return PairFigures(1e3 * _mean(joints), 1e3 * _mean(roots), _MM3 * _mean(volumes))
 
 
