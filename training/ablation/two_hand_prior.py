@@ -228,7 +228,7 @@ class _Runs:
             )
             two_hand_prior.train(
                 TwoHandPriorRecipe(
-                    network,
+                    network=network,
                     pool=budget.pool,
                     capacity=budget.capacity,
                     workers=budget.workers,
