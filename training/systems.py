@@ -162,6 +162,7 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
         'two_hand_prior',
         {
             ('train', 'two_hand_prior'): Command('training.recipes.two_hand_prior', 'TwoHandPriorRecipe', 'train'),
+            ('export', 'two_hand_prior'): Command('training.export.two_hand_prior', 'TwoHandPriorExport', 'export'),
             ('train', 'two_hand_features'): Command(
                 'training.recipes.two_hand_features', 'TwoHandFeaturesRecipe', 'train'
             ),

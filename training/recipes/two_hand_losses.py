@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -17,8 +18,10 @@ from training.networks.two_hand_prior.choice import TwoHandNetwork
 from training.networks.two_hand_prior.denoiser import fingers_only
 from training.networks.two_hand_prior.joint import PAIR
 from training.recipes.two_hand_samples import Batch
+from training.recipes.two_hand_samples import parts_of
 
 VALIDATION_TIMES = 32, 96, 160, 208, 256
+FREE_NATS = 0.1
 Loss = Callable[..., dict[str, Tensor]]
 
 
@@ -31,31 +34,37 @@ def loss_of(name: TwoHandNetwork) -> Loss:
 
 def hand_loss(network: nn.Module, *parts: Tensor) -> dict[str, Tensor]:
     """Mean square error of the clean right hand, with an anchor and without: equation 6 for whitened numbers."""
-    batch = Batch(*parts)
+    batch, held, on_object = parts_of(parts)
     noisy = at_time(batch.right, batch.noise[:, :SIZE], batch.time)
-    clean = network(noisy, batch.time[:, None].float(), batch.left, batch.has_anchor)
-    fingers = fingers_only().to(noisy)
-    counted = fingers + batch.has_anchor * (1 - fingers)
+    clean = network(noisy, batch.time[:, None].float(), batch.left, batch.has_anchor, **held)
+    counted = _counted(SIZE, torch.maximum(batch.has_anchor, on_object))
     return {'clean': (counted * (clean - batch.right) ** 2).sum() / counted.sum()}
 
 
 def pair_loss(network: nn.Module, *parts: Tensor) -> dict[str, Tensor]:
-    """Mean square error of both clean hands; the left one has no root."""
-    batch = Batch(*parts)
-    pair, counted = torch.cat([batch.right, batch.left], 1), fingers_only(PAIR).to(batch.right)
-    clean = network(at_time(pair, batch.noise, batch.time), batch.time[:, None].float())
-    return {'clean': (counted * (clean - pair) ** 2).sum() / (len(pair) * counted.sum())}
+    """Mean square error of both clean hands; the left one has no root, but on an object."""
+    batch, held, on_object = parts_of(parts)
+    pair, counted = torch.cat([batch.right, batch.left], 1), _counted(PAIR, on_object)
+    clean = network(at_time(pair, batch.noise, batch.time), batch.time[:, None].float(), **held)
+    return {'clean': (counted * (clean - pair) ** 2).sum() / counted.sum()}
 
 
 def autoencoder_loss(network: nn.Module, *parts: Tensor) -> dict[str, Tensor]:
-    """Negative evidence of an autoencoder whose variance of the output is the best one (Rybkin et al., "Simple and
-    effective VAE training with calibrated decoders", ICML 2021), for each number."""
-    batch = Batch(*parts)
-    pair, counted = torch.cat([batch.right, batch.left], 1), fingers_only(PAIR).to(batch.right)
-    again, mean, log_variance = network(pair, batch.noise[:, : network.latent])
-    error = (counted * (again - pair) ** 2).sum() / (len(pair) * counted.sum())
-    divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean() / counted.sum()
-    return {'evidence': 0.5 * error.log() + divergence}
+    """Negative evidence of an autoencoder for each number, whose variance of the output is the best one (Rybkin et al.,
+    "Simple and effective VAE training with calibrated decoders", ICML 2021), with FREE_NATS for each latent number
+    (Kingma et al., 2016), so that they come into use."""
+    batch, held, on_object = parts_of(parts)
+    pair, counted = torch.cat([batch.right, batch.left], 1), _counted(PAIR, on_object)
+    again, mean, log_variance = network(pair, batch.noise[:, : network.latent], **held)
+    error = (counted * (again - pair) ** 2).sum() / counted.sum()
+    divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean(0).clamp(min=FREE_NATS).sum()
+    return {'evidence': 0.5 * error.log() + divergence * len(pair) / counted.sum()}
+
+
+def _counted(numbers: int, placed: Tensor) -> Tensor:
+    """(B, numbers) 1 for the numbers that count of samples that have (B, 1) a root or not, else 0."""
+    fingers = fingers_only(numbers).to(placed)
+    return fingers + placed * (1 - fingers)
 
 
 def at_time(clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
@@ -64,22 +73,27 @@ def at_time(clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
     return signal * clean + share * noise
 
 
-def validation_of(name: TwoHandNetwork, held_out: Batch) -> Callable[[nn.Module], dict[str, float]]:
+def validation_of(
+    name: TwoHandNetwork, held_out: Sequence[Tensor], on_objects: Sequence[Tensor] | None = None
+) -> Callable[[nn.Module], dict[str, float]]:
     """A function that measures a network in evaluation mode on held-out pairs: the loss, the mean of VALIDATION_TIMES.
 
     Args:
         name: of the network.
-        held_out: pairs with noise; their times and anchors are replaced.
+        held_out: a batch of pairs; its times and anchors are replaced.
+        on_objects: one of pairs on objects.
 
     Returns:
-        The function; its figures are `alone` and `beside` of a cascade, without and with the anchor, else `loss`.
+        The function; its figures are `alone` and `beside` of a cascade, without and with the anchor, else `loss`, and
+        the same with `_on_object` of pairs on objects.
     """
     loss = loss_of(name)
 
-    def measured(network: nn.Module, anchors: float) -> float:
-        shown = torch.full_like(held_out.has_anchor, anchors)
+    def measured(network: nn.Module, parts: Sequence[Tensor], anchors: float) -> float:
+        batch = Batch(*parts[: len(Batch._fields)])
+        shown = batch._replace(has_anchor=torch.full_like(batch.has_anchor, anchors))
         cases = [
-            held_out._replace(time=torch.full_like(held_out.time, time), has_anchor=shown) for time in VALIDATION_TIMES
+            (*shown._replace(time=torch.full_like(batch.time, time)), *parts[len(batch) :]) for time in VALIDATION_TIMES
         ]
         with torch.inference_mode():
             device = next(network.parameters()).device
@@ -87,8 +101,11 @@ def validation_of(name: TwoHandNetwork, held_out: Batch) -> Callable[[nn.Module]
         return float(sum(losses)) / len(losses)
 
     def validate(network: nn.Module) -> dict[str, float]:
-        if name in CASCADES:
-            return {'alone': measured(network, 0.0), 'beside': measured(network, 1.0)}
-        return {'loss': measured(network, 1.0)}
+        figures = {}
+        for parts, where in ((held_out, ''), (on_objects, '_on_object')):
+            if parts is not None:
+                ways = {'alone': 0.0, 'beside': 1.0} if name in CASCADES else {'loss': 1.0}
+                figures |= {f'{way}{where}': measured(network, parts, anchors) for way, anchors in ways.items()}
+        return figures
 
     return validate

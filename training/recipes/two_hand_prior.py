@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable
@@ -12,47 +13,51 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.data.pool import made_in
-from training.data.pool import PoolError
 from training.data.pool import require_capacity
-from training.data.pool import SamplePool
 from training.data.real.two_hand_tracks import TwoHandTracks
-from training.data.synthetic.two_hands.records import PAIR_DTYPE
 from training.data.two_hand_pools import TwoHandPools
+from training.errors import TrainingError
 from training.loop.allotment import allot
 from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
+from training.networks.two_hand_prior.choice import ENCODER
 from training.networks.two_hand_prior.choice import start_from
 from training.networks.two_hand_prior.choice import two_hand_network
 from training.networks.two_hand_prior.choice import TwoHandNetwork
+from training.networks.two_hand_prior.choice import with_objects
+from training.networks.two_hand_prior.with_objects import WithObjects
 from training.provenance import provenance
 from training.recipes.two_hand_losses import loss_of
 from training.recipes.two_hand_losses import validation_of
+from training.recipes.two_hand_objects import ObjectPairDraws
+from training.recipes.two_hand_objects import SAMPLES
+from training.recipes.two_hand_objects import without_objects
 from training.recipes.two_hand_samples import PairBatches
 from training.recipes.two_hand_samples import whitening_of
 
 VALIDATION_PAIRS = 1024
+_VALIDATION_OBJECTS = 128
+_DROPPED = 0.1
+"""Share of the pairs on objects whose object is not shown, as if there were none."""
 _RATE = 1e-3
 """Learning rate, five times the paper's: better in a short training."""
 
 
 @dataclasses.dataclass(frozen=True)
-class TwoHandPriorRecipe:
+class TwoHandPriorRecipe(TwoHandPools):
     """Trains a network of `two_hand_prior`."""
 
     network: TwoHandNetwork = 'small'
     """small: the denoiser that robots run; paper: the same at the paper's widths. The others are compared with it."""
     anchor_dropout: float = 0.5
     """Share of samples in which the other hand is not shown."""
-    pools: TwoHandPools = dataclasses.field(default_factory=TwoHandPools)
-    """Pairs of hands."""
-    as_it_is: bool = False
-    """Train on the pairs in the pool's files, whatever made them; none is made."""
+    objects: float = 0.0
+    """Share of pairs on objects in a batch, less than 1; 0 trains without objects."""
     tracks: Path | None = None
     """leap_tracks.npz: tracked pairs of real hands that are added."""
     tracks_share: float = 0.05
-    """Share of them in a batch."""
+    """Share of them in the pairs without objects of a batch."""
     start: Path | None = None
     """weights.pt of an earlier training of the same network to start from."""
     loop: LoopConfig = dataclasses.field(
@@ -68,62 +73,61 @@ class PairRecords:
         made: returns the made pairs that may be drawn.
         held_out: pairs of the validation.
         tracked: pairs of real hands.
-        tracked_share: of a batch.
+        on_objects: returns the pairs on objects that may be drawn.
+        held_out_on_objects: those of the validation.
     """
 
     made: Callable[[], np.ndarray]
     held_out: np.ndarray
     tracked: np.ndarray | None = None
-    tracked_share: float = 0.0
+    on_objects: Callable[[], np.ndarray] | None = None
+    held_out_on_objects: np.ndarray | None = None
 
-    @property
-    def sources(self) -> list[tuple[Callable[[], np.ndarray], float]]:
-        """Arguments of `PairBatches`."""
-        if self.tracked is None:
-            return [(self.made, 1.0)]
-        return [(self.made, 1 - self.tracked_share), (lambda: self.tracked, self.tracked_share)]
+    def sources(self, recipe: TwoHandPriorRecipe) -> list[tuple[Callable[[], np.ndarray], float]]:
+        """Argument of `PairBatches`: the pairs that are drawn without objects."""
+        free, tracked = 1 - recipe.objects, 0.0 if self.tracked is None else recipe.tracks_share
+        sources = [(self.made, free * (1 - tracked))]
+        if self.tracked is not None:
+            sources.append((lambda: self.tracked, free * tracked))
+        if self.on_objects is not None:
+            sources.append((lambda: without_objects(self.on_objects()), _DROPPED * recipe.objects))
+        return sources
+
+
+class ShareError(TrainingError):
+    """A share of a batch is out of its range."""
 
 
 def train(recipe: TwoHandPriorRecipe) -> dict[str, float]:
-    """Trains, validates, saves the weights in `<out>/weights.pt` and returns the figures of the validation."""
-    started = time.monotonic()
-    shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.pools.workers, recipe.loop.threads)
-    loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(_RATE, bool(recipe.start))
-    recipe = dataclasses.replace(recipe, loop=loop)
-    require_capacity(recipe.pools.capacity)
-    torch.manual_seed(loop.seed)
-    network = two_hand_network(recipe.network)
-    if recipe.start:
-        start_from(network, recipe.start)
-    tracked = TwoHandTracks(recipe.tracks).records if recipe.tracks else None
-    pool: SamplePool | None = None
-    if recipe.as_it_is:
-        name = recipe.pools.pool
-        records, held_out = kept(name), kept(name.with_stem(f'{name.stem}_validation_{VALIDATION_PAIRS}'))
-        pairs = PairRecords(lambda: records, held_out, tracked, recipe.tracks_share)
-    else:
-        held_out = recipe.pools.held_out('validation', VALIDATION_PAIRS, until=loop.after(0.25, started))
-        pool = recipe.pools.training(loop.seed, False, shares.filling, shares.beside)
-        pairs = PairRecords(lambda: pool.records[: pool.ready], held_out, tracked, recipe.tracks_share)
-    try:
-        if pool:
-            pool.wait(min(recipe.pools.first, recipe.pools.capacity), 1, loop.after(0.5, started))
-        return train_network(network, recipe, pairs, started)
-    finally:
-        if pool:
-            pool.close()
-
-
-def kept(path: Path) -> np.ndarray:
-    """The pairs in the file of a pool.
+    """Trains, validates, saves the weights in `<out>/weights.pt` and returns the figures of the validation.
 
     Raises:
-        PoolError: there are none.
+        ShareError: the pairs on objects are no share of a batch.
     """
-    count = made_in(path)
-    if not count:
-        raise PoolError(f'{path}: no pairs, and --as-it-is makes none: name another --pools.pool, or leave it out')
-    return np.array(np.memmap(path, PAIR_DTYPE, 'r')[:count])
+    if not 0 <= recipe.objects < 1:
+        raise ShareError(f'--objects {recipe.objects:g}: expected a share of 0 to less than 1')
+    started = time.monotonic()
+    shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
+    loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(_RATE, bool(recipe.start))
+    recipe = dataclasses.replace(recipe, loop=loop)
+    require_capacity(recipe.capacity)
+    torch.manual_seed(loop.seed)
+    network = with_objects(recipe.network) if recipe.objects else two_hand_network(recipe.network)
+    if recipe.start:
+        start_from(network, recipe.start)
+    kinds = (False, True) if recipe.objects else (False,)
+    held_out = [recipe.held_out('validation', VALIDATION_PAIRS, kind, loop.after(0.25, started)) for kind in kinds]
+    tracked = TwoHandTracks(recipe.tracks).records if recipe.tracks else None
+    with contextlib.ExitStack() as stack:
+        until = loop.after(0.5, started)
+        made = [
+            stack.enter_context(recipe.training(loop.seed, kind, shares.filling, shares.beside, until))
+            for kind in kinds
+        ]
+        pairs = PairRecords(
+            made[0], held_out[0], tracked, *(part for parts in (made[1:], held_out[1:]) for part in parts)
+        )
+        return train_network(network, recipe, pairs, started)
 
 
 def train_network(
@@ -132,7 +136,7 @@ def train_network(
     """Trains a network in place and writes its weights.
 
     Args:
-        network: in place.
+        network: in place; with the encoder of objects if there are any.
         recipe: the choices, with a learning rate.
         pairs: what it draws from.
         started: as of `fit`.
@@ -140,22 +144,30 @@ def train_network(
     Returns:
         The figures of the validation.
     """
-    loop = recipe.loop
-    whitening = whitening_of(pairs.made(), loop.out)
-    batches = PairBatches(pairs.sources, whitening, loop.batch, loop.seed, recipe.anchor_dropout)
-    held_out = PairBatches([(lambda: pairs.held_out, 1.0)], whitening, VALIDATION_PAIRS, 0)(0)
-    validate = validation_of(recipe.network, held_out)
+    loop, encoder = recipe.loop, network.encoder if isinstance(network, WithObjects) else None
+    whitening = whitening_of(pairs.made(), loop.out, pairs.on_objects and pairs.on_objects())
+    draws = held_out_on_objects = None
+    if pairs.on_objects:
+        objects = max(1, round(loop.batch * recipe.objects * (1 - _DROPPED) / SAMPLES))
+        draws = ObjectPairDraws(pairs.on_objects, whitening, objects, loop.seed)
+        validation = ObjectPairDraws(lambda: pairs.held_out_on_objects, whitening, _VALIDATION_OBJECTS, 0, 0.0)
+        held_out_on_objects = PairBatches([], whitening, SAMPLES * _VALIDATION_OBJECTS, 0, held=validation)(0)
+    batches = PairBatches(pairs.sources(recipe), whitening, loop.batch, loop.seed, recipe.anchor_dropout, draws)
+    held_out = PairBatches([(lambda: pairs.held_out, 1.0)], whitening, len(pairs.held_out), 0)(0)
+    validate = validation_of(recipe.network, held_out, held_out_on_objects)
     progress = fit(network, loop, batches, loss_of(recipe.network), validate, started)
     figures = validate(network)
+    counted = {'made': pairs.made(), 'tracked': pairs.tracked, 'on_objects': pairs.on_objects and pairs.on_objects()}
     save_weights(
-        network,
+        network.network if encoder else network,
         loop,
         progress,
         figures,
         network=recipe.network,
-        object_width=0,
+        object_width=encoder.last.out_features if encoder else 0,
         whitening={name: torch.from_numpy(array) for name, array in dataclasses.asdict(whitening).items()},
-        pairs={'made': len(pairs.made()), 'tracked': 0 if pairs.tracked is None else len(pairs.tracked)},
+        pairs={name: 0 if records is None else len(records) for name, records in counted.items()},
+        **{ENCODER: encoder and encoder.cpu().state_dict()},
         **provenance(recipe.start),
     )
     return figures

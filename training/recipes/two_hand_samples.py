@@ -19,6 +19,10 @@ from hoi_ros.hand.pair import SIZE
 from hoi_ros.stages.parts.diffusion import TIMES
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.parts.pair_whitening import WHITENING_FILE
+from training.networks.two_hand_prior.with_objects import HeldObjects
+from training.recipes.two_hand_objects import hands_about_objects
+from training.recipes.two_hand_objects import ObjectPairDraws
+from training.recipes.two_hand_objects import SAMPLES
 
 _READ_AGAIN = 5_000
 """Steps after which the pools are read again."""
@@ -32,10 +36,11 @@ class HandPairs(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one step trains on; the rest of the network's inputs follows from it.
+    """What one step trains on, with `HeldObjects` behind it where there are any; the rest of the network's inputs
+    follows from it.
 
     Attributes:
-        right, left: (B, 64) whitened hands.
+        right, left: (B, 64) whitened hands, about the left wrist or the object.
         time: (B,) times of the diffusion, 1 to 256.
         noise: (B, 128) standard normal, of the right and of the left hand.
         has_anchor: (B, 1) whether the left hand is shown, 1 or 0.
@@ -66,6 +71,7 @@ class PairBatches:
         batch: pairs of a batch.
         seed: of the order.
         dropout: share of the anchors that are not shown.
+        held: draws the last pairs of a batch, which are on objects.
     """
 
     def __init__(
@@ -75,27 +81,38 @@ class PairBatches:
         batch: int,
         seed: int,
         dropout: float = 0.5,
+        held: ObjectPairDraws | None = None,
     ) -> None:
         self._sources, self._whitening = [make for make, _ in sources], whitening
+        bare = batch - (SAMPLES * held.objects if held else 0)
         ends = np.cumsum([share for _, share in sources])
-        self._rows = np.diff(np.round(batch * ends / ends[-1]).astype(int), prepend=0).tolist()
-        self._seed, self._dropout, self._pairs = seed, dropout, []
+        self._rows = np.diff(np.round(bare * ends / ends[-1:]).astype(int), prepend=0).tolist()
+        self._seed, self._dropout, self._held, self._pairs = seed, dropout, held, []
 
-    def __call__(self, step: int) -> Batch:
+    def __call__(self, step: int) -> Batch | tuple[Tensor, ...]:
         if not self._pairs or step % _READ_AGAIN == 0:
             self._pairs = [self._read(make()) for make in self._sources]
+            if self._held:
+                self._held.read()
         rng = torch.Generator().manual_seed(self._seed * 2**40 + step)
         drawn = [
             pairs[torch.randint(len(pairs), (rows,), generator=rng)] for pairs, rows in zip(self._pairs, self._rows)
         ]
-        right, left = torch.cat(drawn).split(SIZE, 1)
-        return Batch(
+        right, left = torch.cat([torch.zeros(0, 2 * SIZE), *drawn]).split(SIZE, 1)
+        held: tuple[Tensor, ...] = ()
+        if self._held:
+            *about, objects = self._held(step)
+            number = torch.cat([torch.full((len(right),), -1), objects.number])
+            right, left = (torch.cat(hands) for hands in zip((right, left), about))
+            held = objects._replace(number=number)
+        batch = Batch(
             right,
             left,
             torch.randint(1, TIMES + 1, (len(right),), generator=rng),
             torch.randn(len(right), 2 * SIZE, generator=rng),
             (torch.rand(len(right), 1, generator=rng) >= self._dropout).float(),
         )
+        return (*batch, *held) if held else batch
 
     def _read(self, records: np.ndarray) -> Tensor:
         """(2 N, 128) whitened pairs."""
@@ -103,12 +120,23 @@ class PairBatches:
         return torch.from_numpy(np.concatenate(hands, 1))
 
 
-def whitening_of(records: np.ndarray, out: Path) -> PairWhitening:
-    """The statistics of records and their mirror images, kept in the folder of a training, whose continuation takes
-    them again: its pool may have other records by then."""
+def parts_of(parts: Sequence[Tensor]) -> tuple[Batch, dict[str, HeldObjects], Tensor]:
+    """What `PairBatches` returned, apart: the batch; its objects as an argument of the network, if there are any; and
+    (B, 1) whether each pair is on one, 1 or 0."""
+    batch, rest = Batch(*parts[: len(Batch._fields)]), parts[len(Batch._fields) :]
+    if not rest:
+        return batch, {}, torch.zeros_like(batch.has_anchor)
+    held = HeldObjects(*rest)
+    return batch, {'held': held}, (held.number >= 0)[:, None].to(batch.has_anchor)
+
+
+def whitening_of(records: np.ndarray, out: Path, on_objects: np.ndarray | None = None) -> PairWhitening:
+    """The statistics of records, on objects too, and their mirror images, kept in the folder of a training, whose
+    continuation takes them again: its pool may have other records by then."""
     if (out / 'checkpoint.pt').is_file() and (out / WHITENING_FILE).is_file():
         return PairWhitening.load(out)
-    whitening = PairWhitening.of(with_mirror_images(records).right)
+    about = None if on_objects is None else hands_about_objects(on_objects)
+    whitening = PairWhitening.of(with_mirror_images(records).right, about)
     out.mkdir(parents=True, exist_ok=True)
     whitening.save(out)
     return whitening

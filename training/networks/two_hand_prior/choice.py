@@ -17,8 +17,10 @@ from training.networks.two_hand_prior.joint import JointTransformer
 from training.networks.two_hand_prior.joint import PairAutoencoder
 from training.networks.two_hand_prior.joint import ParallelDenoisers
 from training.networks.two_hand_prior.joint import WholePairDenoiser
+from training.networks.two_hand_prior.object_encoder import ObjectEncoder
 from training.networks.two_hand_prior.trunk import PAPER
 from training.networks.two_hand_prior.trunk import SMALL
+from training.networks.two_hand_prior.with_objects import WithObjects
 from training.networks.weights_file import fill
 from training.networks.weights_file import read_weights
 from training.networks.weights_file import WeightsError
@@ -31,6 +33,10 @@ NETWORKS: tuple[TwoHandNetwork, ...] = get_args(TwoHandNetwork)
 CASCADES: tuple[TwoHandNetwork, ...] = ('small', 'paper', 'no_attention', 'separate')
 """Those that make one hand after the other."""
 COMMAND = 'train two_hand_prior'
+ENCODER = 'object_encoder'
+"""Entry of weights.pt: the weights of the encoder of objects."""
+_SMALL_ENCODER = 128, 32
+"""Embedding and first layer of the encoder beside the small networks."""
 _CLASSES: dict[str, type[nn.Module]] = {
     'separate': SeparateDenoisers,
     'whole': WholePairDenoiser,
@@ -49,12 +55,14 @@ class TrainedTwoHandNetwork:
         network: in evaluation mode.
         whitening: the arrays of `PairWhitening` by name.
         object_width: of the embedding of an object; 0 where the network takes none.
+        encoder: of objects, in evaluation mode, if the network was trained with them.
     """
 
     name: TwoHandNetwork
     network: nn.Module
     whitening: dict[str, np.ndarray]
     object_width: int
+    encoder: ObjectEncoder | None = None
 
 
 def two_hand_network(name: TwoHandNetwork, object_width: int = 0) -> nn.Module:
@@ -70,6 +78,12 @@ def two_hand_network(name: TwoHandNetwork, object_width: int = 0) -> nn.Module:
     return _CLASSES.get(name, Denoiser)(config)
 
 
+def with_objects(name: TwoHandNetwork) -> WithObjects:
+    """A network that takes objects, and their encoder, with new weights: in the paper's widths, or small ones."""
+    encoder = ObjectEncoder() if name == 'paper' else ObjectEncoder(*_SMALL_ENCODER)
+    return WithObjects(two_hand_network(name, encoder.last.out_features), encoder)
+
+
 def load_two_hand_network(weights: Path) -> TrainedTwoHandNetwork:
     """The network of a training's weights.pt.
 
@@ -81,14 +95,27 @@ def load_two_hand_network(weights: Path) -> TrainedTwoHandNetwork:
         raise WeightsError(f'{weights} holds another network; expected the weights.pt of python -m training {COMMAND}')
     network = two_hand_network(kept['network'], kept['object_width'])
     fill(network, kept, weights, COMMAND)
+    encoder = None
+    if kept.get(ENCODER):
+        encoder = with_objects(kept['network']).encoder
+        fill(encoder, {**kept, 'weights': kept[ENCODER]}, weights, COMMAND)
+        encoder.eval()
     whitening = {name: tensor.numpy() for name, tensor in kept['whitening'].items()}
-    return TrainedTwoHandNetwork(kept['network'], network.eval(), whitening, kept['object_width'])
+    return TrainedTwoHandNetwork(kept['network'], network.eval(), whitening, kept['object_width'], encoder)
 
 
 def start_from(network: nn.Module, weights: Path) -> None:
     """Copies the weights of an earlier training of the same network.
 
+    Args:
+        network: in place; with its encoder if it takes objects.
+        weights: weights.pt of a training.
+
     Raises:
         WeightsError: the file is missing or holds another network.
     """
-    fill(network, read_weights(weights, COMMAND), weights, COMMAND)
+    held = isinstance(network, WithObjects)
+    kept = read_weights(weights, COMMAND, *([ENCODER] if held else []))
+    fill(network.network if held else network, kept, weights, COMMAND)
+    if held:
+        fill(network.encoder, {**kept, 'weights': kept[ENCODER] or {}}, weights, COMMAND)

@@ -145,7 +145,7 @@ class PairAutoencoder(PairNetwork):
 
 
 class _Layers(nn.Module):
-    """Layers with ReLU between them; the second one is given the conditions."""
+    """Residual layers, normalised; the second one is given the conditions."""
 
     def __init__(self, numbers: int, given: int, out: int) -> None:
         super().__init__()
@@ -154,9 +154,11 @@ class _Layers(nn.Module):
             nn.Linear(before + (given if number == 1 else 0), after)
             for number, (before, after) in enumerate(itertools.pairwise(widths))
         )
+        self.norms = nn.ModuleList(nn.LayerNorm(_VAE_WIDTH) for _ in self.layers)
         self.last = nn.Linear(_VAE_WIDTH, out)
 
     def forward(self, x: Tensor, conditions: list[Tensor]) -> Tensor:
-        for number, layer in enumerate(self.layers):
-            x = torch.relu(layer(torch.cat([x, *conditions], -1) if number == 1 else x))
+        for number, (layer, norm) in enumerate(zip(self.layers, self.norms)):
+            made = torch.relu(norm(layer(torch.cat([x, *conditions], -1) if number == 1 else x)))
+            x = made + x if number else made
         return self.last(x)

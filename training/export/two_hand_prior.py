@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exports `two_hand_prior` to a model folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hoi_ros.engines import Card
+from hoi_ros.engines import TensorSpec
+from hoi_ros.hand.pair import SIZE
+from hoi_ros.stages.parts.diffusion import TIMES
+from hoi_ros.stages.parts.pair_whitening import PairWhitening
+from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
+from training.export.card_entries import figures_of
+from training.export.card_entries import LICENCE
+from training.export.card_entries import training_of
+from training.export.onnx_export import export_onnx
+from training.installation import install_export
+from training.installation import InstallOptions
+from training.installation import run_folder
+from training.networks.two_hand_prior.choice import COMMAND
+from training.networks.two_hand_prior.choice import load_two_hand_network
+from training.networks.two_hand_prior.denoiser import Denoiser
+from training.networks.weights_file import read_weights
+from training.networks.weights_file import WeightsError
+
+LARGEST_BATCH = 256
+"""Samples that an engine makes at once."""
+_MADE = (
+    'Made pairs of hands (training/data/synthetic/two_hands): the WebXR generic hand (MIT, Amazon), solved until '
+    'points of both hands meet and nothing penetrates.'
+)
+_TRACKED = ' Tracked pairs of real hands (Leap Motion, Apache-2.0), fitted with the same hand: {}.'
+_COMPARED = 4
+"""Inputs on which the file is compared with PyTorch."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoHandPriorExport(InstallOptions):
+    """Writes the model folder two_hand_prior beside the weights of a training."""
+
+    weights: Path = Path('runs/two_hand_prior/weights.pt')
+    """weights.pt of a training of the denoiser."""
+    sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
+    """How robots sample by default."""
+    models: Path = Path('models')
+    """Folder of models that --install changes."""
+
+
+def export(config: TwoHandPriorExport) -> Card:
+    """Exports the denoiser and the statistics of its numbers, and checks it.
+
+    Raises:
+        WeightsError: the weights are those of a network that robots do not run.
+    """
+    trained = load_two_hand_network(config.weights)
+    if not isinstance(trained.network, Denoiser):
+        raise WeightsError(f'{config.weights} holds {trained.name}; robots run small ({COMMAND} --network small)')
+    kept = read_weights(config.weights, COMMAND, 'pairs')
+    inputs = [example(number, trained.object_width) for number in range(_COMPARED)]
+    folder = run_folder(config.weights) / 'two_hand_prior'
+    card = export_onnx(
+        trained.network,
+        inputs[0],
+        [TensorSpec('clean', (1, SIZE), unit='standard deviations', meaning='clean right hand')],
+        folder,
+        {
+            'name': 'two_hand_prior',
+            'licence': LICENCE,
+            'data': _MADE + (_TRACKED.format(kept['pairs']['tracked']) if kept['pairs']['tracked'] else ''),
+            'inputs': specs(inputs[0]),
+            'parameters': {**dataclasses.asdict(config.sampling), 'object_width': trained.object_width},
+            'training': {**training_of(f'python -m training {COMMAND}', kept), 'pairs': kept['pairs']},
+            'figures': figures_of(kept),
+            'largest_batch': LARGEST_BATCH,
+        },
+        further=inputs[1:],
+    )
+    PairWhitening(**trained.whitening).save(folder)
+    install_export(config.weights, card, config.models, config)
+    return card
+
+
+def example(number: int, object_width: int) -> dict[str, Tensor]:
+    """Inputs of the denoiser: with and without anchor, and with and without object in turn."""
+    rng = torch.Generator().manual_seed(number)
+    inputs = {
+        'noisy': torch.randn(1, SIZE, generator=rng),
+        'time': torch.randint(1, TIMES + 1, (1, 1), generator=rng).float(),
+        'anchor': torch.randn(1, SIZE, generator=rng),
+        'has_anchor': torch.full((1, 1), float(number % 2 == 0)),
+    }
+    if object_width:
+        inputs['object'] = torch.randn(1, object_width, generator=rng)
+        inputs['has_object'] = torch.full((1, 1), float(number < 2))
+    return inputs
+
+
+def specs(inputs: dict[str, Tensor]) -> list[TensorSpec]:
+    """The inputs, described."""
+    described = {
+        'noisy': ('standard deviations', 'noisy right hand, see hoi_ros/hand/pair.py and whitening.npz'),
+        'time': ('steps of the noise', f'0: clean, {TIMES}: noise alone'),
+        'anchor': ('standard deviations', 'left hand, whitened as the right one'),
+        'has_anchor': ('1', '1 where the left hand is given, else 0'),
+        'object': ('1', 'embedding of an object, see two_hand_object'),
+        'has_object': ('1', '1 where an object is given, else 0'),
+    }
+    return [
+        TensorSpec(name, tuple(value.shape), unit=described[name][0], meaning=described[name][1])
+        for name, value in inputs.items()
+    ]
