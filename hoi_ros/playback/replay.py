@@ -52,6 +52,7 @@ from hoi_ros.playback.overlays import RESULTS
 from hoi_ros.playback.overlays import write_picture
 from hoi_ros.playback.results import camera_record
 from hoi_ros.playback.results import hand_record
+from hoi_ros.playback.results import interaction_record
 from hoi_ros.playback.results import Reasons
 from hoi_ros.playback.sequence import Order
 from hoi_ros.playback.sequence import order_of
@@ -60,6 +61,7 @@ from hoi_ros.playback.sources import left_out
 from hoi_ros.playback.sources import opened
 from hoi_ros.playback.stage_chain import first_stage
 from hoi_ros.playback.stage_chain import load_pipeline
+from hoi_ros.playback.stage_chain import StageChain
 from hoi_ros.playback.summary import ReplaySummary
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.following import HandFollowing
@@ -254,6 +256,8 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
                     hands = [hand for hand in hands if hand.score >= config.min_score]
                 record['camera'] = camera_record(frame.shown.camera)
                 record['hands'] = [hand_record(hand, config.vertices, system.has_objects) for hand in hands]
+                if isinstance(stage, StageChain) and system.has_interaction:
+                    record['interaction'] = interaction_record(stage.interaction)
                 with_hands += bool(hands)
                 found += hands
                 if not hands:

@@ -18,6 +18,7 @@ from hoi_ros.camera import Pinhole
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.playback.contact_results import hand_contact_record
+from hoi_ros.stages.parts.sample_request import HandInteraction
 
 _NAMES = 3
 """Images that a reason names."""
@@ -68,6 +69,19 @@ def _claims(held: ObjectEstimate) -> dict[str, Any]:
         'touching_confidence': round(float(confidence.touching), 4),
         'gap': None if math.isnan(held.gap) else round(float(held.gap), 6),
         'gap_confidence': round(float(confidence.gap), 4),
+    }
+
+
+def interaction_record(interaction: HandInteraction) -> dict[str, Any]:
+    """What became of two hands as JSON; lengths in metres, volumes in mm³, null where they are not known."""
+    return {
+        'regularised': bool(interaction.regularised),
+        'reason': interaction.reason,
+        'left_id': int(interaction.left_id),
+        'right_id': int(interaction.right_id),
+        'gap': None if math.isnan(interaction.gap) else round(float(interaction.gap), 6),
+        'penetration_before': round(1e9 * float(interaction.penetration_before), 1),
+        'penetration_after': round(1e9 * float(interaction.penetration_after), 1),
     }
 
 

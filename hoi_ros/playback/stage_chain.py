@@ -45,6 +45,11 @@ class StageChain:
         self.timings = {'before': taken, **own, 'total': taken + own.get('total', 0.0)}
         return list(refined)
 
+    @property
+    def interaction(self) -> Any:
+        """What became of two hands in the last call; of a chain whose second stage says so."""
+        return self.after.interaction
+
     def warm_up(self) -> None:
         """Runs each stage once on artificial input."""
         self.before.warm_up()

@@ -15,13 +15,18 @@ from hoi_ros.playback.stage_chain import first_stage
 from hoi_ros.playback.stage_chain import load_pipeline
 from hoi_ros.playback.stage_chain import StageChain
 from hoi_ros.stages.parts.following import HandFollowing
+from hoi_ros.stages.parts.sample_request import HandInteraction
 from hoi_ros.systems import System
 from hoi_ros.systems import SYSTEMS
 
 from .stand_in_stages import NearestPoint
 
 
-class Below(NearestPoint):
+class Bare(NearestPoint):
+    """A stage of depth images without objects."""
+
+
+class Below(Bare):
     """A stage of depth images whose objects have one triangle."""
 
     object_faces = np.array([[0, 1, 2]])
@@ -32,6 +37,7 @@ class Above:
 
     def __init__(self):
         self.timings, self.seen, self.resets = {}, [], 0
+        self.interaction = HandInteraction(False, 'one hand')
 
     def hand_model(self, side):
         return Below('auto').hand_model(side)
@@ -55,7 +61,7 @@ def systems(monkeypatch):
     """The entry of a system that stands on one of depth images."""
     stages = {'lower': Below('auto'), 'upper': Above()}
     lower = System('lower', 'none:None', images=('depth',))
-    upper = System('upper', 'none:None', images=(), stands_on='lower', outputs=('hands',))
+    upper = System('upper', 'none:None', images=(), stands_on='lower', outputs=('hands', 'interaction'))
     for system in (lower, upper):
         monkeypatch.setitem(SYSTEMS, system.name, system)
     monkeypatch.setattr(System, 'load_stage', lambda system, **arguments: stages[system.name])
@@ -85,6 +91,11 @@ def test_the_limits_of_a_chain_are_those_of_the_stage_that_finds_the_hands():
     assert (following.min_score, following.max_hands) == (0.7, 1)
 
 
+def test_a_stage_without_objects_gives_none(systems, tmp_path):
+    chain = StageChain(Bare('auto'), systems.stages['upper'])
+    assert chain.object_faces.shape == (0, 3)
+
+
 def test_a_folder_of_images_is_replayed_through_both_stages(systems, tmp_path):
     depth = np.full((60, 80), 900, np.uint16)
     depth[20, 30] = 400
@@ -97,6 +108,9 @@ def test_a_folder_of_images_is_replayed_through_both_stages(systems, tmp_path):
         summary = replay(config, load_pipeline(config.system))
         assert summary.with_hands == 1
         record = json.loads((out / 'results.jsonl').read_text())
+        said = {'regularised': False, 'reason': 'one hand', 'left_id': 0, 'right_id': 0, 'gap': None}
+        expected = said | {'penetration_before': 0.0, 'penetration_after': 0.0} if name == 'upper' else None
+        assert record.get('interaction') == expected
         distances.append(record['hands'][0]['joints'][0][2])
     assert distances[0] - distances[1] == pytest.approx(0.01)
     assert systems.stages['upper'].seen[-1] == (1, [[0, 1, 2]], 0.0)

@@ -107,7 +107,7 @@ class TwoHandPriorAblation:
     pairs: int = 2000
     """Pairs that a row makes in an evaluation."""
     evaluations: int = 5
-    tests: int = 4000
+    tests: int = 3072
     """Pairs of the test split; each evaluation compares with half of them."""
     solid: int = 500
     """Pairs of an evaluation whose penetration is measured."""

@@ -34,7 +34,7 @@ class TwoHandPriorEvaluation(TwoHandPools):
     pairs: int = 2000
     """Pairs that each network makes in an evaluation; the paper makes 10,000."""
     evaluations: int = 20
-    tests: int = 4000
+    tests: int = 3072
     """Pairs of the test split; each evaluation compares with half of them."""
     solid: int = 500
     """Pairs of an evaluation whose penetration is measured, the first ones; 0 measures none."""

@@ -86,7 +86,7 @@ class PairBatches:
         self._sources, self._whitening = [make for make, _ in sources], whitening
         bare = batch - (SAMPLES * held.objects if held else 0)
         ends = np.cumsum([share for _, share in sources])
-        self._rows = np.diff(np.round(bare * ends / ends[-1]).astype(int), prepend=0).tolist()
+        self._rows = np.diff(np.round(bare * ends / ends[-1:]).astype(int), prepend=0).tolist()
         self._seed, self._dropout, self._held, self._pairs = seed, dropout, held, []
 
     def __call__(self, step: int) -> Batch | tuple[Tensor, ...]:
@@ -98,7 +98,7 @@ class PairBatches:
         drawn = [
             pairs[torch.randint(len(pairs), (rows,), generator=rng)] for pairs, rows in zip(self._pairs, self._rows)
         ]
-        right, left = torch.cat(drawn).split(SIZE, 1)
+        right, left = torch.cat([torch.zeros(0, 2 * SIZE), *drawn]).split(SIZE, 1)
         held: tuple[Tensor, ...] = ()
         if self._held:
             *about, objects = self._held(step)
