@@ -172,6 +172,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
             ('evaluate', 'two_hand_prior'): Command(
                 'training.evaluation.two_hand_prior', 'TwoHandPriorEvaluation', 'evaluate'
             ),
+            ('evaluate', 'two_hand_prior_regulariser'): Command(
+                'training.evaluation.two_hand_prior_regulariser', 'TwoHandRegulariserEvaluation', 'evaluate'
+            ),
             ('ablate', 'two_hand_prior'): Command('training.ablation.two_hand_prior', 'TwoHandPriorAblation', 'ablate'),
         },
     ),

@@ -101,7 +101,8 @@ def voxels_inside(vertices: np.ndarray, faces: np.ndarray, counts: np.ndarray) -
     # The number of points below the crossing.
     level = np.minimum(np.ceil(weighted[crossed] / np.abs(area)), counts[2]).astype(int)
     bins = (row[crossed] * counts[1] + column[crossed]) * (counts[2] + 1) + level
-    turns = np.bincount(bins, turn[crossed], int(counts[0] * counts[1] * (counts[2] + 1)))
+    turns = np.zeros(int(counts[0] * counts[1] * (counts[2] + 1)), np.int8)
+    np.add.at(turns, bins, turn[crossed].astype(np.int8))
     # A point is wound around by the crossings above it.
-    above = turns.reshape(*counts[:2], -1)[..., :0:-1].cumsum(-1)[..., ::-1]
-    return above.round() != 0
+    above = turns.reshape(*counts[:2], -1)[..., :0:-1].cumsum(-1, dtype=np.int8)
+    return (above != 0)[..., ::-1]

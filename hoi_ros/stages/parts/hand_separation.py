@@ -151,7 +151,7 @@ class HandSeparation:
         beside = np.flatnonzero(((targets > low - reach) & (targets < high + reach)).all(1))
         if not len(beside):
             return np.zeros(0, int), np.zeros(0, int), np.zeros(0, np.float32)
-        nearest = beside[_nearest(points, targets[beside])]
+        nearest = beside[nearest_of(points, targets[beside])]
         offsets = points - targets[nearest]
         depths = -(offsets * other.normals[nearest]).sum(1)
         inside = np.flatnonzero((depths > 0) & ((offsets * offsets).sum(1) < reach**2))
@@ -176,7 +176,7 @@ def way_out(rows: np.ndarray, depths: np.ndarray, config: SeparationConfig) -> n
     return change / np.maximum(np.abs(change).max(1, keepdims=True) / config.largest, 1)
 
 
-def _nearest(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def nearest_of(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """(N,) the nearest of targets (M, 3) to points (N, 3): |p − t|² − |p|² = |t|² − 2 p·t, as one product."""
     factors = np.concatenate([-2 * points, np.ones((len(points), 1), np.float32)], 1)
     terms = np.concatenate([targets, (targets * targets).sum(1, keepdims=True)], 1)

@@ -32,6 +32,8 @@ class SampleRequest:
     """Strength of the classifier-free guidance."""
     anti_penetration: float = 4.0
     """Strength of the guidance against penetration."""
+    first: int = 0
+    """Number of the first sample of the seed."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -76,7 +76,7 @@ class TwoHandSampler:
         whitening: of its numbers.
         hand: the right hand model.
         object_width: E, of the embedding of an object.
-        check: called before each run of the network; what it raises ends the sampling.
+        check: called before each denoising step; what it raises ends the sampling.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class TwoHandSampler:
     ) -> None:
         self.network, self.whitening, self.object_width = network, whitening, object_width
         self.separation = HandSeparation(hand)
-        self._check = check or (lambda: None)
+        self.check = check or (lambda: None)
 
     def alone(
         self,
@@ -172,7 +172,6 @@ class TwoHandSampler:
             feature: (E,) of an object.
             guidance: strength of the classifier-free guidance.
         """
-        self._check()
         if anchor is None:
             return self._run(state, time, np.zeros_like(state), 0, feature)
         if guidance == 0:
@@ -207,7 +206,12 @@ class TwoHandSampler:
     def _alone(self, noise: np.ndarray, side: str, held: ObjectFeature | None, config: SamplingConfig) -> np.ndarray:
         """(B, 64) hands of noises (B, 64)."""
         feature = _seen(held, side)
-        clean = sample(lambda state, time: self.denoised(state, time, None, feature), noise, config.steps)
+
+        def denoise(state: np.ndarray, time: int) -> np.ndarray:
+            self.check()
+            return self.denoised(state, time, None, feature)
+
+        clean = sample(denoise, noise, config.steps)
         hands = self.whitening.unwhiten(clean, held is not None)
         hands = anchored(hands) if held is None else _orthonormal(hands)
         return hands if side == 'right' else mirrored(hands)
@@ -222,6 +226,7 @@ class TwoHandSampler:
         given, feature = self.whitening.whiten(own, about_object), _seen(held, side)
 
         def denoise(state: np.ndarray, time: int) -> np.ndarray:
+            self.check()
             return self.denoised(state, time, given, feature, config.guidance)
 
         strength = config.anti_penetration / _FULL

@@ -13,13 +13,14 @@ from torch import nn
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import anchored
-from hoi_ros.hand.pair import mirrored
 from hoi_ros.hand.pair import ROOT
 from hoi_ros.hand.pair import ROTATION
 from hoi_ros.hand.pair import rotation_of
 from hoi_ros.hand.pair import SIZE
 from hoi_ros.hand.pair import with_root
 from hoi_ros.stages.parts.diffusion import sample
+from hoi_ros.stages.parts.object_points import grouped
+from hoi_ros.stages.parts.object_points import UNIT
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.parts.two_hand_sampler import HandPairs
 from hoi_ros.stages.parts.two_hand_sampler import ObjectFeature
@@ -32,8 +33,10 @@ from training.networks.two_hand_prior.choice import TwoHandNetwork
 from training.networks.two_hand_prior.cleaner import CLEAN_COMMAND
 from training.networks.two_hand_prior.cleaner import PairCleaner
 from training.networks.two_hand_prior.joint import PAIR
+from training.networks.two_hand_prior.object_encoder import ObjectEncoder
 from training.networks.weights_file import fill
 from training.networks.weights_file import read_weights
+from training.networks.weights_file import WeightsError
 
 _BATCH = 256
 """Pairs that are made together by a network of both hands."""
@@ -48,12 +51,14 @@ class PairGenerator:
         network: in evaluation mode.
         whitening: of its numbers.
         object_width: of the embedding of an object; 0 where the network takes none.
+        encoder: of objects, in evaluation mode, if the network was trained with them.
     """
 
     name: TwoHandNetwork
     network: nn.Module
     whitening: PairWhitening
     object_width: int = 0
+    encoder: ObjectEncoder | None = None
 
     @classmethod
     def load(cls, weights: Path) -> PairGenerator:
@@ -63,7 +68,24 @@ class PairGenerator:
             WeightsError: the file is missing or of another training.
         """
         trained = load_two_hand_network(weights)
-        return cls(trained.name, trained.network, PairWhitening(**trained.whitening), trained.object_width)
+        whitening = PairWhitening(**trained.whitening)
+        return cls(trained.name, trained.network, whitening, trained.object_width, trained.encoder)
+
+    def feature(self, points: np.ndarray) -> ObjectFeature:
+        """The embeddings of an object.
+
+        Args:
+            points: (512, 3) even points on its surface, metres, in its own frame: `object_points_of`.
+
+        Raises:
+            WeightsError: the network was trained without objects.
+        """
+        if self.encoder is None:
+            raise WeightsError(f'the network {self.name} was trained without objects: train one with --objects')
+        both = np.stack([points, points * np.array([-1, 1, 1])])
+        with torch.inference_mode():
+            inputs = _tensor(both / UNIT), *map(torch.from_numpy, grouped(both))
+            return ObjectFeature(*self.encoder(*inputs).numpy())
 
     def generate(
         self,
@@ -117,10 +139,8 @@ class PairGenerator:
         else:
             times = np.ones((count, 1), np.float32)
             clean = sample(lambda state, time: self._run(state, time * times, *seen), noise, steps)
-        right = self._hands(clean[:, :SIZE], held is not None)
-        if held is None:
-            return HandPairs(right, anchored(self.whitening.unwhiten(clean[:, SIZE:])))
-        return HandPairs(right, mirrored(self.whitening.unwhiten(clean[:, SIZE:], True)))
+        right, left = (self._hands(hands, held is not None) for hands in (clean[:, :SIZE], clean[:, SIZE:]))
+        return HandPairs(right, anchored(left) if held is None else left)
 
     def _hands(self, clean: np.ndarray, about_object: bool) -> np.ndarray:
         """Vectors whose six numbers are columns of a rotation, from whitened ones."""

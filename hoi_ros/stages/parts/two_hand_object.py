@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects as the two-hand prior sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from hoi_ros.engines import Backend
+from hoi_ros.engines import load_engine
+from hoi_ros.resources import model_dir
+from hoi_ros.stages.parts.object_points import grouped
+from hoi_ros.stages.parts.object_points import object_points_of
+from hoi_ros.stages.parts.object_points import UNIT
+from hoi_ros.stages.parts.two_hand_sampler import ObjectFeature
+
+_MIRROR = np.array([-1, 1, 1])
+
+
+class EmbeddedObject(NamedTuple):
+    """An object: its embeddings, and its origin (3,) in the frame of its mesh, metres."""
+
+    feature: ObjectFeature
+    origin: np.ndarray
+
+
+class ObjectEmbedding:
+    """The object encoder of the model folder `two_hand_object`.
+
+    Args:
+        models, backend, threads: as of `load_engine` and `model_dir`.
+
+    Raises:
+        EngineError, ResourceError: the model is missing or damaged.
+    """
+
+    def __init__(self, models: Path | None, backend: Backend, threads: int | None) -> None:
+        self._engine = load_engine(model_dir('two_hand_object', models), backend, threads=threads)
+
+    def __call__(self, vertices: np.ndarray, faces: np.ndarray) -> EmbeddedObject:
+        """An object and its mirror image.
+
+        Args:
+            vertices: (M, 3) metres.
+            faces: (F, 3) counter-clockwise from outside.
+
+        Raises:
+            ObjectError: no hand holds such an object.
+        """
+        thing = object_points_of(vertices, faces)
+        points = np.stack([thing.points, thing.points * _MIRROR]).astype(np.float32)
+        groups = grouped(points)._asdict()
+        embedding = self._engine(points=(points / UNIT).astype(np.float32), **groups)[self._engine.outputs[0].name]
+        return EmbeddedObject(ObjectFeature(*embedding), thing.origin)

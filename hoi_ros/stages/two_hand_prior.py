@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two observed hands → the same hands where pairs of hands are likely, and samples of hands on request.
+
+The prior is that of Lee et al., "InterHandGen: Two-Hand Interaction Generation via Cascaded Reverse Diffusion" (CVPR
+2024): a diffusion network that makes a hand alone, beside another hand, or on an object.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hoi_ros.engines import Backend
+from hoi_ros.engines import load_engine
+from hoi_ros.engines.errors import ModelFileError
+from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.pair import about_anchor
+from hoi_ros.hand.pair import anchored
+from hoi_ros.hand.pair import HandParameters
+from hoi_ros.hand.pair import in_frame
+from hoi_ros.hand.pair import parameters_of
+from hoi_ros.hand.pair import PLACE
+from hoi_ros.hand.pair import rotation_of
+from hoi_ros.hand.pair import vector_of
+from hoi_ros.mesh.volumes import grid_volume
+from hoi_ros.resources import model_dir
+from hoi_ros.stages.parts.pair_regulariser import PairRegulariser
+from hoi_ros.stages.parts.pair_regulariser import RegulariserConfig
+from hoi_ros.stages.parts.pair_whitening import PairWhitening
+from hoi_ros.stages.parts.sample_request import HandInteraction
+from hoi_ros.stages.parts.sample_request import HandSamples
+from hoi_ros.stages.parts.sample_request import SampleRequest
+from hoi_ros.stages.parts.two_hand_gap import hand_gap
+from hoi_ros.stages.parts.two_hand_object import ObjectEmbedding
+from hoi_ros.stages.parts.two_hand_sampler import TwoHandSampler
+from hoi_ros.stages.parts.two_hand_samples import SampleMaker
+
+_SIDES = ('left', 'right')
+_VOXEL = 0.003
+"""Edge of a voxel of the volume that two observed hands share, metres."""
+_FARTHEST = 0.1
+"""Distance of the boxes around two hands beyond which their gap is that of the boxes, metres."""
+
+
+class TwoHandPriorStage:
+    """Regularises two hands that interact, and samples hands.
+
+    Args:
+        models: folder of the trained network and of the hand model; the package's own by default.
+        backend: of the engine.
+        threads: of the engine.
+        regularise: whether two hands that interact are moved.
+        nearness: gap below which two hands interact, metres.
+        steps: denoising steps of a sample; those of the model's card by default.
+        config: of the regularisation.
+
+    Attributes:
+        interaction: what became of the hands of the last call.
+        timings: seconds of each part of the last call.
+
+    Raises:
+        EngineError, HandModelError, ResourceError: a model is missing or damaged.
+    """
+
+    def __init__(
+        self,
+        models: Path | None = None,
+        backend: Backend = 'auto',
+        threads: int | None = None,
+        regularise: bool = True,
+        nearness: float = 0.02,
+        steps: int | None = None,
+        config: RegulariserConfig | None = None,
+    ) -> None:
+        self.regularise, self.nearness = regularise, nearness
+        self.timings: dict[str, float] = {}
+        self.interaction = HandInteraction(False, 'no image yet')
+        right = HandModel.load(model_dir('hand_model', models) / 'hand.npz')
+        self._hands = {'right': right, 'left': right.mirrored()}
+        folder = model_dir('two_hand_prior', models)
+        self._engine = load_engine(folder, backend, threads=threads)
+        parameters = self._engine.card.parameters
+        missing = [name for name in ('steps', 'object_width') if name not in parameters]
+        if missing:
+            raise ModelFileError(
+                f'{folder}: the card lacks the parameters {", ".join(missing)}: export the model again'
+            )
+        self.steps = steps or int(parameters['steps'])
+        whitening = PairWhitening.load(folder)
+        self._sampler = TwoHandSampler(self._engine, whitening, right, int(parameters['object_width']))
+        self._regulariser = PairRegulariser(self._sampler, config)
+        self._maker = SampleMaker(
+            self._sampler,
+            self._hands,
+            parameters.get('changes', {}),
+            lambda: ObjectEmbedding(models, backend, threads),
+        )
+
+    @property
+    def object_faces(self) -> np.ndarray:
+        """(0, 3): the stage reconstructs no objects."""
+        return np.zeros((0, 3), np.uint32)
+
+    def hand_model(self, side: str) -> HandModel:
+        """The hand model of 'left' or 'right'."""
+        return self._hands[side]
+
+    def warm_up(self) -> None:
+        """Regularises two hands and samples a pair once, so that the first frame takes as long as the others."""
+        pair = self.sample(SampleRequest(1, 0))
+        if pair is not None:
+            left, right = pair.hands[0]
+            self._regularised(left, right)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the last call."""
+        self.timings, self.interaction = {}, HandInteraction(False, 'no image yet')
+
+    def sample(
+        self,
+        request: SampleRequest,
+        abort: Callable[[], bool] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> HandSamples | None:
+        """Samples hands: pairs, hands of one side, or hands beside an anchor, with or without an object.
+
+        With an anchor or an object they are in its frame; free pairs are in the frame of the left wrist, free hands in
+        that of their own. An object is seen along the axes of its frame. The scores are those of
+        `hoi_ros.stages.parts.pair_plausibility`, of the hand that was sampled last given the other one.
+
+        Args:
+            request: what is wanted.
+            abort: asked before each run of the network; where it says True, the answer is None.
+            progress: told the number of samples that are done.
+
+        Raises:
+            FrameRefused: the request cannot be carried out; the text says why.
+        """
+        return self._maker(request, self.steps, abort, progress)
+
+    def __call__(self, hands: Sequence[HandEstimate], object_faces: np.ndarray, stamp: float) -> list[HandEstimate]:
+        """Regularises the hands of one image.
+
+        Args:
+            hands: of it, in the camera's frame.
+            object_faces: not used.
+            stamp: seconds; not used.
+
+        Returns:
+            The same hands in the same order. Exactly one left and one right hand, nearer than `nearness`, are moved;
+            all others are returned as they came. `interaction` says what happened.
+        """
+        begun = time.perf_counter()
+        self.timings = {}
+        hands = list(hands)
+        by_side = {hand.side: hand for hand in hands}
+        if len(hands) != 2 or len(by_side) != 2:
+            counted = ' and '.join(f'{sum(hand.side == side for hand in hands)} {side}' for side in _SIDES)
+            self.interaction = HandInteraction(False, f'{counted} hands, expected one of each')
+        else:
+            left, right = self._regularised(by_side['left'], by_side['right'])
+            hands = [left if hand.side == 'left' else right for hand in hands]
+        self.timings['total'] = time.perf_counter() - begun
+        return hands
+
+    def _regularised(self, left: HandEstimate, right: HandEstimate) -> tuple[HandEstimate, HandEstimate]:
+        """Both hands, moved where they interact; `interaction` says it."""
+        untouched = HandInteraction(False, '', left.track_id, right.track_id)
+        for hand in (left, right):
+            if fault := fault_of(hand):
+                self.interaction = dataclasses.replace(untouched, reason=f'the {hand.side} hand is no hand: {fault}')
+                return left, right
+        begun = time.perf_counter()
+        # Single precision is finest near the origin: in the frame of the left wrist.
+        model = self._hands
+        vectors = [vector_of(model[hand.side], _parameters(hand)) for hand in (left, right)]
+        turn, origin = rotation_of(vectors[0]), vectors[0][PLACE].astype(float)
+        own, other = anchored(vectors[0]), about_anchor(vectors[1], vectors[0])
+        gap = self._gap(own, other)
+        untouched = dataclasses.replace(untouched, gap=gap)
+        if not self.regularise or gap >= self.nearness:
+            reason = f'their surfaces are {100 * gap:.1f} cm apart, nearness is {100 * self.nearness:g} cm'
+            self.interaction = dataclasses.replace(untouched, reason=reason if self.regularise else 'regularise is off')
+            self.timings['measure'] = time.perf_counter() - begun
+            return left, right
+        before = self._volume(own, other)
+        measured = time.perf_counter()
+        keypoints = np.stack([(hand.joints - origin) @ turn for hand in (right, left)])
+        weights = np.stack([np.clip(hand.joint_scores, 0, 1) for hand in (right, left)])
+        moved_other, moved_own = self._regulariser(other, own, keypoints, weights)
+        fitted = time.perf_counter()
+        after = self._volume(moved_own, moved_other)
+        self.interaction = dataclasses.replace(
+            untouched, regularised=True, penetration_before=before, penetration_after=after
+        )
+        # From the frame of the wrist back to the camera's.
+        back = [in_frame(vector, turn.T, -(turn.T @ origin)) for vector in (moved_own, moved_other)]
+        result = moved(left, model['left'], back[0]), moved(right, model['right'], back[1])
+        self.timings |= {
+            'measure': measured - begun + time.perf_counter() - fitted,
+            'fit': fitted - measured,
+        }
+        return result
+
+    def _gap(self, left: np.ndarray, right: np.ndarray) -> float:
+        """Metres between the surfaces of two hands (64,)."""
+        surfaces = self._regulariser.posed(right, left)
+        (low, high), (other_low, other_high) = (
+            (surface.vertices[0].min(0), surface.vertices[0].max(0)) for surface in surfaces
+        )
+        between = float(np.linalg.norm(np.maximum(np.maximum(low - other_high, other_low - high), 0)))
+        if between > max(_FARTHEST, self.nearness):
+            return between
+        return hand_gap(*surfaces, self._hands['left'].faces, self._sampler.separation)
+
+    def _volume(self, left: np.ndarray, right: np.ndarray) -> float:
+        """m³ that two hands (64,) share."""
+        surfaces = self._regulariser.posed(right, left)
+        meshes = [surface.vertices[0] for surface in surfaces]
+        return grid_volume(meshes[0], self._hands['right'].faces, meshes[1], self._hands['left'].faces, _VOXEL)
+
+
+def fault_of(hand: HandEstimate) -> str:
+    """Why a hand cannot be posed; an empty text for one that can."""
+    for name in ('pose', 'shape', 'translation', 'joints', 'joint_scores'):
+        if not np.isfinite(getattr(hand, name)).all():
+            return f'its {name} is not all finite'
+    return ''
+
+
+def moved(hand: HandEstimate, model: HandModel, vector: np.ndarray) -> HandEstimate:
+    """A hand with the pose and the place of a vector (64,), and everything that follows from them.
+
+    Its contact and its grasp are those of another place, and so are touch and gap of the object that it holds.
+    """
+    wanted = parameters_of(model, vector)
+    posed = model.forward(*wanted, vertices=len(hand.vertices) > 0)
+    held = hand.held
+    if held is not None:
+        sure = dataclasses.replace(held.confidence, touching=0.0, gap=0.0)
+        held = dataclasses.replace(held, touching=False, gap=float('nan'), confidence=sure)
+    return dataclasses.replace(
+        hand,
+        joints=np.asarray(posed.keypoints, np.float32),
+        pose=wanted.pose,
+        translation=wanted.translation,
+        vertices=np.asarray(posed.vertices, np.float32),
+        held=held,
+        contact=None,
+        grasp=None,
+    )
+
+
+def _parameters(hand: HandEstimate) -> HandParameters:
+    return HandParameters(*(np.asarray(part, np.float32) for part in (hand.pose, hand.shape, hand.translation)))
