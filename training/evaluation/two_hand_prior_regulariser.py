@@ -70,13 +70,11 @@ def evaluate(config: TwoHandRegulariserEvaluation) -> dict[str, Any]:
     figures = regularised_figures(rows, lambda hands: stage(hands, stage.object_faces, 0.0))
     figures['frames'], figures['found'] = len(rows), float(rows['found'].all(1).mean())
     print(
-        f'{figures["pairs"]} pairs of which both hands were found in {len(rows)} frames, {figures["moved"]} of them moved '
-        f'in {figures["milliseconds"]:.1f} ms each'
+        f'both hands were found in {figures["pairs"]} of {len(rows)} frames; {figures["moved"]} pairs were moved, in '
+        f'{figures["milliseconds"]:.1f} ms each'
     )
     print(_table(figures))
-    print(
-        f'of {figures["pairs"]} pairs of hands {1e2 * APART:g} cm further apart, {figures["apart_changed"]} were changed'
-    )
+    print(f'of {figures["pairs"]} pairs {1e2 * APART:g} cm further apart, {figures["apart_changed"]} were changed')
     write_figures(figures, config.out)
     return figures
 

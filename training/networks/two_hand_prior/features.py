@@ -44,8 +44,8 @@ OUTPUTS = 54
 """Of a view."""
 _UNIT = 0.1
 """Metres of a unit of the network's coordinates."""
-PATCHES, _PATCH = 32, 0.008
-"""Patches of each hand, and their standard deviation at rest, metres."""
+_REGIONS, _REGION = 128, 0.03
+"""Regions of the surface whose places are given to the dense layers, and metres of a unit of the points at rest."""
 _COMMAND = 'train two_hand_features'
 _BATCH = 256
 """Pairs of a batch at inference."""
@@ -54,7 +54,8 @@ _BATCH = 256
 class TwoHandFeatures(nn.Module):
     """PointNet++ on two hands, and on an object beside them.
 
-    Its last layers are also given where patches of the surfaces are, without which it needs ten times the steps.
+    Its last layers are also given the mean places of regions of the surface, whose weights depend on where the points
+    are on a hand at rest, so that it learns the poses in a short training.
 
     Args:
         with_object: whether there is an object.
@@ -62,14 +63,15 @@ class TwoHandFeatures(nn.Module):
 
     def __init__(self, with_object: bool = False) -> None:
         super().__init__()
-        self.fine = SetAbstraction(0.0625, 0.03 / _UNIT, (5, 32, 64), 12)
-        self.coarse = SetAbstraction(0.25, 0.08 / _UNIT, (64, 64, 128), 8)
+        self.fine = SetAbstraction(0.125, 0.03 / _UNIT, (5, 32, 64), 8)
+        self.coarse = SetAbstraction(0.25, 0.08 / _UNIT, (64, 64, 128), 12)
         self.whole = PointMlp((128 + 3, 128, 256))
-        self.patch_norm = nn.BatchNorm1d(6 * PATCHES)
+        self.region = nn.Sequential(nn.Linear(5, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, _REGIONS))
+        self.regions_norm = nn.BatchNorm1d(3 * _REGIONS)
         self.object = ObjectCloud() if with_object else None
-        self.dense = PointMlp((512 + 6 * PATCHES + (ObjectCloud.WIDTH if with_object else 0), 256, FEATURES))
+        self.dense = PointMlp((512 + 3 * _REGIONS + (ObjectCloud.WIDTH if with_object else 0), 256, FEATURES))
         self.last = nn.Linear(FEATURES, OUTPUTS)
-        self.register_buffer('patches', PairClouds().patches)
+        self.register_buffer('rest', PairClouds().rest / _REGION)
         self.register_buffer('mean', torch.zeros(OUTPUTS))
         self.register_buffer('deviation', torch.ones(OUTPUTS))
 
@@ -89,8 +91,9 @@ class TwoHandFeatures(nn.Module):
         side = torch.eye(2, device=points.device).repeat_interleave(half, 0)
         places, x = self.coarse(*self.fine(points, torch.cat([points, side.expand(len(points), -1, -1)], -1)))
         x = self.whole(torch.cat([x, places], -1))
-        patches = (self.patches @ points.unflatten(1, (2, half))).flatten(1)
-        x = torch.cat([x.amax(1), x.mean(1), self.patch_norm(patches)], -1)
+        weights = self.region(torch.cat([side, self.rest.repeat(2, 1)], 1))
+        regions = (weights.T @ points / len(weights)).flatten(1)
+        x = torch.cat([x.amax(1), x.mean(1), self.regions_norm(regions)], -1)
         if self.object is not None:
             x = torch.cat([x, self.object(object_points)], -1)
         return self.dense(x)
@@ -118,19 +121,13 @@ class PairClouds:
     Args:
         hand: the right hand.
         device: of the clouds.
-
-    Attributes:
-        patches: (PATCHES, N) weights of the points of a hand in each patch of its surface, the same for both sides.
     """
 
     def __init__(self, hand: HandModel | None = None, device: torch.device | str = 'cpu') -> None:
         model = (hand or HandModel.load()).to_torch(device)
         rows = farthest_points(model.template[None], min(POINTS, len(model.template)))[0]
         self._hand = of_vertices(model, rows)
-        rest = self._hand.template
-        # The first rows are far from each other.
-        squared = torch.cdist(rest[:PATCHES], rest).square()
-        self.patches = torch.softmax(-squared / (2 * _PATCH**2), 1)
+        self.rest = self._hand.template
 
     def __call__(self, right: Tensor, left: Tensor) -> Tensor:
         """(B, 2 N, 3) points of right and left hands (B, 64), metres, in the frame of the vectors."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs of hands from a trained network of `two_hand_prior`, whichever it is."""
+"""Pairs of hands from a trained network of `two_hand_prior`, whichever it is, made of noise or of noisy pairs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import nn
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import anchored
 from hoi_ros.hand.pair import ROOT
+from hoi_ros.hand.pair import ROTATION
 from hoi_ros.hand.pair import rotation_of
 from hoi_ros.hand.pair import SIZE
 from hoi_ros.hand.pair import with_root
@@ -29,8 +30,12 @@ from hoi_ros.stages.parts.two_hand_sampler import TwoHandSampler
 from training.networks.two_hand_prior.choice import CASCADES
 from training.networks.two_hand_prior.choice import load_two_hand_network
 from training.networks.two_hand_prior.choice import TwoHandNetwork
+from training.networks.two_hand_prior.cleaner import CLEAN_COMMAND
+from training.networks.two_hand_prior.cleaner import PairCleaner
 from training.networks.two_hand_prior.joint import PAIR
 from training.networks.two_hand_prior.object_encoder import ObjectEncoder
+from training.networks.weights_file import fill
+from training.networks.weights_file import read_weights
 from training.networks.weights_file import WeightsError
 
 _BATCH = 256
@@ -148,6 +153,42 @@ class PairGenerator:
             return ()
         own = np.zeros(self.object_width, np.float32) if held is None else held.own
         return np.tile(own.astype(np.float32), (count, 1)), np.full((count, 1), held is not None, np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class PairCleaning:
+    """A trained `PairCleaner` and the statistics of its numbers."""
+
+    network: PairCleaner
+    whitening: PairWhitening
+
+    @classmethod
+    def load(cls, weights: Path) -> PairCleaning:
+        """From the weights.pt of a training.
+
+        Raises:
+            WeightsError: the file is missing or of another training.
+        """
+        kept = read_weights(weights, CLEAN_COMMAND, 'cleaned')
+        network = PairCleaner()
+        fill(network, kept, weights, CLEAN_COMMAND)
+        statistics = {name: tensor.numpy() for name, tensor in kept['cleaned'].items()}
+        return cls(network.eval(), PairWhitening(**statistics))
+
+    def __call__(self, right: np.ndarray, left: np.ndarray, level: float = 0.5) -> HandPairs:
+        """Clean hands of estimated ones (N, 64), in the frame of each left wrist.
+
+        Args:
+            right, left: vectors in that frame; the left wrist stays.
+            level: of the noise, 0 to 1; see `PairNoise`.
+        """
+        pair = np.concatenate([self.whitening.whiten(hands) for hands in (right, left)], 1)
+        with torch.inference_mode():
+            clean = self.network(torch.from_numpy(pair), torch.full((len(pair), 1), level)).numpy()
+        found = [self.whitening.unwhiten(hands) for hands in np.split(clean, 2, 1)]
+        found[0][:, ROTATION] = rotation_of(found[0])[..., :2].swapaxes(1, 2).reshape(len(pair), 6)
+        found[1][:, ROOT] = left[:, ROOT]
+        return HandPairs(*found)
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
