@@ -159,6 +159,6 @@ def specs(inputs: dict[str, Tensor]) -> list[TensorSpec]:
         'coarse_neighbours': ('1', 'numbers of the centres around each'),
     }
     return [
-        TensorSpec(name, tuple(value.shape), unit=described[name][0], meaning=described[name][1])
+        TensorSpec(name, tuple(value.shape), str(value.numpy().dtype), *described[name])
         for name, value in inputs.items()
     ]
