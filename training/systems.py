@@ -162,12 +162,18 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
         'two_hand_prior',
         {
             ('train', 'two_hand_prior'): Command('training.recipes.two_hand_prior', 'TwoHandPriorRecipe', 'train'),
-            ('export', 'two_hand_prior'): Command('training.export.two_hand_prior', 'TwoHandPriorExport', 'export'),
+            ('train', 'two_hand_prior_clean'): Command(
+                'training.recipes.two_hand_clean', 'TwoHandCleanRecipe', 'train'
+            ),
             ('train', 'two_hand_features'): Command(
                 'training.recipes.two_hand_features', 'TwoHandFeaturesRecipe', 'train'
             ),
+            ('export', 'two_hand_prior'): Command('training.export.two_hand_prior', 'TwoHandPriorExport', 'export'),
             ('evaluate', 'two_hand_prior'): Command(
                 'training.evaluation.two_hand_prior', 'TwoHandPriorEvaluation', 'evaluate'
+            ),
+            ('evaluate', 'two_hand_prior_regulariser'): Command(
+                'training.evaluation.two_hand_prior_regulariser', 'TwoHandRegulariserEvaluation', 'evaluate'
             ),
             ('ablate', 'two_hand_prior'): Command('training.ablation.two_hand_prior', 'TwoHandPriorAblation', 'ablate'),
         },

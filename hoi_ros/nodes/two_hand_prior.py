@@ -75,7 +75,14 @@ SETTINGS = {
     'Sampling': (
         Setting('guidance', 0.1, 'Strength of the classifier-free guidance.', 0.0, 100.0, live=True),
         Setting('anti_penetration', 4.0, 'Strength of the guidance against penetration.', 0.0, 100.0, live=True),
-        Setting('steps', 8, 'Denoising steps: more are slower and nearer to the distribution.', 1, 256, live=True),
+        Setting(
+            'steps',
+            0,
+            "Denoising steps: more are slower and nearer to the distribution; 0 for those of the model's card.",
+            0,
+            256,
+            live=True,
+        ),
         Setting(
             'sample_rate',
             0.0,
@@ -166,6 +173,7 @@ class TwoHandPriorNode(WorkerNode[Any, Frame, _Regularised]):
 
     def load_stage(self) -> Any:
         stage = self._create_stage(**engine_arguments(self.settings))
+        self._own_steps = stage.steps
         self.tune(stage)
         stage.warm_up()
         self._models = {side: stage.hand_model(side) for side in ('right', 'left')}
@@ -179,8 +187,8 @@ class TwoHandPriorNode(WorkerNode[Any, Frame, _Regularised]):
         super().start()
 
     def tune(self, stage: Any) -> None:
-        for name in ('regularise', 'nearness', 'steps'):
-            setattr(stage, name, self.settings[name])
+        stage.regularise, stage.nearness = self.settings['regularise'], self.settings['nearness']
+        stage.steps = self.settings['steps'] or self._own_steps
 
     def process(self, stage: Any, frame: Frame) -> _Regularised:
         message, topology = frame.messages['hands'], frame.messages['topology']

@@ -13,15 +13,14 @@ import numpy as np
 
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.mesh.closing import close_holes
-from hoi_ros.mesh.contact import winding
+from hoi_ros.mesh.volumes import grid_volume
 from hoi_ros.playback.recording import Hands
 from hoi_ros.playback.recording import matched
 from hoi_ros.playback.recording import Recording
 
-_MOST = 40
+_MOST = 120
 """Pairs that are measured, evenly spaced."""
-_VOXEL, _BESIDE = 0.003, 0.004
-"""Edge of a voxel, and how far voxels lie beside vertices that are inside, metres."""
+_VOXEL = 0.002
 _MM3 = 1e9
 
 
@@ -40,7 +39,7 @@ class PairFigures:
     relative_root_error_mm: float
     """Of the right wrist relative to the left one."""
     penetration_mm3: float
-    """Volume that both hands share, on voxels of 3 mm."""
+    """Volume that both hands share, on voxels of 2 mm."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +53,7 @@ class PairAgreement:
     regularised: int
     """Of them with hands that were moved."""
     before: PairFigures
-    """Of those that were moved, at most 40, evenly spaced."""
+    """Of those that were moved, at most 120, evenly spaced."""
     after: PairFigures
     truth: PairFigures
 
@@ -119,22 +118,9 @@ def _figures(truths: Sequence[Pair], found: Sequence[Pair], faces: Mapping[str, 
         apart, true_apart = (each.right.joints[0] - each.left.joints[0] for each in (pair, truth))
         roots.append(float(np.linalg.norm(apart - true_apart)))
         if all(len(hand.vertices) for hand in pair):
-            volumes.append(_shared_volume(pair, faces))
+            left, right = pair.left.vertices, pair.right.vertices
+            volumes.append(grid_volume(left, faces['left'], right, faces['right'], _VOXEL))
     return PairFigures(1e3 * _mean(joints), 1e3 * _mean(roots), _MM3 * _mean(volumes))
-
-
-def _shared_volume(pair: Pair, faces: Mapping[str, np.ndarray]) -> float:
-    """Volume that two hands share, m³: of the voxels around the vertices of each that are inside the other."""
-    meshes = [(hand.vertices, faces[hand.side]) for hand in pair]
-    inside = [points[winding(points, *solid) != 0] for (points, _), solid in zip(meshes, reversed(meshes), strict=True)]
-    found = np.concatenate(inside)
-    if not len(found):
-        return 0.0
-    low, high = found.min(0) - _BESIDE, found.max(0) + _BESIDE
-    centres = np.indices(np.ceil((high - low) / _VOXEL).astype(int)).reshape(3, -1).T * _VOXEL + low
-    for mesh in meshes:
-        centres = centres[winding(centres, *mesh) != 0]
-    return len(centres) * _VOXEL**3
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -17,14 +17,14 @@ from hoi_ros.stages.parts.sample_request import HandSamples
 MOVED = np.array([0, 0, 0.01], np.float32)
 """What the right one of two hands that interact is moved by, metres."""
 PORTION, STEPS, STEP = 16, 8, 0.02
-"""Samples that are made together, their steps, and the seconds of a step: 256 samples take 2.6 s."""
+"""Samples that are made together, their steps by default, and the seconds of a step: 256 samples take 2.6 s."""
 
 
 class StandInStage:
     """Hands interact whose wrists are nearer than `nearness`; sampled ones are turned by a seed about a flat hand."""
 
     def __init__(self, models, backend, threads):
-        self.timings, self.interaction = {}, None
+        self.timings, self.interaction, self.steps = {}, None, STEPS
         self._hands = {'right': HandModel.load()}
         self._hands['left'] = self._hands['right'].mirrored()
 
@@ -60,7 +60,7 @@ class StandInStage:
     def sample(self, request, abort):
         hands = []
         for start in range(0, request.count, PORTION):
-            for _ in range(STEPS):
+            for _ in range(self.steps):
                 if abort():
                     return None
                 time.sleep(STEP)

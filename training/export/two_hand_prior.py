@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exports `two_hand_prior` to a model folder."""
+"""Exports `two_hand_prior`, and the encoder of the objects that it has learnt with, to model folders."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +16,9 @@ from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
 from hoi_ros.hand.pair import SIZE
 from hoi_ros.stages.parts.diffusion import TIMES
+from hoi_ros.stages.parts.object_points import COUNT
+from hoi_ros.stages.parts.object_points import grouped
+from hoi_ros.stages.parts.object_points import UNIT
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
 from training.export.card_entries import figures_of
@@ -25,6 +31,7 @@ from training.installation import run_folder
 from training.networks.two_hand_prior.choice import COMMAND
 from training.networks.two_hand_prior.choice import load_two_hand_network
 from training.networks.two_hand_prior.denoiser import Denoiser
+from training.networks.two_hand_prior.object_encoder import ObjectEncoder
 from training.networks.weights_file import read_weights
 from training.networks.weights_file import WeightsError
 
@@ -34,14 +41,18 @@ _MADE = (
     'Made pairs of hands (training/data/synthetic/two_hands): the WebXR generic hand (MIT, Amazon), solved until '
     'points of both hands meet and nothing penetrates.'
 )
-_TRACKED = ' Tracked pairs of real hands (Leap Motion, Apache-2.0), fitted with the same hand: {}.'
+_MORE = {
+    'tracked': ' Tracked pairs of real hands (Leap Motion, Apache-2.0), fitted with the same hand: {}.',
+    'on_objects': ' Made pairs on parametric and scanned objects (YCB, CC BY 4.0): {}.',
+}
+"""Of the other pairs, by their entry in weights.pt."""
 _COMPARED = 4
 """Inputs on which the file is compared with PyTorch."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TwoHandPriorExport(InstallOptions):
-    """Writes the model folder two_hand_prior beside the weights of a training."""
+    """Writes the model folder two_hand_prior, and two_hand_object after a training with objects, beside the weights."""
 
     weights: Path = Path('runs/two_hand_prior/weights.pt')
     """weights.pt of a training of the denoiser."""
@@ -52,7 +63,10 @@ class TwoHandPriorExport(InstallOptions):
 
 
 def export(config: TwoHandPriorExport) -> Card:
-    """Exports the denoiser and the statistics of its numbers, and checks it.
+    """Exports the denoiser, the statistics of its numbers and the encoder of objects, and checks them.
+
+    Returns:
+        The card of the denoiser.
 
     Raises:
         WeightsError: the weights are those of a network that robots do not run.
@@ -61,6 +75,13 @@ def export(config: TwoHandPriorExport) -> Card:
     if not isinstance(trained.network, Denoiser):
         raise WeightsError(f'{config.weights} holds {trained.name}; robots run small ({COMMAND} --network small)')
     kept = read_weights(config.weights, COMMAND, 'pairs')
+    data = _MADE + ''.join(text.format(count) for name, text in _MORE.items() if (count := kept['pairs'].get(name)))
+    about = {
+        'licence': LICENCE,
+        'data': data,
+        'training': {**training_of(f'python -m training {COMMAND}', kept), 'pairs': kept['pairs']},
+        'figures': figures_of(kept),
+    }
     inputs = [example(number, trained.object_width) for number in range(_COMPARED)]
     folder = run_folder(config.weights) / 'two_hand_prior'
     card = export_onnx(
@@ -69,20 +90,33 @@ def export(config: TwoHandPriorExport) -> Card:
         [TensorSpec('clean', (1, SIZE), unit='standard deviations', meaning='clean right hand')],
         folder,
         {
+            **about,
             'name': 'two_hand_prior',
-            'licence': LICENCE,
-            'data': _MADE + (_TRACKED.format(kept['pairs']['tracked']) if kept['pairs']['tracked'] else ''),
             'inputs': specs(inputs[0]),
             'parameters': {**dataclasses.asdict(config.sampling), 'object_width': trained.object_width},
-            'training': {**training_of(f'python -m training {COMMAND}', kept), 'pairs': kept['pairs']},
-            'figures': figures_of(kept),
             'largest_batch': LARGEST_BATCH,
         },
         further=inputs[1:],
     )
     PairWhitening(**trained.whitening).save(folder)
     install_export(config.weights, card, config.models, config)
+    if trained.encoder is not None:
+        _export_encoder(config, trained.encoder, about)
     return card
+
+
+def _export_encoder(config: TwoHandPriorExport, encoder: ObjectEncoder, about: Mapping[str, Any]) -> None:
+    """Exports the encoder of objects; the groups of their points are found outside."""
+    inputs = [object_example(number) for number in range(_COMPARED)]
+    card = export_onnx(
+        encoder,
+        inputs[0],
+        [TensorSpec('embedding', (1, encoder.last.out_features), unit='1', meaning='input object of two_hand_prior')],
+        run_folder(config.weights) / 'two_hand_object',
+        {**about, 'name': 'two_hand_object', 'inputs': specs(inputs[0])},
+        further=inputs[1:],
+    )
+    install_export(config.weights, card, config.models, config)
 
 
 def example(number: int, object_width: int) -> dict[str, Tensor]:
@@ -100,6 +134,15 @@ def example(number: int, object_width: int) -> dict[str, Tensor]:
     return inputs
 
 
+def object_example(number: int) -> dict[str, Tensor]:
+    """Inputs of the encoder of objects: an ellipsoid."""
+    rng = np.random.default_rng(number)
+    points = rng.standard_normal((1, COUNT, 3))
+    points *= rng.uniform(0.3, 1.5, 3) / np.linalg.norm(points, axis=2, keepdims=True)
+    inputs = {'points': points.astype(np.float32), **grouped(points)._asdict()}
+    return {name: torch.from_numpy(part) for name, part in inputs.items()}
+
+
 def specs(inputs: dict[str, Tensor]) -> list[TensorSpec]:
     """The inputs, described."""
     described = {
@@ -109,8 +152,13 @@ def specs(inputs: dict[str, Tensor]) -> list[TensorSpec]:
         'has_anchor': ('1', '1 where the left hand is given, else 0'),
         'object': ('1', 'embedding of an object, see two_hand_object'),
         'has_object': ('1', '1 where an object is given, else 0'),
+        'points': (f'{UNIT} m', 'points on an object in its own frame, see hoi_ros/stages/parts/object_points.py'),
+        'centres': ('1', 'numbers of the points that are centres of groups'),
+        'neighbours': ('1', 'numbers of the points around each'),
+        'coarse_centres': ('1', 'numbers of the centres that are centres of larger groups'),
+        'coarse_neighbours': ('1', 'numbers of the centres around each'),
     }
     return [
-        TensorSpec(name, tuple(value.shape), unit=described[name][0], meaning=described[name][1])
+        TensorSpec(name, tuple(value.shape), str(value.numpy().dtype), *described[name])
         for name, value in inputs.items()
     ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -23,6 +22,12 @@ from hoi_ros.hand.skeleton import FINGER_JOINTS
 from hoi_ros.hand.skeleton import FINGERS
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.simulation.raycast import Raycaster
+from training.data.panels import bars
+from training.data.panels import histogram
+from training.data.panels import INK
+from training.data.panels import PANEL
+from training.data.panels import panel
+from training.data.panels import scatter
 from training.data.sheet import rows_of
 from training.data.sheet import save_sheet
 from training.data.sheet import write_text
@@ -34,12 +39,10 @@ from training.data.synthetic.grasps.generator import DEEPEST
 from training.data.synthetic.objects import FAMILIES
 from training.data.synthetic.objects import HELD_OUT
 
-_SKIN, _OBJECT, _INK = (232, 190, 168), (84, 140, 196), (40, 40, 40)
+_SKIN, _OBJECT = (232, 190, 168), (84, 140, 196)
 """Colours, RGB."""
 _PAPER = 255
 """Grey value of the background."""
-_PANEL = (400, 250)
-"""Width and height of one panel of statistics, pixels."""
 _TILE = 200
 """Side of one view of a grasp, pixels."""
 _COLUMNS = 10
@@ -89,27 +92,27 @@ def _figures(grasps: list[Grasp], model: HandModel) -> np.ndarray:
     variance = components[1] ** 2 / (components[1] ** 2).sum()
     around = Rotation.from_rotvec([grasp.pose[:3] for grasp in grasps]).apply([0, 0, 1])
     panels = [
-        _bars('touches, share of grasps', [*FINGERS, 'palm'], touching),
-        _bars('grip', kinds, [np.mean([grasp.grip == name for grasp in grasps]) for name in GRIPS]),
-        _bars('object', families, [np.mean([grasp.object.family == name for grasp in grasps]) for name in families]),
-        _histogram('penetration, mm', [1e3 * grasp.penetration for grasp in held], (0, 1e3 * DEEPEST)),
-        _histogram('touching vertices, % of the hand', 100 * contact.mean(1), (0, 40)),
-        _histogram(
+        bars('touches, share of grasps', [*FINGERS, 'palm'], touching),
+        bars('grip', kinds, [np.mean([grasp.grip == name for grasp in grasps]) for name in GRIPS]),
+        bars('object', families, [np.mean([grasp.object.family == name for grasp in grasps]) for name in families]),
+        histogram('penetration, mm', [1e3 * grasp.penetration for grasp in held], (0, 1e3 * DEEPEST)),
+        histogram('touching vertices, % of the hand', 100 * contact.mean(1), (0, 40)),
+        histogram(
             'thumb tip to index tip, mm',
             [1e3 * np.linalg.norm(grasp.keypoints[4] - grasp.keypoints[8]) for grasp in held],
             (0, 150),
         ),
-        _histogram(
+        histogram(
             f'withdrawn, mm ({len(before)} of {len(grasps)})',
             [1e3 * grasp.pregrasp for grasp in before],
             (0, 1e3 * FARTHEST),
         ),
-        _histogram("object's longest side, mm", [1e3 * grasp.object.extents.max() for grasp in grasps], (0, 320)),
-        _bars(
+        histogram("object's longest side, mm", [1e3 * grasp.object.extents.max() for grasp in grasps], (0, 320)),
+        bars(
             'variance of the joint angles by component', [str(k + 1) for k in range(len(variance[:10]))], variance[:10]
         ),
-        _scatter('first two components of the joint angles', components[0][:, :2] * components[1][:2]),
-        _scatter("where the palm faces, in the object's frame (x, z)", around[:, [0, 2]]),
+        scatter('first two components of the joint angles', components[0][:, :2] * components[1][:2]),
+        scatter("where the palm faces, in the object's frame (x, z)", around[:, [0, 2]]),
         _contact_map('how often each place touches', model, contact.mean(0)),
     ]
     half = len(panels) // 2
@@ -130,7 +133,7 @@ def _tile(grasp: Grasp, model: HandModel) -> np.ndarray:
     label = f'{grasp.grip} {grasp.object.family}'
     label += f' -{1e3 * grasp.pregrasp:.0f} mm' if grasp.pregrasp else f' {1e3 * grasp.penetration:.1f} mm'
     tile = np.vstack([front, thumb])
-    write_text(tile, label, (4, 13), 0.4, _INK)
+    write_text(tile, label, (4, 13), 0.4, INK)
     return tile
 
 
@@ -172,60 +175,14 @@ def _contact_map(title: str, model: HandModel, share: np.ndarray) -> np.ndarray:
     shades = (1 - strength) * np.array([220, 220, 220]) + strength * np.array([220, 20, 20])
     hand = [(model.template, model.faces, _SKIN)]
     views = [
-        render(hand, Rotation.from_euler('xy', [180, turn], degrees=True), _PANEL[1] - 30, shades) for turn in (0, 75)
+        render(hand, Rotation.from_euler('xy', [180, turn], degrees=True), PANEL[1] - 30, shades) for turn in (0, 75)
     ]
-    panel = _panel(f'{title} (red: {100 * share.max():.0f} %)')
+    sheet = panel(f'{title} (red: {100 * share.max():.0f} %)')
     for number, view in enumerate(views):
-        left = 2 + number * (_PANEL[0] - view.shape[1] - 4)
-        region = panel[28 : 28 + view.shape[0], left : left + view.shape[1]]
+        left = 2 + number * (PANEL[0] - view.shape[1] - 4)
+        region = sheet[28 : 28 + view.shape[0], left : left + view.shape[1]]
         np.minimum(region, view, out=region)
-    return panel
-
-
-def _bars(title: str, labels: list[str], shares: Sequence[np.floating] | np.ndarray) -> np.ndarray:
-    panel = _panel(title)
-    pitch = (_PANEL[1] - 36) / len(labels)
-    for row, (label, share) in enumerate(zip(labels, shares, strict=True)):
-        top = int(32 + row * pitch)
-        write_text(panel, label, (8, top + int(0.65 * pitch)), 0.4, _INK)
-        right = 130 + int(210 * share / max(max(shares), 1e-9))
-        cv2.rectangle(panel, (130, top), (right, top + int(0.75 * pitch)), _OBJECT, -1)
-        write_text(panel, f'{100 * share:.0f} %', (right + 4, top + int(0.65 * pitch)), 0.4, _INK)
-    return panel
-
-
-def _histogram(title: str, values: list[float] | np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    values = np.asarray(values, float)
-    panel = _panel(title)
-    counts, edges = np.histogram(np.clip(values, *limits), bins=25, range=limits)
-    for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
-        left, right = (20 + int((_PANEL[0] - 40) * (edge - limits[0]) / np.ptp(limits)) for edge in (low, high))
-        height = int((_PANEL[1] - 70) * count / max(counts.max(), 1))
-        cv2.rectangle(panel, (left, _PANEL[1] - 25 - height), (right - 1, _PANEL[1] - 25), _OBJECT, -1)
-    for share in (0, 0.5, 1):
-        mark = f'{limits[0] + share * (limits[1] - limits[0]):g}'
-        write_text(panel, mark, (20 + int((_PANEL[0] - 55) * share), _PANEL[1] - 8), 0.4, _INK)
-    if len(values):
-        write_text(
-            panel, f'median {np.median(values):.3g}, largest {values.max():.3g}', (_PANEL[0] - 210, 40), 0.4, _INK
-        )
-    return panel
-
-
-def _scatter(title: str, points: np.ndarray) -> np.ndarray:
-    panel = _panel(title)
-    scale = (_PANEL[1] / 2 - 20) / max(np.abs(points).max(), 1e-9)
-    for x, y in points:
-        place = (int(_PANEL[0] / 2 + scale * x), int(_PANEL[1] / 2 + 10 - scale * y))
-        cv2.circle(panel, place, 2, _OBJECT, -1, cv2.LINE_AA)
-    return panel
-
-
-def _panel(title: str) -> np.ndarray:
-    panel = np.full((_PANEL[1], _PANEL[0], 3), _PAPER, np.uint8)
-    cv2.rectangle(panel, (0, 0), (_PANEL[0] - 1, _PANEL[1] - 1), (210, 210, 210), 1)
-    write_text(panel, title, (8, 18), 0.45, _INK)
-    return panel
+    return sheet
 
 
 if __name__ == '__main__':

@@ -54,6 +54,9 @@ _BATCH = 256
 class TwoHandFeatures(nn.Module):
     """PointNet++ on two hands, and on an object beside them.
 
+    Its last layers are also given the mean places of regions of the surface, whose weights depend on where the points
+    are on a hand at rest, so that it learns the poses in a short training.
+
     Args:
         with_object: whether there is an object.
     """

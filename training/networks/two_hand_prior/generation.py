@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs of hands from a trained network of `two_hand_prior`, whichever it is."""
+"""Pairs of hands from a trained network of `two_hand_prior`, whichever it is, made of noise or of noisy pairs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from torch import nn
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import anchored
-from hoi_ros.hand.pair import mirrored
 from hoi_ros.hand.pair import ROOT
+from hoi_ros.hand.pair import ROTATION
 from hoi_ros.hand.pair import rotation_of
 from hoi_ros.hand.pair import SIZE
 from hoi_ros.hand.pair import with_root
 from hoi_ros.stages.parts.diffusion import sample
+from hoi_ros.stages.parts.object_points import grouped
+from hoi_ros.stages.parts.object_points import UNIT
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.parts.two_hand_sampler import HandPairs
 from hoi_ros.stages.parts.two_hand_sampler import ObjectFeature
@@ -28,7 +30,13 @@ from hoi_ros.stages.parts.two_hand_sampler import TwoHandSampler
 from training.networks.two_hand_prior.choice import CASCADES
 from training.networks.two_hand_prior.choice import load_two_hand_network
 from training.networks.two_hand_prior.choice import TwoHandNetwork
+from training.networks.two_hand_prior.cleaner import CLEAN_COMMAND
+from training.networks.two_hand_prior.cleaner import PairCleaner
 from training.networks.two_hand_prior.joint import PAIR
+from training.networks.two_hand_prior.object_encoder import ObjectEncoder
+from training.networks.weights_file import fill
+from training.networks.weights_file import read_weights
+from training.networks.weights_file import WeightsError
 
 _BATCH = 256
 """Pairs that are made together by a network of both hands."""
@@ -43,12 +51,14 @@ class PairGenerator:
         network: in evaluation mode.
         whitening: of its numbers.
         object_width: of the embedding of an object; 0 where the network takes none.
+        encoder: of objects, in evaluation mode, if the network was trained with them.
     """
 
     name: TwoHandNetwork
     network: nn.Module
     whitening: PairWhitening
     object_width: int = 0
+    encoder: ObjectEncoder | None = None
 
     @classmethod
     def load(cls, weights: Path) -> PairGenerator:
@@ -58,7 +68,24 @@ class PairGenerator:
             WeightsError: the file is missing or of another training.
         """
         trained = load_two_hand_network(weights)
-        return cls(trained.name, trained.network, PairWhitening(**trained.whitening), trained.object_width)
+        whitening = PairWhitening(**trained.whitening)
+        return cls(trained.name, trained.network, whitening, trained.object_width, trained.encoder)
+
+    def feature(self, points: np.ndarray) -> ObjectFeature:
+        """The embeddings of an object.
+
+        Args:
+            points: (512, 3) even points on its surface, metres, in its own frame: `object_points_of`.
+
+        Raises:
+            WeightsError: the network was trained without objects.
+        """
+        if self.encoder is None:
+            raise WeightsError(f'the network {self.name} was trained without objects: train one with --objects')
+        both = np.stack([points, points * np.array([-1, 1, 1])])
+        with torch.inference_mode():
+            inputs = _tensor(both / UNIT), *map(torch.from_numpy, grouped(both))
+            return ObjectFeature(*self.encoder(*inputs).numpy())
 
     def generate(
         self,
@@ -112,10 +139,8 @@ class PairGenerator:
         else:
             times = np.ones((count, 1), np.float32)
             clean = sample(lambda state, time: self._run(state, time * times, *seen), noise, steps)
-        right = self._hands(clean[:, :SIZE], held is not None)
-        if held is None:
-            return HandPairs(right, anchored(self.whitening.unwhiten(clean[:, SIZE:])))
-        return HandPairs(right, mirrored(self.whitening.unwhiten(clean[:, SIZE:], True)))
+        right, left = (self._hands(hands, held is not None) for hands in (clean[:, :SIZE], clean[:, SIZE:]))
+        return HandPairs(right, anchored(left) if held is None else left)
 
     def _hands(self, clean: np.ndarray, about_object: bool) -> np.ndarray:
         """Vectors whose six numbers are columns of a rotation, from whitened ones."""
@@ -128,6 +153,42 @@ class PairGenerator:
             return ()
         own = np.zeros(self.object_width, np.float32) if held is None else held.own
         return np.tile(own.astype(np.float32), (count, 1)), np.full((count, 1), held is not None, np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class PairCleaning:
+    """A trained `PairCleaner` and the statistics of its numbers."""
+
+    network: PairCleaner
+    whitening: PairWhitening
+
+    @classmethod
+    def load(cls, weights: Path) -> PairCleaning:
+        """From the weights.pt of a training.
+
+        Raises:
+            WeightsError: the file is missing or of another training.
+        """
+        kept = read_weights(weights, CLEAN_COMMAND, 'cleaned')
+        network = PairCleaner()
+        fill(network, kept, weights, CLEAN_COMMAND)
+        statistics = {name: tensor.numpy() for name, tensor in kept['cleaned'].items()}
+        return cls(network.eval(), PairWhitening(**statistics))
+
+    def __call__(self, right: np.ndarray, left: np.ndarray, level: float = 0.5) -> HandPairs:
+        """Clean hands of estimated ones (N, 64), in the frame of each left wrist.
+
+        Args:
+            right, left: vectors in that frame; the left wrist stays.
+            level: of the noise, 0 to 1; see `PairNoise`.
+        """
+        pair = np.concatenate([self.whitening.whiten(hands) for hands in (right, left)], 1)
+        with torch.inference_mode():
+            clean = self.network(torch.from_numpy(pair), torch.full((len(pair), 1), level)).numpy()
+        found = [self.whitening.unwhiten(hands) for hands in np.split(clean, 2, 1)]
+        found[0][:, ROTATION] = rotation_of(found[0])[..., :2].swapaxes(1, 2).reshape(len(pair), 6)
+        found[1][:, ROOT] = left[:, ROOT]
+        return HandPairs(*found)
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of made pairs of hands, their tables, and the anchors' distances."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hoi_ros.hand.pair import PLACE
+from hoi_ros.stages.parts.two_hand_sampler import HandPairs
+from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
+from tests.training.two_hand_pairs import random_pairs
+from tests.training.two_hand_pairs import untrained_features
+from training.evaluation.figures import EvaluationError
+from training.evaluation.two_hand_anchors import anchored_figures
+from training.evaluation.two_hand_metrics import described_features
+from training.evaluation.two_hand_metrics import formatted_rows
+from training.evaluation.two_hand_metrics import PairMetrics
+from training.evaluation.two_hand_sources import load_sources
+from training.evaluation.two_hand_tables import print_tables
+
+
+def test_the_data_is_nearer_to_itself_than_other_pairs(tmp_path: Path) -> None:
+    features, held_out = untrained_features(tmp_path), random_pairs(60)
+    metrics = PairMetrics(features, held_out, held_out[:20], 2)
+    data, tracked = metrics.data(2), metrics.recording(1)
+    moved = held_out['right'].copy()
+    moved[:, PLACE] += 0.2
+    made = metrics.row('moved', lambda number: HandPairs(moved, held_out['left']), 2)
+    assert max(data['fhid']) < 0.2 * min(made['fhid']) and max(data['khid']) < min(made['khid'])
+    assert min(data['recall']) > 0.7 and max(made['recall']) < 0.2 and max(made['penetration_mm3']) == 0
+    assert tracked['tracked_recall'] == [1.0] and data == {**metrics.data(2), 'pairs_a_second': data['pairs_a_second']}
+    table = formatted_rows({'data': data, 'moved': made})
+    assert table.splitlines()[0].startswith('| | FHID |') and ' ± ' in table
+    assert len(described_features(features)['sha256']) == 64
+    broken = HandPairs(moved * np.nan, held_out['left'])
+    with pytest.raises(EvaluationError, match='broken: made hands have numbers that are not finite'):
+        metrics.row('broken', lambda number: broken, 1)
+    with pytest.raises(EvaluationError, match='11 held-out pairs'):
+        PairMetrics(features, held_out[:11], None, 0)
+
+
+def test_samples_that_know_their_anchor_are_nearer_than_chance() -> None:
+    tracked, held_out = random_pairs(6), random_pairs(30, 1)
+
+    class Knows:
+        def beside(self, anchors: np.ndarray, count: int, seed: int, config: SamplingConfig) -> np.ndarray:
+            apart = np.abs(anchors[:, None, :45] - tracked['left'][None, :, :45]).sum(-1)
+            return tracked['right'][apart.argmin(1)]
+
+    figures = anchored_figures(Knows(), tracked, held_out, SamplingConfig(), 3, 6)
+    assert figures['own left hand, mean_mm'] == pytest.approx(0, abs=1e-3)
+    assert all(value > 20 for name, value in figures.items() if not name.startswith('own'))
+
+
+def test_options_that_name_no_network_are_refused(tmp_path: Path) -> None:
+    for given in (['weights.pt'], ['ours='], ['=weights.pt']):
+        with pytest.raises(EvaluationError, match='expected NAME=PATH'):
+            load_sources(given)
+    with pytest.raises(EvaluationError, match='names a twice'):
+        load_sources(['a=x', 'a=y'])
+
+
+def test_the_tables_compare_ours_with_the_next_best(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {
+        'VAE': [4.0, 5.0],
+        'without decomposition': [2.0, 2.0],
+        'without shared network': [1.1, 1.2],
+        'ours': [1.0, 1.5],
+    }
+    table = {
+        row: {'fhid': [[one, one] for one in seeds], 'penetration_mm3': [[1.0], [2.0]]} for row, seeds in rows.items()
+    }
+    guided = {'without anti-penetration guidance': {'fhid': [[1.0], [1.2]], 'penetration_mm3': [[10.0], [10.0]]}}
+    path = tmp_path / 'tables.json'
+    path.write_text(json.dumps({'tables': {'Table 1': table, 'Table 3': guided}, 'missing': []}))
+    print_tables(path)
+    said = capsys.readouterr().out
+    assert 'seed 0: FHID 1, 0.50 of the next best, without decomposition (2)' in said
+    assert 'seed 1: anti-penetration guidance leaves 0.20 of the volume and FHID is 1.25 of that without' in said
+    with pytest.raises(EvaluationError, match='train the rows first'):
+        print_tables(tmp_path / 'none.json')
