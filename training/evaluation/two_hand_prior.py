@@ -58,12 +58,8 @@ def evaluate(config: TwoHandPriorEvaluation) -> dict[str, Any]:
     """Prints, writes and returns the figures: `rows` and `steps` by row and figure, a value for each evaluation."""
     if config.ablation:
         return print_tables()
-    for count, option in (
-        (config.pairs, '--pairs'),
-        (config.evaluations, '--evaluations'),
-        (config.held_out, '--held'),
-    ):
-        require_count(count, option)
+    for name in ('pairs', 'evaluations', 'tests'):
+        require_count(getattr(config, name), f'--{name}')
     sources = load_sources(config.weights)
     tests = config.held_out('test', config.tests)
     tracked = TwoHandTracks(config.tracks, 'test').records if config.tracks else None
