@@ -78,9 +78,10 @@ def evaluate(config: TwoHandPriorEvaluation) -> dict[str, Any]:
     rows = {'held-out pairs': metrics.data(config.evaluations)}
     if tracked is not None:
         rows['tracked pairs'] = metrics.recording(config.evaluations)
+    figures['rows'] = rows
     for name, source in sources.items():
         rows[name] = _row(name, source, config.sampling, config, metrics)
-    figures['rows'] = rows
+        write_figures(figures, config.out)
     print(formatted_rows(rows))
     name, source = next(iter(sources.items()), (None, None))
     if source and (config.steps or source.sampler):
