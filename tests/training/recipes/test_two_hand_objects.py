@@ -104,7 +104,7 @@ def test_a_training_with_objects_ends_in_hands_on_an_object(records: np.ndarray,
         for name in (stem, f'{stem}_validation'):
             some.tofile(pool.with_stem(name))
             np.ones(len(some), np.int32).tofile(pool.with_stem(name).with_suffix('.counts'))
-    loop = LoopConfig(tmp_path / 'run', steps=2, batch=20, averaging=0.5, threads=1)
+    loop = LoopConfig(tmp_path / 'run', steps=2, batch=40, averaging=0.5, threads=1)
     figures = train(TwoHandPriorRecipe(pool=pool, as_it_is=True, objects=0.1, loop=loop))
     assert set(figures) == {'alone', 'beside', 'alone_on_object', 'beside_on_object'}
     assert np.isfinite(list(figures.values())).all()
