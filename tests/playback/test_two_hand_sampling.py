@@ -16,7 +16,7 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.playback import sampling
 from hoi_ros.playback.hand_files import HandFileError
 from hoi_ros.playback.hand_files import read_hand
-from hoi_ros.playback.sampling import main
+from hoi_ros.playback.two_hand_sampling import main
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.parts.sample_request import HandSamples
 from hoi_ros.stages.parts.sample_request import SampleRequest
