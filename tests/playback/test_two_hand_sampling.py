@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hoi_ros.hand.model import HandModel
-from hoi_ros.playback import sampling
+from hoi_ros.playback import two_hand_sampling
 from hoi_ros.playback.hand_files import HandFileError
 from hoi_ros.playback.hand_files import read_hand
 from hoi_ros.playback.two_hand_sampling import main
@@ -48,7 +48,7 @@ def hands(monkeypatch: pytest.MonkeyPatch) -> dict[str, HandModel]:
         def sample(self, request: SampleRequest, progress: Any) -> HandSamples | None:
             return maker(request, self.steps, None, progress)
 
-    monkeypatch.setattr(sampling, 'TwoHandPriorStage', Stage)
+    monkeypatch.setattr(two_hand_sampling, 'TwoHandPriorStage', Stage)
     return models
 
 

@@ -21,10 +21,10 @@ import torch
 
 from hoi_ros.hand.model import HandModel
 from training.cores import available_cores
+from training.data.object_mesh import ObjectMesh
 from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.synthetic.contact import ContactGrasps
-from training.data.object_mesh import ObjectMesh
 from training.errors import TrainingError
 from training.evaluation.contact import finder_of
 from training.evaluation.contact import grasps_of

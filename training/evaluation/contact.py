@@ -23,6 +23,7 @@ from hoi_ros.mesh.contact import TOUCHING
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.stages.parts.contact_network import ContactNetwork as RobotNetwork
 from hoi_ros.stages.parts.contact_network import nodes_of
+from training.data.object_mesh import ObjectMesh
 from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.public.contact_choice import ContactDataChoice
@@ -30,7 +31,6 @@ from training.data.real.scans import scanned_objects
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.contact import ContactGrasps
 from training.data.synthetic.contact import perturb
-from training.data.object_mesh import ObjectMesh
 from training.evaluation.contact_maps import best_threshold
 from training.evaluation.contact_maps import contact_figures
 from training.evaluation.contact_maps import ContactMaps

@@ -48,6 +48,7 @@ from tqdm import tqdm
 
 from hoi_ros.hand.annotated import carried
 from hoi_ros.hand.model import HandModelError
+from training.data.object_mesh import ObjectMesh
 from training.data.public import dataset_files
 from training.data.public.contact_records import completed
 from training.data.public.contact_records import contact_of_heat
@@ -59,7 +60,6 @@ from training.data.public.contact_records import mirrored
 from training.data.public.contact_records import read_heat
 from training.data.public.contact_records import RecordedHands
 from training.data.synthetic.contact.perturbation import perturb
-from training.data.object_mesh import ObjectMesh
 
 SPLITS = ('train', 'validation', 'test')
 SETUPS = ('contactopt', 'objects', 'participants')

@@ -29,10 +29,10 @@ from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.mesh.sampling import even_places
 from hoi_ros.resources import model_dir
+from training.data.object_mesh import ObjectMesh
 from training.data.public import dataset_files
 from training.data.synthetic.contact.records import contact_dtype
 from training.data.synthetic.contact.records import OBJECT_POINTS
-from training.data.object_mesh import ObjectMesh
 from training.hand.mano import PoseSpace
 
 REACH = 0.01

@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 
 from training import inert_pickle
+from training.data.object_mesh import ObjectMesh
 from training.data.public import dataset_files
 from training.data.public.contact_records import completed
 from training.data.public.contact_records import HandParameters
 from training.data.public.contact_records import ManoParameters
 from training.data.public.contact_records import RecordedHands
-from training.data.object_mesh import ObjectMesh
 
 SPLITS = ('train', 'test')
 
