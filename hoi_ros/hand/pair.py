@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
+from hoi_ros.mesh.normals import cross
 
 SIZE = 64
 POSE, SHAPE, ROTATION, PLACE = slice(0, 45), slice(45, 55), slice(55, 61), slice(61, 64)
@@ -62,10 +63,10 @@ def parameters_of(model: HandModel, vector: np.ndarray) -> HandParameters:
 def rotation_of(vector: np.ndarray) -> np.ndarray:
     """(..., 3, 3) rotation of the wrist of a vector (..., 64); the six numbers need not be orthonormal."""
     six = vector[..., ROTATION].astype(float)
-    first = six[..., :3] / np.maximum(np.linalg.norm(six[..., :3], axis=-1, keepdims=True), 1e-9)
+    first = _unit(six[..., :3])
     second = six[..., 3:] - (first * six[..., 3:]).sum(-1, keepdims=True) * first
-    second = second / np.maximum(np.linalg.norm(second, axis=-1, keepdims=True), 1e-9)
-    return np.stack([first, second, np.cross(first, second)], -1)
+    second = _unit(second)
+    return np.stack([first, second, cross(first, second)], -1)
 
 
 def with_root(vector: np.ndarray, rotation: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -96,6 +97,10 @@ def mirrored(vector: np.ndarray) -> np.ndarray:
     """The vector (..., 64) of the mirror image, x → −x, a hand of the other side: Γ of InterHandGen, equation 10."""
     turned = _MIRROR[:, None] * rotation_of(vector) * _MIRROR
     return with_root(vector, turned, vector[..., PLACE] * _MIRROR)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.sqrt((vectors * vectors).sum(-1, keepdims=True)), 1e-9)
 
 
 def _wrist(model: HandModel, shape: np.ndarray) -> np.ndarray:

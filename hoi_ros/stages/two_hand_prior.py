@@ -42,6 +42,9 @@ from hoi_ros.stages.parts.two_hand_sampler import TwoHandSampler
 from hoi_ros.stages.parts.two_hand_samples import SampleMaker
 
 _SIDES = ('left', 'right')
+_BATCHES = 2, 16, 32
+"""Items of a run where a backend compiles for a number of items: two observed hands or one guided sample, sampled hands
+without guidance and with it."""
 _VOXEL = 0.003
 """Edge of a voxel of the volume that two observed hands share, metres."""
 _FARTHEST = 0.1
@@ -85,6 +88,7 @@ class TwoHandPriorStage:
         self._hands = {'right': right, 'left': right.mirrored()}
         folder = model_dir('two_hand_prior', models)
         self._engine = load_engine(folder, backend, threads=threads)
+        self._engine.prepare(*(batch for batch in _BATCHES if batch <= self._engine.card.largest_batch))
         parameters = self._engine.card.parameters
         missing = [name for name in ('steps', 'object_width') if name not in parameters]
         if missing:
@@ -190,7 +194,7 @@ class TwoHandPriorStage:
             self.interaction = dataclasses.replace(untouched, reason=reason if self.regularise else 'regularise is off')
             self.timings['measure'] = time.perf_counter() - begun
             return left, right
-        before = self._volume(own, other)
+        before = self._volume(own, other) if gap < 0 else 0.0
         measured = time.perf_counter()
         keypoints = np.stack([(hand.joints - origin) @ turn for hand in (right, left)])
         weights = np.stack([np.clip(hand.joint_scores, 0, 1) for hand in (right, left)])

@@ -37,8 +37,12 @@ def build(monkeypatch: pytest.MonkeyPatch, whitening: PairWhitening) -> Callable
     def make(network: Network, **settings: object) -> TwoHandPriorStage:
         class Engine:
             card = types.SimpleNamespace(
-                parameters={'steps': 4, 'object_width': WIDTH, 'changes': {'alone': [0.0, 2.0], 'beside': [0.0, 2.0]}}
+                largest_batch=16,
+                parameters={'steps': 4, 'object_width': WIDTH, 'changes': {'alone': [0.0, 2.0], 'beside': [0.0, 2.0]}},
             )
+
+            def prepare(self, *batches: int) -> None:
+                assert batches == (2, 16)
 
             def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
                 return network(**inputs)

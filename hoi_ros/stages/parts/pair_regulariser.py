@@ -49,7 +49,7 @@ class RegulariserConfig:
     steps: int = 2
     """Of the fit with all its terms."""
     apart: int = 2
-    """Steps after them that take hands out of each other only."""
+    """Most steps after them that take hands out of each other only."""
     time: int = 48
     """Of the forward step, 1 to 255: more noise draws farther to what is common."""
     prior: float = 1.0
@@ -102,6 +102,8 @@ class PairRegulariser:
                 pull = [pull[hand] + np.tensordot(terms.rows[hand], missed[hand], 2) for hand in (0, 1)]
                 change = terms.solved(np.concatenate(pull))
             rows, depths = self._depths(posed)
+            if step >= self.config.steps and not len(depths):
+                break
             change = change + _way_out(terms, rows, depths - rows @ change, self.config.depth_noise)
             change = change.reshape(2, SIZE) / max(float(np.abs(change).max()) / _LARGEST, 1)
             hands = (hands + self._deviation * change).astype(np.float32)
