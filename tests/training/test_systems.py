@@ -37,7 +37,7 @@ DEPTH = '--depth', 'nodepth', '--camera', 'camera.yaml', '--depth-scale', '0.001
         (('train', 'rgb_detector'), '--first'),
         (('train', 'contact'), '--gcn.neighbours'),
         (('train', 'contact_semi'), '--pseudo.filters.chamfer'),
-        (('train', 'two_hand_prior'), '--pools.capacity'),
+        (('train', 'two_hand_prior'), '--capacity'),
         (('train', 'two_hand_prior_clean'), '--noise.fingers'),
         (('train', 'two_hand_features'), '--as-it-is'),
         (('export', 'depth_pose'), '--weights'),

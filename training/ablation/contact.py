@@ -24,7 +24,7 @@ from training.cores import available_cores
 from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.synthetic.contact import ContactGrasps
-from training.data.synthetic.contact.records import ObjectMesh
+from training.data.object_mesh import ObjectMesh
 from training.errors import TrainingError
 from training.evaluation.contact import finder_of
 from training.evaluation.contact import grasps_of

@@ -84,6 +84,10 @@ class TwoHandBudget(TwoHandPools):
     """The recipe's own by default."""
     threads: int = 0
     """CPU threads; 0 chooses them."""
+    objects: float = 0.0
+    """Share of pairs on objects in a batch."""
+    tracks: Path | None = None
+    """leap_tracks.npz: tracked pairs that are added to the made ones."""
     rows: tuple[str, ...] = ()
     """Names of the rows that are trained and measured; all by default."""
     given: tuple[str, ...] = ()
@@ -94,7 +98,8 @@ class TwoHandBudget(TwoHandPools):
     @property
     def digest(self) -> str:
         """Names the budget: a run resumes from its own checkpoint, never from one of another budget."""
-        alike = self.steps, self.minutes, self.batch, self.learning_rate, str(self.pool), self.capacity
+        data = str(self.pool), self.capacity, self.objects, str(self.tracks)
+        alike = self.steps, self.minutes, self.batch, self.learning_rate, *data
         return hashlib.sha256(repr(alike).encode()).hexdigest()[:8]
 
 
@@ -235,6 +240,8 @@ class _Runs:
                     refresh=budget.refresh,
                     first=budget.first,
                     as_it_is=budget.as_it_is,
+                    objects=budget.objects,
+                    tracks=budget.tracks,
                     loop=loop,
                 )
             )

@@ -30,7 +30,7 @@ from training.data.real.scans import scanned_objects
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.contact import ContactGrasps
 from training.data.synthetic.contact import perturb
-from training.data.synthetic.contact.records import ObjectMesh
+from training.data.object_mesh import ObjectMesh
 from training.evaluation.contact_maps import best_threshold
 from training.evaluation.contact_maps import contact_figures
 from training.evaluation.contact_maps import ContactMaps

@@ -26,7 +26,7 @@ from hoi_ros.stages.parts.contact_points import parts_of_vertices
 from hoi_ros.stages.parts.contact_points import VOXEL
 from hoi_ros.stages.parts.contact_refinement import ContactRefiner
 from hoi_ros.stages.parts.contact_refinement import RefinedGrasp
-from training.data.synthetic.contact.records import ObjectMesh
+from training.data.object_mesh import ObjectMesh
 from training.evaluation.contact_maps import ContactMaps
 from training.evaluation.contact_maps import f1
 

@@ -19,6 +19,8 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.model import HandModel
 from hoi_ros.stages.depth_pose import DepthPoseStage
+from training.data.record_file import read_records
+from training.data.record_file import write_records
 from training.data.synthetic.pair_frames import PairFrames
 from training.data.synthetic.scene_parts import SceneHand
 from training.terminal import ProgressBar
@@ -61,22 +63,18 @@ def estimates_of(records: np.ndarray, cache: Path, models: Path = Path('models')
     """
     card = models / 'depth_pose' / 'card.yaml'
     kept = hashlib.sha256(records['right'].tobytes() + records['left'].tobytes() + card.read_bytes()).hexdigest()
-    done = np.zeros(0, ESTIMATE_DTYPE)
-    if cache.is_file():
-        with np.load(cache) as file:
-            done = file['estimates'] if str(file['key']) == kept else done
+    done = read_records(cache, ESTIMATE_DTYPE, kept)
     if len(done) >= len(records):
         return done
     frames, stage = PairFrames(records), DepthPoseStage(models, threads=1)
     stage.warm_up()
     rows = list(done)
-    cache.parent.mkdir(parents=True, exist_ok=True)
     with ProgressBar('depth_pose estimates pairs of hands') as bar:
         for number in range(len(rows), len(records)):
             rows.append(_estimated(frames, number, stage))
             bar.show(len(rows) / len(records), f'{len(rows)}/{len(records)}')
             if len(rows) % 16 == 0 or len(rows) == len(records):
-                np.savez(cache, estimates=np.array(rows, ESTIMATE_DTYPE), key=kept)
+                write_records(cache, np.array(rows, ESTIMATE_DTYPE), kept)
     return np.array(rows, ESTIMATE_DTYPE)
 
 

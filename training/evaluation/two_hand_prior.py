@@ -58,12 +58,8 @@ def evaluate(config: TwoHandPriorEvaluation) -> dict[str, Any]:
     """Prints, writes and returns the figures: `rows` and `steps` by row and figure, a value for each evaluation."""
     if config.ablation:
         return print_tables()
-    for count, option in (
-        (config.pairs, '--pairs'),
-        (config.evaluations, '--evaluations'),
-        (config.held_out, '--held'),
-    ):
-        require_count(count, option)
+    for name in ('pairs', 'evaluations', 'tests'):
+        require_count(getattr(config, name), f'--{name}')
     sources = load_sources(config.weights)
     tests = config.held_out('test', config.tests)
     tracked = TwoHandTracks(config.tracks, 'test').records if config.tracks else None
@@ -82,9 +78,10 @@ def evaluate(config: TwoHandPriorEvaluation) -> dict[str, Any]:
     rows = {'held-out pairs': metrics.data(config.evaluations)}
     if tracked is not None:
         rows['tracked pairs'] = metrics.recording(config.evaluations)
+    figures['rows'] = rows
     for name, source in sources.items():
         rows[name] = _row(name, source, config.sampling, config, metrics)
-    figures['rows'] = rows
+        write_figures(figures, config.out)
     print(formatted_rows(rows))
     name, source = next(iter(sources.items()), (None, None))
     if source and (config.steps or source.sampler):

@@ -234,7 +234,7 @@ def _check_batch(
     """
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider'])
     items = [cases[index % len(cases)][0] for index in range(3)]
-    items[1] = {name: -array for name, array in items[1].items()}
+    items[1] = {name: -array if array.dtype.kind == 'f' else array for name, array in items[1].items()}
     try:
         together = session.run(None, {name: np.concatenate([item[name] for item in items]) for name in items[0]})
     except Exception as error:  # ONNX Runtime's errors share no other base.

@@ -19,8 +19,12 @@ from hoi_ros.stages.parts.diffusion import TIMES
 from hoi_ros.stages.parts.object_points import COUNT
 from hoi_ros.stages.parts.object_points import grouped
 from hoi_ros.stages.parts.object_points import UNIT
+from hoi_ros.stages.parts.pair_plausibility import change_of
+from hoi_ros.stages.parts.pair_plausibility import quantiles_of
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
+from training.data.synthetic.two_hands.records import PAIR_DTYPE
+from training.data.two_hand_pools import kept_records
 from training.export.card_entries import figures_of
 from training.export.card_entries import LICENCE
 from training.export.card_entries import training_of
@@ -31,6 +35,7 @@ from training.installation import run_folder
 from training.networks.two_hand_prior.choice import COMMAND
 from training.networks.two_hand_prior.choice import load_two_hand_network
 from training.networks.two_hand_prior.denoiser import Denoiser
+from training.networks.two_hand_prior.generation import PairGenerator
 from training.networks.two_hand_prior.object_encoder import ObjectEncoder
 from training.networks.weights_file import read_weights
 from training.networks.weights_file import WeightsError
@@ -56,6 +61,9 @@ class TwoHandPriorExport(InstallOptions):
 
     weights: Path = Path('runs/two_hand_prior/weights.pt')
     """weights.pt of a training of the denoiser."""
+    held_out: Path | None = None
+    """Pool of held-out pairs that the scores of samples are relative to, <pool>_validation_1024.pool of the training;
+    without it samples have no scores."""
     sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
     """How robots sample by default."""
     models: Path = Path('models')
@@ -93,7 +101,11 @@ def export(config: TwoHandPriorExport) -> Card:
             **about,
             'name': 'two_hand_prior',
             'inputs': specs(inputs[0]),
-            'parameters': {**dataclasses.asdict(config.sampling), 'object_width': trained.object_width},
+            'parameters': {
+                **dataclasses.asdict(config.sampling),
+                'object_width': trained.object_width,
+                **({'changes': changes_of(config.weights, config.held_out)} if config.held_out else {}),
+            },
             'largest_batch': LARGEST_BATCH,
         },
         further=inputs[1:],
@@ -117,6 +129,16 @@ def _export_encoder(config: TwoHandPriorExport, encoder: ObjectEncoder, about: M
         further=inputs[1:],
     )
     install_export(config.weights, card, config.models, config)
+
+
+def changes_of(weights: Path, held_out: Path) -> dict[str, list[float]]:
+    """What the card holds for the scores: quantiles of how much the denoiser changes held-out right hands, alone and
+    beside the left ones."""
+    pairs, sampler = kept_records(held_out, PAIR_DTYPE), PairGenerator.load(weights).sampler
+    return {
+        'alone': quantiles_of(change_of(sampler, pairs['right'])),
+        'beside': quantiles_of(change_of(sampler, pairs['right'], pairs['left'])),
+    }
 
 
 def example(number: int, object_width: int) -> dict[str, Tensor]:
@@ -159,6 +181,6 @@ def specs(inputs: dict[str, Tensor]) -> list[TensorSpec]:
         'coarse_neighbours': ('1', 'numbers of the centres around each'),
     }
     return [
-        TensorSpec(name, tuple(value.shape), unit=described[name][0], meaning=described[name][1])
+        TensorSpec(name, tuple(value.shape), str(value.numpy().dtype), *described[name])
         for name, value in inputs.items()
     ]

@@ -22,9 +22,9 @@ from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from training.data.synthetic.two_hands.records import PAIR_DTYPE
 from training.networks.two_hand_prior.with_objects import HeldObjects
 
-SAMPLES = 2
-"""Samples of a batch on one object, each with a time, a noise and an anchor of its own: to encode an object costs more
-than to denoise a hand."""
+SAMPLES = 4
+"""Samples of a batch on one object, each with a time, a noise and an anchor of its own: to encode an object costs as
+much as to denoise ten hands."""
 TURN = 0.25
 """Standard deviation of the turn of an object's frame about each axis, radians: few objects are drawn often, and those
 of robots have their axes elsewhere."""

@@ -38,6 +38,8 @@ from training.recipes.two_hand_samples import whitening_of
 
 VALIDATION_PAIRS = 1024
 _VALIDATION_OBJECTS = 128
+_LEAST = 8
+"""Objects of a batch, which the encoder is normalised over."""
 _DROPPED = 0.1
 """Share of the pairs on objects whose object is not shown, as if there were none."""
 _RATE = 1e-3
@@ -53,7 +55,7 @@ class TwoHandPriorRecipe(TwoHandPools):
     anchor_dropout: float = 0.5
     """Share of samples in which the other hand is not shown."""
     objects: float = 0.0
-    """Share of pairs on objects in a batch, less than 1; 0 trains without objects."""
+    """Share of pairs on objects in a batch, less than 1; 0 trains without objects. Eight objects are the least."""
     tracks: Path | None = None
     """leap_tracks.npz: tracked pairs of real hands that are added."""
     tracks_share: float = 0.05
@@ -148,10 +150,13 @@ def train_network(
     whitening = whitening_of(pairs.made(), loop.out, pairs.on_objects and pairs.on_objects())
     draws = held_out_on_objects = None
     if pairs.on_objects:
-        objects = max(1, round(loop.batch * recipe.objects * (1 - _DROPPED) / SAMPLES))
+        if loop.batch <= _LEAST * SAMPLES:
+            raise ShareError(f'--loop.batch {loop.batch}: expected more than {_LEAST * SAMPLES} pairs with --objects')
+        objects = max(_LEAST, round(loop.batch * recipe.objects * (1 - _DROPPED) / SAMPLES))
         draws = ObjectPairDraws(pairs.on_objects, whitening, objects, loop.seed)
-        validation = ObjectPairDraws(lambda: pairs.held_out_on_objects, whitening, _VALIDATION_OBJECTS, 0, 0.0)
-        held_out_on_objects = PairBatches([], whitening, SAMPLES * _VALIDATION_OBJECTS, 0, held=validation)(0)
+        count = min(_VALIDATION_OBJECTS, len(pairs.held_out_on_objects))
+        validation = ObjectPairDraws(lambda: pairs.held_out_on_objects, whitening, count, 0, 0.0)
+        held_out_on_objects = PairBatches([], whitening, SAMPLES * count, 0, held=validation)(0)
     batches = PairBatches(pairs.sources(recipe), whitening, loop.batch, loop.seed, recipe.anchor_dropout, draws)
     held_out = PairBatches([(lambda: pairs.held_out, 1.0)], whitening, len(pairs.held_out), 0)(0)
     validate = validation_of(recipe.network, held_out, held_out_on_objects)

@@ -60,11 +60,11 @@ class SeparationConfig:
     reach: float = 0.025
     """A vertex farther than this from the nearest one of the other hand is behind that one's normal without being
     inside: at the rim of a hand, and beyond it."""
-    margin: float = 0.0005
+    margin: float = 0.001
     """Distance at which vertices come to lie outside."""
     tolerance: float = 0.004
     """Depth that weighs as much as a change of the hand by one standard deviation."""
-    largest: float = 1.0
+    largest: float = 2.0
     """A step changes no number by more than this, in standard deviations."""
 
 

@@ -52,9 +52,9 @@ class RegulariserConfig:
     """Steps after them that take hands out of each other only."""
     time: int = 48
     """Of the forward step, 1 to 255: more noise draws farther to what is common."""
-    prior: float = 0.3
+    prior: float = 1.0
     """Weight of the prior; 1 takes the network's word for the density of pairs."""
-    keypoint_noise: float = 0.006
+    keypoint_noise: float = 0.002
     """Standard deviation of an observed keypoint of weight 1 about its hand."""
     place_noise: float = 0.01
     """Standard deviation of a hand's observed place, common to its keypoints."""

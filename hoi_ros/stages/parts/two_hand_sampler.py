@@ -36,6 +36,9 @@ _FULL, _DECAY = 4.0, 0.9
 steps that follow."""
 _LEAST = 0.1
 """Share of a step of the anti-penetration guidance below which it is left out."""
+_LAST = 4
+"""Most steps of the anti-penetration guidance after the last denoising step: the last of 8 denoising steps stands for
+four of the paper's."""
 _PORTION = 16
 """Samples that are made together: more are no faster, and take memory."""
 
@@ -238,8 +241,7 @@ class TwoHandSampler:
             share = strength * _DECAY ** (following * PAPER_STEPS / config.steps)
             if surfaces is None or share < _LEAST:
                 return moved
-            # The last of few steps stands for several of the paper's.
-            for _ in range(1 if following else max(1, PAPER_STEPS // config.steps)):
+            for _ in range(1 if following else _LAST):
                 hands = self.whitening.unwhiten(clean + moved, about_object)
                 step = self.separation.step(hands, surfaces, deviation, share)
                 if not step.any():

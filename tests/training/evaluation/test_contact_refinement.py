@@ -12,7 +12,7 @@ import torch
 
 from hoi_ros.hand.model import HandModel
 from training.data.synthetic.contact import ContactGrasps
-from training.data.synthetic.contact.records import ObjectMesh
+from training.data.object_mesh import ObjectMesh
 from training.evaluation import contact as evaluation
 from training.evaluation.contact import ContactEvaluation
 from training.evaluation.contact import evaluate

@@ -17,7 +17,7 @@ from training.evaluation.pair_geometry import VOXEL
 
 
 def test_volume_and_depth_are_those_of_open3d() -> None:
-    records, meshes = random_pairs(12), PairMeshes()
+    records, meshes = random_pairs(5), PairMeshes()
     found = meshes.geometry(records['right'], records['left'])
     deepest = int(found.volume.argmax())
     right, left = (one[0] for one in meshes.vertices(records['right'][[deepest]], records['left'][[deepest]]))
@@ -27,9 +27,9 @@ def test_volume_and_depth_are_those_of_open3d() -> None:
     depth = max(penetration_depth(right, solids[1]), penetration_depth(left, solids[0]))
     assert found.depth[deepest] == pytest.approx(1e3 * depth, abs=0.01) and found.gap[deepest] == 0
     assert ((found.depth == 0) == (found.gap > 0)).all()
-    far = records['right'].copy()
+    far = records['right'][:2].copy()
     far[:, 61] += 1
-    apart = meshes.geometry(far, records['left'])
+    apart = meshes.geometry(far, records['left'][:2])
     assert apart.figures()['proximity'] == 0 and not apart.volume.any() and (apart.gap > 500).all()
 
 
@@ -38,9 +38,9 @@ def test_a_hand_with_an_open_wrist_is_closed() -> None:
     lowest = hand.template[hand.faces].mean(1)[:, 1].argmin()
     around = np.isin(hand.faces, hand.faces[lowest]).any(1)
     opened = dataclasses.replace(hand, faces=hand.faces[~around])
-    records = random_pairs(4)
+    records = random_pairs(1)
     whole, patched = (PairMeshes(one).geometry(records['right'], records['left']) for one in (hand, opened))
-    np.testing.assert_allclose(patched.volume, whole.volume, rtol=0.02, atol=20)
+    assert patched.volume[0] == pytest.approx(whole.volume[0], rel=0.02) and whole.volume[0] > 1000
     with pytest.raises(OpenSurfaceError):
         PairMeshes(dataclasses.replace(hand, faces=np.concatenate([hand.faces, hand.faces[:1]])))
 

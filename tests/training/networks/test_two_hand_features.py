@@ -34,15 +34,15 @@ def test_the_mirror_image_of_a_pair_has_the_halves_of_its_features_exchanged() -
     records, network = random_pairs(6), TwoHandFeatures().eval()
     own = features_of(network, records['right'], records['left'])
     other = features_of(network, *views(records['right'], records['left']))
-    np.testing.assert_allclose(other, np.roll(own, 64, 1), atol=1e-4)
-    assert own.shape == (6, 128) and own.std(0).max() > 0.01
+    np.testing.assert_allclose(other, np.roll(own, 64, 1), atol=1e-5)
+    assert own.shape == (6, 128) and own.std(0).max() > 100 * np.abs(other - np.roll(own, 64, 1)).max()
 
 
 def test_a_short_training_lowers_the_error_of_the_joints(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    records, network = random_pairs(64), TwoHandFeatures()
+    records, network = random_pairs(48), TwoHandFeatures()
     before = joint_error(network.eval(), records, False)
-    loop = LoopConfig(tmp_path, 24, batch=16, learning_rate=3e-3, averaging=0.5, threads=1, accelerator='cpu')
+    loop = LoopConfig(tmp_path, 16, batch=16, learning_rate=3e-3, averaging=0.5, threads=1, accelerator='cpu')
     progress, figures = train_network(network, TwoHandFeaturesRecipe(loop=loop), lambda: records, records)
-    assert progress.step == 24
-    assert figures['mpjpe_mm'] < 0.7 * before
+    assert progress.step == 16
+    assert figures['mpjpe_mm'] < 0.8 * before

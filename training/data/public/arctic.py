@@ -31,7 +31,7 @@ from hoi_ros.hand.pair import HandParameters
 from training.data.public import dataset_files
 from training.data.public.pair_records import ManoHands
 from training.data.public.pair_records import PairRecords
-from training.data.synthetic.contact.records import ObjectMesh
+from training.data.object_mesh import ObjectMesh
 from training.data.synthetic.two_hands.records import OBJECT_PAIR_DTYPE
 
 SPLITS = {'train': 'train', 'validation': 'val', 'test': 'test'}

@@ -59,7 +59,7 @@ from training.data.public.contact_records import mirrored
 from training.data.public.contact_records import read_heat
 from training.data.public.contact_records import RecordedHands
 from training.data.synthetic.contact.perturbation import perturb
-from training.data.synthetic.contact.records import ObjectMesh
+from training.data.object_mesh import ObjectMesh
 
 SPLITS = ('train', 'validation', 'test')
 SETUPS = ('contactopt', 'objects', 'participants')

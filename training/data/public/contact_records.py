@@ -32,7 +32,7 @@ from hoi_ros.resources import model_dir
 from training.data.public import dataset_files
 from training.data.synthetic.contact.records import contact_dtype
 from training.data.synthetic.contact.records import OBJECT_POINTS
-from training.data.synthetic.contact.records import ObjectMesh
+from training.data.object_mesh import ObjectMesh
 from training.hand.mano import PoseSpace
 
 REACH = 0.01

@@ -32,7 +32,7 @@ from training.data.public.contact_records import completed
 from training.data.public.contact_records import HandParameters
 from training.data.public.contact_records import ManoParameters
 from training.data.public.contact_records import RecordedHands
-from training.data.synthetic.contact.records import ObjectMesh
+from training.data.object_mesh import ObjectMesh
 
 SPLITS = ('train', 'test')
 

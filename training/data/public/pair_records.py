@@ -20,7 +20,7 @@ from hoi_ros.mesh.contact import surface_gap
 from hoi_ros.mesh.sampling import even_places
 from hoi_ros.resources import model_dir
 from training.data.public.dataset_files import DatasetError
-from training.data.synthetic.contact.records import ObjectMesh
+from training.data.object_mesh import ObjectMesh
 from training.data.synthetic.two_hands.records import OBJECT_PAIR_DTYPE
 from training.data.synthetic.two_hands.records import OBJECT_POINTS
 from training.data.synthetic.two_hands.records import PAIR_DTYPE

@@ -60,5 +60,8 @@ def _least(squares: Tensor, values: Tensor, queries: Tensor, count: int) -> Tens
 def rows_at(values: Tensor, index: Tensor) -> Tensor:
     """(B, M, K, C) rows of values (B, N, C) at indices (B, M, K)."""
     batch, count, width = values.shape
+    if torch.jit.is_tracing():  # `start` would stay that of the traced batch
+        places = index.flatten(1)[..., None].expand(-1, -1, int(width))
+        return values.gather(1, places).reshape(-1, *map(int, index.shape[1:]), int(width))
     start = torch.arange(batch, device=index.device)[:, None, None] * count
     return values.reshape(-1, width).index_select(0, (index + start).reshape(-1)).reshape(*index.shape, width)

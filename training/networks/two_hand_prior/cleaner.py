@@ -11,12 +11,15 @@ from training.networks.two_hand_prior.trunk import DenoiserConfig
 
 CLEAN_COMMAND = 'train two_hand_prior_clean'
 CLEANER = DenoiserConfig(dropout=0.0, object_width=0)
+_SPREAD = 0.65
+"""Noise of level 1 in standard deviations of the clean numbers, about."""
 _TIMES = 256
 """Of level 1, as the denoiser takes times."""
 
 
 class PairCleaner(WholePairDenoiser):
-    """Adds to both hands what the denoiser of their 128 numbers finds, in proportion to the noise; at first nothing."""
+    """Adds what the denoiser of 128 numbers finds to the best guess that is linear in each number (Karras et al.,
+    "Elucidating the design space of diffusion-based generative models", 2022)."""
 
     def __init__(self) -> None:
         super().__init__(CLEANER)
@@ -25,4 +28,6 @@ class PairCleaner(WholePairDenoiser):
 
     def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
         """(B, 128) whitened clean pairs of noisy ones (B, 128) at levels (B, 1) of the noise, 0 to 1."""
-        return self.numbers * noisy + level * super().forward(noisy, _TIMES * level)
+        spread = _SPREAD * level
+        kept = 1 / (1 + spread**2)
+        return kept * self.numbers * noisy + spread * kept.sqrt() * super().forward(noisy, _TIMES * level)

@@ -29,7 +29,7 @@ from training.data.sheet import save_sheet
 from training.data.sheet import write_text
 from training.data.synthetic.contact.labels import TOUCHED
 from training.data.synthetic.contact.records import ContactGrasps
-from training.data.synthetic.contact.records import ObjectMesh
+from training.data.object_mesh import ObjectMesh
 from training.data.synthetic.grasp_preview import render
 
 THERMAL = (0.43, 0.30, 0.07, 0.035, 0.026, 0.023, 0.023, 0.027, 0.04, 0.024)

@@ -3,26 +3,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.closing import close_holes
 from hoi_ros.mesh.sampling import even_places
+from training.data.object_mesh import ObjectMesh
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.contact.labels import soft_contact
 from training.data.synthetic.grasps import GraspGenerator
 
 OBJECT_POINTS = 2048
 """Points on an object: S²Contact, Section 3.1."""
-
-
-class ObjectMesh(NamedTuple):
-    """The object of a record in its own frame: vertices (M, 3) float32 in metres, faces (F, 3) int32."""
-
-    vertices: np.ndarray
-    faces: np.ndarray
 
 
 def contact_dtype(vertices: int) -> np.dtype:
