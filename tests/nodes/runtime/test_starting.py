@@ -85,6 +85,7 @@ def test_a_bad_parameter_that_every_node_has_is_one_line_too():
 def test_every_node_explains_its_arguments_and_refuses_others():
     topics = {'depth_pose': 'depth, camera_info', 'reconstruction': 'image, camera_info, depth'}
     topics['contact'] = 'reconstruction/hands, reconstruction/objects, reconstruction/mesh_topology'
+    topics['two_hand_prior'] = 'depth_pose/hands, depth_pose/mesh_topology'
     for node in NODES:
         ended = subprocess.run([sys.executable, '-m', node, '--help'], capture_output=True, text=True, timeout=120)
         assert ended.returncode == 0 and ended.stdout.startswith('usage: ')
