@@ -12,10 +12,12 @@ are metres. The frame is that of the left wrist, of the anchor, or of the object
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
@@ -93,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pairs, scores, volumes = _sampled(stage, _request(stage, config), config.count)
         path = config.out.with_suffix('.npz')
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, **_arrays(stage, pairs), score=scores, penetration=volumes)
+        arrays: dict[str, Any] = {**_arrays(stage, pairs), 'score': scores, 'penetration': volumes}
+        np.savez_compressed(path, **arrays)
         if config.sheet is not None:
             faces = {side: np.asarray(stage.hand_model(side).faces) for side in ('left', 'right')}
             write_picture(config.sheet, sample_sheet(pairs, faces, volumes))
@@ -133,7 +136,7 @@ def _sampled(
     bar = _Bar(count)
     for first in range(0, count, _PORTION):
         wanted = dataclasses.replace(request, count=min(_PORTION, count - first), first=first)
-        samples = stage.sample(wanted, progress=lambda done, first=first: bar.show(first + done))
+        samples = stage.sample(wanted, progress=functools.partial(bar.show, first))
         assert samples is not None, 'nothing aborts it'
         pairs += samples.hands
         scores.append(samples.scores)
@@ -163,9 +166,9 @@ class _Bar:
         self._every = 0.0 if sys.stderr.isatty() else 5.0
         self._shown = self._begun
 
-    def show(self, done: int) -> None:
-        """So many samples are done."""
-        now = time.monotonic()
+    def show(self, before: int, more: int) -> None:
+        """Some samples and some more are done."""
+        done, now = before + more, time.monotonic()
         if now - self._shown < self._every and done < self._total:
             return
         self._shown = now
