@@ -119,12 +119,15 @@ def test_other_hands_pass_through_untouched(build, change, reason: str) -> None:
     assert not stage.interaction.regularised and reason in stage.interaction.reason
 
 
-def test_hands_apart_pass_through_untouched(build) -> None:
+def test_hands_apart_or_of_one_place_pass_through_untouched(build) -> None:
     stage = build(unmoved)
     for apart, gap in ((0.16, 0.04), (0.6, 0.5)):
         hands = two_hands(stage, apart)
         assert all(before is after for before, after in zip(hands, stage(hands, np.zeros((0, 3)), 0.0)))
         assert stage.interaction.gap == pytest.approx(gap, abs=0.03) and 'apart' in stage.interaction.reason
+    hands = two_hands(stage, 0.03)
+    assert all(before is after for before, after in zip(hands, stage(hands, np.zeros((0, 3)), 0.0)))
+    assert 'one is misplaced' in stage.interaction.reason and stage.interaction.penetration_before > 3e-5
     stage.regularise = False
     hands = two_hands(stage, 0.09)
     assert stage(hands, np.zeros((0, 3)), 0.0)[0] is hands[0] and stage.interaction.reason == 'regularise is off'

@@ -56,7 +56,7 @@ class RegulariserConfig:
     """Weight of the prior; 1 takes the network's word for the density of pairs."""
     keypoint_noise: float = 0.002
     """Standard deviation of an observed keypoint of weight 1 about its hand."""
-    place_noise: float = 0.01
+    place_noise: float = 0.003
     """Standard deviation of a hand's observed place, common to its keypoints."""
     depth_noise: float = 0.001
     """Standard deviation of what is left of the depths of one hand in the other."""
