@@ -8,7 +8,7 @@ one, and the mirrored left one given the mirrored right one.
 
 The fit is Gauss and Newton's over the numbers of both hands but their shapes, in standard deviations of the training
 data. Its terms are the keypoints as they were observed, the prior, and the depths of what is inside the other hand.
-The error of an observed hand is mostly common to all of its keypoints, so that its place counts less than its form.
+A depth camera sees places better than forms, so that the place of a hand counts more than its form.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ class RegulariserConfig:
     """Most steps after them that take hands out of each other only."""
     time: int = 48
     """Of the forward step, 1 to 255: more noise draws farther to what is common."""
-    prior: float = 1.0
+    prior: float = 0.3
     """Weight of the prior; 1 takes the network's word for the density of pairs."""
-    keypoint_noise: float = 0.002
+    keypoint_noise: float = 0.004
     """Standard deviation of an observed keypoint of weight 1 about its hand."""
-    place_noise: float = 0.003
+    place_noise: float = 0.001
     """Standard deviation of a hand's observed place, common to its keypoints."""
-    depth_noise: float = 0.001
+    depth_noise: float = 0.002
     """Standard deviation of what is left of the depths of one hand in the other."""
 
 
