@@ -83,6 +83,17 @@ def in_frame(vector: np.ndarray, rotation: np.ndarray, origin: np.ndarray) -> np
     return with_root(vector, back @ rotation_of(vector), place)
 
 
+def out_of_frame(vector: np.ndarray, rotation: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """The inverse of `in_frame`: takes the vector (..., 64) out of a frame that is given in the same way."""
+    place = (rotation @ vector[..., PLACE, None])[..., 0] + origin
+    return with_root(vector, rotation @ rotation_of(vector), place)
+
+
+def orthonormal(vector: np.ndarray) -> np.ndarray:
+    """The vector (..., 64) whose six numbers are columns of a rotation matrix."""
+    return with_root(vector, rotation_of(vector), vector[..., PLACE])
+
+
 def about_anchor(other: np.ndarray, anchor: np.ndarray) -> np.ndarray:
     """The vector (..., 64) of a hand in the frame of the wrist of another, the anchor (..., 64)."""
     return in_frame(other, rotation_of(anchor), anchor[..., PLACE])

@@ -23,7 +23,7 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import about_anchor
 from hoi_ros.hand.pair import anchored
 from hoi_ros.hand.pair import HandParameters
-from hoi_ros.hand.pair import in_frame
+from hoi_ros.hand.pair import out_of_frame
 from hoi_ros.hand.pair import parameters_of
 from hoi_ros.hand.pair import PLACE
 from hoi_ros.hand.pair import rotation_of
@@ -217,7 +217,7 @@ class TwoHandPriorStage:
             untouched, regularised=True, penetration_before=before, penetration_after=after
         )
         # From the frame of the wrist back to the camera's.
-        back = [in_frame(vector, turn.T, -(turn.T @ origin)) for vector in (moved_own, moved_other)]
+        back = [out_of_frame(vector, turn, origin) for vector in (moved_own, moved_other)]
         result = moved(left, model['left'], back[0]), moved(right, model['right'], back[1])
         self.timings |= {
             'measure': measured - begun + time.perf_counter() - fitted,

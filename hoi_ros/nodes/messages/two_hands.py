@@ -18,14 +18,13 @@ from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.mesh.closing import is_closed
 from hoi_ros.mesh.normals import face_normals
-from hoi_ros.mesh.object_files import LARGEST
-from hoi_ros.mesh.object_files import SMALLEST
 from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import HandInteraction as HandInteractionMessage
 from hoi_ros.nodes.messages.hands import hand_array
 from hoi_ros.srv import SampleTwoHands
 from hoi_ros.stages.parts.object_points import box_mesh
+from hoi_ros.stages.parts.object_points import checked_centre
 from hoi_ros.stages.parts.object_points import ObjectError
 from hoi_ros.stages.parts.sample_request import HandInteraction
 from hoi_ros.stages.parts.sample_request import HandSamples
@@ -144,9 +143,7 @@ def _object(request: SampleTwoHands.Request) -> tuple[np.ndarray | None, np.ndar
         raise FrameRefused(
             f'the object has {len(vertices)} vertices and {len(faces)} triangles, expected a closed mesh'
         )
-    if faces.max() >= len(vertices):
-        raise FrameRefused(f'a triangle of the object names vertex {faces.max()}, there are {len(vertices)}')
-    _refuse_places(vertices)
+    _refuse_object(vertices, faces)
     if not is_closed(vertices, faces):
         raise FrameRefused('the mesh of the object is not closed: close its holes, or give its box')
     about = vertices - vertices.mean(0)
@@ -168,18 +165,16 @@ def _box(box: BoundingBox3D) -> tuple[np.ndarray | None, np.ndarray | None]:
     except ObjectError as error:
         raise FrameRefused(str(error)) from error
     vertices = Rotation.from_quat(quaternion).apply(corners) + [place.x, place.y, place.z]
-    _refuse_places(vertices)
+    _refuse_object(vertices, faces)
     return vertices.astype(np.float32), faces.astype(np.uint32)
 
 
-def _refuse_places(vertices: np.ndarray) -> None:
-    if not np.isfinite(vertices).all():
-        raise FrameRefused(f'{int((~np.isfinite(vertices).all(1)).sum())} vertices of the object are not finite')
-    across = float(np.linalg.norm(np.ptp(vertices, axis=0)))
-    if not SMALLEST <= across <= LARGEST:
-        hint = ': it seems to be in millimetres' if across > LARGEST else ''
-        raise FrameRefused(f'the object measures {across:.4g} m across, expected {SMALLEST:g} to {LARGEST:g} m{hint}')
-    _refuse_far('the object', vertices.mean(0))
+def _refuse_object(vertices: np.ndarray, faces: np.ndarray) -> None:
+    try:
+        centre = checked_centre(vertices, faces)
+    except ObjectError as error:
+        raise FrameRefused(str(error)) from error
+    _refuse_far('the object', centre)
 
 
 def _refuse_far(what: str, place: np.ndarray) -> None:

@@ -80,29 +80,43 @@ def object_points_of(vertices: np.ndarray, faces: np.ndarray) -> ObjectPoints:
             than an object that hands hold.
     """
     vertices, faces = np.asarray(vertices), np.asarray(faces)
-    for name, array in (('vertices', vertices), ('triangles', faces)):
-        if array.ndim != 2 or array.shape[1] != 3 or len(array) == 0:
-            raise ObjectError(f'the {name} of the object have shape {array.shape}, expected (N, 3): give a mesh')
-    if faces.dtype.kind not in 'iu':
-        raise ObjectError(f'the triangles of the object are {faces.dtype}, expected whole numbers: vertex indices')
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        raise ObjectError(
-            f'the triangles of the object name vertices {faces.min()} to {faces.max()}, expected 0 to '
-            f'{len(vertices) - 1}: count vertices from 0'
-        )
-    used = vertices[np.unique(faces)].astype(float)
-    if not np.isfinite(used).all():
-        bad = int((~np.isfinite(used).all(1)).sum())
-        raise ObjectError(f'{bad} of {len(used)} vertices of the object are not finite: repair the mesh')
-    low, high = used.min(0), used.max(0)
-    _check_size(float(np.linalg.norm(high - low)))
-    origin = (low + high) / 2
+    origin = checked_centre(vertices, faces)
     try:
         places = even_places(vertices, faces, COUNT)
     except ValueError as error:
         raise ObjectError(f'{error}: give a mesh with a surface') from error
     points = places.points(vertices.astype(float), faces) - origin
     return ObjectPoints(points.astype(np.float32), places.normals(vertices, faces).astype(np.float32), origin)
+
+
+def checked_centre(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(3,) centre of the bounding box of a mesh, metres; quick, so that a request can be refused at once.
+
+    Args:
+        vertices: (V, 3) metres.
+        faces: (F, 3) vertex indices.
+
+    Raises:
+        ObjectError: as of `object_points_of`, which also refuses meshes without area.
+    """
+    for name, array in (('vertices', vertices), ('triangles', faces)):
+        if array.ndim != 2 or array.shape[1] != 3 or len(array) == 0:
+            raise ObjectError(f'the {name} of the object have shape {array.shape}, expected (N, 3): give a mesh')
+    if faces.dtype.kind not in 'iu':
+        raise ObjectError(f'the triangles of the object are {faces.dtype}, expected whole numbers: vertex indices')
+    for named in (faces.min(), faces.max()):
+        if not 0 <= named < len(vertices):
+            most = len(vertices) - 1
+            raise ObjectError(
+                f'a triangle of the object names vertex {named}, expected 0 to {most}: count vertices from 0'
+            )
+    used = vertices[np.unique(faces)].astype(float)
+    if not np.isfinite(used).all():
+        bad = int((~np.isfinite(used).all(1)).sum())
+        raise ObjectError(f'{bad} of {len(used)} vertices of the object are not finite: repair the mesh')
+    low, high = used.min(0), used.max(0)
+    _check_size(float(np.linalg.norm(high - low)))
+    return (low + high) / 2
 
 
 def box_mesh(size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

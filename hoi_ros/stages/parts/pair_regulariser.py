@@ -24,11 +24,12 @@ from scipy.linalg import cho_solve
 from hoi_ros.hand.pair import about_anchor
 from hoi_ros.hand.pair import anchored
 from hoi_ros.hand.pair import mirrored
+from hoi_ros.hand.pair import orthonormal
+from hoi_ros.hand.pair import out_of_frame
 from hoi_ros.hand.pair import PLACE
 from hoi_ros.hand.pair import rotation_of
 from hoi_ros.hand.pair import SHAPE
 from hoi_ros.hand.pair import SIZE
-from hoi_ros.hand.pair import with_root
 from hoi_ros.hand.pair_surface import PosedPoints
 from hoi_ros.stages.parts.diffusion import SIGNAL
 from hoi_ros.stages.parts.hand_separation import HandSurfaces
@@ -107,7 +108,7 @@ class PairRegulariser:
             change = change + _way_out(terms, rows, depths - rows @ change, self.config.depth_noise)
             change = change.reshape(2, SIZE) / max(float(np.abs(change).max()) / _LARGEST, 1)
             hands = (hands + self._deviation * change).astype(np.float32)
-            hands = with_root(hands, rotation_of(hands), hands[:, PLACE])
+            hands = orthonormal(hands)
         return hands[0], mirrored(hands[1])
 
     def posed(self, right: np.ndarray, left: np.ndarray) -> tuple[HandSurfaces, HandSurfaces]:
@@ -124,9 +125,7 @@ class PairRegulariser:
         whitening, time = self._sampler.whitening, self.config.time
         state = (SIGNAL[time] * whitening.whiten(about_anchor(hands, anchors))).astype(np.float32)
         clean = whitening.unwhiten(self._sampler.denoised(state, time, whitening.whiten(anchored(anchors))))
-        turn = rotation_of(anchors)
-        place = (turn @ clean[:, PLACE, None])[..., 0] + anchors[:, PLACE]
-        return with_root(clean, turn @ rotation_of(clean), place)
+        return out_of_frame(clean, rotation_of(anchors), anchors[:, PLACE])
 
     def _drawn(self) -> np.ndarray:
         """(64,) weights of the prior, for changes in standard deviations."""

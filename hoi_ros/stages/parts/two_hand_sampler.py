@@ -19,10 +19,12 @@ import numpy as np
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import anchored
 from hoi_ros.hand.pair import mirrored
+from hoi_ros.hand.pair import orthonormal
+from hoi_ros.hand.pair import out_of_frame
+from hoi_ros.hand.pair import PLACE
 from hoi_ros.hand.pair import ROOT
 from hoi_ros.hand.pair import rotation_of
 from hoi_ros.hand.pair import SIZE
-from hoi_ros.hand.pair import with_root
 from hoi_ros.stages.parts.diffusion import sample
 from hoi_ros.stages.parts.hand_separation import HandSeparation
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
@@ -39,7 +41,7 @@ _LEAST = 0.1
 _LAST = 4
 """Most steps of the anti-penetration guidance after the last denoising step: the last of 8 denoising steps stands for
 four of the paper's."""
-_PORTION = 16
+PORTION = 16
 """Samples that are made together: more are no faster, and take memory."""
 
 
@@ -216,7 +218,7 @@ class TwoHandSampler:
 
         clean = sample(denoise, noise, config.steps)
         hands = self.whitening.unwhiten(clean, held is not None)
-        hands = anchored(hands) if held is None else _orthonormal(hands)
+        hands = anchored(hands) if held is None else orthonormal(hands)
         return hands if side == 'right' else mirrored(hands)
 
     def _beside(
@@ -250,11 +252,9 @@ class TwoHandSampler:
             return moved
 
         clean = sample(denoise, noise, config.steps, guide)
-        hands = _orthonormal(self.whitening.unwhiten(clean, about_object))
+        hands = orthonormal(self.whitening.unwhiten(clean, about_object))
         if not about_object:
-            turn = rotation_of(left)
-            place = (turn @ hands[:, ROOT][:, 6:, None])[..., 0] + left[:, ROOT][:, 6:]
-            hands = with_root(hands, turn @ rotation_of(hands), place)
+            hands = out_of_frame(hands, rotation_of(left), left[:, PLACE])
         return hands if side == 'right' else mirrored(hands)
 
 
@@ -263,15 +263,10 @@ def _seen(held: ObjectFeature | None, side: str) -> np.ndarray | None:
     return None if held is None else held.own if side == 'right' else held.mirrored
 
 
-def _orthonormal(hands: np.ndarray) -> np.ndarray:
-    """Hands (B, 64) whose six numbers are columns of a rotation."""
-    return with_root(hands, rotation_of(hands), hands[:, ROOT][:, 6:])
-
-
 def _noises(seed: int, first: int, count: int) -> Iterator[np.ndarray]:
     """(B, 2, 64) noises of some samples after the others; each sample has its own generator."""
-    for start in range(first, first + count, _PORTION):
-        numbers = range(start, min(start + _PORTION, first + count))
+    for start in range(first, first + count, PORTION):
+        numbers = range(start, min(start + PORTION, first + count))
         yield np.stack(
             [np.random.default_rng([seed, number]).standard_normal((2, SIZE), np.float32) for number in numbers]
         )

@@ -30,6 +30,7 @@ from hoi_ros.stages.parts.sample_request import HandSamples
 from hoi_ros.stages.parts.sample_request import SampleRequest
 from hoi_ros.stages.parts.two_hand_object import EmbeddedObject
 from hoi_ros.stages.parts.two_hand_object import ObjectEmbedding
+from hoi_ros.stages.parts.two_hand_sampler import PORTION
 from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
 from hoi_ros.stages.parts.two_hand_sampler import TwoHandSampler
 
@@ -37,8 +38,6 @@ MOST = 256
 """Samples of a request."""
 _VOXEL = 0.001
 """Edge of a voxel of the shared volume, metres, as in the paper."""
-_PORTION = 16
-"""Samples that are made together."""
 _SIDES = ('left', 'right')
 _STRANGEST, _BEYOND = 8.0, np.radians(60)
 """Largest coefficient of an anchor's shape, and angle by which its joints may be beyond their limits."""
@@ -92,8 +91,8 @@ class SampleMaker:
         try:
             thing = self._embedded(request)
             config = SamplingConfig(steps, request.guidance, request.anti_penetration)
-            for first in range(0, request.count, _PORTION):
-                count = min(_PORTION, request.count - first)
+            for first in range(0, request.count, PORTION):
+                count = min(PORTION, request.count - first)
                 made, score = self._portion(request, thing, config, request.first + first, count)
                 scores += score.tolist()
                 for row in range(count):

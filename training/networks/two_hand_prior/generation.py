@@ -13,11 +13,11 @@ from torch import nn
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import anchored
+from hoi_ros.hand.pair import orthonormal
 from hoi_ros.hand.pair import ROOT
 from hoi_ros.hand.pair import ROTATION
 from hoi_ros.hand.pair import rotation_of
 from hoi_ros.hand.pair import SIZE
-from hoi_ros.hand.pair import with_root
 from hoi_ros.stages.parts.diffusion import sample
 from hoi_ros.stages.parts.object_points import grouped
 from hoi_ros.stages.parts.object_points import UNIT
@@ -145,7 +145,7 @@ class PairGenerator:
     def _hands(self, clean: np.ndarray, about_object: bool) -> np.ndarray:
         """Vectors whose six numbers are columns of a rotation, from whitened ones."""
         hands = self.whitening.unwhiten(clean, about_object)
-        return with_root(hands, rotation_of(hands), hands[:, ROOT][:, 6:])
+        return orthonormal(hands)
 
     def _seen(self, count: int, held: ObjectFeature | None) -> tuple[np.ndarray, ...]:
         """What a network that takes objects is given of one."""
