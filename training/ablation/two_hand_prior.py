@@ -98,7 +98,7 @@ class TwoHandBudget(TwoHandPools):
     @property
     def digest(self) -> str:
         """Names the budget: a run resumes from its own checkpoint, never from one of another budget."""
-        data = str(self.pool), self.capacity, self.objects, str(self.tracks)
+        data = str(self.pool), self.capacity, self.objects, str(self.tracks), str(self.scans)
         alike = self.steps, self.minutes, self.batch, self.learning_rate, *data
         return hashlib.sha256(repr(alike).encode()).hexdigest()[:8]
 
@@ -234,12 +234,7 @@ class _Runs:
             two_hand_prior.train(
                 TwoHandPriorRecipe(
                     network=network,
-                    pool=budget.pool,
-                    capacity=budget.capacity,
-                    workers=budget.workers,
-                    refresh=budget.refresh,
-                    first=budget.first,
-                    as_it_is=budget.as_it_is,
+                    **{field.name: getattr(budget, field.name) for field in dataclasses.fields(TwoHandPools)},
                     objects=budget.objects,
                     tracks=budget.tracks,
                     loop=loop,

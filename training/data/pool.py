@@ -217,8 +217,15 @@ def filled(
 
 def made_in(path: Path) -> int:
     """Number of samples in the file of a pool."""
+    return int(made_slots(path).sum())
+
+
+def made_slots(path: Path) -> np.ndarray:
+    """(N,) which slots of a pool's file hold a sample: those of an interrupted run have gaps. Empty without a file."""
     counts = path.with_suffix('.counts')
-    return int((np.fromfile(counts, _COUNT) > 0).sum()) if path.is_file() and counts.is_file() else 0
+    if not path.is_file() or not counts.is_file():
+        return np.zeros(0, bool)
+    return np.fromfile(counts, _COUNT) > 0
 
 
 def require_capacity(capacity: int, count: int = 1, option: str = '--first') -> None:

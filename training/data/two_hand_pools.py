@@ -17,12 +17,14 @@ from hoi_ros.hand.model import HandModel
 from training.cores import available_cores
 from training.data.pool import filled
 from training.data.pool import generator_key
-from training.data.pool import made_in
+from training.data.pool import made_slots
 from training.data.pool import PoolError
 from training.data.pool import SamplePool
 from training.data.pool import Samples
 from training.data.real.scans import scanned_objects
 from training.data.real.scans import ScannedObjects
+from training.data.synthetic.two_hands.postures import HAND_POSES
+from training.data.synthetic.two_hands.postures import PostureLibrary
 from training.data.synthetic.two_hands.records import OBJECT_PAIR_DTYPE
 from training.data.synthetic.two_hands.records import PAIR_DTYPE
 
@@ -44,6 +46,8 @@ class TwoHandPools:
     """Pairs that must be ready before a training starts."""
     as_it_is: bool = False
     """Take the pairs in the files, whatever made them; none is made."""
+    poses: Path | None = HAND_POSES
+    """Folder of the poses of real hands; None draws from gestures and the joint limits only."""
     scans: Path | None = None
     """Folder of scanned objects; some of the pairs that hold objects hold them."""
 
@@ -104,9 +108,9 @@ class TwoHandPools:
 
         hand = HandModel.load()
         if not with_object:
-            key = generator_key(seed, split, hand, [PairInteractions.__module__])
-            return functools.partial(PairInteractions, seed, split, hand), PAIR_DTYPE, key
-        scans = scanned_objects(self.scans, 'test' if split == 'test' else 'train')
+            key = PostureLibrary.key(self.poses) + generator_key(seed, split, hand, [PairInteractions.__module__])
+            return functools.partial(PairInteractions, seed, split, hand, self.poses), PAIR_DTYPE, key
+        scans = scanned_objects(self.scans, 'held_out' if split == 'test' else split)
         key = ScannedObjects.key(self.scans) + generator_key(seed, split, hand, [ObjectPairs.__module__])
         return functools.partial(ObjectPairs, seed, split, scans, hand), OBJECT_PAIR_DTYPE, key
 
@@ -117,7 +121,7 @@ def kept_records(path: Path, dtype: np.dtype) -> np.ndarray:
     Raises:
         PoolError: there are none.
     """
-    count = made_in(path)
-    if not count:
+    made = made_slots(path)
+    if not made.any():
         raise PoolError(f'{path}: no pairs in it, and --as-it-is makes none: name another --pool, or leave it out')
-    return np.array(np.memmap(path, dtype, 'r')[:count])
+    return np.array(np.memmap(path, dtype, 'r')[made])

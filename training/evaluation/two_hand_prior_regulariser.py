@@ -18,6 +18,7 @@ from hoi_ros.stages.two_hand_prior import TwoHandPriorStage
 from training.data.two_hand_pools import TwoHandPools
 from training.evaluation.figures import EvaluationError
 from training.evaluation.figures import require_count
+from training.evaluation.figures import require_split
 from training.evaluation.figures import write_figures
 from training.evaluation.pair_geometry import PairMeshes
 from training.evaluation.two_hand_estimates import estimated_hands
@@ -63,6 +64,7 @@ class TwoHandRegulariserEvaluation(TwoHandPools):
 def evaluate(config: TwoHandRegulariserEvaluation) -> dict[str, Any]:
     """Prints and returns the figures `without` and `with` the prior, their ratios, and those of hands far apart."""
     require_count(config.frames)
+    require_split(config.split, ('validation', 'test'))
     records = config.held_out(config.split, config.tests)[: config.frames]
     rows = estimates_of(records, config.cache, config.models)[: config.frames]
     stage = TwoHandPriorStage(config.models, threads=1)

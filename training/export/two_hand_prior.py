@@ -62,8 +62,8 @@ class TwoHandPriorExport(InstallOptions):
     weights: Path = Path('runs/two_hand_prior/weights.pt')
     """weights.pt of a training of the denoiser."""
     held_out: Path | None = None
-    """Pool of held-out pairs that the scores of samples are relative to, <pool>_validation_1024.pool of the training;
-    without it samples have no scores."""
+    """Pool of held-out pairs that the scores of samples are relative to: <pool>_validation.pool of the training.
+    Without it samples have no scores."""
     sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
     """How robots sample by default."""
     models: Path = Path('models')

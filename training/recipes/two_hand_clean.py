@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a network that takes noisy, intersecting pairs of hands to clean ones: the other way of a regulariser.
+"""Trains a network that takes noisy, intersecting pairs of hands to clean ones.
 
 A2P (CVPR 2026) learns a diffusion from intersecting pairs to clean ones; here one step does it, with the noise of
 estimates on made pairs.

@@ -19,6 +19,7 @@ from hoi_ros.hand.pair import SIZE
 from hoi_ros.stages.parts.diffusion import TIMES
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.parts.pair_whitening import WHITENING_FILE
+from hoi_ros.stages.parts.two_hand_sampler import HandPairs
 from training.networks.two_hand_prior.with_objects import HeldObjects
 from training.recipes.two_hand_objects import hands_about_objects
 from training.recipes.two_hand_objects import ObjectPairDraws
@@ -26,13 +27,6 @@ from training.recipes.two_hand_objects import SAMPLES
 
 _READ_AGAIN = 5_000
 """Steps after which the pools are read again."""
-
-
-class HandPairs(NamedTuple):
-    """Right and left hands (N, 64), in the frame of each left wrist."""
-
-    right: np.ndarray
-    left: np.ndarray
 
 
 class Batch(NamedTuple):

@@ -82,10 +82,11 @@ def object_points_of(vertices: np.ndarray, faces: np.ndarray) -> ObjectPoints:
     vertices, faces = np.asarray(vertices), np.asarray(faces)
     origin = checked_centre(vertices, faces)
     try:
-        places = even_places(vertices, faces, COUNT)
+        # The order of equal triangles must not depend on where in space the mesh lies.
+        places = even_places(np.round(vertices - origin, 6), faces, COUNT)
     except ValueError as error:
         raise ObjectError(f'{error}: give a mesh with a surface') from error
-    points = places.points(vertices.astype(float), faces) - origin
+    points = places.points(vertices - origin, faces)
     return ObjectPoints(points.astype(np.float32), places.normals(vertices, faces).astype(np.float32), origin)
 
 

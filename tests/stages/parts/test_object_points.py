@@ -23,6 +23,7 @@ def test_a_box_is_solid_and_its_points_are_about_its_middle() -> None:
     surface = object_points_of(VERTICES + [1, 2, 3], FACES)
     np.testing.assert_allclose(surface.origin, [1, 2, 3])
     assert surface.points.shape == surface.normals.shape == (COUNT, 3)
+    np.testing.assert_allclose(surface.points, object_points_of(VERTICES, FACES).points, atol=1e-6)
     half = np.array([0.15, 0.1, 0.05])
     np.testing.assert_allclose((np.abs(surface.points) / half).max(1), 1, atol=1e-5)
     assert (np.einsum('ij,ij->i', surface.points, surface.normals) > 0.04).all()

@@ -54,7 +54,7 @@ class FingerClearance:
         self._apart = np.where(palm[kept], PALM_APART, FINGERS_APART)
 
     def shortest(self, state: Articulated) -> float:
-        """How much the two nearest lack to their clearance, metres; below 0 where they are nearer."""
+        """Least distance of two fingers beyond their clearance, metres; below 0 where fingers are too near."""
         return float((self._distances(state)[1] - self._apart).min())
 
     def relaxed(self, hand: Articulation, angles: np.ndarray, steps: int = 6) -> np.ndarray:

@@ -46,7 +46,8 @@ _KINDS, _ATTEMPTS = 10, 12
 _BANK = 20000
 """Placements of the arms of one person that a stream chooses from."""
 _PLACEMENTS, _CHOICE, _WORST = 2000, 12, 2.0
-"""Placements of the arms that are drawn, and those of the best that are tested for penetration."""
+"""Placements of the arms that are drawn, those of the best that are tested for penetration, and the largest cost of one
+that is taken."""
 _PARALLEL = 0.3
 """Largest preference of hands that point in one direction, as people's mostly do, over others that fit as well."""
 _APART = 0.002

@@ -208,7 +208,10 @@ class ObjectPairs:
             pose, translation = placed.hand.parameters(placed.progress, placed.place)
             vectors.append(vector_of(self._anatomy.model, HandParameters(pose, placed.hand.shape, translation)))
         mesh = thing.vertices, thing.faces
-        places = even_places(*mesh, OBJECT_POINTS)
+        # Rounded, as robots do: the points must not depend on where the mesh lay.
+        vertices = thing.vertices.astype(float)
+        middle = (vertices.min(0) + vertices.max(0)) / 2
+        places = even_places(np.round(vertices - middle, 6), thing.faces, OBJECT_POINTS)
         values = (
             vectors[0],
             mirrored(vectors[1]),

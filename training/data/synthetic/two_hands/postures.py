@@ -128,8 +128,8 @@ class PostureLibrary:
 
     @staticmethod
     def key(folder: Path | None) -> str:
-        """What samples with these poses depend on: the sizes of the files; '' without a folder."""
-        if folder is None:
+        """What samples with these poses depend on: the sizes of the files; '' without them."""
+        if folder is None or not all((folder / name).is_file() for name in _FILES):
             return ''
         return ' '.join(f'{name} {(folder / name).stat().st_size}' for name in _FILES)
 
@@ -140,8 +140,8 @@ def _real(model: HandModel, split: str, folder: Path) -> tuple[np.ndarray, np.nd
     for path in (tracks, named):
         if not path.is_file():
             raise FileNotFoundError(
-                f'{path}: the tracked and named hand poses are missing; fetch them, or pass poses=None to draw from '
-                'gestures and the joint limits only'
+                f'{path}: the tracked and named hand poses are missing; name their folder (--poses), or '
+                'pass poses=None (--poses None) to draw from gestures and the joint limits only'
             )
     with np.load(tracks) as file:
         bones = file['bones']
