@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,8 @@ def _write(config: TwoHandPriorAblation, runs: _Runs) -> None:
         tables[title] = {}
         for row, choice in ({DATA: None} | rows).items():
             seeds = (0,) if choice is None else config.budget.seeds
-            found = [figures for seed in seeds if (figures := runs.finished(row, choice, seed))]
+            # Up to the first that is not finished: rows are compared by the number of the seed.
+            found = list(itertools.takewhile(bool, (runs.finished(row, choice, seed) for seed in seeds)))
             if len(found) < len(seeds) and row not in missing:
                 missing.append(row)
             if found:
@@ -164,6 +166,7 @@ def _write(config: TwoHandPriorAblation, runs: _Runs) -> None:
         'features': described_features(config.features),
         'config': json.loads(json.dumps(dataclasses.asdict(config), default=str)),
         'held_out': runs.metrics.sample,
+        'seeds': config.budget.seeds,
         'tables': tables,
         'missing': missing,
     }

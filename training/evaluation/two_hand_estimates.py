@@ -19,6 +19,7 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.model import HandModel
 from hoi_ros.stages.depth_pose import DepthPoseStage
+from training.data import sources
 from training.data.record_file import read_records
 from training.data.record_file import write_records
 from training.data.synthetic.pair_frames import PairFrames
@@ -44,6 +45,8 @@ ESTIMATE_DTYPE = np.dtype(
 """A frame: the true right and left hand and the estimates of both, in the camera's frame; `found`, whether the stage
 reports a hand of that side; `visible`, the share of each hand that is seen."""
 SIDES = 'right', 'left'
+_CODE = 'training.data.synthetic.pair_frames', 'hoi_ros.stages.depth_pose'
+"""Modules that decide the estimates."""
 
 
 class Hands(NamedTuple):
@@ -62,7 +65,8 @@ def estimates_of(records: np.ndarray, cache: Path, models: Path = Path('models')
         models: folder of the models of `depth_pose`.
     """
     card = models / 'depth_pose' / 'card.yaml'
-    kept = hashlib.sha256(records['right'].tobytes() + records['left'].tobytes() + card.read_bytes()).hexdigest()
+    code = sources.digest(_CODE)
+    kept = hashlib.sha256(records['right'].tobytes() + records['left'].tobytes() + card.read_bytes()).hexdigest() + code
     done = read_records(cache, ESTIMATE_DTYPE, kept)
     if len(done) >= len(records):
         return done

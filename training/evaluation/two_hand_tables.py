@@ -36,7 +36,7 @@ def print_tables(path: Path = FIGURES) -> dict[str, Any]:
     figures = json.loads(path.read_text())
     for title, table in figures['tables'].items():
         print(f'{title}\n\n{formatted_table(table)}\n')
-    for line in comparisons(figures['tables']):
+    for line in comparisons(figures['tables'], figures['seeds']):
         print(line)
     if missing := figures['missing']:
         print(f'not measured yet, python -m training ablate two_hand_prior goes on with them: {", ".join(missing)}')
@@ -52,14 +52,14 @@ def formatted_table(table: Table) -> str:
     return '\n'.join(lines)
 
 
-def comparisons(tables: Mapping[str, Table]) -> list[str]:
+def comparisons(tables: Mapping[str, Table], seeds: Sequence[int]) -> list[str]:
     """FHID relative to the best other model, and the effect of the guidance against penetration, for each seed."""
     rows = {row: figures for table in tables.values() for row, figures in table.items()}
     lines = []
     ours = _means(rows, OURS, 'fhid')
     others = {row: _means(rows, row, 'fhid') for row in COMPARED}
-    for seed, value in enumerate(ours):
-        reached = {row: found[seed] for row, found in others.items() if seed < len(found)}
+    for number, (seed, value) in enumerate(zip(seeds, ours)):
+        reached = {row: found[number] for row, found in others.items() if number < len(found)}
         if reached:
             best = min(reached, key=reached.__getitem__)
             lines.append(
@@ -67,11 +67,11 @@ def comparisons(tables: Mapping[str, Table]) -> list[str]:
                 f'({reached[best]:.3g})'
             )
     volume, unguided = (_means(rows, row, 'penetration_mm3') for row in (OURS, _UNGUIDED))
-    for seed, (guided, free) in enumerate(zip(volume, unguided)):
-        fhid = _means(rows, _UNGUIDED, 'fhid')[seed]
+    unguided_fhid = _means(rows, _UNGUIDED, 'fhid')
+    for seed, guided, free, own, fhid in zip(seeds, volume, unguided, ours, unguided_fhid):
         lines.append(
             f'seed {seed}: anti-penetration guidance leaves {guided / max(free, 1e-9):.2f} of the volume and FHID is '
-            f'{ours[seed] / fhid:.2f} of that without'
+            f'{own / fhid:.2f} of that without'
         )
     return lines
 

@@ -74,7 +74,7 @@ def test_the_tables_compare_ours_with_the_next_best(tmp_path: Path, capsys: pyte
     }
     guided = {'without anti-penetration guidance': {'fhid': [[1.0], [1.2]], 'penetration_mm3': [[10.0], [10.0]]}}
     path = tmp_path / 'tables.json'
-    path.write_text(json.dumps({'tables': {'Table 1': table, 'Table 3': guided}, 'missing': []}))
+    path.write_text(json.dumps({'tables': {'Table 1': table, 'Table 3': guided}, 'seeds': [0, 1], 'missing': []}))
     print_tables(path)
     said = capsys.readouterr().out
     assert 'seed 0: FHID 1, 0.50 of the next best, without decomposition (2)' in said
