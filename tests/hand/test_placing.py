@@ -35,5 +35,5 @@ def test_the_parameters_of_a_moved_hand_give_its_joints_and_vertices():
 def test_a_sample_is_put_before_the_camera():
     hands = before_camera([hand('left'), hand('right')], MODELS, 0.5)
     np.testing.assert_allclose(np.mean([each.joints for each in hands], (0, 1)), [0, 0, 0.5], atol=1e-6)
-    (flat,) = before_camera([moved_hand(hand('left'), MODELS['left'], np.eye(3), np.zeros(3))], MODELS, 0.5)
-    assert abs(flat.joints[:, 2].mean() - 0.5) < 1e-6
+    (alone,) = before_camera([moved_hand(hand('left'), MODELS['left'], np.eye(3), np.zeros(3))], MODELS, 0.5)
+    assert abs(alone.joints[:, 2].mean() - 0.5) < 1e-6

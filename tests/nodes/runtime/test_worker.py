@@ -76,12 +76,12 @@ def test_a_request_gives_way_to_the_newest_item_that_waits():
             worker.offer('second')
             worker.give_way()
         done.append(item)
+        if len(done) == 2:
+            last.set()
 
-    worker = NewestFirstWorker(process)
+    worker, last = NewestFirstWorker(process), threading.Event()
     worker.request('request')
-    last = threading.Event()
-    while len(done) < 2:
-        last.wait(0.01)
+    assert last.wait(TIMEOUT)
     worker.stop()
     assert worker.join(TIMEOUT)
     assert done == ['second', 'request']

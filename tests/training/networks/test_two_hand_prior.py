@@ -85,7 +85,7 @@ def test_the_samples_of_a_batch_do_not_see_each_other(networks: dict[str, nn.Mod
         if name == 'vae':
             together, alone = together[0], [parts[0] for parts in alone]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-4)
-    assert together.std(0).min() >= 0 and not torch.allclose(together[0], together[1])
+    assert not torch.allclose(together[0], together[1])
 
 
 @pytest.mark.parametrize('name', ['small', 'separate'])

@@ -44,7 +44,7 @@ def test_the_noise_grows_with_the_level_and_leaves_the_left_wrist() -> None:
     np.testing.assert_allclose(np.sqrt((turned**2).mean()), 0.15 * 3**0.5, rtol=0.15)
 
 
-def test_a_training_takes_noise_back(tmp_path: Path) -> None:
+def test_the_linear_start_and_a_training_take_noise_back(tmp_path: Path) -> None:
     for name in ('pairs', 'pairs_validation'):
         records = pairs(64)
         records.tofile(tmp_path / f'{name}.pool')

@@ -84,8 +84,8 @@ def test_only_new_objects_are_grouped(records: np.ndarray, monkeypatch: pytest.M
         return grouped(points)
 
     monkeypatch.setattr('training.recipes.two_hand_objects.grouped', counting)
-    for now in (records[:5], records[:5], records[[0, 5, 2]]):
-        some[0] = now
+    for those in (records[:5], records[:5], records[[0, 5, 2]]):
+        some[0] = those
         draws.read()
         held = draws(1)[2]
         assert all(np.array_equal(part, wanted) for part, wanted in zip(held[2:], grouped(held.points.numpy())))

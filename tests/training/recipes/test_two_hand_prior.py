@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import cdist
 
+from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import about_anchor
 from hoi_ros.hand.pair import anchored
 from hoi_ros.hand.pair import mirrored
+from hoi_ros.hand.pair import parameters_of
 from hoi_ros.hand.pair import ROOT
 from hoi_ros.hand.pair import rotation_of
 from hoi_ros.hand.pair import with_root
@@ -66,6 +69,20 @@ def test_a_pair_and_its_mirror_image_are_each_others(records: np.ndarray) -> Non
     # The left hand as the mirrored right one sees it is the mirrored place of the left hand seen from the right.
     seen = mirrored(about_anchor(records['left'], records['right']))
     np.testing.assert_allclose(once[0], seen, atol=1e-5)
+    own, new = (joints_of(*hands) for hands in ((records['right'], records['left']), once))
+    for hand, other, image, other_image in zip(own[1], own[0], *new):
+        np.testing.assert_allclose(cdist(image, other_image), cdist(hand, other), atol=1e-5)
+
+
+def joints_of(right: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints (N, 21, 3) of right and left hands."""
+    hand = HandModel.load()
+    models = hand, hand.mirrored()
+    found = (
+        model.forward(*parameters_of(model, np.ascontiguousarray(vectors))).keypoints
+        for model, vectors in zip(models, (right, left))
+    )
+    return tuple(found)
 
 
 def test_a_batch_depends_on_its_step_only(records: np.ndarray) -> None:

@@ -76,7 +76,7 @@ def test_a_sheet_shows_pairs_beside_the_statistics_of_interhand(
 ) -> None:
     for data in ('interhand', 'arctic'):
         out = tmp_path / f'{data}.png'
-        config = PairPreviewConfig(out, 2, 1, data=data, root=root / data, hand=root / 'mano.npz')  # type: ignore[arg-type]
+        config = PairPreviewConfig(out, 2, 1, data=data, root=root / data, hand=root / 'mano.npz')
         pair_preview.main(config)
         printed = capsys.readouterr().out
         assert out.is_file() and '1 of 2 pairs of split train' in printed and '82 ± 75' in printed

@@ -80,7 +80,8 @@ def test_the_hands_are_where_the_tracker_saw_them(file: Path) -> None:
         for side, hand in (('right', maker.right), ('left', maker.left)):
             seen, true = (hand.forward(*parameters_of(hand, pair[side])).keypoints for pair in (record, truth))
             # The tip that is missing may be anywhere.
-            assert np.linalg.norm(seen - true, axis=1).max() < (0.02 if distance == APART else 0.004)
+            known = np.arange(21) != (4 if side == 'left' and distance == APART else -1)
+            assert np.linalg.norm(seen - true, axis=1)[known].max() < 1e-4
         np.testing.assert_allclose(record['left'][55:], [1, 0, 0, 0, 1, 0, 0, 0, 0], atol=1e-6)
     shapes = tracks.records['right'][:, 45:55]
     np.testing.assert_array_equal(shapes[0], shapes[1])
