@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def read_hand(path: Path, models: Callable[[str], HandModel]) -> HandEstimate:
     hands = [hand for record in _records(path) for hand in _hands(record)]
     if not hands:
         raise HandFileError(f'{path} holds no hand: give what hoi_ros.image or hoi_ros.replay writes of one')
-    best = max(hands, key=lambda hand: float(hand.get('score', 0)))
+    best = max(hands, key=lambda hand: _score(hand, path, 0.0))
     side, joints = best.get('side'), _array(best.get('joints'))
     if side not in ('left', 'right'):
         raise HandFileError(f'{path}: the side of the hand is {side!r}, expected left or right')
@@ -55,9 +56,17 @@ def read_hand(path: Path, models: Callable[[str], HandModel]) -> HandEstimate:
     except ValueError as error:
         raise HandFileError(f'{path}: {error}') from error
     posed = model.forward(fit.pose, fit.shape, fit.translation)
-    score = float(best.get('score', 1))
     scores = np.ones(21, np.float32)
-    return HandEstimate(side, 0, score, fit.keypoints, scores, fit.pose, fit.shape, fit.translation, posed.vertices)
+    return HandEstimate(
+        side, 0, _score(best, path, 1.0), fit.keypoints, scores, fit.pose, fit.shape, fit.translation, posed.vertices
+    )
+
+
+def _score(hand: Mapping[str, Any], path: Path, default: float) -> float:
+    score = hand.get('score', default)
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        raise HandFileError(f'{path}: the score of a hand is {score!r}, expected a number')
+    return float(score)
 
 
 def _records(path: Path) -> list[Any]:

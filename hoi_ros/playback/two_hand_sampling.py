@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with quick_start():
             stage = TwoHandPriorStage(config.models, config.backend, steps=config.steps)
         pairs, scores, volumes = _sampled(stage, _request(stage, config), config.count)
-        path = config.out.with_suffix('.npz')
+        path = config.out if config.out.suffix == '.npz' else config.out.with_name(f'{config.out.name}.npz')
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays: Any = {**_arrays(stage, pairs), 'score': scores, 'penetration': volumes}
         np.savez_compressed(path, **arrays)

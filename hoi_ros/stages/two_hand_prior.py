@@ -30,6 +30,7 @@ from hoi_ros.hand.pair import rotation_of
 from hoi_ros.hand.pair import vector_of
 from hoi_ros.mesh.volumes import grid_volume
 from hoi_ros.resources import model_dir
+from hoi_ros.stages.parts.hand_separation import HandSurfaces
 from hoi_ros.stages.parts.pair_regulariser import PairRegulariser
 from hoi_ros.stages.parts.pair_regulariser import RegulariserConfig
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
@@ -190,14 +191,15 @@ class TwoHandPriorStage:
         vectors = [vector_of(model[hand.side], _parameters(hand)) for hand in (left, right)]
         turn, origin = rotation_of(vectors[0]), vectors[0][PLACE].astype(float)
         own, other = anchored(vectors[0]), about_anchor(vectors[1], vectors[0])
-        gap = self._gap(own, other)
+        surfaces = self._regulariser.posed(other, own)
+        gap = self._gap(*surfaces)
         untouched = dataclasses.replace(untouched, gap=gap)
         if not self.regularise or gap >= self.nearness:
             reason = f'their surfaces are {100 * gap:.1f} cm apart, nearness is {100 * self.nearness:g} cm'
             self.interaction = dataclasses.replace(untouched, reason=reason if self.regularise else 'regularise is off')
             self.timings['measure'] = time.perf_counter() - begun
             return left, right
-        before = self._volume(own, other) if gap < 0 else 0.0
+        before = self._volume(*surfaces) if gap < 0 else 0.0
         measured = time.perf_counter()
         if before > _ONE_HAND:
             self.interaction = dataclasses.replace(
@@ -212,7 +214,7 @@ class TwoHandPriorStage:
         weights = np.stack([np.clip(hand.joint_scores, 0, 1) for hand in (right, left)])
         moved_other, moved_own = self._regulariser(other, own, keypoints, weights)
         fitted = time.perf_counter()
-        after = self._volume(moved_own, moved_other)
+        after = self._volume(*self._regulariser.posed(moved_other, moved_own))
         self.interaction = dataclasses.replace(
             untouched, regularised=True, penetration_before=before, penetration_after=after
         )
@@ -225,22 +227,20 @@ class TwoHandPriorStage:
         }
         return result
 
-    def _gap(self, left: np.ndarray, right: np.ndarray) -> float:
-        """Metres between the surfaces of two hands (64,)."""
-        surfaces = self._regulariser.posed(right, left)
+    def _gap(self, right: HandSurfaces, left: HandSurfaces) -> float:
+        """Metres between a right and a left hand, (1, V, 3) each."""
         (low, high), (other_low, other_high) = (
-            (surface.vertices[0].min(0), surface.vertices[0].max(0)) for surface in surfaces
+            (surface.vertices[0].min(0), surface.vertices[0].max(0)) for surface in (right, left)
         )
         between = float(np.linalg.norm(np.maximum(np.maximum(low - other_high, other_low - high), 0)))
         if between > max(_FARTHEST, self.nearness):
             return between
-        return hand_gap(*surfaces, self._hands['left'].faces, self._sampler.separation)
+        return hand_gap(right, left, self._hands['left'].faces, self._sampler.separation)
 
-    def _volume(self, left: np.ndarray, right: np.ndarray) -> float:
-        """m³ that two hands (64,) share."""
-        surfaces = self._regulariser.posed(right, left)
-        meshes = [surface.vertices[0] for surface in surfaces]
-        return grid_volume(meshes[0], self._hands['right'].faces, meshes[1], self._hands['left'].faces, _VOXEL)
+    def _volume(self, right: HandSurfaces, left: HandSurfaces) -> float:
+        """m³ that a right and a left hand share, (1, V, 3) each."""
+        faces = self._hands['right'].faces, self._hands['left'].faces
+        return grid_volume(right.vertices[0], faces[0], left.vertices[0], faces[1], _VOXEL)
 
 
 def fault_of(hand: HandEstimate) -> str:

@@ -91,6 +91,7 @@ def test_an_anchor_is_a_hand_of_a_results_file(
         (json.dumps(record | {'joints': (1000 * joints).tolist()}), 'millimetres'),
         (json.dumps(record | {'joints': [[0, 0, 0]]}), '21 finite joints'),
         (json.dumps(record | {'side': 'both'}), "the side of the hand is 'both'"),
+        (json.dumps(record | {'score': None}), 'the score of a hand is None'),
     ):
         lines.write_text(content)
         assert main(['--count', '1', '--out', str(out), '--anchor', str(lines)]) == 2

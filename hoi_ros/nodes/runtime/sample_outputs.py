@@ -34,7 +34,7 @@ class SampleOutputs(Part[AnyWorkerNode]):
 
     def __init__(self, hand_outputs: HandOutputs) -> None:
         self._hand_outputs = hand_outputs
-        self._frames = self._regularised = self._sampled = 0
+        self._regularised = self._sampled = 0
         self._reason = ''
 
     def create(self, faces: Mapping[str, np.ndarray]) -> None:
@@ -49,7 +49,7 @@ class SampleOutputs(Part[AnyWorkerNode]):
         self._samples = self.node.create_output(HandArray, '~/samples', every_frame)
 
     def start(self) -> None:
-        self._frames = self._regularised = self._sampled = 0
+        self._regularised = self._sampled = 0
         self._reason = ''
 
     def values(self) -> dict[str, object]:

@@ -93,9 +93,11 @@ class PairRegulariser:
         hands = np.stack([right, mirrored(left)])
         observed = np.stack([keypoints[0], keypoints[1] * _MIRROR])
         wanted, drawn = self.likelier(hands), self._drawn()
-        terms = self._terms(self._surface.posed(hands), weights, drawn)
+        posed = self._surface.posed(hands)
+        terms = self._terms(posed, weights, drawn)
         for step in range(self.config.steps + self.config.apart):
-            posed = self._surface.posed(hands)
+            if step:
+                posed = self._surface.posed(hands)
             change = np.zeros(2 * SIZE)
             if step < self.config.steps:
                 missed = observed - posed.points[:, self._surface.vertices :]
