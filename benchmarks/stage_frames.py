@@ -11,8 +11,10 @@ import numpy as np
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.hand import HandModel
+from hoi_ros.simulation.camera import MovingHand
 from hoi_ros.simulation.camera import SimulatedCamera
 from hoi_ros.simulation.hand_motion import HandMotion
+from hoi_ros.simulation.hands_together import HandsTogether
 from hoi_ros.simulation.held_solid import SOLIDS
 from hoi_ros.simulation.sensor import SensorModel
 from hoi_ros.systems import System
@@ -47,12 +49,14 @@ def simulated_frames(system: System, sides: Sequence[str], count: int) -> list[F
     """
     model = HandModel.load()
     solid = SOLIDS.get(system.scene.get('object', 'none'))
-    motions = [
+    motions: Sequence[MovingHand] = [
         HandMotion(
             model, side, aside=_ASIDE[side] if len(sides) > 1 else 0.0, solid=solid() if solid is not None else None
         )
         for side in sides or ('right',)
     ]
+    if len(sides) > 1 and system.scene.get('motion') == 'together':
+        motions = HandsTogether(model).hands
     simulated = SimulatedCamera(CAMERA, motions, SensorModel())
     frames = []
     for index in range(count):

@@ -110,7 +110,7 @@ SETTINGS = {
         Setting(
             'time_limit',
             30.0,
-            'A call of ~/sample that is not answered within this time, with its waiting, is refused, s.',
+            'Longest time until a call of ~/sample is answered, its waiting included, s; later it is refused.',
             0.1,
             3600.0,
             live=True,
