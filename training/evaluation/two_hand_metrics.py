@@ -150,9 +150,9 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
-def formatted_rows(rows: Mapping[str, Figures], columns: Mapping[str, str] = COLUMNS) -> str:
+def formatted_rows(rows: Mapping[str, Figures]) -> str:
     """Rows as a Markdown table, mean ± standard deviation of the evaluations."""
-    shown = {name: title for name, title in columns.items() if any(name in row for row in rows.values())}
+    shown = {name: title for name, title in COLUMNS.items() if any(name in row for row in rows.values())}
     lines = ['| | ' + ' | '.join(shown.values()) + ' |', '|---' * (len(shown) + 1) + '|']
     for row, figures in rows.items():
         cells = [_cell(figures.get(name, ())) for name in shown]

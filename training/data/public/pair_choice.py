@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The choice of a data set in a training or an evaluation of `two_hand_prior`."""
+"""The choice of a data set of pairs of hands: made, tracked or public ones."""
 
 from __future__ import annotations
 

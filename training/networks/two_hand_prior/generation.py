@@ -15,8 +15,6 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import anchored
 from hoi_ros.hand.pair import orthonormal
 from hoi_ros.hand.pair import ROOT
-from hoi_ros.hand.pair import ROTATION
-from hoi_ros.hand.pair import rotation_of
 from hoi_ros.hand.pair import SIZE
 from hoi_ros.stages.parts.diffusion import sample
 from hoi_ros.stages.parts.object_points import grouped
@@ -186,7 +184,7 @@ class PairCleaning:
         with torch.inference_mode():
             clean = self.network(torch.from_numpy(pair), torch.full((len(pair), 1), level)).numpy()
         found = [self.whitening.unwhiten(hands) for hands in np.split(clean, 2, 1)]
-        found[0][:, ROTATION] = rotation_of(found[0])[..., :2].swapaxes(1, 2).reshape(len(pair), 6)
+        found[0] = orthonormal(found[0])
         found[1][:, ROOT] = left[:, ROOT]
         return HandPairs(*found)
 

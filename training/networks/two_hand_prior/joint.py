@@ -22,7 +22,8 @@ from training.networks.two_hand_prior.trunk import TimeEmbedding
 from training.networks.two_hand_prior.trunk import Trunk
 
 PAIR = 2 * SIZE
-_BUDDI = DenoiserConfig(token=184, hidden=184)
+_TOKEN = 184
+"""Width of a token of the joint transformer: the paper's BUDDI*."""
 _JOINT_LAYERS, _LATENT, _VAE_WIDTH, _VAE_LAYERS = 6, 64, 512, 5
 
 
@@ -71,7 +72,7 @@ class JointTransformer(PairNetwork):
     """
 
     def __init__(self, config: DenoiserConfig) -> None:
-        token = _BUDDI.token
+        token = _TOKEN
         super().__init__(DenoiserConfig(token=token, hidden=token, object_width=config.object_width))
         self.into = nn.ModuleList(nn.Linear(SIZE, token) for _ in range(2))
         self.out = nn.ModuleList(nn.Linear(token, SIZE) for _ in range(2))

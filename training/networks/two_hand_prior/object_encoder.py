@@ -57,19 +57,11 @@ def _abstracted(
     edges: MaxEdges, points: Tensor, features: Tensor | None, centres: Tensor, neighbours: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Points (B, N, 3) and features (B, N, C) → centres (B, M, 3) and the largest of an MLP (B, M, C′) around each."""
-    kept = _rows(points, centres[..., None])[:, :, 0]
+    kept = rows_at(points, centres[..., None])[:, :, 0]
     first = edges.mlp.linears[0]
     of_features, of_offset = first.weight.split([first.in_features - 3, 3], 1)
     # The first layer of (features, p − c) is computed once a point, and once a centre.
     each = F.linear(points, of_offset, first.bias)
     if features is not None:
         each = each + F.linear(features, of_features)
-    return kept, edges(_rows(each, neighbours) - F.linear(kept, of_offset)[:, :, None])
-
-
-def _rows(values: Tensor, index: Tensor) -> Tensor:
-    """As `rows_at`; in a graph by a gathering that holds for every number of items, which is slower to train."""
-    if not torch.onnx.is_in_onnx_export():
-        return rows_at(values, index)
-    found = values.gather(1, index.reshape(len(index), -1, 1).expand(-1, -1, values.shape[-1]))
-    return found.reshape(len(index), *index.shape[1:], values.shape[-1])
+    return kept, edges(rows_at(each, neighbours) - F.linear(kept, of_offset)[:, :, None])

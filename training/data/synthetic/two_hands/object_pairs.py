@@ -241,16 +241,14 @@ class _Parts:
         elif kind == 'by_the_ends':
             self._sign = 1.0 if rng.random() < 0.5 else -1.0
             self.first = self._sign * self._along > 0.72 * np.abs(self._along).max()
-        elif kind in ('body_and_neck', 'in_line'):
-            axes = np.linalg.eigh(np.cov(points.T))[1]
-            self._along = points @ axes[:, 2]
-            if kind == 'in_line':
-                low, high = self._along.min(), self._along.max()
-                self._place = rng.uniform(low + 0.04, max(high - 0.04, low + 0.041))
-                self.first = np.abs(self._along - self._place) < 0.025
-            else:
-                self._along = points[:, 2] if kind == 'body_and_neck' else self._along
-                self.first = self._along < -0.02
+        elif kind == 'in_line':
+            self._along = points @ np.linalg.eigh(np.cov(points.T))[1][:, 2]
+            low, high = self._along.min(), self._along.max()
+            self._place = rng.uniform(low + 0.04, max(high - 0.04, low + 0.041))
+            self.first = np.abs(self._along - self._place) < 0.025
+        elif kind == 'body_and_neck':
+            self._along = points[:, 2]
+            self.first = self._along < -0.02
         self._step = rng.uniform(0.1, 0.15) * (1 if rng.random() < 0.5 else -1)
         self._apart = rng.uniform(0.05, 0.12)
 

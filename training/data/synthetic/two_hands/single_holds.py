@@ -201,14 +201,12 @@ class PlacedHand(NamedTuple):
         place: its place in the object's frame.
         progress: (16,) of its joints.
         elbow: (3,) in the object's frame, metres.
-        touches: whether it touches the object, or is on its way to it.
     """
 
     hand: GraspingHand
     place: Placement
     progress: np.ndarray
     elbow: np.ndarray
-    touches: bool = True
 
     @property
     def arm(self) -> Arm:
@@ -294,7 +292,7 @@ def before_touch(placed: PlacedHand, thing: SharedObject, rng: np.random.Generat
     elbow = thing.elbow(place, _wrist(placed.hand))
     if elbow is None or thing.gap(place.of(placed.hand.vertices(progress))).distance.min() < TOUCHING:
         return None
-    return PlacedHand(placed.hand, place, progress, elbow, touches=False)
+    return PlacedHand(placed.hand, place, progress, elbow)
 
 
 def _hand(anatomy: HandAnatomy, grip: Grip, shape: np.ndarray, rng: np.random.Generator) -> GraspingHand:
