@@ -23,7 +23,6 @@ from hoi_ros.nodes.messages.agreement import faces_of_objects
 from hoi_ros.nodes.messages.agreement import refuse_unfit_hands
 from hoi_ros.nodes.messages.hands import hand_estimates
 from hoi_ros.nodes.messages.hands import hand_transforms
-from hoi_ros.nodes.messages.two_hands import CUBIC_MILLIMETRE
 from hoi_ros.nodes.messages.two_hands import sample_arrays
 from hoi_ros.nodes.messages.two_hands import sample_request
 from hoi_ros.nodes.runtime.camera_topics import FRAME
@@ -230,7 +229,7 @@ class TwoHandPriorNode(WorkerNode[Any, Frame, _Regularised]):
             )
         response.samples = sample_arrays(call.header, samples, self.settings['publish_mesh'], self.give_way)
         response.scores = np.asarray(samples.scores, np.float32)
-        response.penetration = np.asarray(samples.penetration / CUBIC_MILLIMETRE, np.float32)
+        response.intersections = np.asarray(samples.intersections, np.float32)
         response.success = True
         return response
 

@@ -21,7 +21,7 @@ from hoi_ros.playback.recording import Recording
 _MOST = 120
 """Pairs that are measured, evenly spaced."""
 _VOXEL = 0.002
-_MM3 = 1e9
+_CM3 = 1e6
 
 
 class Pair(NamedTuple):
@@ -38,7 +38,7 @@ class PairFigures:
     joint_error_mm: float
     relative_root_error_mm: float
     """Of the right wrist relative to the left one."""
-    penetration_mm3: float
+    intersection_cm3: float
     """Volume that both hands share, on voxels of 2 mm."""
 
 
@@ -120,7 +120,7 @@ def _figures(truths: Sequence[Pair], found: Sequence[Pair], faces: Mapping[str, 
         if all(len(hand.vertices) for hand in pair):
             left, right = pair.left.vertices, pair.right.vertices
             volumes.append(grid_volume(left, faces['left'], right, faces['right'], _VOXEL))
-    return PairFigures(1e3 * _mean(joints), 1e3 * _mean(roots), _MM3 * _mean(volumes))
+    return PairFigures(1e3 * _mean(joints), 1e3 * _mean(roots), _CM3 * _mean(volumes))
 
 
 def _mean(values: Sequence[float]) -> float:

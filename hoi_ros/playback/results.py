@@ -73,15 +73,15 @@ def _claims(held: ObjectEstimate) -> dict[str, Any]:
 
 
 def interaction_record(interaction: HandInteraction) -> dict[str, Any]:
-    """What became of two hands as JSON; lengths in metres, volumes in mm³, null where they are not known."""
+    """What became of two hands as JSON; lengths in metres, volumes in cm³, null where they are not known."""
     return {
         'regularised': bool(interaction.regularised),
         'reason': interaction.reason,
         'left_id': int(interaction.left_id),
         'right_id': int(interaction.right_id),
         'gap': None if math.isnan(interaction.gap) else round(float(interaction.gap), 6),
-        'penetration_before': round(1e9 * float(interaction.penetration_before), 1),
-        'penetration_after': round(1e9 * float(interaction.penetration_after), 1),
+        'intersection_before': _cm3(interaction.intersection_before),
+        'intersection_after': _cm3(interaction.intersection_after),
     }
 
 
@@ -119,6 +119,10 @@ def sides_counted(hands: Iterable[HandEstimate]) -> str:
     """'2 left, 1 right'; 'none' without hands."""
     sides = collections.Counter(hand.side for hand in hands)
     return ', '.join(f'{count} {side}' for side, count in sorted(sides.items())) or 'none'
+
+
+def _cm3(volume: float) -> float:
+    return round(1e6 * float(volume), 6)
 
 
 def _rounded(numbers: np.ndarray) -> list[Any]:

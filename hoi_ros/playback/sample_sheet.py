@@ -29,18 +29,18 @@ _BACKGROUND, _RIM = 40, 90
 
 
 def sample_sheet(
-    pairs: Sequence[Sequence[HandEstimate]], faces: Mapping[str, np.ndarray], penetration: np.ndarray
+    pairs: Sequence[Sequence[HandEstimate]], faces: Mapping[str, np.ndarray], volumes: np.ndarray
 ) -> np.ndarray:
     """(H, W, 3) uint8 RGB of the first sixteen pairs, each seen from where it is widest and from its side.
 
     Args:
         pairs: of hands with vertices, left and right.
         faces: (F, 3) by side.
-        penetration: (N,) volume that the hands of each share, mm³.
+        volumes: (N,) volume that the hands of each share, mm³.
     """
     tiles = [
         _tile(pair, faces, f'{number}: {volume:.0f} mm3')
-        for number, (pair, volume) in enumerate(zip(pairs[:MOST], penetration))
+        for number, (pair, volume) in enumerate(zip(pairs[:MOST], volumes))
     ]
     columns = math.ceil(math.sqrt(len(tiles)))
     tiles += [np.full_like(tiles[0], _BACKGROUND)] * (-len(tiles) % columns)

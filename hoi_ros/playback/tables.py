@@ -130,9 +130,9 @@ def pair_rows(recording: Recording, system: System) -> list[Row]:
         ('joint error', f'{before.joint_error_mm:.1f} → {after.joint_error_mm:.1f} mm'),
         ('relative root', f'{before.relative_root_error_mm:.1f} → {after.relative_root_error_mm:.1f} mm off'),
         (
-            'penetration',
-            f'{before.penetration_mm3:.0f} → {after.penetration_mm3:.0f} mm³, '
-            f'in truth {agreement.truth.penetration_mm3:.0f}',
+            'intersection',
+            f'{before.intersection_cm3:.2f} → {after.intersection_cm3:.2f} cm³, '
+            f'in truth {agreement.truth.intersection_cm3:.2f}',
         ),
     ]
 

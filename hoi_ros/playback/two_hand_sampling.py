@@ -140,7 +140,7 @@ def _sampled(
         assert samples is not None, 'nothing aborts it'
         pairs += samples.hands
         scores.append(samples.scores)
-        volumes.append(samples.penetration / _CUBIC_MILLIMETRE)
+        volumes.append(samples.intersections / _CUBIC_MILLIMETRE)
     return pairs, np.concatenate(scores), np.concatenate(volumes)
 
 

@@ -205,8 +205,8 @@ class TwoHandPriorStage:
             self.interaction = dataclasses.replace(
                 untouched,
                 reason=f'they share {1e6 * before:.0f} cm³, at most {1e6 * _ONE_HAND:.0f} expected: one is misplaced',
-                penetration_before=before,
-                penetration_after=before,
+                intersection_before=before,
+                intersection_after=before,
             )
             self.timings['measure'] = measured - begun
             return left, right
@@ -216,7 +216,7 @@ class TwoHandPriorStage:
         fitted = time.perf_counter()
         after = self._volume(*self._regulariser.posed(moved_other, moved_own))
         self.interaction = dataclasses.replace(
-            untouched, regularised=True, penetration_before=before, penetration_after=after
+            untouched, regularised=True, intersection_before=before, intersection_after=after
         )
         # From the frame of the wrist back to the camera's.
         back = [out_of_frame(vector, turn, origin) for vector in (moved_own, moved_other)]

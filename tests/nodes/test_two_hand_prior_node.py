@@ -133,7 +133,7 @@ def test_hands_that_interact_are_regularised_and_others_pass_through_untouched(b
     assert (interaction.left_id, interaction.right_id) == (left.track_id, right.track_id) == (7, 3)
     assert answer.header == interaction.header and answer.header.frame_id == FRAME
     np.testing.assert_allclose(right.joints, NEAR[1].joints + MOVED, atol=1e-6)
-    assert interaction.regularised and interaction.penetration_after < interaction.penetration_before
+    assert interaction.regularised and interaction.intersection_after < interaction.intersection_before
     for hands, reason in (
         ((NEAR[0], flat_hand('right', 3, 0.4)), 'apart'),
         ((NEAR[0],), '1 hands'),
@@ -161,7 +161,8 @@ def test_hands_that_cannot_be_used_are_refused_and_old_ones_dropped(bench):
 
 def test_the_service_samples_pairs_and_hands_beside_an_anchor(bench):
     answer = bench.sample(count=3, seed=5, side=Request.BOTH)
-    assert answer.success and len(answer.samples) == len(answer.scores) == 3 and list(answer.penetration) == [3.0] * 3
+    assert answer.success and len(answer.samples) == len(answer.scores) == 3
+    assert list(answer.intersections) == pytest.approx([3e-9] * 3)
     assert [[hand.id for hand in sample.hands] for sample in answer.samples] == [[0, 1], [2, 3], [4, 5]]
     assert {sample.header.frame_id for sample in answer.samples} == {'table'}
     assert bench.sample(count=3, seed=5, side=Request.BOTH) == answer

@@ -52,7 +52,7 @@ class StandInStage:
             self.interaction = dataclasses.replace(found, reason=reason)
             return hands
         self.interaction = dataclasses.replace(
-            found, regularised=True, reason='', penetration_before=2e-6, penetration_after=1e-6
+            found, regularised=True, reason='', intersection_before=2e-6, intersection_after=1e-6
         )
         moved = dataclasses.replace(right, joints=right.joints + MOVED)
         return [moved if hand is right else hand for hand in hands]

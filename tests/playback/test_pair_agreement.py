@@ -56,14 +56,14 @@ def test_regularised_pairs_are_compared_before_and_after(recording):
     assert before.relative_root_error_mm == pytest.approx(8, abs=0.1)
     assert after.relative_root_error_mm == pytest.approx(2, abs=0.1)
     assert (before.joint_error_mm, after.joint_error_mm) == pytest.approx((4, 1), abs=0.1)
-    assert before.penetration_mm3 > 1000 and before.penetration_mm3 > 2 * after.penetration_mm3
-    assert agreement.truth.penetration_mm3 < 200 and agreement.truth.joint_error_mm == 0
+    assert before.intersection_cm3 > 1 and before.intersection_cm3 > 2 * after.intersection_cm3
+    assert agreement.truth.intersection_cm3 < 0.2 and agreement.truth.joint_error_mm == 0
 
 
 def test_the_table_of_the_demo_has_both(recording):
     rows = dict(agreement_rows(recording, SYSTEM, recorded=False))
     assert rows['pairs found'] == '75.0 % of the images with two hands'
     assert rows['regularised'].startswith('33.3 % of the pairs')
-    assert rows['relative root'] == '8.0 → 2.0 mm off' and '→' in rows['penetration']
+    assert rows['relative root'] == '8.0 → 2.0 mm off' and '→' in rows['intersection']
     still = dataclasses.replace(recording, answers=recording.inputs)
     assert 'relative root' not in dict(agreement_rows(still, SYSTEM, recorded=False))

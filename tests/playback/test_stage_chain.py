@@ -109,7 +109,7 @@ def test_a_folder_of_images_is_replayed_through_both_stages(systems, tmp_path):
         assert summary.with_hands == 1
         record = json.loads((out / 'results.jsonl').read_text())
         said = {'regularised': False, 'reason': 'one hand', 'left_id': 0, 'right_id': 0, 'gap': None}
-        expected = said | {'penetration_before': 0.0, 'penetration_after': 0.0} if name == 'upper' else None
+        expected = said | {'intersection_before': 0.0, 'intersection_after': 0.0} if name == 'upper' else None
         assert record.get('interaction') == expected
         distances.append(record['hands'][0]['joints'][0][2])
     assert distances[0] - distances[1] == pytest.approx(0.01)

@@ -75,7 +75,7 @@ def test_hands_in_each_other_are_moved_apart_and_stay_where_they_were_seen(build
     moved = stage(hands, np.zeros((0, 3)), 0.0)
     found = stage.interaction
     assert found.regularised and (found.left_id, found.right_id) == (8, 3)
-    assert found.gap < -0.002 and found.penetration_after < 0.3 * found.penetration_before
+    assert found.gap < -0.002 and found.intersection_after < 0.3 * found.intersection_before
     for before, after in zip(hands, moved):
         assert (before.side, before.track_id, before.score) == (after.side, after.track_id, after.score)
         assert np.array_equal(before.shape, after.shape)
@@ -129,7 +129,7 @@ def test_hands_apart_or_of_one_place_pass_through_untouched(build) -> None:
         assert stage.interaction.gap == pytest.approx(nearest, abs=1e-3) and 'apart' in stage.interaction.reason
     hands = two_hands(stage, 0.03)
     assert all(before is after for before, after in zip(hands, stage(hands, np.zeros((0, 3)), 0.0)))
-    assert 'one is misplaced' in stage.interaction.reason and stage.interaction.penetration_before > 3e-5
+    assert 'one is misplaced' in stage.interaction.reason and stage.interaction.intersection_before > 3e-5
     stage.regularise = False
     hands = two_hands(stage, 0.09)
     assert stage(hands, np.zeros((0, 3)), 0.0)[0] is hands[0] and stage.interaction.reason == 'regularise is off'
@@ -140,7 +140,7 @@ def test_samples_are_hands_with_scores_and_the_volume_that_they_share(build) -> 
     samples = stage.sample(SampleRequest(17, 5, anti_penetration=0), progress=told.append)
     assert [[hand.side for hand in pair] for pair in samples.hands] == [['left', 'right']] * 17
     assert [hand.track_id for pair in samples.hands for hand in pair] == list(range(34))
-    assert ((samples.scores > 0) & (samples.scores < 1)).all() and (samples.penetration >= 0).all()
+    assert ((samples.scores > 0) & (samples.scores < 1)).all() and (samples.intersections >= 0).all()
     assert told == [16, 17]
     again = stage.sample(SampleRequest(2, 5, anti_penetration=0))
     assert np.allclose(again.hands[1][0].vertices, samples.hands[1][0].vertices, atol=1e-4)

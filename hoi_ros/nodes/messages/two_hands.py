@@ -31,7 +31,6 @@ from hoi_ros.stages.parts.sample_request import HandSamples
 from hoi_ros.stages.parts.sample_request import SampleRequest
 from hoi_ros.stages.parts.two_hand_samples import refuse_unfit
 
-CUBIC_MILLIMETRE = 1e-9
 _SIDES: dict[int, Literal['left', 'right', 'both']] = {
     SampleTwoHands.Request.LEFT: 'left',
     SampleTwoHands.Request.RIGHT: 'right',
@@ -106,8 +105,8 @@ def interaction_message(header: Header, interaction: HandInteraction) -> HandInt
         left_id=int(interaction.left_id),
         right_id=int(interaction.right_id),
         gap=float(interaction.gap),
-        penetration_before=float(interaction.penetration_before),
-        penetration_after=float(interaction.penetration_after),
+        intersection_before=float(interaction.intersection_before),
+        intersection_after=float(interaction.intersection_after),
     )
 
 

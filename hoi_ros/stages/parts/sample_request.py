@@ -44,7 +44,7 @@ class HandSamples:
     """The hands of each, left first."""
     scores: np.ndarray
     """(N,) plausibility, 0 to 1."""
-    penetration: np.ndarray
+    intersections: np.ndarray
     """(N,) volume that both hands share, m³; 0 for one hand."""
 
 
@@ -62,6 +62,6 @@ class HandInteraction:
     gap: float = float('nan')
     """Least distance of their surfaces as they came, metres, negative where one passes into the other; NaN if there are
     no two hands of different sides."""
-    penetration_before: float = 0.0
-    penetration_after: float = 0.0
+    intersection_before: float = 0.0
+    intersection_after: float = 0.0
     """Volume that they share, m³."""
