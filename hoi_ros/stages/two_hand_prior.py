@@ -107,7 +107,7 @@ class TwoHandPriorStage:
             self._sampler,
             self._hands,
             parameters.get('changes', {}),
-            lambda: ObjectEmbedding(models, backend, threads),
+            lambda: ObjectEmbedding(self._engine.card, models, backend, threads),
         )
 
     @property

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The models of the two-hand prior that are installed, in the stage and in the command."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
 
+from hoi_ros.engines import ModelFileError
 from hoi_ros.hand.pair import mirrored
 from hoi_ros.hand.pair import parameters_of
 from hoi_ros.playback.two_hand_sampling import main
@@ -29,13 +31,27 @@ def test_mirrored_anchors_give_mirrored_samples(stage: TwoHandPriorStage, held: 
     sampler, hand = stage._sampler, stage.hand_model('right')
     thing = turned = None
     if held:
-        thing = ObjectEmbedding(None, 'auto', 1)(*BOX).feature
+        thing = ObjectEmbedding(stage._engine.card, None, 'auto', 1)(*BOX).feature
         turned = ObjectFeature(thing.mirrored, thing.own)
     anchor = sampler.alone(1, 7, 'left', thing)[0]
     right = sampler.beside(anchor, 3, 1, 'right', thing)
     left = mirrored(sampler.beside(mirrored(anchor), 3, 1, 'left', turned))
     one, other = (hand.forward(*parameters_of(hand, each)).vertices for each in (right, left))
     assert np.linalg.norm(one - other, axis=-1).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ('change', 'fault'),
+    [
+        ({'parameters': {'object_width': 512}}, 'embeds objects in 128 numbers, two_hand_prior expects 512'),
+        ({'training': {'command': 'train a', 'seed': 9}}, 'two_hand_prior by `train a`, seed 9'),
+    ],
+)
+def test_an_encoder_of_another_denoiser_is_refused(
+    stage: TwoHandPriorStage, change: dict[str, object], fault: str
+) -> None:
+    with pytest.raises(ModelFileError, match=fault):
+        ObjectEmbedding(dataclasses.replace(stage._engine.card, **change), None, 'auto', 1)
 
 
 def test_samples_move_with_their_object(stage: TwoHandPriorStage) -> None:

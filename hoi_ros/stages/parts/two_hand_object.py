@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from hoi_ros.engines import Backend
+from hoi_ros.engines import Card
 from hoi_ros.engines import load_engine
+from hoi_ros.engines import ModelFileError
 from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.object_points import grouped
 from hoi_ros.stages.parts.object_points import object_points_of
@@ -30,14 +32,24 @@ class ObjectEmbedding:
     """The object encoder of the model folder `two_hand_object`.
 
     Args:
+        denoiser: card of `two_hand_prior`, which has learnt with the encoder.
         models, backend, threads: as of `load_engine` and `model_dir`.
 
     Raises:
-        EngineError, ResourceError: the model is missing or damaged.
+        EngineError, ResourceError: the model is missing or damaged, or belongs to another denoiser.
     """
 
-    def __init__(self, models: Path | None, backend: Backend, threads: int | None) -> None:
-        self._engine = load_engine(model_dir('two_hand_object', models), backend, threads=threads)
+    def __init__(self, denoiser: Card, models: Path | None, backend: Backend, threads: int | None) -> None:
+        folder = model_dir('two_hand_object', models)
+        self._engine = load_engine(folder, backend, threads=threads)
+        card, expected = self._engine.card, denoiser.parameters['object_width']
+        if (width := card.outputs[0].shape[-1]) != expected:
+            fault = f'it embeds objects in {width} numbers, two_hand_prior expects {expected}'
+        elif card.training != denoiser.training:
+            fault = f'it was trained by {_command(card)}, two_hand_prior by {_command(denoiser)}'
+        else:
+            return
+        raise ModelFileError(f'{folder} belongs to another two_hand_prior: {fault}. Export and install both together')
 
     def __call__(self, vertices: np.ndarray, faces: np.ndarray) -> EmbeddedObject:
         """An object and its mirror image.
@@ -54,3 +66,7 @@ class ObjectEmbedding:
         groups = grouped(points)._asdict()
         embedding = self._engine(points=(points / UNIT).astype(np.float32), **groups)[self._engine.outputs[0].name]
         return EmbeddedObject(ObjectFeature(*embedding), thing.origin)
+
+
+def _command(card: Card) -> str:
+    return f'`{card.training.get("command")}`, seed {card.training.get("seed")}'

@@ -119,8 +119,8 @@ def test_a_training_with_objects_ends_in_hands_on_an_object(records: np.ndarray,
     encoder = load_two_hand_network(weights).encoder.state_dict()
     assert all(torch.equal(part, encoder[name]) for name, part in again.encoder.state_dict().items())
 
-    export(TwoHandPriorExport(weights=weights, models=tmp_path / 'none'))
-    robots = ObjectEmbedding(tmp_path / 'run' / 'models', 'openvino', 1)(*thing).feature
+    card = export(TwoHandPriorExport(weights=weights, models=tmp_path / 'none'))
+    robots = ObjectEmbedding(card, tmp_path / 'run' / 'models', 'openvino', 1)(*thing).feature
     for found, wanted in zip(robots, feature):
         np.testing.assert_allclose(found, wanted, atol=0.01 * np.abs(wanted).max())
 
