@@ -33,21 +33,18 @@ class PairSource:
     sampler: TwoHandSampler | None
 
     @classmethod
-    def load(cls, path: Path, hand: HandModel | None = None) -> PairSource:
+    def load(cls, path: Path) -> PairSource:
         """From a weights.pt of `train two_hand_prior`, or from a model folder.
 
         Raises:
             WeightsError, EngineError: there is no such network.
         """
-        hand = hand or HandModel.load()
         if path.is_dir():
             specs = {spec.name: spec for spec in Card.load(path).inputs}
             width = int(specs['object'].shape[-1]) if 'object' in specs else 0
-            return cls(None, TwoHandSampler(load_engine(path), PairWhitening.load(path), hand, width))
+            return cls(None, TwoHandSampler(load_engine(path), PairWhitening.load(path), HandModel.load(), width))
         generator = PairGenerator.load(path)
-        if generator.name not in CASCADES:
-            return cls(generator, None)
-        return cls(generator, TwoHandSampler(generator.denoise, generator.whitening, hand, generator.object_width))
+        return cls(generator, generator.sampler if generator.name in CASCADES else None)
 
     def pairs(self, count: int, seed: int, config: SamplingConfig) -> HandPairs:
         """Right and left hands (count, 64) in the frame of each left wrist.

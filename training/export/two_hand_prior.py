@@ -21,7 +21,6 @@ from hoi_ros.stages.parts.object_points import grouped
 from hoi_ros.stages.parts.object_points import UNIT
 from hoi_ros.stages.parts.pair_plausibility import change_of
 from hoi_ros.stages.parts.pair_plausibility import quantiles_of
-from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
 from training.data.synthetic.two_hands.records import PAIR_DTYPE
 from training.data.two_hand_pools import kept_records
@@ -33,7 +32,6 @@ from training.installation import install_export
 from training.installation import InstallOptions
 from training.installation import run_folder
 from training.networks.two_hand_prior.choice import COMMAND
-from training.networks.two_hand_prior.choice import load_two_hand_network
 from training.networks.two_hand_prior.denoiser import Denoiser
 from training.networks.two_hand_prior.generation import PairGenerator
 from training.networks.two_hand_prior.object_encoder import ObjectEncoder
@@ -79,7 +77,7 @@ def export(config: TwoHandPriorExport) -> Card:
     Raises:
         WeightsError: the weights are those of a network that robots do not run.
     """
-    trained = load_two_hand_network(config.weights)
+    trained = PairGenerator.load(config.weights)
     if not isinstance(trained.network, Denoiser):
         raise WeightsError(f'{config.weights} holds {trained.name}; robots run small ({COMMAND} --network small)')
     kept = read_weights(config.weights, COMMAND, 'pairs')
@@ -110,7 +108,7 @@ def export(config: TwoHandPriorExport) -> Card:
         },
         further=inputs[1:],
     )
-    PairWhitening(**trained.whitening).save(folder)
+    trained.whitening.save(folder)
     install_export(config.weights, card, config.models, config)
     if trained.encoder is not None:
         _export_encoder(config, trained.encoder, about)

@@ -23,7 +23,6 @@ from training.data.synthetic.two_hands.records import OBJECT_PAIR_DTYPE
 from training.export.two_hand_prior import export
 from training.export.two_hand_prior import TwoHandPriorExport
 from training.loop.fitting import LoopConfig
-from training.networks.two_hand_prior.choice import load_two_hand_network
 from training.networks.two_hand_prior.choice import start_from
 from training.networks.two_hand_prior.choice import with_objects
 from training.networks.two_hand_prior.generation import PairGenerator
@@ -116,7 +115,7 @@ def test_a_training_with_objects_ends_in_hands_on_an_object(records: np.ndarray,
     assert np.isfinite(pairs.right).all() and pairs.left[:, PLACE].any() and pairs.left.shape == (2, 64)
     again = with_objects('small')
     start_from(again, weights)
-    encoder = load_two_hand_network(weights).encoder.state_dict()
+    encoder = generator.encoder.state_dict()
     assert all(torch.equal(part, encoder[name]) for name, part in again.encoder.state_dict().items())
 
     card = export(TwoHandPriorExport(weights=weights, models=tmp_path / 'none'))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import get_args
 from typing import Literal
 
-import numpy as np
 from torch import nn
 
 from training.networks.two_hand_prior.denoiser import Denoiser
@@ -23,7 +22,6 @@ from training.networks.two_hand_prior.trunk import SMALL
 from training.networks.two_hand_prior.with_objects import WithObjects
 from training.networks.weights_file import fill
 from training.networks.weights_file import read_weights
-from training.networks.weights_file import WeightsError
 
 TwoHandNetwork = Literal['small', 'paper', 'no_attention', 'separate', 'whole', 'joint', 'parallel', 'vae']
 """small: the denoiser that robots run; paper: the same at the paper's widths; no_attention: without self-attention;
@@ -46,25 +44,6 @@ _CLASSES: dict[str, type[nn.Module]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainedTwoHandNetwork:
-    """The content of a weights.pt.
-
-    Attributes:
-        name: of the network.
-        network: in evaluation mode.
-        whitening: the arrays of `PairWhitening` by name.
-        object_width: of the embedding of an object; 0 where the network takes none.
-        encoder: of objects, in evaluation mode, if the network was trained with them.
-    """
-
-    name: TwoHandNetwork
-    network: nn.Module
-    whitening: dict[str, np.ndarray]
-    object_width: int
-    encoder: ObjectEncoder | None = None
-
-
 def two_hand_network(name: TwoHandNetwork, object_width: int = 0) -> nn.Module:
     """A network with new weights.
 
@@ -82,26 +61,6 @@ def with_objects(name: TwoHandNetwork) -> WithObjects:
     """A network that takes objects, and their encoder, with new weights: in the paper's widths, or small ones."""
     encoder = ObjectEncoder() if name == 'paper' else ObjectEncoder(*_SMALL_ENCODER)
     return WithObjects(two_hand_network(name, encoder.last.out_features), encoder)
-
-
-def load_two_hand_network(weights: Path) -> TrainedTwoHandNetwork:
-    """The network of a training's weights.pt.
-
-    Raises:
-        WeightsError: the file is missing or of another training.
-    """
-    kept = read_weights(weights, COMMAND, 'network', 'whitening', 'object_width')
-    if kept['network'] not in NETWORKS:
-        raise WeightsError(f'{weights} holds another network; expected the weights.pt of python -m training {COMMAND}')
-    network = two_hand_network(kept['network'], kept['object_width'])
-    fill(network, kept, weights, COMMAND)
-    encoder = None
-    if kept.get(ENCODER):
-        encoder = with_objects(kept['network']).encoder
-        fill(encoder, {**kept, 'weights': kept[ENCODER]}, weights, COMMAND)
-        encoder.eval()
-    whitening = {name: tensor.numpy() for name, tensor in kept['whitening'].items()}
-    return TrainedTwoHandNetwork(kept['network'], network.eval(), whitening, kept['object_width'], encoder)
 
 
 def start_from(network: nn.Module, weights: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,12 @@ from hoi_ros.stages.parts.two_hand_sampler import PAPER_STEPS
 from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
 from hoi_ros.stages.parts.two_hand_sampler import TwoHandSampler
 from training.networks.two_hand_prior.choice import CASCADES
-from training.networks.two_hand_prior.choice import load_two_hand_network
+from training.networks.two_hand_prior.choice import COMMAND
+from training.networks.two_hand_prior.choice import ENCODER
+from training.networks.two_hand_prior.choice import NETWORKS
+from training.networks.two_hand_prior.choice import two_hand_network
 from training.networks.two_hand_prior.choice import TwoHandNetwork
+from training.networks.two_hand_prior.choice import with_objects
 from training.networks.two_hand_prior.cleaner import CLEAN_COMMAND
 from training.networks.two_hand_prior.cleaner import PairCleaner
 from training.networks.two_hand_prior.joint import PAIR
@@ -65,9 +70,19 @@ class PairGenerator:
         Raises:
             WeightsError: the file is missing or of another training.
         """
-        trained = load_two_hand_network(weights)
-        whitening = PairWhitening(**trained.whitening)
-        return cls(trained.name, trained.network, whitening, trained.object_width, trained.encoder)
+        kept = read_weights(weights, COMMAND, 'network', 'whitening', 'object_width')
+        name, width = kept['network'], kept['object_width']
+        if name not in NETWORKS:
+            raise WeightsError(
+                f'{weights} holds another network; expected the weights.pt of python -m training {COMMAND}'
+            )
+        network, encoder = two_hand_network(name, width), None
+        fill(network, kept, weights, COMMAND)
+        if kept.get(ENCODER):
+            encoder = with_objects(name).encoder
+            fill(encoder, {**kept, 'weights': kept[ENCODER]}, weights, COMMAND)
+            encoder.eval()
+        return cls(name, network.eval(), _whitening(kept['whitening']), width, encoder)
 
     def feature(self, points: np.ndarray) -> ObjectFeature:
         """The embeddings of an object.
@@ -142,8 +157,7 @@ class PairGenerator:
 
     def _hands(self, clean: np.ndarray, about_object: bool) -> np.ndarray:
         """Vectors whose six numbers are columns of a rotation, from whitened ones."""
-        hands = self.whitening.unwhiten(clean, about_object)
-        return orthonormal(hands)
+        return orthonormal(self.whitening.unwhiten(clean, about_object))
 
     def _seen(self, count: int, held: ObjectFeature | None) -> tuple[np.ndarray, ...]:
         """What a network that takes objects is given of one."""
@@ -170,8 +184,7 @@ class PairCleaning:
         kept = read_weights(weights, CLEAN_COMMAND, 'cleaned')
         network = PairCleaner()
         fill(network, kept, weights, CLEAN_COMMAND)
-        statistics = {name: tensor.numpy() for name, tensor in kept['cleaned'].items()}
-        return cls(network.eval(), PairWhitening(**statistics))
+        return cls(network.eval(), _whitening(kept['cleaned']))
 
     def __call__(self, right: np.ndarray, left: np.ndarray, level: float = 0.5) -> HandPairs:
         """Clean hands of estimated ones (N, 64), in the frame of each left wrist.
@@ -187,6 +200,11 @@ class PairCleaning:
         found[0] = orthonormal(found[0])
         found[1][:, ROOT] = left[:, ROOT]
         return HandPairs(*found)
+
+
+def _whitening(kept: Mapping[str, torch.Tensor]) -> PairWhitening:
+    """From an entry of weights.pt."""
+    return PairWhitening(**{name: tensor.numpy() for name, tensor in kept.items()})
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
