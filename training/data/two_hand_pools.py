@@ -30,54 +30,20 @@ from training.data.synthetic.two_hands.records import PAIR_DTYPE
 
 
 @dataclasses.dataclass(frozen=True)
-class TwoHandPools:
-    """Where generated pairs of hands are kept."""
+class HeldOutPools:
+    """Where generated pairs of hands that no training draws from are kept."""
 
     pool: Path = Path('runs/two_hand_prior.pool')
-    """File of pairs; it grows to `capacity` and is reused. Held-out pairs are beside it, as <name>_<split>.pool, and
-    pairs that hold objects, as <name>_objects.pool."""
-    capacity: int = 65_536
-    """Pairs in the pool."""
+    """File of the training's pairs. Held-out pairs are beside it, as <name>_<split>.pool, and pairs that hold objects,
+    as <name>_objects.pool."""
     workers: int = 0
     """Processes that make pairs; 0 chooses them."""
-    refresh: bool = False
-    """Keep making pairs once the pool is full, replacing the oldest ones."""
-    first: int = 16_384
-    """Pairs that must be ready before a training starts."""
     as_it_is: bool = False
     """Take the pairs in the files, whatever made them; none is made."""
     poses: Path | None = HAND_POSES
     """Folder of the poses of real hands; None draws from gestures and the joint limits only."""
     scans: Path | None = None
     """Folder of scanned objects; some of the pairs that hold objects hold them."""
-
-    @contextlib.contextmanager
-    def training(
-        self, seed: int, with_object: bool, filling: int, beside: int, until: float = math.inf
-    ) -> Iterator[Callable[[], np.ndarray]]:
-        """While it is open, pairs of the training split are made; yields what returns those that may be drawn.
-
-        Args:
-            seed: of the stream.
-            with_object: whether the pairs hold an object.
-            filling, beside: processes before the training and beside it.
-            until: value of `time.monotonic()` after which fewer than `first` are enough.
-
-        Raises:
-            PoolError: there are no pairs.
-        """
-        path = self._file(with_object)
-        if self.as_it_is:
-            records = kept_records(path, OBJECT_PAIR_DTYPE if with_object else PAIR_DTYPE)
-            yield lambda: records
-            return
-        make, dtype, key = self._stream(seed, 'train', with_object)
-        pool = SamplePool(make, dtype, path, key, self.capacity, filling, self.refresh, beside)
-        try:
-            pool.wait(min(self.first, self.capacity), 1, until)
-            yield lambda: pool.records[: pool.ready]
-        finally:
-            pool.close()
 
     def held_out(self, split: str, count: int, with_object: bool = False, until: float = math.inf) -> np.ndarray:
         """The first pairs of the validation or test split.
@@ -113,6 +79,46 @@ class TwoHandPools:
         scans = scanned_objects(self.scans, 'held_out' if split == 'test' else split)
         key = ScannedObjects.key(self.scans) + generator_key(seed, split, hand, [ObjectPairs.__module__])
         return functools.partial(ObjectPairs, seed, split, scans, hand), OBJECT_PAIR_DTYPE, key
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoHandPools(HeldOutPools):
+    """Where the pairs of a training are kept, too."""
+
+    capacity: int = 65_536
+    """Pairs in the pool, which is reused."""
+    refresh: bool = False
+    """Keep making pairs once the pool is full, replacing the oldest ones."""
+    first: int = 16_384
+    """Pairs that must be ready before a training starts."""
+
+    @contextlib.contextmanager
+    def training(
+        self, seed: int, with_object: bool, filling: int, beside: int, until: float = math.inf
+    ) -> Iterator[Callable[[], np.ndarray]]:
+        """While it is open, pairs of the training split are made; yields what returns those that may be drawn.
+
+        Args:
+            seed: of the stream.
+            with_object: whether the pairs hold an object.
+            filling, beside: processes before the training and beside it.
+            until: value of `time.monotonic()` after which fewer than `first` are enough.
+
+        Raises:
+            PoolError: there are no pairs.
+        """
+        path = self._file(with_object)
+        if self.as_it_is:
+            records = kept_records(path, OBJECT_PAIR_DTYPE if with_object else PAIR_DTYPE)
+            yield lambda: records
+            return
+        make, dtype, key = self._stream(seed, 'train', with_object)
+        pool = SamplePool(make, dtype, path, key, self.capacity, filling, self.refresh, beside)
+        try:
+            pool.wait(min(self.first, self.capacity), 1, until)
+            yield lambda: pool.records[: pool.ready]
+        finally:
+            pool.close()
 
 
 def kept_records(path: Path, dtype: np.dtype) -> np.ndarray:

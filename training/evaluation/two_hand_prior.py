@@ -9,7 +9,7 @@ from typing import Any
 
 from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
 from training.data.real.two_hand_tracks import TwoHandTracks
-from training.data.two_hand_pools import TwoHandPools
+from training.data.two_hand_pools import HeldOutPools
 from training.evaluation.figures import print_figures
 from training.evaluation.figures import require_count
 from training.evaluation.figures import write_figures
@@ -24,7 +24,7 @@ from training.evaluation.two_hand_tables import print_tables
 
 
 @dataclasses.dataclass(frozen=True)
-class TwoHandPriorEvaluation(TwoHandPools):
+class TwoHandPriorEvaluation(HeldOutPools):
     """Prints how alike made pairs of hands and held-out ones are, and how far made hands pass through each other."""
 
     weights: tuple[str, ...] = ('ours=runs/two_hand_prior/weights.pt',)

@@ -15,7 +15,7 @@ import numpy as np
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
 from hoi_ros.stages.two_hand_prior import TwoHandPriorStage
-from training.data.two_hand_pools import TwoHandPools
+from training.data.two_hand_pools import HeldOutPools
 from training.evaluation.figures import EvaluationError
 from training.evaluation.figures import require_count
 from training.evaluation.figures import require_split
@@ -44,7 +44,7 @@ Regularise = Callable[[Sequence[HandEstimate]], Sequence[HandEstimate]]
 
 
 @dataclasses.dataclass(frozen=True)
-class TwoHandRegulariserEvaluation(TwoHandPools):
+class TwoHandRegulariserEvaluation(HeldOutPools):
     """Prints the errors of pairs of hands that `depth_pose` estimates, with and without the two-hand prior."""
 
     frames: int = 300
