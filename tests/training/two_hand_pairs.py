@@ -9,6 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import with_root
+from training.data.synthetic.two_hands.records import OBJECT_PAIR_DTYPE
+from training.data.synthetic.two_hands.records import OBJECT_POINTS
 from training.data.synthetic.two_hands.records import PAIR_DTYPE
 from training.networks.two_hand_prior.features import TwoHandFeatures
 
@@ -29,9 +31,26 @@ def random_pairs(count: int, seed: int = 0) -> np.ndarray:
     return records
 
 
-def untrained_features(folder: Path) -> Path:
+def random_pairs_on_objects(count: int) -> np.ndarray:
+    """Records of hands as of `random_pairs`, each pair about an ellipsoid of its own."""
+    pairs, rng = random_pairs(count), np.random.default_rng(1)
+    records = np.zeros(count, OBJECT_PAIR_DTYPE)
+    for name in PAIR_DTYPE.names:
+        records[name] = pairs[name]
+    normals = rng.standard_normal((count, OBJECT_POINTS, 3))
+    records['object_normals'] = normals / np.linalg.norm(normals, axis=2, keepdims=True)
+    records['object_points'] = records['object_normals'] * rng.uniform(0.02, 0.1, (count, 1, 3))
+    return records
+
+
+def untrained_features(folder: Path, with_object: bool = False) -> Path:
     """weights.pt of a network that has not been trained."""
     torch.manual_seed(0)
-    kept = {'weights': TwoHandFeatures().state_dict(), 'with_object': False, 'seed': 0, 'command': 'none'}
+    kept = {
+        'weights': TwoHandFeatures(with_object).state_dict(),
+        'with_object': with_object,
+        'seed': 0,
+        'command': 'none',
+    }
     torch.save(kept | {'figures': {'mpjpe_mm': 50.0}}, folder / 'features.pt')
     return folder / 'features.pt'

@@ -19,6 +19,7 @@ from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
 from training.data.real.two_hand_tracks import TwoHandTracks
 from training.data.two_hand_pools import TwoHandPools
 from training.errors import TrainingError
+from training.evaluation.figures import EvaluationError
 from training.evaluation.figures import write_figures
 from training.evaluation.two_hand_metrics import described_features
 from training.evaluation.two_hand_metrics import Figures
@@ -26,11 +27,13 @@ from training.evaluation.two_hand_metrics import PairMetrics
 from training.evaluation.two_hand_sources import PairSource
 from training.evaluation.two_hand_tables import DATA
 from training.evaluation.two_hand_tables import FIGURES
+from training.evaluation.two_hand_tables import ON_OBJECTS
 from training.evaluation.two_hand_tables import OURS
 from training.evaluation.two_hand_tables import print_tables
 from training.loop.fitting import LoopConfig
 from training.networks.two_hand_prior.choice import NETWORKS
 from training.networks.two_hand_prior.choice import TwoHandNetwork
+from training.networks.two_hand_prior.features import load_features
 from training.recipes import two_hand_prior
 from training.recipes.two_hand_prior import TwoHandPriorRecipe
 
@@ -86,7 +89,7 @@ class TwoHandBudget(TwoHandPools):
     threads: int = 0
     """CPU threads; 0 chooses them."""
     objects: float = 0.0
-    """Share of pairs on objects in a batch."""
+    """Share of pairs on objects in a batch; the tables on objects need some."""
     tracks: Path | None = None
     """leap_tracks.npz: tracked pairs that are added to the made ones."""
     rows: tuple[str, ...] = ()
@@ -106,7 +109,10 @@ class TwoHandBudget(TwoHandPools):
 
 @dataclasses.dataclass(frozen=True)
 class TwoHandPriorAblation:
-    """Trains the rows of tables 1, 3 and S1 of the paper with one budget and prints the tables."""
+    """Trains the rows of tables 1, 3 and S1 of the paper with one budget and prints the tables.
+
+    With features that have learnt with objects (--with-object), all pairs are on objects, as in table 1 (b). The same
+    runs serve both."""
 
     features: Path = Path('runs/two_hand_features/weights.pt')
     """Of `train two_hand_features`."""
@@ -121,8 +127,9 @@ class TwoHandPriorAblation:
     tracks: Path | None = None
     """leap_tracks.npz, for the recall of its test recording."""
     budget: TwoHandBudget = dataclasses.field(default_factory=TwoHandBudget)
-    out: Path = FIGURES
-    """JSON file for the figures, written after every row."""
+    out: Path | None = None
+    """JSON file for the figures, written after every row; by default tables.json in runs/two_hand_ablation, or
+    tables_on_objects.json."""
 
 
 def ablate(config: TwoHandPriorAblation) -> dict[str, Any]:
@@ -132,7 +139,14 @@ def ablate(config: TwoHandPriorAblation) -> dict[str, Any]:
 
     Raises:
         UnknownRowError: a row has an unknown name, or given weights are not named NETWORK,SEED=PATH.
+        EvaluationError: pairs on objects are asked of networks that are trained without.
     """
+    on_objects = load_features(config.features).with_object
+    if on_objects and not config.budget.objects:
+        raise EvaluationError(
+            f'{config.features} has learnt with objects, and --budget.objects is 0: the networks would know none'
+        )
+    config = dataclasses.replace(config, out=config.out or (ON_OBJECTS if on_objects else FIGURES))
     rows = {row: choice for table in TABLES.values() for row, choice in table.items()}
     if unknown := [row for row in config.budget.rows if row not in rows]:
         raise UnknownRowError(f'unknown row {unknown[0]!r}; the rows are {", ".join(map(repr, rows))}')
@@ -198,9 +212,10 @@ class _Runs:
                 guidance=sampling.guidance if choice.guidance else 0.0,
                 anti_penetration=sampling.anti_penetration if choice.anti_penetration else 0.0,
             )
-            figures = self.metrics.row(
+            metrics, count = self.metrics, self._config.pairs
+            figures = metrics.row(
                 f'{row}, seed {seed}',
-                lambda number: source.pairs(self._config.pairs, number, sampling),
+                lambda number: source.pairs(count, number, sampling, metrics.objects(number)),
                 self._config.evaluations,
             )
         path = self._measured(row, choice, seed)
@@ -212,9 +227,10 @@ class _Runs:
     def metrics(self) -> PairMetrics:
         """What all rows are measured by."""
         config = self._config
-        tests = config.budget.held_out('test', config.tests)
+        network = load_features(config.features)
+        tests = config.budget.held_out('test', config.tests, network.with_object)
         tracked = TwoHandTracks(config.tracks, 'test').records if config.tracks else None
-        return PairMetrics(config.features, tests, tracked, config.solid)
+        return PairMetrics(network, tests, tracked, config.solid)
 
     def _weights(self, network: TwoHandNetwork, seed: int) -> Path:
         """Of a network, which is trained if need be."""

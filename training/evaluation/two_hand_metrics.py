@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from hoi_ros.stages.parts.two_hand_sampler import HandPairs
 from training.evaluation.distributions import diversity
 from training.evaluation.distributions import frechet_distance
 from training.evaluation.distributions import kernel_distance
@@ -23,8 +22,9 @@ from training.evaluation.distributions import precision_and_recall
 from training.evaluation.distributions import share_among
 from training.evaluation.figures import EvaluationError
 from training.evaluation.pair_geometry import PairMeshes
+from training.evaluation.two_hand_sources import ComparedPairs
 from training.networks.two_hand_prior.features import features_of
-from training.networks.two_hand_prior.features import load_features
+from training.networks.two_hand_prior.features import TwoHandFeatures
 from training.networks.weights_file import read_weights
 from training.terminal import ProgressBar
 
@@ -43,7 +43,7 @@ COLUMNS = {
 
 Figures = dict[str, list[float]]
 """Figure → a value for each evaluation."""
-Make = Callable[[int], HandPairs]
+Make = Callable[[int], ComparedPairs]
 """Number of an evaluation → its pairs."""
 
 
@@ -53,21 +53,26 @@ class PairMetrics:
     Each evaluation draws its own half of the held-out pairs; the other half is the sample of the data itself.
 
     Args:
-        features: weights.pt of `train two_hand_features`.
-        held_out: records of pairs that no training saw.
+        network: of the features, see `load_features`.
+        held_out: records of pairs that no training saw, on objects where the network has learnt with them.
         tracked: (T,) records of tracked real hands, if there are any.
         solid: pairs of an evaluation whose penetration is measured, the first ones.
 
     Attributes:
         sample: number of held-out pairs that each evaluation compares with.
+
+    Raises:
+        EvaluationError: there are too few held-out pairs, or tracked ones beside held-out ones on objects.
     """
 
-    def __init__(self, features: Path, held_out: np.ndarray, tracked: np.ndarray | None, solid: int) -> None:
+    def __init__(self, network: TwoHandFeatures, held_out: np.ndarray, tracked: np.ndarray | None, solid: int) -> None:
         if len(held_out) <= 2 * NEIGHBOURS + 1:
             raise EvaluationError(f'there are {len(held_out)} held-out pairs, expected {2 * NEIGHBOURS + 2} or more')
-        self.network = load_features(features)
+        if network.with_object and tracked is not None:
+            raise EvaluationError('tracked hands hold no objects: take features without objects, or leave --tracks out')
+        self.network = network
         self._held_out, self._meshes, self._solid = held_out, PairMeshes(), solid
-        self._known = features_of(self.network, held_out['right'], held_out['left'])
+        self._known = features_of(network, *self._of(slice(None)))
         self.tracked = None
         if tracked is not None and len(tracked):
             self.tracked = features_of(self.network, tracked['right'], tracked['left'])
@@ -76,14 +81,16 @@ class PairMetrics:
 
     def data(self, evaluations: int) -> Figures:
         """Those of the data: the other half of the held-out pairs of each evaluation."""
-        halves = [self._halves(number)[1] for number in range(evaluations)]
-        pairs = [HandPairs(self._held_out['right'][half], self._held_out['left'][half]) for half in halves]
-        return self.row('held-out pairs', pairs.__getitem__, evaluations)
+        return self.row('held-out pairs', lambda number: self._of(self._halves(number)[1]), evaluations)
+
+    def objects(self, number: int) -> np.ndarray | None:
+        """(M, 512, 3) points of the objects of `data` in an evaluation, metres; None without objects."""
+        return self._of(self._halves(number)[1]).object_points
 
     def recording(self, evaluations: int) -> Figures:
         """Those of the tracked real pairs, which are the same in each evaluation."""
         records = self._tracked_records
-        return self.row('tracked pairs', lambda number: HandPairs(records['right'], records['left']), evaluations)
+        return self.row('tracked pairs', lambda number: ComparedPairs(records['right'], records['left']), evaluations)
 
     def row(self, title: str, make: Make, evaluations: int) -> Figures:
         """Those of made pairs.
@@ -108,10 +115,10 @@ class PairMetrics:
                 bar.show((number + 1) / evaluations, f'{number + 1}/{evaluations}')
         return found
 
-    def _measured(self, title: str, pairs: HandPairs, number: int) -> dict[str, float]:
-        if not all(np.isfinite(hands).all() for hands in pairs):
+    def _measured(self, title: str, pairs: ComparedPairs, number: int) -> dict[str, float]:
+        if not all(np.isfinite(hands).all() for hands in pairs[:2]):
             raise EvaluationError(f'{title}: made hands have numbers that are not finite; their network is broken')
-        made = features_of(self.network, pairs.right, pairs.left)
+        made = features_of(self.network, *pairs)
         real = self._known[self._halves(number)[0]]
         figures = {
             'fhid': frechet_distance(real, made),
@@ -124,6 +131,11 @@ class PairMetrics:
         if self._solid:
             figures |= self._meshes.geometry(pairs.right[: self._solid], pairs.left[: self._solid]).figures()
         return figures
+
+    def _of(self, rows: slice | np.ndarray) -> ComparedPairs:
+        """Held-out pairs."""
+        names = ('right', 'left', 'object_points')[: 3 if self.network.with_object else 2]
+        return ComparedPairs(*(self._held_out[name][rows] for name in names))
 
     def _halves(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         order = np.random.default_rng([number, 61]).permutation(len(self._held_out))
@@ -141,6 +153,7 @@ def described_features(path: Path) -> dict[str, Any]:
         'sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
         'seed': kept.get('seed'),
         'command': kept.get('command'),
+        'with_object': bool(kept.get('with_object')),
         **kept['figures'],
     }
 

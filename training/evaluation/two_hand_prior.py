@@ -20,12 +20,16 @@ from training.evaluation.two_hand_metrics import formatted_rows
 from training.evaluation.two_hand_metrics import PairMetrics
 from training.evaluation.two_hand_sources import load_sources
 from training.evaluation.two_hand_sources import PairSource
+from training.evaluation.two_hand_tables import ON_OBJECTS
 from training.evaluation.two_hand_tables import print_tables
+from training.networks.two_hand_prior.features import load_features
 
 
 @dataclasses.dataclass(frozen=True)
 class TwoHandPriorEvaluation(HeldOutPools):
-    """Prints how alike made pairs of hands and held-out ones are, and how far made hands pass through each other."""
+    """Prints how alike made pairs of hands and held-out ones are, and how far made hands pass through each other.
+
+    With features that have learnt with objects (--with-object), the pairs are made on the objects of held-out ones."""
 
     weights: tuple[str, ...] = ('ours=runs/two_hand_prior/weights.pt',)
     """NAME=PATH of weights.pt of trainings or of model folders, a row each. The first one has a table of its steps."""
@@ -51,19 +55,22 @@ class TwoHandPriorEvaluation(HeldOutPools):
     out: Path | None = None
     """JSON file for the figures."""
     ablation: bool = False
-    """Print the tables of `ablate two_hand_prior`, which trains their rows, instead."""
+    """Print the tables of `ablate two_hand_prior`, which trains their rows, instead: those on objects, too, if they
+    are there."""
 
 
 def evaluate(config: TwoHandPriorEvaluation) -> dict[str, Any]:
     """Prints, writes and returns the figures: `rows` and `steps` by row and figure, a value for each evaluation."""
     if config.ablation:
-        return print_tables()
+        tables = {'tables': print_tables()}
+        return tables | ({'on_objects': print_tables(ON_OBJECTS)} if ON_OBJECTS.is_file() else {})
     for name in ('pairs', 'evaluations', 'tests'):
         require_count(getattr(config, name), f'--{name}')
     sources = load_sources(config.weights)
-    tests = config.held_out('test', config.tests)
+    network = load_features(config.features)
+    tests = config.held_out('test', config.tests, network.with_object)
     tracked = TwoHandTracks(config.tracks, 'test').records if config.tracks else None
-    metrics = PairMetrics(config.features, tests, tracked, config.solid)
+    metrics = PairMetrics(network, tests, tracked, config.solid)
     figures: dict[str, Any] = {
         'features': described_features(config.features),
         'pairs': config.pairs,
@@ -71,8 +78,9 @@ def evaluate(config: TwoHandPriorEvaluation) -> dict[str, Any]:
         'evaluations': config.evaluations,
         'sampling': dataclasses.asdict(config.sampling),
     }
+    pairs = 'pairs on objects' if network.with_object else 'pairs'
     print(
-        f'{config.pairs} pairs in each of {config.evaluations} evaluations against {metrics.sample} held-out ones; '
+        f'{config.pairs} {pairs} in each of {config.evaluations} evaluations against {metrics.sample} held-out ones; '
         f'penetration of the first {config.solid}'
     )
     rows = {'held-out pairs': metrics.data(config.evaluations)}
@@ -101,7 +109,11 @@ def _row(
     title: str, source: PairSource, sampling: SamplingConfig, config: TwoHandPriorEvaluation, metrics: PairMetrics
 ) -> Figures:
     """The figures of a network; its pairs are others in each evaluation."""
-    return metrics.row(title, lambda number: source.pairs(config.pairs, number, sampling), config.evaluations)
+    return metrics.row(
+        title,
+        lambda number: source.pairs(config.pairs, number, sampling, metrics.objects(number)),
+        config.evaluations,
+    )
 
 
 def _steps(name: str, source: PairSource, config: TwoHandPriorEvaluation, metrics: PairMetrics) -> dict[str, Figures]:

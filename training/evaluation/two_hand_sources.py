@@ -4,19 +4,40 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from hoi_ros.engines import Card
 from hoi_ros.engines import load_engine
 from hoi_ros.hand.model import HandModel
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
+from hoi_ros.stages.parts.two_hand_object import ObjectEmbedding
 from hoi_ros.stages.parts.two_hand_sampler import HandPairs
+from hoi_ros.stages.parts.two_hand_sampler import ObjectFeature
 from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
 from hoi_ros.stages.parts.two_hand_sampler import TwoHandSampler
 from training.evaluation.figures import EvaluationError
 from training.networks.two_hand_prior.choice import CASCADES
 from training.networks.two_hand_prior.generation import PairGenerator
+
+EACH = 8
+"""Pairs that are made on an object."""
+_MOST_OBJECTS = 2**16
+"""Objects of an evaluation: those of two evaluations have different seeds."""
+
+
+class ComparedPairs(NamedTuple):
+    """Vectors (N, 64) of right and of left hands, in the frame of each left wrist, or of the object whose points
+    (N, 512, 3) are given."""
+
+    right: np.ndarray
+    left: np.ndarray
+    object_points: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +48,12 @@ class PairSource:
         generator: of a training's weights; None for a model folder.
         sampler: that robots use, of a network that makes one hand after the other; None for the others, which know
             neither guidance.
+        embedded: the object of points (512, 3), metres, as the network takes it.
     """
 
     generator: PairGenerator | None
     sampler: TwoHandSampler | None
+    embedded: Callable[[np.ndarray], ObjectFeature]
 
     @classmethod
     def load(cls, path: Path) -> PairSource:
@@ -40,23 +63,54 @@ class PairSource:
             WeightsError, EngineError: there is no such network.
         """
         if path.is_dir():
-            specs = {spec.name: spec for spec in Card.load(path).inputs}
+            card = Card.load(path)
+            specs = {spec.name: spec for spec in card.inputs}
             width = int(specs['object'].shape[-1]) if 'object' in specs else 0
-            return cls(None, TwoHandSampler(load_engine(path), PairWhitening.load(path), HandModel.load(), width))
+            sampler = TwoHandSampler(load_engine(path), PairWhitening.load(path), HandModel.load(), width)
+            return cls(None, sampler, _encoder_beside(path, card, width))
         generator = PairGenerator.load(path)
-        return cls(generator, generator.sampler if generator.name in CASCADES else None)
+        return cls(generator, generator.sampler if generator.name in CASCADES else None, generator.feature)
 
-    def pairs(self, count: int, seed: int, config: SamplingConfig) -> HandPairs:
-        """Right and left hands (count, 64) in the frame of each left wrist.
+    def pairs(self, count: int, seed: int, config: SamplingConfig, objects: np.ndarray | None = None) -> ComparedPairs:
+        """Right and left hands (count, 64) in the frame of each left wrist, or of their objects.
 
         Args:
             count: number of pairs.
             seed: the same seed gives the same pairs.
             config: steps and guidances.
+            objects: (M, 512, 3) points of objects, metres, the first of which are held by EACH pairs, or by more if
+                there are too few of them.
+
+        Raises:
+            WeightsError, EvaluationError: the network takes no objects.
         """
+        if objects is None:
+            return ComparedPairs(*self._made(count, seed, config, None))
+        used = objects[: -(-count // EACH)]
+        each = -(-count // len(used))
+        made = [
+            self._made(each, _MOST_OBJECTS * seed + number, config, self.embedded(points))
+            for number, points in enumerate(used)
+        ]
+        right, left = (np.concatenate(hands)[:count] for hands in zip(*made))
+        return ComparedPairs(right, left, used.repeat(each, 0)[:count])
+
+    def _made(self, count: int, seed: int, config: SamplingConfig, held: ObjectFeature | None) -> HandPairs:
         if self.sampler:
-            return self.sampler.pairs(count, seed, config=config)
-        return HandPairs(*self.generator.generate(count, seed, config.steps))
+            return self.sampler.pairs(count, seed, held, config)
+        return self.generator.generate(count, seed, config.steps, held=held)
+
+
+def _encoder_beside(path: Path, card: Card, width: int) -> Callable[[np.ndarray], ObjectFeature]:
+    """The encoder of objects beside a model folder, which is loaded once an object is given."""
+
+    @functools.cache
+    def encoder() -> ObjectEmbedding:
+        if not width:
+            raise EvaluationError(f'{path}: the network takes no objects, and the features have learnt with objects')
+        return ObjectEmbedding(card, path.parent, 'auto', None)
+
+    return lambda points: encoder().feature(points)
 
 
 def load_sources(named: Sequence[str]) -> dict[str, PairSource]:

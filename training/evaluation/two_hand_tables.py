@@ -14,8 +14,8 @@ import numpy as np
 from training.evaluation.figures import EvaluationError
 from training.evaluation.two_hand_metrics import COLUMNS
 
-FIGURES = Path('runs/two_hand_ablation/tables.json')
-"""Where `ablate two_hand_prior` leaves its figures."""
+FIGURES, ON_OBJECTS = (Path(f'runs/two_hand_ablation/{name}.json') for name in ('tables', 'tables_on_objects'))
+"""Where `ablate two_hand_prior` leaves its figures, by default."""
 OURS, DATA = 'ours', 'held-out pairs'
 COMPARED = 'VAE', 'joint transformer (BUDDI)', 'without decomposition'
 """Rows of other models, to the best of which ours is compared."""

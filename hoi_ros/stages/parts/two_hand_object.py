@@ -62,10 +62,14 @@ class ObjectEmbedding:
             ObjectError: no hand holds such an object.
         """
         thing = object_points_of(vertices, faces)
-        points = np.stack([thing.points, thing.points * _MIRROR]).astype(np.float32)
-        groups = grouped(points)._asdict()
-        embedding = self._engine(points=(points / UNIT).astype(np.float32), **groups)[self._engine.outputs[0].name]
-        return EmbeddedObject(ObjectFeature(*embedding), thing.origin)
+        return EmbeddedObject(self.feature(thing.points), thing.origin)
+
+    def feature(self, points: np.ndarray) -> ObjectFeature:
+        """The embeddings of points (512, 3) of an object and of their mirror images, metres, in the object's frame."""
+        both = np.stack([points, points * _MIRROR]).astype(np.float32)
+        groups = grouped(both)._asdict()
+        embedding = self._engine(points=(both / UNIT).astype(np.float32), **groups)[self._engine.outputs[0].name]
+        return ObjectFeature(*embedding)
 
 
 def _command(card: Card) -> str:

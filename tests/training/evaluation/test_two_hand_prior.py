@@ -11,19 +11,26 @@ from hoi_ros.hand.pair import PLACE
 from hoi_ros.stages.parts.two_hand_sampler import HandPairs
 from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
 from tests.training.two_hand_pairs import random_pairs
+from tests.training.two_hand_pairs import random_pairs_on_objects
 from tests.training.two_hand_pairs import untrained_features
+from training.ablation.two_hand_prior import ablate
+from training.ablation.two_hand_prior import TwoHandPriorAblation
 from training.evaluation.figures import EvaluationError
 from training.evaluation.two_hand_anchors import anchored_figures
 from training.evaluation.two_hand_metrics import described_features
 from training.evaluation.two_hand_metrics import formatted_rows
 from training.evaluation.two_hand_metrics import PairMetrics
+from training.evaluation.two_hand_sources import EACH
 from training.evaluation.two_hand_sources import load_sources
+from training.evaluation.two_hand_sources import PairSource
 from training.evaluation.two_hand_tables import print_tables
+from training.networks.two_hand_prior.features import load_features
 
 
 def test_the_data_is_nearer_to_itself_than_other_pairs(tmp_path: Path) -> None:
     features, held_out = untrained_features(tmp_path), random_pairs(60)
-    metrics = PairMetrics(features, held_out, held_out[:20], 2)
+    network = load_features(features)
+    metrics = PairMetrics(network, held_out, held_out[:20], 2)
     data, tracked = metrics.data(2), metrics.recording(1)
     moved = held_out['right'].copy()
     moved[:, PLACE] += 0.2
@@ -38,7 +45,33 @@ def test_the_data_is_nearer_to_itself_than_other_pairs(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match='broken: made hands have numbers that are not finite'):
         metrics.row('broken', lambda number: broken, 1)
     with pytest.raises(EvaluationError, match='11 held-out pairs'):
-        PairMetrics(features, held_out[:11], None, 0)
+        PairMetrics(network, held_out[:11], None, 0)
+
+
+def test_pairs_on_objects_are_compared_on_the_objects_of_held_out_ones(tmp_path: Path) -> None:
+    features, held_out = untrained_features(tmp_path, True), random_pairs_on_objects(24)
+    metrics = PairMetrics(load_features(features), held_out, None, 0)
+
+    def number_of(points: np.ndarray) -> int:
+        return int(np.abs(held_out['object_points'] - points).sum((1, 2)).argmin())
+
+    class Knows:
+        def pairs(self, count: int, seed: int, held: int, config: SamplingConfig) -> HandPairs:
+            return HandPairs(*(np.repeat(held_out[side][[held]], count, 0) for side in ('right', 'left')))
+
+    source, objects = PairSource(None, Knows(), number_of), metrics.objects(0)
+    made = source.pairs(3 * EACH - 1, 0, SamplingConfig(), objects)
+    wanted = held_out[[number_of(points) for points in objects[:3]]].repeat(EACH)[:-1]
+    for name in ('right', 'left', 'object_points'):
+        assert np.array_equal(getattr(made, name), wanted[name])
+    assert len(source.pairs(100, 0, SamplingConfig(), objects).right) == 100
+    elsewhere = made._replace(object_points=made.object_points + np.float32(0.2))
+    near, far = (metrics.row('made', lambda _, pairs=pairs: pairs, 1) for pairs in (made, elsewhere))
+    assert metrics.data(1)['fhid'][0] < near['fhid'][0] < 0.9 * far['fhid'][0]
+    with pytest.raises(EvaluationError, match='tracked hands hold no objects'):
+        PairMetrics(load_features(features), held_out, random_pairs(3), 0)
+    with pytest.raises(EvaluationError, match='--budget.objects is 0'):
+        ablate(TwoHandPriorAblation(features))
 
 
 def test_samples_that_know_their_anchor_are_nearer_than_chance() -> None:

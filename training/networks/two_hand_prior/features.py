@@ -59,10 +59,14 @@ class TwoHandFeatures(nn.Module):
 
     Args:
         with_object: whether there is an object.
+
+    Attributes:
+        with_object: the same.
     """
 
     def __init__(self, with_object: bool = False) -> None:
         super().__init__()
+        self.with_object = with_object
         self.fine = SetAbstraction(0.125, 0.03 / _UNIT, (5, 32, 64), 8)
         self.coarse = SetAbstraction(0.25, 0.08 / _UNIT, (64, 64, 128), 12)
         self.whole = PointMlp((128 + 3, 128, 256))
