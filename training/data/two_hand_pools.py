@@ -20,7 +20,7 @@ from training.data.pool import generator_key
 from training.data.pool import made_slots
 from training.data.pool import PoolError
 from training.data.pool import SamplePool
-from training.data.pool import Samples
+from training.data.public.contact_choice import Source
 from training.data.real.scans import scanned_objects
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.two_hands.postures import HAND_POSES
@@ -57,28 +57,32 @@ class HeldOutPools:
         Raises:
             PoolError: there are no pairs.
         """
-        path = self._file(with_object)
+        path, dtype = self._file(with_object), _dtype(with_object)
         path = path.with_stem(f'{path.stem}_{split}')
         if self.as_it_is:
-            return kept_records(path, OBJECT_PAIR_DTYPE if with_object else PAIR_DTYPE)[:count]
-        make, dtype, key = self._stream(0, split, with_object)
-        return filled(make, dtype, path, key, count, self.workers or available_cores(), until)
+            return kept_records(path, dtype)[:count]
+        make, key, size = self._source(0, split, with_object, count)
+        return filled(make, dtype, path, key, size, self.workers or available_cores(), until)
 
     def _file(self, with_object: bool) -> Path:
         return self.pool.with_stem(f'{self.pool.stem}_objects') if with_object else self.pool
 
-    def _stream(self, seed: int, split: str, with_object: bool) -> tuple[Callable[[], Samples], np.dtype, str]:
-        """What makes the records, their type, and the key of their pool."""
+    def _source(self, seed: int, split: str, with_object: bool, count: int) -> Source:
+        """What makes the first records, at most `count`."""
         from training.data.synthetic.two_hands.generator import PairInteractions
         from training.data.synthetic.two_hands.object_pairs import ObjectPairs
 
-        hand = HandModel.load()
+        hand = self._hand()
         if not with_object:
             key = PostureLibrary.key(self.poses) + generator_key(seed, split, hand, [PairInteractions.__module__])
-            return functools.partial(PairInteractions, seed, split, hand, self.poses), PAIR_DTYPE, key
+            return Source(functools.partial(PairInteractions, seed, split, hand, self.poses), key, count)
         scans = scanned_objects(self.scans, 'held_out' if split == 'test' else split)
         key = ScannedObjects.key(self.scans) + generator_key(seed, split, hand, [ObjectPairs.__module__])
-        return functools.partial(ObjectPairs, seed, split, scans, hand), OBJECT_PAIR_DTYPE, key
+        return Source(functools.partial(ObjectPairs, seed, split, scans, hand), key, count)
+
+    def _hand(self) -> HandModel:
+        """The right hand of the pairs."""
+        return HandModel.load()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,18 +111,22 @@ class TwoHandPools(HeldOutPools):
         Raises:
             PoolError: there are no pairs.
         """
-        path = self._file(with_object)
+        path, dtype = self._file(with_object), _dtype(with_object)
         if self.as_it_is:
-            records = kept_records(path, OBJECT_PAIR_DTYPE if with_object else PAIR_DTYPE)
+            records = kept_records(path, dtype)
             yield lambda: records
             return
-        make, dtype, key = self._stream(seed, 'train', with_object)
-        pool = SamplePool(make, dtype, path, key, self.capacity, filling, self.refresh, beside)
+        make, key, size = self._source(seed, 'train', with_object, self.capacity)
+        pool = SamplePool(make, dtype, path, key, size, filling, self.refresh, beside)
         try:
-            pool.wait(min(self.first, self.capacity), 1, until)
+            pool.wait(min(self.first, size), 1, until)
             yield lambda: pool.records[: pool.ready]
         finally:
             pool.close()
+
+
+def _dtype(with_object: bool) -> np.dtype:
+    return OBJECT_PAIR_DTYPE if with_object else PAIR_DTYPE
 
 
 def kept_records(path: Path, dtype: np.dtype) -> np.ndarray:

@@ -40,15 +40,19 @@ from training.networks.weights_file import WeightsError
 
 LARGEST_BATCH = 256
 """Samples that an engine makes at once."""
-_MADE = (
-    'Made pairs of hands (training/data/synthetic/two_hands): the WebXR generic hand (MIT, Amazon), solved until '
-    'points of both hands meet and nothing penetrates.'
-)
-_MORE = {
+_PAIRS = {
+    'made': 'Made pairs of hands (training/data/synthetic/two_hands): the WebXR generic hand (MIT, Amazon), solved '
+    'until points of both hands meet and nothing penetrates.',
     'tracked': ' Tracked pairs of real hands (Leap Motion, Apache-2.0), fitted with the same hand: {}.',
     'on_objects': ' Made pairs on parametric and scanned objects (YCB, CC BY 4.0): {}.',
 }
-"""Of the other pairs, by their entry in weights.pt."""
+"""Of the pairs, by their entry in weights.pt."""
+_IN_PLACE = {
+    'tracks': {'made': 'Tracked pairs of real hands (Leap Motion, Apache-2.0), fitted with the hand model: {}.'},
+    'interhand': {'made': 'Pairs of hands of InterHand2.6M v1.0 (CC BY-NC 4.0), MANO: {}.'},
+    'arctic': {'on_objects': ' Pairs on objects of ARCTIC (non-commercial research), MANO: {}.'},
+}
+"""Of those that a data set takes the place of, by its name."""
 _COMPARED = 4
 """Inputs on which the file is compared with PyTorch."""
 
@@ -81,7 +85,8 @@ def export(config: TwoHandPriorExport) -> Card:
     if not isinstance(trained.network, Denoiser):
         raise WeightsError(f'{config.weights} holds {trained.name}; robots run small ({COMMAND} --network small)')
     kept = read_weights(config.weights, COMMAND, 'pairs')
-    data = _MADE + ''.join(text.format(count) for name, text in _MORE.items() if (count := kept['pairs'].get(name)))
+    texts = _PAIRS | _IN_PLACE.get(kept.get('data', 'made'), {})
+    data = ''.join(text.format(count) for name, text in texts.items() if (count := kept['pairs'].get(name)))
     about = {
         'licence': LICENCE,
         'data': data,

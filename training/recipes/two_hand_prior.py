@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from hoi_ros.hand.model import HandModel
 from training.data.pool import require_capacity
+from training.data.public.pair_choice import PairPools
 from training.data.real.two_hand_tracks import TwoHandTracks
-from training.data.two_hand_pools import TwoHandPools
 from training.errors import TrainingError
 from training.loop.allotment import allot
 from training.loop.fitting import fit
@@ -47,7 +48,7 @@ _RATE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
-class TwoHandPriorRecipe(TwoHandPools):
+class TwoHandPriorRecipe(PairPools):
     """Trains a network of `two_hand_prior`."""
 
     network: TwoHandNetwork = 'small'
@@ -105,7 +106,10 @@ def train(recipe: TwoHandPriorRecipe) -> dict[str, float]:
 
     Raises:
         ShareError: the pairs on objects are no share of a batch.
+        DatasetError: a folder does not hold the data set.
     """
+    if recipe.data == 'arctic' and not recipe.objects:
+        raise ShareError('--data arctic has pairs on objects, and --objects is 0: give their share of a batch')
     if not 0 <= recipe.objects < 1:
         raise ShareError(f'--objects {recipe.objects:g}: expected a share of 0 to less than 1')
     started = time.monotonic()
@@ -119,7 +123,7 @@ def train(recipe: TwoHandPriorRecipe) -> dict[str, float]:
         start_from(network, recipe.start)
     kinds = (False, True) if recipe.objects else (False,)
     held_out = [recipe.held_out('validation', VALIDATION_PAIRS, kind, loop.after(0.25, started)) for kind in kinds]
-    tracked = TwoHandTracks(recipe.tracks).records if recipe.tracks else None
+    tracked = TwoHandTracks(recipe.tracks, hand=HandModel.load(recipe.hand)).records if recipe.tracks else None
     with contextlib.ExitStack() as stack:
         until = loop.after(0.5, started)
         made = [
@@ -171,6 +175,7 @@ def train_network(
         network=recipe.network,
         object_width=encoder.last.out_features if encoder else 0,
         whitening={name: torch.from_numpy(array) for name, array in dataclasses.asdict(whitening).items()},
+        data=recipe.data,
         pairs={name: 0 if records is None else len(records) for name, records in counted.items()},
         **{ENCODER: encoder and encoder.cpu().state_dict()},
         **provenance(recipe.start),

@@ -18,6 +18,7 @@ from training.data.public.contact_choice import spread
 from training.data.public.interhand import InterHand
 from training.data.real.two_hand_tracks import TwoHandTracks
 from training.data.synthetic.two_hands.generator import PairInteractions
+from training.data.two_hand_pools import TwoHandPools
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,27 @@ class PairDataChoice:
         code = generator_key(0, split, HandModel.load(self.hand), [type(stream).__module__])
         key = f'{self.data} {self.root} {self.setup}, {len(stream)}, {code}'
         return Source(functools.partial(SomePairs, plain, split, numbers), key, len(numbers))
+
+
+@dataclasses.dataclass(frozen=True)
+class PairPools(TwoHandPools, PairDataChoice):
+    """Pools of the pairs of a training: those of a data set take the place of the made ones, with objects or without.
+    They have files of their own, <pool>_<data>.pool."""
+
+    def _source(self, seed: int, split: str, with_object: bool, count: int) -> Source:
+        if not self._recorded(with_object):
+            return super()._source(seed, split, with_object, count)
+        return self.recorded(split, count)
+
+    def _file(self, with_object: bool) -> Path:
+        file = super()._file(with_object)
+        return file.with_stem(f'{file.stem}_{self.data}') if self._recorded(with_object) else file
+
+    def _hand(self) -> HandModel:
+        return HandModel.load(self.hand)
+
+    def _recorded(self, with_object: bool) -> bool:
+        return self.data != 'made' and with_object == (self.data == 'arctic')
 
 
 class SomePairs:
