@@ -182,8 +182,7 @@ class HandEstimate:
     side_score: float = 1.0
     """Probability of `side`, 0.5 to 1."""
     in_image: HandInImage | None = None
-    """The hand in pixels as it was observed, also of a hand that was moved since; None where no image is known.
-    `hoi_ros.hand.in_image.in_image` fills it in."""
+    """The hand in pixels; None where no image is known. `hoi_ros.hand.in_image.in_image` fills it in."""
     contact: ContactEstimate | None = None
     """Where it touches what it holds; None where that was not estimated."""
     grasp: GraspEstimate | None = None
