@@ -17,6 +17,7 @@ from hoi_ros.hand.pair import SHAPE
 from hoi_ros.hand.pair import SIZE
 from hoi_ros.hand.skeleton import KEYPOINT_SOURCES
 from hoi_ros.hand.skeleton import TIP_JOINTS
+from hoi_ros.mesh.farthest_points import farthest_points
 from hoi_ros.mesh.normals import vertex_normals
 
 _CHAIN = 5, 3
@@ -172,15 +173,7 @@ def six_numbers(vectors: np.ndarray) -> np.ndarray:
 
 def spread_vertices(model: HandModel, count: int) -> np.ndarray:
     """At most `count` vertices of a hand model, each the farthest from those before, in ascending order."""
-    points = np.ascontiguousarray(model.template.T)
-    if points.shape[1] <= count:
-        return np.arange(points.shape[1])
-    chosen = [int(((points - points.mean(1, keepdims=True)) ** 2).sum(0).argmax())]
-    distance = np.full(points.shape[1], np.inf)
-    for _ in range(count - 1):
-        np.minimum(distance, ((points - points[:, chosen[-1], None]) ** 2).sum(0), out=distance)
-        chosen.append(int(distance.argmax()))
-    return np.sort(chosen)
+    return np.sort(farthest_points(model.template, count))
 
 
 def _flat(basis: np.ndarray) -> np.ndarray:

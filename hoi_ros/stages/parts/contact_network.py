@@ -17,6 +17,7 @@ from hoi_ros.engines import load_engine
 from hoi_ros.engines.loading import Backend
 from hoi_ros.hand.contact_cloud import contact_cloud
 from hoi_ros.hand.contact_cloud import ContactCloud
+from hoi_ros.mesh.farthest_points import farthest_points
 
 _FEW = 1024
 """Points up to which the distances between all of them are faster than a tree."""
@@ -148,7 +149,7 @@ def nodes_of(points: np.ndarray, count: int, ordered: bool = False) -> Nodes:
     if ordered:
         rows = np.unique(np.linspace(0, len(points) - 1, min(count, len(points))).astype(int))
     else:
-        rows = _spread(points, count)
+        rows = np.sort(farthest_points(points.astype(np.float32), count))
     sharing = min(_SHARING, len(rows))
     distances, sources = cKDTree(points[rows]).query(points, range(1, sharing + 1))
     weights = 1 / np.maximum(distances, 1e-6) ** 2
@@ -166,18 +167,3 @@ def _nearest(values: np.ndarray, asked: np.ndarray, wanted: np.ndarray) -> np.nd
     nearest = np.argpartition(distances, last - 1, 1)[:, :last]
     order = np.take_along_axis(distances, nearest, 1).argsort(1)
     return np.take_along_axis(nearest, order[:, wanted - 1], 1)
-
-
-def _spread(points: np.ndarray, count: int) -> np.ndarray:
-    """Indices of at most `count` of points (P, 3), each the farthest from those before; the first, from their mean."""
-    if len(points) <= count:
-        return np.arange(len(points))
-    columns = np.ascontiguousarray(points.T, np.float32)
-    chosen = np.empty(count, int)
-    chosen[0] = ((columns - columns.mean(1, keepdims=True)) ** 2).sum(0).argmax()
-    distance = np.full(len(points), np.inf, np.float32)
-    for number in range(1, count):
-        apart = columns - columns[:, chosen[number - 1], None]
-        np.minimum(distance, np.einsum('ij,ij->j', apart, apart), out=distance)
-        chosen[number] = distance.argmax()
-    return np.sort(chosen)

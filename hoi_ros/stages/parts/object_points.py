@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
+from hoi_ros.mesh.farthest_points import farthest_points
 from hoi_ros.mesh.object_files import LARGEST
 from hoi_ros.mesh.object_files import SMALLEST
 from hoi_ros.mesh.sampling import even_places
@@ -151,20 +152,6 @@ def grouped(points: np.ndarray) -> Groups:
         found += [centres, _nearest(around, kept, centres, neighbours, share * size)]
         around = kept
     return Groups(*(part.astype(np.int32) for part in found))
-
-
-def farthest_points(points: np.ndarray, count: int) -> np.ndarray:
-    """(B, count) indices of points (B, N, 3), each the farthest from those before; the first, from the centroid."""
-    rows = np.arange(len(points))
-    axes = np.ascontiguousarray(np.moveaxis(points - points.mean(1, keepdims=True), -1, 0))
-    chosen = np.empty((len(points), count), np.int64)
-    chosen[:, 0] = (axes**2).sum(0).argmax(1)
-    distance = np.full(points.shape[:2], np.inf)
-    for number in range(1, count):
-        last = axes[:, rows, chosen[:, number - 1], None]
-        np.minimum(distance, ((axes - last) ** 2).sum(0), out=distance)
-        chosen[:, number] = distance.argmax(1)
-    return chosen
 
 
 def _check_size(diagonal: float) -> None:

@@ -7,7 +7,6 @@ import trimesh
 
 from hoi_ros.stages.parts.object_points import box_mesh
 from hoi_ros.stages.parts.object_points import COUNT
-from hoi_ros.stages.parts.object_points import farthest_points
 from hoi_ros.stages.parts.object_points import grouped
 from hoi_ros.stages.parts.object_points import LEVELS
 from hoi_ros.stages.parts.object_points import object_points_of
@@ -50,11 +49,6 @@ def test_groups_are_those_of_brute_force() -> None:
                 expected = np.where(far[order, number] <= share * size, order, chosen[number])
                 np.testing.assert_array_equal(neighbours[item, number], expected)
             cloud = cloud[chosen]
-
-
-def test_farthest_points_begin_far_from_the_centroid() -> None:
-    line = np.array([[[0, 0, 0], [1, 0, 0], [4, 0, 0], [9.0, 0, 0]]])
-    assert farthest_points(line, 3).tolist() == [[3, 0, 2]]
 
 
 @pytest.mark.parametrize(
