@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,19 @@ def print_figures(figures: Mapping[str, Any], indent: str = '') -> None:
     """Prints one figure a line, numbers to four digits."""
     for name, value in figures.items():
         print(f'{indent}{name:28} {f"{value:.4g}" if isinstance(value, float) else value}')
+
+
+def markdown_table(titles: Iterable[str], rows: Mapping[str, Iterable[str]]) -> str:
+    """A table in Markdown.
+
+    Args:
+        titles: of the columns behind the first one.
+        rows: cells by the row's name.
+    """
+    first = list(titles)
+    lines = ['| | ' + ' | '.join(first) + ' |', '|---' * (len(first) + 1) + '|']
+    lines += [f'| {name} | ' + ' | '.join(cells) + ' |' for name, cells in rows.items()]
+    return '\n'.join(lines)
 
 
 def write_figures(figures: Mapping[str, Any], out: Path | None) -> None:

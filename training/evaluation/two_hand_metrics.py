@@ -21,6 +21,7 @@ from training.evaluation.distributions import NEIGHBOURS
 from training.evaluation.distributions import precision_and_recall
 from training.evaluation.distributions import share_among
 from training.evaluation.figures import EvaluationError
+from training.evaluation.figures import markdown_table
 from training.evaluation.pair_geometry import PairMeshes
 from training.evaluation.two_hand_sources import ComparedPairs
 from training.networks.two_hand_prior.features import features_of
@@ -166,11 +167,8 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
 def formatted_rows(rows: Mapping[str, Figures]) -> str:
     """Rows as a Markdown table, mean ± standard deviation of the evaluations."""
     shown = {name: title for name, title in COLUMNS.items() if any(name in row for row in rows.values())}
-    lines = ['| | ' + ' | '.join(shown.values()) + ' |', '|---' * (len(shown) + 1) + '|']
-    for row, figures in rows.items():
-        cells = [_cell(figures.get(name, ())) for name in shown]
-        lines.append(f'| {row} | ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines)
+    cells = {row: [_cell(figures.get(name, ())) for name in shown] for row, figures in rows.items()}
+    return markdown_table(shown.values(), cells)
 
 
 def _cell(values: Sequence[float]) -> str:

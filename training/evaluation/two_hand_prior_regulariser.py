@@ -17,6 +17,7 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.stages.two_hand_prior import TwoHandPriorStage
 from training.data.two_hand_pools import HeldOutPools
 from training.evaluation.figures import EvaluationError
+from training.evaluation.figures import markdown_table
 from training.evaluation.figures import require_count
 from training.evaluation.figures import require_split
 from training.evaluation.figures import write_figures
@@ -155,7 +156,5 @@ def _mean_mm(differences: np.ndarray) -> float:
 
 
 def _table(figures: dict[str, Any]) -> str:
-    lines = ['| | ' + ' | '.join(COLUMNS.values()) + ' |', '|---' * (len(COLUMNS) + 1) + '|']
-    for row in ('without', 'with', 'ratio'):
-        lines.append(f'| {row} | ' + ' | '.join(f'{figures[row][name]:.3g}' for name in COLUMNS) + ' |')
-    return '\n'.join(lines)
+    rows = {row: [f'{figures[row][name]:.3g}' for name in COLUMNS] for row in ('without', 'with', 'ratio')}
+    return markdown_table(COLUMNS.values(), rows)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from training.evaluation.figures import EvaluationError
+from training.evaluation.figures import markdown_table
 from training.evaluation.two_hand_metrics import COLUMNS
 
 FIGURES, ON_OBJECTS = (Path(f'runs/two_hand_ablation/{name}.json') for name in ('tables', 'tables_on_objects'))
@@ -46,10 +47,8 @@ def print_tables(path: Path = FIGURES) -> dict[str, Any]:
 def formatted_table(table: Table) -> str:
     """A table in Markdown: the mean of the seeds, their range, and the mean standard deviation of the evaluations."""
     shown = {name: title for name, title in COLUMNS.items() if any(name in row for row in table.values())}
-    lines = ['| | ' + ' | '.join(shown.values()) + ' |', '|---' * (len(shown) + 1) + '|']
-    for row, figures in table.items():
-        lines.append(f'| {row} | ' + ' | '.join(_cell(figures.get(name, ())) for name in shown) + ' |')
-    return '\n'.join(lines)
+    cells = {row: [_cell(figures.get(name, ())) for name in shown] for row, figures in table.items()}
+    return markdown_table(shown.values(), cells)
 
 
 def comparisons(tables: Mapping[str, Table], seeds: Sequence[int]) -> list[str]:
