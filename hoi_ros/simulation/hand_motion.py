@@ -151,8 +151,7 @@ class HandMotion:
             return self._grasp.angles
         count = len(self._postures)
         place = time / self._period * count % count
-        now, share = int(place), np.clip((place % 1 - _HELD_SHARE) / (1 - _HELD_SHARE), 0, 1)
-        share = share * share * (3 - 2 * share)
+        now, share = int(place), smooth_step((place % 1 - _HELD_SHARE) / (1 - _HELD_SHARE))
         return joint_angles(self._right, self._postures[now] * (1 - share) + self._postures[(now + 1) % count] * share)
 
     def _held(self, grasp: SimulatedGrasp, turn: np.ndarray, translation: np.ndarray) -> ObjectEstimate:
@@ -190,6 +189,12 @@ def _facing_camera(yaw: float, pitch: float, roll: float) -> np.ndarray:
 def _rotation_vector(matrix: np.ndarray) -> np.ndarray:
     """(3, 3) rotation matrix → (3,) rotation vector, radians."""
     return cv2.Rodrigues(matrix)[0][:, 0]
+
+
+def smooth_step(share: float) -> float:
+    """From 0 to 1, with both slopes 0."""
+    share = min(max(share, 0.0), 1.0)
+    return share * share * (3 - 2 * share)
 
 
 def forearm_tube(wrist: np.ndarray, hand: np.ndarray, arm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -23,6 +23,7 @@ from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.simulation.finger_closing import close_fingers
 from hoi_ros.simulation.finger_closing import fingers_of
 from hoi_ros.simulation.hand_motion import forearm_tube
+from hoi_ros.simulation.hand_motion import smooth_step
 
 _FLAT, _OPEN, _FIST, _POINT = (np.array(GESTURES[name], float) for name in ('closed_flat', 'open', 'fist', 'point'))
 _FLAT[[0, 3], 0], _OPEN[[0, 3], 0] = (0, -1), (-0.6, -0.9)  # no thumb stands in the way of the palms
@@ -128,8 +129,9 @@ class HandsTogether:
         phase = time / self._period * count % count
         index, share = int(phase), phase % 1
         other = (index + (1 if share > 0.5 else -1)) % count
-        weight = 0.5 + 0.5 * _smooth(min(share, 1 - share) / 0.2)  # of this meeting; apart, the postures change
-        apart = _smooth(min(max(begin - share, share - end, 0) for begin, end in self._meetings[index].touches) / 0.28)
+        weight = 0.5 + 0.5 * smooth_step(min(share, 1 - share) / 0.2)  # of this meeting; apart, the postures change
+        away = min(max(begin - share, share - end, 0) for begin, end in self._meetings[index].touches)
+        apart = smooth_step(away / 0.28)
         first, second = (self._hand(each, which, _APART * apart, share) for each in (index, other))
         mixed = _Hand(
             weight * first.angles + (1 - weight) * second.angles,
@@ -166,7 +168,7 @@ class HandsTogether:
             # The left hand closes on the closed right one, and opens before it.
             begin, end = ((0.35, 0.45), (0.45, 0.53))[which]
             closing = min((share - begin) / (end - begin), (1 - begin - share) / (end - begin))
-            way = np.minimum(_smooth(closing), self._progress[index][which])
+            way = np.minimum(smooth_step(closing), self._progress[index][which])
             angles = opened + way[:, None] * (self._closed - opened)
         return self._meeting_hand(index, which, self._distances[index] + apart)._replace(angles=angles)
 
@@ -263,9 +265,3 @@ class OneOfTwo:
         if self._which:
             vertices, faces = vertices * _MIRROR, faces[:, ::-1]
         return (vertices @ turn.T + place).astype(np.float32), faces
-
-
-def _smooth(share: float) -> float:
-    """From 0 to 1 with both slopes 0."""
-    share = min(max(share, 0.0), 1.0)
-    return share * share * (3 - 2 * share)
