@@ -229,6 +229,11 @@ class HandModel:
         skinned = _products(blended[..., :3], rest) + blended[..., 3]
         return HandGeometry(skinned, keypoints, transforms)
 
+    def wrist(self, shape: Array) -> Array:
+        """(..., 3) place of the wrist joint of hands of shapes (..., 10) whose translation is 0, metres; whatever their
+        pose, since they turn about it."""
+        return self.joints[0] + shape @ self.joint_shape_basis[0].T
+
     def anatomical(self, pose: Array) -> Array:
         """(..., 48) pose → (..., 16, 3) flexion, abduction and twist of each joint, radians."""
         return (pose.reshape(*pose.shape[:-1], 16, 1, 3) @ self.axes)[..., 0, :]

@@ -43,7 +43,7 @@ def vector_of(model: HandModel, hand: HandParameters) -> np.ndarray:
     pose = hand.pose if model.side == 'right' else mirror_pose(hand.pose)
     rotation = Rotation.from_rotvec(hand.pose[..., :3].reshape(-1, 3)).as_matrix()
     six = rotation[..., :2].swapaxes(-1, -2).reshape(*hand.pose.shape[:-1], 6)
-    wrist = hand.translation + _wrist(model, hand.shape)
+    wrist = hand.translation + model.wrist(hand.shape)
     return np.concatenate([pose[..., 3:], hand.shape, six, wrist], -1).astype(np.float32)
 
 
@@ -52,7 +52,7 @@ def parameters_of(model: HandModel, vector: np.ndarray) -> HandParameters:
     turned = Rotation.from_matrix(rotation_of(vector).reshape(-1, 3, 3)).as_rotvec().reshape(*vector.shape[:-1], 3)
     fingers = np.concatenate([turned, vector[..., POSE]], -1)
     own = (fingers if model.side == 'right' else mirror_pose(fingers))[..., 3:]
-    translation = vector[..., PLACE] - _wrist(model, vector[..., SHAPE])
+    translation = vector[..., PLACE] - model.wrist(vector[..., SHAPE])
     return HandParameters(
         np.concatenate([turned, own], -1).astype(np.float32),
         vector[..., SHAPE].astype(np.float32),
@@ -112,9 +112,3 @@ def mirrored(vector: np.ndarray) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.sqrt((vectors * vectors).sum(-1, keepdims=True)), 1e-9)
-
-
-def _wrist(model: HandModel, shape: np.ndarray) -> np.ndarray:
-    """(..., 3) place of the wrist joint of a hand whose translation is 0, metres."""
-    joint: np.ndarray = model.joints[0] + shape @ model.joint_shape_basis[0].T
-    return joint

@@ -28,7 +28,7 @@ def moved_hand(hand: HandEstimate, model: HandModel, rotation: np.ndarray, shift
     """
     pose = np.array(hand.pose, np.float32)
     pose[:3] = (Rotation.from_matrix(rotation) * Rotation.from_rotvec(hand.pose[:3])).as_rotvec()
-    wrist = model.joints[0] + model.joint_shape_basis[0] @ hand.shape
+    wrist = model.wrist(hand.shape)
     return dataclasses.replace(
         hand,
         joints=(hand.joints @ rotation.T + shift).astype(np.float32),

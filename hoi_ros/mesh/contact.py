@@ -18,6 +18,11 @@ nearest vertex or centre of a triangle."""
 _EDGES = ((0, 1), (1, 2), (2, 0))
 
 
+def mutual_gap(first: np.ndarray, first_faces: np.ndarray, second: np.ndarray, second_faces: np.ndarray) -> float:
+    """Least signed distance of two closed meshes, metres: the lesser `surface_gap` of one's vertices to the other."""
+    return min(surface_gap(first, second, second_faces), surface_gap(second, first, first_faces))
+
+
 def surface_gap(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> float:
     """Least signed distance from points to a closed mesh; below 0, the depth of the deepest point inside it.
 

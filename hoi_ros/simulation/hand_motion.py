@@ -157,7 +157,7 @@ class HandMotion:
     def _held(self, grasp: SimulatedGrasp, turn: np.ndarray, translation: np.ndarray) -> ObjectEstimate:
         """The solid in a right hand that is turned (3, 3) about its wrist and moved (3,), mirrored for a left hand."""
         solid = grasp.solid
-        wrist = self._right.joints[0] + self._right.joint_shape_basis[0] @ self._shape
+        wrist = self._right.wrist(self._shape)
         rotation, position = turn @ grasp.rotation, turn @ (grasp.position - wrist) + wrist + translation
         if self._mirrored:
             rotation, position = _MIRROR @ rotation @ _MIRROR, _MIRROR @ position

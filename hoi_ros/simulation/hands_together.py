@@ -111,7 +111,7 @@ class HandsTogether:
         self._phases = rng.uniform(0, 2 * np.pi, 6)
         self.shape = np.clip(rng.normal(0, 0.6, 10), -1.5, 1.5).astype(np.float32)
         at_rest = model.forward(np.zeros(48, np.float32), self.shape, np.zeros(3, np.float32), vertices=False)
-        self._wrist = model.joints[0] + model.joint_shape_basis[0] @ self.shape
+        self._wrist = model.wrist(self.shape)
         self._palm = at_rest.keypoints[_PALM].mean(0) - self._wrist
         self._meetings = [_MEETINGS[index] for index in rng.permutation(len(_MEETINGS))]
         self._opened = [[joint_angles(model, shares) for shares in each.postures] for each in self._meetings]
@@ -239,7 +239,7 @@ class OneOfTwo:
         flip = _MIRROR if self._which else np.ones(3)
         pose = self.model.pose_of(hand.angles).astype(np.float32)
         pose[:3] = Rotation.from_matrix(turn @ (hand.turn * np.outer(flip, flip))).as_rotvec()
-        wrist = self.model.joints[0] + self.model.joint_shape_basis[0] @ self._pair.shape
+        wrist = self.model.wrist(self._pair.shape)
         own = self._pair.translation(hand) * flip + wrist
         translation = (turn @ own + place - wrist).astype(np.float32)
         geometry = self.model.forward(pose, self._pair.shape, translation)
@@ -259,7 +259,7 @@ class OneOfTwo:
         """As `HandMotion.forearm`."""
         hand, turn, place = self._pair.at(time, self._which)
         right = self._pair.hands[0].model
-        wrist = right.joints[0] + right.joint_shape_basis[0] @ self._pair.shape + self._pair.translation(hand)
+        wrist = right.wrist(self._pair.shape) + self._pair.translation(hand)
         bend = rotation_matrices(np.radians(np.array([[hand.elbow, 0, 0]])))[0]
         vertices, faces = forearm_tube(wrist, hand.turn, hand.turn @ bend)
         if self._which:

@@ -52,7 +52,7 @@ def test_derivatives_are_those_of_autograd() -> None:
     def along(numbers: torch.Tensor) -> torch.Tensor:
         pose = torch.cat([numbers.new_zeros(_HANDS, 3), numbers[:, POSE]], 1)
         hand = model.to_torch(dtype=torch.float64)
-        wrist = hand.joints[0] + numbers[:, SHAPE] @ hand.joint_shape_basis[0].T
+        wrist = hand.wrist(numbers[:, SHAPE])
         posed = hand.forward(pose, numbers[:, SHAPE], -wrist)
         first = torch.nn.functional.normalize(numbers[:, ROTATION][:, :3], dim=1)
         second = numbers[:, ROTATION][:, 3:]

@@ -12,7 +12,7 @@ from hoi_ros.hand.pair import parameters_of
 from hoi_ros.mesh.closing import close_holes
 from hoi_ros.mesh.closing import is_closed
 from hoi_ros.mesh.closing import OpenSurfaceError
-from hoi_ros.mesh.contact import surface_gap
+from hoi_ros.mesh.contact import mutual_gap
 from hoi_ros.mesh.volumes import grid_volume
 
 VOXEL = 0.001
@@ -89,5 +89,5 @@ class PairMeshes:
         if not (np.isfinite(right).all() and np.isfinite(left).all()):
             raise ValueError('a hand has vertices that are not finite: it has no volume')
         volume = grid_volume(right, self.right_faces, left, self.left_faces, VOXEL)
-        signed = min(surface_gap(right, left, self.left_faces), surface_gap(left, right, self.right_faces))
+        signed = mutual_gap(right, self.right_faces, left, self.left_faces)
         return 1e9 * volume, 1e3 * max(-signed, 0), 1e3 * max(signed, 0)

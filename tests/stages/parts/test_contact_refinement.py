@@ -137,7 +137,7 @@ def test_a_result_follows_the_scene(model, refiner, targets):
     still = refined(refiner, (pose, shape, translation), target)
     turned_pose = pose.copy()
     turned_pose[:3] = Rotation.from_matrix(turn @ Rotation.from_rotvec(pose[:3]).as_matrix()).as_rotvec()
-    wrist = model.joints[0] + model.joint_shape_basis[0] @ shape
+    wrist = model.wrist(shape)
     moved = refiner(
         turned_pose,
         shape,

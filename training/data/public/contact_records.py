@@ -131,7 +131,7 @@ class RecordedHands:
         pose = space.pose(written, principal=True)
         turn, shift = mano.transform[:3, :3], mano.transform[:3, 3]
         pose[:3] = (Rotation.from_matrix(turn) * Rotation.from_rotvec(pose[:3])).as_rotvec()
-        wrist = self.model.joints[0] + self.model.joint_shape_basis[0] @ mano.shape
+        wrist = self.model.wrist(mano.shape)
         parts = pose, mano.shape, turn @ wrist + shift - wrist
         return HandParameters(*(np.asarray(part, np.float32) for part in parts))
 

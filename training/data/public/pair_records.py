@@ -16,7 +16,7 @@ from hoi_ros.hand.pair import in_frame
 from hoi_ros.hand.pair import parameters_of
 from hoi_ros.hand.pair import vector_of
 from hoi_ros.mesh.closing import close_holes
-from hoi_ros.mesh.contact import surface_gap
+from hoi_ros.mesh.contact import mutual_gap
 from hoi_ros.mesh.sampling import even_places
 from hoi_ros.resources import model_dir
 from training.data.object_mesh import ObjectMesh
@@ -83,10 +83,7 @@ class PairRecords:
             hand.forward(*parameters_of(hand, vector)).vertices.astype(float)
             for hand, vector in ((self.right, right), (self.left, left))
         )
-        least = min(
-            surface_gap(first, second, self._faces['left']),
-            surface_gap(second, first, self._faces['right']),
-        )
+        least = mutual_gap(first, self._faces['right'], second, self._faces['left'])
         return max(-least, 0.0), max(least, 0.0)
 
 

@@ -34,7 +34,7 @@ def posed(right_hand: HandModel, vector: Tensor, left: bool = False, vertices: b
         vertices: whether to skin the mesh.
     """
     fingers, shape = vector[..., POSE], vector[..., SHAPE]
-    wrist = right_hand.joints[0] + shape @ right_hand.joint_shape_basis[0].T
+    wrist = right_hand.wrist(shape)
     pose = torch.cat([torch.zeros_like(fingers[..., :3]), fingers], -1)
     own = right_hand.forward(pose, shape, -wrist, vertices)
     # Both sides have the fingers of a right hand: about its wrist, a left hand is the mirror image.

@@ -112,7 +112,7 @@ def left_offset(held: Held, sides: tuple[str, ...]) -> np.ndarray:
 def mano_fit(held: Held, space: PoseSpace) -> dict[str, Any]:
     """The hand as ContactPose writes it, in MANO's frame about the origin, with 15 of 45 components."""
     hand, turn = HandModel.load(), Rotation.from_rotvec([-0.4, 0.2, 0.6])
-    wrist = hand.joints[0] + hand.joint_shape_basis[0] @ held.shape
+    wrist = hand.wrist(held.shape)
     # mTc takes the object's frame to that of MANO, whose wrist stays where it is at rest.
     shift = wrist - turn.apply(wrist + held.translation)
     pose = (turn * Rotation.from_rotvec(held.pose[:3])).as_rotvec()

@@ -119,7 +119,7 @@ def write_ho3d(root: Path, models: Path, hand: HandModel, views: list[View], suf
         (root / f'{split}.txt').write_text('\n'.join(reversed(names)) + '\n')
         for name, view in zip(names, views, strict=True):
             sequence, frame = name.split('/')
-            root_joint = hand.joints[0] + hand.joint_shape_basis[0] @ view.shape
+            root_joint = hand.wrist(view.shape)
             turn = Rotation.from_matrix(HALF_TURN) * Rotation.from_rotvec(view.pose[:3])
             order = [KEYPOINT_NAMES.index(joint) for joint in MANO_ORDER]
             rotation = Rotation.from_matrix(HALF_TURN @ view.object_pose[:3, :3])

@@ -69,7 +69,7 @@ class GraspingHand:
     def arm(self) -> np.ndarray:
         """(N, 3) points on the surface of a straight forearm."""
         model = self.anatomy.model
-        wrist = self._wrist()
+        wrist = self.wrist()
         along = model.joints[JOINT_NAMES.index('middle_mcp')] - model.joints[0]
         along = along / np.linalg.norm(along)
         across = np.cross(along, model.axes[JOINT_NAMES.index('middle_mcp')][:, 1])
@@ -133,12 +133,12 @@ class GraspingHand:
         pose = self._pose(progress)
         pose[:3] = Rotation.from_matrix(place.rotation).as_rotvec()
         # The model turns about its wrist, the placement about the origin of the rest frame.
-        wrist = self._wrist()
+        wrist = self.wrist()
         return pose, (place.of(wrist) - wrist).astype(np.float32)
 
-    def _wrist(self) -> np.ndarray:
-        model = self.anatomy.model
-        return model.joints[0] + model.joint_shape_basis[0] @ self.shape
+    def wrist(self) -> np.ndarray:
+        """(3,) place of the wrist in the rest frame, metres."""
+        return self.anatomy.model.wrist(self.shape)
 
     def _pose(self, progress: np.ndarray) -> np.ndarray:
         angles = self._opened + progress[..., None] * (self._closed - self._opened)

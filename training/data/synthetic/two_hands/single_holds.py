@@ -169,7 +169,7 @@ class SharedObject(HeldObject):
         frames = aligned_frames(pairs[:, 1] - pairs[:, 0], rng.standard_normal((_TUNNELS, 3)))
         _, own = self._hand.opened_for(np.median(widths, keepdims=True), rng)
         rotations = frames @ own.frames[0].T
-        wrists = pairs.mean(1) + rotations @ (_wrist(self._hand) - own.middles[0])
+        wrists = pairs.mean(1) + rotations @ (self._hand.wrist() - own.middles[0])
         reached = np.flatnonzero(self.body.elbows(rotations, wrists)[1].any(1))
         beside = pairs[reached] + _CORRIDOR * np.array([[-1], [1]]) * frames[reached, None, :, 0]
         if not len(reached):
@@ -212,7 +212,7 @@ class PlacedHand(NamedTuple):
     def arm(self) -> Arm:
         """Its arm in the object's frame."""
         skin = self.place.of(self.hand.vertices(self.progress)).astype(float)
-        return Arm(self.place.of(_wrist(self.hand)).astype(float), self.elbow, skin)
+        return Arm(self.place.of(self.hand.wrist()).astype(float), self.elbow, skin)
 
     @property
     def middle(self) -> np.ndarray:
@@ -231,7 +231,7 @@ def grip_object(
     missed = 0
     for _ in range(_APPROACHES):
         place = approach(hand, reachable, rng)
-        elbow = None if place is None else thing.elbow(place, _wrist(hand))
+        elbow = None if place is None else thing.elbow(place, hand.wrist())
         if place is None or elbow is None:
             missed += 1
             if missed == _MISSES:
@@ -260,7 +260,7 @@ def touch_object(
     picked = rng.integers(len(thing.points), size=_PLACES)
     points, normals = thing.points[picked], thing.normals[picked]
     rotations = _facing(normals, rng.uniform(*touch.lean, _PLACES), rng)
-    wrist = _wrist(hand)
+    wrist = hand.wrist()
     reached = points + (rotations @ (wrist - aim)[:, None])[..., 0] + 0.01 * normals
     possible = thing.body.elbows(rotations, reached)[1].any(1)
     for candidate in np.flatnonzero(possible)[:4]:
@@ -289,7 +289,7 @@ def before_touch(placed: PlacedHand, thing: SharedObject, rng: np.random.Generat
     if before is None:
         return None
     progress, place, _ = before
-    elbow = thing.elbow(place, _wrist(placed.hand))
+    elbow = thing.elbow(place, placed.hand.wrist())
     if elbow is None or thing.gap(place.of(placed.hand.vertices(progress))).distance.min() < TOUCHING:
         return None
     return PlacedHand(placed.hand, place, progress, elbow)
@@ -299,11 +299,6 @@ def _hand(anatomy: HandAnatomy, grip: Grip, shape: np.ndarray, rng: np.random.Ge
     hand = GraspingHand(anatomy, grip, rng)
     hand.shape = shape
     return hand
-
-
-def _wrist(hand: GraspingHand) -> np.ndarray:
-    model = hand.anatomy.model
-    return model.joints[0] + model.joint_shape_basis[0] @ hand.shape
 
 
 def _facing(normals: np.ndarray, lean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
