@@ -20,7 +20,7 @@ from training.data.pool import generator_key
 from training.data.pool import made_slots
 from training.data.pool import PoolError
 from training.data.pool import SamplePool
-from training.data.public.contact_choice import Source
+from training.data.public.recorded import Source
 from training.data.real.scans import scanned_objects
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.two_hands.postures import HAND_POSES

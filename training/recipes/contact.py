@@ -22,7 +22,7 @@ from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.public.contact_choice import ContactDataChoice
 from training.data.public.contact_choice import require_training_data
-from training.data.public.contact_choice import Source
+from training.data.public.recorded import Source
 from training.data.real.scans import scanned_objects
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.contact import ContactGrasps

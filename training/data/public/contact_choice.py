@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
-from typing import NamedTuple
 
 import numpy as np
 
 from training.data.pool import generator_key
-from training.data.pool import Samples
 from training.data.public.contact_pose import ContactPose
 from training.data.public.contactopt import ContactOpt
 from training.data.public.dataset_files import DatasetError
+from training.data.public.recorded import SomeRecords
+from training.data.public.recorded import Source
+from training.data.public.recorded import spread
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class ContactDataChoice:
         key = f'{self.data} {self.root} {self.setup} {self.hands}, {count}'
         modules = [ContactPose.__module__ if self.data == 'contact_pose' else ContactOpt.__module__]
         return Source(
-            functools.partial(SomeGrasps, plain, split, numbers),
+            functools.partial(SomeRecords, plain, split, numbers),
             f'{key}, {generator_key(0, split, modules=modules)}',
             len(numbers),
         )
@@ -82,36 +82,6 @@ class ContactDataChoice:
             raise DatasetError(f'--data {self.data} has no perturbed hands, contactopt has')
         hands = [stream.perturbed(int(number)) for number in numbers]
         return np.stack([hand.pose for hand in hands]), np.stack([hand.translation for hand in hands])
-
-
-class Source(NamedTuple):
-    """What fills a pool: the factory of the stream, the key of `SamplePool`, and the number of records."""
-
-    make: Callable[[], Samples]
-    key: str
-    size: int
-
-
-class SomeGrasps:
-    """Some grasps of a split, in order.
-
-    Args:
-        data: the data set.
-        split: of it.
-        numbers: (N,) of the grasps in the split; `index` of a record is that number.
-    """
-
-    def __init__(self, data: ContactDataChoice, split: str, numbers: np.ndarray) -> None:
-        self._stream, self._numbers = data.stream(split), numbers
-        self.dtype = self._stream.dtype
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self._stream[int(self._numbers[index % len(self._numbers)])]
-
-
-def spread(count: int, most: int | None = None) -> np.ndarray:
-    """(N,) numbers below `count`, all of them or `most` that are evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, most or count)).astype(int))
 
 
 def require_training_data(data: ContactDataChoice) -> None:

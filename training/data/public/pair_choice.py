@@ -8,14 +8,13 @@ import functools
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from hoi_ros.hand.model import HandModel
 from training.data.pool import generator_key
 from training.data.public.arctic import Arctic
-from training.data.public.contact_choice import Source
-from training.data.public.contact_choice import spread
 from training.data.public.interhand import InterHand
+from training.data.public.recorded import SomeRecords
+from training.data.public.recorded import Source
+from training.data.public.recorded import spread
 from training.data.real.two_hand_tracks import TwoHandTracks
 from training.data.synthetic.two_hands.generator import PairInteractions
 from training.data.two_hand_pools import TwoHandPools
@@ -78,7 +77,7 @@ class PairDataChoice:
         )
         code = generator_key(0, split, HandModel.load(self.hand), [type(stream).__module__])
         key = f'{self.data} {self.root} {self.setup}, {len(stream)}, {code}'
-        return Source(functools.partial(SomePairs, plain, split, numbers), key, len(numbers))
+        return Source(functools.partial(SomeRecords, plain, split, numbers), key, len(numbers))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,20 +99,3 @@ class PairPools(TwoHandPools, PairDataChoice):
 
     def _recorded(self, with_object: bool) -> bool:
         return self.data != 'made' and with_object == (self.data == 'arctic')
-
-
-class SomePairs:
-    """Some pairs of a split, in order.
-
-    Args:
-        data: the data set.
-        split: of it.
-        numbers: (N,) of the pairs in the split; `index` of a record is that number.
-    """
-
-    def __init__(self, data: PairDataChoice, split: str, numbers: np.ndarray) -> None:
-        self._stream, self._numbers = data.stream(split), numbers
-        self.dtype = self._stream.dtype
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self._stream[int(self._numbers[index % len(self._numbers)])]

@@ -22,9 +22,9 @@ from hoi_ros.hand.pair import about_anchor
 from hoi_ros.hand.pair import parameters_of
 from hoi_ros.hand.pair import PLACE
 from hoi_ros.hand.pair import rotation_of
-from training.data.public.contact_choice import spread
 from training.data.public.dataset_files import DatasetError
 from training.data.public.pair_choice import PairDataChoice
+from training.data.public.recorded import spread
 from training.data.real.two_hand_tracks import TwoHandTracks
 from training.data.sheet import rows_of
 from training.data.sheet import save_sheet

@@ -23,8 +23,8 @@ from tqdm import tqdm
 from hoi_ros.hand.model import HandModel
 from training.data.object_mesh import ObjectMesh
 from training.data.public.contact_choice import ContactDataChoice
-from training.data.public.contact_choice import spread
 from training.data.public.dataset_files import DatasetError
+from training.data.public.recorded import spread
 from training.data.sheet import rows_of
 from training.data.sheet import save_sheet
 from training.data.sheet import write_text
