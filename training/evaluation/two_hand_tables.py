@@ -35,8 +35,9 @@ def print_tables(path: Path = FIGURES) -> dict[str, Any]:
     if not path.is_file():
         raise EvaluationError(f'{path}: no such file: train the rows first (python -m training ablate two_hand_prior)')
     figures = json.loads(path.read_text())
+    where = ', pairs on objects' if figures.get('features', {}).get('with_object') else ''
     for title, table in figures['tables'].items():
-        print(f'{title}\n\n{formatted_table(table)}\n')
+        print(f'{title}{where}\n\n{formatted_table(table)}\n')
     for line in comparisons(figures['tables'], figures['seeds']):
         print(line)
     if missing := figures['missing']:
