@@ -169,6 +169,9 @@ SYSTEMS: tuple[TrainingSystem, ...] = (
                 'training.recipes.two_hand_features', 'TwoHandFeaturesRecipe', 'train'
             ),
             ('export', 'two_hand_prior'): Command('training.export.two_hand_prior', 'TwoHandPriorExport', 'export'),
+            ('export', 'two_hand_prior_clean'): Command(
+                'training.export.two_hand_clean', 'TwoHandCleanExport', 'export'
+            ),
             ('evaluate', 'two_hand_prior'): Command(
                 'training.evaluation.two_hand_prior', 'TwoHandPriorEvaluation', 'evaluate'
             ),

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,8 @@ from hoi_ros.hand.pair import vector_of
 from hoi_ros.mesh.volumes import grid_volume
 from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.hand_separation import HandSurfaces
+from hoi_ros.stages.parts.pair_cleaner import confidences_of
+from hoi_ros.stages.parts.pair_cleaner import PairCleaner
 from hoi_ros.stages.parts.pair_regulariser import PairRegulariser
 from hoi_ros.stages.parts.pair_regulariser import RegulariserConfig
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
@@ -103,6 +106,9 @@ class TwoHandPriorStage:
         whitening = PairWhitening.load(folder)
         self._sampler = TwoHandSampler(self._engine, whitening, right, int(parameters['object_width']))
         self._regulariser = PairRegulariser(self._sampler, config)
+        cleaner = load_engine(model_dir('two_hand_clean', models), backend, threads=threads)
+        cleaner.prepare(2)
+        self._cleaner = PairCleaner(cleaner)
         self._maker = SampleMaker(
             self._sampler,
             self._hands,
@@ -163,6 +169,7 @@ class TwoHandPriorStage:
 
         Returns:
             The same hands in the same order. Exactly one left and one right hand, nearer than `nearness`, are moved;
+            one that is misplaced is placed beside the other one, with lower scores;
             all others are returned as they came. `interaction` says what happened.
         """
         begun = time.perf_counter()
@@ -186,46 +193,78 @@ class TwoHandPriorStage:
                 self.interaction = dataclasses.replace(untouched, reason=f'the {hand.side} hand is no hand: {fault}')
                 return left, right
         begun = time.perf_counter()
-        # Single precision is finest near the origin: in the frame of the left wrist.
-        model = self._hands
-        vectors = [vector_of(model[hand.side], _parameters(hand)) for hand in (left, right)]
-        turn, origin = rotation_of(vectors[0]), vectors[0][PLACE].astype(float)
-        own, other = anchored(vectors[0]), about_anchor(vectors[1], vectors[0])
-        surfaces = self._regulariser.posed(other, own)
-        gap = self._gap(*surfaces)
+        pair = self._pair(right, left)
+        gap = self._gap(*pair.surfaces)
         untouched = dataclasses.replace(untouched, gap=gap)
         if not self.regularise or gap >= self.nearness:
             reason = f'their surfaces are {100 * gap:.1f} cm apart, nearness is {100 * self.nearness:g} cm'
             self.interaction = dataclasses.replace(untouched, reason=reason if self.regularise else 'regularise is off')
             self.timings['measure'] = time.perf_counter() - begun
             return left, right
-        before = self._volume(*surfaces) if gap < 0 else 0.0
+        before = shared = self._volume(*pair.surfaces) if gap < 0 else 0.0
+        placed_right, placed_left, reason = self._placed(right, left)
+        if reason:
+            pair = self._pair(placed_right, placed_left)
+            shared = self._volume(*pair.surfaces)
         measured = time.perf_counter()
-        if before > _ONE_HAND:
+        if shared > _ONE_HAND:
             self.interaction = dataclasses.replace(
                 untouched,
-                reason=f'they share {1e6 * before:.0f} cm³, at most {1e6 * _ONE_HAND:.0f} expected: one is misplaced',
+                reason=f'they share {1e6 * shared:.0f} cm³, at most {1e6 * _ONE_HAND:.0f} expected: one is misplaced',
                 intersection_before=before,
                 intersection_after=before,
             )
             self.timings['measure'] = measured - begun
             return left, right
-        keypoints = np.stack([(hand.joints - origin) @ turn for hand in (right, left)])
+        right, left = placed_right, placed_left
+        keypoints = np.stack([(hand.joints - pair.origin) @ pair.turn for hand in (right, left)])
         weights = np.stack([np.clip(hand.joint_scores, 0, 1) for hand in (right, left)])
-        moved_other, moved_own = self._regulariser(other, own, keypoints, weights)
+        vectors = self._regulariser(pair.right, pair.left, keypoints, weights)
         fitted = time.perf_counter()
-        after = self._volume(*self._regulariser.posed(moved_other, moved_own))
+        after = self._volume(*self._regulariser.posed(*vectors))
         self.interaction = dataclasses.replace(
-            untouched, regularised=True, intersection_before=before, intersection_after=after
+            untouched, regularised=True, reason=reason, intersection_before=before, intersection_after=after
         )
         # From the frame of the wrist back to the camera's.
-        back = [out_of_frame(vector, turn, origin) for vector in (moved_own, moved_other)]
-        result = moved(left, model['left'], back[0]), moved(right, model['right'], back[1])
+        right, left = (
+            moved(hand, self._hands[hand.side], out_of_frame(vector, pair.turn, pair.origin))
+            for hand, vector in zip((right, left), vectors)
+        )
         self.timings |= {
             'measure': measured - begun + time.perf_counter() - fitted,
             'fit': fitted - measured,
         }
-        return result
+        return left, right
+
+    def _pair(self, right: HandEstimate, left: HandEstimate) -> _Pair:
+        # Single precision is finest near the origin: in the frame of the left wrist.
+        other, own = self._vectors(right, left)
+        other, own, turn, origin = about_anchor(other, own), anchored(own), rotation_of(own), own[PLACE].astype(float)
+        return _Pair(other, own, turn, origin, self._regulariser.posed(other, own))
+
+    def _vectors(self, *hands: HandEstimate) -> list[np.ndarray]:
+        """(64,) of hands, in the camera's frame."""
+        return [vector_of(self._hands[hand.side], _parameters(hand)) for hand in hands]
+
+    def _placed(self, right: HandEstimate, left: HandEstimate) -> tuple[HandEstimate, HandEstimate, str]:
+        """Both hands, one of them beside the other where it is misplaced, and what was done with it.
+
+        A hand that was placed is less sure: its scores are multiplied by the probability that it was in its place.
+        """
+        hands = [right, left]
+        scores, sides = (np.array([getattr(hand, name) for hand in hands]) for name in ('score', 'side_score'))
+        confidences = confidences_of(scores, sides, np.stack([hand.joint_scores for hand in hands]))
+        own, other = self._vectors(right, left)
+        found = self._cleaner(own, other, confidences)
+        if found.replaced is None:
+            return right, left, ''
+        hand, share = hands[found.replaced], float(found.misplaced[found.replaced])
+        placed = moved(hand, self._hands[hand.side], (found.right, found.left)[found.replaced])
+        hands[found.replaced] = dataclasses.replace(
+            placed, score=(1 - share) * hand.score, joint_scores=(1 - share) * hand.joint_scores
+        )
+        reason = f'the {hand.side} hand was misplaced ({100 * share:.0f} %) and has been placed by the other one'
+        return hands[0], hands[1], reason
 
     def _gap(self, right: HandSurfaces, left: HandSurfaces) -> float:
         """Metres between a right and a left hand, (1, V, 3) each."""
@@ -243,9 +282,25 @@ class TwoHandPriorStage:
         return grid_volume(right.vertices[0], faces[0], left.vertices[0], faces[1], _VOXEL)
 
 
+class _Pair(NamedTuple):
+    """Two hands in the frame of the left wrist.
+
+    Attributes:
+        right, left: (64,) their vectors.
+        turn, origin: (3, 3) and (3,) of that frame in the camera's.
+        surfaces: of the right and of the left hand, (1, V, 3).
+    """
+
+    right: np.ndarray
+    left: np.ndarray
+    turn: np.ndarray
+    origin: np.ndarray
+    surfaces: tuple[HandSurfaces, HandSurfaces]
+
+
 def fault_of(hand: HandEstimate) -> str:
     """Why a hand cannot be posed; an empty text for one that can."""
-    for name in ('pose', 'shape', 'translation', 'joints', 'joint_scores'):
+    for name in ('pose', 'shape', 'translation', 'joints', 'joint_scores', 'score', 'side_score'):
         if not np.isfinite(getattr(hand, name)).all():
             return f'its {name} is not all finite'
     return ''

@@ -46,10 +46,10 @@ class HeldOutPools:
     """Folder of scanned objects; some of the pairs that hold objects hold them."""
 
     def held_out(self, split: str, count: int, with_object: bool = False, until: float = math.inf) -> np.ndarray:
-        """The first pairs of the validation or test split.
+        """The first pairs of a split.
 
         Args:
-            split: validation or test.
+            split: train, validation or test.
             count: pairs, at most.
             with_object: whether the pairs hold an object.
             until: as of `filled`.

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +31,7 @@ from training.terminal import ProgressBar
 ESTIMATE_DTYPE = np.dtype(
     [
         ('frame', np.int32),
+        ('record', np.uint64),
         ('visible', np.float32, (2,)),
         ('found', np.bool_, (2,)),
         ('true_pose', np.float32, (2, 48)),
@@ -42,8 +45,8 @@ ESTIMATE_DTYPE = np.dtype(
         ('joint_scores', np.float32, (2, 21)),
     ]
 )
-"""A frame: the true right and left hand and the estimates of both, in the camera's frame; `found`, whether the stage
-reports a hand of that side; `visible`, the share of each hand that is seen."""
+"""A frame: the true right and left hand and the estimates of both, in the camera's frame; `record`, the digest of the
+pair; `found`, whether the stage reports a hand of that side; `visible`, the share of each hand that is seen."""
 SIDES = 'right', 'left'
 _CODE = 'training.data.synthetic.pair_frames', 'hoi_ros.stages.depth_pose'
 """Modules that decide the estimates."""
@@ -56,30 +59,43 @@ class Hands(NamedTuple):
     vertices: np.ndarray
 
 
-def estimates_of(records: np.ndarray, cache: Path, models: Path = Path('models')) -> np.ndarray:
+def estimates_of(
+    records: np.ndarray, cache: Path, models: Path = Path('models'), until: float = math.inf
+) -> np.ndarray:
     """(N,) of ESTIMATE_DTYPE for records of pairs, from the cache as far as it goes.
 
     Args:
         records: (N,) of PAIR_DTYPE.
-        cache: file that is written after every 16 frames; it belongs to these records and models.
+        cache: file that is written after every 16 frames; it belongs to these models, and to these records as far as
+            they are the same.
         models: folder of the models of `depth_pose`.
+        until: value of `time.monotonic()` after which no more are made: there may be fewer than records.
     """
-    card = models / 'depth_pose' / 'card.yaml'
-    code = sources.digest(_CODE)
-    kept = hashlib.sha256(records['right'].tobytes() + records['left'].tobytes() + card.read_bytes()).hexdigest() + code
+    kept = hashlib.sha256((models / 'depth_pose' / 'card.yaml').read_bytes()).hexdigest() + sources.digest(_CODE)
+    digests = np.array([digest_of(record) for record in records], np.uint64)
     done = read_records(cache, ESTIMATE_DTYPE, kept)
-    if len(done) >= len(records):
-        return done
+    same = done['record'][: len(records)] == digests[: len(done)]
+    known = len(same) if same.all() else int(np.argmin(same))
+    if known == len(records):
+        return done[:known]
     frames, stage = PairFrames(records), DepthPoseStage(models, threads=1)
     stage.warm_up()
-    rows = list(done)
+    rows = list(done[:known])
     with ProgressBar('depth_pose estimates pairs of hands') as bar:
         for number in range(len(rows), len(records)):
+            if time.monotonic() >= until:
+                break
             rows.append(_estimated(frames, number, stage))
+            rows[-1]['record'] = digests[number]
             bar.show(len(rows) / len(records), f'{len(rows)}/{len(records)}')
             if len(rows) % 16 == 0 or len(rows) == len(records):
                 write_records(cache, np.array(rows, ESTIMATE_DTYPE), kept)
     return np.array(rows, ESTIMATE_DTYPE)
+
+
+def digest_of(record: np.void) -> int:
+    """Tells a pair of PAIR_DTYPE from others."""
+    return int.from_bytes(hashlib.sha256(record['right'].tobytes() + record['left'].tobytes()).digest()[:8], 'little')
 
 
 def _estimated(frames: PairFrames, number: int, stage: DepthPoseStage) -> np.ndarray:

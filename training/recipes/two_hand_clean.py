@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a network that takes noisy, intersecting pairs of hands to clean ones.
-
-A2P (CVPR 2026) learns a diffusion from intersecting pairs to clean ones; here one step does it, with the noise of
-estimates on made pairs.
-"""
+"""Trains the network that places misplaced hands, from what `depth_pose` makes of simulated pairs."""
 
 from __future__ import annotations
 
@@ -11,108 +7,165 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 from torch import nn
 from torch import Tensor
+from torch.nn import functional as F
 
+from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.pair import anchored
+from hoi_ros.hand.pair import HandParameters
+from hoi_ros.hand.pair import in_frame
+from hoi_ros.hand.pair import mirrored
+from hoi_ros.hand.pair import parameters_of
 from hoi_ros.hand.pair import PLACE
-from hoi_ros.hand.pair import POSE
 from hoi_ros.hand.pair import rotation_of
-from hoi_ros.hand.pair import SHAPE
-from hoi_ros.hand.pair import SIZE
-from hoi_ros.hand.pair import with_root
-from hoi_ros.stages.parts.pair_whitening import PairWhitening
-from training.data.two_hand_pools import TwoHandPools
+from hoi_ros.hand.pair import vector_of
+from hoi_ros.stages.parts.pair_cleaner import confidences_of
+from hoi_ros.stages.parts.pair_cleaner import MISPLACED
+from hoi_ros.stages.parts.pair_cleaner import view_of
+from training.data.two_hand_pools import HeldOutPools
+from training.evaluation.figures import EvaluationError
+from training.evaluation.two_hand_estimates import estimates_of
 from training.loop.allotment import allot
 from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import save_weights
-from training.networks.two_hand_prior.cleaner import PairCleaner
-from training.networks.two_hand_prior.joint import PAIR
+from training.networks.two_hand_prior.cleaner import PairCleanerNetwork
+from training.networks.two_hand_prior.posing import rotation_matrix
 from training.provenance import provenance
-from training.recipes.two_hand_samples import PairBatches
-from training.recipes.two_hand_samples import whitening_of
 
-VALIDATION_PAIRS = 1024
-_RATE = 1e-3
-
-
-@dataclasses.dataclass(frozen=True)
-class PairNoise:
-    """Standard deviations of the noise at level 1; estimates have about half of it."""
-
-    place: float = 0.04
-    """Of the right wrist about the left one, metres on each axis."""
-    turn: float = 0.3
-    """Of its rotation, radians on each axis."""
-    fingers: float = 0.2
-    """Of each number of the fingers of both hands, radians."""
-    shape: float = 0.5
-
-    def added(self, right: np.ndarray, left: np.ndarray, level: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(N, 128) noisy pairs.
-
-        Args:
-            right, left: (N, 64) vectors in the frame of each left wrist.
-            level: (N, 1) of the noise, 0 to 1.
-            rng: of the noise.
-        """
-        noisy = np.concatenate([right, left], 1)
-        count, share = len(noisy), level.astype(np.float32)
-        for hand in (noisy[:, :SIZE], noisy[:, SIZE:]):
-            hand[:, POSE] += self.fingers * share * rng.standard_normal((count, 45), np.float32)
-            hand[:, SHAPE] += self.shape * share * rng.standard_normal((count, 10), np.float32)
-        turn = Rotation.from_rotvec(self.turn * level * rng.standard_normal((count, 3))).as_matrix()
-        place = right[:, PLACE] + self.place * share * rng.standard_normal((count, 3), np.float32)
-        noisy[:, :SIZE] = with_root(noisy[:, :SIZE], rotation_of(right) @ turn, place)
-        return noisy
+_RATE = 3e-3
+_UNIT = 0.01
+"""Metres of error that count 1."""
 
 
 @dataclasses.dataclass(frozen=True)
-class TwoHandCleanRecipe(TwoHandPools):
-    """Trains a network that takes noisy, intersecting pairs of hands to clean ones."""
+class TwoHandCleanRecipe(HeldOutPools):
+    """Trains the network that places misplaced hands, from what `depth_pose` makes of simulated pairs."""
 
-    noise: PairNoise = dataclasses.field(default_factory=PairNoise)
-    """Of the pairs that it is given."""
+    frames: int = 4000
+    """Simulated frames of pairs of the training split, in which `depth_pose` estimates both hands: a second each."""
+    validation_frames: int = 300
+    estimates: Path = Path('runs/two_hand_estimates.npz')
+    """File that keeps the estimates; those of the validation split are beside it, as <name>_validation.npz."""
+    models: Path = Path('models')
+    """Folder of `depth_pose`."""
     loop: LoopConfig = dataclasses.field(
-        default_factory=lambda: LoopConfig(Path('runs/two_hand_prior_clean'), batch=256, every=2000)
+        default_factory=lambda: LoopConfig(
+            Path('runs/two_hand_clean'), 1500, 180.0, 256, weight_decay=0.05, averaging=0.99, every=500
+        )
     )
 
 
-class NoisyPairs:
-    """Batches of noisy pairs, their levels of noise and the clean ones, whitened; seeded by the step.
+class ObservedPairs(NamedTuple):
+    """N pairs, the right hand first.
 
-    Args:
-        clean: draws pairs.
-        whitening: of their numbers.
-        noise: that is added.
-        seed: of the noise.
-        level: of the noise, 0 to 1; by default each pair has its own.
+    Attributes:
+        observed, true: (N, 2, 64) vectors in the camera's frame.
+        confidences: (N, 2, 3) of the observations.
     """
 
-    def __init__(
-        self, clean: PairBatches, whitening: PairWhitening, noise: PairNoise, seed: int, level: float | None = None
-    ) -> None:
-        self._clean, self._whitening, self._noise, self._seed, self._level = clean, whitening, noise, seed, level
+    observed: np.ndarray
+    true: np.ndarray
+    confidences: np.ndarray
 
-    def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 128), (B, 1) and (B, 128)."""
-        rng = np.random.default_rng([self._seed, 59, step])
-        batch = self._clean(step)
-        right, left = (self._whitening.unwhiten(hands.numpy()) for hands in batch[:2])
-        level = rng.random((len(right), 1)) if self._level is None else np.full((len(right), 1), self._level)
-        noisy = self._noise.added(right, left, level, rng)
-        whitened = np.concatenate([self._whitening.whiten(hands) for hands in np.split(noisy, 2, 1)], 1)
-        return torch.from_numpy(whitened), torch.from_numpy(level).float(), torch.cat(batch[:2], 1)
+    @property
+    def misplaced(self) -> np.ndarray:
+        """(N, 2) whether a hand is not where it was observed."""
+        return np.linalg.norm((self.observed - self.true)[..., PLACE], axis=-1) > MISPLACED
+
+    def mirrored(self) -> ObservedPairs:
+        """The mirror images."""
+        hands = (mirrored(part[:, ::-1]) for part in (self.observed, self.true))
+        return ObservedPairs(*hands, self.confidences[:, ::-1])
 
 
-def clean_loss(network: nn.Module, noisy: Tensor, level: Tensor, clean: Tensor) -> dict[str, Tensor]:
-    """Mean square error of the numbers of both hands but the left root."""
-    counted = slice(0, PAIR - 9)
-    return {'clean': (network(noisy, level) - clean)[:, counted].square().mean()}
+class Views(NamedTuple):
+    """What the network learns from, (N, ...); lengths in metres, in the frame of the left wrist as it was observed.
+
+    Attributes:
+        pair: (N, 18) its input.
+        observed: (N, 2, 21, 3) keypoints of the observed hands about their wrists.
+        true: (N, 2, 21, 3) keypoints of the true hands.
+        misplaced: (N, 2) 1 or 0.
+    """
+
+    pair: Tensor
+    observed: Tensor
+    true: Tensor
+    misplaced: Tensor
+
+
+def observed_pairs(rows: np.ndarray, path: Path) -> ObservedPairs:
+    """The pairs of rows of ESTIMATE_DTYPE, of a file, of which both hands were found.
+
+    Raises:
+        EvaluationError: there are none.
+    """
+    found, right = rows[rows['found'].all(1)], HandModel.load()
+    if not len(found):
+        raise EvaluationError(f'{path}: both hands were found in none of {len(rows)} frames: give more --frames')
+    names = 'pose', 'shape', 'translation'
+    hands = [
+        np.stack(
+            [
+                vector_of(model, HandParameters(*(found[kind + name][:, place] for name in names)))
+                for place, model in enumerate((right, right.mirrored()))
+            ],
+            1,
+        )
+        for kind in ('', 'true_')
+    ]
+    return ObservedPairs(*hands, confidences_of(found['score'], found['side_score'], found['joint_scores']))
+
+
+def views_of(pairs: ObservedPairs) -> Views:
+    """Of pairs, and then of their mirror images."""
+    right = HandModel.load()
+    models = right, right.mirrored()
+
+    def keypoints(hands: np.ndarray) -> np.ndarray:
+        """(N, 2, 21, 3) of vectors (N, 2, 64)."""
+        sides = [
+            np.stack([model.forward(*parameters_of(model, hand), vertices=False).keypoints for hand in hands[:, place]])
+            for place, model in enumerate(models)
+        ]
+        return np.stack(sides, 1)
+
+    parts = []
+    for some in (pairs, pairs.mirrored()):
+        left = some.observed[:, 1]
+        wanted = in_frame(some.true, rotation_of(left)[:, None], left[:, None, PLACE])
+        view = view_of(some.observed[:, 0], left, some.confidences)
+        parts.append((view, keypoints(anchored(some.observed)), keypoints(wanted), some.misplaced))
+    return Views(*(torch.from_numpy(np.concatenate(part).astype(np.float32)) for part in zip(*parts)))
+
+
+def clean_loss(network: nn.Module, *parts: Tensor) -> dict[str, Tensor]:
+    """The loss of `fit`: distances of the keypoints of both hands and of the wrists' relative place, and the cross
+    entropy of which hand is misplaced. Of a mixture, distances that are not squared take the median, not the mean."""
+    views = Views(*parts)
+    roots, misplaced = network(views.pair)
+    off = placed(roots, views.observed) - views.true
+    return {
+        'keypoints': _lengths(off).mean() / _UNIT,
+        'relative_root': _lengths(off[:, 0, 0] - off[:, 1, 0]).mean() / _UNIT,
+        'misplaced': F.binary_cross_entropy_with_logits(misplaced, views.misplaced),
+    }
+
+
+def placed(roots: Tensor, keypoints: Tensor) -> Tensor:
+    """(B, 2, 21, 3) keypoints about wrists, (B, 2, 21, 3), at roots (B, 18) of a right and a left hand."""
+    roots = roots.unflatten(1, (2, 9))
+    return keypoints @ rotation_matrix(roots[..., :6]).transpose(-1, -2) + roots[..., None, 6:]
+
+
+def _lengths(vectors: Tensor) -> Tensor:
+    return vectors.square().sum(-1).add(1e-8).sqrt()
 
 
 def train(recipe: TwoHandCleanRecipe) -> dict[str, float]:
@@ -120,43 +173,51 @@ def train(recipe: TwoHandCleanRecipe) -> dict[str, float]:
     started = time.monotonic()
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
     loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(_RATE)
+    beside = recipe.estimates.with_stem(f'{recipe.estimates.stem}_validation')
+    observed = []
+    for split, frames, path, end in (
+        ('validation', recipe.validation_frames, beside, 0.2),
+        ('train', recipe.frames, recipe.estimates, 0.9),
+    ):
+        records = recipe.held_out(split, frames, until=loop.after(end / 2, started))
+        observed.append(observed_pairs(estimates_of(records, path, recipe.models, loop.after(end, started)), path))
+    held, learned = (views_of(pairs) for pairs in observed)
     torch.manual_seed(loop.seed)
-    network = PairCleaner()
-    held_out = recipe.held_out('validation', VALIDATION_PAIRS, until=loop.after(0.25, started))
-    with recipe.training(loop.seed, False, shares.filling, shares.beside, loop.after(0.5, started)) as made:
-        whitening = whitening_of(made(), loop.out)
-        clean = PairBatches([(made, 1.0)], whitening, loop.batch, loop.seed)
-        batches = NoisyPairs(clean, whitening, recipe.noise, loop.seed)
-        pairs = PairBatches([(lambda: held_out, 1.0)], whitening, len(held_out), 0)
-        validate = validation_of(whitening, NoisyPairs(pairs, whitening, recipe.noise, 0, 0.5)(0))
-        progress = fit(network, loop, batches, clean_loss, validate, started)
-    figures = validate(network)
-    statistics = {name: torch.from_numpy(array) for name, array in dataclasses.asdict(whitening).items()}
-    save_weights(network, loop, progress, figures, cleaned=statistics, **provenance(None))
+    network = PairCleanerNetwork()
+    network.mean.copy_(learned.pair.mean(0))
+    network.deviation.copy_(learned.pair.std(0).clamp(min=1e-3))
+    validate = validation_of(held)
+
+    def batch(step: int) -> tuple[Tensor, ...]:
+        rng = torch.Generator().manual_seed(loop.seed * 2**40 + step)
+        rows = torch.randint(len(learned.pair), (loop.batch,), generator=rng)
+        return tuple(part[rows] for part in learned)
+
+    progress = fit(network, loop, batch, clean_loss, validate, started)
+    figures, count = validate(network), len(learned.pair) // 2
+    misplaced = int(learned.misplaced[:count].any(1).sum())
+    save_weights(
+        network, loop, progress, figures, pairs={'observed': count, 'misplaced': misplaced}, **provenance(None)
+    )
     return figures
 
 
-def validation_of(
-    whitening: PairWhitening, held_out: tuple[Tensor, Tensor, Tensor]
-) -> Callable[[nn.Module], dict[str, float]]:
-    """A function that measures the error of the right wrist's place, mm, and of the fingers, radians, before and after.
+def validation_of(views: Views) -> Callable[[nn.Module], dict[str, float]]:
+    """A function that measures the relative root error of pairs with a misplaced hand, mm, as observed and as the
+    network has it, and how often it tells whether a hand is misplaced."""
+    some = views.misplaced.any(1)
+    true = views.true[:, 0, 0] - views.true[:, 1, 0]
 
-    Args:
-        whitening: of the numbers.
-        held_out: a batch of `NoisyPairs`.
-    """
-    noisy, level, clean = held_out
-    wanted = whitening.unwhiten(clean[:, :SIZE].numpy())
-
-    def errors(pair: Tensor, name: str) -> dict[str, float]:
-        off = whitening.unwhiten(pair[:, :SIZE].numpy(force=True)) - wanted
-        place = np.linalg.norm(off[:, PLACE], axis=1).mean()
-        return {f'{name}_place_mm': 1e3 * float(place), f'{name}_fingers': float(np.abs(off[:, POSE]).mean())}
+    def error(apart: Tensor) -> float:
+        return 1e3 * float(_lengths(apart - true)[some].mean())
 
     def validate(network: nn.Module) -> dict[str, float]:
-        device = next(network.parameters()).device
         with torch.inference_mode():
-            found = network(noisy.to(device), level.to(device))
-        return {**errors(noisy, 'noisy'), **errors(found, 'clean')}
+            roots, misplaced = (part.cpu() for part in network(views.pair.to(next(network.parameters()).device)))
+        return {
+            'observed_root_mm': error(views.pair[:, 6:9]),
+            'clean_root_mm': error(roots[:, 6:9] - roots[:, 15:18]),
+            'told': float(((misplaced > 0) == (views.misplaced > 0)).float().mean()),
+        }
 
     return validate

@@ -55,7 +55,7 @@ class HandInteraction:
     regularised: bool
     """Whether they were moved."""
     reason: str = ''
-    """Why not."""
+    """Why not; of moved hands, which of them was misplaced, if one was."""
     left_id: int = 0
     right_id: int = 0
     """Their tracks; 0 if there are no two hands of different sides."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from torch import nn
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import anchored
 from hoi_ros.hand.pair import orthonormal
-from hoi_ros.hand.pair import ROOT
 from hoi_ros.hand.pair import SIZE
 from hoi_ros.stages.parts.diffusion import sample
 from hoi_ros.stages.parts.object_points import grouped
@@ -33,8 +31,6 @@ from training.networks.two_hand_prior.choice import NETWORKS
 from training.networks.two_hand_prior.choice import two_hand_network
 from training.networks.two_hand_prior.choice import TwoHandNetwork
 from training.networks.two_hand_prior.choice import with_objects
-from training.networks.two_hand_prior.cleaner import CLEAN_COMMAND
-from training.networks.two_hand_prior.cleaner import PairCleaner
 from training.networks.two_hand_prior.joint import PAIR
 from training.networks.two_hand_prior.object_encoder import ObjectEncoder
 from training.networks.weights_file import fill
@@ -82,7 +78,8 @@ class PairGenerator:
             encoder = with_objects(name).encoder
             fill(encoder, {**kept, 'weights': kept[ENCODER]}, weights, COMMAND)
             encoder.eval()
-        return cls(name, network.eval(), _whitening(kept['whitening']), width, encoder)
+        whitening = PairWhitening(**{field: tensor.numpy() for field, tensor in kept['whitening'].items()})
+        return cls(name, network.eval(), whitening, width, encoder)
 
     def feature(self, points: np.ndarray) -> ObjectFeature:
         """The embeddings of an object.
@@ -165,46 +162,6 @@ class PairGenerator:
             return ()
         own = np.zeros(self.object_width, np.float32) if held is None else held.own
         return np.tile(own.astype(np.float32), (count, 1)), np.full((count, 1), held is not None, np.float32)
-
-
-@dataclasses.dataclass(frozen=True)
-class PairCleaning:
-    """A trained `PairCleaner` and the statistics of its numbers."""
-
-    network: PairCleaner
-    whitening: PairWhitening
-
-    @classmethod
-    def load(cls, weights: Path) -> PairCleaning:
-        """From the weights.pt of a training.
-
-        Raises:
-            WeightsError: the file is missing or of another training.
-        """
-        kept = read_weights(weights, CLEAN_COMMAND, 'cleaned')
-        network = PairCleaner()
-        fill(network, kept, weights, CLEAN_COMMAND)
-        return cls(network.eval(), _whitening(kept['cleaned']))
-
-    def __call__(self, right: np.ndarray, left: np.ndarray, level: float = 0.5) -> HandPairs:
-        """Clean hands of estimated ones (N, 64), in the frame of each left wrist.
-
-        Args:
-            right, left: vectors in that frame; the left wrist stays.
-            level: of the noise, 0 to 1; see `PairNoise`.
-        """
-        pair = np.concatenate([self.whitening.whiten(hands) for hands in (right, left)], 1)
-        with torch.inference_mode():
-            clean = self.network(torch.from_numpy(pair), torch.full((len(pair), 1), level)).numpy()
-        found = [self.whitening.unwhiten(hands) for hands in np.split(clean, 2, 1)]
-        found[0] = orthonormal(found[0])
-        found[1][:, ROOT] = left[:, ROOT]
-        return HandPairs(*found)
-
-
-def _whitening(kept: Mapping[str, torch.Tensor]) -> PairWhitening:
-    """From an entry of weights.pt."""
-    return PairWhitening(**{name: tensor.numpy() for name, tensor in kept.items()})
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
