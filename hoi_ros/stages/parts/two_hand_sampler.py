@@ -37,7 +37,7 @@ PAPER_STEPS = 32
 _FULL, _DECAY = 4.0, 0.9
 """Weight of the anti-penetration guidance that takes its whole step, and by how much it falls with each of the paper's
 steps that follow."""
-_LEAST = 0.25
+_LEAST = 0.4
 """Share of a step of the anti-penetration guidance below which it is left out."""
 _LAST = 8
 """Most steps of the anti-penetration guidance after the last denoising step. A step takes a hand out of another by no
