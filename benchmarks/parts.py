@@ -87,6 +87,7 @@ def parts() -> Mapping[str, Part]:
     found['overload'] = _topics(SYSTEMS[DEFAULT], OVERLOAD)
     found['networks'] = Part(_networks)
     found['refinement'] = Part(_refinement)
+    found['sampling'] = Part(_sampling)
     found['generator'] = Part(_generator)
     found['mediapipe'] = Part(_mediapipe, default=False)
     return found
@@ -139,6 +140,12 @@ def _refinement(run: Run) -> Any:
     from benchmarks import refinement_speed
 
     return refinement_speed.measure(run.seconds / 2)
+
+
+def _sampling(run: Run) -> Any:
+    from benchmarks import sampling_speed
+
+    return sampling_speed.measure(run.seconds / 2)
 
 
 def _generator(run: Run) -> Any:

@@ -88,6 +88,7 @@ def _sections(found: Sequence[Result]) -> Iterator[tuple[str, list[Row]]]:
     names = dict.fromkeys(name for result in found for name in _children(result.get('networks')))
     yield 'networks, one crop, p50 (other backends: ratio to it)', [_network_row(name) for name in names]
     yield 'contact refinement in turns with ContactOpt, true contact, one thread', _refinement_rows()
+    yield 'two hands sampled in turns with InterHandGen, same threads', _sampling_rows(found)
     yield 'MediaPipe in turns with the stages, one hand tracked', _peer_rows(found)
     yield (
         'training',
@@ -215,6 +216,21 @@ def _refinement_rows() -> list[Row]:
             f'{path}.error_after_mm',
         )
         for label, path in rows.items()
+    ]
+
+
+def _sampling_rows(found: Sequence[Result]) -> list[Row]:
+    part = 'sampling'
+    return [
+        _row(
+            f"pairs, {count}: p50; InterHandGen's network; ratio",
+            '{:.0f} ms; {:.1f} s; {:.0f}×',
+            f'{part}.{count}.stage.p50_ms',
+            f'{part}.{count}.interhandgen.p50_ms',
+            f'{part}.{count}.ratio',
+            derive=lambda own, other, ratio: (own, other / 1e3, ratio),
+        )
+        for count in dict.fromkeys(count for result in found for count in _children(result.get(part)))
     ]
 
 

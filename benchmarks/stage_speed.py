@@ -43,7 +43,8 @@ CASES = {
 
 @dataclasses.dataclass(frozen=True)
 class StageSpeed:
-    """Times of the calls and of their parts, and the hands that they returned: a stage that finds none is fast."""
+    """Times of the calls and of their parts, and the hands that they returned: a stage that finds none is fast. The
+    median of a part is that of the calls that have it."""
 
     total: Spread
     parts_p50_ms: dict[str, float]
@@ -118,7 +119,8 @@ class StageRun:
             ValueError: no turn was taken.
         """
         total = Spread.of(self._times)
-        medians = {name: float(np.median([part[name] for part in self._parts])) * 1e3 for name in self._parts[-1]}
+        names = dict.fromkeys(name for parts in self._parts for name in parts)
+        medians = {name: 1e3 * float(np.median([part[name] for part in self._parts if name in part])) for name in names}
         return StageSpeed(total, medians, float(np.mean(self._hands)))
 
 

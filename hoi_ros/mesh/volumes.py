@@ -67,15 +67,40 @@ def grid_volume(
     counts = np.floor(highest / voxel - 0.5).astype(int) + 1 - from_voxel
     if (counts <= 0).any():
         return 0.0
-    first_inside, second_inside = (
-        voxels_inside(vertices / voxel - from_voxel - 0.5, faces, counts)
-        for vertices, faces in ((first, first_faces), (second, second_faces))
+    # Columns run along the longest side: there are fewest of them then.
+    axes = np.roll([0, 1, 2], 2 - counts.argmax())
+    counts, size = counts[axes], int(counts.max()) + 1
+    bins, turns = zip(
+        *(
+            crossed_bins((vertices / voxel - from_voxel - 0.5)[:, axes], faces, counts)
+            for vertices, faces in ((first, first_faces), (second, second_faces))
+        )
     )
-    return int((first_inside & second_inside).sum()) * voxel**3
+    if not all(map(len, bins)):
+        return 0.0
+    # Both meshes' crossings in one order, each column from its top down: a point is wound around by those above it.
+    mesh = np.repeat([0, 1], [len(each) for each in bins])
+    bins, turns = np.concatenate(bins), np.concatenate(turns)
+    order = np.argsort(-bins)
+    bins, turns, mesh = bins[order], turns[order], mesh[order]
+    column, level = bins // size, bins % size
+    begins = np.flatnonzero(np.diff(column, prepend=-1))
+    lengths = np.diff(begins, append=len(column))
+    both = np.ones(len(column), bool)
+    for which in (0, 1):
+        own = np.where(mesh == which, turns, 0)
+        above = own.cumsum()
+        both &= above != (above - own)[begins].repeat(lengths)
+    until = np.append(level[1:], 0)
+    until[begins[1:] - 1] = 0
+    return int((level - until)[both].sum()) * voxel**3
 
 
-def voxels_inside(vertices: np.ndarray, faces: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(X, Y, Z) whether a closed mesh winds around the points of a grid, from its crossings with the grid's columns.
+def crossed_bins(vertices: np.ndarray, faces: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where a closed mesh crosses the columns of a grid: (N,) numbers of column and level, and (N,) 1 where it faces
+    upwards, −1 downwards.
+
+    The number is column times Z + 1, plus the number of points of the column below the crossing, 1 to Z.
 
     Args:
         vertices: (V, 3) in grid coordinates: the points are at 0 to X − 1, 0 to Y − 1 and 0 to Z − 1.
@@ -100,9 +125,4 @@ def voxels_inside(vertices: np.ndarray, faces: np.ndarray, counts: np.ndarray) -
     area = (second_x - first_x) * (third_y - first_y) - (second_y - first_y) * (third_x - first_x)
     # The number of points below the crossing.
     level = np.minimum(np.ceil(weighted[crossed] / np.abs(area)), counts[2]).astype(int)
-    bins = (row[crossed] * counts[1] + column[crossed]) * (counts[2] + 1) + level
-    turns = np.zeros(int(counts[0] * counts[1] * (counts[2] + 1)), np.int8)
-    np.add.at(turns, bins, turn[crossed].astype(np.int8))
-    # A point is wound around by the crossings above it.
-    above = turns.reshape(*counts[:2], -1)[..., :0:-1].cumsum(-1, dtype=np.int8)
-    return (above != 0)[..., ::-1]
+    return (row[crossed] * counts[1] + column[crossed]) * (counts[2] + 1) + level, turn[crossed]

@@ -55,6 +55,19 @@ def test_a_first_frame(clock):
     assert run.speed().parts_p50_ms['detect'] == pytest.approx(40)
 
 
+def test_a_part_that_some_calls_lack_has_the_median_of_the_others(clock):
+    class Halves(StandIn):
+        def __call__(self, depth, camera, stamp):
+            hands = super().__call__(depth, camera, stamp)
+            if len(self.calls) % 2:
+                self.timings = {'total': self.timings['fit']}
+            return hands
+
+    run = StageRun(Halves(clock), FRAMES, clock=clock)
+    run.take_turn(1.0)
+    assert run.speed().parts_p50_ms == pytest.approx({'track': 10, 'detect': 0, 'fit': 3, 'total': 3})
+
+
 def test_frames_go_to_and_fro_at_30_hz(clock):
     stage = StandIn(clock)
     StageRun(stage, FRAMES, clock=clock).take_turn(0.2)

@@ -41,12 +41,15 @@ class Penetration(NamedTuple):
         other: (B, P) one of the other hand, of the two the nearest to the one that is inside.
         directions: (B, P, 3) float32, in which the hand has to go.
         depths: (B, P) float32 metres, along that direction.
+        ways: (B, 3) float32, in which the hands go as a whole, of any length; as they were given where nothing
+            penetrates.
     """
 
     own: np.ndarray
     other: np.ndarray
     directions: np.ndarray
     depths: np.ndarray
+    ways: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,31 +93,43 @@ class HandSeparation:
         """The surfaces of posed right hands."""
         return HandSurfaces(posed.points[:, : self.surface.vertices], posed.normals)
 
-    def step(self, right: np.ndarray, left: HandSurfaces, deviation: np.ndarray, share: float) -> np.ndarray:
-        """(B, 64) by how much right hands are to be moved, in standard deviations; 0 where nothing penetrates.
+    def step(
+        self,
+        right: np.ndarray,
+        left: HandSurfaces,
+        deviation: np.ndarray,
+        share: float,
+        ways: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(B, 64) by how much right hands are to be moved, in standard deviations, 0 where nothing penetrates; and
+        (B, 3) the ways in which that takes them, which the next step is given.
 
         Args:
             right: (B, 64) their vectors.
             left: the left hands in the same frame.
             deviation: (64,) of the numbers in the training data.
             share: of the way out, 0 to 1.
+            ways: (B, 3) of the step before; none or 0 for the first step.
         """
         posed = self.surface.posed(right)
-        found = self.penetration(self.surfaces(posed), left)
-        moved = np.zeros(right.shape, np.float32)
-        touched = np.flatnonzero(found.depths[:, 0] > 0)
-        if len(touched):
+        found = self.penetration(self.surfaces(posed), left, ways)
+        moved, touched = np.zeros(right.shape, np.float32), found.depths[:, 0] > 0
+        if touched.any():
             some = PosedPoints(*(part[touched] for part in posed))
-            found = Penetration(*(part[touched] for part in found))
-            rows = self.surface.rows(some, found.own, found.directions) * deviation.astype(np.float32)
-            moved[touched] = share * way_out(rows, found.depths, self.config)
-        return moved
+            rows = self.surface.rows(some, found.own[touched], found.directions[touched])
+            moved[touched] = share * way_out(rows * deviation.astype(np.float32), found.depths[touched], self.config)
+        return moved, found.ways
 
-    def penetration(self, hands: HandSurfaces, others: HandSurfaces) -> Penetration:
+    def penetration(self, hands: HandSurfaces, others: HandSurfaces, ways: np.ndarray | None = None) -> Penetration:
         """What of hands and others is inside each other.
 
         Where surfaces have passed through one another, some vertices would leave on the far side. Those whose way out
-        is against the mean way are left out.
+        is against the mean way are left out. A mean way against that of the step before is not taken: halfway through
+        the other one, a hand that turns back comes out on neither side.
+
+        Args:
+            hands, others: in one frame.
+            ways: (B, 3) of the step before; none or 0 for the first step.
         """
         count, most = len(hands.vertices), self.config.deepest
         result = Penetration(
@@ -122,21 +137,23 @@ class HandSeparation:
             np.zeros((count, most), int),
             np.zeros((count, most, 3), np.float32),
             np.zeros((count, most), np.float32),
+            np.zeros((count, 3), np.float32) if ways is None else ways.copy(),
         )
         for number in range(count):
             hand, other = (HandSurfaces(*(part[number] for part in each)) for each in (hands, others))
             own, into, depths = self._inside(hand, other)
             others_own, into_own, others_depths = self._inside(other, hand)
-            found = Penetration(
-                np.concatenate([own, into_own]),
-                np.concatenate([into, others_own]),
-                np.concatenate([other.normals[into], -hand.normals[into_own]]),
-                np.concatenate([depths, others_depths]),
-            )
-            mean = found.depths @ found.directions
-            order = np.argsort(-found.depths * (found.directions @ mean > 0), kind='stable')[:most]
-            order = order[found.directions[order] @ mean > 0]
-            for part, values in zip(result, found, strict=True):
+            directions = np.concatenate([other.normals[into], -hand.normals[into_own]])
+            depths = np.concatenate([depths, others_depths])
+            if not len(depths):
+                continue
+            mean = depths @ directions
+            if mean @ result.ways[number] >= 0:
+                result.ways[number] = mean
+            along = directions @ result.ways[number] > 0
+            order = np.argsort(-depths * along, kind='stable')[: min(most, along.sum())]
+            found = np.concatenate([own, into_own]), np.concatenate([into, others_own]), directions, depths
+            for part, values in zip(result, found):
                 part[number, : len(order)] = values[order]
         return result
 

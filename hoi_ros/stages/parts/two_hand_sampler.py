@@ -27,6 +27,7 @@ from hoi_ros.hand.pair import rotation_of
 from hoi_ros.hand.pair import SIZE
 from hoi_ros.stages.parts.diffusion import sample
 from hoi_ros.stages.parts.hand_separation import HandSeparation
+from hoi_ros.stages.parts.hand_separation import HandSurfaces
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
 
 Network = Callable[..., dict[str, np.ndarray]]
@@ -36,11 +37,11 @@ PAPER_STEPS = 32
 _FULL, _DECAY = 4.0, 0.9
 """Weight of the anti-penetration guidance that takes its whole step, and by how much it falls with each of the paper's
 steps that follow."""
-_LEAST = 0.1
+_LEAST = 0.4
 """Share of a step of the anti-penetration guidance below which it is left out."""
-_LAST = 4
-"""Most steps of the anti-penetration guidance after the last denoising step: the last of 8 denoising steps stands for
-four of the paper's."""
+_LAST = 8
+"""Most steps of the anti-penetration guidance after the last denoising step. A step takes a hand out of another by no
+more than half of the other's thickness, and palms that lie in each other are several steps apart."""
 PORTION = 16
 """Samples that are made together: more are no faster, and take memory."""
 
@@ -243,12 +244,17 @@ class TwoHandSampler:
             share = strength * _DECAY ** (following * PAPER_STEPS / config.steps)
             if surfaces is None or share < _LEAST:
                 return moved
+            inside: np.ndarray = np.arange(len(clean))
+            ways: np.ndarray = np.zeros((len(clean), 3), np.float32)
             for _ in range(1 if following else _LAST):
-                hands = self.whitening.unwhiten(clean + moved, about_object)
-                step = self.separation.step(hands, surfaces, deviation, share)
-                if not step.any():
+                hands = self.whitening.unwhiten(clean[inside] + moved[inside], about_object)
+                others = HandSurfaces(*(part[inside] for part in surfaces))
+                step, ways = self.separation.step(hands, others, deviation, share, ways)
+                moved[inside] += step
+                still = step.any(1)
+                inside, ways = inside[still], ways[still]
+                if not len(inside):
                     break
-                moved += step
             return moved
 
         clean = sample(denoise, noise, config.steps, guide)

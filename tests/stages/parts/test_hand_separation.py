@@ -45,21 +45,33 @@ def test_hands_in_each_other_come_apart_by_a_small_move(hand: HandModel, separat
     right, left = praying(hand, 0.1)
     before, moved = volume(hand, separation, right, left), right
     for _ in range(4):
-        moved = moved + DEVIATION * separation.step(moved, separation.left(left), DEVIATION, 1.0)
+        step, _ = separation.step(moved, separation.left(left), DEVIATION, 1.0)
+        moved = moved + DEVIATION * step
     assert volume(hand, separation, moved, left) < 0.1 * before
     assert np.array_equal(moved[:, SHAPE], right[:, SHAPE])
     assert np.sqrt((((moved - right) / DEVIATION) ** 2).mean()) < 0.2
 
 
+def test_a_hand_halfway_through_another_comes_out(hand: HandModel, separation: HandSeparation) -> None:
+    right, left = praying(hand, 0.02)
+    before, moved, ways = volume(hand, separation, right, left), right, None
+    for _ in range(8):
+        step, ways = separation.step(moved, separation.left(left), DEVIATION, 1.0, ways)
+        moved = moved + DEVIATION * step
+    assert before > 5e-5 and volume(hand, separation, moved, left) < 0.1 * before
+
+
 def test_hands_apart_stay(hand: HandModel, separation: HandSeparation) -> None:
     for apart in (0.12, 0.5):
         right, left = praying(hand, apart)
-        assert not separation.step(right, separation.left(left), DEVIATION, 1.0).any()
+        step, ways = separation.step(right, separation.left(left), DEVIATION, 1.0)
+        assert not step.any() and not ways.any()
 
 
 def test_each_hand_of_a_batch_is_moved_as_if_alone(hand: HandModel, separation: HandSeparation) -> None:
     near, left = praying(hand, 0.1)
     far, _ = praying(hand, 0.12)
-    both = separation.step(np.concatenate([near, far]), separation.left(np.concatenate([left, left])), DEVIATION, 0.5)
-    assert np.allclose(both[:1], separation.step(near, separation.left(left), DEVIATION, 0.5), atol=1e-5)
+    lefts = separation.left(np.concatenate([left, left]))
+    both, _ = separation.step(np.concatenate([near, far]), lefts, DEVIATION, 0.5)
+    assert np.allclose(both[:1], separation.step(near, separation.left(left), DEVIATION, 0.5)[0], atol=1e-5)
     assert not both[1].any()
