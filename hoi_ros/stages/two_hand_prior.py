@@ -55,7 +55,9 @@ _FARTHEST = 0.1
 """Distance of the boxes around two hands beyond which their gap is that of the boxes, metres."""
 _ONE_HAND = 3e-5
 """Shared volume, m³, beyond which two estimates are of one hand, or one of them is no hand: joints of such simulated
-pairs are off by centimetres, and no prior mends that."""
+pairs are off by centimetres. Where none can be told to be misplaced, nothing mends that."""
+_PLACED_WRIST = 0.5
+"""Weight of the wrist of a hand that was placed."""
 
 
 class TwoHandPriorStage:
@@ -201,24 +203,25 @@ class TwoHandPriorStage:
             self.interaction = dataclasses.replace(untouched, reason=reason if self.regularise else 'regularise is off')
             self.timings['measure'] = time.perf_counter() - begun
             return left, right
-        before = shared = self._volume(*pair.surfaces) if gap < 0 else 0.0
-        placed_right, placed_left, reason = self._placed(right, left)
-        if reason:
-            pair = self._pair(placed_right, placed_left)
-            shared = self._volume(*pair.surfaces)
+        before = self._volume(*pair.surfaces) if gap < 0 else 0.0
+        right, left, placed, reason = self._placed(right, left)
+        if placed is not None:
+            pair = self._pair(right, left)
         measured = time.perf_counter()
-        if shared > _ONE_HAND:
+        if placed is None and before > _ONE_HAND:
             self.interaction = dataclasses.replace(
                 untouched,
-                reason=f'they share {1e6 * shared:.0f} cm³, at most {1e6 * _ONE_HAND:.0f} expected: one is misplaced',
+                reason=f'they share {1e6 * before:.0f} cm³, at most {1e6 * _ONE_HAND:.0f} expected: one is misplaced',
                 intersection_before=before,
                 intersection_after=before,
             )
             self.timings['measure'] = measured - begun
             return left, right
-        right, left = placed_right, placed_left
         keypoints = np.stack([(hand.joints - pair.origin) @ pair.turn for hand in (right, left)])
         weights = np.stack([np.clip(hand.joint_scores, 0, 1) for hand in (right, left)])
+        if placed is not None:
+            # Only the wrist was placed; the fingers are those of the misplaced hand.
+            weights[placed, 0] = _PLACED_WRIST
         vectors = self._regulariser(pair.right, pair.left, keypoints, weights)
         fitted = time.perf_counter()
         after = self._volume(*self._regulariser.posed(*vectors))
@@ -246,8 +249,8 @@ class TwoHandPriorStage:
         """(64,) of hands, in the camera's frame."""
         return [vector_of(self._hands[hand.side], _parameters(hand)) for hand in hands]
 
-    def _placed(self, right: HandEstimate, left: HandEstimate) -> tuple[HandEstimate, HandEstimate, str]:
-        """Both hands, one of them beside the other where it is misplaced, and what was done with it.
+    def _placed(self, right: HandEstimate, left: HandEstimate) -> tuple[HandEstimate, HandEstimate, int | None, str]:
+        """Both hands, one of them placed by the other where it is misplaced: its number, 0 or 1, and what was done.
 
         A hand that was placed is less sure: its scores are multiplied by the probability that it was in its place.
         """
@@ -255,16 +258,16 @@ class TwoHandPriorStage:
         scores, sides = (np.array([getattr(hand, name) for hand in hands]) for name in ('score', 'side_score'))
         confidences = confidences_of(scores, sides, np.stack([hand.joint_scores for hand in hands]))
         own, other = self._vectors(right, left)
-        found = self._cleaner(own, other, confidences)
+        found = self._cleaner(own, other, np.stack([hand.joints for hand in hands]), confidences)
         if found.replaced is None:
-            return right, left, ''
+            return right, left, None, ''
         hand, share = hands[found.replaced], float(found.misplaced[found.replaced])
         placed = moved(hand, self._hands[hand.side], (found.right, found.left)[found.replaced])
         hands[found.replaced] = dataclasses.replace(
             placed, score=(1 - share) * hand.score, joint_scores=(1 - share) * hand.joint_scores
         )
         reason = f'the {hand.side} hand was misplaced ({100 * share:.0f} %) and has been placed by the other one'
-        return hands[0], hands[1], reason
+        return hands[0], hands[1], found.replaced, reason
 
     def _gap(self, right: HandSurfaces, left: HandSurfaces) -> float:
         """Metres between a right and a left hand, (1, V, 3) each."""

@@ -56,7 +56,7 @@ class TwoHandCleanRecipe(HeldOutPools):
     """Folder of `depth_pose`."""
     loop: LoopConfig = dataclasses.field(
         default_factory=lambda: LoopConfig(
-            Path('runs/two_hand_clean'), 1500, 180.0, 256, weight_decay=0.05, averaging=0.99, every=500
+            Path('runs/two_hand_clean'), 3000, 180.0, 256, weight_decay=0.05, averaging=0.99, every=1000
         )
     )
 
@@ -88,7 +88,7 @@ class Views(NamedTuple):
     """What the network learns from, (N, ...); lengths in metres, in the frame of the left wrist as it was observed.
 
     Attributes:
-        pair: (N, 18) its input.
+        pair: (N, 30) its input.
         observed: (N, 2, 21, 3) keypoints of the observed hands about their wrists.
         true: (N, 2, 21, 3) keypoints of the true hands.
         misplaced: (N, 2) 1 or 0.
@@ -140,7 +140,7 @@ def views_of(pairs: ObservedPairs) -> Views:
     for some in (pairs, pairs.mirrored()):
         left = some.observed[:, 1]
         wanted = in_frame(some.true, rotation_of(left)[:, None], left[:, None, PLACE])
-        view = view_of(some.observed[:, 0], left, some.confidences)
+        view = view_of(some.observed[:, 0], left, keypoints(some.observed), some.confidences)
         parts.append((view, keypoints(anchored(some.observed)), keypoints(wanted), some.misplaced))
     return Views(*(torch.from_numpy(np.concatenate(part).astype(np.float32)) for part in zip(*parts)))
 

@@ -27,7 +27,10 @@ Network = Callable[..., dict[str, np.ndarray]]
 name."""
 MISPLACED = 0.03
 """Error of a wrist's place from which on a hand is misplaced, metres."""
+PLACED = 0.3
+"""Probability of being misplaced from which on a hand is placed."""
 _ROOT = ROOT.stop - ROOT.start
+_MIRROR = np.array([-1, 1, 1], np.float32)
 
 
 class CleanedPair(NamedTuple):
@@ -56,20 +59,25 @@ class PairCleaner:
     def __init__(self, network: Network) -> None:
         self._network = network
 
-    def __call__(self, right: np.ndarray, left: np.ndarray, confidences: np.ndarray) -> CleanedPair:
+    def __call__(
+        self, right: np.ndarray, left: np.ndarray, keypoints: np.ndarray, confidences: np.ndarray
+    ) -> CleanedPair:
         """Gives the hand that is misplaced, if one is, another place beside the other hand, which stays.
 
         Args:
             right, left: (64,) vectors in the camera's frame.
-            confidences: (2, 3) of the right and of the left hand, as of `confidences_of`.
+            keypoints: (2, 21, 3) of the right and of the left hand, in that frame.
+            confidences: (2, 3) of both, as of `confidences_of`.
         """
         # The second view is the mirror image: its left hand is the right one.
         rights, lefts = np.stack([right, mirrored(left)]), np.stack([left, mirrored(right)])
-        found = self._network(pair=view_of(rights, lefts, np.stack([confidences, confidences[::-1]])))
+        views = [np.stack([part, part[::-1]]) for part in (keypoints, confidences)]
+        views[0][1] *= _MIRROR
+        found = self._network(pair=view_of(rights, lefts, *views))
         roots, (own, other) = found['roots'].reshape(2, 2, _ROOT), found['misplaced']
         misplaced = (own + other[::-1]) / 2
         number = int(misplaced[1] > misplaced[0])
-        if misplaced[number] < 0.5:
+        if misplaced[number] < PLACED:
             return CleanedPair(right, left, misplaced, None)
         # As the view has it in which the hand that stays is the left one, whose place it may have corrected too.
         observed = np.stack([rights[number], lefts[number]])
@@ -81,18 +89,37 @@ class PairCleaner:
         return CleanedPair(clean, left, misplaced, number)
 
 
-def view_of(right: np.ndarray, left: np.ndarray, confidences: np.ndarray) -> np.ndarray:
-    """(B, 18) what the network is given of observed pairs: root of the right hand (9) and direction of the camera (3)
-    in the frame of the left wrist, and how sure both observations are (6).
+def view_of(right: np.ndarray, left: np.ndarray, keypoints: np.ndarray, confidences: np.ndarray) -> np.ndarray:
+    """(B, 30) what the network is given of observed pairs.
+
+    Root of the right hand (9) and direction of the camera (3) in the frame of the left wrist; how sure both
+    observations are (6); distances between the keypoints of both (6); and, about the left wrist, how much nearer to the
+    camera they are (6).
 
     Args:
         right, left: (B, 64) vectors in the camera's frame.
-        confidences: (B, 2, 3) of the right and of the left hands.
+        keypoints: (B, 2, 21, 3) of the right and of the left hands in that frame.
+        confidences: (B, 2, 3) of both.
     """
-    towards = -(rotation_of(left).swapaxes(-1, -2) @ left[..., PLACE, None])[..., 0]
-    towards /= np.maximum(np.linalg.norm(towards, axis=-1, keepdims=True), 1e-9)
+    towards = -left[:, PLACE] / np.maximum(np.linalg.norm(left[:, PLACE], axis=-1, keepdims=True), 1e-9)
+    local = (rotation_of(left).swapaxes(-1, -2) @ towards[..., None])[..., 0]
+    between = np.linalg.norm(keypoints[:, 0, :, None] - keypoints[:, 1, None], axis=-1)
+    nearest = between.min(1), between.min(2)
+    same = np.diagonal(between, axis1=1, axis2=2)
+    near = [
+        nearest[0].mean(1),
+        nearest[1].mean(1),
+        nearest[0].max(1),
+        nearest[1].max(1),
+        same.mean(1),
+        nearest[0].min(1),
+    ]
+    depths = ((keypoints - left[:, None, None, PLACE]) @ towards[:, None, :, None])[..., 0]
+    ends = [depths.mean(2), depths.max(2), depths.min(2)]
     sure = confidences.reshape(len(confidences), -1)
-    return np.concatenate([about_anchor(right, left)[:, ROOT], towards, sure], 1).astype(np.float32)
+    return np.concatenate([about_anchor(right, left)[:, ROOT], local, sure, np.stack(near, 1), *ends], 1).astype(
+        np.float32
+    )
 
 
 def confidences_of(score: np.ndarray, side_score: np.ndarray, joint_scores: np.ndarray) -> np.ndarray:

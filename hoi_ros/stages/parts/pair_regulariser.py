@@ -47,13 +47,13 @@ _LARGEST = 1.0
 class RegulariserConfig:
     """What two observed hands are drawn to. Lengths in metres."""
 
-    steps: int = 2
+    steps: int = 1
     """Of the fit with all its terms."""
-    apart: int = 2
+    apart: int = 1
     """Most steps after them that take hands out of each other only."""
     time: int = 48
     """Of the forward step, 1 to 255: more noise draws farther to what is common."""
-    prior: float = 0.3
+    prior: float = 0.1
     """Weight of the prior; 1 takes the network's word for the density of pairs."""
     keypoint_noise: float = 0.004
     """Standard deviation of an observed keypoint of weight 1 about its hand."""

@@ -11,7 +11,7 @@ from torch import nn
 from torch import Tensor
 
 CLEAN_COMMAND = 'train two_hand_prior_clean'
-INPUTS = 18
+INPUTS = 30
 _ROOTS = 18
 _UNITS = (0.3,) * 6 + (0.1,) * 3
 """Change of the rotation's numbers and of the place that one output stands for."""
@@ -27,7 +27,7 @@ class PairCleanerNetwork(nn.Module):
         dropout: share of the activations that are dropped in training.
     """
 
-    def __init__(self, width: int = 64, dropout: float = 0.2) -> None:
+    def __init__(self, width: int = 96, dropout: float = 0.3) -> None:
         super().__init__()
         self.register_buffer('mean', torch.zeros(INPUTS))
         self.register_buffer('deviation', torch.ones(INPUTS))
@@ -46,7 +46,7 @@ class PairCleanerNetwork(nn.Module):
             nn.init.zeros_(weight)
 
     def forward(self, pair: Tensor) -> tuple[Tensor, Tensor]:
-        """Pairs (B, 18) as observed → roots (B, 18), whose six numbers of a rotation are not orthonormal, and logits
+        """Pairs (B, 30) as observed → roots (B, 18), whose six numbers of a rotation are not orthonormal, and logits
         (B, 2) of being misplaced, of the right and of the left hands."""
         whitened = ((pair - self.mean) / self.deviation).clamp(-4, 4)
         change, misplaced = self.layers(whitened).split([_ROOTS, 2], 1)
