@@ -143,9 +143,9 @@ def _refinement(run: Run) -> Any:
 
 
 def _sampling(run: Run) -> Any:
-    from benchmarks import sampling_speed
+    from benchmarks import two_hand_sampling
 
-    return sampling_speed.measure(run.seconds / 2)
+    return two_hand_sampling.measure(run.seconds / 2)
 
 
 def _generator(run: Run) -> Any:

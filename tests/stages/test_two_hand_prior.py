@@ -33,9 +33,21 @@ def unmoved(**inputs: np.ndarray) -> dict[str, np.ndarray]:
     return {'clean': inputs['noisy'] / SIGNAL[int(inputs['time'][0, 0])].astype(np.float32)}
 
 
+def in_place(pair: np.ndarray) -> dict[str, np.ndarray]:
+    """A cleaner to which no hand is misplaced."""
+    return {'roots': np.zeros((2, 18), np.float32), 'misplaced': np.zeros((2, 2), np.float32)}
+
+
+def right_misplaced(pair: np.ndarray) -> dict[str, np.ndarray]:
+    """A cleaner to which the right hand is 6 cm nearer to the other one's back than it was observed."""
+    roots = np.concatenate([pair[:, :9], np.tile(np.float32([1, 0, 0, 0, 1, 0, 0, 0, 0]), (2, 1))], 1)
+    roots[0, 8] += 0.06
+    return {'roots': roots, 'misplaced': np.array([[0.8, 0.1], [0.1, 0.8]], np.float32)}
+
+
 @pytest.fixture
 def build(monkeypatch: pytest.MonkeyPatch, whitening: PairWhitening) -> Callable[..., TwoHandPriorStage]:
-    def make(network: Network, **settings: object) -> TwoHandPriorStage:
+    def make(network: Network, cleaner: Network = in_place, **settings: object) -> TwoHandPriorStage:
         class Engine:
             card = types.SimpleNamespace(
                 largest_batch=16,
@@ -43,10 +55,10 @@ def build(monkeypatch: pytest.MonkeyPatch, whitening: PairWhitening) -> Callable
             )
 
             def prepare(self, *batches: int) -> None:
-                assert batches == (2, 16)
+                assert batches in ((2, 16), (2,))
 
             def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-                return network(**inputs)
+                return cleaner(**inputs) if 'pair' in inputs else network(**inputs)
 
         monkeypatch.setattr(two_hand_prior, 'load_engine', lambda *_, **__: Engine())
         monkeypatch.setattr(PairWhitening, 'load', lambda _: whitening)
@@ -133,6 +145,17 @@ def test_hands_apart_or_of_one_place_pass_through_untouched(build) -> None:
     stage.regularise = False
     hands = two_hands(stage, 0.09)
     assert stage(hands, np.zeros((0, 3)), 0.0)[0] is hands[0] and stage.interaction.reason == 'regularise is off'
+
+
+def test_a_misplaced_hand_is_placed_and_is_less_sure(build) -> None:
+    stage = build(unmoved, right_misplaced)
+    right, left = two_hands(stage, 0.03)
+    after, other = stage([right, left], np.zeros((0, 3)), 0.0)
+    assert stage.interaction.regularised and 'the right hand was misplaced (80 %)' in stage.interaction.reason
+    assert after.translation[2] - right.translation[2] == pytest.approx(0.06, abs=0.02)
+    assert np.abs(other.joints - left.joints).max() < 0.01
+    assert after.score == pytest.approx(0.2 * right.score) and after.joint_scores == pytest.approx(0.2)
+    assert (other.score, other.joint_scores.tolist()) == (left.score, left.joint_scores.tolist())
 
 
 def test_samples_are_hands_with_scores_and_the_volume_that_they_share(build) -> None:

@@ -104,22 +104,14 @@ def view_of(right: np.ndarray, left: np.ndarray, keypoints: np.ndarray, confiden
     towards = -left[:, PLACE] / np.maximum(np.linalg.norm(left[:, PLACE], axis=-1, keepdims=True), 1e-9)
     local = (rotation_of(left).swapaxes(-1, -2) @ towards[..., None])[..., 0]
     between = np.linalg.norm(keypoints[:, 0, :, None] - keypoints[:, 1, None], axis=-1)
-    nearest = between.min(1), between.min(2)
+    nearest = np.stack([between.min(1), between.min(2)])
     same = np.diagonal(between, axis1=1, axis2=2)
-    near = [
-        nearest[0].mean(1),
-        nearest[1].mean(1),
-        nearest[0].max(1),
-        nearest[1].max(1),
-        same.mean(1),
-        nearest[0].min(1),
-    ]
+    near = [*nearest.mean(2), *nearest.max(2), same.mean(1), nearest[0].min(1)]
     depths = ((keypoints - left[:, None, None, PLACE]) @ towards[:, None, :, None])[..., 0]
     ends = [depths.mean(2), depths.max(2), depths.min(2)]
     sure = confidences.reshape(len(confidences), -1)
-    return np.concatenate([about_anchor(right, left)[:, ROOT], local, sure, np.stack(near, 1), *ends], 1).astype(
-        np.float32
-    )
+    parts = about_anchor(right, left)[:, ROOT], local, sure, np.stack(near, 1), *ends
+    return np.concatenate(parts, 1).astype(np.float32)
 
 
 def confidences_of(score: np.ndarray, side_score: np.ndarray, joint_scores: np.ndarray) -> np.ndarray:

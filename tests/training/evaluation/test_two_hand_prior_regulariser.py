@@ -3,6 +3,8 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
 from tests.training.two_hand_pairs import random_pairs
 from training.data.synthetic.pair_frames import PairFrames
+from training.evaluation import two_hand_estimates
 from training.evaluation.figures import EvaluationError
 from training.evaluation.two_hand_estimates import ESTIMATE_DTYPE
 from training.evaluation.two_hand_estimates import estimated_hands
@@ -62,3 +65,21 @@ def test_lost_hands_are_said(rows: np.ndarray) -> None:
         regularised_figures(rows[2:], lambda hands: hands)
     with pytest.raises(EvaluationError, match="made \\['right', 'right'\\]"):
         regularised_figures(rows, lambda hands: [hands[0], dataclasses.replace(hands[1], side='right')])
+
+
+def test_kept_estimates_belong_to_their_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def estimated(frames: PairFrames, number: int, stage: object) -> np.ndarray:
+        made.append(number)
+        return np.zeros((), ESTIMATE_DTYPE)
+
+    monkeypatch.setattr(two_hand_estimates, '_estimated', estimated)
+    monkeypatch.setattr(two_hand_estimates, 'DepthPoseStage', MagicMock())
+    records, cache = random_pairs(5), tmp_path / 'estimates.npz'
+    assert len(two_hand_estimates.estimates_of(records[:3], cache)) == 3 and made == [0, 1, 2]
+    assert len(two_hand_estimates.estimates_of(records, cache)) == 5 and made == [0, 1, 2, 3, 4]
+    assert len(two_hand_estimates.estimates_of(records[:2], cache)) == 2 and len(made) == 5
+    records['right'][3] += 0.01
+    assert len(two_hand_estimates.estimates_of(records, cache)) == 5 and made[5:] == [3, 4]
+    assert len(two_hand_estimates.estimates_of(random_pairs(2, 1), cache, until=0)) == 0

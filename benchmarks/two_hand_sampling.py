@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks.peers.interhandgen import InterHandGen
+from benchmarks.peers.two_hand_interhandgen import InterHandGen
 from benchmarks.timing import Spread
 from hoi_ros.stages.parts.sample_request import SampleRequest
 from hoi_ros.stages.parts.two_hand_sampler import PORTION

@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from benchmarks.peers.interhandgen import InterHandGen
-from benchmarks.sampling_speed import measure
+from benchmarks.peers.two_hand_interhandgen import InterHandGen
+from benchmarks.two_hand_sampling import measure
 
 
 def test_the_peer_has_the_passes_of_the_paper():
