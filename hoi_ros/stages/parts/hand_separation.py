@@ -186,10 +186,11 @@ def way_out(rows: np.ndarray, depths: np.ndarray, config: SeparationConfig) -> n
     counted = depths > 0
     rows = rows * counted[..., None]
     wanted = np.where(counted, depths + config.margin, 0)
-    normal = rows @ rows.swapaxes(1, 2)
-    normal[:, np.arange(rows.shape[1]), np.arange(rows.shape[1])] += config.tolerance**2
-    pulls = np.linalg.solve(normal, wanted[..., None])
-    change = (rows.swapaxes(1, 2) @ pulls)[..., 0]
+    # Single precision loses the tolerance beside many vertices that move alike.
+    rows = rows.astype(float)
+    across = rows.swapaxes(1, 2)
+    normal = across @ rows + config.tolerance**2 * np.eye(rows.shape[2])
+    change = np.linalg.solve(normal, across @ wanted[..., None])[..., 0]
     return change / np.maximum(np.abs(change).max(1, keepdims=True) / config.largest, 1)
 
 

@@ -189,7 +189,7 @@ class _Terms(NamedTuple):
 def _way_out(terms: _Terms, rows: np.ndarray, depths: np.ndarray, noise: float) -> np.ndarray:
     """(128,) the change that costs observation and prior least and takes vertices of rows (P, 128) out by depths (P,);
     vertices that are outside already do not count."""
-    rows, depths = rows[depths > 0], depths[depths > 0]
+    rows, depths = rows[depths > 0].astype(float), depths[depths > 0]
     if not len(rows):
         return np.zeros(2 * SIZE)
     moved = terms.solved(rows.T)

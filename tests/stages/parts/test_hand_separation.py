@@ -12,6 +12,8 @@ from hoi_ros.hand.pair import SHAPE
 from hoi_ros.hand.pair import with_root
 from hoi_ros.mesh.volumes import grid_volume
 from hoi_ros.stages.parts.hand_separation import HandSeparation
+from hoi_ros.stages.parts.hand_separation import SeparationConfig
+from hoi_ros.stages.parts.hand_separation import way_out
 
 DEVIATION = np.repeat([0.25, 1.0, 0.5, 0.07], [45, 10, 6, 3]).astype(np.float32)
 
@@ -75,3 +77,11 @@ def test_each_hand_of_a_batch_is_moved_as_if_alone(hand: HandModel, separation: 
     both, _ = separation.step(np.concatenate([near, far]), lefts, DEVIATION, 0.5)
     assert np.allclose(both[:1], separation.step(near, separation.left(left), DEVIATION, 0.5)[0], atol=1e-5)
     assert not both[1].any()
+
+
+def test_vertices_that_move_alike_and_far_do_not_stop_a_step() -> None:
+    rows = np.full((1, 48, 64), 300.0, np.float32)
+    rows[:, :, 3] = 0
+    change = way_out(rows, np.full((1, 48), 0.004), SeparationConfig())
+    np.testing.assert_allclose(rows[0] @ change[0], 0.005, rtol=1e-3)
+    assert change[0, 3] == 0
