@@ -194,7 +194,7 @@ def test_every_export_needs_the_weights_of_its_own_training(
         (tmp_path / name).mkdir()
     other = HandFinderNet() if command[1] != 'hand_finder' else nn.Linear(1, 1)
     kept = {'weights': other.state_dict(), 'figures': {}, 'network': 'voting', 'cube': 0.27, 'data': 'synthetic'}
-    kept |= {'gcn': {}, 'points': [0, 0], 'whitening': {}, 'object_width': 0}
+    kept |= {'gcn': {}, 'points': [0, 0], 'whitening': {}, 'object_width': 0, 'pairs': {}}
     torch.save(kept | {'command': 'python -m training train juggling'}, tmp_path / 'weights.pt')
     torch.save({'network': other.state_dict(), 'optimizer': {}}, tmp_path / 'checkpoint.pt')
     (tmp_path / 'damaged.pt').write_bytes(b'half a file')
