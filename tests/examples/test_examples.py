@@ -66,6 +66,8 @@ def running(example: str, log: Path, *arguments: str, end: signal.Signals = sign
         )
     try:
         yield
+        # rclpy makes a RuntimeError of an interrupt that comes while it converts a message: the last ones pass first.
+        time.sleep(0.3)
         process.send_signal(end)
         try:
             process.wait(TIMEOUT)
