@@ -32,6 +32,7 @@ from hoi_ros.hand.pair import vector_of
 from hoi_ros.mesh.volumes import grid_volume
 from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.hand_separation import HandSurfaces
+from hoi_ros.stages.parts.pair_cleaner import CleanedPair
 from hoi_ros.stages.parts.pair_cleaner import confidences_of
 from hoi_ros.stages.parts.pair_cleaner import PairCleaner
 from hoi_ros.stages.parts.pair_regulariser import PairRegulariser
@@ -55,7 +56,7 @@ _FARTHEST = 0.1
 """Distance of the boxes around two hands beyond which their gap is that of the boxes, metres."""
 _ONE_HAND = 3e-5
 """Shared volume, m³, beyond which two estimates are of one hand, or one of them is no hand: joints of such simulated
-pairs are off by centimetres. Where none can be told to be misplaced, nothing mends that."""
+pairs are off by centimetres. Unless one is found to be misplaced, both pass through."""
 _PLACED_WRIST = 0.5
 """Weight of the wrist of a hand that was placed."""
 
@@ -170,9 +171,9 @@ class TwoHandPriorStage:
             stamp: seconds; not used.
 
         Returns:
-            The same hands in the same order. Exactly one left and one right hand, nearer than `nearness`, are moved;
-            one that is misplaced is placed beside the other one, with lower scores;
-            all others are returned as they came. `interaction` says what happened.
+            The same hands in the same order. Exactly one left and one right hand, nearer than `nearness`, are moved; a
+            misplaced one is placed beside the other one, with lower scores. All others are returned as they came.
+            `interaction` says what happened.
         """
         begun = time.perf_counter()
         self.timings = {}
@@ -195,7 +196,8 @@ class TwoHandPriorStage:
                 self.interaction = dataclasses.replace(untouched, reason=f'the {hand.side} hand is no hand: {fault}')
                 return left, right
         begun = time.perf_counter()
-        pair = self._pair(right, left)
+        own, other = (vector_of(self._hands[hand.side], _parameters(hand)) for hand in (right, left))
+        pair = self._pair(own, other)
         gap = self._gap(*pair.surfaces)
         untouched = dataclasses.replace(untouched, gap=gap)
         if not self.regularise or gap >= self.nearness:
@@ -204,11 +206,9 @@ class TwoHandPriorStage:
             self.timings['measure'] = time.perf_counter() - begun
             return left, right
         before = self._volume(*pair.surfaces) if gap < 0 else 0.0
-        right, left, placed, reason = self._placed(right, left)
-        if placed is not None:
-            pair = self._pair(right, left)
+        found = self._cleaner(own, other, np.stack([right.joints, left.joints]), _confidences(right, left))
         measured = time.perf_counter()
-        if placed is None and before > _ONE_HAND:
+        if found.replaced is None and before > _ONE_HAND:
             self.interaction = dataclasses.replace(
                 untouched,
                 reason=f'they share {1e6 * before:.0f} cm³, at most {1e6 * _ONE_HAND:.0f} expected: one is misplaced',
@@ -217,21 +217,25 @@ class TwoHandPriorStage:
             )
             self.timings['measure'] = measured - begun
             return left, right
+        reason = ''
+        if found.replaced is not None:
+            right, left, reason = self._placed(right, left, found)
+            pair = self._pair(found.right, found.left)
         keypoints = np.stack([(hand.joints - pair.origin) @ pair.turn for hand in (right, left)])
         weights = np.stack([np.clip(hand.joint_scores, 0, 1) for hand in (right, left)])
-        if placed is not None:
+        if found.replaced is not None:
             # Only the wrist was placed; the fingers are those of the misplaced hand.
-            weights[placed, 0] = _PLACED_WRIST
-        vectors = self._regulariser(pair.right, pair.left, keypoints, weights)
+            weights[found.replaced, 0] = _PLACED_WRIST
+        fits = self._regulariser(pair.right, pair.left, keypoints, weights)
         fitted = time.perf_counter()
-        after = self._volume(*self._regulariser.posed(*vectors))
+        after = self._volume(*self._regulariser.posed(*fits))
         self.interaction = dataclasses.replace(
             untouched, regularised=True, reason=reason, intersection_before=before, intersection_after=after
         )
         # From the frame of the wrist back to the camera's.
         right, left = (
             moved(hand, self._hands[hand.side], out_of_frame(vector, pair.turn, pair.origin))
-            for hand, vector in zip((right, left), vectors)
+            for hand, vector in zip((right, left), fits)
         )
         self.timings |= {
             'measure': measured - begun + time.perf_counter() - fitted,
@@ -239,35 +243,28 @@ class TwoHandPriorStage:
         }
         return left, right
 
-    def _pair(self, right: HandEstimate, left: HandEstimate) -> _Pair:
+    def _pair(self, right: np.ndarray, left: np.ndarray) -> _Pair:
+        """Of vectors (64,) in the camera's frame."""
         # Single precision is finest near the origin: in the frame of the left wrist.
-        other, own = self._vectors(right, left)
-        other, own, turn, origin = about_anchor(other, own), anchored(own), rotation_of(own), own[PLACE].astype(float)
-        return _Pair(other, own, turn, origin, self._regulariser.posed(other, own))
+        other, own, turn = about_anchor(right, left), anchored(left), rotation_of(left)
+        return _Pair(other, own, turn, left[PLACE].astype(float), self._regulariser.posed(other, own))
 
-    def _vectors(self, *hands: HandEstimate) -> list[np.ndarray]:
-        """(64,) of hands, in the camera's frame."""
-        return [vector_of(self._hands[hand.side], _parameters(hand)) for hand in hands]
+    def _placed(
+        self, right: HandEstimate, left: HandEstimate, found: CleanedPair
+    ) -> tuple[HandEstimate, HandEstimate, str]:
+        """Both hands, the misplaced one where the cleaner has placed it, and what was done.
 
-    def _placed(self, right: HandEstimate, left: HandEstimate) -> tuple[HandEstimate, HandEstimate, int | None, str]:
-        """Both hands, one of them placed by the other where it is misplaced: its number, 0 or 1, and what was done.
-
-        A hand that was placed is less sure: its scores are multiplied by the probability that it was in its place.
+        Its scores are multiplied by the probability that it was in its place.
         """
+        assert found.replaced is not None
         hands = [right, left]
-        scores, sides = (np.array([getattr(hand, name) for hand in hands]) for name in ('score', 'side_score'))
-        confidences = confidences_of(scores, sides, np.stack([hand.joint_scores for hand in hands]))
-        own, other = self._vectors(right, left)
-        found = self._cleaner(own, other, np.stack([hand.joints for hand in hands]), confidences)
-        if found.replaced is None:
-            return right, left, None, ''
         hand, share = hands[found.replaced], float(found.misplaced[found.replaced])
         placed = moved(hand, self._hands[hand.side], (found.right, found.left)[found.replaced])
         hands[found.replaced] = dataclasses.replace(
             placed, score=(1 - share) * hand.score, joint_scores=(1 - share) * hand.joint_scores
         )
         reason = f'the {hand.side} hand was misplaced ({100 * share:.0f} %) and has been placed by the other one'
-        return hands[0], hands[1], found.replaced, reason
+        return hands[0], hands[1], reason
 
     def _gap(self, right: HandSurfaces, left: HandSurfaces) -> float:
         """Metres between a right and a left hand, (1, V, 3) each."""
@@ -330,6 +327,12 @@ def moved(hand: HandEstimate, model: HandModel, vector: np.ndarray) -> HandEstim
         contact=None,
         grasp=None,
     )
+
+
+def _confidences(*hands: HandEstimate) -> np.ndarray:
+    """(N, 3) of hands."""
+    scores, sides = (np.array([getattr(hand, name) for hand in hands]) for name in ('score', 'side_score'))
+    return confidences_of(scores, sides, np.stack([hand.joint_scores for hand in hands]))
 
 
 def _parameters(hand: HandEstimate) -> HandParameters:

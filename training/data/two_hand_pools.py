@@ -31,7 +31,7 @@ from training.data.synthetic.two_hands.records import PAIR_DTYPE
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutPools:
-    """Where generated pairs of hands that no training draws from are kept."""
+    """Files of generated pairs of hands, one for each split."""
 
     pool: Path = Path('runs/two_hand_prior.pool')
     """File of the training's pairs. Held-out pairs are beside it, as <name>_<split>.pool, and pairs that hold objects,

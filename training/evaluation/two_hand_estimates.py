@@ -88,9 +88,11 @@ def estimates_of(
             rows.append(_estimated(frames, number, stage))
             rows[-1]['record'] = digests[number]
             bar.show(len(rows) / len(records), f'{len(rows)}/{len(records)}')
-            if len(rows) % 16 == 0 or len(rows) == len(records):
+            if len(rows) % 16 == 0:
                 write_records(cache, np.array(rows, ESTIMATE_DTYPE), kept)
-    return np.array(rows, ESTIMATE_DTYPE)
+    made = np.array(rows, ESTIMATE_DTYPE)
+    write_records(cache, made, kept)
+    return made
 
 
 def digest_of(record: np.void) -> int:

@@ -52,7 +52,7 @@ _IN_PLACE = {
     'interhand': {'made': 'Pairs of hands of InterHand2.6M v1.0 (CC BY-NC 4.0), MANO: {}.'},
     'arctic': {'on_objects': ' Pairs on objects of ARCTIC (non-commercial research), MANO: {}.'},
 }
-"""Of those that a data set takes the place of, by its name."""
+"""Of data sets that replace made pairs, by name."""
 _COMPARED = 4
 """Inputs on which the file is compared with PyTorch."""
 

@@ -41,8 +41,8 @@ class Penetration(NamedTuple):
         other: (B, P) one of the other hand, of the two the nearest to the one that is inside.
         directions: (B, P, 3) float32, in which the hand has to go.
         depths: (B, P) float32 metres, along that direction.
-        ways: (B, 3) float32, in which the hands go as a whole, of any length; as they were given where nothing
-            penetrates.
+        ways: (B, 3) float32 directions in which the hands are pushed as a whole, not normalised; unchanged where
+            nothing penetrates.
     """
 
     own: np.ndarray
@@ -102,7 +102,7 @@ class HandSeparation:
         ways: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """(B, 64) by how much right hands are to be moved, in standard deviations, 0 where nothing penetrates; and
-        (B, 3) the ways in which that takes them, which the next step is given.
+        (B, 3) the directions in which they are pushed, which are an argument of the next step.
 
         Args:
             right: (B, 64) their vectors.

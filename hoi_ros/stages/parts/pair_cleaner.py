@@ -79,7 +79,7 @@ class PairCleaner:
         number = int(misplaced[1] > misplaced[0])
         if misplaced[number] < PLACED:
             return CleanedPair(right, left, misplaced, None)
-        # As the view has it in which the hand that stays is the left one, whose place it may have corrected too.
+        # From the view whose left hand stays. The network corrects that hand too: the other is placed relative to it.
         observed = np.stack([rights[number], lefts[number]])
         clean = np.concatenate([anchored(observed)[:, : ROOT.start], roots[number]], 1)
         clean = about_anchor(clean[0], clean[1])
