@@ -23,7 +23,7 @@ from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from hoi_ros.stages.parts.rgb_detector import moved
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.hand_object import HandObjectSample
-from training.data.synthetic.rgb_crops import ROOM
+from training.data.synthetic.rgb_crop_views import ROOM
 from training.networks.reconstruction_config import CROP_WIDTH
 from training.networks.reconstruction_config import ROOT
 

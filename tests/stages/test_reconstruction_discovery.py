@@ -16,7 +16,7 @@ from hoi_ros.stages import reconstruction
 from hoi_ros.stages.parts.hand_finder import FoundHand
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from training.data.hand_object import HandObjectSample
-from training.data.synthetic.rgb_crops import ROOM
+from training.data.synthetic.rgb_crop_views import ROOM
 
 from .perfect_network import answer_of
 from .perfect_network import detection

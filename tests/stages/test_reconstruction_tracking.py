@@ -11,7 +11,7 @@ import pytest
 from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from training.data.hand_object import HandObjectSample
-from training.data.synthetic.rgb_crops import ROOM
+from training.data.synthetic.rgb_crop_views import ROOM
 
 from .perfect_network import answer_of
 from .perfect_network import detection

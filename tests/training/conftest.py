@@ -4,12 +4,14 @@
 import csv
 import pickle
 from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from training.data.real import photo_keypoints
 from training.data.real import photos
 from training.data.synthetic.rgb_scenes import RgbFrame
 
@@ -83,3 +85,23 @@ def photo_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / 'training.csv').write_text('file,x0,y0,x1,y1\n')
     monkeypatch.setattr(photos, 'TRAINING_BOXES', tmp_path / 'training.csv')
     return tmp_path
+
+
+@pytest.fixture
+def located(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """Writes a table in which the hands of these photos, by name without the ending, have keypoints in their boxes."""
+
+    def write(*names: str) -> Path:
+        rng = np.random.default_rng(4)
+        places = {name: rng.uniform(1 / 3, 2 / 3, 42) for name in names}
+        path = tmp_path / 'keypoints.csv'
+        path.write_text(
+            'file,box,side,presence\n'
+            + ''.join(f'{name}.jpg,0,right,0.9,{",".join(map(str, values))}\n' for name, values in places.items())
+        )
+        monkeypatch.setattr(photo_keypoints, 'KEYPOINTS', path)
+        photo_keypoints.labelled_keypoints.cache_clear()
+        return path
+
+    yield write
+    photo_keypoints.labelled_keypoints.cache_clear()

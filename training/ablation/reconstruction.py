@@ -19,7 +19,7 @@ from training.data.hand_object import HandObjectSample
 from training.data.pool import generator_key
 from training.data.pool import SamplePool
 from training.data.synthetic.objects import FAMILIES
-from training.data.synthetic.rgb_crops import RgbAugmentation
+from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.evaluation.figures import write_figures
 from training.evaluation.reconstruction import evaluate_network

@@ -15,14 +15,14 @@ from hoi_ros.stages.parts.rgb_detector import network_input
 from training.calibration.activations import print_errors
 from training.calibration.activations import RoundingError
 from training.calibration.activations import write_activation_ranges
-from training.data.synthetic.rgb_crops import RgbAugmentation
+from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_frame_views import frame_view
 from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
 from training.data.synthetic.rgb_frames import RgbFrames
 from training.installation import InstallOptions
 from training.networks.reconstruction import normalised
-from training.recipes.reconstruction import collate
+from training.recipes.reconstruction_batches import collate
 
 
 @dataclasses.dataclass(frozen=True)

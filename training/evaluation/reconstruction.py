@@ -25,7 +25,7 @@ from hoi_ros.stages.reconstruction import VIEWS
 from training.data.hand_object import HandObjectSample
 from training.data.hand_object import HandObjectSamples
 from training.data.public.choice import DataChoice
-from training.data.synthetic.rgb_crops import plain_crop
+from training.data.synthetic.rgb_crop_views import plain_crop
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.evaluation.figures import print_figures
 from training.evaluation.figures import write_figures

@@ -17,9 +17,9 @@ from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
 from hoi_ros.engines.card import file_sha256
 from hoi_ros.stages.reconstruction import OBJECT_MESH
-from training.data.synthetic.rgb_crops import RgbAugmentation
+from training.data.synthetic.rgb_crop_views import RgbAugmentation
+from training.data.synthetic.rgb_crop_views import ROOM
 from training.data.synthetic.rgb_crops import RgbCrops
-from training.data.synthetic.rgb_crops import ROOM
 from training.export.card_entries import data_of
 from training.export.card_entries import figures_of
 from training.export.card_entries import LICENCE
@@ -36,7 +36,7 @@ from training.networks.reconstruction_config import CROP_WIDTH
 from training.networks.reconstruction_config import ROOT
 from training.networks.reconstruction_weights import load_network
 from training.networks.weights_file import read_weights
-from training.recipes.reconstruction import collate
+from training.recipes.reconstruction_batches import collate
 
 TOLD = {'right': 'side_right', 'holds': 'holds_told', 'hand': 'hand_told'}
 """Optional outputs, and the training figure that shows that an output was learned."""

@@ -6,9 +6,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from hoi_ros.hand.model import HandModel
+from training.networks.reconstruction import FinalReconstruction
 from training.networks.reconstruction import ReconstructionNet
 from training.networks.reconstruction_config import ReconstructionConfig
+from training.networks.reconstruction_estimators import ObjectMeshEstimator
+from training.networks.reconstruction_exchange import AttentionExchange
+from training.networks.weights import load_weights
+from training.networks.weights import multiplied
 from training.networks.weights_file import fill
 from training.networks.weights_file import read_weights
 from training.networks.weights_file import WeightsError
@@ -34,6 +43,61 @@ def load_network(weights: Path, shipped: str = '') -> ReconstructionNet:
     untrained = {name: value for name, value in network.state_dict().items() if name.startswith('hand.')}
     fill(network, {**kept, 'weights': {**untrained, **kept['weights']}}, weights, _COMMAND)
     return network.eval()
+
+
+def start_from_folder(network: ReconstructionNet, folder: Path, image: Tensor) -> list[str]:
+    """Copies the weights of a model folder. The export multiplies some of them with constants; they are worked out from
+    the products.
+
+    Args:
+        network: in place.
+        folder: the model folder.
+        image: a batch of crops, as the network receives them, for the statistics of `load_weights`.
+
+    Returns:
+        The names of the parameters that kept their values.
+
+    Raises:
+        CardError, ImportedWeightsError: as `load_weights`.
+    """
+    final = FinalReconstruction(network)
+    untrained = load_weights(final, folder, image, partly=True)
+    constants = multiplied(folder)
+    with torch.no_grad():
+        restored = _restore_point_layer(network.object_estimator, constants.get('network.object_estimator', []))
+        for name in ('from_hand', 'from_object'):
+            exchange = getattr(network, name, None)
+            if isinstance(exchange, AttentionExchange) and _restore_attention(
+                exchange, constants.get(f'network.{name}', [])
+            ):
+                restored |= {f'network.{name}.weight', f'network.{name}.attention'}
+    return [name for name in untrained if name not in restored]
+
+
+def _restore_point_layer(estimator: ObjectMeshEstimator, constants: list[np.ndarray]) -> set[str]:
+    """The layer of which the file holds the outputs for the points of the sphere."""
+    layer = estimator.of_point
+    products = [value for value in constants if value.shape == (len(estimator.points), layer.out_features)]
+    if not products:
+        return set()
+    inputs = torch.cat([estimator.points, torch.ones_like(estimator.points[:, :1])], 1).double()
+    solution = torch.linalg.lstsq(inputs, torch.tensor(products[0]).double()).solution
+    layer.weight.copy_(solution[:3].T)
+    layer.bias.copy_(solution[3])
+    return {f'network.object_estimator.of_point.{name}' for name in ('weight', 'bias')}
+
+
+def _restore_attention(exchange: AttentionExchange, constants: list[np.ndarray]) -> bool:
+    """W of each head from the lift, and an a of which aᵀW is that of the file: no other part of a matters."""
+    heads, features, _ = exchange.weight.shape
+    lifts = [value for value in constants if value.shape == (3 * heads, features)]
+    scores = [value for value in constants if value.shape == (2 * heads, 3)]
+    if not lifts or not scores:
+        return False
+    weight = heads * torch.tensor(lifts[0]).double().unflatten(0, (heads, 3)).transpose(1, 2)
+    exchange.weight.copy_(weight)
+    exchange.attention.copy_(torch.tensor(scores[0]).double().unflatten(0, (heads, 2)) @ torch.linalg.pinv(weight))
+    return True
 
 
 def start_from(network: ReconstructionNet, path: Path) -> str:

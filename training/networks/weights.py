@@ -64,9 +64,7 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: boo
         CardError: the folder holds no model.
         ImportedWeightsError: the file holds another network.
     """
-    graph = onnx.load(folder / Card.load(folder).model).graph
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    casts = {node.output[0]: node.input[0] for node in graph.node if node.op_type == 'Cast'}
+    graph, constants = _graph_of(folder)
     modules = dict(network.named_modules())
     following: dict[str, nn.BatchNorm2d] = {}
     for parent in modules.values():
@@ -83,9 +81,7 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: boo
             layer = modules.get(name) if name else None
             if layer is None and partly:
                 continue
-            weight, bias = (
-                torch.tensor(constants[casts.get(key, key)], dtype=torch.float32) for key in node.input[1:3]
-            )
+            weight, bias = (torch.tensor(constants[key], dtype=torch.float32) for key in node.input[1:3])
             if not isinstance(layer, nn.Conv2d | nn.Linear) or layer.weight.shape != weight.shape:
                 raise ImportedWeightsError(
                     f'{folder}: {name} {tuple(weight.shape)} is not a layer of '
@@ -98,7 +94,7 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: boo
                     layer.bias.copy_(bias)
             if id(layer) in following:
                 hooks.append(layer.register_forward_hook(_Unfold(following[id(layer)], bias)))
-        kept = _by_name(network, constants)
+        kept = _by_name(network, constants) | _multiplied(network, folder, named)
         missing = {name for name, module in modules.items() if isinstance(module, nn.Conv2d | nn.Linear)} - named
         if missing and not partly:
             raise ImportedWeightsError(f'{folder}: no weights for {", ".join(sorted(missing))}')
@@ -113,6 +109,41 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: boo
         for name, _ in network.named_parameters()
         if name not in kept and name.rpartition('.')[0] not in named | norms
     ]
+
+
+def multiplied(folder: Path) -> dict[str, list[np.ndarray]]:
+    """The constants (N, M) of a model folder that matrices are multiplied with or that are added to them, by the module
+    that does so."""
+    graph, constants = _graph_of(folder)
+    found: dict[str, list[np.ndarray]] = {}
+    for node in graph.node:
+        if node.op_type in ('MatMul', 'Add', 'Gemm'):
+            values = [constants[key] for key in node.input if key in constants and constants[key].ndim == 2]
+            # A product fused with its bias has the bias's name alone.
+            named = node.input[2].removeprefix('module.') if node.op_type == 'Gemm' else ''
+            found.setdefault(named.removesuffix('.bias') or _module_name(node.output[0]), []).extend(values)
+    return found
+
+
+def _graph_of(folder: Path) -> tuple[onnx.GraphProto, dict[str, np.ndarray]]:
+    """The graph of a model folder and its constants by name, those behind a cast too."""
+    graph = onnx.load(folder / Card.load(folder).model).graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    casts = {node.output[0]: node.input[0] for node in graph.node if node.op_type == 'Cast'}
+    return graph, {**constants, **{name: constants[given] for name, given in casts.items() if given in constants}}
+
+
+def _multiplied(network: nn.Module, folder: Path, named: set[str]) -> set[str]:
+    """Copies the weights of linear layers that the export transposed, other than the named; returns their names."""
+    filled, constants = set(), multiplied(folder)
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Linear) and name not in named:
+            for value in constants.get(name, ()):
+                if value.T.shape == tuple(layer.weight.shape):
+                    with torch.no_grad():
+                        layer.weight.copy_(torch.tensor(value.T, dtype=torch.float32))
+                    filled.add(f'{name}.weight')
+    return filled
 
 
 def _by_name(network: nn.Module, constants: dict[str, np.ndarray]) -> set[str]:

@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,10 +23,10 @@ from training.data.pool import SamplePool
 from training.data.public.choice import DataChoice
 from training.data.real.colour_material import ColourMaterialOptions
 from training.data.real.colour_material import GENERATED
+from training.data.real.photo_crops import PhotoCrops
 from training.data.synthetic.objects import FAMILIES
-from training.data.synthetic.rgb_crops import crop_of
-from training.data.synthetic.rgb_crops import cut
-from training.data.synthetic.rgb_crops import RgbAugmentation
+from training.data.synthetic.rgb_crop_views import crop_of
+from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_crops import SURFACE_POINTS
 from training.loop.allotment import allot
@@ -35,19 +34,18 @@ from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import Progress
 from training.loop.fitting import save_weights
-from training.networks.reconstruction import FinalReconstruction
 from training.networks.reconstruction import in_camera
 from training.networks.reconstruction import normalised
 from training.networks.reconstruction import ReconstructionNet
 from training.networks.reconstruction_config import COMPACT
-from training.networks.reconstruction_config import CROP_WIDTH
 from training.networks.reconstruction_config import ReconstructionConfig
-from training.networks.reconstruction_config import ROOT
 from training.networks.reconstruction_config import VOTED_DEPTH
 from training.networks.reconstruction_weights import start_from
-from training.networks.weights import load_weights
+from training.networks.reconstruction_weights import start_from_folder
 from training.networks.weights import require_start
 from training.provenance import provenance
+from training.recipes.reconstruction_batches import Batches
+from training.recipes.reconstruction_batches import collate
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import reconstruction_loss
 from training.recipes.reconstruction_losses import ReconstructionLosses
@@ -88,7 +86,13 @@ class ReconstructionRecipe(DataChoice, ColourMaterialOptions):
     """Records that must be ready before the training starts."""
     start: Path | None = None
     """weights.pt of an earlier training to start from; if that trained the hand alone, the object encoder starts as a
-    copy of the hand encoder. Or a model folder, which lacks parts of the exchange and of the object's first layer."""
+    copy of the hand encoder. Or a model folder."""
+    photos: Path | None = None
+    """Folder of the real material, whose photos with hands join the generated crops: where MediaPipe locates the
+    keypoints, they teach the votes, the mesh's place in the picture and the side; all teach whether a hand holds
+    something (`training/data/real/photo_crops.py`)."""
+    photo_share: float = 0.25
+    """Share of crops of photos in a batch."""
     branch: Literal['both', 'hand'] = 'both'
     """hand: trains the hand branch alone, from the image alone, at a third of the cost; a start for both."""
     encoders: bool = True
@@ -96,69 +100,6 @@ class ReconstructionRecipe(DataChoice, ColourMaterialOptions):
     loop: LoopConfig = dataclasses.field(
         default_factory=lambda: LoopConfig(Path('runs/reconstruction'), batch=32, optimizer='muon')
     )
-
-
-class Batches:
-    """Draws augmented batches from records, seeded by the step."""
-
-    def __init__(
-        self, records: Callable[[], np.ndarray], augmentation: RgbAugmentation, batch: int, seed: int, left: float = 0.0
-    ) -> None:
-        self._records, self._augmentation, self._batch, self._seed = records, augmentation, batch, seed
-        self._left = left
-
-    def __call__(self, step: int) -> tuple[Tensor, ...]:
-        """Images (B, 3, S, S) uint8 and the fields of `ReconstructionTargets`."""
-        rng = np.random.default_rng([self._seed, 19, step])
-        records = self._records()
-        drawn = records[rng.integers(len(records), size=self._batch)]
-        return collate(drawn, self._augmentation, rng, round(self._left * self._batch))
-
-
-def collate(
-    records: np.ndarray,
-    augmentation: RgbAugmentation,
-    rng: np.random.Generator | None,
-    left: int = 0,
-    upright_by: Sequence[np.ndarray] | None = None,
-) -> tuple[Tensor, ...]:
-    """Cuts crops from records and collates them.
-
-    Args:
-        records: of `RgbCrops` or `RecordedSamples`.
-        augmentation: of the crops.
-        rng: for the augmentation; None cuts plain crops.
-        left: the first `left` crops are mirrored to show left hands.
-        upright_by: keypoints (21, 3) of each record, metres in the optical frame of its window, that roll its crop
-            upright.
-
-    Returns:
-        Images (B, 3, S, S) uint8 and the fields of `ReconstructionTargets`.
-    """
-    crops = [
-        cut(record, augmentation, ROOT, CROP_WIDTH, rng, known)
-        for record, known in zip(records, upright_by if upright_by is not None else [None] * len(records))
-    ]
-    image = torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2)
-    targets = ReconstructionTargets(
-        *(
-            torch.from_numpy(np.stack(values))
-            for values in (
-                [crop.keypoints for crop in crops],
-                [crop.place for crop in crops],
-                [crop.pixels for crop in crops],
-                [crop.vertices for crop in crops],
-                records['has_vertices'].astype(np.float32),
-                [crop.surface for crop in crops],
-                (records['family'] >= 0).astype(np.float32),
-                (np.arange(len(crops)) >= left).astype(np.float32),
-            )
-        )
-    )
-    image[:left] = image[:left].flip(-1)
-    for places in (targets.keypoints, targets.place, targets.pixels, targets.vertices, targets.surface):
-        places[:left, ..., 0] *= -1
-    return image, *targets
 
 
 def train(recipe: ReconstructionRecipe) -> dict[str, float]:
@@ -192,11 +133,12 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     trained = 'hand'
     if recipe.start and recipe.start.is_dir():
         image = normalised(collate(validation[:64], augmentation, None)[0])
-        untrained, trained = load_weights(FinalReconstruction(network), recipe.start, image, partly=True), 'both'
-        print(f'starts from {recipe.start}; trained from scratch: {", ".join(untrained)}')
+        untrained, trained = start_from_folder(network, recipe.start, image), 'both'
+        print(f'starts from {recipe.start}; trained from scratch: {", ".join(untrained) or "nothing"}')
     elif recipe.start:
         trained = start_from(network, recipe.start)
     branch = 'both' if 'both' in (recipe.branch, trained) else 'hand'
+    photographed = PhotoCrops(recipe.photos) if recipe.photos else None
     pool = SamplePool(
         make,
         stream.dtype,
@@ -219,9 +161,14 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
             recipe.branch == 'hand',
             branch == 'hand',
             started,
+            photographed,
+            recipe.photo_share,
         )
     finally:
         pool.close()
+    seen = provenance(recipe.start, [*material.files, *(photographed.files if photographed else [])])
+    if photographed:
+        seen['real_images'] |= photographed.labels
     save_weights(
         network,
         loop,
@@ -231,7 +178,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         data=recipe.data,
         branch=branch,
         hand=str(recipe.hand.resolve()) if recipe.hand else None,
-        **provenance(recipe.start, material.files),
+        **seen,
     )
     return figures
 
@@ -246,6 +193,8 @@ def train_network(
     hand_alone: bool = False,
     without_object: bool = False,
     started: float | None = None,
+    photographed: PhotoCrops | None = None,
+    photo_share: float = 0.0,
 ) -> tuple[Progress, dict[str, float]]:
     """Trains a network in place.
 
@@ -259,6 +208,8 @@ def train_network(
         hand_alone: trains the hand branch alone.
         without_object: also leaves the object out of the figures, because it was never trained.
         started: as of `fit`.
+        photographed: hands in photos that join the records.
+        photo_share: of each batch.
 
     Returns:
         The progress and the figures of the validation.
@@ -277,7 +228,8 @@ def train_network(
         images, *targets = collate(validation, augmentation, None, upright_by=keypoints)
         return validation_figures(module, images, ReconstructionTargets(*targets), without_object)
 
-    batches = Batches(records, augmentation, loop.batch, loop.seed, LEFT_SHARE if network.side else 0.0)
+    left = LEFT_SHARE if network.side else 0.0
+    batches = Batches(records, augmentation, loop.batch, loop.seed, left, photographed, photo_share)
     progress = fit(network, loop, batches, loss, validate, started)
     return progress, validate(network)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.networks.reconstruction import Reconstruction
+from training.networks.reconstruction_config import CROP_WIDTH
 from training.networks.reconstruction_config import VOTED_DEPTH
 from training.networks.reconstruction_estimators import HandPrediction
 
@@ -20,6 +21,8 @@ _R2 = 0.7548776662466927, 0.5698402909980532
 """1/ρ and 1/ρ² of the plastic number ρ, the steps of the R₂ sequence."""
 _SQUARE_CENTIMETRES = 1e4
 """Square centimetres in a square metre; in cm² the distances are of the order of the associative loss."""
+_NEAREST = 0.03
+"""Metres; depths below it are taken for it where keypoints are projected."""
 _NO_DISTANCE = 1e-4
 """Added under the root of a distance, cm² (0.1 mm squared), so that its gradient is finite at 0."""
 
@@ -50,6 +53,8 @@ class ReconstructionLosses:
     squared terms, which an untrained network can hardly reduce, otherwise dominate the start of a training."""
     voters: float = 8.0
     """Vote weights, which should be large near their keypoint: positions alone train them slowly."""
+    reprojection: float = 15.0
+    """Keypoints of the mesh in the crop, half crops, of hands that are located but not measured: those of photos."""
     side: float = 8.0
     """Right hand or left hand."""
     holds: float = 4.0
@@ -81,6 +86,12 @@ class ReconstructionTargets(NamedTuple):
     """(B,)."""
     right: Tensor
     """(B,) right hands; the meshes of left hands do not count."""
+    measured: Tensor
+    """(B,) whether keypoints, place, vertices and surface are known; of photos they are not."""
+    located: Tensor
+    """(B,) whether pixels and side are known."""
+    focal: Tensor
+    """(B,) as `ViewCrop.focal`."""
 
 
 def reconstruction_loss(
@@ -96,7 +107,7 @@ def reconstruction_loss(
         losses: weights.
         faces: (F, 3) triangles of the object meshes.
     """
-    last, right = result.hands[-1], targets.right
+    last, right = result.hands[-1], targets.right * targets.measured
     terms = {
         'vertices': _over_iterations([_vertex_loss(hand, targets) for hand in result.hands], losses.earlier),
         'joints': _over_iterations(
@@ -122,13 +133,23 @@ def reconstruction_loss(
                 losses.earlier,
             )
     if result.votes is not None:
-        places = torch.cat([targets.pixels, targets.keypoints[..., 2:] / VOTED_DEPTH], -1)
         # Left hands count here too: locating the fingers of both sides teaches the difference between them.
-        terms['votes'] = (result.votes.places - places).abs().sum(-1).mean()
-        terms['voters'] = vote_weight_loss(result.votes.weights, targets.pixels)
-        terms['side'] = _balanced_cross_entropy(result.right, right)
+        across = (result.votes.places[..., :2] - targets.pixels).abs().sum(-1).mean(1)
+        behind = (result.votes.places[..., 2] - targets.keypoints[..., 2] / VOTED_DEPTH).abs().mean(1)
+        terms['votes'] = _mean_where(across, targets.located) + _mean_where(behind, targets.measured)
+        terms['voters'] = vote_weight_loss(result.votes.weights, targets.pixels, targets.located)
+        terms['side'] = _balanced_cross_entropy(result.right, targets.right, targets.located)
     if result.holds is not None:
-        terms['holds'] = _balanced_cross_entropy(result.holds, targets.has_object)
+        terms['holds'] = _balanced_cross_entropy(result.holds, targets.has_object, torch.ones_like(targets.right))
+    photographed = targets.located * (1 - targets.measured) * targets.right
+    if photographed.any():
+        terms['reprojection'] = _over_iterations(
+            [
+                _mean_where((reprojected(hand, targets.focal) - targets.pixels).abs().sum(-1).mean(1), photographed)
+                for hand in result.hands
+            ],
+            losses.earlier,
+        )
     if losses.association and result.hand_messages:
         terms['association'] = torch.stack(
             [
@@ -188,6 +209,19 @@ def laplacian_error(vertices: Tensor, faces: Tensor) -> Tensor:
     return (middle / count[:, None] - vertices).square().sum(-1).mean(1)
 
 
+def reprojected(hand: HandPrediction, focal: Tensor) -> Tensor:
+    """The keypoints of a predicted hand in its crop, (B, 21, 2) half crops right and down of the centre.
+
+    Args:
+        hand: the prediction.
+        focal: (B,) as `ViewCrop.focal`.
+    """
+    width = CROP_WIDTH * hand.place[:, 2:].exp()
+    across = hand.keypoints[..., :2] + (hand.place[:, :2] * width / 2)[:, None]
+    depth = hand.keypoints[..., 2] + width * focal[:, None] / 2
+    return focal[:, None, None] * across / depth.clamp(min=_NEAREST)[..., None]
+
+
 def associative_loss(hand_messages: Tensor, object_messages: Tensor, classes: int) -> Tensor:
     """Equations 9 to 12: a walk from Φ_i = [φ_hand; φ_obj] to a similar Φ and back should end at its start.
 
@@ -218,19 +252,20 @@ def associative_loss(hand_messages: Tensor, object_messages: Tensor, classes: in
     return (target - step @ step).square().sum()
 
 
-def vote_weight_loss(weights: Tensor, pixels: Tensor) -> Tensor:
+def vote_weight_loss(weights: Tensor, pixels: Tensor, located: Tensor) -> Tensor:
     """Cross-entropy between the vote weights and a bell around each keypoint inside the crop.
 
     Args:
         weights: (B, J, cells²) log weights of a square of cells, row by row.
         pixels: (B, J, 2) half crops right and down of the centre.
+        located: (B,) whether the pixels are known.
     """
     cells = round(weights.shape[-1] ** 0.5)
     line = (torch.arange(cells, device=weights.device) + 0.5) * 2 / cells - 1
     # One cell is 2 / cells half crops wide.
     across, down = (-((line - pixels[..., k : k + 1]) * (cells / 2)).square() / (2 * _BELL**2) for k in (0, 1))
     bell = torch.softmax((down[..., :, None] + across[..., None, :]).flatten(-2), -1)
-    inside = (pixels.abs() < 1).all(-1)
+    inside = (pixels.abs() < 1).all(-1) * located[:, None]
     return _mean_where(-(bell * torch.log_softmax(weights, -1)).sum(-1), inside)
 
 
@@ -246,7 +281,8 @@ def _vertex_loss(hand: HandPrediction, targets: ReconstructionTargets) -> Tensor
 def _object_loss(vertices: Tensor, faces: Tensor, targets: ReconstructionTargets) -> Tensor:
     points = surface_points(vertices, faces, targets.surface.shape[1])
     return _mean_where(
-        chamfer_distance(points, targets.surface) * _SQUARE_CENTIMETRES, targets.has_object * targets.right
+        chamfer_distance(points, targets.surface) * _SQUARE_CENTIMETRES,
+        targets.has_object * targets.right * targets.measured,
     )
 
 
@@ -259,11 +295,18 @@ def _distance(first: Tensor, second: Tensor) -> Tensor:
     return (_squared(first, second) + _NO_DISTANCE).sqrt()
 
 
-def _balanced_cross_entropy(log_odds: Tensor, true: Tensor) -> Tensor:
+def _balanced_cross_entropy(log_odds: Tensor, true: Tensor, known: Tensor) -> Tensor:
     """Cross-entropy with both classes weighted alike, so that the output does not depend on their frequency. A batch of
-    one class, as in most public data sets, has no loss."""
+    one class, as in most public data sets, has no loss.
+
+    Args:
+        log_odds: (B, 1).
+        true: (B,) labels.
+        known: (B,) whether the label is known.
+    """
     entropy = F.binary_cross_entropy_with_logits(log_odds[:, 0].float(), true, reduction='none')
-    return true.any() * (1 - true).any() * (_mean_where(entropy, true) + _mean_where(entropy, 1 - true)) / 2
+    yes, no = true * known, (1 - true) * known
+    return yes.any() * no.any() * (_mean_where(entropy, yes) + _mean_where(entropy, no)) / 2
 
 
 def _mean_where(values: Tensor, counted: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from hoi_ros.stages.parts.rgb_detector import RgbDetector
 from training.data.real.photo_views import record_of
 from training.data.real.photos import Photo
-from training.data.synthetic.rgb_crops import ROOM
+from training.data.synthetic.rgb_crop_views import ROOM
 from training.data.synthetic.rgb_frame_views import COUNTED
 from training.data.synthetic.rgb_frame_views import recoloured
 from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation

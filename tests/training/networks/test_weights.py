@@ -15,6 +15,7 @@ from training.networks.hand_finder import HandFinderNet
 from training.networks.reconstruction import FinalReconstruction
 from training.networks.reconstruction import ReconstructionNet
 from training.networks.reconstruction_config import ReconstructionConfig
+from training.networks.reconstruction_weights import start_from_folder
 from training.networks.weights import ImportedWeightsError
 from training.networks.weights import load_weights
 
@@ -60,7 +61,7 @@ def test_the_weights_of_another_network_raise(crops) -> None:
 
 
 @pytest.mark.slow
-def test_parameters_that_the_export_multiplied_out_keep_their_values(tmp_path) -> None:
+def test_parameters_that_the_export_multiplied_out_are_worked_out(tmp_path) -> None:
     torch.manual_seed(2)
     config = ReconstructionConfig(
         widths=(8, 8, 16, 32), blocks=(1, 1, 1, 1), size=64, features=8, slots=4, readout='votes'
@@ -69,6 +70,11 @@ def test_parameters_that_the_export_multiplied_out_keep_their_values(tmp_path) -
     with torch.no_grad():
         network.train()(images)
         torch.nn.init.normal_(network.hand_estimator.regress.weight, std=0.05)
+        torch.nn.init.normal_(network.object_estimator.layers[-1].weight, std=0.1)
+        for exchange in (network.from_hand, network.from_object):
+            torch.nn.init.normal_(exchange.resize.weight, std=0.3)
+            torch.nn.init.normal_(exchange.norm.weight, mean=1, std=0.1)
+            torch.nn.init.normal_(exchange.norm.bias, std=0.1)
     final = FinalReconstruction(network.eval())
     export_onnx(
         final,
@@ -83,7 +89,13 @@ def test_parameters_that_the_export_multiplied_out_keep_their_values(tmp_path) -
         load_weights(again, tmp_path, images)
     untrained = load_weights(again, tmp_path, images, partly=True)
     assert {name.split('.')[1] for name in untrained} == {'from_hand', 'from_object', 'object_estimator'}
+    whole = FinalReconstruction(ReconstructionNet(config))
+    assert start_from_folder(whole.network, tmp_path, images) == []
     with torch.no_grad():
-        expected, got = (module.network.eval()(images, hand_alone=True) for module in (final, again))
-    torch.testing.assert_close(got.hands[0].keypoints, expected.hands[0].keypoints, atol=1e-4, rtol=0)
-    torch.testing.assert_close(got.votes.places, expected.votes.places, atol=5e-3, rtol=0)
+        expected, partial, got = (module.eval()(images) for module in (final, again, whole))
+    # Neighbourhoods of the attention are discrete: rounding moves single vertices into them or out of them.
+    for name in ('keypoints', 'object'):
+        error, other = ((found[name] - expected[name]).norm(dim=-1).mean() for found in (got, partial))
+        assert error < 0.1 * other
+    for name in ('right', 'holds'):
+        torch.testing.assert_close(got[name], expected[name], atol=1e-3, rtol=0)

@@ -17,7 +17,8 @@ from hoi_ros.engines import load_engine
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import HandModelError
 from hoi_ros.stages.reconstruction import OBJECT_MESH
-from training.data.synthetic.rgb_crops import RgbAugmentation
+from training.data.real.photo_crops import PhotoCrops
+from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.evaluation import reconstruction as evaluation
 from training.evaluation.reconstruction import ReconstructionEvaluation
@@ -29,9 +30,12 @@ from training.networks.reconstruction_weights import load_network
 from training.networks.reconstruction_weights import start_from
 from training.networks.weights_file import WeightsError
 from training.recipes import reconstruction
-from training.recipes.reconstruction import Batches
 from training.recipes.reconstruction import ReconstructionRecipe
+from training.recipes.reconstruction_batches import Batches
+from training.recipes.reconstruction_batches import collate
+from training.recipes.reconstruction_batches import collate_photos
 from training.recipes.reconstruction_losses import ReconstructionLosses
+from training.recipes.reconstruction_losses import ReconstructionTargets
 
 SMALL = ReconstructionConfig(widths=(8, 8, 16, 32), blocks=(1, 1, 1, 1), size=64, features=8, slots=4)
 WINDOW = round(64 * 1.3)
@@ -69,9 +73,9 @@ def test_batches_depend_on_the_step_only(records: np.ndarray) -> None:
 
 def test_left_hands_are_mirrored_with_their_labels(records: np.ndarray) -> None:
     augmentation = RgbAugmentation(size=64)
-    plain = reconstruction.collate(records, augmentation, None)
-    image, *values = reconstruction.collate(records, augmentation, None, left=3)
-    targets, as_they_are = (reconstruction.ReconstructionTargets(*fields) for fields in (values, plain[1:]))
+    plain = collate(records, augmentation, None)
+    image, *values = collate(records, augmentation, None, left=3)
+    targets, as_they_are = (ReconstructionTargets(*fields) for fields in (values, plain[1:]))
     assert targets.right.tolist() == [0] * 3 + [1] * 6
     torch.testing.assert_close(image[:3], plain[0][:3].flip(-1), rtol=0, atol=0)
     torch.testing.assert_close(image[3:], plain[0][3:], rtol=0, atol=0)
@@ -81,13 +85,30 @@ def test_left_hands_are_mirrored_with_their_labels(records: np.ndarray) -> None:
         torch.testing.assert_close(ours[3:], expected[3:], rtol=0, atol=0)
 
 
+def test_photos_join_the_records_of_a_batch(records: np.ndarray, photo_root: Path, located: Callable) -> None:
+    located('rgb_hands_with_objects/core50_C_04_01_000')
+    make = Batches(lambda: records, RgbAugmentation(size=64), 8, 3, 0.5, PhotoCrops(photo_root), 0.5)
+    image, *fields = make(0)
+    targets = ReconstructionTargets(*fields)
+    assert image.shape == (8, 3, 64, 64)
+    assert targets.measured.tolist() == [1] * 4 + [0] * 4
+    assert targets.right.tolist() == [0, 0, 1, 1] * 2
+    assert targets.located[:4].all() and not targets.has_vertices[4:].any()
+    for once, again in zip((image, *fields), make(0), strict=True):
+        torch.testing.assert_close(once, again, rtol=0, atol=0)
+    crops = [PhotoCrops(photo_root).draw(RgbAugmentation(size=64), np.random.default_rng(k)) for k in range(6)]
+    plain, mirrored = (ReconstructionTargets(*collate_photos(crops, records.dtype, k)[1:]) for k in (0, 6))
+    torch.testing.assert_close(mirrored.pixels[..., 0], -plain.pixels[..., 0])
+    assert plain.right.all() and not mirrored.right.any()
+
+
 @pytest.mark.slow
 def test_the_network_overfits_a_few_crops(records: np.ndarray, tmp_path: Path) -> None:
     torch.manual_seed(0)
     still = RgbAugmentation(size=64, centre=0, scale=0, upright=0, turn=0, brightness=0, contrast=0, colour=0)
     network, few = ReconstructionNet(SMALL), records[:4]
-    images, *targets = reconstruction.collate(few, still, None)
-    known = reconstruction.ReconstructionTargets(*targets)
+    images, *targets = collate(few, still, None)
+    known = ReconstructionTargets(*targets)
     before = reconstruction.validation_figures(network.eval(), images, known)
     _, upright = reconstruction.train_network(
         network, ReconstructionLosses(classes=3), loop(tmp_path, steps=35, batch=4), still, lambda: few, few

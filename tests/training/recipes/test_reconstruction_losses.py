@@ -12,16 +12,21 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.hand import HandModel
 from training.networks.reconstruction import ReconstructionNet
+from training.networks.reconstruction_config import CROP_WIDTH
 from training.networks.reconstruction_config import ReconstructionConfig
 from training.networks.reconstruction_config import ROOT
+from training.networks.reconstruction_estimators import HandPrediction
 from training.recipes.reconstruction_losses import associative_loss
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import laplacian_error
 from training.recipes.reconstruction_losses import reconstruction_loss
 from training.recipes.reconstruction_losses import ReconstructionLosses
 from training.recipes.reconstruction_losses import ReconstructionTargets
+from training.recipes.reconstruction_losses import reprojected
 from training.recipes.reconstruction_losses import surface_points
 from training.recipes.reconstruction_losses import vote_weight_loss
 
@@ -50,8 +55,8 @@ def targets(hand: HandModel, count: int = 4) -> ReconstructionTargets:
         (posed.vertices - root) @ flip,
         np.ones(count),
         ball + rng.normal(0, 0.05, (count, 1, 3)),
-        np.ones(count),
-        np.ones(count),
+        *(np.ones(count) for _ in range(4)),
+        np.full(count, 3.0),
     )
     return ReconstructionTargets(*(torch.tensor(value, dtype=torch.float32) for value in numbers))
 
@@ -159,10 +164,12 @@ def test_the_vote_weight_loss_is_lowest_near_the_keypoints() -> None:
     pixels = torch.tensor([[[-0.75, 0.25], [0.9, 1.4]]])  # the second is outside the crop
     weights = torch.full((1, 2, 4, 4), -20.0)
     weights[0, 0, 2, 0] = 0  # column 0 is at -0.75, row 2 at 0.25
-    right = vote_weight_loss(weights.flatten(2), pixels)
-    assert vote_weight_loss(torch.zeros(1, 2, 16), pixels).item() == pytest.approx(np.log(16))
-    assert vote_weight_loss(weights.mT.flatten(2), pixels) > right
-    assert right == vote_weight_loss(torch.stack([weights[0, 0], -weights[0, 1]])[None].flatten(2), pixels)
+    known = torch.ones(1)
+    right = vote_weight_loss(weights.flatten(2), pixels, known)
+    assert vote_weight_loss(torch.zeros(1, 2, 16), pixels, known).item() == pytest.approx(np.log(16))
+    assert vote_weight_loss(weights.mT.flatten(2), pixels, known) > right
+    assert right == vote_weight_loss(torch.stack([weights[0, 0], -weights[0, 1]])[None].flatten(2), pixels, known)
+    assert vote_weight_loss(weights.flatten(2), pixels, 0 * known) == 0
 
 
 def test_left_hands_count_for_side_and_votes_only(hand: HandModel) -> None:
@@ -181,6 +188,44 @@ def test_left_hands_count_for_side_and_votes_only(hand: HandModel) -> None:
     for name, term in first.items():
         assert (term == second[name]) == (name != 'votes'), name
     assert first['side'] != reconstruction_loss(result, wanted, losses, SPHERE)['side']
+
+
+def test_photos_count_where_they_are_labelled(hand: HandModel) -> None:
+    network = ReconstructionNet(dataclasses.replace(SMALL, readout='votes'), hand).eval()
+    wanted, losses = targets(hand), ReconstructionLosses(association=0)
+    # The first is a photo with keypoints in the picture, the second one without.
+    real = wanted._replace(
+        measured=torch.tensor([0.0, 0, 1, 1]),
+        located=torch.tensor([1.0, 0, 1, 1]),
+        has_vertices=torch.tensor([0.0, 0, 1, 1]),
+    )
+    result = network(images(4))
+    terms = reconstruction_loss(result, real, losses, SPHERE)
+    nowhere = {
+        name: getattr(wanted, name).clone().index_fill_(0, torch.tensor([0, 1]), 9.0)
+        for name in ('keypoints', 'place', 'vertices', 'surface')
+    }
+    spoilt = reconstruction_loss(result, real._replace(**nowhere), losses, SPHERE)
+    assert all(term == spoilt[name] for name, term in terms.items())
+    for number, counted in ((0, True), (1, False)):
+        moved = real._replace(pixels=wanted.pixels.clone().index_fill_(0, torch.tensor(number), 0.5))
+        changed = reconstruction_loss(result, moved, losses, SPHERE)
+        assert {name for name, term in terms.items() if term != changed[name]} == (
+            {'votes', 'voters', 'reprojection'} if counted else set()
+        )
+    assert 'reprojection' not in reconstruction_loss(result, wanted, losses, SPHERE)
+
+
+def test_a_mesh_is_reprojected_as_a_crop_projects_it(hand: HandModel) -> None:
+    crop = ViewCrop(Pinhole(640, 480, 500.0, 500.0, 319.5, 239.5), np.array([400.0, 200.0]), 150.0, turn=0.4)
+    posed = hand.forward(np.zeros(48), np.zeros(10), np.array([0.05, -0.03, 0.6]), vertices=False)
+    keypoints = crop.from_camera(posed.keypoints)
+    root = keypoints[ROOT]
+    place = np.append(crop.project(root), np.log(crop.width_at(root[2]) / CROP_WIDTH))
+    given = [torch.tensor(value[None]) for value in (keypoints - root, place)]
+    prediction = HandPrediction(given[0], given[0], given[0], given[0], given[0], given[1])
+    found = reprojected(prediction, torch.tensor([crop.focal]))[0]
+    np.testing.assert_allclose(found.numpy(), crop.project(keypoints), atol=1e-9)
 
 
 def test_the_object_loss_weighs_both_classes_alike(hand: HandModel) -> None:

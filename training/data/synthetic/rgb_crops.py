@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 import trimesh
 
-from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import outline
-from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.hand.model import HandModel
 from training.data.hand_object import HandObjectSample
 from training.data.hand_object import HandObjectSamples
@@ -27,8 +24,6 @@ from training.data.synthetic.rgb_scenes import RgbScenes
 
 SURFACE_POINTS = 600
 """Points drawn on an object's surface, as in ObMan (Hasson et al., CVPR 2019)."""
-ROOM = 1.3
-"""Side of a crop, a multiple of the square around the hand and its object."""
 
 
 @functools.cache
@@ -158,131 +153,3 @@ def record_of(sample: HandObjectSample, dtype: np.dtype, rng: np.random.Generato
         record['family'] = FAMILIES.index(name) if name in FAMILIES else len(FAMILIES)
     record['right'] = sample.side == 'right'
     return record
-
-
-def plain_crop(camera: Pinhole, keypoints: np.ndarray, held: np.ndarray | None, right: bool) -> ViewCrop:
-    """The square around a hand (21, 3) and points of its object (M, 3), metres in the optical frame."""
-    middle, side = outline(camera.project(keypoints), None if held is None else camera.project(held))
-    return ViewCrop(camera, middle, ROOM * side, mirrored=not right)
-
-
-def crop_of(record: np.ndarray) -> ViewCrop:
-    """The plain crop of a record of `crop_dtype`."""
-    window = record['image'].shape[0]
-    return plain_crop(
-        Pinhole(window, window, *record['camera']),
-        record['keypoints'].astype(float),
-        record['surface'].astype(float) if record['family'] >= 0 else None,
-        bool(record['right']),
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class RgbAugmentation:
-    """Random crops of a window."""
-
-    size: int = 160
-    """Pixels."""
-    centre: float = 0.05
-    """Standard deviation of the crop's centre, a share of its side."""
-    scale: float = 0.12
-    """Largest change of its side, a logarithm."""
-    upright: float = 0.8
-    """Share of crops in which the fingers point up, as a stage with a known roll crops them."""
-    roll: float = 0.2
-    """Standard deviation of the roll of upright crops, radians."""
-    turn: float = 1.0
-    """Largest roll of the camera in other crops, radians."""
-    widened: float = 0.6
-    """Share of crops that are widened to the held object, or to a place beside an empty hand: the crop must not reveal
-    whether there is an object."""
-    brightness: float = 0.25
-    contrast: float = 0.25
-    colour: float = 0.2
-    """Largest gains, logarithms: of all values, about the mean, and per channel."""
-
-
-class Crop(NamedTuple):
-    """A crop of a right hand with its labels; metres in the axes of the crop's camera, relative to the root."""
-
-    image: np.ndarray
-    """(size, size, 3) uint8 RGB."""
-    keypoints: np.ndarray
-    place: np.ndarray
-    """(3,) as `HandPrediction.place` of the network."""
-    pixels: np.ndarray
-    """(21, 2) the keypoints relative to the crop's centre, in halves of its side."""
-    vertices: np.ndarray
-    surface: np.ndarray
-    focal: float
-    """As `ViewCrop.focal`."""
-
-
-def cut(
-    record: np.ndarray,
-    config: RgbAugmentation,
-    root: int,
-    crop_width: float,
-    rng: np.random.Generator | None,
-    seen: np.ndarray | None = None,
-) -> Crop:
-    """Crops a square from a window; left hands are mirrored.
-
-    Args:
-        record: of `crop_dtype`.
-        config: the distribution of crops.
-        root: the keypoint that labels are relative to.
-        crop_width: metres; unit of the third number of the place.
-        rng: None for the plain crop.
-        seen: keypoints (21, 3), metres in the window's optical frame, that turn the plain crop upright.
-    """
-    crop, keypoints = crop_of(record), record['keypoints'].astype(float)
-    if rng is not None:
-        project = crop.camera.project
-        hand = project(keypoints)
-        beside = _beside(hand, rng) if record['family'] < 0 else project(record['surface'].astype(float))
-        middle, side = outline(hand, beside if rng.random() < config.widened else None)
-        crop = dataclasses.replace(
-            crop,
-            centre=middle + rng.normal(0, config.centre, 2) * ROOM * side,
-            side=ROOM * side * float(np.exp(rng.uniform(-config.scale, config.scale))),
-            turn=float(rng.uniform(-config.turn, config.turn)),
-        )
-        if rng.random() < config.upright:
-            crop = crop.upright(keypoints, float(rng.normal(0, config.roll)))
-    elif seen is not None:
-        crop = crop.upright(seen)
-    image = crop.warp(record['image'], config.size)
-    if rng is not None:
-        image = _recoloured(image, config, rng)
-    turned = crop.from_camera(keypoints)
-    origin = turned[root]
-    place = np.append(crop.project(origin), np.log(crop.width_at(origin[2]) / crop_width))
-    return Crop(
-        image,
-        (turned - origin).astype(np.float32),
-        place.astype(np.float32),
-        crop.project(turned).astype(np.float32),
-        (crop.from_camera(record['vertices'].astype(float)) - origin).astype(np.float32),
-        (crop.from_camera(record['surface'].astype(float)) - origin).astype(np.float32),
-        crop.focal,
-    )
-
-
-def _beside(hand: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Two corners (2, 2) of a box near a hand (21, 2) and of about its size, pixels."""
-    low, high = hand.min(0), hand.max(0)
-    side = (high - low).max()
-    centre = (low + high) / 2 + rng.uniform(-0.8, 0.8, 2) * side
-    half = rng.uniform(0.15, 0.6, 2) * side
-    return np.stack([centre - half, centre + half])
-
-
-def _recoloured(image: np.ndarray, config: RgbAugmentation, rng: np.random.Generator) -> np.ndarray:
-    gain = np.exp(
-        rng.uniform(-config.brightness, config.brightness) + rng.uniform(-config.colour, config.colour, 3)
-    ).astype(np.float32)
-    contrast = np.float32(np.exp(rng.uniform(-config.contrast, config.contrast)))
-    values = image.astype(np.float32) * gain
-    mean = values.mean((0, 1))
-    return np.clip((values - mean) * contrast + mean, 0, 255).astype(np.uint8)

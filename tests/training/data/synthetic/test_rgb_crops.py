@@ -13,11 +13,11 @@ from hoi_ros.hand.model import HandModel
 from training.data.hand_object import HandObjectSample
 from training.data.hand_object import ObjectLabel
 from training.data.synthetic.objects import sample_object
+from training.data.synthetic.rgb_crop_views import cut
+from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.data.synthetic.rgb_crops import crop_dtype
-from training.data.synthetic.rgb_crops import cut
 from training.data.synthetic.rgb_crops import record_of
 from training.data.synthetic.rgb_crops import RecordedSamples
-from training.data.synthetic.rgb_crops import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_crops import windowed
 from training.networks.reconstruction_config import CROP_WIDTH

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Crops of hands in real photos, which join the generated crops that train `reconstruction`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from hoi_ros.camera.view_crop import ViewCrop
+from hoi_ros.playback.cameras import assumed_camera
+from training.data.real.photo_keypoints import labelled_keypoints
+from training.data.real.photo_keypoints import MEDIAPIPE
+from training.data.real.photo_keypoints import name_of
+from training.data.real.photos import Photo
+from training.data.real.photos import photos
+from training.data.real.photos import Split
+from training.data.synthetic.rgb_crop_views import random_crop
+from training.data.synthetic.rgb_crop_views import recoloured
+from training.data.synthetic.rgb_crop_views import RgbAugmentation
+
+_HELD = 0.6
+"""Share of crops of hands that hold something."""
+
+
+class PhotoCrop(NamedTuple):
+    """A crop of a right hand, or of a left one mirrored."""
+
+    image: np.ndarray
+    """(size, size, 3) uint8 RGB."""
+    pixels: np.ndarray
+    """(21, 2) the keypoints relative to the crop's centre, in halves of its side; 0 without keypoints."""
+    located: bool
+    """Whether the photo has keypoints and a side; otherwise the crop is about the box, and the side is unknown."""
+    holds: bool
+    focal: float
+    """As `ViewCrop.focal`, of a camera that is assumed."""
+
+
+class PhotoCrops:
+    """Draws augmented crops of the labelled hands of a split.
+
+    Args:
+        root: folder of the real material.
+        split: of the photos.
+
+    Attributes:
+        files: the root and the photos with hands, for `material.origins`.
+
+    Raises:
+        FileNotFoundError: the split has no such photo.
+    """
+
+    def __init__(self, root: Path, split: Split = 'train') -> None:
+        hands: dict[bool, dict[str, list[tuple[Photo, int]]]] = {True: defaultdict(list), False: defaultdict(list)}
+        shown = [photo for photo in photos(root, split) if photo.kind != 'none']
+        self.files = [(root, [photo.path for photo in shown])]
+        for photo in shown:
+            for number in range(len(photo.boxes)):
+                hands[photo.kind == 'held'][photo.source].append((photo, number))
+        if not shown:
+            raise FileNotFoundError(f'{root}: SOURCES.csv names no photo with a labelled hand for the split {split}')
+        self._hands = {holds: list(groups.values()) for holds, groups in hands.items() if groups}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The source of the keypoints, for the card of a network."""
+        hands = [hand for groups in self._hands.values() for group in groups for hand in group]
+        located = sum((name_of(photo), number) in labelled_keypoints() for photo, number in hands)
+        return {MEDIAPIPE: f'keypoints of {located} hands in these images, Apache-2.0'}
+
+    def draw(self, config: RgbAugmentation, rng: np.random.Generator) -> PhotoCrop:
+        """A random crop."""
+        drawn = bool(rng.random() < _HELD)
+        groups = self._hands.get(drawn) or self._hands[not drawn]
+        # Square root: a compromise between equal shares for sources and for photos.
+        shares = np.sqrt([len(group) for group in groups])
+        group = groups[rng.choice(len(groups), p=shares / shares.sum())]
+        return photo_crop(*group[rng.integers(len(group))], config, rng)
+
+
+def photo_crop(photo: Photo, number: int, config: RgbAugmentation, rng: np.random.Generator) -> PhotoCrop:
+    """An augmented crop of the hand in a photo's box of that number."""
+    image = photo.image()
+    size = np.array([image.shape[1], image.shape[0]])
+    camera = assumed_camera(*size.tolist()).camera
+    keypoints, right = labelled_keypoints().get((name_of(photo), number), (None, True))
+    located = keypoints is not None
+    # Without keypoints the corners of the box stand for them, and nothing tells which way is up.
+    places = keypoints if located else photo.boxes[number][[[0, 1], [2, 1], [0, 3], [2, 3]]]
+    points = camera.unproject(places * size - 0.5, np.ones(len(places)))
+    plain = ViewCrop(camera, size / 2, float(size.max()), mirrored=not right if located else bool(rng.random() < 0.5))
+    crop = random_crop(plain, points, None, config if located else dataclasses.replace(config, upright=0.0), rng)
+    pixels = crop.project(crop.from_camera(points)) if located else np.zeros((21, 2))
+    picture = recoloured(crop.warp(image, config.size), config, rng)
+    return PhotoCrop(picture, pixels.astype(np.float32), located, photo.kind == 'held', crop.focal)
