@@ -46,10 +46,12 @@ from training.networks.weights import require_start
 from training.provenance import provenance
 from training.recipes.reconstruction_batches import Batches
 from training.recipes.reconstruction_batches import collate
+from training.recipes.reconstruction_batches import collate_photos
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import reconstruction_loss
 from training.recipes.reconstruction_losses import ReconstructionLosses
 from training.recipes.reconstruction_losses import ReconstructionTargets
+from training.recipes.reconstruction_losses import reprojected
 from training.recipes.reconstruction_losses import surface_points
 from training.recipes.reconstruction_samples import data_of
 from training.recipes.reconstruction_samples import samples
@@ -139,6 +141,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         trained = start_from(network, recipe.start)
     branch = 'both' if 'both' in (recipe.branch, trained) else 'hand'
     photographed = PhotoCrops(recipe.photos) if recipe.photos else None
+    unseen = located_crops(recipe.photos, augmentation, stream.dtype) if recipe.photos else None
     pool = SamplePool(
         make,
         stream.dtype,
@@ -163,6 +166,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
             started,
             photographed,
             recipe.photo_share,
+            unseen,
         )
     finally:
         pool.close()
@@ -195,6 +199,7 @@ def train_network(
     started: float | None = None,
     photographed: PhotoCrops | None = None,
     photo_share: float = 0.0,
+    unseen_photos: tuple[Tensor, ...] | None = None,
 ) -> tuple[Progress, dict[str, float]]:
     """Trains a network in place.
 
@@ -210,6 +215,7 @@ def train_network(
         started: as of `fit`.
         photographed: hands in photos that join the records.
         photo_share: of each batch.
+        unseen_photos: of `located_crops`, for the validation.
 
     Returns:
         The progress and the figures of the validation.
@@ -226,12 +232,41 @@ def train_network(
     def validate(module: nn.Module) -> dict[str, float]:
         keypoints = first_pass_keypoints(module, validation, augmentation)
         images, *targets = collate(validation, augmentation, None, upright_by=keypoints)
-        return validation_figures(module, images, ReconstructionTargets(*targets), without_object)
+        figures = validation_figures(module, images, ReconstructionTargets(*targets), without_object)
+        return {**figures, **(photo_figures(module, *unseen_photos) if unseen_photos else {})}
 
     left = LEFT_SHARE if network.side else 0.0
     batches = Batches(records, augmentation, loop.batch, loop.seed, left, photographed, photo_share)
     progress = fit(network, loop, batches, loss, validate, started)
     return progress, validate(network)
+
+
+def located_crops(root: Path, augmentation: RgbAugmentation, dtype: np.dtype) -> tuple[Tensor, ...] | None:
+    """Crops of hands with keypoints in photos of the validation, as `collate_photos`; None without such hands."""
+    crops, rng = PhotoCrops(root, 'validation'), np.random.default_rng(0)
+    still = dataclasses.replace(augmentation, turn=0.5, brightness=0.0, contrast=0.0, colour=0.0)
+    located = [crop for crop in (crops.draw(still, rng) for _ in range(_VALIDATION_CROPS)) if crop.located]
+    return collate_photos(located, dtype) if located else None
+
+
+def photo_figures(network: nn.Module, images: Tensor, *targets: Tensor) -> dict[str, float]:
+    """Figures of a network on located crops of photos: distances of the voted and of the mesh's keypoints from the
+    located ones, in percent of the hand's larger extent in the crop, and `side_right` as `validation_figures`."""
+    device, known = next(network.parameters()).device, ReconstructionTargets(*targets)
+    voted, drawn, sides = [], [], []
+    with torch.inference_mode():
+        for part, focal in zip(images.split(_INFERENCE_BATCH), known.focal.split(_INFERENCE_BATCH)):
+            result, mirrored = (network(normalised(view.to(device)), True) for view in (part, part.flip(-1)))
+            voted += [] if result.votes is None else [result.votes.places[..., :2].cpu()]
+            drawn.append(reprojected(result.hands[0], focal.to(device)).cpu())
+            sides += [] if result.right is None else [(result.right > mirrored.right).float().cpu()]
+    size = (known.pixels.amax(1) - known.pixels.amin(1)).amax(1, keepdim=True)
+    figures = {'mesh_on_photos_percent': 100 * float(((torch.cat(drawn) - known.pixels).norm(dim=-1) / size).mean())}
+    if voted:
+        apart = (torch.cat(voted) - known.pixels).norm(dim=-1) / size
+        figures['voted_on_photos_percent'] = 100 * float(apart.mean())
+        figures['side_right_on_photos'] = float(torch.cat(sides).mean())
+    return figures
 
 
 def first_pass_keypoints(network: nn.Module, records: np.ndarray, augmentation: RgbAugmentation) -> list[np.ndarray]:

@@ -18,6 +18,7 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import HandModelError
 from hoi_ros.stages.reconstruction import OBJECT_MESH
 from training.data.real.photo_crops import PhotoCrops
+from training.data.real.photo_keypoints import MEDIAPIPE
 from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.evaluation import reconstruction as evaluation
@@ -256,6 +257,25 @@ def test_a_training_of_the_hand_alone_starts_a_training_of_both(
     assert not torch.equal(on['weights']['voting.votes.weight'], kept['voting.votes.weight'])
     for name in ('object_encoder.stem.0.0.weight', 'object_estimator.of_point.weight', 'from_hand.pool'):
         torch.testing.assert_close(on['weights'][name], kept[name], rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_a_training_on_photos_says_how_it_reads_unseen_ones(
+    records: np.ndarray, tmp_path: Path, rendered: None, photo_root: Path, located: Callable
+) -> None:
+    located('rgb_hands/leb_a', 'rgb_hands/rbh_a', *(f'rgb_hands_with_objects/core50_C_0{k}_01_000' for k in (3, 4)))
+    recipe = ReconstructionRecipe(
+        network=dataclasses.replace(SMALL, readout='votes'),
+        branch='hand',
+        photos=photo_root,
+        first=len(records),
+        loop=loop(tmp_path / 'run', steps=2, batch=8),
+    )
+    figures = reconstruction.train(recipe)
+    assert figures['mesh_on_photos_percent'] > 0 and figures['voted_on_photos_percent'] > 0
+    assert 0 <= figures['side_right_on_photos'] <= 1
+    real = torch.load(tmp_path / 'run' / 'weights.pt', weights_only=True)['real_images']
+    assert real[MEDIAPIPE].startswith('keypoints of ') and any('images, MIT' in images for images in real.values())
 
 
 def test_a_data_set_needs_its_folder() -> None:
