@@ -33,15 +33,26 @@ def surface_gap(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> 
         vertices: (M, 3) metres.
         faces: (F, 3) counter-clockwise from outside.
     """
-    near = points[((points > vertices.min(0)) & (points < vertices.max(0))).all(1)]
-    inside = near[winding(near, vertices, faces) != 0]
+    if deepest := depth(points, vertices, faces):
+        return -deepest
     corners = vertices[faces]
     centres = corners.mean(1)
-    rough = cKDTree(np.concatenate([centres, vertices])).query(inside if len(inside) else points)[0]
+    rough = cKDTree(np.concatenate([centres, vertices])).query(points)[0]
+    nearest = points[np.argsort(rough)[:_MEASURED]]
+    return float(_distances(nearest, corners, centres).min())
+
+
+def depth(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> float:
+    """Depth of the deepest of points inside a closed mesh, metres; 0 where none is inside. Arguments as of
+    `surface_gap`."""
+    near = points[((points > vertices.min(0)) & (points < vertices.max(0))).all(1)]
+    inside = near[winding(near, vertices, faces) != 0]
     if not len(inside):
-        nearest = points[np.argsort(rough)[:_MEASURED]]
-        return float(_distances(nearest, corners, centres).min())
+        return 0.0
+    corners = vertices[faces]
+    centres = corners.mean(1)
     # No point is deeper than by its rough distance.
+    rough = cKDTree(np.concatenate([centres, vertices])).query(inside)[0]
     order = np.argsort(-rough)
     deepest = 0.0
     for first in range(0, len(order), _MEASURED):
@@ -49,7 +60,7 @@ def surface_gap(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> 
             break
         batch = inside[order[first : first + _MEASURED]]
         deepest = max(deepest, float(_distances(batch, corners, centres).max()))
-    return -deepest
+    return deepest
 
 
 def touched(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
