@@ -7,7 +7,6 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from hoi_ros.mesh.normals import cross
 
 TOUCHING = 0.004
 """Metres within which two surfaces are in contact, as in the contact labels of HO-3D (Hampali et al., CVPR 2020). The
@@ -170,15 +169,22 @@ def triangle_distances(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
 def nearest_on_triangles(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """(..., 3) nearest points of triangles (..., 3, 3) to points (..., 3), metres."""
-    edges = np.roll(corners, -1, -2) - corners
-    offset = points[..., None, :] - corners
-    length = np.maximum((edges**2).sum(-1, keepdims=True), 1e-18)
-    along = np.clip((offset * edges).sum(-1, keepdims=True) / length, 0, 1)
-    from_edges = offset - along * edges
-    nearest = (from_edges**2).sum(-1).argmin(-1)[..., None, None]
-    to_edge = np.take_along_axis(from_edges, nearest, -2)[..., 0, :]
-    normal = cross(edges[..., 0, :], edges[..., 1, :])
-    normal = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-18)
-    over = ((cross(edges, offset) * normal[..., None, :]).sum(-1) >= 0).all(-1)
-    height = (offset[..., 0, :] * normal).sum(-1, keepdims=True)
-    return points - np.where(over[..., None], height * normal, to_edge)
+    # Coordinates first, then corners: sums over a last axis of three are slow.
+    point = np.ascontiguousarray(np.moveaxis(points, -1, 0))
+    corner = np.ascontiguousarray(np.moveaxis(corners, (-1, -2), (0, 1)))
+    edge, offset = corner[:, [1, 2, 0]] - corner, point[:, None] - corner
+    along = (offset * edge).sum(0) / np.maximum((edge * edge).sum(0), 1e-18)
+    from_edges = offset - np.minimum(np.maximum(along, 0), 1) * edge
+    nearest = (from_edges * from_edges).sum(0).argmin(0)
+    to_edge = np.take_along_axis(from_edges, nearest[None, None], 1)[:, 0]
+    normal = _cross(edge[:, 0], edge[:, 1])
+    normal = normal / np.maximum(np.sqrt((normal * normal).sum(0)), 1e-18)
+    over = ((_cross(edge, offset) * normal[:, None]).sum(0) >= 0).all(0)
+    height = (offset[:, 0] * normal).sum(0)
+    return points - np.moveaxis(np.where(over, height * normal, to_edge), 0, -1)
+
+
+def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Cross product of vectors (3, ...)."""
+    (a, b, c), (x, y, z) = first, second
+    return np.stack([b * z - c * y, c * x - a * z, a * y - b * x])

@@ -8,6 +8,7 @@ point stands for a small disc of its surface, so that the energy does not depend
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -56,6 +57,11 @@ class ObjectSurfacePoints:
         if not self.has_normal.any():
             raise ValueError('no point of the object has a normal of unit length: its triangles have no area')
 
+    @functools.cached_property
+    def tree(self) -> cKDTree:
+        """Of the points."""
+        return cKDTree(self.points)
+
     @property
     def has_normal(self) -> np.ndarray:
         """(N,) whether the point's normal is known."""
@@ -88,11 +94,16 @@ class GraspEnergy:
         tree: the KD-tree of the points.
         neighbours: (N, K) each point and those nearest to it.
         disc: radius of the object's discs.
+
+    Args:
+        hand_discs: of `discs_of_vertices`.
+        surface: of the object.
+        hand_contact, object_contact: the target.
     """
 
     def __init__(
         self,
-        model: HandModel,
+        hand_discs: np.ndarray,
         surface: ObjectSurfacePoints,
         hand_contact: np.ndarray,
         object_contact: np.ndarray,
@@ -103,15 +114,13 @@ class GraspEnergy:
         normals = surface.normals[known].astype(float)
         self.normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
         self.hand_contact, self.object_contact = hand_contact.astype(float), object_contact[known].astype(float)
-        self.tree = cKDTree(self.points)
+        self.tree = surface.tree if known.all() else cKDTree(self.points)
         distances, neighbours = self.tree.query(self.points, min(NEIGHBOURS, len(self.points)))
         self.neighbours = neighbours.reshape(len(self.points), -1)
         # Random points of one density have a neighbour at half the mean spacing of a grid of that density.
         spacing = distances.reshape(len(self.points), -1)[:, :2][:, -1]
         self.disc = min(float(np.median(spacing)), _LARGEST_DISC)
-        area = np.linalg.norm(face_normals(model.template.astype(float), model.faces), axis=1) / 6
-        shares = np.bincount(model.faces.ravel(), np.repeat(area, 3), len(model.template))
-        self.hand_discs = np.minimum(np.sqrt(shares / np.pi), _LARGEST_DISC)
+        self.hand_discs = hand_discs
         self._weights = weights
 
     def __call__(self, vertices: np.ndarray, normals: np.ndarray) -> float:
@@ -151,6 +160,13 @@ class GraspEnergy:
         inside = ((others[nearest] - points[near]) * other_normals[nearest]).sum(1)
         deep[near] = np.maximum(inside - _TOLERANCE, 0)
         return contact, deep
+
+
+def discs_of_vertices(model: HandModel) -> np.ndarray:
+    """(V,) radii of the discs that the vertices of a hand model stand for, metres."""
+    area = np.linalg.norm(face_normals(model.template.astype(float), model.faces), axis=1) / 6
+    shares = np.bincount(model.faces.ravel(), np.repeat(area, 3), len(model.template))
+    return np.minimum(np.sqrt(shares / np.pi), _LARGEST_DISC)
 
 
 def capsule_contact(offsets: np.ndarray, normals: np.ndarray, discs: np.ndarray | float) -> np.ndarray:

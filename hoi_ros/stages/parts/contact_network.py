@@ -23,6 +23,8 @@ _FEW = 1024
 """Points up to which the distances between all of them are faster than a tree."""
 _STEPS = 2**31 // _FEW - 2
 """Steps of rounded distances."""
+_AT_ONCE = 50
+"""Points whose distances are sorted at a time: larger arrays would be new memory from the system each time."""
 _SPARE = 3
 """Neighbours beyond the last one that may share its step."""
 _SHARING = 3
@@ -166,15 +168,19 @@ def _nearest(values: np.ndarray, asked: np.ndarray, wanted: np.ndarray) -> np.nd
         ranks, places = np.unique(wanted, return_inverse=True)
         return cKDTree(values).query(values[asked], ranks)[1][:, places]
     values = values - values.mean(0)
-    distances = values[asked] @ (-2 * values.T)
-    distances += (values**2).sum(1)
-    # Integers that hold a rounded distance and an index are sorted several times as fast as indices; then the first are
-    # sorted by their distances.
-    least = float(distances.min())
-    keys = ((distances - least) * (_STEPS / max(float(distances.max()) - least, 1e-30))).astype(np.int32)
-    keys *= _FEW
-    keys += np.arange(len(values), dtype=np.int32)
-    keys.sort(1)
-    nearest = keys[:, : int(wanted.max()) + _SPARE] % _FEW
-    order = np.take_along_axis(distances, nearest, 1).argsort(1, kind='stable')
-    return np.take_along_axis(nearest, order[:, wanted - 1], 1)
+    squares = (values**2).sum(1)
+    columns, most = np.ascontiguousarray(-2 * values.T), max(float(squares.max()), 1e-30)
+    found = []
+    for rows in np.array_split(asked, -(-len(asked) // _AT_ONCE)):
+        distances = values[rows] @ columns
+        distances += squares
+        # Integers that hold a rounded distance and an index are sorted several times as fast as indices; then the first
+        # are sorted by their distances, which lie between −1 and 3 times the largest square.
+        keys = (distances * (_STEPS / 4 / most) + _STEPS / 4).astype(np.int32)
+        keys *= _FEW
+        keys += np.arange(len(values), dtype=np.int32)
+        keys.sort(1)
+        nearest = keys[:, : int(wanted.max()) + _SPARE] % _FEW
+        order = np.take_along_axis(distances, nearest, 1).argsort(1, kind='stable')
+        found.append(np.take_along_axis(nearest, order[:, wanted - 1], 1))
+    return np.concatenate(found)
