@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
+from hoi_ros.mesh.nearest import nearest_points
 
 TOUCHING = 0.004
 """Metres within which two surfaces are in contact, as in the contact labels of HO-3D (Hampali et al., CVPR 2020). The
@@ -36,7 +36,7 @@ def surface_gap(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> 
         return -deepest
     corners = vertices[faces]
     centres = corners.mean(1)
-    rough = cKDTree(np.concatenate([centres, vertices])).query(points)[0]
+    rough = _to_nearest(points, np.concatenate([centres, vertices]))
     nearest = points[np.argsort(rough)[:_MEASURED]]
     return float(_distances(nearest, corners, centres).min())
 
@@ -51,7 +51,7 @@ def depth(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> float:
     corners = vertices[faces]
     centres = corners.mean(1)
     # No point is deeper than by its rough distance.
-    rough = cKDTree(np.concatenate([centres, vertices])).query(inside)[0]
+    rough = _to_nearest(inside, np.concatenate([centres, vertices]))
     order = np.argsort(-rough)
     deepest = 0.0
     for first in range(0, len(order), _MEASURED):
@@ -60,6 +60,11 @@ def depth(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> float:
         batch = inside[order[first : first + _MEASURED]]
         deepest = max(deepest, float(_distances(batch, corners, centres).max()))
     return deepest
+
+
+def _to_nearest(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(N,) distances of points (N, 3) to the nearest of others (M, 3), metres."""
+    return np.linalg.norm(points - others[nearest_points(points, others)], axis=1)
 
 
 def touched(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from hoi_ros.mesh.closing import is_closed
 from hoi_ros.mesh.contact import surface_gap
 from hoi_ros.mesh.contact import TOUCHING
 from hoi_ros.mesh.contact import winding
+from hoi_ros.mesh.nearest import nearest_points
 from hoi_ros.mesh.normals import cross
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.mesh.sampling import even_places
@@ -264,7 +265,8 @@ def _check_places(
     hand: np.ndarray, joints: np.ndarray, mesh: np.ndarray, faces: np.ndarray, surface: ObjectSurfacePoints
 ) -> None:
     """Raises NoContact unless a hand is near the outside of its object's mesh, whose triangles face outwards."""
-    apart = float(surface.tree.query(hand[::8])[0].min())
+    some = hand[::8]
+    apart = float(np.linalg.norm(some - surface.points[nearest_points(some, surface.points)], axis=1).min())
     if apart > _FARTHEST:
         raise NoContact(f'its object is {apart:.2f} m away from it, expected at most {_FARTHEST:.2f} m')
     corners = mesh[faces]

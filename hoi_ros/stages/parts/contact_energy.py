@@ -14,6 +14,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from hoi_ros.hand.model import HandModel
+from hoi_ros.mesh.nearest import nearest_points
 from hoi_ros.mesh.normals import face_normals
 
 RADIUS = 0.001
@@ -130,11 +131,10 @@ class GraspEnergy:
             vertices: (V, 3) metres, in the object's frame.
             normals: (V, 3) unit.
         """
-        contact, deep = self._felt(vertices, normals, self.tree, self.points, self.normals, self.disc)
+        contact, deep = self._felt(vertices, normals, self.points, self.normals, self.disc)
         hand = _missed(contact, self.hand_contact)
         inside = deep.mean()
-        hand_tree = cKDTree(vertices)
-        contact, deep = self._felt(self.points, self.normals, hand_tree, vertices, normals, self.hand_discs)
+        contact, deep = self._felt(self.points, self.normals, vertices, normals, self.hand_discs)
         inside += deep.mean()
         touched = _missed(contact, self.object_contact)
         return float(touched + self._weights.hand * hand + self._weights.penetration * inside)
@@ -143,21 +143,19 @@ class GraspEnergy:
     def _felt(
         points: np.ndarray,
         normals: np.ndarray,
-        tree: cKDTree,
         others: np.ndarray,
         other_normals: np.ndarray,
         discs: np.ndarray | float,
     ) -> tuple[np.ndarray, np.ndarray]:
         """(N,) contact that points feel from another surface, and (N,) their depth in it beyond what flesh gives."""
         contact, deep = np.zeros(len(points)), np.zeros(len(points))
-        distance, nearest = tree.query(points, distance_upper_bound=_FAR)
-        near = np.flatnonzero(np.isfinite(distance))
-        if not len(near):
-            return contact, deep
-        nearest = nearest[near]
+        nearest = nearest_points(points, others)
+        offsets = others[nearest] - points
+        near = np.flatnonzero((offsets * offsets).sum(1) < _FAR**2)
+        offsets, nearest = offsets[near], nearest[near]
         disc = discs[nearest] if isinstance(discs, np.ndarray) else discs
-        contact[near] = capsule_contact(others[nearest] - points[near], normals[near], disc)
-        inside = ((others[nearest] - points[near]) * other_normals[nearest]).sum(1)
+        contact[near] = capsule_contact(offsets, normals[near], disc)
+        inside = (offsets * other_normals[nearest]).sum(1)
         deep[near] = np.maximum(inside - _TOLERANCE, 0)
         return contact, deep
 
