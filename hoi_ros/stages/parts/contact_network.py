@@ -2,7 +2,7 @@
 """Runs the contact network: a hand and an object → contact on all points of both.
 
 The network runs on some points of both surfaces, nodes of its graphs; the contact of the others is interpolated. The
-neighbours are searched here: a search by trees is faster than the distances between all nodes inside the graph.
+neighbours are searched here, which is faster than to search them inside the graph.
 """
 
 from __future__ import annotations
