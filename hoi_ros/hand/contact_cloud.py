@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from hoi_ros.hand.skeleton import KEYPOINT_NAMES
+from hoi_ros.mesh.nearest import nearest_points
 
 UNIT = 0.1
 """Metres of 1 in points and features: the size of a hand, so that distances weigh like the hand's flag."""
@@ -65,8 +65,7 @@ def contact_cloud(
     own_hand, own_thing = hand[hand_rows], thing[object_rows]
     points = np.concatenate([own_hand, own_thing])
     normals = np.concatenate([hand_normals[hand_rows], object_normals[object_rows]]) @ axes
-    near_object, near_hand = cKDTree(thing).query(own_hand)[1], cKDTree(hand).query(own_thing)[1]
-    other = np.concatenate([thing[near_object], hand[near_hand]])
+    other = np.concatenate([thing[nearest_points(own_hand, thing)], hand[nearest_points(own_thing, hand)]])
     is_hand = np.arange(len(points)) < len(own_hand)
     features = np.empty((len(points), FEATURES), np.float32)
     features[:, 0] = is_hand

@@ -49,10 +49,17 @@ def is_closed(vertices: np.ndarray, faces: np.ndarray) -> bool:
         vertices: (V, 3).
         faces: (F, 3) vertex indices.
     """
+    if _is_paired(faces):
+        return True
     _, welded = np.unique(vertices, axis=0, return_inverse=True)
-    edges = directed_edges(welded.reshape(-1)[faces])
-    forward, backward = (np.sort(start * len(vertices) + end) for start, end in (edges.T, edges.T[::-1]))
-    return bool(np.array_equal(forward, backward))
+    return _is_paired(welded.reshape(-1)[faces])
+
+
+def _is_paired(faces: np.ndarray) -> bool:
+    """Whether every edge is used equally often in both directions."""
+    start, end = directed_edges(faces).T.astype(np.int64)
+    count = faces.max(initial=0) + 1
+    return bool(np.array_equal(np.sort(start * count + end), np.sort(end * count + start)))
 
 
 def directed_edges(faces: np.ndarray) -> np.ndarray:

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from hoi_ros.mesh.normals import cross
+from hoi_ros.mesh.nearest import nearest_points
 
 TOUCHING = 0.004
 """Metres within which two surfaces are in contact, as in the contact labels of HO-3D (Hampali et al., CVPR 2020). The
@@ -33,15 +32,26 @@ def surface_gap(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> 
         vertices: (M, 3) metres.
         faces: (F, 3) counter-clockwise from outside.
     """
-    near = points[((points > vertices.min(0)) & (points < vertices.max(0))).all(1)]
-    inside = near[winding(near, vertices, faces) != 0]
+    if deepest := depth(points, vertices, faces):
+        return -deepest
     corners = vertices[faces]
     centres = corners.mean(1)
-    rough = cKDTree(np.concatenate([centres, vertices])).query(inside if len(inside) else points)[0]
+    rough = _to_nearest(points, np.concatenate([centres, vertices]))
+    nearest = points[np.argsort(rough)[:_MEASURED]]
+    return float(_distances(nearest, corners, centres).min())
+
+
+def depth(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> float:
+    """Depth of the deepest of points inside a closed mesh, metres; 0 where none is inside. Arguments as of
+    `surface_gap`."""
+    near = points[((points > vertices.min(0)) & (points < vertices.max(0))).all(1)]
+    inside = near[winding(near, vertices, faces) != 0]
     if not len(inside):
-        nearest = points[np.argsort(rough)[:_MEASURED]]
-        return float(_distances(nearest, corners, centres).min())
+        return 0.0
+    corners = vertices[faces]
+    centres = corners.mean(1)
     # No point is deeper than by its rough distance.
+    rough = _to_nearest(inside, np.concatenate([centres, vertices]))
     order = np.argsort(-rough)
     deepest = 0.0
     for first in range(0, len(order), _MEASURED):
@@ -49,7 +59,12 @@ def surface_gap(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> 
             break
         batch = inside[order[first : first + _MEASURED]]
         deepest = max(deepest, float(_distances(batch, corners, centres).max()))
-    return -deepest
+    return deepest
+
+
+def _to_nearest(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(N,) distances of points (N, 3) to the nearest of others (M, 3), metres."""
+    return np.linalg.norm(points - others[nearest_points(points, others)], axis=1)
 
 
 def touched(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -159,15 +174,22 @@ def triangle_distances(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
 def nearest_on_triangles(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """(..., 3) nearest points of triangles (..., 3, 3) to points (..., 3), metres."""
-    edges = np.roll(corners, -1, -2) - corners
-    offset = points[..., None, :] - corners
-    length = np.maximum((edges**2).sum(-1, keepdims=True), 1e-18)
-    along = np.clip((offset * edges).sum(-1, keepdims=True) / length, 0, 1)
-    from_edges = offset - along * edges
-    nearest = (from_edges**2).sum(-1).argmin(-1)[..., None, None]
-    to_edge = np.take_along_axis(from_edges, nearest, -2)[..., 0, :]
-    normal = cross(edges[..., 0, :], edges[..., 1, :])
-    normal = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-18)
-    over = ((cross(edges, offset) * normal[..., None, :]).sum(-1) >= 0).all(-1)
-    height = (offset[..., 0, :] * normal).sum(-1, keepdims=True)
-    return points - np.where(over[..., None], height * normal, to_edge)
+    # Coordinates first, then corners: sums over a last axis of three are slow.
+    point = np.ascontiguousarray(np.moveaxis(points, -1, 0))
+    corner = np.ascontiguousarray(np.moveaxis(corners, (-1, -2), (0, 1)))
+    edge, offset = corner[:, [1, 2, 0]] - corner, point[:, None] - corner
+    along = (offset * edge).sum(0) / np.maximum((edge * edge).sum(0), 1e-18)
+    from_edges = offset - np.minimum(np.maximum(along, 0), 1) * edge
+    nearest = (from_edges * from_edges).sum(0).argmin(0)
+    to_edge = np.take_along_axis(from_edges, nearest[None, None], 1)[:, 0]
+    normal = _cross(edge[:, 0], edge[:, 1])
+    normal = normal / np.maximum(np.sqrt((normal * normal).sum(0)), 1e-18)
+    over = ((_cross(edge, offset) * normal[:, None]).sum(0) >= 0).all(0)
+    height = (offset[:, 0] * normal).sum(0)
+    return points - np.moveaxis(np.where(over, height * normal, to_edge), 0, -1)
+
+
+def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Cross product of vectors (3, ...)."""
+    (a, b, c), (x, y, z) = first, second
+    return np.stack([b * z - c * y, c * x - a * z, a * y - b * x])

@@ -9,12 +9,10 @@ import numpy as np
 
 from hoi_ros.mesh.normals import face_normals
 
-_HALVINGS = 16
-"""Times a triangle is halved to find a place in it: to 1/65,536 of its area."""
 _CELLS = 1 << 10
 """Cells along each side of the bounding box that order the triangles."""
-_STARTS = np.array([[0, 1, 2], [1, 2, 0], [2, 0, 1]])
-"""The corners from which the longest edge follows the order start, apex, end: for edges 2-0, 0-1 and 1-2."""
+_ORDERS = np.array([[2, 0, 1], [1, 2, 0], [0, 1, 2]])
+"""Which of start, apex and end each corner is, where the longest edge, from end to start, is 0-1, 1-2 or 2-0."""
 
 
 class SurfacePlaces(NamedTuple):
@@ -97,12 +95,20 @@ def _along_surface(centres: np.ndarray) -> np.ndarray:
 def _inside(corners: np.ndarray, share: np.ndarray) -> np.ndarray:
     """(N, 3) barycentric weights of the places where the curve through triangles (N, 3, 3) has passed a share (N,)."""
     edges = ((np.roll(corners, -1, 1) - corners) ** 2).sum(-1)
-    # Rows start, apex and end of the curve, each as weights of the corners; the longest edge joins start and end.
-    start, apex, end = np.eye(3)[_STARTS[(edges.argmax(1) + 1) % 3]].transpose(1, 0, 2)
-    for _ in range(_HALVINGS):
-        middle = (start + end) / 2
-        share = 2 * share
-        second = (share >= 1)[:, None]
-        share = share - second[:, 0]
-        start, apex, end = np.where(second, apex, start), middle, np.where(second, end, apex)
-    return (start + apex + end) / 3
+    part = np.minimum((share * len(_PARTS) ** 2).astype(int), len(_PARTS) ** 2 - 1)
+    large, small = np.divmod(part, len(_PARTS))
+    weights = np.einsum('nk,nki->ni', _PARTS.sum(1)[small], _PARTS[large]) / 3
+    return np.take_along_axis(weights, _ORDERS[edges.argmax(1)], 1)
+
+
+def _parts(halvings: int) -> np.ndarray:
+    """(2 ** halvings, 3, 3) start, apex and end of the parts of a triangle along the curve, as weights of its own."""
+    halves = np.array([[[1, 0, 0], [0.5, 0, 0.5], [0, 1, 0]], [[0, 1, 0], [0.5, 0, 0.5], [0, 0, 1]]])
+    parts = np.eye(3)[None]
+    for _ in range(halvings):
+        parts = (halves @ parts[:, None]).reshape(-1, 3, 3)
+    return parts
+
+
+_PARTS = _parts(8)
+"""A triangle is halved twice eight times to find a place in it: to 1/65,536 of its area."""

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.engines import Backend
@@ -27,6 +26,7 @@ from hoi_ros.mesh.closing import is_closed
 from hoi_ros.mesh.contact import surface_gap
 from hoi_ros.mesh.contact import TOUCHING
 from hoi_ros.mesh.contact import winding
+from hoi_ros.mesh.nearest import nearest_points
 from hoi_ros.mesh.normals import cross
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.mesh.sampling import even_places
@@ -265,7 +265,8 @@ def _check_places(
     hand: np.ndarray, joints: np.ndarray, mesh: np.ndarray, faces: np.ndarray, surface: ObjectSurfacePoints
 ) -> None:
     """Raises NoContact unless a hand is near the outside of its object's mesh, whose triangles face outwards."""
-    apart = float(cKDTree(surface.points).query(hand[::8])[0].min())
+    some = hand[::8]
+    apart = float(np.linalg.norm(some - surface.points[nearest_points(some, surface.points)], axis=1).min())
     if apart > _FARTHEST:
         raise NoContact(f'its object is {apart:.2f} m away from it, expected at most {_FARTHEST:.2f} m')
     corners = mesh[faces]
@@ -333,6 +334,6 @@ def moved(
 
 def contact_of_vertices(vertices: np.ndarray, surface: ObjectSurfacePoints, contact: np.ndarray) -> np.ndarray:
     """(M,) contact of the vertices (M, 3) of a mesh, float32, from that of points (N,) on it."""
-    distances, nearest = cKDTree(surface.points).query(vertices, _NEAREST)
+    distances, nearest = surface.tree.query(vertices, _NEAREST)
     weights = 1 / np.maximum(distances, 1e-6)
     return ((weights * contact[nearest]).sum(1) / weights.sum(1)).astype(np.float32)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from hoi_ros.mesh.contact import depth
 from hoi_ros.mesh.contact import surface_gap
 from hoi_ros.mesh.contact import touched
 from hoi_ros.mesh.contact import TOUCHING
@@ -71,6 +72,8 @@ def test_the_depth_is_exact_in_long_triangles() -> None:
     box = trimesh.creation.box([0.02, 0.05, 0.3])
     points = np.array([[0.004, 0.001, 0.07], [0.008, 0.0, 0.0], [0.0, 0.1, 0.0]])
     assert surface_gap(points, box.vertices, box.faces) == pytest.approx(-0.006, abs=1e-9)
+    assert depth(points, box.vertices, box.faces) == pytest.approx(0.006, abs=1e-9)
+    assert depth(points[2:], box.vertices, box.faces) == depth(points[:0], box.vertices, box.faces) == 0
 
 
 def test_points_touch_inside_and_within_four_millimetres() -> None:

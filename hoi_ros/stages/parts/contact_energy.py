@@ -8,11 +8,13 @@ point stands for a small disc of its surface, so that the energy does not depend
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from hoi_ros.hand.model import HandModel
+from hoi_ros.mesh.nearest import nearest_points
 from hoi_ros.mesh.normals import face_normals
 
 RADIUS = 0.001
@@ -56,6 +58,11 @@ class ObjectSurfacePoints:
         if not self.has_normal.any():
             raise ValueError('no point of the object has a normal of unit length: its triangles have no area')
 
+    @functools.cached_property
+    def tree(self) -> cKDTree:
+        """Of the points."""
+        return cKDTree(self.points)
+
     @property
     def has_normal(self) -> np.ndarray:
         """(N,) whether the point's normal is known."""
@@ -88,11 +95,16 @@ class GraspEnergy:
         tree: the KD-tree of the points.
         neighbours: (N, K) each point and those nearest to it.
         disc: radius of the object's discs.
+
+    Args:
+        hand_discs: of `discs_of_vertices`.
+        surface: of the object.
+        hand_contact, object_contact: the target.
     """
 
     def __init__(
         self,
-        model: HandModel,
+        hand_discs: np.ndarray,
         surface: ObjectSurfacePoints,
         hand_contact: np.ndarray,
         object_contact: np.ndarray,
@@ -103,15 +115,13 @@ class GraspEnergy:
         normals = surface.normals[known].astype(float)
         self.normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
         self.hand_contact, self.object_contact = hand_contact.astype(float), object_contact[known].astype(float)
-        self.tree = cKDTree(self.points)
+        self.tree = surface.tree if known.all() else cKDTree(self.points)
         distances, neighbours = self.tree.query(self.points, min(NEIGHBOURS, len(self.points)))
         self.neighbours = neighbours.reshape(len(self.points), -1)
         # Random points of one density have a neighbour at half the mean spacing of a grid of that density.
         spacing = distances.reshape(len(self.points), -1)[:, :2][:, -1]
         self.disc = min(float(np.median(spacing)), _LARGEST_DISC)
-        area = np.linalg.norm(face_normals(model.template.astype(float), model.faces), axis=1) / 6
-        shares = np.bincount(model.faces.ravel(), np.repeat(area, 3), len(model.template))
-        self.hand_discs = np.minimum(np.sqrt(shares / np.pi), _LARGEST_DISC)
+        self.hand_discs = hand_discs
         self._weights = weights
 
     def __call__(self, vertices: np.ndarray, normals: np.ndarray) -> float:
@@ -121,11 +131,10 @@ class GraspEnergy:
             vertices: (V, 3) metres, in the object's frame.
             normals: (V, 3) unit.
         """
-        contact, deep = self._felt(vertices, normals, self.tree, self.points, self.normals, self.disc)
+        contact, deep = self._felt(vertices, normals, self.points, self.normals, self.disc)
         hand = _missed(contact, self.hand_contact)
         inside = deep.mean()
-        hand_tree = cKDTree(vertices)
-        contact, deep = self._felt(self.points, self.normals, hand_tree, vertices, normals, self.hand_discs)
+        contact, deep = self._felt(self.points, self.normals, vertices, normals, self.hand_discs)
         inside += deep.mean()
         touched = _missed(contact, self.object_contact)
         return float(touched + self._weights.hand * hand + self._weights.penetration * inside)
@@ -134,23 +143,28 @@ class GraspEnergy:
     def _felt(
         points: np.ndarray,
         normals: np.ndarray,
-        tree: cKDTree,
         others: np.ndarray,
         other_normals: np.ndarray,
         discs: np.ndarray | float,
     ) -> tuple[np.ndarray, np.ndarray]:
         """(N,) contact that points feel from another surface, and (N,) their depth in it beyond what flesh gives."""
         contact, deep = np.zeros(len(points)), np.zeros(len(points))
-        distance, nearest = tree.query(points, distance_upper_bound=_FAR)
-        near = np.flatnonzero(np.isfinite(distance))
-        if not len(near):
-            return contact, deep
-        nearest = nearest[near]
+        nearest = nearest_points(points, others)
+        offsets = others[nearest] - points
+        near = np.flatnonzero((offsets * offsets).sum(1) < _FAR**2)
+        offsets, nearest = offsets[near], nearest[near]
         disc = discs[nearest] if isinstance(discs, np.ndarray) else discs
-        contact[near] = capsule_contact(others[nearest] - points[near], normals[near], disc)
-        inside = ((others[nearest] - points[near]) * other_normals[nearest]).sum(1)
+        contact[near] = capsule_contact(offsets, normals[near], disc)
+        inside = (offsets * other_normals[nearest]).sum(1)
         deep[near] = np.maximum(inside - _TOLERANCE, 0)
         return contact, deep
+
+
+def discs_of_vertices(model: HandModel) -> np.ndarray:
+    """(V,) radii of the discs that the vertices of a hand model stand for, metres."""
+    area = np.linalg.norm(face_normals(model.template.astype(float), model.faces), axis=1) / 6
+    shares = np.bincount(model.faces.ravel(), np.repeat(area, 3), len(model.template))
+    return np.minimum(np.sqrt(shares / np.pi), _LARGEST_DISC)
 
 
 def capsule_contact(offsets: np.ndarray, normals: np.ndarray, discs: np.ndarray | float) -> np.ndarray:

@@ -210,7 +210,7 @@ class GraspLeastSquares:
         Returns:
             The fitted state and the number of steps.
         """
-        config, place = self._config, state.hand.place
+        config, place, longest = self._config, state.hand.place, 0.0
         for step in range(config.iterations):
             began = time.perf_counter()
             vertices, normals = self.surface(state)
@@ -224,7 +224,8 @@ class GraspLeastSquares:
             change = self._step(state, place, vertices, rows)
             state = self._moved(state, change)
             now = time.perf_counter()
-            if now + (now - began) > end or (step >= 4 and (np.abs(change) < _CONVERGED[self._unknown]).all()):
+            longest = max(longest, now - began)
+            if now + longest > end or (step >= 4 and (np.abs(change) < _CONVERGED[self._unknown]).all()):
                 return state, step + 1
         return state, config.iterations
 

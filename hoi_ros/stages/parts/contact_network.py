@@ -2,7 +2,7 @@
 """Runs the contact network: a hand and an object → contact on all points of both.
 
 The network runs on some points of both surfaces, nodes of its graphs; the contact of the others is interpolated. The
-neighbours are searched here: a search by trees is faster than the distances between all nodes inside the graph.
+neighbours are searched here, which is faster than to search them inside the graph.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ from hoi_ros.mesh.farthest_points import farthest_points
 
 _FEW = 1024
 """Points up to which the distances between all of them are faster than a tree."""
+_STEPS = 2**31 // _FEW - 2
+"""Steps of rounded distances."""
+_AT_ONCE = 50
+"""Points whose distances are sorted at a time: larger arrays would be new memory from the system each time."""
+_SPARE = 3
+"""Neighbours beyond the last one that may share its step."""
 _SHARING = 3
 """Nodes that a point between them is interpolated from."""
 
@@ -132,8 +138,8 @@ def network_inputs(
     return {
         'points': points[asked][None],
         'features': features[asked][None],
-        'near': points[near][None],
-        'alike': features[alike][None],
+        'near': points.take(near, 0)[None],
+        'alike': features.take(alike, 0)[None],
     }
 
 
@@ -158,12 +164,23 @@ def nodes_of(points: np.ndarray, count: int, ordered: bool = False) -> Nodes:
 
 def _nearest(values: np.ndarray, asked: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """(M, W) indices of the neighbours of the values at `asked` whose ranks, from 1, are `wanted`."""
-    last = int(wanted.max())
-    if len(values) > _FEW or last >= len(values):
+    if len(values) > _FEW:
         ranks, places = np.unique(wanted, return_inverse=True)
         return cKDTree(values).query(values[asked], ranks)[1][:, places]
     values = values - values.mean(0)
-    distances = (values**2).sum(1) - 2 * values[asked] @ values.T
-    nearest = np.argpartition(distances, last - 1, 1)[:, :last]
-    order = np.take_along_axis(distances, nearest, 1).argsort(1)
-    return np.take_along_axis(nearest, order[:, wanted - 1], 1)
+    squares = (values**2).sum(1)
+    columns, most = np.ascontiguousarray(-2 * values.T), max(float(squares.max()), 1e-30)
+    found = []
+    for rows in np.array_split(asked, -(-len(asked) // _AT_ONCE)):
+        distances = values[rows] @ columns
+        distances += squares
+        # Integers that hold a rounded distance and an index are sorted several times as fast as indices; then the first
+        # are sorted by their distances, which lie between −1 and 3 times the largest square.
+        keys = (distances * (_STEPS / 4 / most) + _STEPS / 4).astype(np.int32)
+        keys *= _FEW
+        keys += np.arange(len(values), dtype=np.int32)
+        keys.sort(1)
+        nearest = keys[:, : int(wanted.max()) + _SPARE] % _FEW
+        order = np.take_along_axis(distances, nearest, 1).argsort(1, kind='stable')
+        found.append(np.take_along_axis(nearest, order[:, wanted - 1], 1))
+    return np.concatenate(found)

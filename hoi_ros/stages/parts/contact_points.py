@@ -6,13 +6,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from hoi_ros.hand.estimates import ContactEstimate
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.skeleton import FINGER_JOINTS
 from hoi_ros.mesh.closing import close_holes
 from hoi_ros.mesh.closing import is_closed
-from hoi_ros.mesh.contact import surface_gap
+from hoi_ros.mesh.contact import depth
 from hoi_ros.mesh.facing import facing_places
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.mesh.volumes import grid_volume
@@ -123,16 +124,13 @@ class ContactMeasure:
 
     def _penetration(self, hand: np.ndarray, vertices: np.ndarray, faces: np.ndarray, gap: float | None) -> float:
         """Depth of the deepest vertex of one mesh inside the other, metres; 0 if none is."""
-        if (hand.min(0) > vertices.max(0)).any() or (hand.max(0) < vertices.min(0)).any():
-            return 0.0
-        gap = surface_gap(hand, vertices, faces) if gap is None else gap
-        return max(0.0, -min(gap, surface_gap(vertices, hand, self.faces)))
+        deepest = depth(hand, vertices, faces) if gap is None else -gap
+        return max(0.0, deepest, depth(vertices, hand, self.faces))
 
 
 def _smoothed(points: np.ndarray, skin: np.ndarray, contact: np.ndarray) -> np.ndarray:
     """(N,) contact of the skin (S, 3) around points (N, 3)."""
-    squared = ((points[:, None] - skin) ** 2).sum(-1)
-    weights = np.exp(-squared / (2 * _SMOOTH**2))
+    weights = np.exp(cdist(points, skin, 'sqeuclidean') / (-2 * _SMOOTH**2))
     return weights @ contact / weights.sum(1)
 
 

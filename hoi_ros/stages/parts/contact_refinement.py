@@ -22,6 +22,7 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.skinning import Skin
 from hoi_ros.stages.parts.contact_alignment import aligned
 from hoi_ros.stages.parts.contact_alignment import spread
+from hoi_ros.stages.parts.contact_energy import discs_of_vertices
 from hoi_ros.stages.parts.contact_energy import GraspEnergy
 from hoi_ros.stages.parts.contact_energy import NEIGHBOURS
 from hoi_ros.stages.parts.contact_energy import ObjectSurfacePoints
@@ -58,7 +59,7 @@ class ContactRefiner:
     def __init__(self, model: HandModel, config: RefinementConfig | None = None) -> None:
         """Takes a HandModel held in NumPy arrays."""
         self.model, self._config = model, config or RefinementConfig()
-        self._hand, self._skin = Articulation(model), Skin(model)
+        self._hand, self._skin, self._discs = Articulation(model), Skin(model), discs_of_vertices(model)
         template = model.template.astype(float)
         self._neighbours = cKDTree(template).query(template, min(NEIGHBOURS, len(template)))[1]
 
@@ -103,7 +104,7 @@ class ContactRefiner:
             shape.astype(float),
         )
         given = GraspState(start, np.eye(3), np.zeros(3))
-        energy = GraspEnergy(self.model, surface, hand_contact, object_contact, self._config.weights)
+        energy = GraspEnergy(self._discs, surface, hand_contact, object_contact, self._config.weights)
         problem = GraspLeastSquares(hand, self._skin, self._config, energy, self._neighbours, given, hold_object)
 
         def energy_of(state: GraspState) -> float:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.hand.estimates import ContactEstimate
@@ -102,12 +102,9 @@ class GraspDescription:
 
     def _firmness(self, hand: HandEstimate, contact: ContactEstimate) -> np.ndarray:
         """(K,) contact of the nearest vertex of the part of the hand that touches at each point."""
-        firmness = np.ones(len(contact.points))
-        for part in np.unique(contact.fingers):
-            here, skin = contact.fingers == part, np.flatnonzero(self._parts == part)
-            nearest = cKDTree(hand.vertices[skin]).query(contact.points[here])[1]
-            firmness[here] = contact.hand[skin[nearest]]
-        return firmness
+        apart = cdist(contact.points, hand.vertices)
+        apart[contact.fingers[:, None] != self._parts] = np.inf
+        return contact.hand[apart.argmin(1)].astype(float)
 
     def _type(self, touched: np.ndarray) -> GraspType:
         """The type of a grasp in which vertices (V,) of the hand touch."""
