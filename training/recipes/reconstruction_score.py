@@ -15,7 +15,6 @@ from torch import nn
 from torch import Tensor
 from torch.nn import functional as F
 
-from hoi_ros.stages.parts.rgb_detector import RgbDetector
 from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
@@ -153,13 +152,12 @@ def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
     )
     try:
         pool.wait(recipe.frames)
-        collect = functools.partial(collect_crops, network, RgbDetector(recipe.models))
-        rng = np.random.default_rng([recipe.loop.seed, 31])
-        seen = [collect(frame_images(pool.records[: recipe.frames]), rng)]
+        collect = functools.partial(collect_crops, network, recipe.models, workers=shares.filling)
+        seen = [collect(frame_images(pool.records[: recipe.frames]), [recipe.loop.seed, 31])]
     finally:
         pool.close()
     if recipe.photos:
-        seen.append(collect(photo_images(taught), rng))
+        seen.append(collect(photo_images(taught), [recipe.loop.seed, 32]))
     held_out = RgbFrames(0, 'validation', material=material)
     unseen = {'': collect(frame_images(held_out[index] for index in range(_VALIDATION_FRAMES)))}
     if recipe.photos:

@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import multiprocessing
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +45,10 @@ _FOCAL = 1.5
 """Focal length assumed for the images, in image widths: the crops hardly depend on it."""
 _MOVED, _RESIZED = 0.12, 0.2
 """Standard deviations of the place, in sides, and of the logarithm of the side of a region about a labelled hand."""
+
+
+_shared: dict[str, Any] = {}
+"""Network and detector of a worker process."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,16 +129,48 @@ def photo_images(photos: Iterable[Photo]) -> Iterator[LabelledImage]:
 
 def collect_crops(
     network: ReconstructionNet,
-    detector: RgbDetector,
+    models: Path,
     images: Iterable[LabelledImage],
-    rng: np.random.Generator | None = None,
+    seed: Sequence[int] | None = None,
+    workers: int = 1,
 ) -> ScoredCrops:
-    """`scored_crops` of all images; with `rng` half of them mirrored and recoloured, and regions join the proposals."""
-    parts = []
-    for labelled in tqdm(images, unit='image', mininterval=5):
-        version = labelled.varied(rng) if rng and rng.random() < 0.5 else labelled
-        parts.append(scored_crops(network, detector, version, version.regions(rng) if rng else ()))
-    return ScoredCrops.joined(parts)
+    """`scored_crops` of all images.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        models: folder of the detector.
+        images: to look at.
+        seed: half of the images are mirrored and recoloured, and regions join the proposals; without it neither.
+        workers: processes; the crops do not depend on their number.
+    """
+    jobs = ((image, None if seed is None else [*seed, number]) for number, image in enumerate(images))
+    progress = functools.partial(tqdm, unit='image', mininterval=5)
+    if workers > 1:
+        with multiprocessing.get_context('spawn').Pool(workers, _prepare, (network, models)) as pool:
+            parts = list(progress(pool.imap(_collect, jobs)))
+    else:
+        detector = RgbDetector(models)
+        parts = [_crops_of(network, detector, *job) for job in progress(jobs)]
+    return ScoredCrops.joined([_no_crops(network), *parts])
+
+
+def _prepare(network: ReconstructionNet, models: Path) -> None:
+    torch.set_num_threads(1)
+    _shared['network'], _shared['detector'] = network, RgbDetector(models)
+
+
+def _collect(job: tuple[LabelledImage, Sequence[int] | None]) -> ScoredCrops:
+    return _crops_of(_shared['network'], _shared['detector'], *job)
+
+
+def _crops_of(
+    network: ReconstructionNet, detector: RgbDetector, labelled: LabelledImage, seed: Sequence[int] | None
+) -> ScoredCrops:
+    if seed is None:
+        return scored_crops(network, detector, labelled)
+    rng = np.random.default_rng(seed)
+    version = labelled.varied(rng) if rng.random() < 0.5 else labelled
+    return scored_crops(network, detector, version, version.regions(rng))
 
 
 def scored_crops(

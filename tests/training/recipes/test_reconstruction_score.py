@@ -19,7 +19,6 @@ from hoi_ros.engines import Card
 from hoi_ros.engines import load_engine
 from hoi_ros.resources import models_dir
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
-from hoi_ros.stages.parts.rgb_detector import RgbDetector
 from training.data.synthetic.rgb_frames import RgbFrames
 from training.evaluation.reconstruction_score import labelled
 from training.export import reconstruction as reconstruction_export
@@ -136,6 +135,7 @@ def test_the_trained_score_is_exported(tmp_path: Path, monkeypatch: pytest.Monke
             weights,
             models_dir(),
             frames=4,
+            workers=1,
             loop=LoopConfig(
                 tmp_path / 'run', steps=150, batch=64, precision='32-true', averaging=0.9, every=1000, threads=1
             ),
@@ -149,7 +149,10 @@ def test_the_trained_score_is_exported(tmp_path: Path, monkeypatch: pytest.Monke
         for name, value in again.state_dict().items()
         if not torch.equal(value, network.state_dict()[name])
     } == {'hand'}
-    crops = collect_crops(again, RgbDetector(models_dir()), frame_images(frames))
+    crops = collect_crops(again, models_dir(), frame_images(frames))
+    alone, shared = (collect_crops(again, models_dir(), frame_images(frames[:2]), [3], count) for count in (1, 2))
+    for one, other in zip(dataclasses.astuple(alone), dataclasses.astuple(shared), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
     hands = crops.shows
     with torch.inference_mode():
         scores = again.hand(torch.from_numpy(crops.hand))[:, 0].numpy()
@@ -175,7 +178,7 @@ def test_the_heads_of_a_model_folder_learn_from_photos(
     monkeypatch.setattr(reconstruction_score, 'SamplePool', full_pool(np.stack(frames)))
     shipped = models_dir() / 'reconstruction'
     loop = LoopConfig(tmp_path / 'run', steps=100, batch=64, precision='32-true', averaging=0.9, every=1000, threads=1)
-    figures = train(ReconstructionScoreRecipe(shipped, models_dir(), frames=4, photos=photo_root, loop=loop))
+    figures = train(ReconstructionScoreRecipe(shipped, models_dir(), frames=4, workers=1, photos=photo_root, loop=loop))
     assert 'hand_told' in figures
     reconstruction_export.export(reconstruction_export.ReconstructionExport(tmp_path / 'run' / 'weights.pt'))
     folder = tmp_path / 'run' / 'models' / 'reconstruction'
