@@ -242,13 +242,16 @@ def _check_batch(
     alone = [session.run(None, dict(item)) for item in items]
     for spec, found, *wanted in zip(outputs, together, *alone, strict=True):
         wanted = np.concatenate(wanted)
-        error = (
-            np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-6) if found.shape == wanted.shape else np.inf
-        )
+        error = np.abs(found - wanted).max() / _magnitude(spec, wanted) if found.shape == wanted.shape else np.inf
         if not error <= tolerance:
             raise ExportError(
                 f'{_BAKED_BATCH}: in a batch the output {spec.name} differs by {error:.2g} of its magnitude'
             )
+
+
+def _magnitude(spec: TensorSpec, values: NDArray) -> float:
+    """What an error of an output is relative to: its largest value; 1 for a probability, which may be next to 0."""
+    return 1.0 if spec.unit == 'probability' else max(float(np.abs(values).max()), 1e-6)
 
 
 def _check(
@@ -262,7 +265,7 @@ def _check(
     errors = dict.fromkeys((spec.name for spec in outputs), 0.0)
     for feeds, expected in cases:
         for spec, found, wanted in zip(outputs, session.run(None, dict(feeds)), expected, strict=True):
-            error = float(np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-6))
+            error = float(np.abs(found - wanted).max() / _magnitude(spec, wanted))
             if not error <= tolerance:
                 raise ExportError(
                     f'{what}: the output {spec.name} differs from PyTorch by {error:.2g} of its largest '
