@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import ViewCrop
-from hoi_ros.playback.cameras import assumed_camera
 from training.data.real.photo_keypoints import labelled_keypoints
 from training.data.real.photo_keypoints import MEDIAPIPE
 from training.data.real.photo_keypoints import name_of
@@ -22,6 +22,8 @@ from training.data.synthetic.rgb_crop_views import random_crop
 from training.data.synthetic.rgb_crop_views import recoloured
 from training.data.synthetic.rgb_crop_views import RgbAugmentation
 
+_FOCAL = 0.785
+"""Focal length assumed for photos, multiples of the longer side: 65° across it."""
 _HELD = 0.6
 """Share of crops of hands that hold something."""
 
@@ -86,7 +88,8 @@ def photo_crop(photo: Photo, number: int, config: RgbAugmentation, rng: np.rando
     """An augmented crop of the hand in a photo's box of that number."""
     image = photo.image()
     size = np.array([image.shape[1], image.shape[0]])
-    camera = assumed_camera(*size.tolist()).camera
+    focal = _FOCAL * float(size.max())
+    camera = Pinhole(*size.tolist(), focal, focal, *((size - 1) / 2).tolist())
     keypoints, right = labelled_keypoints().get((name_of(photo), number), (None, True))
     located = keypoints is not None
     # Without keypoints the corners of the box stand for them, and nothing tells which way is up.
