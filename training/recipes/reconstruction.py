@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import time
@@ -34,6 +35,7 @@ from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
 from training.loop.fitting import Progress
 from training.loop.fitting import save_weights
+from training.loop.start import mix_with
 from training.networks.reconstruction import in_camera
 from training.networks.reconstruction import normalised
 from training.networks.reconstruction import ReconstructionNet
@@ -95,6 +97,8 @@ class ReconstructionRecipe(DataChoice, ColourMaterialOptions):
     something (`training/data/real/photo_crops.py`)."""
     photo_share: float = 0.25
     """Share of crops of photos in a batch."""
+    start_share: float = 0.0
+    """Share of the weights of `start` in the result, 0 to 1 (`training/loop/start.py`)."""
     branch: Literal['both', 'hand'] = 'both'
     """hand: trains the hand branch alone, from the image alone, at a third of the cost; a start for both."""
     encoders: bool = True
@@ -167,6 +171,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
             photographed,
             recipe.photo_share,
             unseen,
+            recipe.start_share if recipe.start else 0.0,
         )
     finally:
         pool.close()
@@ -200,6 +205,7 @@ def train_network(
     photographed: PhotoCrops | None = None,
     photo_share: float = 0.0,
     unseen_photos: tuple[Tensor, ...] | None = None,
+    start_share: float = 0.0,
 ) -> tuple[Progress, dict[str, float]]:
     """Trains a network in place.
 
@@ -216,6 +222,7 @@ def train_network(
         photographed: hands in photos that join the records.
         photo_share: of each batch.
         unseen_photos: of `located_crops`, for the validation.
+        start_share: of the network's present weights in the result.
 
     Returns:
         The progress and the figures of the validation.
@@ -237,7 +244,10 @@ def train_network(
 
     left = LEFT_SHARE if network.side else 0.0
     batches = Batches(records, augmentation, loop.batch, loop.seed, left, photographed, photo_share)
+    before = copy.deepcopy(network.state_dict()) if start_share else {}
     progress = fit(network, loop, batches, loss, validate, started)
+    if start_share:
+        mix_with(network, before, start_share)
     return progress, validate(network)
 
 

@@ -278,6 +278,31 @@ def test_a_training_on_photos_says_how_it_reads_unseen_ones(
     assert real[MEDIAPIPE].startswith('keypoints of ') and any('images, MIT' in images for images in real.values())
 
 
+@pytest.mark.slow
+def test_the_result_can_hold_a_share_of_its_start(records: np.ndarray, tmp_path: Path, rendered: None) -> None:
+    torch.manual_seed(3)
+    start = tmp_path / 'start.pt'
+    torch.save({'weights': ReconstructionNet(SMALL).state_dict(), 'branch': 'both'}, start)
+    weights = [torch.load(start, weights_only=True)['weights']]
+    for share in (0.0, 0.25, 1.0):
+        out = tmp_path / str(share)
+        recipe = ReconstructionRecipe(
+            network=SMALL,
+            losses=ReconstructionLosses(classes=3),
+            first=len(records),
+            start=start,
+            start_share=share,
+            loop=loop(out, steps=2, batch=4),
+        )
+        reconstruction.train(recipe)
+        weights.append(torch.load(out / 'weights.pt', weights_only=True)['weights'])
+    for name in ('hand_estimator.regress.weight', 'hand_encoder.stem.0.0.weight'):
+        before, after, mixed, same = (each[name] for each in weights)
+        assert not torch.equal(before, after)
+        torch.testing.assert_close(mixed, 0.25 * before + 0.75 * after)
+        torch.testing.assert_close(same, before)
+
+
 def test_a_data_set_needs_its_folder() -> None:
     with pytest.raises(SystemExit, match='--data freihand needs --root'):
         reconstruction.train(ReconstructionRecipe(network=SMALL, data='freihand'))
