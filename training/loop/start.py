@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch import Tensor
 
+from training.errors import TrainingError
 from training.loop.fitting import is_first_process
 from training.loop.fitting import LoopConfig
 from training.worsening import worse_figures
@@ -52,6 +53,18 @@ def warn_if_worse(start: Path | None, loop: LoopConfig, figures: dict[str, float
             f'warning: worse than {start}: {", ".join(worse)}: train longer, on more samples (--capacity) or with a '
             'lower --loop.learning-rate'
         )
+
+
+def require_share(start: Path | None, share: float) -> None:
+    """Checks `--start-share` before any sample is rendered.
+
+    Raises:
+        TrainingError: it is not between 0 and 1, or there is no start.
+    """
+    if not 0 <= share <= 1:
+        raise TrainingError(f'--start-share is {share:g}, expected 0 to 1')
+    if share and start is None:
+        raise TrainingError('--start-share needs --start: name the weights that the result is mixed with')
 
 
 def mix_with(network: nn.Module, before: Mapping[str, Tensor], share: float) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: boo
                     layer.bias.copy_(bias)
             if id(layer) in following:
                 hooks.append(layer.register_forward_hook(_Unfold(following[id(layer)], bias)))
-        kept = _by_name(network, constants) | _multiplied(network, folder, named)
+        kept = _by_name(network, constants) | _multiplied(network, _products(graph, constants), named)
         missing = {name for name, module in modules.items() if isinstance(module, nn.Conv2d | nn.Linear)} - named
         if missing and not partly:
             raise ImportedWeightsError(f'{folder}: no weights for {", ".join(sorted(missing))}')
@@ -114,7 +115,10 @@ def load_weights(network: nn.Module, folder: Path, *example: Tensor, partly: boo
 def multiplied(folder: Path) -> dict[str, list[np.ndarray]]:
     """The constants (N, M) of a model folder that matrices are multiplied with or that are added to them, by the module
     that does so."""
-    graph, constants = _graph_of(folder)
+    return _products(*_graph_of(folder))
+
+
+def _products(graph: onnx.GraphProto, constants: Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
     found: dict[str, list[np.ndarray]] = {}
     for node in graph.node:
         if node.op_type in ('MatMul', 'Add', 'Gemm'):
@@ -133,12 +137,12 @@ def _graph_of(folder: Path) -> tuple[onnx.GraphProto, dict[str, np.ndarray]]:
     return graph, {**constants, **{name: constants[given] for name, given in casts.items() if given in constants}}
 
 
-def _multiplied(network: nn.Module, folder: Path, named: set[str]) -> set[str]:
+def _multiplied(network: nn.Module, products: Mapping[str, list[np.ndarray]], named: set[str]) -> set[str]:
     """Copies the weights of linear layers that the export transposed, other than the named; returns their names."""
-    filled, constants = set(), multiplied(folder)
+    filled = set()
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Linear) and name not in named:
-            for value in constants.get(name, ()):
+            for value in products.get(name, ()):
                 if value.T.shape == tuple(layer.weight.shape):
                     with torch.no_grad():
                         layer.weight.copy_(torch.tensor(value.T, dtype=torch.float32))

@@ -36,6 +36,7 @@ from training.loop.fitting import LoopConfig
 from training.loop.fitting import Progress
 from training.loop.fitting import save_weights
 from training.loop.start import mix_with
+from training.loop.start import require_share
 from training.networks.reconstruction import in_camera
 from training.networks.reconstruction import normalised
 from training.networks.reconstruction import ReconstructionNet
@@ -121,6 +122,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     stream = make()
     require_capacity(recipe.capacity)
     require_start(recipe.start, 'reconstruction', file=True)
+    require_share(recipe.start, recipe.start_share)
     key = f'{material.key}{source(recipe)} window {window} '
     validation = filled(
         functools.partial(samples, data_of(recipe), loop.seed, window, 'validation', material),
@@ -171,7 +173,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
             photographed,
             recipe.photo_share,
             unseen,
-            recipe.start_share if recipe.start else 0.0,
+            recipe.start_share,
         )
     finally:
         pool.close()

@@ -21,6 +21,7 @@ from training.data.real.photo_crops import PhotoCrops
 from training.data.real.photo_keypoints import MEDIAPIPE
 from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
+from training.errors import TrainingError
 from training.evaluation import reconstruction as evaluation
 from training.evaluation.reconstruction import ReconstructionEvaluation
 from training.export import reconstruction as reconstruction_export
@@ -301,6 +302,12 @@ def test_the_result_can_hold_a_share_of_its_start(records: np.ndarray, tmp_path:
         assert not torch.equal(before, after)
         torch.testing.assert_close(mixed, 0.25 * before + 0.75 * after)
         torch.testing.assert_close(same, before)
+
+
+@pytest.mark.parametrize(('share', 'wrong'), [(0.5, 'needs --start'), (1.5, 'expected 0 to 1')])
+def test_a_share_needs_a_start_and_is_a_share(share: float, wrong: str) -> None:
+    with pytest.raises(TrainingError, match=wrong):
+        reconstruction.train(ReconstructionRecipe(start_share=share))
 
 
 def test_a_data_set_needs_its_folder() -> None:

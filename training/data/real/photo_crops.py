@@ -14,7 +14,6 @@ from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import ViewCrop
 from training.data.real.photo_keypoints import labelled_keypoints
 from training.data.real.photo_keypoints import MEDIAPIPE
-from training.data.real.photo_keypoints import name_of
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.real.photos import Split
@@ -71,7 +70,7 @@ class PhotoCrops:
     def labels(self) -> dict[str, str]:
         """The source of the keypoints, for the card of a network."""
         hands = [hand for groups in self._hands.values() for group in groups for hand in group]
-        located = sum((name_of(photo), number) in labelled_keypoints() for photo, number in hands)
+        located = sum((photo.name, number) in labelled_keypoints() for photo, number in hands)
         return {MEDIAPIPE: f'keypoints of {located} hands in these images, Apache-2.0'}
 
     def draw(self, config: RgbAugmentation, rng: np.random.Generator) -> PhotoCrop:
@@ -90,7 +89,7 @@ def photo_crop(photo: Photo, number: int, config: RgbAugmentation, rng: np.rando
     size = np.array([image.shape[1], image.shape[0]])
     focal = _FOCAL * float(size.max())
     camera = Pinhole(*size.tolist(), focal, focal, *((size - 1) / 2).tolist())
-    keypoints, right = labelled_keypoints().get((name_of(photo), number), (None, True))
+    keypoints, right = labelled_keypoints().get((photo.name, number), (None, True))
     located = keypoints is not None
     # Without keypoints the corners of the box stand for them, and nothing tells which way is up.
     places = keypoints if located else photo.boxes[number][[[0, 1], [2, 1], [0, 3], [2, 3]]]

@@ -25,7 +25,6 @@ import numpy as np
 import openvino
 from tqdm import tqdm
 
-from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.real.photos import Split
 
@@ -137,11 +136,6 @@ def labelled_keypoints() -> dict[tuple[str, int], tuple[np.ndarray, bool]]:
     }
 
 
-def name_of(photo: Photo) -> str:
-    """The photo's name in the tables."""
-    return f'{photo.path.parent.name}/{photo.path.name}'
-
-
 def _axes(turn: float) -> np.ndarray:
     """(2, 2) rows are the axes of a square turned clockwise, in the image's axes."""
     return np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
@@ -181,7 +175,7 @@ def write_labels(root: Path, landmarks: Path, path: Path, every: int = 1) -> dic
             if hand is not None:
                 places = [f'{value:.3f}' for value in ((hand.keypoints + 0.5) / size).ravel()]
                 side = 'right' if hand.right > 0.5 else 'left'
-                rows.append([name_of(photo), str(number), side, f'{hand.presence:.2f}', *places])
+                rows.append([photo.name, str(number), side, f'{hand.presence:.2f}', *places])
     with path.open('w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(['file', 'box', 'side', 'presence', *(f'{axis}{k}' for k in range(21) for axis in 'xy')])

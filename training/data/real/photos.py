@@ -59,6 +59,11 @@ class Photo:
     boxes: np.ndarray
     source: str
 
+    @property
+    def name(self) -> str:
+        """The photo in the tables: its folder and file."""
+        return f'{self.path.parent.name}/{self.path.name}'
+
     def image(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB.
 
@@ -102,7 +107,7 @@ def _all(root: Path) -> Iterator[Photo]:
 
 def split_of(photo: Photo) -> Split:
     """The split of a photo, by the table above."""
-    name = f'{photo.path.parent.name}/{photo.path.name}'
+    name = photo.name
     if name.startswith(_ONLY_VALIDATION):
         return 'validation'
     if 'core50_' in name:
