@@ -15,6 +15,9 @@ from hoi_ros.camera.view_crop import outline
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
 from hoi_ros.playback.cameras import assumed_camera
+from hoi_ros.stages.parts.hand_square import HandSquare
+from hoi_ros.stages.parts.reconstruction_network import CropInference
+from hoi_ros.stages.parts.reconstruction_network import CropRequest
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.rgb_scenes import RgbConfig
@@ -84,6 +87,29 @@ def test_a_hand_is_found_whole_and_cut_by_the_border(stage, frames) -> None:
         image, camera, _ = cut(frame, 0.6)
         assert all(part.score < hand.score for part in seen(stage, image, camera))
     assert close >= 2
+
+
+def test_a_border_may_cut_a_hand_in_its_middle(stage, frames) -> None:
+    """The centre of its square then lies beyond the border."""
+    network = CropInference(None, len(HandModel.load().template), 'auto', 1)
+    near = []
+    for frame in frames:
+        centre, side = square(frame)
+        image, camera, left = cut(frame, 0.6)
+        place = HandSquare(centre - [left, 0], side)
+        assert -0.25 * side < place.centre[0] < 0
+        half, gone = network(
+            image,
+            camera,
+            [
+                CropRequest(place, None, frame.hands[0].side == 'right', None),
+                CropRequest(HandSquare(place.centre - [0.3 * side, 0], side), None, True, None),
+            ],
+            1,
+        )
+        assert half is not None and gone is None
+        near.append(np.linalg.norm(half.square.centre - place.centre) < 0.4 * side)
+    assert np.mean(near) > 0.5
 
 
 def test_what_is_hidden_is_not_guessed(stage, frames) -> None:

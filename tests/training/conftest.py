@@ -99,9 +99,12 @@ def located(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
             'file,box,side,presence\n'
             + ''.join(f'{name}.jpg,0,right,0.9,{",".join(map(str, values))}\n' for name, values in places.items())
         )
+        none = tmp_path / 'inferred.csv'
+        none.write_text('file,box,side,spread\n')
         monkeypatch.setattr(photo_keypoints, 'KEYPOINTS', path)
-        photo_keypoints.labelled_keypoints.cache_clear()
+        monkeypatch.setattr(photo_keypoints, 'INFERRED', none)
+        photo_keypoints.keypoints_in.cache_clear()
         return path
 
     yield write
-    photo_keypoints.labelled_keypoints.cache_clear()
+    photo_keypoints.keypoints_in.cache_clear()

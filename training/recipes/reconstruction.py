@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -50,12 +51,14 @@ from training.provenance import provenance
 from training.recipes.reconstruction_batches import Batches
 from training.recipes.reconstruction_batches import collate
 from training.recipes.reconstruction_batches import collate_photos
+from training.recipes.reconstruction_batches import Photographs
 from training.recipes.reconstruction_losses import chamfer_distance
 from training.recipes.reconstruction_losses import reconstruction_loss
 from training.recipes.reconstruction_losses import ReconstructionLosses
 from training.recipes.reconstruction_losses import ReconstructionTargets
 from training.recipes.reconstruction_losses import reprojected
 from training.recipes.reconstruction_losses import surface_points
+from training.recipes.reconstruction_non_hands import NonHandCrops
 from training.recipes.reconstruction_samples import data_of
 from training.recipes.reconstruction_samples import samples
 from training.recipes.reconstruction_samples import source
@@ -97,7 +100,12 @@ class ReconstructionRecipe(DataChoice, ColourMaterialOptions):
     keypoints, they teach the votes, the mesh's place in the picture and the side; all teach whether a hand holds
     something (`training/data/real/photo_crops.py`)."""
     photo_share: float = 0.25
-    """Share of crops of photos in a batch."""
+    """Share of crops of hands in photos in a batch."""
+    non_hand_share: float = 0.0
+    """Share of crops of photos that show no hand, most of them about what the RGB detector proposes; they teach what is
+    a hand (`training/recipes/reconstruction_non_hands.py`)."""
+    models: Path = Path('models')
+    """Folder of that detector (rgb_detector)."""
     start_share: float = 0.0
     """Share of the weights of `start` in the result, 0 to 1 (`training/loop/start.py`)."""
     branch: Literal['both', 'hand'] = 'both'
@@ -146,7 +154,11 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     elif recipe.start:
         trained = start_from(network, recipe.start)
     branch = 'both' if 'both' in (recipe.branch, trained) else 'hand'
-    photographed = PhotoCrops(recipe.photos) if recipe.photos else None
+    photographed: list[tuple[PhotoCrops | NonHandCrops, float]] = []
+    if recipe.photos:
+        photographed.append((PhotoCrops(recipe.photos), recipe.photo_share))
+    if recipe.photos and recipe.non_hand_share:
+        photographed.append((NonHandCrops(recipe.photos, recipe.models), recipe.non_hand_share))
     unseen = located_crops(recipe.photos, augmentation, stream.dtype) if recipe.photos else None
     pool = SamplePool(
         make,
@@ -171,15 +183,14 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
             branch == 'hand',
             started,
             photographed,
-            recipe.photo_share,
             unseen,
             recipe.start_share,
         )
     finally:
         pool.close()
-    seen = provenance(recipe.start, [*material.files, *(photographed.files if photographed else [])])
-    if photographed:
-        seen['real_images'] |= photographed.labels
+    seen = provenance(recipe.start, [*material.files, *(files for crops, _ in photographed for files in crops.files)])
+    for crops, _ in photographed:
+        seen['real_images'] |= crops.labels
     save_weights(
         network,
         loop,
@@ -204,8 +215,7 @@ def train_network(
     hand_alone: bool = False,
     without_object: bool = False,
     started: float | None = None,
-    photographed: PhotoCrops | None = None,
-    photo_share: float = 0.0,
+    photographed: Sequence[tuple[Photographs, float]] = (),
     unseen_photos: tuple[Tensor, ...] | None = None,
     start_share: float = 0.0,
 ) -> tuple[Progress, dict[str, float]]:
@@ -221,8 +231,7 @@ def train_network(
         hand_alone: trains the hand branch alone.
         without_object: also leaves the object out of the figures, because it was never trained.
         started: as of `fit`.
-        photographed: hands in photos that join the records.
-        photo_share: of each batch.
+        photographed: sources of crops of photos that join the records, and the share of each of them in a batch.
         unseen_photos: of `located_crops`, for the validation.
         start_share: of the network's present weights in the result.
 
@@ -245,7 +254,7 @@ def train_network(
         return {**figures, **(photo_figures(module, *unseen_photos) if unseen_photos else {})}
 
     left = LEFT_SHARE if network.side else 0.0
-    batches = Batches(records, augmentation, loop.batch, loop.seed, left, photographed, photo_share)
+    batches = Batches(records, augmentation, loop.batch, loop.seed, left, photographed)
     before = copy.deepcopy(network.state_dict()) if start_share else {}
     progress = fit(network, loop, batches, loss, validate, started)
     if start_share:

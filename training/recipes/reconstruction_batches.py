@@ -5,18 +5,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from training.data.real.photo_crops import PhotoCrop
-from training.data.real.photo_crops import PhotoCrops
 from training.data.synthetic.rgb_crop_views import cut
 from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.networks.reconstruction_config import CROP_WIDTH
 from training.networks.reconstruction_config import ROOT
 from training.recipes.reconstruction_losses import ReconstructionTargets
+
+
+class Photographs(Protocol):
+    """A source of crops of photos."""
+
+    def draw(self, config: RgbAugmentation, rng: np.random.Generator) -> PhotoCrop:
+        """A random crop."""
 
 
 class Batches:
@@ -28,8 +35,8 @@ class Batches:
         batch: crops of a batch.
         seed: of the draws.
         left: share of the records' crops that are mirrored to show left hands.
-        photos: hands in photos, if any.
-        photo_share: their share of a batch; the same share of them shows left hands.
+        photos: sources of crops of photos, and the share of each of them in a batch; as many of these crops are
+            mirrored.
     """
 
     def __init__(
@@ -39,12 +46,11 @@ class Batches:
         batch: int,
         seed: int,
         left: float = 0.0,
-        photos: PhotoCrops | None = None,
-        photo_share: float = 0.0,
+        photos: Sequence[tuple[Photographs, float]] = (),
     ) -> None:
         self._records, self._augmentation, self._batch, self._seed = records, augmentation, batch, seed
-        self._left, self._photos = left, photos
-        self._photographed = round(photo_share * batch) if photos else 0
+        self._left, self._photos = left, [(source, round(share * batch)) for source, share in photos]
+        self._photographed = sum(count for _, count in self._photos)
 
     def __call__(self, step: int) -> tuple[Tensor, ...]:
         """Images (B, 3, S, S) uint8 and the fields of `ReconstructionTargets`."""
@@ -54,7 +60,7 @@ class Batches:
         generated = collate(drawn, self._augmentation, rng, round(self._left * len(drawn)))
         if not self._photographed:
             return generated
-        crops = [self._photos.draw(self._augmentation, rng) for _ in range(self._photographed)]
+        crops = [source.draw(self._augmentation, rng) for source, count in self._photos for _ in range(count)]
         real = collate_photos(crops, drawn.dtype, round(self._left * self._photographed))
         return tuple(torch.cat(both) for both in zip(generated, real))
 
@@ -96,8 +102,7 @@ def collate(
                 [crop.surface for crop in crops],
                 (records['family'] >= 0).astype(np.float32),
                 (np.arange(len(crops)) >= left).astype(np.float32),
-                np.ones(len(crops), np.float32),
-                np.ones(len(crops), np.float32),
+                *[np.ones(len(crops), np.float32)] * 3,
                 np.array([crop.focal for crop in crops], np.float32),
             )
         )
@@ -129,6 +134,7 @@ def collate_photos(crops: Sequence[PhotoCrop], dtype: np.dtype, left: int = 0) -
         right=(torch.arange(count) >= left).float(),
         measured=torch.zeros(count),
         located=torch.tensor([float(crop.located) for crop in crops]),
+        shows=torch.tensor([float(crop.shows) for crop in crops]),
         focal=torch.tensor([crop.focal for crop in crops]),
     )
     return _mirrored(image, targets, left)

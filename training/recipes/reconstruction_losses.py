@@ -59,6 +59,8 @@ class ReconstructionLosses:
     """Right hand or left hand."""
     holds: float = 4.0
     """Object or no object."""
+    hand: float = 4.0
+    """Hand or no hand."""
     earlier: float = 0.5
     """Weight of the mean over the earlier iterations' meshes relative to the last; 0 trains the last only. The paper
     does not specify it."""
@@ -90,6 +92,8 @@ class ReconstructionTargets(NamedTuple):
     """(B,) whether keypoints, place, vertices and surface are known; of photos they are not."""
     located: Tensor
     """(B,) whether pixels and side are known."""
+    shows: Tensor
+    """(B,) crops of hands; the others have no other label."""
     focal: Tensor
     """(B,) as `ViewCrop.focal`."""
 
@@ -140,7 +144,9 @@ def reconstruction_loss(
         terms['voters'] = vote_weight_loss(result.votes.weights, targets.pixels, targets.located)
         terms['side'] = _balanced_cross_entropy(result.right, targets.right, targets.located)
     if result.holds is not None:
-        terms['holds'] = _balanced_cross_entropy(result.holds, targets.has_object, torch.ones_like(targets.right))
+        terms['holds'] = _balanced_cross_entropy(result.holds, targets.has_object, targets.shows)
+    if not targets.shows.all():
+        terms['hand'] = _balanced_cross_entropy(result.hand, targets.shows, torch.ones_like(targets.shows))
     photographed = targets.located * (1 - targets.measured) * targets.right
     if photographed.any():
         terms['reprojection'] = _over_iterations(

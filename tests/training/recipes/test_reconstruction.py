@@ -89,7 +89,7 @@ def test_left_hands_are_mirrored_with_their_labels(records: np.ndarray) -> None:
 
 def test_photos_join_the_records_of_a_batch(records: np.ndarray, photo_root: Path, located: Callable) -> None:
     located('rgb_hands_with_objects/core50_C_04_01_000')
-    make = Batches(lambda: records, RgbAugmentation(size=64), 8, 3, 0.5, PhotoCrops(photo_root), 0.5)
+    make = Batches(lambda: records, RgbAugmentation(size=64), 8, 3, 0.5, [(PhotoCrops(photo_root), 0.5)])
     image, *fields = make(0)
     targets = ReconstructionTargets(*fields)
     assert image.shape == (8, 3, 64, 64)

@@ -55,7 +55,7 @@ def targets(hand: HandModel, count: int = 4) -> ReconstructionTargets:
         (posed.vertices - root) @ flip,
         np.ones(count),
         ball + rng.normal(0, 0.05, (count, 1, 3)),
-        *(np.ones(count) for _ in range(4)),
+        *(np.ones(count) for _ in range(5)),
         np.full(count, 3.0),
     )
     return ReconstructionTargets(*(torch.tensor(value, dtype=torch.float32) for value in numbers))
@@ -188,6 +188,29 @@ def test_left_hands_count_for_side_and_votes_only(hand: HandModel) -> None:
     for name, term in first.items():
         assert (term == second[name]) == (name != 'votes'), name
     assert first['side'] != reconstruction_loss(result, wanted, losses, SPHERE)['side']
+
+
+def test_crops_without_a_hand_teach_what_is_a_hand_only(hand: HandModel) -> None:
+    network = ReconstructionNet(dataclasses.replace(SMALL, readout='votes'), hand).eval()
+    wanted, losses = targets(hand), ReconstructionLosses(association=0)
+    none = torch.tensor([0.0, 1, 1, 1])
+    flags = {name: none for name in ('shows', 'measured', 'located', 'has_vertices', 'has_object')}
+    empty = wanted._replace(**flags)
+    spoilt = empty._replace(
+        **{
+            name: getattr(wanted, name).clone().index_fill_(0, torch.tensor(0), 9.0)
+            for name in ('keypoints', 'place', 'pixels', 'vertices', 'surface')
+        },
+        right=none,
+    )
+    result = network(images(4))
+    first, second = (reconstruction_loss(result, given, losses, SPHERE) for given in (empty, spoilt))
+    assert first == second
+    odds = torch.nn.functional.softplus(result.hand[:, 0] * torch.tensor([1.0, -1, -1, -1]))
+    torch.testing.assert_close(first['hand'], losses.hand * (odds[0] + odds[1:].mean()) / 2)
+    assert 'hand' not in reconstruction_loss(result, wanted, losses, SPHERE)
+    assert first['holds'] == 0
+    assert reconstruction_loss(result, empty._replace(shows=torch.ones(4)), losses, SPHERE)['holds'] > 0
 
 
 def test_photos_count_where_they_are_labelled(hand: HandModel) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import ViewCrop
+from training.data.real import photo_keypoints
+from training.data.real.photo_keypoints import keypoints_in
 from training.data.real.photo_keypoints import labelled_keypoints
 from training.data.real.photo_keypoints import MEDIAPIPE
 from training.data.real.photos import Photo
@@ -36,6 +38,8 @@ class PhotoCrop(NamedTuple):
     """(21, 2) the keypoints relative to the crop's centre, in halves of its side; 0 without keypoints."""
     located: bool
     """Whether the photo has keypoints and a side; otherwise the crop is about the box, and the side is unknown."""
+    shows: bool
+    """Whether it shows a hand."""
     holds: bool
     focal: float
     """As `ViewCrop.focal`, of a camera that is assumed."""
@@ -68,10 +72,12 @@ class PhotoCrops:
 
     @property
     def labels(self) -> dict[str, str]:
-        """The source of the keypoints, for the card of a network."""
-        hands = [hand for groups in self._hands.values() for group in groups for hand in group]
-        located = sum((photo.name, number) in labelled_keypoints() for photo, number in hands)
-        return {MEDIAPIPE: f'keypoints of {located} hands in these images, Apache-2.0'}
+        """The sources of the keypoints, for the card of a network."""
+        hands = {(photo.name, number) for groups in self._hands.values() for group in groups for photo, number in group}
+        seen, inferred = (len(hands & keypoints_in(table).keys()) for table in photo_keypoints.tables())
+        labels = {MEDIAPIPE: f'keypoints of {seen} hands in these images, Apache-2.0'}
+        own = {'an earlier state of this network': f'keypoints of {inferred} hands in these images, each looked at'}
+        return {**labels, **(own if inferred else {})}
 
     def draw(self, config: RgbAugmentation, rng: np.random.Generator) -> PhotoCrop:
         """A random crop."""
@@ -86,16 +92,36 @@ class PhotoCrops:
 def photo_crop(photo: Photo, number: int, config: RgbAugmentation, rng: np.random.Generator) -> PhotoCrop:
     """An augmented crop of the hand in a photo's box of that number."""
     image = photo.image()
+    keypoints, right = labelled_keypoints().get((photo.name, number), (None, True))
+    if keypoints is None:
+        return square_crop(image, photo.boxes[number], config, rng)._replace(shows=True, holds=photo.kind == 'held')
+    plain, points = _whole(image, keypoints, not right)
+    crop = random_crop(plain, points, None, config, rng)
+    pixels = crop.project(crop.from_camera(points)).astype(np.float32)
+    picture = recoloured(crop.warp(image, config.size), config, rng)
+    return PhotoCrop(picture, pixels, True, True, photo.kind == 'held', crop.focal)
+
+
+def square_crop(image: np.ndarray, box: np.ndarray, config: RgbAugmentation, rng: np.random.Generator) -> PhotoCrop:
+    """An augmented crop about a box in an image (H, W, 3) RGB, without keypoints, as of no hand.
+
+    Args:
+        image: the picture.
+        box: (4,) left, top, right, bottom, shares of width and height.
+        config: the distribution of crops; none is upright, because nothing tells which way is up.
+        rng: of the augmentation.
+    """
+    plain, corners = _whole(image, box[[[0, 1], [2, 1], [0, 3], [2, 3]]], bool(rng.random() < 0.5))
+    crop = random_crop(plain, corners, None, dataclasses.replace(config, upright=0.0), rng)
+    picture = recoloured(crop.warp(image, config.size), config, rng)
+    return PhotoCrop(picture, np.zeros((21, 2), np.float32), False, False, False, crop.focal)
+
+
+def _whole(image: np.ndarray, places: np.ndarray, mirrored: bool) -> tuple[ViewCrop, np.ndarray]:
+    """The square about an image, of the camera that is assumed, and points (N, 3) of that camera that are seen at
+    places (N, 2), shares of width and height."""
     size = np.array([image.shape[1], image.shape[0]])
     focal = _FOCAL * float(size.max())
     camera = Pinhole(*size.tolist(), focal, focal, *((size - 1) / 2).tolist())
-    keypoints, right = labelled_keypoints().get((photo.name, number), (None, True))
-    located = keypoints is not None
-    # Without keypoints the corners of the box stand for them, and nothing tells which way is up.
-    places = keypoints if located else photo.boxes[number][[[0, 1], [2, 1], [0, 3], [2, 3]]]
     points = camera.unproject(places * size - 0.5, np.ones(len(places)))
-    plain = ViewCrop(camera, size / 2, float(size.max()), mirrored=not right if located else bool(rng.random() < 0.5))
-    crop = random_crop(plain, points, None, config if located else dataclasses.replace(config, upright=0.0), rng)
-    pixels = crop.project(crop.from_camera(points)) if located else np.zeros((21, 2))
-    picture = recoloured(crop.warp(image, config.size), config, rng)
-    return PhotoCrop(picture, pixels.astype(np.float32), located, photo.kind == 'held', crop.focal)
+    return ViewCrop(camera, size / 2, float(size.max()), mirrored=mirrored), points

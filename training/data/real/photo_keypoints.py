@@ -30,7 +30,14 @@ from training.data.real.photos import Split
 
 KEYPOINTS = Path(__file__).with_name('photo_keypoints.csv')
 """Columns: file, box (its number in the photo), side, presence (the lower one of both readings), then x0, y0 … x20,
-y20, shares of width and height."""
+y20, shares of width and height. Eight labels of training photos are left out: a person saw the other hand in them."""
+
+COLUMNS = [f'{axis}{number}' for number in range(21) for axis in 'xy']
+"""Names of the last 42 columns."""
+INFERRED = Path(__file__).with_name('photo_keypoints_inferred.csv')
+"""Labels of our own network for training photos (`training/recipes/photo_labels.py`), each looked at. Columns as those
+of KEYPOINTS, but `spread` for `presence`: the mean distance of the keypoints from several crops, a share of the hand's
+size."""
 
 MEDIAPIPE = 'https://github.com/google-ai-edge/mediapipe'
 """Source of the labels."""
@@ -125,10 +132,21 @@ def label(network: LandmarkNetwork, image: np.ndarray, box: np.ndarray) -> SeenH
     return SeenHand(mean, presence, (hand.right + other.right) / 2)
 
 
-@functools.cache
 def labelled_keypoints() -> dict[tuple[str, int], tuple[np.ndarray, bool]]:
     """By file and number of the box: keypoints (21, 2), shares of width and height, and whether it is a right hand."""
-    with KEYPOINTS.open(newline='') as file:
+    seen, inferred = tables()
+    return {**keypoints_in(inferred), **keypoints_in(seen)}
+
+
+def tables() -> tuple[Path, Path]:
+    """The tables of MediaPipe's labels and of our own."""
+    return KEYPOINTS, INFERRED
+
+
+@functools.cache
+def keypoints_in(table: Path) -> dict[tuple[str, int], tuple[np.ndarray, bool]]:
+    """The labels of one table, as `labelled_keypoints`."""
+    with table.open(newline='') as file:
         rows = list(csv.reader(file))[1:]
     return {
         (name, int(number)): (np.array(places, float).reshape(21, 2), side == 'right')
@@ -178,7 +196,7 @@ def write_labels(root: Path, landmarks: Path, path: Path, every: int = 1) -> dic
                 rows.append([photo.name, str(number), side, f'{hand.presence:.2f}', *places])
     with path.open('w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(['file', 'box', 'side', 'presence', *(f'{axis}{k}' for k in range(21) for axis in 'xy')])
+        writer.writerow(['file', 'box', 'side', 'presence', *COLUMNS])
         writer.writerows(sorted(rows))
     return {kind: float(np.mean(values)) for kind, values in found.items()}
 

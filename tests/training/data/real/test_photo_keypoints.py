@@ -13,7 +13,9 @@ import pytest
 
 from training.data.real import photo_keypoints
 from training.data.real.photo_crops import PhotoCrops
+from training.data.real.photo_keypoints import keypoints_in
 from training.data.real.photo_keypoints import label
+from training.data.real.photo_keypoints import labelled_keypoints
 from training.data.real.photo_keypoints import LandmarkNetwork
 from training.data.real.photo_keypoints import SeenHand
 from training.data.synthetic.rgb_crop_views import RgbAugmentation
@@ -78,15 +80,21 @@ def test_the_next_square_has_the_fingers_above_the_wrist() -> None:
     assert turned_side == pytest.approx(side)
 
 
-def test_the_table_labels_boxes_of_photos() -> None:
-    with photo_keypoints.KEYPOINTS.open(newline='') as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) > 1400
-    assert sum(row['file'].startswith('rgb_hands_with_objects/') for row in rows) > 150
-    assert {row['side'] for row in rows} == {'left', 'right'}
-    assert all(float(row['presence']) >= 0.7 for row in rows)
-    places = np.array([list(row.values())[4:] for row in rows], float)
-    assert places.shape == (len(rows), 42) and ((places > -0.5) & (places < 1.5)).all()
+def test_the_tables_label_boxes_of_photos() -> None:
+    labelled = set()
+    for table, column in zip(photo_keypoints.tables(), ('presence', 'spread')):
+        with table.open(newline='') as file:
+            rows = list(csv.DictReader(file))
+        assert sum(row['file'].startswith('rgb_hands_with_objects/') for row in rows) > 100
+        assert {row['side'] for row in rows} == {'left', 'right'}
+        places = np.array([list(row.values())[4:] for row in rows], float)
+        assert places.shape == (len(rows), 42) and ((places > -0.7) & (places < 1.7)).all()
+        # What one of them labels, the other one does not.
+        assert not labelled & keypoints_in(table).keys() and len(keypoints_in(table)) == len(rows)
+        labelled |= keypoints_in(table).keys()
+        values = [float(row[column]) for row in rows]
+        assert min(values) >= 0.7 if column == 'presence' else max(values) <= 0.065
+    assert labelled == labelled_keypoints().keys() and len(labelled) > 1600
 
 
 @pytest.mark.real
