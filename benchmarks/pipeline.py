@@ -86,7 +86,8 @@ class PipelineFigures:
     p50_ratio: float
     memory_mb: float
     """The largest of the turns."""
-    networks: NetworkTimes
+    networks: NetworkTimes | None
+    """None where the frames gave the last system's network nothing to do."""
     turns: Sequence[Turn]
 
 
@@ -128,10 +129,11 @@ def measure(
     )
 
 
-def network_times(system: System, seconds: float) -> NetworkTimes:
+def network_times(system: System, seconds: float) -> NetworkTimes | None:
     """Times the networks of a system and of the one that it stands on, `seconds` each, on simulated frames of one hand.
 
-    The first network runs on random crops: its time does not depend on what they show.
+    The first network runs on random crops: its time does not depend on what they show. None where the frames give the
+    system's own network nothing to do.
     """
     chain, frames = load_pipeline(system), simulated_frames(system, ('right',), _FRAMES)
     chain.warm_up()
@@ -157,6 +159,8 @@ def network_times(system: System, seconds: float) -> NetworkTimes:
             },
             seconds,
         )
+    if not any(own):
+        return None
     spreads = [Spread.of([time for time in own if time > 0]), Spread.of(times['first']), Spread.of(times['views'])]
     return NetworkTimes(*spreads, *(spreads[0].p50_ms / spread.p50_ms for spread in spreads[1:]))
 

@@ -153,7 +153,7 @@ def test_a_hand_that_leaves_the_image_is_given_up(samples, build) -> None:
     stage, detector = build(lambda image, crop: answer_of(sample, crop) | said, sample, min_score=0.0)
     stage(sample.image, sample.camera, 0.0)
     (track,) = stage._tracks
-    detector.hands, track.square = [], track.square._replace(centre=np.array([-30.0, 100.0]))
+    detector.hands, track.square = [], track.square._replace(centre=np.array([-90.0, 100.0]))
     assert stage(sample.image, sample.camera, 1 / 30) == []
     detector.hands = [detection(sample)]
     assert len(stage(sample.image, sample.camera, 2 / 30)) == 1

@@ -15,6 +15,8 @@ from hoi_ros.camera.view_crop import outline
 from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.stages.parts.hand_square import HandSquare
 from hoi_ros.stages.parts.scores import log_odds
+from hoi_ros.stages.parts.scores import probability
+from hoi_ros.stages.parts.scores import ScoreCalibration
 
 _TILTED = 0.5
 """Largest roll of a hand in its crop, radians, before it is cropped again: the network is trained on crops in which the
@@ -72,10 +74,10 @@ class CropPrediction:
         """Probability that the hand holds something or reaches for it; None for a network without this output."""
         return float(self.outputs['holds'][0]) if 'holds' in self.outputs else None
 
-    def with_lower_score(self, other: CropPrediction) -> CropPrediction:
-        """This prediction with the lower of both hand scores."""
-        lower = np.minimum(self.outputs['hand'], other.outputs['hand'])
-        return dataclasses.replace(self, outputs={**self.outputs, 'hand': lower})
+    def with_mean_score(self, *others: CropPrediction) -> CropPrediction:
+        """This prediction with the mean of the log-odds of its own hand score and those of the others."""
+        odds = np.mean([log_odds(each.hand, ScoreCalibration.margin) for each in (self, *others)])
+        return dataclasses.replace(self, outputs={**self.outputs, 'hand': np.array([probability(float(odds))])})
 
 
 def prediction_of(crop: ViewCrop, outputs: dict[str, np.ndarray], crop_width: float) -> CropPrediction | None:

@@ -16,6 +16,8 @@ from hoi_ros.stages.parts.rgb_track import observed_in
 from hoi_ros.stages.parts.rgb_track import RgbTrack
 from hoi_ros.stages.parts.scores import ScoreCalibration
 
+_UNLIKELY = 0.2
+"""Share of the score of a new hand below which the first crop alone refuses it."""
 _CLEAR = 0.8
 """Score of a new hand from which on two crops are enough although the first one misses the hand."""
 
@@ -52,7 +54,7 @@ class HandObserver:
     def confirm(
         self, image: np.ndarray, camera: Pinhole, tracks: Sequence[RgbTrack], least: float
     ) -> list[Observation | None]:
-        """Infers new hands until two inferences in a row, from different crops, are sure of a hand: few non-hands pass.
+        """Infers new hands from two or three crops, which together are sure of a hand: few non-hands pass.
 
         The second crop is about the joints of the first. Where the first one misses the hand, a third one follows
         unless the first two are clear and the hand is centred in the second. None where there is no hand.
@@ -74,7 +76,7 @@ class HandObserver:
         ]
         third = self._infer_again(image, camera, tracks, second, places)
         return [
-            self._confirmed(track, after, seen, least) if again else self._confirmed(track, seen, before, least)
+            self._confirmed(track, [before, seen, after] if again else [before, seen], least)
             for track, before, seen, after, again in zip(tracks, first, second, third, unclear)
         ]
 
@@ -130,8 +132,8 @@ class HandObserver:
         ]
 
     def _joints(self, track: RgbTrack, seen: Observation | None, least: float) -> HandSquare | None:
-        """The square of the joints of a new hand; None where it is unsure or its joints lie off its square."""
-        if seen is None or self.score(track, seen) < least:
+        """The square of the joints of a new hand; None where it is unlikely or its joints lie off its square."""
+        if seen is None or self.score(track, seen) < _UNLIKELY * least:
             return None
         joints = seen.prediction.square
         near = np.linalg.norm(joints.centre - seen.square.centre) < seen.square.side
@@ -155,11 +157,11 @@ class HandObserver:
         held, holds = ((each.prediction.holds or 0.0) >= 0.5 for each in (before, seen))
         return lower < max(least, _CLEAR) or held != holds or not seen.centred_in(place)
 
-    def _confirmed(
-        self, track: RgbTrack, seen: Observation | None, before: Observation | None, least: float
-    ) -> Observation | None:
-        """A new hand as sure as the less sure of two observations; None where that is not enough."""
-        if seen is None or before is None:
+    def _confirmed(self, track: RgbTrack, observed: Sequence[Observation | None], least: float) -> Observation | None:
+        """The last observation of a new hand with the mean score of all of them; None where that is not enough."""
+        seen = [each for each in observed if each]
+        if len(seen) < len(observed):
             return None
-        both = seen._replace(prediction=seen.prediction.with_lower_score(before.prediction))
-        return both if self.score(track, both) >= least else None
+        *before, last = seen
+        whole = last._replace(prediction=last.prediction.with_mean_score(*(each.prediction for each in before)))
+        return whole if self.score(track, whole) >= least else None

@@ -173,7 +173,8 @@ class RgbTrack:
         if other is None:
             return None
         evidence += sign * (prediction.side_odds - other.side_odds)
-        return observed_in(square, prediction if (evidence >= 0) == prediction.right else other, evidence)
+        chosen, beside = (prediction, other) if (evidence >= 0) == prediction.right else (other, prediction)
+        return observed_in(square, chosen.with_mean_score(beside), evidence)
 
     def score_of(self, prediction: CropPrediction, calibration: ScoreCalibration) -> float:
         """Probability that the prediction is of a hand, by network and detector."""

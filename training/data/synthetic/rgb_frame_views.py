@@ -30,12 +30,16 @@ class RgbFrameAugmentation:
     """Scale relative to the image that just fits."""
     turn: float = 0.35
     """Largest roll, radians."""
+    mounted: float = 0.25
+    """Share of the images with any roll, as of cameras that are mounted on their side or upside down."""
     cropped: float = 0.5
     """Share of the images that fill only part of the width or height, like images of other aspect ratios."""
     brightness: float = 0.4
     contrast: float = 0.3
     colour: float = 0.15
     """Largest log gains: of all channels, about the mean, and of each channel."""
+    grey: float = 0.12
+    """Share of grey images."""
 
 
 class FrameView(NamedTuple):
@@ -74,6 +78,8 @@ def frame_view(
     if rng is not None:
         flip = rng.random() < 0.5
         turn = rng.uniform(-config.turn, config.turn)
+        if config.mounted and rng.random() < config.mounted:
+            turn = rng.uniform(-np.pi, np.pi)
         scale *= float(np.exp(rng.uniform(*np.log(config.zoom))))
         if rng.random() < config.cropped:
             extent[rng.integers(2)] *= rng.uniform(0.55, 1)
@@ -119,7 +125,7 @@ def recoloured(image: np.ndarray, config: RgbFrameAugmentation, rng: np.random.G
     values *= gain
     mean = values.mean((0, 1))
     values = (values - mean) * np.float32(np.exp(rng.uniform(-config.contrast, config.contrast))) + mean
-    if rng.random() < 0.05:
+    if rng.random() < config.grey:
         values[:] = values.mean(-1, keepdims=True)
     if rng.random() < 0.3:
         values = cv2.GaussianBlur(values, (0, 0), rng.uniform(0.4, 1.5))
@@ -139,7 +145,7 @@ def plain_views(records: Iterable[np.ndarray], seed: int = 0) -> list[FrameView]
     return [
         frame_view(
             record,
-            RgbFrameAugmentation(brightness=0, contrast=0, colour=0),
+            RgbFrameAugmentation(mounted=0, brightness=0, contrast=0, colour=0, grey=0),
             np.random.default_rng([seed, 29, index]) if index % 2 else None,
         )
         for index, record in enumerate(records)
