@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
+from typing import Self
 
 import numpy as np
 import torch
@@ -75,6 +76,7 @@ class ReconstructionNet(nn.Module):
         super().__init__()
         self.config = config = config or ReconstructionConfig()
         model = model or HandModel.load()
+        self._frozen: list[nn.Module] = []
         self.hand_encoder = ResNetEncoder(config.widths, config.blocks)
         self.object_encoder = ResNetEncoder(config.widths, config.blocks)
         width = self.hand_encoder.features
@@ -87,6 +89,18 @@ class ReconstructionNet(nn.Module):
         if config.iterations:
             self.from_hand = make_exchange(config, self.hand_faces, len(model.template), width)
             self.from_object = make_exchange(config, self.object_faces, len(self.object_estimator.points), width)
+
+    def freeze_hand(self) -> None:
+        """Keeps weights and statistics of all that infers the hand from the image: the object's encoder and mesh, the
+        exchange and `holds` remain to be trained."""
+        parts = self.hand_encoder, self.voting, self.side, self.hand, self.hand_estimator
+        self._frozen = [part.requires_grad_(False).eval() for part in parts if part is not None]
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
 
     @property
     def heads(self) -> tuple[nn.Module, ...]:

@@ -31,6 +31,7 @@ from training.data.synthetic.rgb_crop_views import crop_of
 from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_crops import SURFACE_POINTS
+from training.errors import TrainingError
 from training.loop.allotment import allot
 from training.loop.fitting import fit
 from training.loop.fitting import LoopConfig
@@ -108,8 +109,9 @@ class ReconstructionRecipe(DataChoice, ColourMaterialOptions):
     """Folder of that detector (rgb_detector)."""
     start_share: float = 0.0
     """Share of the weights of `start` in the result, 0 to 1 (`training/loop/start.py`)."""
-    branch: Literal['both', 'hand'] = 'both'
-    """hand: trains the hand branch alone, from the image alone, at a third of the cost; a start for both."""
+    branch: Literal['both', 'hand', 'object'] = 'both'
+    """hand: trains the hand branch alone, from the image alone, at a third of the cost; a start for both. object:
+    trains all but that, and the hand branch keeps its weights."""
     encoders: bool = True
     """Whether the image encoders are trained; the paper freezes them in its last 100 epochs, at a rate of 1e-5."""
     loop: LoopConfig = dataclasses.field(
@@ -118,7 +120,11 @@ class ReconstructionRecipe(DataChoice, ColourMaterialOptions):
 
 
 def train(recipe: ReconstructionRecipe) -> dict[str, float]:
-    """Trains, validates, saves the weights in `<out>/weights.pt` and returns the figures of the validation."""
+    """Trains, validates, saves the weights in `<out>/weights.pt` and returns the figures of the validation.
+
+    Raises:
+        TrainingError: options that do not go together.
+    """
     started = time.monotonic()
     shares = allot(recipe.loop.accelerator, recipe.loop.devices, recipe.workers, recipe.loop.threads)
     loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(1.5e-3)
@@ -131,6 +137,11 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
     require_capacity(recipe.capacity)
     require_start(recipe.start, 'reconstruction', file=True)
     require_share(recipe.start, recipe.start_share)
+    if recipe.branch == 'object' and recipe.start is None:
+        raise TrainingError('--branch object needs --start: name the weights whose hand branch it keeps')
+    taught = recipe.photo_share + recipe.non_hand_share if recipe.photos else 0.0
+    if not 0 <= taught < 1:
+        raise TrainingError(f'--photo-share and --non-hand-share add up to {taught:g}, expected less than 1')
     key = f'{material.key}{source(recipe)} window {window} '
     validation = filled(
         functools.partial(samples, data_of(recipe), loop.seed, window, 'validation', material),
@@ -153,7 +164,9 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         print(f'starts from {recipe.start}; trained from scratch: {", ".join(untrained) or "nothing"}')
     elif recipe.start:
         trained = start_from(network, recipe.start)
-    branch = 'both' if 'both' in (recipe.branch, trained) else 'hand'
+    branch = 'hand' if (recipe.branch, trained) == ('hand', 'hand') else 'both'
+    if recipe.branch == 'object':
+        network.freeze_hand()
     photographed: list[tuple[PhotoCrops | NonHandCrops, float]] = []
     if recipe.photos:
         photographed.append((PhotoCrops(recipe.photos), recipe.photo_share))

@@ -261,6 +261,32 @@ def test_a_training_of_the_hand_alone_starts_a_training_of_both(
 
 
 @pytest.mark.slow
+def test_a_training_of_the_object_keeps_the_hand(records: np.ndarray, tmp_path: Path, rendered: None) -> None:
+    torch.manual_seed(4)
+    config = dataclasses.replace(SMALL, readout='votes', size=32)
+    start, out = tmp_path / 'start.pt', tmp_path / 'run'
+    torch.save({'weights': ReconstructionNet(config).state_dict(), 'branch': 'both'}, start)
+    recipe = ReconstructionRecipe(
+        network=config,
+        losses=ReconstructionLosses(classes=3),
+        window=WINDOW,
+        branch='object',
+        first=len(records),
+        start=start,
+        loop=loop(out, steps=2, batch=4),
+    )
+    reconstruction.train(recipe)
+    before, after = (torch.load(path, weights_only=True)['weights'] for path in (start, out / 'weights.pt'))
+    changed = {name.split('.')[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {'object_encoder', 'object_estimator', 'from_hand', 'from_object', 'holds'}
+    with pytest.raises(TrainingError, match='--branch object needs --start'):
+        reconstruction.train(dataclasses.replace(recipe, start=None))
+    crowded = dataclasses.replace(recipe, photos=tmp_path, photo_share=0.7, non_hand_share=0.3)
+    with pytest.raises(TrainingError, match='add up to 1, expected less than 1'):
+        reconstruction.train(crowded)
+
+
+@pytest.mark.slow
 def test_a_training_on_photos_says_how_it_reads_unseen_ones(
     records: np.ndarray, tmp_path: Path, rendered: None, photo_root: Path, located: Callable
 ) -> None:
@@ -269,6 +295,7 @@ def test_a_training_on_photos_says_how_it_reads_unseen_ones(
         network=dataclasses.replace(SMALL, readout='votes'),
         branch='hand',
         photos=photo_root,
+        non_hand_share=0.25,
         first=len(records),
         loop=loop(tmp_path / 'run', steps=2, batch=8),
     )
