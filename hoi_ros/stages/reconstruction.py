@@ -55,8 +55,9 @@ VIEWS = 2
 """Views of an upright hand. On 400 validation crops the mean of two has a wrist-relative error of 13.4 mm, one alone
 13.7 mm."""
 
-_CANDIDATE = 0.1
-"""Lowest detector score, in the whole image and in a window, of a hand that the network infers."""
+_CANDIDATE, _LIKELY = 0.03, 0.1
+"""Lowest score, in the whole image and in a window, of a hand that the network infers, and that below which it does so
+in a thorough search only, the surest. On real photos one hand in twenty is less likely, and so is much else."""
 _HAND_WIDTH = 0.16
 """Usual side of the square about a hand, at its distance, metres."""
 _TRACKED = 0.1
@@ -66,7 +67,7 @@ _LEAST = 0.01
 _DETECTED_EVERY = 5
 """Frames between two runs of the detector about a tracked hand."""
 _SEARCHED_EVERY = 5
-"""Frames between two searches of the whole image while a hand is tracked."""
+"""Frames between two searches of the whole image while a hand is tracked, and between two thorough searches."""
 
 
 class ReconstructionStage(HandFollowing[RgbTrack]):
@@ -295,7 +296,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
     ) -> list[RgbTrack]:
         """New hands; `known` are the squares of those that are tracked, `regions` hold none of them."""
         wanted = self.max_hands - len(known)
-        if wanted <= 0 or (known and regions is None and self._frame % _SEARCHED_EVERY):
+        if wanted <= 0 or (known and regions is None and not self._is_thorough):
             return []
         waiting = [
             RgbTrack.start(hand, stamp, region, self._new_filter())
@@ -332,14 +333,14 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         """Candidates of new hands, the likeliest first, each detected again in a window about it, and the region that
         each comes from."""
         if regions is None:
-            far = self._detector(image, self.max_hands + 2, _CANDIDATE)
+            far = self._worth_a_look(self._detector(image, self.max_hands + 2, _CANDIDATE))
             if depth is not None:
                 far += self._on_depth(depth, camera, [HandSquare(hand.centre, hand.side) for hand in far])
             far = [hand for hand in far if not HandSquare(hand.centre, hand.side).is_one_of(known)]
             near = detect_near(self._detector, image, [HandSquare(hand.centre, hand.side) for hand in far], _CANDIDATE)
             # What only depth shows is a candidate whether or not the detector confirms it.
             found = [hand or (first if first.from_depth else None) for first, hand in zip(far, near)]
-            likely = sorted((hand for hand in found if hand), key=lambda hand: -hand.score)
+            likely = self._worth_a_look(sorted((hand for hand in found if hand), key=lambda hand: -hand.score))
             # The number of candidates, and the time of a frame, is limited.
             return [(hand, None) for hand in likely[: self.max_hands + 1 - len(known)]]
         given = [
@@ -357,10 +358,19 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             proposals.append((hand, region))
         return proposals
 
+    @property
+    def _is_thorough(self) -> bool:
+        """Whether this frame is searched for hands that are hard to see: the first one, and one in a few."""
+        return self._frame % _SEARCHED_EVERY == 1
+
+    def _worth_a_look(self, hands: list[DetectedHand]) -> list[DetectedHand]:
+        """Of hands by falling score, the likely ones, and in a thorough search the first of the others."""
+        return hands[: sum(hand.score >= _LIKELY for hand in hands) + self._is_thorough]
+
     def _on_depth(self, depth: np.ndarray, camera: Pinhole, known: list[HandSquare]) -> list[DetectedHand]:
         """The hands that the finder of `depth_pose` finds in the depth image, away from the known ones."""
         found = []
-        for hand in self._depth_finder(depth, camera, self.max_hands + 1, _CANDIDATE):
+        for hand in self._depth_finder(depth, camera, self.max_hands + 1, _LIKELY):
             side = _HAND_WIDTH * camera.fx / hand.centre[2]
             square = HandSquare(camera.project(hand.centre), side)
             if not square.is_one_of(known):

@@ -92,8 +92,24 @@ def test_non_hands_are_not_reported(samples, build) -> None:
     (hand,) = stage(sample.image, sample.camera, 0.2)
     assert hand.held is None and hand.score == pytest.approx(9 / 2 / (9 / 2 + 1))
     stage.reset()
-    detector.hands = [dataclasses.replace(sure, score=0.05)]
+    detector.hands = [dataclasses.replace(sure, score=0.02)]
     assert stage(sample.image, sample.camera, 0.3) == []
+
+
+def test_what_the_detector_hardly_sees_is_looked_at_now_and_then(samples, build) -> None:
+    sample, hand_score = samples['right'], [0.2]
+    stage, detector = build(lambda image, crop: answer_of(sample, crop) | {'hand': hand_score}, sample)
+    (sure,) = detector.hands
+    detector.hands, looks = [dataclasses.replace(sure, score=0.05)], []
+    network = stage._observer._network
+    stage._observer._network = lambda *given: looks.append(stage._frame if given[2] else 1) or network(*given)
+    for frame in range(7):
+        assert stage(sample.image, sample.camera, frame / 30) == []
+    assert set(looks) == {1, 6}
+    hand_score[0] = 0.99
+    assert [len(stage(sample.image, sample.camera, frame / 30)) for frame in range(7, 11)] == [0, 0, 0, 1]
+    stage.reset()
+    assert len(stage(sample.image, sample.camera, 1.0)) == 1
 
 
 def test_one_hand_is_not_two(samples, build) -> None:

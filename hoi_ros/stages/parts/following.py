@@ -51,14 +51,15 @@ class HandFollowing(Generic[Track]):
         return self._hands[side]
 
     def reset(self) -> None:
-        """Ends all tracks."""
+        """Ends all tracks; the next frame is the first one."""
         self._tracks = []
+        self._frame = 0
         self._stamp = -math.inf
 
     def _begin(self, stamp: float) -> None:
         """Begins a frame at a time in seconds; a jump in time ends all tracks."""
         if stamp < self._stamp or stamp - self._stamp > _LONGEST_PAUSE:
-            self._tracks = []
+            self.reset()
         self._stamp = stamp
         self._frame += 1
 
