@@ -53,27 +53,27 @@ def test_a_hand_is_cropped_where_its_joints_are(samples, build) -> None:
             for crop in cuts
         ]
 
-    # A new hand of a coarse detection is inferred as of both sides, then confirmed where its joints are.
+    # A new hand of a coarse detection is inferred as of both sides, then again where its joints are.
     there, coarse = pytest.approx((0, 1), abs=1e-2), pytest.approx((0.2, 1.25), abs=1e-3)
     detector.hands = [detected(0.2, 1.25)]
-    assert cropped(0.0) == [coarse, coarse, there]
+    assert cropped(0.0) == [coarse, coarse, there, there]
     # Where the coarse crop does not look like a hand, two others have to.
     stage.reset()
     detector.hands, coarse_score[0] = [detected(0.2, 1.25)], 0.1
-    assert cropped(0.5) == [coarse, coarse, there, there]
+    assert cropped(0.5) == [coarse, coarse, there, there, there]
     # A tracked one is cropped there at once.
     assert cropped(0.53) == [pytest.approx((0, 1), abs=1e-2)]
     # Joints that lie far off the detection are confirmed where they are; further off there is no hand.
     stage.reset()
     detector.hands, coarse_score[0] = [detected(0.3, 1.9)], 0.9
-    assert cropped(1.0)[2:] == [there]
+    assert cropped(1.0)[2:] == [there, there]
     stage.reset()
     detector.hands = [detected(0.3, 2.7)]
     assert stage(sample.image, sample.camera, 1.5) == []
     # A precise detection is cropped again for the confirmation only.
     stage.reset()
     detector.hands = [detected(0.03, 1.05)]
-    assert len(cropped(2.0)) == 3
+    assert len(cropped(2.0)) == 4
 
 
 def test_non_hands_are_not_reported(samples, build) -> None:

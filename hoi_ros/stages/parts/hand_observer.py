@@ -12,6 +12,7 @@ from hoi_ros.stages.parts.hand_square import HandSquare
 from hoi_ros.stages.parts.reconstruction_network import CropInference
 from hoi_ros.stages.parts.reconstruction_network import CropRequest
 from hoi_ros.stages.parts.rgb_track import Observation
+from hoi_ros.stages.parts.rgb_track import observed_as_either
 from hoi_ros.stages.parts.rgb_track import observed_in
 from hoi_ros.stages.parts.rgb_track import RgbTrack
 from hoi_ros.stages.parts.scores import ScoreCalibration
@@ -66,7 +67,7 @@ class HandObserver:
             seen.square if seen and miss else self._joints(track, seen, least)
             for track, seen, miss in zip(tracks, first, missed)
         ]
-        second = self._infer_again(image, camera, tracks, first, places)
+        second = self._infer_as_either(image, camera, tracks, first, places)
         unclear = [
             miss and self._unclear(track, before, seen, place, least)
             for track, before, seen, miss, place in zip(tracks, first, second, missed, places)
@@ -130,6 +131,36 @@ class HandObserver:
             observed_in(place, next(predictions), seen.side_evidence) if seen and place else None
             for seen, place in zip(observed, places)
         ]
+
+    def _infer_as_either(
+        self,
+        image: np.ndarray,
+        camera: Pinhole,
+        tracks: Sequence[RgbTrack],
+        observed: Sequence[Observation | None],
+        places: Sequence[HandSquare | None],
+    ) -> list[Observation | None]:
+        """As `_infer_again`, but as of both sides where no region gives the side: upright crops tell it better."""
+        requests = [
+            track.request(place, right, seen.prediction)
+            for track, seen, place in zip(tracks, observed, places)
+            if seen and place
+            for right in (
+                [seen.prediction.right] if track.side_given else [seen.prediction.right, not seen.prediction.right]
+            )
+        ]
+        predictions = iter(self._network(image, camera, requests, self.views))
+        again: list[Observation | None] = []
+        for track, seen, place in zip(tracks, observed, places):
+            if not (seen and place):
+                again.append(None)
+                continue
+            own, other = next(predictions), None if track.side_given else next(predictions)
+            if own and other:
+                again.append(observed_as_either(place, own, other, track.side_evidence))
+            else:
+                again.append(observed_in(place, own, seen.side_evidence))
+        return again
 
     def _joints(self, track: RgbTrack, seen: Observation | None, least: float) -> HandSquare | None:
         """The square of the joints of a new hand; None where it is unlikely or its joints lie off its square."""

@@ -60,6 +60,15 @@ def observed_in(square: HandSquare, prediction: CropPrediction | None, side_evid
     return Observation(prediction, prediction.square.or_expected(square), side_evidence) if prediction else None
 
 
+def observed_as_either(
+    square: HandSquare, prediction: CropPrediction, other: CropPrediction, side_evidence: float
+) -> Observation | None:
+    """The observation of a hand that was inferred as of both sides in a square, of the side that is likelier then."""
+    side_evidence += (1 if prediction.right else -1) * (prediction.side_odds - other.side_odds)
+    chosen, beside = (prediction, other) if (side_evidence >= 0) == prediction.right else (other, prediction)
+    return observed_in(square, chosen.with_mean_score(beside), side_evidence)
+
+
 @dataclasses.dataclass(eq=False)
 class RgbTrack:
     """A hand from its detection on."""
@@ -172,9 +181,7 @@ class RgbTrack:
             return observed_in(square, prediction, evidence + sign * prediction.side_odds)
         if other is None:
             return None
-        evidence += sign * (prediction.side_odds - other.side_odds)
-        chosen, beside = (prediction, other) if (evidence >= 0) == prediction.right else (other, prediction)
-        return observed_in(square, chosen.with_mean_score(beside), evidence)
+        return observed_as_either(square, prediction, other, evidence)
 
     def score_of(self, prediction: CropPrediction, calibration: ScoreCalibration) -> float:
         """Probability that the prediction is of a hand, by network and detector."""

@@ -35,9 +35,9 @@ y20, shares of width and height. Eight labels of training photos are left out: a
 COLUMNS = [f'{axis}{number}' for number in range(21) for axis in 'xy']
 """Names of the last 42 columns."""
 INFERRED = Path(__file__).with_name('photo_keypoints_inferred.csv')
-"""Labels of our own network for training photos (`training/recipes/photo_labels.py`), each looked at. Columns as those
-of KEYPOINTS, but `spread` for `presence`: the mean distance of the keypoints from several crops, a share of the hand's
-size."""
+"""Labels of our own network for training photos (`training/recipes/reconstruction_labels.py`), each looked at. Columns
+as those of KEYPOINTS, but `spread` for `presence`: the mean distance of the keypoints from several crops, a share of
+the hand's size."""
 
 MEDIAPIPE = 'https://github.com/google-ai-edge/mediapipe'
 """Source of the labels."""

@@ -5,7 +5,7 @@ They label hands that MediaPipe does not read twice alike (`training/data/real/p
 what they hold. Of the labels that this command writes, the table in the package holds those in which a person saw
 nothing wrong:
 
-    python -m training.recipes.photo_labels --photos FOLDER --weights models/reconstruction --out labels.csv
+    python -m training.recipes.reconstruction_labels --photos FOLDER --weights models/reconstruction --out labels.csv
 """
 
 from __future__ import annotations

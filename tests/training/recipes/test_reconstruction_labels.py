@@ -14,7 +14,7 @@ import pytest
 from hoi_ros.camera.pinhole import Pinhole
 from training.data.real import photo_keypoints
 from training.data.synthetic.rgb_crops import RgbCrops
-from training.recipes.photo_labels import write_labels
+from training.recipes.reconstruction_labels import write_labels
 
 MODEL = Path('models/reconstruction')
 
