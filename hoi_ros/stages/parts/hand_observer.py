@@ -67,7 +67,7 @@ class HandObserver:
             seen.square if seen and miss else self._joints(track, seen, least)
             for track, seen, miss in zip(tracks, first, missed)
         ]
-        second = self._infer_as_either(image, camera, tracks, first, places)
+        second = self._infer_again(image, camera, tracks, first, places, either=True)
         unclear = [
             miss and self._unclear(track, before, seen, place, least)
             for track, before, seen, miss, place in zip(tracks, first, second, missed, places)
@@ -119,43 +119,26 @@ class HandObserver:
         tracks: Sequence[RgbTrack],
         observed: Sequence[Observation | None],
         places: Sequence[HandSquare | None],
+        either: bool = False,
     ) -> list[Observation | None]:
-        """Infers observed hands in other squares in one batch, upright as they are observed; None without a square."""
-        requests = [
-            track.request(place, seen.prediction.right, seen.prediction)
-            for track, seen, place in zip(tracks, observed, places)
-            if seen and place
-        ]
-        predictions = iter(self._network(image, camera, requests, self.views))
-        return [
-            observed_in(place, next(predictions), seen.side_evidence) if seen and place else None
-            for seen, place in zip(observed, places)
-        ]
+        """Infers observed hands in other squares in one batch, upright as they are observed; None without a square.
 
-    def _infer_as_either(
-        self,
-        image: np.ndarray,
-        camera: Pinhole,
-        tracks: Sequence[RgbTrack],
-        observed: Sequence[Observation | None],
-        places: Sequence[HandSquare | None],
-    ) -> list[Observation | None]:
-        """As `_infer_again`, but as of both sides where no region gives the side: upright crops tell it better."""
+        With `either` as of both sides where no region gives the side: upright crops tell it better.
+        """
+        both = [either and not track.side_given for track in tracks]
         requests = [
             track.request(place, right, seen.prediction)
-            for track, seen, place in zip(tracks, observed, places)
+            for track, seen, place, two in zip(tracks, observed, places, both)
             if seen and place
-            for right in (
-                [seen.prediction.right] if track.side_given else [seen.prediction.right, not seen.prediction.right]
-            )
+            for right in (seen.prediction.right, not seen.prediction.right)[: 1 + two]
         ]
         predictions = iter(self._network(image, camera, requests, self.views))
         again: list[Observation | None] = []
-        for track, seen, place in zip(tracks, observed, places):
+        for track, seen, place, two in zip(tracks, observed, places, both):
             if not (seen and place):
                 again.append(None)
                 continue
-            own, other = next(predictions), None if track.side_given else next(predictions)
+            own, other = next(predictions), next(predictions) if two else None
             if own and other:
                 again.append(observed_as_either(place, own, other, track.side_evidence))
             else:

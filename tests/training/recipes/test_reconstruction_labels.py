@@ -21,7 +21,7 @@ MODEL = Path('models/reconstruction')
 
 @pytest.mark.slow
 def test_labels_lie_on_the_hands_that_the_network_sees_clearly(
-    photo_root: Path, located: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    photo_root: Path, located: Callable[..., Path], tmp_path: Path
 ) -> None:
     labelled = 'rgb_hands_with_objects/core50_C_04_01_000'
     located(labelled)
