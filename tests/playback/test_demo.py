@@ -294,13 +294,18 @@ def test_the_whole_demo(start, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ('stage', 'names', 'size'),
+    ('stage', 'names', 'sizes'),
     [
-        ('reconstruction', ('mean joint error', 'from the wrist', 'objects found'), (480, 640, 3)),
-        ('contact', ('touched vertices', 'touching fingers', 'joint error', 'intersection'), (960, 1000, 3)),
+        ('reconstruction', ('mean joint error', 'from the wrist', 'objects found'), {(480, 640, 3)}),
+        # an open hand of contact for each side that was seen, even if only once
+        (
+            'contact',
+            ('touched vertices', 'touching fingers', 'joint error', 'intersection'),
+            {(960, 1000, 3), (960, 1360, 3)},
+        ),
     ],
 )
-def test_the_whole_demo_of_held_objects(start, tmp_path, stage, names, size):
+def test_the_whole_demo_of_held_objects(start, tmp_path, stage, names, sizes):
     if not (models_dir() / stage / 'card.yaml').is_file():
         pytest.skip('there is no trained model')
     process = start('--stage', stage, '--seconds', '4')
@@ -309,7 +314,7 @@ def test_the_whole_demo_of_held_objects(start, tmp_path, stage, names, size):
     for name in ('hands found', *names):
         assert re.search(r'\d', cell(output, name)), output
     assert re.fullmatch(r'[\d.]+ mm off|no box is certain enough', cell(output, 'object centre'))
-    assert cv2.imread(str(tmp_path / 'out' / f'{stage}.png')).shape == size
+    assert cv2.imread(str(tmp_path / 'out' / f'{stage}.png')).shape in sizes
 
 
 @pytest.mark.slow
