@@ -7,6 +7,7 @@ import pytest
 from hoi_ros.simulation.sensor import SensorModel
 from training.data.synthetic.scenes import Scene
 from training.data.synthetic.scenes import SceneGenerator
+from training.data.synthetic.stereo_matching import StereoMatching
 
 
 @pytest.fixture
@@ -32,4 +33,8 @@ def perfect_sensor(monkeypatch: pytest.MonkeyPatch) -> None:
     ) -> np.ndarray:
         return np.where(depth < self.farthest, depth, 0).astype(np.float32)
 
+    def matched(self: StereoMatching, depth: np.ndarray, *_: object) -> np.ndarray:
+        return unchanged(SensorModel(), depth, 0.0, np.random.default_rng())
+
     monkeypatch.setattr(SensorModel, 'observe', unchanged)
+    monkeypatch.setattr(StereoMatching, 'observe', matched)

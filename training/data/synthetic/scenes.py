@@ -41,6 +41,10 @@ from training.data.synthetic.scene_parts import NOTHING
 from training.data.synthetic.scene_parts import Parts
 from training.data.synthetic.scene_parts import SceneHand
 from training.data.synthetic.scene_parts import THING
+from training.data.synthetic.stereo_matching import StereoMatching
+
+_MATCHED = 0.2
+"""Share of depth cameras that match the images of two cameras."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +119,11 @@ class View(NamedTuple):
         depth = self.without_dark_places(rng)
         if inside is not None:
             depth = np.where(inside, depth, 0)
-        return SensorModel.sample_any(rng).observe(depth, self.camera.fx, rng, pitch)
+        if rng.random() >= _MATCHED:
+            return SensorModel.sample_any(rng).observe(depth, self.camera.fx, rng, pitch)
+        camera = StereoMatching.sample(rng)
+        matched = camera.observe(self.depth, self.owners, self.normals, self.camera.fx, rng, pitch)
+        return matched if inside is None else np.where(inside, matched, 0)
 
 
 class SceneGenerator:
