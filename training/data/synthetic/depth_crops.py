@@ -25,8 +25,6 @@ CROP_SCENES = SceneConfig(hands=(0.0, 0.75, 0.25), handling=0.5)
 _ATTEMPTS = 20
 _VISIBLE, _HOLDING_VISIBLE = 0.55, 0.35
 """Least visible share of a hand, and of one that holds something."""
-_NEAR = 0.03
-"""Depth of a hand that is right within this, metres, shows it."""
 PATCH_SIZE = 128
 PATCH_DTYPE = np.dtype(
     [
@@ -89,8 +87,7 @@ class DepthPatches:
         hand = scene.hands[0]
         view, observed = self._observe(scene, hand.centre, rng)
         least = _VISIBLE if scene.held[0] is None else _HOLDING_VISIBLE
-        right = (observed > 0) & (np.abs(observed - view.depth) < _NEAR)
-        if scene.visible_share(0, view) < least or right[view.owners == 0].mean() < 0.5:
+        if scene.visible_share(0, view) < least or view.shown(observed, 0) < 0.5:
             return None
         return self._record(view, observed, hand.centre, hand.keypoints, hand.side == 'right')
 

@@ -19,8 +19,6 @@ from training.data.synthetic.scenes import View
 
 FRAME_SCENES = SceneConfig(hands=(0.14, 0.48, 0.38), person=0.6, clutter=5.0, handling=0.5)
 FRAME_WIDTH, FRAME_HEIGHT = 160, 120
-_NEAR = 0.03
-"""Depth of a hand that is right within this, metres, shows it."""
 FRAME_DTYPE = np.dtype(
     [
         ('depth', np.uint16, (FRAME_HEIGHT, FRAME_WIDTH)),  # tenths of a millimetre, 0 invalid
@@ -59,10 +57,7 @@ class DepthFrames:
         record['camera'] = camera.fx, camera.fy, camera.cx, camera.cy
         record['count'] = len(scene.hands)
         for number, hand in enumerate(scene.hands):
-            seen = scene.visible_share(number, view)
-            own = view.owners == number
-            if own.any():
-                seen *= float(((observed > 0) & (np.abs(observed - view.depth) < _NEAR))[own].mean())
+            seen = scene.visible_share(number, view) * view.shown(observed, number)
             record['centre'][number] = hand.centre
             record['right'][number] = hand.side == 'right'
             record['visible'][number] = seen

@@ -45,6 +45,8 @@ from training.data.synthetic.stereo_matching import StereoMatching
 
 _MATCHED = 0.2
 """Share of depth cameras that match the images of two cameras."""
+_NEAR = 0.03
+"""Observed depth shows a surface if it is right within this, metres."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +126,11 @@ class View(NamedTuple):
         camera = StereoMatching.sample(rng)
         matched = camera.observe(self.depth, self.owners, self.normals, self.camera.fx, rng, pitch)
         return matched if inside is None else np.where(inside, matched, 0)
+
+    def shown(self, observed: np.ndarray, owner: int) -> float:
+        """Share of an owner's pixels that observed depth (H, W) shows, 0 to 1; 0 where it has none."""
+        own = self.owners == owner
+        return float((np.abs(observed - self.depth) < _NEAR)[own].mean()) if own.any() else 0.0
 
 
 class SceneGenerator:
