@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ray-cast RGB and depth images of hands and held objects: lamps with shadows, skin, sleeves, rooms, cameras.
+"""Ray-cast RGB and depth images of hands and held objects: lamps with shadows, skin, gloves, sleeves, rooms, cameras.
 
 (seed, split, index) determine an image on every machine, and the splits never share a random stream. People and rooms
 are those of the depth scenes.
@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import outline
 from hoi_ros.hand.model import HandModel
+from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.simulation.sensor import SensorModel
 from training.data.hand_object import HandObjectSample
@@ -29,6 +30,7 @@ from training.data.real.surface_photos import SurfacePhotos
 from training.data.synthetic.arms import cover_arm
 from training.data.synthetic.arms import forearm
 from training.data.synthetic.arms import with_upper_arm
+from training.data.synthetic.gloves import Glove
 from training.data.synthetic.lighting import Lighting
 from training.data.synthetic.material import Material
 from training.data.synthetic.paint import sample_paint
@@ -68,6 +70,8 @@ class RgbConfig:
     """Share of hands without an object."""
     left: float = 0.5
     """Share of left hands."""
+    gloved: float = 0.08
+    """Share of people who wear gloves."""
     nearest: float = 0.3
     farthest: float = 0.9
     """Depth of the hands' centres, metres."""
@@ -190,11 +194,14 @@ class RgbScenes:
                 return None
             placed.append(hand)
         surfaces = Surfaces(up, rng, self._photos, config.photographed)
-        clothed = [(Skin.sample(rng), surfaces.draw('cloth')) for _ in range(2)]
+        people = [
+            (Skin.sample(rng), surfaces.draw('cloth'), Glove.sample(rng) if rng.random() < config.gloved else None)
+            for _ in range(2)
+        ]
         same = rng.random() < 0.7
         for number, one in enumerate(placed):
-            surfaces.skin, surfaces.cloth = clothed[0 if same else number]
-            self._dress(surfaces, one, number, up, rng)
+            surfaces.skin, surfaces.cloth, glove = people[0 if same else number]
+            self._dress(surfaces, one, number, glove, up, rng)
         scenery = self._scenery if self._scenery and rng.random() < config.scenery else None
         # Clutter keeps clear of held objects too.
         hands = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
@@ -247,13 +254,22 @@ class RgbScenes:
         return None
 
     def _dress(
-        self, surfaces: Surfaces, placed: PlacedHand, number: int, up: np.ndarray, rng: np.random.Generator
+        self,
+        surfaces: Surfaces,
+        placed: PlacedHand,
+        number: int,
+        glove: Glove | None,
+        up: np.ndarray,
+        rng: np.random.Generator,
     ) -> None:
-        """Adds a hand, its arm, sleeve and person, and the object it holds."""
+        """Adds a hand, its glove, arm, sleeve and person, and the object it holds."""
         hand, left = placed.hand, placed.hand.side == 'left'
         model = self._left if left else self._right
         marks = self._marks.mirrored() if left else self._marks
-        surfaces.put(hand.vertices, model.faces, number, surfaces.skin.of_hand(marks), model.template)
+        worn, vertices = glove or surfaces.skin, hand.vertices
+        if glove is not None:
+            vertices = vertices + np.float32(glove.thickness) * vertex_normals(vertices, model.faces)
+        surfaces.put(vertices, model.faces, number, worn.of_hand(marks), model.template)
         if placed.held is not None:
             held = placed.held
             surfaces.put(held.placed, held.faces, HELD - number, _material_of(held, rng), held.vertices)
@@ -269,6 +285,8 @@ class RgbScenes:
         if len(surfaces.materials) == meshes:
             rings = with_upper_arm(rings, rng)
         covers = [(surfaces.skin, 0.0, np.inf, 0.0)]
+        if glove is not None:
+            covers.append((glove, 0.0, glove.cuff, glove.loose))
         if rng.random() < 0.55:
             start = rng.choice([rng.uniform(0.0, 0.04), rng.uniform(0.03, 0.2)])
             covers.append((surfaces.cloth, start, np.inf, rng.uniform(0.003, 0.014)))

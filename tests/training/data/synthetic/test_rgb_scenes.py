@@ -32,7 +32,7 @@ from training.data.synthetic.skin import HandMarks
 from training.data.synthetic.skin import skin_colour
 from training.data.synthetic.surfaces import Surfaces
 
-SMALL = RgbConfig(width=160, height=120)
+SMALL = RgbConfig(width=160, height=120, gloved=0.0)
 FLIP = np.array([-1, 1, 1])
 GREY, SILVER = 0.5, np.array([0.2, 0.3, 0.4])
 
