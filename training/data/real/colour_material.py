@@ -10,6 +10,7 @@ from training.data.real.light_probes import LightProbes
 from training.data.real.scans import ScannedObjects
 from training.data.real.scenery import Scenery
 from training.data.real.surface_photos import SurfacePhotos
+from training.data.synthetic.two_hands.postures import PostureLibrary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,17 +22,20 @@ class ColourMaterial:
         surfaces: photographed surfaces of tables, walls, cloth and things (`surface_photos.py`), and light of real
             rooms where the folder has any (`light_probes.py`).
         photos: root of the real material, whose photos without hands stand behind a share of the hands (`scenery.py`).
+        poses: tracked and named poses of real hands, for half of those that hold nothing (`two_hands/postures.py`).
     """
 
     scans: Path | None = None
     surfaces: Path | None = None
     photos: Path | None = None
+    poses: Path | None = None
 
     @property
     def key(self) -> str:
         """What samples depend on, for the key of a pool."""
         surfaces = SurfacePhotos.key(self.surfaces) + LightProbes.key(self.surfaces)
-        return ScannedObjects.key(self.scans) + surfaces + Scenery.key(self.photos)
+        photos = Scenery.key(self.photos) + PostureLibrary.key(self.poses)
+        return ScannedObjects.key(self.scans) + surfaces + photos
 
     @property
     def files(self) -> list[tuple[Path, list[Path]]]:
@@ -44,6 +48,8 @@ class ColourMaterial:
             found.append((self.surfaces, paths))
         if self.photos:
             found.append((self.photos, [photo.path for photo in Scenery(self.photos, 'train').photos]))
+        if self.poses:
+            found.append((self.poses, PostureLibrary.files(self.poses)))
         return found
 
 
@@ -63,8 +69,11 @@ class ColourMaterialOptions:
     scenery: Path | None = None
     """Folder of the real material, whose photos without hands stand behind a share of the generated hands
     (`training/data/real/scenery.py`)."""
+    poses: Path | None = None
+    """Folder of tracked and named poses of real hands, half of those of generated hands that hold nothing
+    (`training/data/synthetic/two_hands/postures.py`)."""
 
     @property
     def material(self) -> ColourMaterial:
         """The folders."""
-        return ColourMaterial(self.scans, self.surfaces, self.scenery)
+        return ColourMaterial(self.scans, self.surfaces, self.scenery, self.poses)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from training.data.real.depth_backgrounds import DepthBackgrounds
 from training.data.real.scans import ScannedObjects
+from training.data.synthetic.two_hands.postures import PostureLibrary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,15 +18,18 @@ class DepthMaterial:
     Attributes:
         backgrounds: depth images of scenes without hands, behind a share of the hands (`depth_backgrounds.py`).
         scans: scanned objects, half of what hands hold (`scans.py`).
+        poses: tracked and named poses of real hands, for half of those that hold nothing (`two_hands/postures.py`).
     """
 
     backgrounds: Path | None = None
     scans: Path | None = None
+    poses: Path | None = None
 
     @property
     def key(self) -> str:
         """What samples depend on, for the key of a pool."""
-        return DepthBackgrounds.key(self.backgrounds) + ScannedObjects.key(self.scans)
+        scenes = DepthBackgrounds.key(self.backgrounds) + ScannedObjects.key(self.scans)
+        return scenes + PostureLibrary.key(self.poses)
 
     @property
     def files(self) -> list[tuple[Path, list[Path]]]:
@@ -35,6 +39,8 @@ class DepthMaterial:
             found.append((self.backgrounds, DepthBackgrounds(self.backgrounds, 'train').paths))
         if self.scans:
             found.append((self.scans, ScannedObjects(self.scans, 'train').meshes))
+        if self.poses:
+            found.append((self.poses, PostureLibrary.files(self.poses)))
         return found
 
 
@@ -51,8 +57,11 @@ class DepthMaterialOptions:
     (`training/data/real/depth_backgrounds.py`)."""
     scans: Path | None = None
     """Folder of scanned objects, half of what generated hands hold (`training/data/real/scans.py`)."""
+    poses: Path | None = None
+    """Folder of tracked and named poses of real hands, half of those of generated hands that hold nothing
+    (`training/data/synthetic/two_hands/postures.py`)."""
 
     @property
     def material(self) -> DepthMaterial:
         """The folders."""
-        return DepthMaterial(self.backgrounds, self.scans)
+        return DepthMaterial(self.backgrounds, self.scans, self.poses)

@@ -13,7 +13,7 @@ TABLE = 'SOURCES.csv'
 
 
 def origins(*parts: tuple[Path, Iterable[Path]]) -> dict[str, str]:
-    """Numbers and licences of images by source, for `training` in a model card.
+    """Numbers and licences of images by source, numbers of other files, for `training` in a model card.
 
     Args:
         parts: folders of the real material, or in it, and files of each. A folder outside of it, without `SOURCES.csv`
@@ -28,7 +28,7 @@ def origins(*parts: tuple[Path, Iterable[Path]]) -> dict[str, str]:
         other = root.name, 'unknown licence' if table else ''
         counts.update(table.get(path.relative_to(root).as_posix(), other) for path in found)
     return {
-        source: f'{count} images' + (f', {licence}' if licence else '')
+        source: f'{count} images, {licence}' if licence else f'{count} files'
         for (source, licence), count in sorted(counts.items())
     }
 

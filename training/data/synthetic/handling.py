@@ -20,6 +20,7 @@ from training.data.synthetic.placed_hands import posed_hand
 from training.data.synthetic.scene_parts import hides_middle
 from training.data.synthetic.scene_parts import Parts
 from training.data.synthetic.scene_parts import THING
+from training.data.synthetic.two_hands.postures import PostureLibrary
 from training.data.synthetic.vectors import unit
 
 _HOLDING = 0.75
@@ -42,10 +43,18 @@ class HandlingHands:
         seed: of the whole set.
         split: of `GraspGenerator`; 'held_out' has object families that the other splits never show.
         scans: scanned objects of that split, beside the parametric ones.
+        postures: of real hands, for those that hold nothing.
     """
 
-    def __init__(self, model: HandModel, seed: int, split: str, scans: ScannedObjects | None = None) -> None:
-        self._right = model
+    def __init__(
+        self,
+        model: HandModel,
+        seed: int,
+        split: str,
+        scans: ScannedObjects | None = None,
+        postures: PostureLibrary | None = None,
+    ) -> None:
+        self._right, self._postures = model, postures
         grasps = GraspGenerator(model, seed, split, scans)
         self._grasp = functools.lru_cache(maxsize=8)(lambda index: posed_hand(grasps[index]))
 
@@ -68,7 +77,8 @@ class HandlingHands:
             others: hands that are already placed.
             rng: of the scene.
         """
-        posed = self._grasp(stream // _REPEATS) if rng.random() < _HOLDING else free_hand(self._right, rng)
+        holds = rng.random() < _HOLDING
+        posed = self._grasp(stream // _REPEATS) if holds else free_hand(self._right, rng, self._postures)
         for _ in range(30):
             side = 'right' if rng.random() < 0.5 else 'left'
             if others and rng.random() < 0.9:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from hoi_ros.hand.articulation import JOINTS
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
 from hoi_ros.hand.poses import gesture_angles
@@ -18,6 +19,10 @@ from hoi_ros.hand.poses import sample_angles
 from training.data.hand_object import ObjectLabel
 from training.data.hand_object import Texture
 from training.data.synthetic.scene_parts import SceneHand
+from training.data.synthetic.two_hands.postures import PostureLibrary
+
+_TRACKED = 0.5
+"""Share of poses of real hands among those that are no gesture, where there are any."""
 
 
 class Shape(Protocol):
@@ -122,13 +127,23 @@ def _mirrored(held: ObjectLabel, signs: np.ndarray) -> ObjectLabel:
     )
 
 
-def free_hand(model: HandModel, rng: np.random.Generator) -> PosedHand:
-    """A right hand that holds nothing: a gesture in two of five cases, else a pose within the joint limits."""
+def free_angles(model: HandModel, rng: np.random.Generator, postures: PostureLibrary | None = None) -> np.ndarray:
+    """Angles (16, 3) of a hand that holds nothing, as of `sample_angles`: within the joint limits, half of them those
+    of real hands if there are `postures`."""
+    if postures is None or rng.random() >= _TRACKED:
+        return sample_angles(model, rng)
+    angles = np.zeros((16, 3))
+    angles[JOINTS] = postures.draw('any', rng)
+    return angles
+
+
+def free_hand(model: HandModel, rng: np.random.Generator, postures: PostureLibrary | None = None) -> PosedHand:
+    """A right hand that holds nothing: a gesture in two of five cases, else `free_angles`."""
     if rng.random() < 0.4:
         names = list(GESTURES)
         angles = gesture_angles(model, names[rng.integers(len(names))])
     else:
-        angles = sample_angles(model, rng)
+        angles = free_angles(model, rng, postures)
     pose = model.pose_of(angles).astype(np.float32)
     shape = np.clip(rng.standard_normal(10), -2.5, 2.5).astype(np.float32)
     translation = np.zeros(3, np.float32)

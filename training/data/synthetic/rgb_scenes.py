@@ -52,6 +52,7 @@ from training.data.synthetic.scenes import View
 from training.data.synthetic.skin import HandMarks
 from training.data.synthetic.skin import Skin
 from training.data.synthetic.surfaces import Surfaces
+from training.data.synthetic.two_hands.postures import postures_of
 from training.data.synthetic.vectors import unit
 
 
@@ -117,7 +118,7 @@ class RgbScenes:
         config: the distribution of images.
         model: the right hand, that of the grasps.
         length: nominal length of the endless stream.
-        material: real surfaces, light and photos; the scanned objects are up to the grasps.
+        material: real surfaces, light, photos and hand poses; the scanned objects are up to the grasps.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class RgbScenes:
         self._room = SceneConfig(
             nearest=self._config.nearest, farthest=self._config.farthest, held=0, wall=0.8, clutter=1.5
         )
+        self._postures = postures_of(self._right, split, material.poses)
         self._photos = SurfacePhotos(material.surfaces, split) if material.surfaces else None
         probes = LightProbes(material.surfaces, split) if material.surfaces else None
         self._probes = probes if probes and probes.paths else None
@@ -225,7 +227,7 @@ class RgbScenes:
         if others and rng.random() < 0.85:
             side = 'left' if others[0].hand.side == 'right' else 'right'
         if self._grasps is None or rng.random() < config.free:
-            grasp = free_hand(self._right, rng)
+            grasp = free_hand(self._right, rng, self._postures)
         else:
             grasp = posed_hand(self._grasps[index])
         if side == 'left':

@@ -16,7 +16,6 @@ from scipy.spatial.transform import Rotation
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
-from hoi_ros.hand.poses import sample_angles
 from hoi_ros.simulation.raycast import Raycaster
 from hoi_ros.simulation.sensor import grain
 from hoi_ros.simulation.sensor import SensorModel
@@ -31,6 +30,7 @@ from training.data.synthetic.handling import HandlingHands
 from training.data.synthetic.handling import worn_up
 from training.data.synthetic.person import add_person
 from training.data.synthetic.person import arm_of
+from training.data.synthetic.placed_hands import free_angles
 from training.data.synthetic.placed_hands import PlacedHand
 from training.data.synthetic.room import add_room
 from training.data.synthetic.scene_config import SceneConfig
@@ -42,6 +42,7 @@ from training.data.synthetic.scene_parts import Parts
 from training.data.synthetic.scene_parts import SceneHand
 from training.data.synthetic.scene_parts import THING
 from training.data.synthetic.stereo_matching import StereoMatching
+from training.data.synthetic.two_hands.postures import postures_of
 
 _MATCHED = 0.2
 """Share of depth cameras that match the images of two cameras."""
@@ -142,7 +143,7 @@ class SceneGenerator:
         seed: of the whole set.
         split: 'train', 'validation' or 'test'; 'held_out' differs from 'test' only in the families of handled objects.
         attempts: scene numbers that belong to one sample; successive samples share grasps.
-        material: real backgrounds and objects.
+        material: real backgrounds, objects and hand poses.
     """
 
     def __init__(
@@ -160,7 +161,8 @@ class SceneGenerator:
         self._attempts = attempts
         self._backgrounds = DepthBackgrounds(material.backgrounds, split) if material.backgrounds else None
         scans = scanned_objects(material.scans, split)
-        self._handling = HandlingHands(model, seed, split, scans) if self._config.handling else None
+        self._postures = postures_of(model, split, material.poses)
+        self._handling = HandlingHands(model, seed, split, scans, self._postures) if self._config.handling else None
 
     def rng(self, index: int, purpose: int = 0) -> np.random.Generator:
         """The random stream of one scene; `purpose` separates draws that are made after the scene."""
@@ -231,7 +233,7 @@ class SceneGenerator:
     def _place_hand(self, rng: np.random.Generator, camera: Pinhole, others: list[SceneHand]) -> SceneHand | None:
         config = self._config
         model = self._right
-        angles = sample_angles(model, rng)
+        angles = free_angles(model, rng, self._postures)
         shape = np.clip(rng.standard_normal(10), -2.5, 2.5).astype(np.float32)
         for _ in range(30):
             side = 'right' if rng.random() < 0.5 else 'left'

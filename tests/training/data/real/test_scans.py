@@ -74,6 +74,6 @@ def test_the_material_is_named_for_pools_and_cards(folder: Path) -> None:
     material = DepthMaterial(scans=folder)
     key = material.key
     assert key.startswith('scans ') and DepthMaterial().key == '' and not DepthMaterial().files
-    assert origins(*material.files) == {folder.name: '3 images'}
+    assert origins(*material.files) == {folder.name: '3 files'}
     (folder / 'can' / 'mesh.obj').open('a').write('\n')
     assert DepthMaterial(scans=folder).key != key

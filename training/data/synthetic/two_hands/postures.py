@@ -133,6 +133,18 @@ class PostureLibrary:
             return ''
         return ' '.join(f'{name} {(folder / name).stat().st_size}' for name in _FILES)
 
+    @staticmethod
+    def files(folder: Path) -> list[Path]:
+        """The files of a folder."""
+        return [folder / name for name in _FILES]
+
+
+def postures_of(model: HandModel, split: str, folder: Path | None) -> PostureLibrary | None:
+    """The postures of a split of the scenes, for hands that hold nothing; None without the folder."""
+    if folder is None:
+        return None
+    return PostureLibrary(model, 'test' if split == 'held_out' else split, folder)
+
 
 def _real(model: HandModel, split: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints (N, 21, 3) of the split's poses as right hands, metres, and their sources (N,)."""
