@@ -139,7 +139,7 @@ class RgbScenes:
         self._name = f'{split}/{seed}'
         self._seed = seed, SPLITS['test' if split == 'held_out' else split]
         self._room = SceneConfig(
-            nearest=self._config.nearest, farthest=self._config.farthest, held=0, wall=0.8, clutter=1.5
+            nearest=self._config.nearest, farthest=self._config.farthest, held=0, wall=0.8, clutter=1.5, desk=0.3
         )
         self._postures = postures_of(self._right, split, material.poses)
         self._photos = SurfacePhotos(material.surfaces, split) if material.surfaces else None
@@ -208,7 +208,7 @@ class RgbScenes:
         # Clutter keeps clear of held objects too.
         hands = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
         # Clutter remains before a photo: not all that is rendered there is a person or in a hand.
-        room = dataclasses.replace(self._room, table=0, wall=0) if scenery else self._room
+        room = dataclasses.replace(self._room, desk=0, table=0, wall=0) if scenery else self._room
         add_room(surfaces, hands, camera, up, room, rng)
         if scenery and not surfaces.materials:
             surfaces.add(_BEHIND, np.array([[0, 1, 2]]), THING)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables, walls, clutter and held things."""
+"""Desks, tables, walls, clutter and held things."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.pinhole import Pinhole
+from training.data.synthetic.desk import add_desk
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_parts import hides_middle
 from training.data.synthetic.scene_parts import Parts
@@ -27,7 +28,7 @@ def add_room(
     config: SceneConfig,
     rng: np.random.Generator,
 ) -> None:
-    """Adds tables, walls, clutter and held things; clutter keeps clear of the hands."""
+    """Adds a desk or a table, walls, clutter and held things; clutter keeps clear of the hands."""
     anchor = (
         hands[0].centre
         if hands
@@ -35,7 +36,8 @@ def add_room(
             rng.uniform([0, 0], [camera.width, camera.height]), rng.uniform(config.nearest, config.farthest)
         )
     )
-    if rng.random() < config.table:
+    desk = config.desk and hands and rng.random() < config.desk and add_desk(parts, hands, rng)
+    if not desk and rng.random() < config.table:
         lowest = min((float((hand.vertices @ up).min()) for hand in hands), default=float(anchor @ up))
         level = lowest - rng.choice([rng.uniform(0.0, 0.03), rng.uniform(0.03, 0.5)])
         level = min(level, -0.12)

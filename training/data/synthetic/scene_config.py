@@ -19,6 +19,8 @@ class SceneConfig:
     """Depth of the hands' centres, metres."""
     person: float = 0.5
     """Probability of a visible body at an arm."""
+    desk: float = 0.0
+    """Probability of a desk, most often with a keyboard, under a hand that faces down; there is no other table then."""
     table: float = 0.5
     wall: float = 0.7
     clutter: float = 4.0
