@@ -16,6 +16,7 @@ from training.data.real.depth_material import DepthMaterial
 from training.data.real.depth_material import GENERATED
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_parts import BODY
+from training.data.synthetic.scenes import inside_image
 from training.data.synthetic.scenes import Scene
 from training.data.synthetic.scenes import SceneGenerator
 from training.data.synthetic.scenes import View
@@ -115,7 +116,7 @@ class DepthPatches:
         left, top = middle - half
         window = scene.camera.window(left, top, 2 * half[0], 2 * half[1], PATCH_SIZE, PATCH_SIZE)
         view = scene.look(window)
-        inside = _inside_image(scene.camera, left, top, half)
+        inside = inside_image(window, scene.camera)
         return view, view.observed(rng, float(2 * half[0] / PATCH_SIZE), inside)
 
     @staticmethod
@@ -135,15 +136,6 @@ class DepthPatches:
             ),
             PATCH_DTYPE,
         )
-
-
-def _inside_image(camera: Pinhole, left: float, top: float, half: np.ndarray) -> np.ndarray:
-    """(PATCH_SIZE, PATCH_SIZE) whether pixels of a window lie inside the image of its camera."""
-    steps = (np.arange(PATCH_SIZE) + 0.5) * 2 / PATCH_SIZE
-    columns, rows = left + steps * half[0], top + steps * half[1]
-    return ((rows > -0.5) & (rows < camera.height - 0.5))[:, None] & (
-        (columns > -0.5) & (columns < camera.width - 0.5)
-    )[None]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,7 @@ from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.placed_hands import free_hand
 from training.data.synthetic.placed_hands import PlacedHand
 from training.data.synthetic.placed_hands import posed_hand
+from training.data.synthetic.placed_hands import PosedHand
 from training.data.synthetic.scene_parts import hides_middle
 from training.data.synthetic.scene_parts import Parts
 from training.data.synthetic.scene_parts import THING
@@ -33,6 +34,8 @@ _NEAREST_POINT, _CLEAR = 0.13, 0.01
 """Least depth of a hand or an object, and least distance between two hands with their objects, metres."""
 _ARM_REACH = 0.33
 """From the middle of the hand to the elbow, metres."""
+WORN_FARTHEST = 0.75
+"""Greatest depth of the wearer's own hands, metres."""
 
 
 class HandlingHands:
@@ -79,37 +82,7 @@ class HandlingHands:
         """
         holds = rng.random() < _HOLDING
         posed = self._grasp(stream // _REPEATS) if holds else free_hand(self._right, rng, self._postures)
-        for _ in range(30):
-            side = 'right' if rng.random() < 0.5 else 'left'
-            if others and rng.random() < 0.9:
-                side = 'left' if others[0].hand.side == 'right' else 'right'
-            hand = posed if side == 'right' else posed.mirrored()
-            low, high = depths
-            depth = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-            if others:
-                depth = float(np.clip(others[0].hand.centre[2] + rng.normal(0, 0.08), low, high))
-            pixel = rng.uniform(0.03, 0.97, 2) * [camera.width, camera.height]
-            centre = camera.unproject(pixel, depth)
-            turn = Rotation.random(random_state=rng) if worn is None else _worn_turn(centre, worn, side, rng)
-            arm = turn.apply([0, -1, 0])
-            if arm @ -unit(centre) > 0.75 or np.linalg.norm(centre + _ARM_REACH * arm) < 0.2:
-                continue
-            placed = hand.moved(turn * Rotation.from_rotvec(hand.pose[:3]).inv(), centre, side)
-            if self._fits(placed, others):
-                return placed
-        return None
-
-    def _fits(self, placed: PlacedHand, others: list[PlacedHand]) -> bool:
-        points = placed.points
-        if points[:, 2].min() < _NEAREST_POINT:
-            return False
-        if any(cKDTree(other.points).query(points)[0].min() < _CLEAR for other in others):
-            return False
-        if placed.held is None:
-            return True
-        cover = TriangleScene(placed.held.placed, placed.held.faces)
-        hidden = cover.occluded(np.zeros(3), placed.hand.vertices[::4], 0, 0.999).mean()
-        return bool(1 - hidden >= _SEEN)
+        return placed_before(posed, camera, depths, worn, others, rng)
 
     def add_objects(
         self, parts: Parts, stream: int, camera: Pinhole, placed: list[PlacedHand], rng: np.random.Generator
@@ -130,6 +103,49 @@ class HandlingHands:
                 continue
             if all(tree.query(vertices)[0].min() > 0.015 for tree in trees):
                 parts.add(vertices, shape.faces, THING)
+
+
+def placed_before(
+    posed: PosedHand,
+    camera: Pinhole,
+    depths: tuple[float, float],
+    worn: np.ndarray | None,
+    others: list[PlacedHand],
+    rng: np.random.Generator,
+) -> PlacedHand | None:
+    """Places a right hand or its mirror image; None if no place was found. Arguments as of `HandlingHands.place`."""
+    for _ in range(30):
+        side = 'right' if rng.random() < 0.5 else 'left'
+        if others and rng.random() < 0.9:
+            side = 'left' if others[0].hand.side == 'right' else 'right'
+        hand = posed if side == 'right' else posed.mirrored()
+        low, high = depths
+        depth = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        if others:
+            depth = float(np.clip(others[0].hand.centre[2] + rng.normal(0, 0.08), low, high))
+        pixel = rng.uniform(0.03, 0.97, 2) * [camera.width, camera.height]
+        centre = camera.unproject(pixel, depth)
+        turn = Rotation.random(random_state=rng) if worn is None else _worn_turn(centre, worn, side, rng)
+        arm = turn.apply([0, -1, 0])
+        if arm @ -unit(centre) > 0.75 or np.linalg.norm(centre + _ARM_REACH * arm) < 0.2:
+            continue
+        placed = hand.moved(turn * Rotation.from_rotvec(hand.pose[:3]).inv(), centre, side)
+        if _fits(placed, others):
+            return placed
+    return None
+
+
+def _fits(placed: PlacedHand, others: list[PlacedHand]) -> bool:
+    points = placed.points
+    if points[:, 2].min() < _NEAREST_POINT:
+        return False
+    if any(cKDTree(other.points).query(points)[0].min() < _CLEAR for other in others):
+        return False
+    if placed.held is None:
+        return True
+    cover = TriangleScene(placed.held.placed, placed.held.faces)
+    hidden = cover.occluded(np.zeros(3), placed.hand.vertices[::4], 0, 0.999).mean()
+    return bool(1 - hidden >= _SEEN)
 
 
 def worn_up(rng: np.random.Generator) -> np.ndarray:

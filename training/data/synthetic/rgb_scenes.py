@@ -31,6 +31,9 @@ from training.data.synthetic.arms import cover_arm
 from training.data.synthetic.arms import forearm
 from training.data.synthetic.arms import with_upper_arm
 from training.data.synthetic.gloves import Glove
+from training.data.synthetic.handling import placed_before
+from training.data.synthetic.handling import WORN_FARTHEST
+from training.data.synthetic.handling import worn_up
 from training.data.synthetic.lighting import Lighting
 from training.data.synthetic.material import Material
 from training.data.synthetic.paint import sample_paint
@@ -48,6 +51,7 @@ from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_config import SPLITS
 from training.data.synthetic.scene_parts import HELD
 from training.data.synthetic.scene_parts import THING
+from training.data.synthetic.scenes import inside_image
 from training.data.synthetic.scenes import View
 from training.data.synthetic.skin import HandMarks
 from training.data.synthetic.skin import Skin
@@ -69,8 +73,8 @@ class RgbConfig:
     """Probability of 0, 1 and 2 hands in a whole frame; a window is around one hand."""
     free: float = 0.25
     """Share of hands without an object."""
-    left: float = 0.5
-    """Share of left hands."""
+    worn: float = 0.3
+    """Share of images of a camera that the person wears, whose hands are 0.2 to 0.75 m away."""
     gloved: float = 0.08
     """Share of people who wear gloves."""
     nearest: float = 0.3
@@ -188,10 +192,12 @@ class RgbScenes:
             (config.height - 1) / 2 + rng.normal(0, 6),
         )
         up = Rotation.from_euler('xz', [rng.uniform(-60, 35), rng.normal(0, 10)], degrees=True).apply([0, -1, 0])
+        worn = rng.random() < config.worn
+        up = worn_up(rng) if worn else up
         count = 1 if config.window else int(rng.choice(3, p=config.hands))
         placed: list[PlacedHand] = []
         for number in range(count):
-            hand = self._place(2 * stream + number, camera, up, placed, rng)
+            hand = self._place(2 * stream + number, camera, up, worn, placed, rng)
             if hand is None:
                 return None
             placed.append(hand)
@@ -203,7 +209,7 @@ class RgbScenes:
         same = rng.random() < 0.7
         for number, one in enumerate(placed):
             surfaces.skin, surfaces.cloth, glove = people[0 if same else number]
-            self._dress(surfaces, one, number, glove, up, rng)
+            self._dress(surfaces, one, number, glove, up, worn, rng)
         scenery = self._scenery if self._scenery and rng.random() < config.scenery else None
         # Clutter keeps clear of held objects too.
         hands = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
@@ -219,17 +225,25 @@ class RgbScenes:
         return None if min(scene.visible, default=1) < config.visible else (scene, placed)
 
     def _place(
-        self, index: int, camera: Pinhole, up: np.ndarray, others: list[PlacedHand], rng: np.random.Generator
+        self,
+        index: int,
+        camera: Pinhole,
+        up: np.ndarray,
+        worn: bool,
+        others: list[PlacedHand],
+        rng: np.random.Generator,
     ) -> PlacedHand | None:
         """Places a hand where the camera sees it; None if no place was found."""
         config = self._config
-        side = 'left' if rng.random() < config.left else 'right'
-        if others and rng.random() < 0.85:
-            side = 'left' if others[0].hand.side == 'right' else 'right'
         if self._grasps is None or rng.random() < config.free:
             grasp = free_hand(self._right, rng, self._postures)
         else:
             grasp = posed_hand(self._grasps[index])
+        if worn:
+            return placed_before(grasp, camera, (_WORN_NEAREST, WORN_FARTHEST), up, others, rng)
+        side = 'left' if rng.random() < 0.5 else 'right'
+        if others and rng.random() < 0.85:
+            side = 'left' if others[0].hand.side == 'right' else 'right'
         if side == 'left':
             grasp = grasp.mirrored()
         own = Rotation.from_rotvec(grasp.pose[:3])
@@ -262,6 +276,7 @@ class RgbScenes:
         number: int,
         glove: Glove | None,
         up: np.ndarray,
+        worn: bool,
         rng: np.random.Generator,
     ) -> None:
         """Adds a hand, its glove, arm, sleeve and person, and the object it holds."""
@@ -282,7 +297,7 @@ class RgbScenes:
         # The arm emerges from the hand before the hand's mesh ends.
         rings = rings + (rings - rings.mean(1, keepdims=True)) * _SWELL[: len(rings), None, None]
         meshes = len(surfaces.materials)
-        if rng.random() < 0.5:
+        if not worn and rng.random() < 0.5:
             add_person(surfaces, hand, rings[-1].mean(0), up, rng)
         if len(surfaces.materials) == meshes:
             rings = with_upper_arm(rings, rng)
@@ -313,7 +328,7 @@ class RgbScenes:
         count = int(np.clip(np.round(side * density), 48, size))
         window = scene.camera.window(left, top, side, side, count, count)
         light, view = scene.look(window, self._config.samples, rng)
-        outside = ~_within(window, scene.camera)
+        outside = ~inside_image(window, scene.camera)
         image = RgbSensor.sample(scene.lighting.white(), rng).develop(
             light, window, rng, max(1.0, side * density / size)
         )
@@ -340,6 +355,8 @@ class RgbScenes:
 
 
 _ATTEMPTS = 40
+_WORN_NEAREST = 0.2
+"""Least depth of the wearer's own hands, metres."""
 _BEHIND = np.array([[0, 0, -50], [1, 0, -50], [0, 1, -50.0]])
 """A triangle behind the camera, for a photo before which nothing is rendered."""
 _SWELL = np.array([0.05, 0.09, 0.04, 0, 0, 0, 0])  # of a forearm's rings, shares of their radius
@@ -374,15 +391,6 @@ def _frame(
         for one in placed
     )
     return RgbFrame(image, depth, view, samples, scene.visible)
-
-
-def _within(window: Pinhole, camera: Pinhole) -> np.ndarray:
-    """(H, W) whether pixels of a window lie inside the image of its camera."""
-    columns = (np.arange(window.width) - window.cx) * (camera.fx / window.fx) + camera.cx
-    rows = (np.arange(window.height) - window.cy) * (camera.fy / window.fy) + camera.cy
-    return ((rows > -0.5) & (rows < camera.height - 0.5))[:, None] & (
-        (columns > -0.5) & (columns < camera.width - 0.5)
-    )[None]
 
 
 def _seen_past(points: np.ndarray, held: ObjectLabel) -> float:

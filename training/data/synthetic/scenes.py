@@ -27,6 +27,7 @@ from training.data.real.depth_material import GENERATED
 from training.data.real.scans import scanned_objects
 from training.data.synthetic.arms import forearm
 from training.data.synthetic.handling import HandlingHands
+from training.data.synthetic.handling import WORN_FARTHEST
 from training.data.synthetic.handling import worn_up
 from training.data.synthetic.person import add_person
 from training.data.synthetic.person import arm_of
@@ -208,7 +209,7 @@ class SceneGenerator:
         up = up if worn is None else worn
         parts = Parts()
         placed: list[PlacedHand] = []
-        depths = config.handled_nearest, config.farthest if worn is None else 0.75
+        depths = config.handled_nearest, config.farthest if worn is None else WORN_FARTHEST
         for number in range(int(rng.choice(3, p=config.hands))):
             one = handling.place(stream + number, camera, depths, worn, placed, rng)
             if one is not None:
@@ -292,3 +293,12 @@ class SceneGenerator:
         elbow = wrist + length * down
         if person and rng.random() < self._config.person:
             add_person(parts, hand, elbow, up, rng)
+
+
+def inside_image(window: Pinhole, camera: Pinhole) -> np.ndarray:
+    """(H, W) whether pixels of a window lie inside the image of its camera."""
+    columns = (np.arange(window.width) - window.cx) * (camera.fx / window.fx) + camera.cx
+    rows = (np.arange(window.height) - window.cy) * (camera.fy / window.fy) + camera.cy
+    return ((rows > -0.5) & (rows < camera.height - 0.5))[:, None] & (
+        (columns > -0.5) & (columns < camera.width - 0.5)
+    )[None]

@@ -32,7 +32,7 @@ from training.data.synthetic.skin import HandMarks
 from training.data.synthetic.skin import skin_colour
 from training.data.synthetic.surfaces import Surfaces
 
-SMALL = RgbConfig(width=160, height=120, gloved=0.0)
+SMALL = RgbConfig(width=160, height=120, hands=(0.15, 0.6, 0.25), gloved=0.0)
 FLIP = np.array([-1, 1, 1])
 GREY, SILVER = 0.5, np.array([0.2, 0.3, 0.4])
 
@@ -136,6 +136,19 @@ def test_images_and_depth_are_complete(frames: list[RgbFrame], windows: list[Rgb
     assert counts[0] >= 1 and counts[1] >= 5 and counts[2] >= 2
 
 
+def test_the_arm_before_a_worn_camera_comes_from_its_wearer(hand: HandModel) -> None:
+    reaches = {}
+    for worn in (0.0, 1.0):
+        config = dataclasses.replace(SMALL, worn=worn, hands=(0, 1, 0))
+        samples = [RgbScenes(Cylinders(hand), 8, config=config, model=hand)[index] for index in range(24)]
+        centres = np.array([sample.keypoints.mean(0) for sample in samples])
+        arms = np.array([sample.keypoints[0] - sample.keypoints[9] for sample in samples])
+        elbows = centres + 0.33 * arms / np.linalg.norm(arms, axis=1, keepdims=True)
+        reaches[worn] = np.median(elbows[:, 2] / centres[:, 2])
+        assert centres[:, 2].min() > (0.15 if worn else 0.25) and centres[:, 2].max() < (0.8 if worn else 1.0)
+    assert reaches[1.0] < 0.9 < 1.0 < reaches[0.0]
+
+
 def test_a_frame_without_a_hand_has_no_labels(hand: HandModel) -> None:
     empty = RgbScenes(None, 0, config=dataclasses.replace(SMALL, hands=(1, 0, 0)), model=hand)[0]
     assert empty.keypoints is None and empty.held is None and empty.depth is not None
@@ -166,7 +179,8 @@ def test_pose_and_shape_give_the_vertices(hand: HandModel, samples: list[HandObj
         np.testing.assert_allclose(posed.keypoints, sample.keypoints, atol=2e-5)
 
 
-def test_a_left_hand_and_its_object_mirror_a_right_hand(hand: HandModel) -> None:
+@pytest.mark.parametrize('worn', [0.0, 1.0])
+def test_a_left_hand_and_its_object_mirror_a_right_hand(hand: HandModel, worn: float) -> None:
     grasps = Cylinders(hand)
     asked = []
 
@@ -175,10 +189,10 @@ def test_a_left_hand_and_its_object_mirror_a_right_hand(hand: HandModel) -> None
             asked.append(grasps[index])
             return asked[-1]
 
-    config = dataclasses.replace(SMALL, hands=(0, 1, 0), free=0, left=1)
-    left = RgbScenes(Remembered(), 5, config=config, model=hand)[0]
+    config = dataclasses.replace(SMALL, hands=(0, 1, 0), free=0, worn=worn)
+    scenes = RgbScenes(Remembered(), 5, config=config, model=hand)
+    left = next(sample for sample in map(scenes.__getitem__, range(20)) if sample.side == 'left')
     right = asked[-1]
-    assert left.side == 'left'
     own = np.concatenate([left.hand_vertices, left.held.placed]) * FLIP
     placed = right.object.vertices @ right.object_pose[:3, :3].T + right.object_pose[:3, 3]
     other = np.concatenate([right.vertices, placed])
