@@ -26,7 +26,7 @@ from training.data.synthetic.vectors import unit
 
 _HOLDING = 0.75
 """Share of hands in handling scenes that hold something or are about to."""
-_REPEATS = 24
+REPEATS = 24
 """Successive scenes that show the same grasp, each from another side, at another place and of either hand."""
 _SEEN = 0.25
 """Least share of a hand that its object leaves visible."""
@@ -81,14 +81,14 @@ class HandlingHands:
             rng: of the scene.
         """
         holds = rng.random() < _HOLDING
-        posed = self._grasp(stream // _REPEATS) if holds else free_hand(self._right, rng, self._postures)
+        posed = self._grasp(stream // REPEATS) if holds else free_hand(self._right, rng, self._postures)
         return placed_before(posed, camera, depths, worn, others, rng)
 
     def add_objects(
         self, parts: Parts, stream: int, camera: Pinhole, placed: list[PlacedHand], rng: np.random.Generator
     ) -> None:
         """Adds objects that nobody holds, clear of the hands: those of the grasps of this stream, stretched."""
-        shape = self._grasp(stream // _REPEATS).held
+        shape = self._grasp(stream // REPEATS).held
         trees = [cKDTree(one.points) for one in placed]
         for _ in range(rng.poisson(1.2)):
             middle = camera.unproject(
@@ -127,15 +127,21 @@ def placed_before(
         centre = camera.unproject(pixel, depth)
         turn = Rotation.random(random_state=rng) if worn is None else _worn_turn(centre, worn, side, rng)
         arm = turn.apply([0, -1, 0])
-        if arm @ -unit(centre) > 0.75 or np.linalg.norm(centre + _ARM_REACH * arm) < 0.2:
+        if hides_hand(centre, arm):
             continue
         placed = hand.moved(turn * Rotation.from_rotvec(hand.pose[:3]).inv(), centre, side)
-        if _fits(placed, others):
+        if fits(placed, others):
             return placed
     return None
 
 
-def _fits(placed: PlacedHand, others: list[PlacedHand]) -> bool:
+def hides_hand(centre: np.ndarray, arm: np.ndarray) -> bool:
+    """Whether the arm at a hand, in direction (3,) from its centre (3,), hides it or reaches into the camera."""
+    return bool(arm @ -unit(centre) > 0.75 or np.linalg.norm(centre + _ARM_REACH * arm) < 0.2)
+
+
+def fits(placed: PlacedHand, others: list[PlacedHand]) -> bool:
+    """Whether a hand and its object are before the camera and clear of others, and the object does not hide it."""
     points = placed.points
     if points[:, 2].min() < _NEAREST_POINT:
         return False
@@ -153,12 +159,16 @@ def worn_up(rng: np.random.Generator) -> np.ndarray:
     return Rotation.from_euler('xz', [rng.uniform(0, 70), rng.normal(0, 8)], degrees=True).apply([0, -1, 0])
 
 
-def _worn_turn(centre: np.ndarray, up: np.ndarray, side: str, rng: np.random.Generator) -> Rotation:
-    """Orientation of a hand whose forearm comes from the wearer's own elbow, at any roll about the forearm."""
+def wearer_elbow(up: np.ndarray, aside: float, rng: np.random.Generator) -> np.ndarray:
+    """(3,) an elbow of the camera's wearer, `aside` metres to the right."""
     right = unit(np.cross([0, 0, 1], up))
     ahead = np.cross(up, right)
-    aside = rng.uniform(0.05, 0.35) * (1 if side == 'right' else -1)
-    elbow = aside * right - rng.uniform(0.15, 0.45) * up + rng.uniform(-0.05, 0.3) * ahead
+    return aside * right - rng.uniform(0.15, 0.45) * up + rng.uniform(-0.05, 0.3) * ahead
+
+
+def _worn_turn(centre: np.ndarray, up: np.ndarray, side: str, rng: np.random.Generator) -> Rotation:
+    """Orientation of a hand whose forearm comes from the wearer's own elbow, at any roll about the forearm."""
+    elbow = wearer_elbow(up, rng.uniform(0.05, 0.35) * (1 if side == 'right' else -1), rng)
     along = unit(centre - elbow + rng.normal(0, 0.08, 3))
     across = unit(np.cross(along, unit(rng.standard_normal(3))))
     return Rotation.from_matrix(np.stack([across, along, np.cross(across, along)], 1))

@@ -17,7 +17,6 @@ from scipy.spatial.transform import Rotation
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import outline
 from hoi_ros.hand.model import HandModel
-from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.simulation.sensor import SensorModel
 from training.data.hand_object import HandObjectSample
@@ -25,21 +24,15 @@ from training.data.hand_object import ObjectLabel
 from training.data.real.colour_material import ColourMaterial
 from training.data.real.colour_material import GENERATED
 from training.data.real.light_probes import LightProbes
+from training.data.real.scans import scanned_objects
 from training.data.real.scenery import Scenery
 from training.data.real.surface_photos import SurfacePhotos
-from training.data.synthetic.arms import cover_arm
-from training.data.synthetic.arms import forearm
-from training.data.synthetic.arms import with_upper_arm
+from training.data.synthetic.dressing import Dresser
 from training.data.synthetic.gloves import Glove
 from training.data.synthetic.handling import placed_before
 from training.data.synthetic.handling import WORN_FARTHEST
 from training.data.synthetic.handling import worn_up
 from training.data.synthetic.lighting import Lighting
-from training.data.synthetic.material import Material
-from training.data.synthetic.paint import sample_paint
-from training.data.synthetic.person import add_person
-from training.data.synthetic.person import arm_of
-from training.data.synthetic.pictured import ScannedSurface
 from training.data.synthetic.placed_hands import free_hand
 from training.data.synthetic.placed_hands import Grasps
 from training.data.synthetic.placed_hands import PlacedHand
@@ -49,11 +42,10 @@ from training.data.synthetic.rgb_sensor import RgbSensor
 from training.data.synthetic.room import add_room
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_config import SPLITS
-from training.data.synthetic.scene_parts import HELD
 from training.data.synthetic.scene_parts import THING
 from training.data.synthetic.scenes import inside_image
 from training.data.synthetic.scenes import View
-from training.data.synthetic.skin import HandMarks
+from training.data.synthetic.shared_holds import SharedHolds
 from training.data.synthetic.skin import Skin
 from training.data.synthetic.surfaces import Surfaces
 from training.data.synthetic.two_hands.postures import postures_of
@@ -75,6 +67,8 @@ class RgbConfig:
     """Share of hands without an object."""
     worn: float = 0.3
     """Share of images of a camera that the person wears, whose hands are 0.2 to 0.75 m away."""
+    shared: float = 0.12
+    """Share of windows and of frames with two hands in which they hold one thing, if hands hold things at all."""
     gloved: float = 0.08
     """Share of people who wear gloves."""
     nearest: float = 0.3
@@ -138,13 +132,14 @@ class RgbScenes:
         self._grasps, self._length = grasps, length
         self._config = config or RgbConfig()
         self._right = model or HandModel.load()
-        self._left = self._right.mirrored()
-        self._marks = HandMarks.of(self._right)
         self._name = f'{split}/{seed}'
         self._seed = seed, SPLITS['test' if split == 'held_out' else split]
         self._room = SceneConfig(
             nearest=self._config.nearest, farthest=self._config.farthest, held=0, wall=0.8, clutter=1.5, desk=0.3
         )
+        shared = grasps is not None and self._config.shared
+        scans = scanned_objects(material.scans, split)
+        self._shared = SharedHolds(self._right, seed, split, scans) if shared else None
         self._postures = postures_of(self._right, split, material.poses)
         self._photos = SurfacePhotos(material.surfaces, split) if material.surfaces else None
         probes = LightProbes(material.surfaces, split) if material.surfaces else None
@@ -196,6 +191,11 @@ class RgbScenes:
         up = worn_up(rng) if worn else up
         count = 1 if config.window else int(rng.choice(3, p=config.hands))
         placed: list[PlacedHand] = []
+        if self._shared is not None and (config.window or count == 2) and rng.random() < config.shared:
+            depths = (_WORN_NEAREST, WORN_FARTHEST) if worn else (config.nearest, config.farthest)
+            placed, count = self._shared.place(stream, camera, depths, up if worn else None, rng), 0
+            if not placed:
+                return None
         for number in range(count):
             hand = self._place(2 * stream + number, camera, up, worn, placed, rng)
             if hand is None:
@@ -207,9 +207,8 @@ class RgbScenes:
             for _ in range(2)
         ]
         same = rng.random() < 0.7
-        for number, one in enumerate(placed):
-            surfaces.skin, surfaces.cloth, glove = people[0 if same else number]
-            self._dress(surfaces, one, number, glove, up, worn, rng)
+        dressed = [people[0 if same else number] for number in range(len(placed))]
+        Dresser(self._right, up, worn, rng).add_all(surfaces, placed, dressed)
         scenery = self._scenery if self._scenery and rng.random() < config.scenery else None
         # Clutter keeps clear of held objects too.
         hands = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
@@ -269,51 +268,6 @@ class RgbScenes:
                 return placed
         return None
 
-    def _dress(
-        self,
-        surfaces: Surfaces,
-        placed: PlacedHand,
-        number: int,
-        glove: Glove | None,
-        up: np.ndarray,
-        worn: bool,
-        rng: np.random.Generator,
-    ) -> None:
-        """Adds a hand, its glove, arm, sleeve and person, and the object it holds."""
-        hand, left = placed.hand, placed.hand.side == 'left'
-        model = self._left if left else self._right
-        marks = self._marks.mirrored() if left else self._marks
-        worn, vertices = glove or surfaces.skin, hand.vertices
-        if glove is not None:
-            vertices = vertices + np.float32(glove.thickness) * vertex_normals(vertices, model.faces)
-        surfaces.put(vertices, model.faces, number, worn.of_hand(marks), model.template)
-        if placed.held is not None:
-            held = placed.held
-            surfaces.put(held.placed, held.faces, HELD - number, _material_of(held, rng), held.vertices)
-        down, scale = arm_of(model, hand, rng)
-        across, along, _ = Rotation.from_rotvec(hand.pose[:3]).as_matrix().T
-        arm, _ = forearm(hand.keypoints[0], along, down, across, scale * rng.uniform(0.97, 1.12), 0.24, 1.0, rng)
-        rings = arm[:-2].reshape(-1, 16, 3)
-        # The arm emerges from the hand before the hand's mesh ends.
-        rings = rings + (rings - rings.mean(1, keepdims=True)) * _SWELL[: len(rings), None, None]
-        meshes = len(surfaces.materials)
-        if not worn and rng.random() < 0.5:
-            add_person(surfaces, hand, rings[-1].mean(0), up, rng)
-        if len(surfaces.materials) == meshes:
-            rings = with_upper_arm(rings, rng)
-        covers = [(surfaces.skin, 0.0, np.inf, 0.0)]
-        if glove is not None:
-            covers.append((glove, 0.0, glove.cuff, glove.loose))
-        if rng.random() < 0.55:
-            start = rng.choice([rng.uniform(0.0, 0.04), rng.uniform(0.03, 0.2)])
-            covers.append((surfaces.cloth, start, np.inf, rng.uniform(0.003, 0.014)))
-        elif rng.random() < 0.2:  # a watch or a bracelet
-            start = rng.uniform(0.02, 0.05)
-            covers.append((sample_paint('thing', rng), start, start + rng.uniform(0.01, 0.03), 0.003))
-        for material, start, end, loose in covers:
-            vertices, faces = cover_arm(rings, start, end, loose, rng)
-            surfaces.put(vertices, faces, THING, material, vertices)
-
     def _whole(self, name: str, scene: RgbScene, placed: list[PlacedHand], rng: np.random.Generator) -> RgbFrame:
         light, view = scene.look(scene.camera, self._config.samples, rng)
         image = RgbSensor.sample(scene.lighting.white(), rng).develop(light, scene.camera, rng)
@@ -359,16 +313,6 @@ _WORN_NEAREST = 0.2
 """Least depth of the wearer's own hands, metres."""
 _BEHIND = np.array([[0, 0, -50], [1, 0, -50], [0, 1, -50.0]])
 """A triangle behind the camera, for a photo before which nothing is rendered."""
-_SWELL = np.array([0.05, 0.09, 0.04, 0, 0, 0, 0])  # of a forearm's rings, shares of their radius
-
-
-def _material_of(held: ObjectLabel, rng: np.random.Generator) -> Material:
-    """The own colours of a scanned object; paint for others."""
-    if held.texture is not None:
-        return ScannedSurface.sample(held.texture, held.vertices, rng)
-    extent = np.ptp(held.vertices, axis=0)
-    longest_last = np.roll(np.eye(3), 2 - int(extent.argmax()), 0)
-    return sample_paint('thing', rng, longest_last, float(extent.max()))
 
 
 def _frame(

@@ -31,6 +31,8 @@ class SceneConfig:
     """Probability of a scene in which people hold things, reach for them or let go of them."""
     worn: float = 0.5
     """Share of these scenes that a camera on the person's head or chest shows."""
+    shared: float = 0.0
+    """Share of these scenes with two hands on one thing."""
     handled_nearest: float = 0.2
     """Least depth of the hands' centres in these scenes, metres."""
     real: float = 0.3

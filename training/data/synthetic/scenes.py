@@ -42,6 +42,7 @@ from training.data.synthetic.scene_parts import NOTHING
 from training.data.synthetic.scene_parts import Parts
 from training.data.synthetic.scene_parts import SceneHand
 from training.data.synthetic.scene_parts import THING
+from training.data.synthetic.shared_holds import SharedHolds
 from training.data.synthetic.stereo_matching import StereoMatching
 from training.data.synthetic.two_hands.postures import postures_of
 
@@ -61,7 +62,7 @@ class Scene:
     faces: np.ndarray
     owners: np.ndarray
     held: tuple[ObjectLabel | None, ...] = ()
-    """What each hand holds."""
+    """What each hand holds; two hands on one thing hold the same, whose owner is the first."""
     background: DepthBackground | None = None
     """A real scene behind it."""
 
@@ -164,6 +165,7 @@ class SceneGenerator:
         scans = scanned_objects(material.scans, split)
         self._postures = postures_of(model, split, material.poses)
         self._handling = HandlingHands(model, seed, split, scans, self._postures) if self._config.handling else None
+        self._shared = SharedHolds(model, seed, split, scans) if self._config.shared else None
 
     def rng(self, index: int, purpose: int = 0) -> np.random.Generator:
         """The random stream of one scene; `purpose` separates draws that are made after the scene."""
@@ -208,13 +210,17 @@ class SceneGenerator:
         worn = worn_up(rng) if rng.random() < config.worn else None
         up = up if worn is None else worn
         parts = Parts()
-        placed: list[PlacedHand] = []
         depths = config.handled_nearest, config.farthest if worn is None else WORN_FARTHEST
-        for number in range(int(rng.choice(3, p=config.hands))):
-            one = handling.place(stream + number, camera, depths, worn, placed, rng)
+        count = int(rng.choice(3, p=config.hands))
+        shared: list[PlacedHand] = []
+        if self._shared is not None and rng.random() < config.shared:
+            shared = self._shared.place(stream, camera, depths, worn, rng)
+        placed: list[PlacedHand] = []
+        for number in range(len(shared) or count):
+            one = shared[number] if shared else handling.place(stream + number, camera, depths, worn, placed, rng)
             if one is not None:
                 self._add_hand(parts, one.hand, len(placed), up, rng, person=worn is None)
-                if one.held is not None:
+                if one.held is not None and not (shared and number):
                     parts.add(one.held.placed, one.held.faces, HELD - len(placed))
                 placed.append(one)
         handling.add_objects(parts, stream, camera, placed, rng)

@@ -23,11 +23,11 @@ from training.data.synthetic.lighting import Lamp
 from training.data.synthetic.lighting import Lighting
 from training.data.synthetic.paint import Paint
 from training.data.synthetic.rgb_render import RgbScene
-from training.data.synthetic.rgb_scenes import HELD
 from training.data.synthetic.rgb_scenes import RgbConfig
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.data.synthetic.rgb_scenes import RgbScenes
 from training.data.synthetic.rgb_sensor import RgbSensor
+from training.data.synthetic.scene_parts import HELD
 from training.data.synthetic.skin import HandMarks
 from training.data.synthetic.skin import skin_colour
 from training.data.synthetic.surfaces import Surfaces
