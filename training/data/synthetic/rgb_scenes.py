@@ -139,7 +139,7 @@ class RgbScenes:
         )
         shared = grasps is not None and self._config.shared
         scans = scanned_objects(material.scans, split)
-        self._shared = SharedHolds(self._right, seed, split, scans) if shared else None
+        self._shared = SharedHolds(self._right, seed, split, scans, _SHARED_LARGEST) if shared else None
         self._postures = postures_of(self._right, split, material.poses)
         self._photos = SurfacePhotos(material.surfaces, split) if material.surfaces else None
         probes = LightProbes(material.surfaces, split) if material.surfaces else None
@@ -309,6 +309,8 @@ class RgbScenes:
 
 
 _ATTEMPTS = 40
+_SHARED_LARGEST = 0.25
+"""Greatest extent of what two hands hold, metres: larger things would fill the windows and leave the hands small."""
 _WORN_NEAREST = 0.2
 """Least depth of the wearer's own hands, metres."""
 _BEHIND = np.array([[0, 0, -50], [1, 0, -50], [0, 1, -50.0]])

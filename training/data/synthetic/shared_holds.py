@@ -25,6 +25,8 @@ from training.data.synthetic.vectors import unit
 
 _PAIRS = {'train': ('train', 0), 'validation': ('validation', 0), 'test': ('validation', 1), 'held_out': ('test', 0)}
 """Split of `ObjectPairs` and step of the seed; its 'test' has the objects of 'held_out'."""
+_TRIALS = 32
+"""Pairs that are tried for one whose thing is small enough."""
 
 
 class SharedHolds:
@@ -35,10 +37,18 @@ class SharedHolds:
         seed: of the whole set.
         split: 'train', 'validation', 'test' or 'held_out'.
         scans: scanned objects of that split.
+        largest: greatest extent of the things, metres.
     """
 
-    def __init__(self, model: HandModel, seed: int, split: str, scans: ScannedObjects | None = None) -> None:
-        self._models = model, model.mirrored()
+    def __init__(
+        self,
+        model: HandModel,
+        seed: int,
+        split: str,
+        scans: ScannedObjects | None = None,
+        largest: float = np.inf,
+    ) -> None:
+        self._models, self._largest = (model, model.mirrored()), largest
         split, step = _PAIRS[split]
         self._pairs = ObjectPairs(seed + step, split, scans, model)
         self._last: tuple[int, tuple[PosedHand, PosedHand]] | None = None
@@ -62,7 +72,7 @@ class SharedHolds:
         """
         number = stream // REPEATS
         if self._last is None or self._last[0] != number:
-            self._last = number, self._posed(*self._pairs.with_mesh(number))
+            self._last = number, self._drawn(number)
         pair = self._last[1]
         order = [0, 1] if rng.random() < 0.5 else [1, 0]
         middles = [hand.keypoints.mean(0) for hand in pair]
@@ -83,6 +93,13 @@ class SharedHolds:
             if all(fits(one, []) for one in placed):
                 return placed
         return []
+
+    def _drawn(self, number: int) -> tuple[PosedHand, PosedHand]:
+        for index in range(_TRIALS * number, _TRIALS * (number + 1)):
+            record, thing = self._pairs.with_mesh(index)
+            if np.ptp(thing.vertices, axis=0).max() <= self._largest:
+                return self._posed(record, thing)
+        raise RuntimeError(f'pair {number}: none of {_TRIALS} things is at most {self._largest} m large')
 
     def _posed(self, record: np.ndarray, thing: ObjectShape) -> tuple[PosedHand, PosedHand]:
         """The right and the left hand, in the frame of the thing."""
