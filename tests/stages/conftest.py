@@ -8,10 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from hoi_ros.hand.model import HandModel
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.hand_object import HandObjectSample
-from training.data.synthetic.rgb_crops import RgbCrops
+from training.data.synthetic.grasps import GraspGenerator
+from training.data.synthetic.rgb_scenes import RgbConfig
+from training.data.synthetic.rgb_scenes import RgbScenes
 
 from .perfect_network import Answer
 from .perfect_network import detection
@@ -22,9 +25,11 @@ from .perfect_network import PlantedDetector
 @pytest.fixture(scope='session')
 def samples() -> dict[str, HandObjectSample]:
     """A right and a left hand that hold something."""
-    stream, found = RgbCrops(3, 'validation', 208), {}
+    model, found = HandModel.load(), {}
+    config = RgbConfig(window=208, margin=(1.6, 1.7), worn=0.0, shared=0.0, gloved=0.0, desk=0.0)
+    stream = RgbScenes(GraspGenerator(model, 3, 'validation'), 3, 'validation', config, model)
     for index in range(60):
-        sample = stream.sample(index)
+        sample = stream[index]
         if sample.held is not None:
             found.setdefault(sample.side, sample)
         if len(found) == 2:

@@ -32,7 +32,18 @@ WIDTH, HEIGHT = 480, 360
 
 def rendered(hands: tuple[float, float, float]) -> list[RgbFrame]:
     model = HandModel.load()
-    config = RgbConfig(width=WIDTH, height=HEIGHT, hands=hands, free=0.0, samples=1, farthest=0.7)
+    config = RgbConfig(
+        width=WIDTH,
+        height=HEIGHT,
+        hands=hands,
+        free=0.0,
+        samples=1,
+        farthest=0.7,
+        worn=0.0,
+        shared=0.0,
+        desk=0.0,
+        gloved=0.0,
+    )
     scenes = RgbScenes(GraspGenerator(model, SEED, 'validation'), SEED, 'validation', config, model)
     return [scenes.frame(index) for index in range(3)]
 

@@ -71,7 +71,7 @@ def test_labels_move_with_the_image(some_hand: np.ndarray) -> None:
         centroid = np.array([(bright * columns).sum(), (bright * rows).sum()]) / bright.sum()
         np.testing.assert_allclose(centroid, where, atol=1.2)
         compared += 1
-    assert compared >= 4
+    assert compared >= 3
 
 
 def test_targets_decode_to_the_hands_of_the_view(records: np.ndarray) -> None:

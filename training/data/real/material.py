@@ -13,7 +13,7 @@ TABLE = 'SOURCES.csv'
 
 
 def origins(*parts: tuple[Path, Iterable[Path]]) -> dict[str, str]:
-    """Numbers and licences of images by source, numbers of other files, for `training` in a model card.
+    """Numbers and licences of files by source, for `training` in a model card.
 
     Args:
         parts: folders of the real material, or in it, and files of each. A folder outside of it, without `SOURCES.csv`
@@ -22,15 +22,22 @@ def origins(*parts: tuple[Path, Iterable[Path]]) -> dict[str, str]:
     files: dict[Path, set[Path]] = defaultdict(set)
     for folder, paths in parts:
         files[_root(folder)] |= {path.resolve() for path in paths}
-    counts: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str, str]] = Counter()
     for root, found in files.items():
         table = _table(root)
-        other = root.name, 'unknown licence' if table else ''
-        counts.update(table.get(path.relative_to(root).as_posix(), other) for path in found)
+        kind = 'images' if table else 'files'
+        other = root.name, 'unknown licence' if table else _licences(root)
+        counts.update((*table.get(path.relative_to(root).as_posix(), other), kind) for path in found)
     return {
-        source: f'{count} images, {licence}' if licence else f'{count} files'
-        for (source, licence), count in sorted(counts.items())
+        source: f'{count} {kind}' + (f', {licence}' if licence else '')
+        for (source, licence, kind), count in sorted(counts.items())
     }
+
+
+def _licences(root: Path) -> str:
+    """The first lines of the licence files in a folder without a table."""
+    texts = [path.read_text().strip().splitlines() for path in sorted(root.glob('*.LICENSE'))]
+    return '; '.join(sorted({text[0].strip() for text in texts if text}))
 
 
 def _root(folder: Path) -> Path:

@@ -46,21 +46,7 @@ class Dresser:
         self._marks = {'right': marks, 'left': marks.mirrored()}
         self._up, self._worn, self._rng = up, worn, rng
 
-    def add(self, surfaces: Surfaces, hand: SceneHand, number: int, glove: Glove | None) -> None:
-        """Adds a hand in its skin or glove, its arm and person."""
-        model, marks = self._models[hand.side], self._marks[hand.side]
-        if glove is None:
-            surfaces.put(hand.vertices, model.faces, number, surfaces.skin.of_hand(marks), model.template)
-        else:
-            outer = hand.vertices + np.float32(glove.thickness) * vertex_normals(hand.vertices, model.faces)
-            surfaces.put(outer, model.faces, number, glove.of_hand(marks), model.template)
-        self._add_arm(surfaces, hand, model, glove)
-
-    def add_held(self, surfaces: Surfaces, held: ObjectLabel, number: int) -> None:
-        """Adds what a hand holds."""
-        surfaces.put(held.placed, held.faces, HELD - number, self._material(held), held.vertices)
-
-    def add_all(
+    def add(
         self, surfaces: Surfaces, placed: list[PlacedHand], people: list[tuple[Material, Material, Glove | None]]
     ) -> None:
         """Adds hands with what they hold; two of them may hold one thing.
@@ -72,12 +58,22 @@ class Dresser:
         """
         for number, (one, (skin, cloth, glove)) in enumerate(zip(placed, people)):
             surfaces.skin, surfaces.cloth = skin, cloth
-            self.add(surfaces, one.hand, number, glove)
-            if one.held is not None and not (number and one.held is placed[0].held):
-                self.add_held(surfaces, one.held, number)
+            self._add_hand(surfaces, one.hand, number, glove)
+            held = one.held
+            if held is not None and not (number and held is placed[0].held):
+                surfaces.put(held.placed, held.faces, HELD - number, self._material(held), held.vertices)
+            self._add_arm(surfaces, one.hand, glove)
 
-    def _add_arm(self, surfaces: Surfaces, hand: SceneHand, model: HandModel, glove: Glove | None) -> None:
-        rng = self._rng
+    def _add_hand(self, surfaces: Surfaces, hand: SceneHand, number: int, glove: Glove | None) -> None:
+        model, marks = self._models[hand.side], self._marks[hand.side]
+        if glove is None:
+            surfaces.put(hand.vertices, model.faces, number, surfaces.skin.of_hand(marks), model.template)
+        else:
+            outer = hand.vertices + np.float32(glove.thickness) * vertex_normals(hand.vertices, model.faces)
+            surfaces.put(outer, model.faces, number, glove.of_hand(marks), model.template)
+
+    def _add_arm(self, surfaces: Surfaces, hand: SceneHand, glove: Glove | None) -> None:
+        rng, model = self._rng, self._models[hand.side]
         down, scale = arm_of(model, hand, rng)
         across, along, _ = Rotation.from_rotvec(hand.pose[:3]).as_matrix().T
         arm, _ = forearm(hand.keypoints[0], along, down, across, scale * rng.uniform(0.97, 1.12), 0.24, 1.0, rng)

@@ -69,6 +69,8 @@ class RgbConfig:
     """Share of images of a camera that the person wears, whose hands are 0.2 to 0.75 m away."""
     shared: float = 0.12
     """Share of windows and of frames with two hands in which they hold one thing, if hands hold things at all."""
+    desk: float = 0.3
+    """Share of images with a desk below a hand that faces down."""
     gloved: float = 0.08
     """Share of people who wear gloves."""
     nearest: float = 0.3
@@ -134,9 +136,8 @@ class RgbScenes:
         self._right = model or HandModel.load()
         self._name = f'{split}/{seed}'
         self._seed = seed, SPLITS['test' if split == 'held_out' else split]
-        self._room = SceneConfig(
-            nearest=self._config.nearest, farthest=self._config.farthest, held=0, wall=0.8, clutter=1.5, desk=0.3
-        )
+        near, far, desk = self._config.nearest, self._config.farthest, self._config.desk
+        self._room = SceneConfig(nearest=near, farthest=far, held=0, wall=0.8, clutter=1.5, desk=desk)
         shared = grasps is not None and self._config.shared
         scans = scanned_objects(material.scans, split)
         self._shared = SharedHolds(self._right, seed, split, scans, _SHARED_LARGEST) if shared else None
@@ -187,11 +188,14 @@ class RgbScenes:
             (config.height - 1) / 2 + rng.normal(0, 6),
         )
         up = Rotation.from_euler('xz', [rng.uniform(-60, 35), rng.normal(0, 10)], degrees=True).apply([0, -1, 0])
-        worn = rng.random() < config.worn
-        up = worn_up(rng) if worn else up
+        # Draws of their own: images without any of these are what they were.
+        kind = np.random.default_rng([*self._seed, stream, 1])
+        worn, shared = kind.random() < config.worn, kind.random() < config.shared
+        gloved = kind.random(2) < config.gloved
+        up = worn_up(kind) if worn else up
         count = 1 if config.window else int(rng.choice(3, p=config.hands))
         placed: list[PlacedHand] = []
-        if self._shared is not None and (config.window or count == 2) and rng.random() < config.shared:
+        if self._shared is not None and (config.window or count == 2) and shared:
             depths = (_WORN_NEAREST, WORN_FARTHEST) if worn else (config.nearest, config.farthest)
             placed, count = self._shared.place(stream, camera, depths, up if worn else None, rng), 0
             if not placed:
@@ -202,13 +206,10 @@ class RgbScenes:
                 return None
             placed.append(hand)
         surfaces = Surfaces(up, rng, self._photos, config.photographed)
-        people = [
-            (Skin.sample(rng), surfaces.draw('cloth'), Glove.sample(rng) if rng.random() < config.gloved else None)
-            for _ in range(2)
-        ]
+        people = [(Skin.sample(rng), surfaces.draw('cloth'), Glove.sample(kind) if glove else None) for glove in gloved]
         same = rng.random() < 0.7
         dressed = [people[0 if same else number] for number in range(len(placed))]
-        Dresser(self._right, up, worn, rng).add_all(surfaces, placed, dressed)
+        Dresser(self._right, up, worn, rng).add(surfaces, placed, dressed)
         scenery = self._scenery if self._scenery and rng.random() < config.scenery else None
         # Clutter keeps clear of held objects too.
         hands = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
@@ -234,15 +235,15 @@ class RgbScenes:
     ) -> PlacedHand | None:
         """Places a hand where the camera sees it; None if no place was found."""
         config = self._config
+        side = 'left' if rng.random() < 0.5 else 'right'
+        if others and rng.random() < 0.85:
+            side = 'left' if others[0].hand.side == 'right' else 'right'
         if self._grasps is None or rng.random() < config.free:
             grasp = free_hand(self._right, rng, self._postures)
         else:
             grasp = posed_hand(self._grasps[index])
         if worn:
             return placed_before(grasp, camera, (_WORN_NEAREST, WORN_FARTHEST), up, others, rng)
-        side = 'left' if rng.random() < 0.5 else 'right'
-        if others and rng.random() < 0.85:
-            side = 'left' if others[0].hand.side == 'right' else 'right'
         if side == 'left':
             grasp = grasp.mirrored()
         own = Rotation.from_rotvec(grasp.pose[:3])

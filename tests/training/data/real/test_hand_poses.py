@@ -42,7 +42,7 @@ def test_scenes_with_real_poses_are_others_and_say_so(tmp_path: Path) -> None:
     for kind in (DepthMaterial, ColourMaterial):
         material = kind(poses=poses)
         assert 'realsense_tracks.npz' in material.key and kind().key != material.key
-        assert origins(*material.files) == {'hand_poses': '2 files'}
+        assert origins(*material.files) == {'hand_poses': '2 files, Apache License; MIT License'}
     patches = [DepthPatches(0, material=DepthMaterial(poses=folder)) for folder in (None, poses, poses)]
     plain, first, again = ([made[index]['keypoints'] for index in range(1, 7)] for made in patches)
     np.testing.assert_array_equal(first, again)

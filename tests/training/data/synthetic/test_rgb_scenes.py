@@ -32,7 +32,7 @@ from training.data.synthetic.skin import HandMarks
 from training.data.synthetic.skin import skin_colour
 from training.data.synthetic.surfaces import Surfaces
 
-SMALL = RgbConfig(width=160, height=120, hands=(0.15, 0.6, 0.25), gloved=0.0)
+SMALL = RgbConfig(width=160, height=120, worn=0.0, shared=0.0, desk=0.0, gloved=0.0)
 FLIP = np.array([-1, 1, 1])
 GREY, SILVER = 0.5, np.array([0.2, 0.3, 0.4])
 
@@ -146,7 +146,7 @@ def test_the_arm_before_a_worn_camera_comes_from_its_wearer(hand: HandModel) -> 
         elbows = centres + 0.33 * arms / np.linalg.norm(arms, axis=1, keepdims=True)
         reaches[worn] = np.median(elbows[:, 2] / centres[:, 2])
         assert centres[:, 2].min() > (0.15 if worn else 0.25) and centres[:, 2].max() < (0.8 if worn else 1.0)
-    assert reaches[1.0] < 0.9 < 1.0 < reaches[0.0]
+    assert reaches[1.0] < 0.9 < 0.95 < reaches[0.0]
 
 
 def test_a_frame_without_a_hand_has_no_labels(hand: HandModel) -> None:
