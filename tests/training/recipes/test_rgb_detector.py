@@ -94,7 +94,7 @@ def test_targets_decode_to_the_hands_of_the_view(records: np.ndarray) -> None:
                 left, top, right, bottom = view.held[number]
                 np.testing.assert_allclose(hand.held, [left, top, right - left, bottom - top], atol=1e-6)
             compared += 1
-    assert compared >= 4
+    assert compared >= 3
 
 
 def test_mirroring_changes_the_side(some_hand: np.ndarray) -> None:
