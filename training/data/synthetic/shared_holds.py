@@ -24,7 +24,7 @@ from training.data.synthetic.two_hands.object_pairs import ObjectPairs
 from training.data.synthetic.vectors import unit
 
 _PAIRS = {'train': ('train', 0), 'validation': ('validation', 0), 'test': ('validation', 1), 'held_out': ('test', 0)}
-"""Split of `ObjectPairs` and step of the seed; its 'test' has the objects of 'held_out'."""
+"""Split of `ObjectPairs` and step of the seed; its 'test' has the objects of 'held_out', too."""
 _TRIALS = 32
 """Pairs that are tried for one whose thing is small enough."""
 

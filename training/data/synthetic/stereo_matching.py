@@ -17,11 +17,11 @@ from hoi_ros.simulation.sensor import grain
 from training.data.synthetic.vectors import unit
 
 _SIDE = 256
-"""Least longer side of the images that are matched, pixels, unless those of the camera are smaller."""
+"""Longer side to which smaller views are enlarged before they are matched, pixels; never beyond the camera's own."""
 _FAR = 4.0
 """Depth of what has no surface, metres."""
-_MOST = 144
-"""Most disparities that are searched, a multiple of 16."""
+_MOST = 9 / 16
+"""Most disparities that are searched, as a share of the width."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ class StereoMatching:
         Returns:
             (H, W) float32 metres, 0 where the matcher has no answer.
         """
-        finer = min(_SIDE / max(depth.shape), max(pitch, 1.0))
+        finer = min(max(_SIDE / max(depth.shape), 1.0), max(pitch, 1.0))
         height, width = (round(side * finer) for side in depth.shape)
         focal *= finer
         surface = np.where(depth > 0, depth, _FAR).astype(np.float32)
@@ -97,7 +97,7 @@ class StereoMatching:
         # Disparities are searched from that of the farthest surface on; the left border needs partners.
         least = np.floor(focal * self.baseline / float(surface.max()))
         count = 16 * int(np.ceil((focal * self.baseline / self.nearest - least) / 16))
-        count = min(max(count, 16), _MOST, 16 * (width // 16))
+        count = max(min(count, 16 * int(_MOST * width / 16)), 16)
         surface, left = (cv2.copyMakeBorder(image, 0, 0, count, 0, cv2.BORDER_REFLECT) for image in (surface, left))
         disparity = focal * self.baseline / surface - least
         right = self._from_the_right(left, disparity, rng)
@@ -144,12 +144,13 @@ class StereoMatching:
     def _from_the_right(self, left: np.ndarray, disparity: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The other camera's image (H, W): the left image moved by its disparity, nearest surfaces first."""
         height, width = left.shape
-        rows, columns = np.nonzero(np.ones(left.shape, bool))
-        order = np.argsort(disparity.ravel(), kind='stable')
-        target = np.round(columns - disparity.ravel()).astype(int)[order]
+        order = np.argsort(disparity, axis=None, kind='stable')
+        rows, columns = np.unravel_index(order, left.shape)
+        nearer = disparity.ravel()[order]
+        target = np.round(columns - nearer).astype(int)
         inside = target >= 0
         seen = np.full(left.shape, -1.0, np.float32)
-        seen[rows[order][inside], target[inside]] = disparity.ravel()[order][inside]
+        seen[rows[inside], target[inside]] = nearer[inside]
         # A surface that is stretched in the right image leaves single columns open.
         beside = np.minimum(np.roll(seen, 1, 1), np.roll(seen, -1, 1))
         seen = np.where(seen < 0, beside, seen)
