@@ -106,7 +106,8 @@ def painted_root(photo_root: Path) -> Path:
 
 
 def test_a_photo_shows_only_behind_what_is_rendered(painted_root: Path) -> None:
-    config = dataclasses.replace(SMALL, scenery=1.0, gloved=0.0)  # gloves may be green, too
+    # Gloves may be green, too; the others leave less of a hand.
+    config = dataclasses.replace(SMALL, scenery=1.0, gloved=0.0, worn=0.0, desk=0.0)
     scenes = RgbScenes(None, 2, config=config, material=ColourMaterial(photos=painted_root))
     hands = 0
     for index in range(4):
@@ -118,7 +119,7 @@ def test_a_photo_shows_only_behind_what_is_rendered(painted_root: Path) -> None:
         assert not frame.view.depth[behind > 0].any()
         hand = near & (frame.view.owners >= 0)
         hands += hand.sum()
-        assert (green[hand] < 15).mean() > 0.96
+        assert (green[hand] < 15).mean() > 0.98
     assert hands > 100
     again = RgbScenes(None, 2, config=config, material=ColourMaterial(photos=painted_root)).frame(3)
     np.testing.assert_array_equal(again.image, frame.image)
