@@ -24,7 +24,7 @@ from training.data.synthetic.rgb_crops import RgbCrops
 from training.evaluation.figures import write_figures
 from training.evaluation.reconstruction import evaluate_network
 from training.evaluation.reconstruction import reader_of
-from training.evaluation.reconstruction import test_samples
+from training.evaluation.reconstruction import unseen_samples
 from training.loop.fitting import LoopConfig
 from training.networks.reconstruction import ReconstructionNet
 from training.networks.reconstruction_config import COMPACT
@@ -131,7 +131,7 @@ def ablate(config: ReconstructionAblation) -> dict[str, Any]:
         pool.wait(budget.records)
         held = RgbCrops(0, 'validation', round(size * 1.3))
         validation = np.stack([held[index] for index in range(_VALIDATION_CROPS)])
-        test = [list(test_samples(split, config.samples, size)) for split in config.splits]
+        test = [list(unseen_samples(split, config.samples, size)) for split in config.splits]
         table: dict = {}
         paths = {'pool': str(budget.pool), 'runs': str(budget.runs), 'start': budget.start and str(budget.start)}
         figures = {'budget': dataclasses.asdict(budget) | paths, 'samples': config.samples, 'rows': table}

@@ -27,6 +27,8 @@ from training.data.hand_object import HandObjectSamples
 from training.data.public.choice import DataChoice
 from training.data.synthetic.rgb_crop_views import plain_crop
 from training.data.synthetic.rgb_crops import RgbCrops
+from training.data.synthetic.rgb_scenes import Kind
+from training.data.synthetic.rgb_scenes import scenes_of
 from training.evaluation.figures import print_figures
 from training.evaluation.figures import write_figures
 from training.evaluation.meshes import evaluate_meshes
@@ -55,6 +57,8 @@ class ReconstructionEvaluation(DataChoice):
     splits: tuple[str, ...] = ('test', 'held_out')
     """Splits of the synthetic scenes. test: new shapes of the object families of the training; held_out: two other
     families. Use 'validation' for choices."""
+    kind: Kind | None = None
+    """Synthetic scenes of this kind alone; the mixture of all without it."""
     out: Path | None = None
     """JSON file for the figures."""
 
@@ -68,7 +72,7 @@ def evaluate(config: ReconstructionEvaluation) -> dict:
         else reader_of(load_network(config.weights, shipped='models/reconstruction'))
     )
     samples = (
-        {split: test_samples(split, config.samples, reader.size) for split in config.splits}
+        {split: unseen_samples(split, config.samples, reader.size, config.kind) for split in config.splits}
         if public is None
         else {config.data: public_samples(config, public)}
     )
@@ -80,9 +84,9 @@ def evaluate(config: ReconstructionEvaluation) -> dict:
     return figures
 
 
-def test_samples(split: str, count: int, size: int) -> Iterator[HandObjectSample]:
+def unseen_samples(split: str, count: int, size: int, kind: Kind | None = None) -> Iterator[HandObjectSample]:
     """Windows of held-out scenes, 1.3 times as wide as a network's crop of `size` pixels."""
-    crops = RgbCrops(TEST_SEED, split, round(size * 1.3))
+    crops = RgbCrops(TEST_SEED, split, round(size * 1.3), scenes=scenes_of(kind))
     for index in range(count):
         yield crops.sample(index)
 

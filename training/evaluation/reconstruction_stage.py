@@ -21,8 +21,10 @@ from training.data.hand_object import HandObjectSample
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.rgb_frame_views import COUNTED
+from training.data.synthetic.rgb_scenes import Kind
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.data.synthetic.rgb_scenes import RgbScenes
+from training.data.synthetic.rgb_scenes import scenes_of
 from training.evaluation.figures import write_figures
 from training.evaluation.metrics import evaluate_joints
 from training.evaluation.reconstruction import TEST_SEED
@@ -42,6 +44,8 @@ class ReconstructionStageEvaluation:
     models: Path = Path('models')
     split: str = 'test'
     """'test' or 'held_out' for figures that are quoted, 'validation' for choices that depend on figures."""
+    kind: Kind | None = None
+    """Scenes of this kind alone; the mixture of all without it."""
     workers: int = 2
     """Rendering processes."""
     out: Path | None = None
@@ -54,7 +58,7 @@ def evaluate(config: ReconstructionStageEvaluation) -> dict[str, dict[str, float
     found: dict[str, list[HandEstimate | None]] = {way: [] for way in WAYS}
     false = dict.fromkeys(WAYS, 0)
     truth = []
-    for index, frame in enumerate(rendered(config.split, config.frames, config.workers)):
+    for index, frame in enumerate(rendered(config.split, config.frames, config.workers, kind=config.kind)):
         counted = np.array(frame.visible) >= COUNTED
         truth += [hand for hand, counts in zip(frame.hands, counted) if counts]
         for way, (with_depth, stage.fit_surface) in WAYS.items():
@@ -139,20 +143,22 @@ def match(hands: list[HandEstimate], frame: RgbFrame) -> list[HandEstimate | Non
     return matched
 
 
-def rendered(split: str, count: int, workers: int, scans: Path | None = None) -> Iterator[RgbFrame]:
-    """The images of a split, rendered by `workers` processes; with `scans` all objects are scanned ones of it."""
+def rendered(
+    split: str, count: int, workers: int, scans: Path | None = None, kind: Kind | None = None
+) -> Iterator[RgbFrame]:
+    """The images of a split, rendered by `workers` processes; with `scans` all objects are scanned ones of it, with
+    `kind` all images of that kind."""
     with multiprocessing.get_context('spawn').Pool(workers) as pool:
-        yield from tqdm(
-            pool.imap(functools.partial(_render, split, scans), range(count)), total=count, unit='image', mininterval=5
-        )
+        frames = pool.imap(functools.partial(_render, split, scans, kind), range(count))
+        yield from tqdm(frames, total=count, unit='image', mininterval=5)
 
 
 @functools.cache
-def _scenes(split: str, scans: Path | None) -> RgbScenes:
+def _scenes(split: str, scans: Path | None, kind: Kind | None) -> RgbScenes:
     seed, model = 0 if split == 'validation' else TEST_SEED, HandModel.load()
     objects = ScannedObjects(scans, split, 1.0) if scans else None
-    return RgbScenes(GraspGenerator(model, seed, split, objects), seed, split, model=model)
+    return RgbScenes(GraspGenerator(model, seed, split, objects), seed, split, scenes_of(kind), model)
 
 
-def _render(split: str, scans: Path | None, index: int) -> RgbFrame:
-    return _scenes(split, scans).frame(index)
+def _render(split: str, scans: Path | None, kind: Kind | None, index: int) -> RgbFrame:
+    return _scenes(split, scans, kind).frame(index)

@@ -27,7 +27,7 @@ def test_depth_places_the_hands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validation_images: list[RgbFrame]
 ) -> None:
     out = tmp_path / 'figures.json'
-    monkeypatch.setattr(reconstruction_stage, 'rendered', lambda split, count, *_: validation_images[:count])
+    monkeypatch.setattr(reconstruction_stage, 'rendered', lambda split, count, *_, **__: validation_images[:count])
     figures = evaluate(
         ReconstructionStageEvaluation(frames=5, models=models_dir(), split='validation', workers=1, out=out)
     )

@@ -151,8 +151,8 @@ def test_weights_are_evaluated_and_exported(tmp_path: Path, monkeypatch: pytest.
     reconstruction.train(recipe)
     weights = tmp_path / 'run' / 'weights.pt'
     out = tmp_path / 'figures.json'
-    samples = list(evaluation.test_samples('test', 2, SMALL.size))
-    monkeypatch.setattr(evaluation, 'test_samples', lambda split, count, size: samples)
+    samples = list(evaluation.unseen_samples('test', 2, SMALL.size))
+    monkeypatch.setattr(evaluation, 'unseen_samples', lambda *_: samples)
     figures = evaluation.evaluate(ReconstructionEvaluation(weights, samples=2, splits=('test',), out=out))
     assert json.loads(out.read_text()) == figures and set(figures) == {'test'}
     for columns in figures.values():

@@ -51,6 +51,7 @@ class RgbCrops:
         window: side of the window, pixels.
         model: the right hand.
         material: real objects, surfaces, light and photos.
+        scenes: the distribution of images, but for the window and its margin.
     """
 
     def __init__(
@@ -60,12 +61,12 @@ class RgbCrops:
         window: int = 208,
         model: HandModel | None = None,
         material: ColourMaterial = GENERATED,
+        scenes: RgbConfig | None = None,
     ) -> None:
         model = model or HandModel.load()
         grasps = GraspGenerator(model, seed, split, scanned_objects(material.scans, split))
-        self._scenes = RgbScenes(
-            grasps, seed, split, RgbConfig(window=window, margin=(1.6, 1.7)), model, material=material
-        )
+        config = dataclasses.replace(scenes or RgbConfig(), window=window, margin=(1.6, 1.7))
+        self._scenes = RgbScenes(grasps, seed, split, config, model, material=material)
         self._seed = seed
         self.dtype = crop_dtype(window, len(model.template))
 

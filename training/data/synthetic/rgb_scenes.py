@@ -8,6 +8,7 @@ are those of the depth scenes.
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -90,6 +91,18 @@ class RgbConfig:
     """Share of images with a photo instead of table and wall, where there are any. A photo has no depth: 0 there."""
     measured: float = 0.35
     """Share of images in the light of a real room, where there are any."""
+
+
+Kind = Literal['plain', 'worn', 'shared', 'desk', 'gloved']
+"""A kind of scene: the field of `RgbConfig` by which the mixture shows it; 'plain' is none of them."""
+
+
+def scenes_of(kind: Kind | None) -> RgbConfig:
+    """Scenes of one kind alone; None for the mixture."""
+    if kind is None:
+        return RgbConfig()
+    shares = {'worn': 0.0, 'shared': 0.0, 'desk': 0.0, 'gloved': 0.0} | ({} if kind == 'plain' else {kind: 1.0})
+    return RgbConfig(**shares, hands=(0.0, 0.0, 1.0) if kind == 'shared' else RgbConfig.hands)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two hands on one thing: both touch or nearly touch it, it is there once, and a wearer's arms come from the wearer."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,8 @@ from hoi_ros.mesh.raycast import TriangleScene
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.handling import wearer_elbow
 from training.data.synthetic.handling import worn_up
-from training.data.synthetic.rgb_scenes import RgbConfig
 from training.data.synthetic.rgb_scenes import RgbScenes
+from training.data.synthetic.rgb_scenes import scenes_of
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_parts import HELD
 from training.data.synthetic.scenes import SceneGenerator
@@ -64,7 +66,7 @@ def test_the_thing_of_two_hands_is_in_the_scene_once() -> None:
 
 
 def test_images_show_two_hands_on_one_thing() -> None:
-    config = RgbConfig(width=160, height=120, hands=(0, 0, 1), shared=1.0, visible=0.3, samples=2)
+    config = dataclasses.replace(scenes_of('shared'), width=160, height=120, visible=0.3, samples=2)
     hand = HandModel.load()
     for frame in map(RgbScenes(GraspGenerator(hand, 0), 1, config=config, model=hand).frame, range(3)):
         first, second = frame.hands
