@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -13,8 +14,8 @@ from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.hand_object import HandObjectSample
 from training.data.synthetic.grasps import GraspGenerator
-from training.data.synthetic.rgb_scenes import RgbConfig
 from training.data.synthetic.rgb_scenes import RgbScenes
+from training.data.synthetic.rgb_scenes import scenes_of
 
 from .perfect_network import Answer
 from .perfect_network import detection
@@ -26,7 +27,7 @@ from .perfect_network import PlantedDetector
 def samples() -> dict[str, HandObjectSample]:
     """A right and a left hand that hold something."""
     model, found = HandModel.load(), {}
-    config = RgbConfig(window=208, margin=(1.6, 1.7), worn=0.0, shared=0.0, gloved=0.0, desk=0.0)
+    config = dataclasses.replace(scenes_of('plain'), window=208, margin=(1.6, 1.7))
     stream = RgbScenes(GraspGenerator(model, 3, 'validation'), 3, 'validation', config, model)
     for index in range(60):
         sample = stream[index]

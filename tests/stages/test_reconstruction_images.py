@@ -20,9 +20,9 @@ from hoi_ros.stages.parts.reconstruction_network import CropInference
 from hoi_ros.stages.parts.reconstruction_network import CropRequest
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.synthetic.grasps import GraspGenerator
-from training.data.synthetic.rgb_scenes import RgbConfig
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.data.synthetic.rgb_scenes import RgbScenes
+from training.data.synthetic.rgb_scenes import scenes_of
 
 pytestmark = [pytest.mark.slow]
 
@@ -32,17 +32,8 @@ WIDTH, HEIGHT = 480, 360
 
 def rendered(hands: tuple[float, float, float]) -> list[RgbFrame]:
     model = HandModel.load()
-    config = RgbConfig(
-        width=WIDTH,
-        height=HEIGHT,
-        hands=hands,
-        free=0.0,
-        samples=1,
-        farthest=0.7,
-        worn=0.0,
-        shared=0.0,
-        desk=0.0,
-        gloved=0.0,
+    config = dataclasses.replace(
+        scenes_of('plain'), width=WIDTH, height=HEIGHT, hands=hands, free=0.0, samples=1, farthest=0.7
     )
     scenes = RgbScenes(GraspGenerator(model, SEED, 'validation'), SEED, 'validation', config, model)
     return [scenes.frame(index) for index in range(3)]

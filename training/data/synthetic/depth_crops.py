@@ -21,7 +21,7 @@ from training.data.synthetic.scenes import Scene
 from training.data.synthetic.scenes import SceneGenerator
 from training.data.synthetic.scenes import View
 
-CROP_SCENES = SceneConfig(hands=(0.0, 0.75, 0.25), handling=0.5, shared=0.12, desk=0.3)
+CROP_SCENES = SceneConfig(hands=(0.0, 0.75, 0.25), handling=0.5, shared=0.12, desk=0.3, typing=0.08)
 
 _ATTEMPTS = 20
 _VISIBLE, _HOLDING_VISIBLE = 0.55, 0.35

@@ -17,7 +17,9 @@ from training.data.synthetic.scenes import Scene
 from training.data.synthetic.scenes import SceneGenerator
 from training.data.synthetic.scenes import View
 
-FRAME_SCENES = SceneConfig(hands=(0.14, 0.48, 0.38), person=0.6, clutter=5.0, handling=0.5, shared=0.12, desk=0.3)
+FRAME_SCENES = SceneConfig(
+    hands=(0.14, 0.48, 0.38), person=0.6, clutter=5.0, handling=0.5, shared=0.12, desk=0.3, typing=0.08
+)
 FRAME_WIDTH, FRAME_HEIGHT = 160, 120
 FRAME_DTYPE = np.dtype(
     [

@@ -105,6 +105,7 @@ _KINDS = {
         0.1,
         (0.15, 0.9),
     ),
+    'device': _Kind(0.15, {'plain': 0.8, 'label': 0.2}, 1.0, 0.8, 0.05, (0.2, 0.8)),
 }
 _SIZES = {'weave': 0.003, 'speckles': 0.01, 'tartan': 0.05, 'wood': 0.03}
 
@@ -113,7 +114,7 @@ def sample_paint(kind: str, rng: np.random.Generator, frame: np.ndarray | None =
     """Draws the paint of an object.
 
     Args:
-        kind: wall, table, cloth or thing.
+        kind: wall, table, cloth, thing or device.
         rng: the source of the draw.
         frame: (3, 3) rows: the axes of the pattern, the last one up or out of the surface; random if None.
         height: of the object along the last axis, metres.

@@ -21,9 +21,10 @@ from training.data.sheet import coloured_depth
 from training.data.sheet import rows_of
 from training.data.sheet import save_sheet
 from training.data.synthetic.grasps import GraspGenerator
-from training.data.synthetic.rgb_scenes import RgbConfig
+from training.data.synthetic.rgb_scenes import Kind
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.data.synthetic.rgb_scenes import RgbScenes
+from training.data.synthetic.rgb_scenes import scenes_of
 
 _WINDOW = 224
 _COLUMNS = 8
@@ -36,6 +37,8 @@ class PreviewConfig(ColourMaterialOptions):
     out: Path = Path('out/rgb.png')
     seed: int = 0
     split: str = 'validation'
+    kind: Kind | None = None
+    """Scenes of this kind alone."""
     frames: int = 8
     windows: int = 24
     labels: bool = True
@@ -46,7 +49,14 @@ def main(config: PreviewConfig) -> None:
     model = HandModel.load()
     grasps = GraspGenerator(model, config.seed, config.split, scanned_objects(config.scans, config.split))
     whole, around = (
-        RgbScenes(grasps, config.seed, config.split, RgbConfig(window=window), model, material=config.material)
+        RgbScenes(
+            grasps,
+            config.seed,
+            config.split,
+            dataclasses.replace(scenes_of(config.kind), window=window),
+            model,
+            material=config.material,
+        )
         for window in (None, _WINDOW)
     )
     tiles = [tile for index in range(config.frames) for tile in _pictures(whole.frame(index))]

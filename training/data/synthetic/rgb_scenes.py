@@ -8,6 +8,7 @@ are those of the depth scenes.
 from __future__ import annotations
 
 import dataclasses
+from typing import get_args
 from typing import Literal
 
 import cv2
@@ -50,6 +51,7 @@ from training.data.synthetic.shared_holds import SharedHolds
 from training.data.synthetic.skin import Skin
 from training.data.synthetic.surfaces import Surfaces
 from training.data.synthetic.two_hands.postures import postures_of
+from training.data.synthetic.typing_hands import place_typing
 from training.data.synthetic.vectors import unit
 
 
@@ -70,6 +72,8 @@ class RgbConfig:
     """Share of images of a camera that the person wears, whose hands are 0.2 to 0.75 m away."""
     shared: float = 0.12
     """Share of windows and of frames with two hands in which they hold one thing, if hands hold things at all."""
+    typing: float = 0.08
+    """Share of windows and of frames with two hands in which both lie on a desk, most often on its keyboard."""
     desk: float = 0.3
     """Share of images with a desk below a hand that faces down."""
     gloved: float = 0.08
@@ -93,7 +97,7 @@ class RgbConfig:
     """Share of images in the light of a real room, where there are any."""
 
 
-Kind = Literal['plain', 'worn', 'shared', 'desk', 'gloved']
+Kind = Literal['plain', 'worn', 'shared', 'typing', 'desk', 'gloved']
 """A kind of scene: the field of `RgbConfig` by which the mixture shows it; 'plain' is none of them."""
 
 
@@ -101,8 +105,8 @@ def scenes_of(kind: Kind | None) -> RgbConfig:
     """Scenes of one kind alone; None for the mixture."""
     if kind is None:
         return RgbConfig()
-    shares = {'worn': 0.0, 'shared': 0.0, 'desk': 0.0, 'gloved': 0.0} | ({} if kind == 'plain' else {kind: 1.0})
-    return RgbConfig(**shares, hands=(0.0, 0.0, 1.0) if kind == 'shared' else RgbConfig.hands)
+    shares = {name: float(name == kind) for name in get_args(Kind) if name != 'plain'}
+    return RgbConfig(**shares, hands=(0.0, 0.0, 1.0) if kind in ('shared', 'typing') else RgbConfig.hands)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,14 +209,20 @@ class RgbScenes:
         kind = np.random.default_rng([*self._seed, stream, 1])
         worn, shared = kind.random() < config.worn, kind.random() < config.shared
         gloved = kind.random(2) < config.gloved
+        types = np.random.default_rng([*self._seed, stream, 2]).random() < config.typing
         up = worn_up(kind) if worn else up
         count = 1 if config.window else int(rng.choice(3, p=config.hands))
         placed: list[PlacedHand] = []
-        if self._shared is not None and (config.window or count == 2) and shared:
-            depths = (_WORN_NEAREST, WORN_FARTHEST) if worn else (config.nearest, config.farthest)
+        desk = None
+        depths = (_WORN_NEAREST, WORN_FARTHEST) if worn else (config.nearest, config.farthest)
+        both = bool(config.window) or count == 2
+        if both and shared and self._shared is not None:
             placed, count = self._shared.place(stream, camera, depths, up if worn else None, rng), 0
-            if not placed:
-                return None
+        elif both and types:
+            placed, desk = place_typing(self._right, camera, depths, up if worn else None, rng)
+            up, count = desk, 0
+        if both and not count and not placed:
+            return None
         for number in range(count):
             hand = self._place(2 * stream + number, camera, up, worn, placed, rng)
             if hand is None:
@@ -223,12 +233,12 @@ class RgbScenes:
         same = rng.random() < 0.7
         dressed = [people[0 if same else number] for number in range(len(placed))]
         Dresser(self._right, up, worn, rng).add(surfaces, placed, dressed)
-        scenery = self._scenery if self._scenery and rng.random() < config.scenery else None
+        scenery = self._scenery if self._scenery and rng.random() < config.scenery and desk is None else None
         # Clutter keeps clear of held objects too.
         hands = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
         # Clutter remains before a photo: not all that is rendered there is a person or in a hand.
         room = dataclasses.replace(self._room, desk=0, table=0, wall=0) if scenery else self._room
-        add_room(surfaces, hands, camera, up, room, rng)
+        add_room(surfaces, hands, camera, up, room, rng, desk)
         if scenery and not surfaces.materials:
             surfaces.add(_BEHIND, np.array([[0, 1, 2]]), THING)
         measured = self._probes is not None and rng.random() < config.measured

@@ -27,8 +27,10 @@ def add_room(
     up: np.ndarray,
     config: SceneConfig,
     rng: np.random.Generator,
+    desk: np.ndarray | None = None,
 ) -> None:
-    """Adds a desk or a table, walls, clutter and held things; clutter keeps clear of the hands."""
+    """Adds a desk or a table, walls, clutter and held things; clutter keeps clear of the hands. `desk` is the normal
+    (3,) of a desk on which all hands lie."""
     anchor = (
         hands[0].centre
         if hands
@@ -36,8 +38,11 @@ def add_room(
             rng.uniform([0, 0], [camera.width, camera.height]), rng.uniform(config.nearest, config.farthest)
         )
     )
-    desk = config.desk and hands and rng.random() < config.desk and add_desk(parts, hands, rng)
-    if not desk and rng.random() < config.table:
+    if desk is not None:
+        stands = add_desk(parts, hands, rng, desk)
+    else:
+        stands = config.desk and hands and rng.random() < config.desk and add_desk(parts, hands, rng)
+    if not stands and rng.random() < config.table:
         lowest = min((float((hand.vertices @ up).min()) for hand in hands), default=float(anchor @ up))
         level = lowest - rng.choice([rng.uniform(0.0, 0.03), rng.uniform(0.03, 0.5)])
         level = min(level, -0.12)

@@ -33,6 +33,8 @@ class SceneConfig:
     """Share of these scenes that a camera on the person's head or chest shows."""
     shared: float = 0.0
     """Share of these scenes with two hands on one thing."""
+    typing: float = 0.0
+    """Share of these scenes with both hands of one person on a desk, most often on its keyboard."""
     handled_nearest: float = 0.2
     """Least depth of the hands' centres in these scenes, metres."""
     real: float = 0.3

@@ -46,7 +46,8 @@ class Parts:
         self._count = 0
 
     def add(self, vertices: np.ndarray, faces: np.ndarray, owner: int, kind: str = 'thing') -> None:
-        """Adds a mesh; `kind` is its material for coloured scenes: skin, cloth, table, wall or thing."""
+        """Adds a mesh; `kind` is its material for coloured scenes: skin, cloth, table, wall, thing or
+        device."""
         self._vertices.append(vertices)
         self._faces.append(faces + self._count)
         self._owners.append(np.full(len(faces), owner))

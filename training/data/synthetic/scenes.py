@@ -45,6 +45,7 @@ from training.data.synthetic.scene_parts import THING
 from training.data.synthetic.shared_holds import SharedHolds
 from training.data.synthetic.stereo_matching import StereoMatching
 from training.data.synthetic.two_hands.postures import postures_of
+from training.data.synthetic.typing_hands import place_typing
 
 _MATCHED = 0.2
 """Share of depth cameras that match the images of two cameras."""
@@ -212,23 +213,30 @@ class SceneGenerator:
         parts = Parts()
         depths = config.handled_nearest, config.farthest if worn is None else WORN_FARTHEST
         count = int(rng.choice(3, p=config.hands))
-        shared: list[PlacedHand] = []
+        pair: list[PlacedHand] = []
+        desk = None
         if self._shared is not None and rng.random() < config.shared:
-            shared = self._shared.place(stream, camera, depths, worn, rng)
+            pair = self._shared.place(stream, camera, depths, worn, rng)
+        # Draws of their own: scenes without typing hands are what they were.
+        typing = self.rng(index, purpose=5)
+        if not pair and typing.random() < config.typing:
+            pair, normal = place_typing(self._right, camera, depths, worn, typing)
+            if pair:
+                up = desk = normal
         placed: list[PlacedHand] = []
-        for number in range(len(shared) or count):
-            one = shared[number] if shared else handling.place(stream + number, camera, depths, worn, placed, rng)
+        for number in range(len(pair) or count):
+            one = pair[number] if pair else handling.place(stream + number, camera, depths, worn, placed, rng)
             if one is not None:
                 self._add_hand(parts, one.hand, len(placed), up, rng, person=worn is None)
-                if one.held is not None and not (shared and number):
+                if one.held is not None and not (pair and number):
                     parts.add(one.held.placed, one.held.faces, HELD - len(placed))
                 placed.append(one)
         handling.add_objects(parts, stream, camera, placed, rng)
         # Clutter keeps clear of held objects too.
         occupied = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
-        background = self._background(rng)
+        background = self._background(rng) if desk is None else None
         if background is None:
-            add_room(parts, occupied, camera, up, dataclasses.replace(config, held=0.0), rng)
+            add_room(parts, occupied, camera, up, dataclasses.replace(config, held=0.0), rng, desk)
         return Scene(
             camera,
             tuple(one.hand for one in placed),

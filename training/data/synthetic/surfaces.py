@@ -45,12 +45,12 @@ class Surfaces(Parts):
             material = self.skin
         elif kind == 'cloth':
             material = self.cloth
-        elif kind == 'thing':
+        elif kind in ('thing', 'device'):
             self.put(
                 vertices,
                 faces,
                 owner,
-                self.draw('thing', height=float(np.ptp(vertices, 0).max())),
+                self.draw(kind, height=float(np.ptp(vertices, 0).max())),
                 vertices - vertices.mean(0),
             )
             return

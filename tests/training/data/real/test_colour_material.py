@@ -107,7 +107,7 @@ def painted_root(photo_root: Path) -> Path:
 
 def test_a_photo_shows_only_behind_what_is_rendered(painted_root: Path) -> None:
     # Gloves may be green, too; the others leave less of a hand.
-    config = dataclasses.replace(SMALL, scenery=1.0, gloved=0.0, worn=0.0, desk=0.0)
+    config = dataclasses.replace(SMALL, scenery=1.0, typing=0.0, gloved=0.0, worn=0.0, desk=0.0)
     scenes = RgbScenes(None, 2, config=config, material=ColourMaterial(photos=painted_root))
     hands = 0
     for index in range(4):

@@ -23,16 +23,16 @@ from training.data.synthetic.lighting import Lamp
 from training.data.synthetic.lighting import Lighting
 from training.data.synthetic.paint import Paint
 from training.data.synthetic.rgb_render import RgbScene
-from training.data.synthetic.rgb_scenes import RgbConfig
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.data.synthetic.rgb_scenes import RgbScenes
+from training.data.synthetic.rgb_scenes import scenes_of
 from training.data.synthetic.rgb_sensor import RgbSensor
 from training.data.synthetic.scene_parts import HELD
 from training.data.synthetic.skin import HandMarks
 from training.data.synthetic.skin import skin_colour
 from training.data.synthetic.surfaces import Surfaces
 
-SMALL = RgbConfig(width=160, height=120, worn=0.0, shared=0.0, desk=0.0, gloved=0.0)
+SMALL = dataclasses.replace(scenes_of('plain'), width=160, height=120)
 FLIP = np.array([-1, 1, 1])
 GREY, SILVER = 0.5, np.array([0.2, 0.3, 0.4])
 
