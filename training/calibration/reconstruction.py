@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from hoi_ros.engines import Card
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from training.calibration.scores import fit_score_calibration
 from training.calibration.scores import write_calibrations
@@ -29,8 +30,17 @@ class ReconstructionScoreCalibration(InstallOptions):
 
 
 def calibrate_score(config: ReconstructionScoreCalibration) -> ScoreCalibration:
-    """Fits, prints the score curve, writes the card and returns the calibration."""
+    """Fits, prints the score curve, writes the card and returns the calibration.
+
+    Raises:
+        SystemExit: the score of the detector, a part of this one, is not calibrated.
+    """
     config.require_consent(config.models)
+    if 'score_calibration' not in Card.load(config.models / 'rgb_detector').parameters:
+        raise SystemExit(
+            f'{config.models / "rgb_detector"}: its score is not calibrated and is a part of that of reconstruction: '
+            f'first run python -m training calibrate rgb_detector --models {config.models}'
+        )
     scored = collect_scores(ReconstructionScoreEvaluation(config.frames, config.models, 'validation', config.workers))
     calibration = fit_score_calibration(scored.scores, scored.hands)
     print_scores(scored, calibration, config.frames)

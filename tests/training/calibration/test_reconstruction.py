@@ -51,6 +51,13 @@ def test_the_fitted_score_calibration_is_used_by_the_evaluation(
         assert falling == sorted(falling, reverse=True) and falling[0] <= 2
 
 
+def test_a_detector_without_calibration_is_refused(models: Path) -> None:
+    card = Card.load(models / 'rgb_detector')
+    dataclasses.replace(card, parameters={}).save(models / 'rgb_detector')
+    with pytest.raises(SystemExit, match='rgb_detector: its score is not calibrated'):
+        calibration.calibrate_score(ReconstructionScoreCalibration(6, models, 1))
+
+
 def test_the_share_of_joints_within_2_cm_is_written_to_the_card(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figures = {'depth: surface': {'placed_joints_within_2_cm': 0.87654321}}
     monkeypatch.setattr(calibration, 'evaluate', lambda config: figures)
