@@ -152,7 +152,7 @@ def test_the_voting_network_learns_a_batch(batch: tuple[Tensor, ...], tmp_path: 
         return terms
 
     config = LoopConfig(
-        tmp_path, steps=14, minutes=1e6, batch=8, learning_rate=4e-3, accelerator='cpu', precision=precision, every=100
+        tmp_path, steps=20, minutes=1e6, batch=8, learning_rate=4e-3, accelerator='cpu', precision=precision, every=100
     )
     torch.manual_seed(0)
     fit(VotingPoseNet(SMALL), config, lambda step: batch, recorded, lambda module: {})
