@@ -230,7 +230,7 @@ class RgbScenes:
             placed.append(hand)
         surfaces = Surfaces(up, rng, self._photos, config.photographed)
         people = [(Skin.sample(rng), surfaces.draw('cloth'), Glove.sample(kind) if glove else None) for glove in gloved]
-        same = rng.random() < 0.7
+        same = rng.random() < 0.7 or desk is not None
         dressed = [people[0 if same else number] for number in range(len(placed))]
         Dresser(self._right, up, worn, rng).add(surfaces, placed, dressed)
         scenery = self._scenery if self._scenery and rng.random() < config.scenery and desk is None else None

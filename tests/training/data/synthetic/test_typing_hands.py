@@ -10,6 +10,7 @@ from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.skeleton import FINGERTIPS
 from training.data.synthetic.desk import add_desk
+from training.data.synthetic.dressing import Dresser
 from training.data.synthetic.handling import worn_up
 from training.data.synthetic.rgb_scenes import RgbScenes
 from training.data.synthetic.rgb_scenes import scenes_of
@@ -76,3 +77,13 @@ def test_images_show_typing_hands() -> None:
     for frame in map(RgbScenes(None, 1, config=config).frame, range(3)):
         assert {hand.side for hand in frame.hands} == {'right', 'left'} and min(frame.visible) >= 0.3
         assert {0, 1} <= set(np.unique(frame.view.owners))
+
+
+def test_typing_hands_are_those_of_one_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    dressed = []
+    monkeypatch.setattr(Dresser, 'add', lambda self, surfaces, placed, people: dressed.append(people))
+    config = dataclasses.replace(scenes_of('typing'), width=96, height=72, visible=0.0, samples=1)
+    scenes = RgbScenes(None, 2, config=config)
+    for index in range(8):
+        scenes.frame(index)
+    assert len(dressed) >= 8 and all(first is second for first, second in dressed)
