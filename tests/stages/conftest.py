@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from hoi_ros.hand.model import HandModel
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.hand_object import HandObjectSample
-from training.data.synthetic.grasps import GraspGenerator
-from training.data.synthetic.rgb_scenes import RgbScenes
+from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_scenes import scenes_of
 
 from .perfect_network import Answer
@@ -26,11 +23,9 @@ from .perfect_network import PlantedDetector
 @pytest.fixture(scope='session')
 def samples() -> dict[str, HandObjectSample]:
     """A right and a left hand that hold something."""
-    model, found = HandModel.load(), {}
-    config = dataclasses.replace(scenes_of('plain'), window=208, margin=(1.6, 1.7))
-    stream = RgbScenes(GraspGenerator(model, 3, 'validation'), 3, 'validation', config, model)
+    stream, found = RgbCrops(3, 'validation', 208, scenes=scenes_of('plain')), {}
     for index in range(60):
-        sample = stream[index]
+        sample = stream.sample(index)
         if sample.held is not None:
             found.setdefault(sample.side, sample)
         if len(found) == 2:

@@ -16,22 +16,17 @@ FACING = 0.3
 """Least cosine between the desk's normal and the direction to the camera."""
 
 
-def add_desk(parts: Parts, hands: list[SceneHand], rng: np.random.Generator, normal: np.ndarray | None = None) -> bool:
+def add_desk(parts: Parts, hands: list[SceneHand], rng: np.random.Generator) -> bool:
     """Adds a desk below the first hand, in two of three cases with a keyboard.
 
     Args:
         parts: of the scene.
         hands: their vertices may include what they hold.
         rng: of the scene.
-        normal: (3,) unit, of a desk below all the hands, which lie on it.
 
     Returns:
-        False, and nothing is added, if there is no `normal` and the hand does not show its back or another hand would
-        lie in the desk.
+        False, and nothing is added, if the hand does not show its back or another hand would lie in the desk.
     """
-    if normal is not None:
-        _add_desk_below(parts, hands, normal, rng)
-        return True
     hand = hands[0]
     wrist, index, middle, little = hand.keypoints[[0, 5, 9, 17]].astype(float)
     palm = np.cross(index - wrist, little - wrist) * (1 if hand.side == 'right' else -1)
@@ -50,8 +45,9 @@ def add_desk(parts: Parts, hands: list[SceneHand], rng: np.random.Generator, nor
     return True
 
 
-def _add_desk_below(parts: Parts, hands: list[SceneHand], up: np.ndarray, rng: np.random.Generator) -> None:
-    """Adds a desk below hands that lie on it, most often with a keyboard or a laptop below all of them."""
+def add_desk_below(parts: Parts, hands: list[SceneHand], up: np.ndarray, rng: np.random.Generator) -> None:
+    """Adds a desk of the normal `up` (3,) below hands that lie on it, most often with a keyboard or a laptop below all
+    of them."""
     level = min(float((hand.vertices @ up).min()) for hand in hands) - rng.uniform(0, 0.003)
     if rng.random() < 0.85:
         tips = np.array([hand.keypoints[list(FINGERTIPS[1:])].mean(0) for hand in hands], float)

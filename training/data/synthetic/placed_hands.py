@@ -144,8 +144,12 @@ def free_hand(model: HandModel, rng: np.random.Generator, postures: PostureLibra
         angles = gesture_angles(model, names[rng.integers(len(names))])
     else:
         angles = free_angles(model, rng, postures)
+    return empty_hand(model, angles, np.clip(rng.standard_normal(10), -2.5, 2.5).astype(np.float32))
+
+
+def empty_hand(model: HandModel, angles: np.ndarray, shape: np.ndarray) -> PosedHand:
+    """A right hand of angles (16, 3) and shape (10,) that holds nothing, at the origin."""
     pose = model.pose_of(angles).astype(np.float32)
-    shape = np.clip(rng.standard_normal(10), -2.5, 2.5).astype(np.float32)
     translation = np.zeros(3, np.float32)
     geometry = model.forward(pose, shape, translation)
     return PosedHand(pose, shape, translation, geometry.keypoints, geometry.vertices, None, None)

@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.pinhole import Pinhole
 from training.data.synthetic.desk import add_desk
+from training.data.synthetic.desk import add_desk_below
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_parts import hides_middle
 from training.data.synthetic.scene_parts import Parts
@@ -39,7 +40,8 @@ def add_room(
         )
     )
     if desk is not None:
-        stands = add_desk(parts, hands, rng, desk)
+        add_desk_below(parts, hands, desk, rng)
+        stands = True
     else:
         stands = config.desk and hands and rng.random() < config.desk and add_desk(parts, hands, rng)
     if not stands and rng.random() < config.table:

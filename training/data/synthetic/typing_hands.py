@@ -12,6 +12,7 @@ from hoi_ros.hand.poses import joint_angles
 from training.data.synthetic.desk import FACING
 from training.data.synthetic.handling import fits
 from training.data.synthetic.handling import hides_hand
+from training.data.synthetic.placed_hands import empty_hand
 from training.data.synthetic.placed_hands import PlacedHand
 from training.data.synthetic.placed_hands import PosedHand
 from training.data.synthetic.vectors import unit
@@ -84,10 +85,7 @@ def _posed(model: HandModel, shape: np.ndarray, rests: bool, rng: np.random.Gene
     shares[3, 0] = rng.uniform(-0.2, 0.6)
     if not rests and rng.random() < 0.5:
         shares[0, 1 + rng.choice(4, p=[0.5, 0.25, 0.15, 0.1])] += rng.uniform(0.05, 0.25)
-    pose = model.pose_of(joint_angles(model, shares)).astype(np.float32)
-    translation = np.zeros(3, np.float32)
-    geometry = model.forward(pose, shape, translation)
-    return PosedHand(pose, shape, translation, geometry.keypoints, geometry.vertices, None, None)
+    return empty_hand(model, joint_angles(model, shares), shape)
 
 
 def _turn(

@@ -9,7 +9,7 @@ import pytest
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.skeleton import FINGERTIPS
-from training.data.synthetic.desk import add_desk
+from training.data.synthetic.desk import add_desk_below
 from training.data.synthetic.dressing import Dresser
 from training.data.synthetic.handling import worn_up
 from training.data.synthetic.rgb_scenes import RgbScenes
@@ -45,7 +45,7 @@ def test_both_hands_lie_on_the_desk_with_the_keys_below_the_fingers(worn: bool) 
         lowest = [(hand.vertices @ up).min() for hand in hands.values()]
         assert np.ptp(lowest) < 0.031
         parts = Parts()
-        assert add_desk(parts, list(hands.values()), rng, up)
+        add_desk_below(parts, list(hands.values()), up, rng)
         vertices = parts.joined()[0].astype(float)
         assert vertices[-4:] @ up == pytest.approx((vertices[-1] @ up) * np.ones(4), abs=1e-3)
         assert vertices[-1] @ up < min(lowest) + 1e-4
