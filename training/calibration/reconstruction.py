@@ -33,12 +33,12 @@ def calibrate_score(config: ReconstructionScoreCalibration) -> ScoreCalibration:
     """Fits, prints the score curve, writes the card and returns the calibration.
 
     Raises:
-        SystemExit: the score of the detector, a part of this one, is not calibrated.
+        SystemExit: the score of the detector is not calibrated.
     """
     config.require_consent(config.models)
     if 'score_calibration' not in Card.load(config.models / 'rgb_detector').parameters:
         raise SystemExit(
-            f'{config.models / "rgb_detector"}: its score is not calibrated and is a part of that of reconstruction: '
+            f'{config.models / "rgb_detector"}: its score is not calibrated, and the score of reconstruction uses it: '
             f'first run python -m training calibrate rgb_detector --models {config.models}'
         )
     scored = collect_scores(ReconstructionScoreEvaluation(config.frames, config.models, 'validation', config.workers))

@@ -205,7 +205,7 @@ class RgbScenes:
             (config.height - 1) / 2 + rng.normal(0, 6),
         )
         up = Rotation.from_euler('xz', [rng.uniform(-60, 35), rng.normal(0, 10)], degrees=True).apply([0, -1, 0])
-        # Draws of their own: images without any of these are what they were.
+        # Draws of their own, so that these shares change no other image.
         kind = np.random.default_rng([*self._seed, stream, 1])
         worn, shared = kind.random() < config.worn, kind.random() < config.shared
         gloved = kind.random(2) < config.gloved

@@ -217,7 +217,7 @@ class SceneGenerator:
         desk = None
         if self._shared is not None and rng.random() < config.shared:
             pair = self._shared.place(stream, camera, depths, worn, rng)
-        # Draws of their own: scenes without typing hands are what they were.
+        # Draws of their own, so that this share changes no other scene.
         typing = self.rng(index, purpose=5)
         if not pair and typing.random() < config.typing:
             pair, normal = place_typing(self._right, camera, depths, worn, typing)
