@@ -44,6 +44,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / 'examples').glob('*.py'))
 STAND_IN = str(Path(__file__).with_name('stand_in')) if importlib.util.find_spec('tf2_ros') is None else ''
 TIMEOUT = 60.0
+LAUNCH_PATIENCE = 5.0  # seconds after which ros2 launch signals a process again
 
 
 @pytest.fixture
@@ -69,6 +70,11 @@ def running(example: str, log: Path, *arguments: str, end: signal.Signals = sign
         # rclpy makes a RuntimeError of an interrupt that comes while it converts a message: the last ones pass first.
         time.sleep(0.3)
         process.send_signal(end)
+        try:
+            process.wait(LAUNCH_PATIENCE)
+        except subprocess.TimeoutExpired:
+            # rclpy wakes its executor just before it shuts ROS down; the executor may wait again in between.
+            process.send_signal(end)
         try:
             process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
