@@ -27,6 +27,7 @@ from training.data.real.colour_material import ColourMaterialOptions
 from training.data.real.colour_material import GENERATED
 from training.data.real.photo_crops import PhotoCrops
 from training.data.synthetic.objects import FAMILIES
+from training.data.synthetic.recolouring import OWN_COLOURS
 from training.data.synthetic.rgb_crop_views import crop_of
 from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
@@ -278,7 +279,7 @@ def train_network(
 def located_crops(root: Path, augmentation: RgbAugmentation, dtype: np.dtype) -> tuple[Tensor, ...] | None:
     """Crops of hands with keypoints in photos of the validation, as `collate_photos`; None without such hands."""
     crops, rng = PhotoCrops(root, 'validation'), np.random.default_rng(0)
-    still = dataclasses.replace(augmentation, turn=0.5, brightness=0.0, contrast=0.0, colour=0.0)
+    still = dataclasses.replace(augmentation, turn=0.5, colours=OWN_COLOURS)
     located = [crop for crop in (crops.draw(still, rng) for _ in range(_VALIDATION_CROPS)) if crop.located]
     return collate_photos(located, dtype) if located else None
 

@@ -24,10 +24,10 @@ from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from hoi_ros.stages.parts.rgb_detector import RgbDetector
 from training.data.real.photo_views import record_of
 from training.data.real.photos import Photo
+from training.data.synthetic.recolouring import OTHER_COLOURS
+from training.data.synthetic.recolouring import recoloured
 from training.data.synthetic.rgb_crop_views import ROOM
 from training.data.synthetic.rgb_frame_views import COUNTED
-from training.data.synthetic.rgb_frame_views import recoloured
-from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
 from training.networks.reconstruction import in_camera
 from training.networks.reconstruction import normalised
 from training.networks.reconstruction import ReconstructionNet
@@ -70,7 +70,7 @@ class LabelledImage:
     def varied(self, rng: np.random.Generator) -> LabelledImage:
         """The image mirrored and recoloured."""
         mirrored = self.squares * [-1, 1, 1] + [self.image.shape[1] - 1, 0, 0]
-        image = recoloured(np.ascontiguousarray(self.image[:, ::-1]), RgbFrameAugmentation(), rng)
+        image = recoloured(np.ascontiguousarray(self.image[:, ::-1]), OTHER_COLOURS, rng)
         return dataclasses.replace(self, image=image, squares=mirrored)
 
     def regions(self, rng: np.random.Generator) -> list[DetectedHand]:

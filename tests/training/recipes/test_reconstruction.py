@@ -19,6 +19,7 @@ from hoi_ros.hand.model import HandModelError
 from hoi_ros.stages.reconstruction import OBJECT_MESH
 from training.data.real.photo_crops import PhotoCrops
 from training.data.real.photo_keypoints import MEDIAPIPE
+from training.data.synthetic.recolouring import OWN_COLOURS
 from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.errors import TrainingError
@@ -107,7 +108,7 @@ def test_photos_join_the_records_of_a_batch(records: np.ndarray, photo_root: Pat
 @pytest.mark.slow
 def test_the_network_overfits_a_few_crops(records: np.ndarray, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    still = RgbAugmentation(size=64, centre=0, scale=0, upright=0, turn=0, brightness=0, contrast=0, colour=0)
+    still = RgbAugmentation(size=64, centre=0, scale=0, upright=0, turn=0, colours=OWN_COLOURS)
     network, few = ReconstructionNet(SMALL), records[:4]
     images, *targets = collate(few, still, None)
     known = ReconstructionTargets(*targets)

@@ -14,6 +14,7 @@ import torch
 from hoi_ros.stages.parts.rgb_detector import decode
 from hoi_ros.stages.parts.rgb_detector import network_input
 from hoi_ros.stages.parts.rgb_detector import RgbDetector
+from training.data.synthetic.recolouring import OWN_COLOURS
 from training.data.synthetic.rgb_frame_views import frame_view
 from training.data.synthetic.rgb_frame_views import FrameView
 from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
@@ -31,7 +32,7 @@ from training.recipes.rgb_detector import Batches
 from training.recipes.rgb_detector import detector_loss
 from training.recipes.rgb_detector import targets
 
-STILL = RgbFrameAugmentation(zoom=(1.0, 1.0), turn=0, mounted=0, cropped=0, brightness=0, contrast=0, colour=0, grey=0)
+STILL = RgbFrameAugmentation(zoom=(1.0, 1.0), turn=0, mounted=0, cropped=0, colours=OWN_COLOURS)
 
 
 @pytest.fixture(scope='module')
@@ -56,7 +57,7 @@ def test_labels_move_with_the_image(some_hand: np.ndarray) -> None:
     record['image'] = 0
     column, row = (round(float(place)) for place in record['square'][0, :2])
     record['image'][row - 2 : row + 3, column - 2 : column + 3] = 255
-    config = dataclasses.replace(RgbFrameAugmentation(), cropped=0, brightness=0, contrast=0, colour=0, grey=0)
+    config = dataclasses.replace(RgbFrameAugmentation(), cropped=0, colours=OWN_COLOURS)
     compared = 0
     for seed in range(8):
         view = frame_view(record, config, np.random.default_rng(seed))

@@ -19,8 +19,8 @@ from training.data.real.photo_keypoints import MEDIAPIPE
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.real.photos import Split
+from training.data.synthetic.recolouring import recoloured
 from training.data.synthetic.rgb_crop_views import random_crop
-from training.data.synthetic.rgb_crop_views import recoloured
 from training.data.synthetic.rgb_crop_views import RgbAugmentation
 
 _FOCAL = 0.785
@@ -98,7 +98,7 @@ def photo_crop(photo: Photo, number: int, config: RgbAugmentation, rng: np.rando
     plain, points = _whole(image, keypoints, not right)
     crop = random_crop(plain, points, None, config, rng)
     pixels = crop.project(crop.from_camera(points)).astype(np.float32)
-    picture = recoloured(crop.warp(image, config.size), config, rng)
+    picture = recoloured(crop.warp(image, config.size), config.colours, rng)
     return PhotoCrop(picture, pixels, True, True, photo.kind == 'held', crop.focal)
 
 
@@ -113,7 +113,7 @@ def square_crop(image: np.ndarray, box: np.ndarray, config: RgbAugmentation, rng
     """
     plain, corners = _whole(image, box[[[0, 1], [2, 1], [0, 3], [2, 3]]], bool(rng.random() < 0.5))
     crop = random_crop(plain, corners, None, dataclasses.replace(config, upright=0.0), rng)
-    picture = recoloured(crop.warp(image, config.size), config, rng)
+    picture = recoloured(crop.warp(image, config.size), config.colours, rng)
     return PhotoCrop(picture, np.zeros((21, 2), np.float32), False, False, False, crop.focal)
 
 

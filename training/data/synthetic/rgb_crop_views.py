@@ -11,6 +11,9 @@ import numpy as np
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import outline
 from hoi_ros.camera.view_crop import ViewCrop
+from training.data.synthetic.recolouring import OTHER_COLOURS
+from training.data.synthetic.recolouring import recoloured
+from training.data.synthetic.recolouring import Recolouring
 
 ROOM = 1.3
 """Side of a crop, a multiple of the square around the hand and its object."""
@@ -52,10 +55,7 @@ class RgbAugmentation:
     widened: float = 0.6
     """Share of crops that are widened to the held object, or to a place beside an empty hand: the crop must not reveal
     whether there is an object."""
-    brightness: float = 0.25
-    contrast: float = 0.25
-    colour: float = 0.2
-    """Largest gains, logarithms: of all values, about the mean, and per channel."""
+    colours: Recolouring = OTHER_COLOURS
 
 
 class Crop(NamedTuple):
@@ -101,7 +101,7 @@ def cut(
         crop = crop.upright(seen)
     image = crop.warp(record['image'], config.size)
     if rng is not None:
-        image = recoloured(image, config, rng)
+        image = recoloured(image, config.colours, rng)
     turned = crop.from_camera(keypoints)
     origin = turned[root]
     place = np.append(crop.project(origin), np.log(crop.width_at(origin[2]) / crop_width))
@@ -141,17 +141,6 @@ def random_crop(
     if rng.random() < config.upright:
         crop = crop.upright(keypoints, float(rng.normal(0, config.roll)))
     return crop
-
-
-def recoloured(image: np.ndarray, config: RgbAugmentation, rng: np.random.Generator) -> np.ndarray:
-    """An image (H, W, 3) uint8 with random brightness, contrast and colours."""
-    gain = np.exp(
-        rng.uniform(-config.brightness, config.brightness) + rng.uniform(-config.colour, config.colour, 3)
-    ).astype(np.float32)
-    contrast = np.float32(np.exp(rng.uniform(-config.contrast, config.contrast)))
-    values = image.astype(np.float32) * gain
-    mean = values.mean((0, 1))
-    return np.clip((values - mean) * contrast + mean, 0, 255).astype(np.uint8)
 
 
 def _beside(hand: np.ndarray, rng: np.random.Generator) -> np.ndarray:

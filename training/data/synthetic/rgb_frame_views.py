@@ -12,6 +12,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from training.data.synthetic.recolouring import OTHER_COLOURS
+from training.data.synthetic.recolouring import recoloured
+from training.data.synthetic.recolouring import Recolouring
 from training.data.synthetic.rgb_frames import RgbFrames
 
 DETECTOR_HEIGHT, DETECTOR_WIDTH = 144, 192
@@ -34,12 +37,7 @@ class RgbFrameAugmentation:
     """Share of the images with any roll, as of cameras that are mounted on their side or upside down."""
     cropped: float = 0.5
     """Share of the images that fill only part of the width or height, like images of other aspect ratios."""
-    brightness: float = 0.4
-    contrast: float = 0.3
-    colour: float = 0.15
-    """Largest log gains: of all channels, about the mean, and of each channel."""
-    grey: float = 0.12
-    """Share of grey images."""
+    colours: Recolouring = OTHER_COLOURS
 
 
 class FrameView(NamedTuple):
@@ -103,7 +101,7 @@ def frame_view(
     corners = np.stack([corners[:, [0, 1]], corners[:, [2, 1]], corners[:, [0, 3]], corners[:, [2, 3]]], 1)
     corners = corners @ matrix.T + shift
     if rng is not None:
-        image = recoloured(image, config, rng)
+        image = recoloured(image, config.colours, rng)
     return FrameView(
         image,
         np.column_stack([centres, sides]),
@@ -115,25 +113,6 @@ def frame_view(
     )
 
 
-def recoloured(image: np.ndarray, config: RgbFrameAugmentation, rng: np.random.Generator) -> np.ndarray:
-    """An image (H, W, 3) uint8 in other colours, sometimes grey, blurred or noisy."""
-    values = image.astype(np.float32) / 255
-    values = values ** np.float32(np.exp(rng.uniform(-0.3, 0.3)))
-    gain = np.exp(
-        rng.uniform(-config.brightness, config.brightness) + rng.uniform(-config.colour, config.colour, 3)
-    ).astype(np.float32)
-    values *= gain
-    mean = values.mean((0, 1))
-    values = (values - mean) * np.float32(np.exp(rng.uniform(-config.contrast, config.contrast))) + mean
-    if rng.random() < config.grey:
-        values[:] = values.mean(-1, keepdims=True)
-    if rng.random() < 0.3:
-        values = cv2.GaussianBlur(values, (0, 0), rng.uniform(0.4, 1.5))
-    if rng.random() < 0.3:
-        values += rng.normal(0, rng.uniform(0.005, 0.04), values.shape).astype(np.float32)
-    return np.clip(values * 255, 0, 255).astype(np.uint8)
-
-
 def held_out_views(split: str, count: int, seed: int = 0) -> list[FrameView]:
     """Views of frames outside the training split, as of `plain_views`."""
     stream = RgbFrames(seed, split)
@@ -141,11 +120,11 @@ def held_out_views(split: str, count: int, seed: int = 0) -> list[FrameView]:
 
 
 def plain_views(records: Iterable[np.ndarray], seed: int = 0) -> list[FrameView]:
-    """Views of records of RGB_FRAME_DTYPE in their own colours: even indices show the whole frame, odd ones a cut."""
+    """Views of records of RGB_FRAME_DTYPE: even indices show the whole frame, odd ones a cut, some blurred or noisy."""
     return [
         frame_view(
             record,
-            RgbFrameAugmentation(mounted=0, brightness=0, contrast=0, colour=0, grey=0),
+            RgbFrameAugmentation(mounted=0, colours=Recolouring(brightness=0, contrast=0, colour=0, grey=0)),
             np.random.default_rng([seed, 29, index]) if index % 2 else None,
         )
         for index, record in enumerate(records)

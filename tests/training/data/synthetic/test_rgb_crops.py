@@ -13,6 +13,7 @@ from hoi_ros.hand.model import HandModel
 from training.data.hand_object import HandObjectSample
 from training.data.hand_object import ObjectLabel
 from training.data.synthetic.objects import sample_object
+from training.data.synthetic.recolouring import OWN_COLOURS
 from training.data.synthetic.rgb_crop_views import cut
 from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.data.synthetic.rgb_crops import crop_dtype
@@ -68,7 +69,7 @@ def pixels(crop, points: np.ndarray, size: int) -> np.ndarray:
 @pytest.mark.parametrize('seed', [None, 0, 1])
 def test_keypoints_lie_on_their_dots(side: str, seed: int | None) -> None:
     rng = None if seed is None else np.random.default_rng(seed)
-    colourless = dataclasses.replace(STILL, brightness=0, contrast=0, colour=0)
+    colourless = dataclasses.replace(STILL, colours=OWN_COLOURS)
     crop = cut(record(picture(side)), colourless, ROOT, CROP_WIDTH, rng)
     assert (crop.keypoints[ROOT] == 0).all()
     found = 0
