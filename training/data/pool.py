@@ -41,6 +41,8 @@ _SEED = re.compile(r'\bseed (\d+),')
 """The seed in a key of `generator_key`."""
 _COUNT = np.dtype(np.int32)
 """Of the file that counts how often each record was made."""
+_RUN = 8
+"""Successive samples that a worker makes: streams make what several of them share, such as a grasp, only once."""
 _NICENESS = 5
 """Workers yield to the training, so that they together take one core where only one is left."""
 
@@ -292,7 +294,7 @@ def _fill(
     active: Synchronized,
     faults: SimpleQueue,
 ) -> None:
-    """Worker `number`: takes one index after the other while fewer workers are active before it."""
+    """Worker `number`: takes one run of indices after the other while fewer workers are active before it."""
     os.nice(_NICENESS)
     records = np.memmap(path, dtype, 'r+', shape=(capacity,))
     done = np.memmap(counts, _COUNT, 'r+', shape=(capacity,))
@@ -304,14 +306,15 @@ def _fill(
                 time.sleep(0.1)
                 continue
             with upcoming.get_lock():
-                index = upcoming.value
-                upcoming.value += 1
-            if index >= capacity and not refresh:
-                return
-            slot, turn = index % capacity, index // capacity
-            if done[slot] <= turn:
-                records[slot] = stream[index]
-                done[slot] = turn + 1
+                first = upcoming.value
+                upcoming.value += _RUN
+            for index in range(first, first + _RUN):
+                if os.getppid() != parent or (index >= capacity and not refresh):
+                    return
+                slot, turn = index % capacity, index // capacity
+                if done[slot] <= turn:
+                    records[slot] = stream[index]
+                    done[slot] = turn + 1
     except Exception as error:
         faults.put(_portable(error))
         raise SystemExit(1) from None

@@ -15,6 +15,10 @@ from training.data.real.colour_material import ColourMaterial
 from training.data.real.colour_material import GENERATED
 from training.data.synthetic.rgb_crops import RecordedSamples
 from training.data.synthetic.rgb_crops import RgbCrops
+from training.data.synthetic.rgb_scenes import RgbConfig
+
+_REPEATS = 4
+"""Successive training samples of the same grasp."""
 
 
 def data_of(recipe: DataChoice) -> DataChoice:
@@ -47,7 +51,9 @@ def samples(
     """
     model = HandModel.load(data.hand)
     if data.data == 'synthetic':
-        return RgbCrops(seed if split == 'train' else 0, split, window, model, material)
+        if split == 'train':
+            return RgbCrops(seed, split, window, model, material, RgbConfig(repeats=_REPEATS))
+        return RgbCrops(0, split, window, model, material)
     recorded, repeats = data.public('train')
     # FreiHAND repeats its hands before several backgrounds.
     place = np.arange(len(recorded)) % (len(recorded) // repeats)

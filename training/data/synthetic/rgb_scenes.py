@@ -39,6 +39,7 @@ from training.data.synthetic.placed_hands import free_hand
 from training.data.synthetic.placed_hands import Grasps
 from training.data.synthetic.placed_hands import PlacedHand
 from training.data.synthetic.placed_hands import posed_hand
+from training.data.synthetic.placed_hands import PosedHand
 from training.data.synthetic.rgb_render import RgbScene
 from training.data.synthetic.rgb_sensor import RgbSensor
 from training.data.synthetic.room import add_room
@@ -95,6 +96,8 @@ class RgbConfig:
     """Share of images with a photo instead of table and wall, where there are any. A photo has no depth: 0 there."""
     measured: float = 0.35
     """Share of images in the light of a real room, where there are any."""
+    repeats: int = 1
+    """Successive images that show the same grasp, each from another side: to find one takes longer than an image."""
 
 
 Kind = Literal['plain', 'worn', 'shared', 'typing', 'desk', 'gloved']
@@ -149,6 +152,7 @@ class RgbScenes:
         material: ColourMaterial = GENERATED,
     ) -> None:
         self._grasps, self._length = grasps, length
+        self._last: tuple[int, PosedHand] | None = None
         self._config = config or RgbConfig()
         self._right = model or HandModel.load()
         self._name = f'{split}/{seed}'
@@ -186,15 +190,16 @@ class RgbScenes:
         """The image with all its hands."""
         for attempt in range(_ATTEMPTS):
             rng = np.random.default_rng([*self._seed, index, attempt])
-            made = self._scene(index * _ATTEMPTS + attempt, rng)
+            made = self._scene(index, attempt, rng)
             if made is not None:
                 show = self._whole if self._config.window is None else self._window
                 return show(f'{self._name}/{index}', *made, rng)
         raise RuntimeError(f'image {index}: none of {_ATTEMPTS} scenes shows its hands; RgbConfig asks for too much')
 
-    def _scene(self, stream: int, rng: np.random.Generator) -> tuple[RgbScene, list[PlacedHand]] | None:
+    def _scene(self, index: int, attempt: int, rng: np.random.Generator) -> tuple[RgbScene, list[PlacedHand]] | None:
         """A scene with its hands; None if one of them is hidden or has no place."""
         config = self._config
+        stream, grasps = (number * _ATTEMPTS + attempt for number in (index, index // config.repeats))
         focal = config.width / 2 / np.tan(np.radians(rng.uniform(*config.field_of_view)) / 2)
         camera = Pinhole(
             config.width,
@@ -207,8 +212,9 @@ class RgbScenes:
         up = Rotation.from_euler('xz', [rng.uniform(-60, 35), rng.normal(0, 10)], degrees=True).apply([0, -1, 0])
         # Draws of their own, so that these shares change no other image.
         kind = np.random.default_rng([*self._seed, stream, 1])
-        worn, shared = kind.random() < config.worn, kind.random() < config.shared
-        gloved = kind.random(2) < config.gloved
+        worn, _, *gloved = kind.random(4) < [config.worn, 1, config.gloved, config.gloved]
+        # One thing in both hands is a grasp, too.
+        shared = np.random.default_rng([*self._seed, grasps, 1]).random(2)[1] < config.shared
         types = np.random.default_rng([*self._seed, stream, 2]).random() < config.typing
         up = worn_up(kind) if worn else up
         count = 1 if config.window else int(rng.choice(3, p=config.hands))
@@ -217,14 +223,14 @@ class RgbScenes:
         depths = (_WORN_NEAREST, WORN_FARTHEST) if worn else (config.nearest, config.farthest)
         both = bool(config.window) or count == 2
         if both and shared and self._shared is not None:
-            placed, count = self._shared.place(stream, camera, depths, up if worn else None, rng), 0
+            placed, count = self._shared.place(grasps, camera, depths, up if worn else None, rng), 0
         elif both and types:
             placed, desk = place_typing(self._right, camera, depths, up if worn else None, rng)
             up, count = desk, 0
         if both and not count and not placed:
             return None
         for number in range(count):
-            hand = self._place(2 * stream + number, camera, up, worn, placed, rng)
+            hand = self._place(2 * grasps + number, camera, up, worn, placed, rng)
             if hand is None:
                 return None
             placed.append(hand)
@@ -264,7 +270,9 @@ class RgbScenes:
         if self._grasps is None or rng.random() < config.free:
             grasp = free_hand(self._right, rng, self._postures)
         else:
-            grasp = posed_hand(self._grasps[index])
+            if self._last is None or self._last[0] != index:
+                self._last = index, posed_hand(self._grasps[index])
+            grasp = self._last[1]
         if worn:
             return placed_before(grasp, camera, (_WORN_NEAREST, WORN_FARTHEST), up, others, rng)
         if side == 'left':

@@ -2,6 +2,7 @@
 """RGB scenes: reproducible, with labels on the visible surfaces and physical light."""
 
 import dataclasses
+import itertools
 import pickle
 import types
 
@@ -123,6 +124,21 @@ def test_an_index_always_gives_the_same_image(hand: HandModel, scenes: RgbScenes
         assert not np.array_equal(other.frame(2).image, frames[2].image)
     with pytest.raises(IndexError, match='1000000'):
         scenes[1_000_000]
+
+
+def test_successive_images_can_share_a_grasp(hand: HandModel) -> None:
+    """At several places; an image does not depend on those that were made before."""
+    config = dataclasses.replace(SMALL, window=64, free=0.0, repeats=4)
+    samples = [RgbScenes(Cylinders(hand), 3, config=config, model=hand)[index] for index in range(8)]
+    scenes = RgbScenes(Cylinders(hand), 3, config=config, model=hand)
+    for index in (6, 2):
+        np.testing.assert_array_equal(scenes[index].image, samples[index].image)
+    alike = [
+        (one // 4 == other // 4, np.array_equal(samples[one].shape, samples[other].shape))
+        for one, other in itertools.combinations(range(8), 2)
+    ]
+    assert not any(same and not near for near, same in alike) and sum(same for _, same in alike) >= 6
+    assert len({tuple(sample.keypoints[0]) for sample in samples}) == 8
 
 
 def test_images_and_depth_are_complete(frames: list[RgbFrame], windows: list[RgbFrame]) -> None:
