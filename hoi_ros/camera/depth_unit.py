@@ -25,7 +25,9 @@ _FARTHEST = 20.0
 _NEAREST = 0.05
 """Metres; no depth camera measures below it."""
 _REACH = 2.0
-"""Metres up to which hands are detected in depth images."""
+"""Metres; what lies entirely beyond shows no hand that is detected."""
+HANDS_DETECTED = 0.25, 1.2
+"""Metres between which hands are detected in depth images."""
 _COVERED = 0.12
 """Metres; a scene that lies entirely nearer has no room for a hand."""
 _UNITS = {
@@ -40,6 +42,9 @@ _UNITS = {
 """Metres of one unit: its name. Common ones first."""
 _HAND_SCENE = 0.2, 1.6, 10.0
 """Plausible scenes: metres of the nearest surface, from and to, and of the farthest at most."""
+_SMOOTHER = 3.0
+"""Ratio of the changes between neighbouring pixels, bytes as they are to bytes in the other order. On 128 real depth
+images it is at most 0.22, and at least 4.4 once their bytes are swapped."""
 _SPACING = 6
 """Grid points between the neighbours that give a surface's slope and curvature."""
 
@@ -88,6 +93,11 @@ def check_depth(depth: np.ndarray, metres_per_unit: float = 0.001, mend: str = M
             f'the depth is saturated: it is {known[-1]:.4g} m almost everywhere; move the camera away from the '
             'surface, out of sunlight, or correct the driver'
         )
+    if metres_per_unit < 0.1 and _is_swapped(depth[::stride], metres_per_unit):
+        raise DepthUnitError(
+            'the values look like 16-bit depth whose bytes are in the other order: have its publisher set is_bigendian '
+            'to the order of the data'
+        )
     nearest, near, far = (float(measured[int(share * (measured.size - 1))]) for share in (0.01, 0.05, 0.95))
     disparity = _is_disparity(grid, 2 * near)
     declared = _UNITS.get(metres_per_unit, f'units of {metres_per_unit * 1e3:g} mm')
@@ -106,8 +116,8 @@ def check_depth(depth: np.ndarray, metres_per_unit: float = 0.001, mend: str = M
     if nearest > _REACH:
         likely, _ = _likely_unit(disparity, nearest / metres_per_unit, far / metres_per_unit, metres_per_unit)
         return (
-            f'nothing is nearer than {_length(nearest)}, and hands are detected up to {_REACH:g} m; if the scene is '
-            f'nearer, the values are not in {declared}{likely}: {mend}'
+            f'nothing is nearer than {_length(nearest)}, and hands are detected up to {HANDS_DETECTED[1]:g} m; if the '
+            f'scene is nearer, the values are not in {declared}{likely}: {mend}'
         )
     if far < _COVERED:
         return (
@@ -115,6 +125,24 @@ def check_depth(depth: np.ndarray, metres_per_unit: float = 0.001, mend: str = M
             f'the values are not in {declared}: {mend}'
         )
     return ''
+
+
+def _is_swapped(rows: np.ndarray, metres_per_unit: float) -> bool:
+    """Whether rows (N, W) of metres are much smoother, and possible, with the bytes of their 16-bit units in the other
+    order."""
+    units = np.rint(np.clip(np.nan_to_num(rows / metres_per_unit), 0, 65535)).astype(np.uint16)
+    width = units.shape[1] // 4 * 4
+    first, second = units[:, 0:width:4], units[:, 1:width:4]
+    differ = (first > 0) & (second > 0) & (first != second)
+    if differ.sum() < _LEAST:
+        return False
+    pairs = np.stack([first[differ], second[differ]])
+    as_is, swapped = (
+        float(np.median(np.abs(each[1] - each[0]) / each.max(0)))
+        for each in (pairs.astype(np.float32), pairs.byteswap().astype(np.float32))
+    )
+    distance = float(np.median(pairs.byteswap())) * metres_per_unit
+    return as_is > _SMOOTHER * swapped and _NEAREST < distance < _FARTHEST
 
 
 def _is_disparity(grid: np.ndarray, farthest: float) -> bool:
@@ -133,8 +161,9 @@ def _is_disparity(grid: np.ndarray, farthest: float) -> bool:
         (grid[::2, : -2 * step : 2], grid[::2, step:-step:2], grid[::2, 2 * step :: 2]),
     ):
         used = (before > 0) & (here > 0) & (after > 0) & (here < farthest)
-        left, right = before[used] / here[used], after[used] / here[used]
-        slope, curvature = (right - left) / 2, left + right - 2
+        with np.errstate(over='ignore', invalid='ignore'):  # floats that are no depth
+            left, right = before[used] / here[used], after[used] / here[used]
+            slope, curvature = (right - left) / 2, left + right - 2
         # Less slope disappears in the rounding to millimetres; more is an edge.
         smooth = (np.abs(slope) > 0.05) & (np.abs(slope) < 0.3) & (np.abs(curvature) < 0.12)
         slopes.append(slope[smooth])

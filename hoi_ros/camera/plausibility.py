@@ -16,6 +16,10 @@ USUAL_ASPECT = 1.1
 """Largest ratio of the focal lengths of cameras with square pixels."""
 BINNED_ASPECT = (1.9, 2.1)
 """Ratios of the focal lengths of a camera that bins one axis."""
+LARGEST_SKEW = 0.01
+"""Largest number in the places of the camera matrix that are 0, focal lengths."""
+LARGEST_OFFSET = 0.12
+"""Distance of the principal point from the middle of the image, in widths or heights, that few cameras exceed."""
 PIXEL_ASPECT = 3.0
 """Largest ratio of the focal lengths of the axes; cameras that bin one axis have 2."""
 SMALLEST_RATIO = {'polynomial': 0.25, 'equidistant': 0.0}
@@ -40,21 +44,35 @@ def matrix_fault(name: str, matrix: Sequence[float]) -> str:
     """
     columns = len(matrix) // 3
     expected = 'fx 0 cx 0 fy cy 0 0 1' if columns == 3 else 'fx 0 cx 0 0 fy cy 0 0 0 1 0'
-    if tuple(matrix[2 * columns : 2 * columns + 3]) == (0, 0, 1) and matrix[columns + 1] != 0:
+    skew = max(abs(matrix[1]), abs(matrix[columns]))
+    ordered = tuple(matrix[2 * columns : 2 * columns + 3]) == (0, 0, 1) and matrix[columns + 1] != 0
+    if ordered and skew <= LARGEST_SKEW * abs(matrix[0]):
         return ''
     return f'{name} is {" ".join(f"{number:g}" for number in matrix)}, expected {expected}: fill it row by row'
 
 
-def intrinsics_doubt(camera: Pinhole) -> str:
-    """What is unusual about possible intrinsics, with the mend; '' if nothing is."""
+def intrinsics_doubt(camera: Pinhole, cropped: bool = False) -> str:
+    """What is unusual about possible intrinsics, with the mend; '' if nothing is.
+
+    Args:
+        camera, cropped: as of `intrinsics_fault`.
+    """
     low, high = BINNED_ASPECT
     ratio = max(camera.fx / camera.fy, camera.fy / camera.fx)
-    if ratio <= USUAL_ASPECT or low <= ratio <= high:
-        return ''
-    return (
-        f'the focal lengths ({camera.fx:g}, {camera.fy:g}) differ by {ratio - 1:.0%}, those of most cameras by less '
-        f'than {USUAL_ASPECT - 1:.0%}: check that K is fx 0 cx 0 fy cy 0 0 1, with no numbers swapped'
-    )
+    offset = max(abs((camera.cx + 0.5) / camera.width - 0.5), abs((camera.cy + 0.5) / camera.height - 0.5))
+    mend = 'check that K is fx 0 cx 0 fy cy 0 0 1, with no numbers swapped'
+    if not (ratio <= USUAL_ASPECT or low <= ratio <= high):
+        return (
+            f'the focal lengths ({camera.fx:g}, {camera.fy:g}) differ by {ratio - 1:.0%}, those of most cameras by '
+            f'less than {USUAL_ASPECT - 1:.0%}: {mend}'
+        )
+    if offset > LARGEST_OFFSET and not cropped:
+        return (
+            f'the principal point ({camera.cx:g}, {camera.cy:g}) lies far from the middle of the image of '
+            f'{camera.width}x{camera.height} pixels, which moves all hands if it is wrong: {mend}; if the image is a '
+            'part of the sensor, set the region of interest (roi)'
+        )
+    return ''
 
 
 def intrinsics_fault(camera: Pinhole, cropped: bool = False) -> str:
@@ -75,6 +93,8 @@ def intrinsics_fault(camera: Pinhole, cropped: bool = False) -> str:
         )
     if max(camera.fx / camera.fy, camera.fy / camera.fx) > PIXEL_ASPECT:
         return f'the focal lengths ({camera.fx:g}, {camera.fy:g}) differ more than {PIXEL_ASPECT:g} times'
+    if max(abs(camera.cx), abs(camera.cy)) < 1 and not cropped:
+        return f'the principal point is ({camera.cx:g}, {camera.cy:g}), as if only the focal lengths were filled'
     inside = -0.5 <= camera.cx <= camera.width - 0.5 and -0.5 <= camera.cy <= camera.height - 0.5
     if not inside and not cropped:
         return f'the principal point ({camera.cx:g}, {camera.cy:g}) lies outside the image of {size}'

@@ -1,6 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The error of a frame that cannot be used."""
+"""The error of a frame that cannot be used, and what stages refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hoi_ros.camera.pinhole import Pinhole
 
 
 class FrameRefused(ValueError):
     """A frame that cannot be used; its text says why and the mend."""
+
+
+def refuse_colour(image: np.ndarray, camera: Pinhole) -> None:
+    """Raises a FrameRefused unless an image is (H, W, 3) uint8 of its camera."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise FrameRefused(f'the image is {image.shape} {image.dtype}, expected (H, W, 3) uint8 RGB')
+    _refuse_size('image', image, camera)
+
+
+def refuse_depth(depth: np.ndarray, camera: Pinhole) -> None:
+    """Raises a FrameRefused unless a depth image is (H, W) floats of its camera."""
+    if depth.ndim != 2 or depth.dtype.kind != 'f':
+        raise FrameRefused(f'the depth is {depth.shape} {depth.dtype}, expected (H, W) metres in floats')
+    _refuse_size('depth', depth, camera)
+
+
+def _refuse_size(name: str, image: np.ndarray, camera: Pinhole) -> None:
+    height, width = image.shape[:2]
+    if (width, height) != (camera.width, camera.height):
+        raise FrameRefused(
+            f'the {name} is {width}x{height} pixels, expected {camera.width}x{camera.height} as its camera'
+        )

@@ -128,13 +128,16 @@ class ReconstructionNode(WorkerNode[ReconstructionStage, Frame, list[HandEstimat
                 'no hand can be detected in it; raise the resolution of the camera'
             )
         rectifier = self._camera.rectifier(frame, image)
-        return stage(
+        hands = stage(
             rectifier.colour(np.ascontiguousarray(image)),
             rectifier.camera,
             frame.seconds,
             depth=self._depth(frame, rectifier),
             regions=self._regions.within(rectifier),
         )
+        if stage.denials.doubt:
+            self.caution(f'{self._inputs.where("depth")}: {stage.denials.doubt}')
+        return hands
 
     def publish(self, frame: Frame, result: list[HandEstimate], session: int) -> None:
         self._hand_outputs.publish(frame.messages['image'].header, result, session)

@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from hoi_ros.camera import Pinhole
+from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.camera.rectified import Rectified
 from hoi_ros.playback.image_folder import folder_calibration
@@ -69,12 +70,26 @@ def camera_beside(*folders: Path | None) -> Path | None:
 
 
 def depth_scale_of(camera: Path | None) -> float | None:
-    """Metres of one unit of the depth images beside a calibration file: its entry `depth_scale`, if it has one."""
+    """Metres of one unit of the depth images beside a calibration file: its entry `depth_scale`, if it has one.
+
+    Raises:
+        CalibrationError: the entry is no number above 0.
+    """
     if camera is None:
         return None
     try:
         fields = yaml.safe_load(camera.read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None  # whoever loads the calibration says so
-    scale = fields.get('depth_scale') if isinstance(fields, dict) else None
-    return float(scale) if isinstance(scale, (int, float)) and 0 < scale < math.inf else None
+    if not isinstance(fields, dict) or 'depth_scale' not in fields:
+        return None
+    try:
+        scale = float(fields['depth_scale'])  # YAML reads 1e-3, without a point, as text
+    except (TypeError, ValueError):
+        scale = math.nan
+    if not 0 < scale < math.inf:
+        raise CalibrationError(
+            f'{camera}: depth_scale is {fields["depth_scale"]!r}, expected metres of one unit of the depth images, '
+            'such as 0.001'
+        )
+    return scale

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from hoi_ros.camera.depth_unit import HANDS_DETECTED
+
 SCALES = 'such as 0.001 for millimetres, 0.00025 for an Intel L515, 0.000125 for an Intel SR300 or SR305'
 """Metres of one unit of depth images that are common."""
 REMEDY = f'correct --depth-scale, {SCALES}'
 """The remedy for a wrong unit of files."""
-_HANDS = 0.25, 1.2
-"""Metres between which hands are detected."""
 
 
 class DepthRange:
@@ -37,7 +37,7 @@ class DepthRange:
         scale = f'; check --depth-scale ({metres_per_unit:g}), {SCALES}' if metres_per_unit else ''
         return (
             f'the depth lies between {nearest:.2f} m and {farthest:.2f} m, and hands are detected between '
-            f'{_HANDS[0]:g} m and {_HANDS[1]:g} m{scale}'
+            f'{HANDS_DETECTED[0]:g} m and {HANDS_DETECTED[1]:g} m{scale}'
         )
 
 

@@ -23,6 +23,7 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.in_image import in_image
 from hoi_ros.playback.depth_range import REMEDY
 from hoi_ros.playback.image_folder import FrameFiles
+from hoi_ros.playback.image_folder import is_turned
 from hoi_ros.playback.image_folder import read_colour
 from hoi_ros.playback.image_folder import read_metric_depth
 from hoi_ros.systems import Stage
@@ -96,7 +97,7 @@ class FrameReader:
                     faults.append(str(error) if str(error).startswith(label) else f'{label}: {error}')
             elif name in inputs:
                 faults.append(f'{frame}: the frame has no {name} image')
-        return Frame(views, (*faults, *self._unaligned(frame, views)))
+        return Frame(views, (*faults, *self._unaligned(frame, views, sources.get('colour'))))
 
     def _pixels(self, name: str, source: Path | np.ndarray) -> np.ndarray:
         if isinstance(source, Path):
@@ -122,8 +123,8 @@ class FrameReader:
         rectifier = self._rectifier(self._cameras(image.shape[1], image.shape[0]))
         return View((rectifier.depth if image.ndim == 2 else rectifier.colour)(image), rectifier.camera, rectifier.lens)
 
-    def _unaligned(self, name: str, views: dict[str, View]) -> list[str]:
-        """Removes optional images of another size than the first input, and says so."""
+    def _unaligned(self, name: str, views: dict[str, View], colour: Path | np.ndarray | None) -> list[str]:
+        """Removes optional images that are not aligned with the first input, and says so."""
         first = self._system.images[0]
         faults = []
         for other in self._system.optional_images:
@@ -133,6 +134,13 @@ class FrameReader:
                     f'{name}: the {other} image is {found[1]}x{found[0]} pixels, the {first} image '
                     f'{expected[1]}x{expected[0]}: align them'
                 )
+        if {'depth', 'colour'} <= views.keys() and isinstance(colour, Path) and is_turned(colour):
+            other = 'colour' if self._system.images[0] == 'depth' else 'depth'
+            del views[other]
+            faults.append(
+                f'{name}: the EXIF orientation of the colour image turns it, and the depth image has none: save the '
+                f'colour image as it is shown, or without the orientation; the {other} image is left out'
+            )
         return faults
 
 

@@ -9,6 +9,7 @@ writes `results.jsonl` (one object a line of the file, in its order) and `grasps
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import sys
@@ -24,6 +25,8 @@ from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModelError
+from hoi_ros.playback.command import make_folder
+from hoi_ros.playback.command import run_command
 from hoi_ros.playback.contact_results import contact_record
 from hoi_ros.playback.contact_results import grasp_record
 from hoi_ros.playback.contact_results import rounded
@@ -35,7 +38,7 @@ from hoi_ros.playback.grasp_estimates import wrist_in_object
 from hoi_ros.playback.grasp_lines import grasp_of_line
 from hoi_ros.playback.grasp_pictures import grasp_picture
 from hoi_ros.playback.overlays import RESULTS
-from hoi_ros.playback.overlays import write_picture
+from hoi_ros.playback.picture_files import write_picture
 from hoi_ros.playback.results import listed
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.contact_points import ContactMeasure
@@ -261,12 +264,14 @@ class GraspReplay:
 
 def main(arguments: Sequence[str]) -> int:
     """Command line; 0 if every line has contact, 1 if some have none, 2 if nothing could run."""
+    return run_command('replay', functools.partial(_run, arguments), (EngineError, HandModelError, ResourceError))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    config = tyro.cli(GraspReplayConfig, args=arguments, prog='python -m hoi_ros.replay')
+    make_folder(config.out)
     try:
-        config = tyro.cli(GraspReplayConfig, args=arguments, prog='python -m hoi_ros.replay')
         summary = GraspReplay(config, config.load_stage())()
-    except (EngineError, HandModelError, ResourceError, OSError) as error:
-        print(f'replay: {error}', file=sys.stderr)
-        return 2
     except ModuleNotFoundError as error:
         print(f'replay: --grasps needs {error.name}: pip install -r requirements/demo.txt', file=sys.stderr)
         return 2

@@ -19,6 +19,7 @@ from hoi_ros.camera.image_buffer import decompress
 from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.rectified import is_rectified
 from hoi_ros.camera.rectified import Rectified
+from hoi_ros.playback.picture_files import write_picture
 from hoi_ros.systems import ImageKind
 from hoi_ros.systems import SYSTEMS
 
@@ -33,6 +34,8 @@ COPY_AGAIN = 'copy or save the file again'
 _PNG = b'\x89PNG\r\n\x1a\n'
 _JPEG = b'\xff\xd8'
 _EXIF = b'Exif\0\0'
+_MARKS_OF_EXIF = b'Exif', b'eXIf', b'EXIF', b'II*\0', b'MM\0*'
+"""In files of JPEG, PNG, WebP and TIFF."""
 _EXIF_WITHIN = 65536
 """Bytes at the start of a JPEG file that hold its EXIF fields, if it has any."""
 _GREY_16_BITS = bytes((16, 0))
@@ -114,9 +117,11 @@ def read_depth(path: Path) -> np.ndarray:
     pixels = _read(path, cv2.IMREAD_UNCHANGED)
     if pixels.ndim != 2 or pixels.dtype not in (np.uint16, np.float32):
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+        mend = f'this is no depth image{_other_stage("colour")}'
+        if channels == 1 and pixels.dtype.itemsize > 1:
+            mend = 'convert it to 32-bit floats or to 16-bit integers'
         raise ImageFormatError(
-            f'{path}: {channels} channel(s) of {pixels.dtype}, expected one of uint16 or float32: '
-            f'this is no depth image{_other_stage("colour")}'
+            f'{path}: {channels} channel(s) of {pixels.dtype}, expected one of uint16 or float32: {mend}'
         )
     return pixels
 
@@ -133,15 +138,25 @@ def read_colour(path: Path) -> np.ndarray:
         ImageFormatError: the file is unreadable, or an image of 16-bit greys, as depth images are.
     """
     pixels = _read(path, cv2.IMREAD_COLOR)
-    with path.open('rb') as file:
-        start = file.read(_EXIF_WITHIN)
-    if is_depth_png(start):
+    data = path.read_bytes()
+    if is_depth_png(data):
         raise ImageFormatError(f'{path}: 16-bit greys, expected colours: this is a depth image{_other_stage("depth")}')
-    if start.startswith(_JPEG) and _EXIF in start:
+    if data.startswith(_JPEG) and _EXIF in data[:_EXIF_WITHIN]:
         # `decompress` refuses damaged files and knows no orientation, which images of topics do not have.
-        turned = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        turned = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         pixels = pixels if turned is None else turned
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def is_turned(path: Path) -> bool:
+    """Whether the EXIF orientation of a readable colour image turns or mirrors it."""
+    data = path.read_bytes()
+    if not any(mark in data for mark in _MARKS_OF_EXIF):
+        return False
+    pixels = np.frombuffer(data, np.uint8)
+    upright = cv2.imdecode(pixels, cv2.IMREAD_COLOR)
+    stored = cv2.imdecode(pixels, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return upright is not None and stored is not None and not np.array_equal(upright, stored)
 
 
 def is_depth_png(start: bytes) -> bool:
@@ -154,8 +169,13 @@ def unpack_video(video: Path, folder: Path) -> Path:
     earlier video there are removed.
 
     Raises:
-        ImageFolderError: the video is missing or cannot be read, or a frame cannot be written.
+        ImageFolderError: the video is missing or cannot be read.
+        OSError: a frame cannot be written.
     """
+    try:
+        str(video).encode()
+    except UnicodeEncodeError as error:
+        raise ImageFolderError(f'{str(video)!r}: the name is no text in UTF-8: rename the video') from error
     capture = cv2.VideoCapture(str(video))
     folder.mkdir(parents=True, exist_ok=True)
     for earlier in folder.glob('[0-9]' * 6 + '.jpg'):
@@ -166,8 +186,8 @@ def unpack_video(video: Path, folder: Path) -> Path:
             more, frame = capture.read()
             if not more:
                 break
-            if not cv2.imwrite(str(folder / f'{count:06}.jpg'), frame, [cv2.IMWRITE_JPEG_QUALITY, 95]):
-                raise ImageFolderError(f'{folder}: a frame of {video} cannot be written there')
+            picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            write_picture(folder / f'{count:06}.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
             count += 1
     finally:
         capture.release()

@@ -73,14 +73,3 @@ def remove_overlays(out: Path) -> None:
         file = (folder / name).resolve()
         if file.is_relative_to(folder):
             file.unlink(missing_ok=True)
-
-
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Writes an RGB picture (H, W, 3) as the suffix says, and creates its folder.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
-        raise OSError(f'{path}: the picture cannot be written')

@@ -21,6 +21,7 @@ from hoi_ros.drawing.text import text_size
 from hoi_ros.playback.contact_pictures import ContactPictures
 from hoi_ros.playback.contact_pictures import has_contact
 from hoi_ros.playback.pair_agreement import moved_stamps
+from hoi_ros.playback.picture_files import write_picture
 from hoi_ros.playback.recording import Picture
 from hoi_ros.playback.recording import Recording
 from hoi_ros.playback.video import VideoWriter
@@ -63,7 +64,7 @@ def draw_picture(recording: Recording, path: Path) -> None:
     shown = [kept for kept in shown if has_contact(recording.hands_at(kept.stamp))] or shown
     moved = moved_stamps(recording)
     shown = [kept for kept in shown if kept.stamp in moved] or shown
-    _write(path, _drawing(recording)(shown[len(shown) // 2]))
+    write_picture(path, _drawing(recording)(shown[len(shown) // 2]))
 
 
 def draw_sheet(recording: Recording, path: Path, names: Sequence[str]) -> None:
@@ -78,7 +79,7 @@ def draw_sheet(recording: Recording, path: Path, names: Sequence[str]) -> None:
     tiles = [_tile(drawn(kept), name, side) for kept, name in zip(recording.pictures, names, strict=True)]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
-    _write(path, np.vstack(rows))
+    write_picture(path, np.vstack(rows))
 
 
 def _tile(picture: np.ndarray, name: str, side: int) -> np.ndarray:
@@ -120,8 +121,3 @@ def _fitted(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     canvas = np.zeros((height, width, 3), np.uint8)
     canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return canvas
-
-
-def _write(path: Path, picture: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
-        raise OSError(f'{path}: the picture cannot be written')

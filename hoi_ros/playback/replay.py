@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import json
 import math
 import sys
@@ -38,6 +39,8 @@ from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import fault_of_camera
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
+from hoi_ros.playback.command import make_folder
+from hoi_ros.playback.command import run_command
 from hoi_ros.playback.depth_range import DepthRange
 from hoi_ros.playback.frame_reader import estimated
 from hoi_ros.playback.frame_reader import FrameReader
@@ -49,7 +52,7 @@ from hoi_ros.playback.overlays import overlay_names
 from hoi_ros.playback.overlays import OVERLAYS
 from hoi_ros.playback.overlays import remove_overlays
 from hoi_ros.playback.overlays import RESULTS
-from hoi_ros.playback.overlays import write_picture
+from hoi_ros.playback.picture_files import write_picture
 from hoi_ros.playback.results import camera_record
 from hoi_ros.playback.results import hand_record
 from hoi_ros.playback.results import interaction_record
@@ -207,14 +210,18 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     folder or the size changes.
 
     Raises:
-        ImageFolderError: a folder is missing, empty, or does not pair with the other.
+        ImageFolderError: a folder is missing, empty, or does not pair with the other, or an image lies where the
+            overlays go.
         CalibrationError: the calibration file is unusable.
+        OutputError: `config.out` can be no folder.
     """
     system = config.system
+    make_folder(config.out)
     reader = FrameReader(system, config.cameras, config.metres_per_unit or 1.0)
     frames = list_frames(config.depth, config.rgb)
     order = config.order(frames)
     print(order if order.frames == 'picture' else f'{counted(len(frames), "frame")}, {order}')
+    _refuse_own_pictures(frames, config.out / OVERLAYS)
     for line in left_out(config.depth, config.rgb):
         print(line)
     if config.calibration is None:
@@ -232,7 +239,6 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     before: object = None
     tune(stage, config.min_score, config.max_hands)
     stage.warm_up()
-    config.out.mkdir(parents=True, exist_ok=True)
     remove_overlays(config.out)
     told = time.monotonic()
     with (config.out / RESULTS).open('w', encoding='utf-8') as results:
@@ -292,6 +298,17 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     )
 
 
+def _refuse_own_pictures(frames: Sequence[FrameFiles], overlays: Path) -> None:
+    """Raises an ImageFolderError if an image of the frames lies in the folder that the overlays go to."""
+    overlays = overlays.resolve()
+    for file in (file for files in frames for file in (files.depth, files.colour) if file):
+        if file.resolve().is_relative_to(overlays):
+            raise ImageFolderError(
+                f'{file} lies where this command writes its overlays: give another folder with --out, or move that '
+                'folder away'
+            )
+
+
 def tune(stage: Stage, min_score: float, max_hands: int) -> None:
     """Sets the limits of a stage that tracks hands."""
     first = first_stage(stage)
@@ -307,22 +324,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from hoi_ros.playback.grasp_replay import main as replay_grasps
 
         return replay_grasps(arguments)
-    end = arguments.index('--ros-args') if {'--ros', '--ros-args'} <= set(arguments) else len(arguments)
-    try:
-        config = tyro.cli(ReplayConfig, args=arguments[:end], prog='python -m hoi_ros.replay')
-        if config.rgb is not None:
-            rgb, of_video = opened(config.rgb, config.out / 'frames')
-            config = dataclasses.replace(
-                config, rgb=rgb, of_video=of_video, camera=config.camera or camera_beside(config.rgb, config.depth)
-            )
-        if config.ros:
-            from hoi_ros.playback.folder_publisher import publish_folder
+    return run_command(
+        'replay',
+        functools.partial(_run, arguments),
+        (ImageFolderError, CalibrationError, EngineError, HandModelError, ResourceError),
+    )
 
-            return publish_folder(config, arguments[end:])
-        summary = replay(config, load_pipeline(config.system, backend=config.backend, models=config.models))
-    except (ImageFolderError, CalibrationError, EngineError, HandModelError, ResourceError) as error:
-        print(f'replay: {error}', file=sys.stderr)
-        return 2
+
+def _run(arguments: Sequence[str]) -> int:
+    end = arguments.index('--ros-args') if {'--ros', '--ros-args'} <= set(arguments) else len(arguments)
+    config = tyro.cli(ReplayConfig, args=arguments[:end], prog='python -m hoi_ros.replay')
+    if config.rgb is not None:
+        rgb, of_video = opened(config.rgb, config.out / 'frames')
+        config = dataclasses.replace(
+            config, rgb=rgb, of_video=of_video, camera=config.camera or camera_beside(config.rgb, config.depth)
+        )
+    if config.ros:
+        from hoi_ros.playback.folder_publisher import publish_folder
+
+        return publish_folder(config, arguments[end:])
+    summary = replay(config, load_pipeline(config.system, backend=config.backend, models=config.models))
     print(summary)
     print(f'written to  {config.out}')
     return 0 if summary.unreadable < summary.frames else 1

@@ -13,6 +13,7 @@ writes an overlay (PNG) and the estimates (JSON). In Python:
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import sys
 import time
@@ -25,6 +26,7 @@ import numpy as np
 import tyro
 
 from hoi_ros.camera import Pinhole
+from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
@@ -36,13 +38,15 @@ from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import fault_of_camera
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
+from hoi_ros.playback.command import make_folder
+from hoi_ros.playback.command import run_command
 from hoi_ros.playback.contact_results import touching_words
 from hoi_ros.playback.depth_range import depth_hint
 from hoi_ros.playback.frame_reader import estimated
 from hoi_ros.playback.frame_reader import FrameReader
 from hoi_ros.playback.overlays import overlay
 from hoi_ros.playback.overlays import shrunk
-from hoi_ros.playback.overlays import write_picture
+from hoi_ros.playback.picture_files import write_picture
 from hoi_ros.playback.replay import MIN_SCORE
 from hoi_ros.playback.replay import tune
 from hoi_ros.playback.results import camera_record
@@ -114,6 +118,7 @@ class ImageEstimator:
     Raises:
         CalibrationError: the calibration file is unusable.
         EngineError, HandModelError, ResourceError: a model is missing or damaged.
+        ImageError: a number is outside of its bounds.
     """
 
     def __init__(
@@ -129,6 +134,7 @@ class ImageEstimator:
         backend: Backend = 'auto',
         threads: int | None = None,
     ) -> None:
+        _check(fov, depth_scale, min_score, max_hands)
         self._system = system_of(stage) if stage else system_of_photos()
         scale = depth_scale or depth_scale_of(camera) or _MILLIMETRE
         self._reader = FrameReader(self._system, cameras_of(camera, fov), scale)
@@ -196,41 +202,38 @@ class ImageConfig:
     """Folder of the overlay and the JSON, which are named after the picture."""
 
     def __post_init__(self) -> None:
-        if fault := fault_of_camera(self.fov, self.depth_scale):
-            raise ImageError(fault)
-        if not 0 <= self.min_score <= 1:
-            raise ImageError(f'--min-score is {self.min_score}, expected 0 to 1')
-        if not 1 <= self.max_hands <= 4:
-            raise ImageError(f'--max-hands is {self.max_hands}, expected 1 to 4')
+        _check(self.fov, self.depth_scale, self.min_score, self.max_hands)
         if self.stage is not None and self.stage not in SYSTEMS:
             raise ImageError(f'--stage is {self.stage!r}, expected {" or ".join(SYSTEMS)}')
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 if the picture was read."""
+    refusals = ImageError, FrameRefused, CalibrationError, EngineError, HandModelError, ResourceError
+    return run_command('image', functools.partial(_run, arguments), refusals)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     begun = time.perf_counter()
     config = tyro.cli(ImageConfig, args=arguments, prog='python -m hoi_ros.image')
     camera = config.camera or camera_beside(config.picture.parent)
     drawing, estimates = (config.out / f'{config.picture.stem}{suffix}' for suffix in ('.png', '.json'))
-    try:
-        if not config.picture.is_file():
-            raise ImageError(f'{config.picture} is no file: give a picture; a folder is for python -m hoi_ros.replay')
-        if drawing.resolve() in {file.resolve() for file in (config.picture, config.depth) if file}:
-            raise ImageError(f'{drawing} is an input: give another folder with --out')
-        estimator = ImageEstimator(
-            config.stage,
-            camera=camera,
-            fov=config.fov,
-            depth_scale=config.depth_scale,
-            min_score=config.min_score,
-            max_hands=config.max_hands,
-            models=config.models,
-            backend=config.backend,
-        )
-        result = estimator(config.picture, config.depth)
-    except (ImageError, FrameRefused, EngineError, HandModelError, ResourceError) as error:
-        print(f'image: {error}', file=sys.stderr)
-        return 2
+    if not config.picture.is_file():
+        raise ImageError(f'{config.picture} is no file: give a picture; a folder is for python -m hoi_ros.replay')
+    if drawing.resolve() in {file.resolve() for file in (config.picture, config.depth) if file}:
+        raise ImageError(f'{drawing} is an input: give another folder with --out')
+    make_folder(config.out)
+    estimator = ImageEstimator(
+        config.stage,
+        camera=camera,
+        fov=config.fov,
+        depth_scale=config.depth_scale,
+        min_score=config.min_score,
+        max_hands=config.max_hands,
+        models=config.models,
+        backend=config.backend,
+    )
+    result = estimator(config.picture, config.depth)
     if config.depth_scale is None and depth_scale_of(camera) is None and _reads_depth(config):
         print(f'one unit of the depth is taken for {_MILLIMETRE:g} m (--depth-scale)')
     if camera is None:
@@ -272,6 +275,16 @@ def _described(result: ImageResult, min_score: float) -> list[str]:
             f'({source}){held}{touching_words(hand)}'
         )
     return lines
+
+
+def _check(fov: float, depth_scale: float | None, min_score: float, max_hands: int) -> None:
+    """Raises an ImageError if a number is outside of its bounds."""
+    if fault := fault_of_camera(fov, depth_scale):
+        raise ImageError(fault)
+    if not 0 <= min_score <= 1:
+        raise ImageError(f'--min-score is {min_score}, expected 0 to 1')
+    if not 1 <= max_hands <= 4:
+        raise ImageError(f'--max-hands is {max_hands}, expected 1 to 4')
 
 
 def _reads_depth(config: ImageConfig) -> bool:

@@ -91,7 +91,7 @@ def kind_of(path: Path) -> ImageKind | None:
     if suffix in _TIFF:
         pixels = None
         with contextlib.suppress(cv2.error):
-            pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
         if pixels is None:
             return None
         return 'depth' if pixels.ndim == 2 and pixels.dtype in (np.uint16, np.float32) else 'colour'

@@ -30,9 +30,11 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModelError
 from hoi_ros.mesh.object_files import ObjectFileError
 from hoi_ros.mesh.object_files import read_object
+from hoi_ros.playback.command import make_folder
+from hoi_ros.playback.command import run_command
 from hoi_ros.playback.hand_files import HandFileError
 from hoi_ros.playback.hand_files import read_hand
-from hoi_ros.playback.overlays import write_picture
+from hoi_ros.playback.picture_files import write_picture
 from hoi_ros.playback.sample_sheet import sample_sheet
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.sample_request import SampleRequest
@@ -83,29 +85,32 @@ class SampleConfig:
             raise SampleError(f'--seed is {self.seed}, expected 0 or more')
         if self.steps is not None and not 1 <= self.steps <= 256:
             raise SampleError(f'--steps is {self.steps}, expected 1 to 256')
+        if self.sheet is not None and self.sheet.suffix.lower() not in ('.png', '.jpg', '.jpeg'):
+            raise SampleError(f'--sheet is {self.sheet}, expected a file ending in .png or .jpg')
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 if the samples were written."""
+    return run_command(
+        'sample',
+        functools.partial(_run, arguments),
+        (SampleError, FrameRefused, EngineError, HandModelError, HandFileError, ObjectFileError, ResourceError),
+    )
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     begun = time.perf_counter()
-    try:
-        config = tyro.cli(SampleConfig, args=arguments, prog='python -m hoi_ros.sample')
-        with quick_start():
-            stage = TwoHandPriorStage(config.models, config.backend, steps=config.steps)
-        pairs, scores, volumes = _sampled(stage, _request(stage, config), config.count)
-        path = config.out if config.out.suffix == '.npz' else config.out.with_name(f'{config.out.name}.npz')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        arrays: Any = {**_arrays(stage, pairs), 'score': scores, 'penetration': volumes}
-        np.savez_compressed(path, **arrays)
-        if config.sheet is not None:
-            faces = {side: np.asarray(stage.hand_model(side).faces) for side in ('left', 'right')}
-            write_picture(config.sheet, sample_sheet(pairs, faces, volumes))
-    except (
-        *(SampleError, FrameRefused, EngineError, HandModelError, HandFileError, ObjectFileError, ResourceError),
-        OSError,
-    ) as error:
-        print(f'sample: {error}', file=sys.stderr)
-        return 2
+    config = tyro.cli(SampleConfig, args=arguments, prog='python -m hoi_ros.sample')
+    path = config.out if config.out.suffix == '.npz' else config.out.with_name(f'{config.out.name}.npz')
+    make_folder(path.parent)
+    with quick_start():
+        stage = TwoHandPriorStage(config.models, config.backend, steps=config.steps)
+    pairs, scores, volumes = _sampled(stage, _request(stage, config), config.count)
+    arrays: Any = {**_arrays(stage, pairs), 'score': scores, 'penetration': volumes}
+    np.savez_compressed(path, **arrays)
+    if config.sheet is not None:
+        faces = {side: np.asarray(stage.hand_model(side).faces) for side in ('left', 'right')}
+        write_picture(config.sheet, sample_sheet(pairs, faces, volumes))
     written = ' and '.join(str(file) for file in (path, config.sheet) if file is not None)
     print(
         f'{config.count} pairs of hands, {float(np.mean(volumes)):.0f} mm³ of each shared on average, written to '

@@ -18,6 +18,7 @@ import numpy as np
 
 from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.camera.refusal import refuse_depth
 from hoi_ros.engines.loading import Backend
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
@@ -163,7 +164,11 @@ class DepthPoseStage(HandFollowing[_Track]):
 
         Returns:
             The hands, longest followed first; empty without a hand.
+
+        Raises:
+            FrameRefused: the depth is not (H, W) floats of the camera's size.
         """
+        refuse_depth(depth, camera)
         begun = time.perf_counter()
         self._begin(stamp)
         followed = self._follow(depth, camera, stamp, regions)

@@ -21,12 +21,14 @@ import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.refusal import FrameRefused
+from hoi_ros.camera.refusal import refuse_colour
 from hoi_ros.engines import Backend
 from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import Region
 from hoi_ros.resources import model_dir
 from hoi_ros.resources import ResourceError
+from hoi_ros.stages.parts.depth_denials import DepthDenials
 from hoi_ros.stages.parts.following import HandFollowing
 from hoi_ros.stages.parts.hand_finder import HandFinder
 from hoi_ros.stages.parts.hand_observer import HandObserver
@@ -108,6 +110,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
     ) -> None:
         super().__init__(models, max_hands, min_score, smoothing)
         self.fit_surface = fit_surface
+        self.denials = DepthDenials()
         self._detector = RgbDetector(models, backend, threads)
         network = CropInference(models, len(self._hands['right'].template), backend, threads)
         parameters = network.parameters
@@ -202,15 +205,15 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             camera: of that image, undistorted.
             stamp: seconds; an earlier one than the last restarts the tracking.
             depth: (H, W) metres aligned with the image, 0 or NaN invalid; None where there is none.
-            regions: where the hands are (`parts/hand_regions.py` has the rule); None to track and to detect them
-                in the whole image.
+            regions: where the hands are (`parts/hand_regions.py`); None to track and detect them in the whole image.
 
         Returns:
             The hands, those tracked longest first. Empty where there is no hand.
 
         Raises:
-            FrameRefused: the depth has another size than the image.
+            FrameRefused: the image is not (H, W, 3) uint8 of the camera's size, or the depth has another size.
         """
+        refuse_colour(image, camera)
         if depth is not None and depth.shape != image.shape[:2]:
             raise FrameRefused(
                 f'the depth is {depth.shape[1]}x{depth.shape[0]} pixels, expected '
@@ -231,7 +234,8 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
                 self._tracks.append(track)
             except ValueError:
                 # The prediction is no hand, whatever its score: the track ends.
-                continue
+                self.denials.deny()
+        self.denials.end(bool(estimates))
         done = time.perf_counter()
         self.timings = {
             'track': tracked - begun,
@@ -320,6 +324,8 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
                     if self._place.is_there(track, depth, camera):
                         track.identity = self._new_identity()
                         found.append(track)
+                    else:
+                        self.denials.deny()
         return found
 
     def _proposals(

@@ -150,6 +150,9 @@ def test_projection_survives_region_and_binning():
         (Info(), (0, 0), CameraSizeError, '0x0'),
         (Info(width=0, height=0), (1280, 720), CalibrationError, '0x0.* fill width and height'),
         (Info(k=(900.0, 0, 0, 0, 901, 0, 640, 360, 1)), (1280, 720), CalibrationError, 'fill it row by row'),
+        (Info(k=(900.0, 640, 0, 0, 901, 360, 0, 0, 1)), (1280, 720), CalibrationError, 'fill it row by row'),
+        (Info(k=(900.0, 0, 640, 200, 901, 360, 0, 0, 1)), (1280, 720), CalibrationError, 'fill it row by row'),
+        (Info(k=(900.0, 0, 0, 0, 901, 0, 0, 0, 1)), (1280, 720), CalibrationError, 'only the focal lengths'),
         (Info(k=(476.0, 477, 320, 240, 0, 0, 0, 0, 0)), (1280, 720), CalibrationError, 'fx 0 cx 0 fy cy 0 0 1'),
         (
             Info(k=(0.0,) * 9, p=(900.0, 0, 0, 0, 901, 0, 640, 360, 1, 0, 0, 0), d=()),

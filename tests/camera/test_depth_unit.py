@@ -65,10 +65,19 @@ def test_depth_in_no_possible_unit_is_refused_with_the_likely_one(what):
         assert caught.value.metres_per_unit == likely
 
 
+@pytest.mark.parametrize('noise', [0.0, 3.0])
+def test_the_other_byte_order_is_named(noise):
+    raw = desk() * 1000 + np.random.default_rng(0).normal(0, noise, desk().shape)
+    depth = np.clip(np.where(desk() > 0, raw, 0), 0, 65535).astype(np.uint16)
+    with pytest.raises(DepthUnitError, match='is_bigendian'):
+        check_depth(depth.byteswap() * np.float32(0.001))
+    assert check_depth(depth * np.float32(0.001)) == ''
+
+
 @pytest.mark.parametrize('unit', [0.0001, 0.000125, 0.0002])
 def test_depth_that_may_be_in_another_unit_is_doubted(unit):
     told = check_depth(integers(desk() / unit))
-    assert 'hands are detected up to 2 m' in told
+    assert 'hands are detected up to 1.2 m' in told
     assert 'not in millimetres but look like units of 0.1 to 0.25 mm' in told
 
 

@@ -63,6 +63,7 @@ def test_the_fold_is_found_wherever_the_principal_point_is():
         ({'fx': 2500.0}, 'differ more than 3 times'),
         ({'cx': 960.0}, 'principal point'),
         ({'cy': -10.0}, 'principal point'),
+        ({'cx': 0.0, 'cy': 0.0}, 'only the focal lengths'),
     ],
 )
 def test_intrinsics_of_no_lens_or_another_image_are_named(change, told):
@@ -74,6 +75,15 @@ def test_intrinsics_of_no_lens_or_another_image_are_named(change, told):
 def test_focal_lengths_that_differ_are_doubted_unless_one_axis_is_binned(fy, doubted):
     doubt = intrinsics_doubt(Pinhole(640, 480, 610.0, float(fy), 320.0, 240.0))
     assert ('K is fx 0 cx 0 fy cy 0 0 1' in doubt) == bool(doubted)
+
+
+@pytest.mark.parametrize(
+    ('cx', 'cy', 'doubted'), [(320, 240, 0), (345, 228, 0), (313, 275, 0), (242, 313, 1), (639, 479, 1), (0, 242, 1)]
+)
+def test_a_principal_point_far_from_the_middle_is_doubted_but_in_a_part_of_the_sensor(cx, cy, doubted):
+    camera = Pinhole(640, 480, 610.0, 610.0, float(cx), float(cy))
+    assert ('principal point' in intrinsics_doubt(camera)) == bool(doubted)
+    assert intrinsics_doubt(camera, cropped=True) == ''
 
 
 @pytest.mark.parametrize('camera', [NORMAL, WIDE, FISHEYE, NORMAL.scaled(64, 48), NORMAL.scaled(320, 480)])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders of depth and colour images as frames."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,8 @@ import pytest
 
 from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.playback.cameras import cameras_of
+from hoi_ros.playback.frame_reader import FrameReader
 from hoi_ros.playback.image_folder import folder_calibration
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import list_frames
@@ -16,11 +19,13 @@ from hoi_ros.playback.image_folder import read_colour
 from hoi_ros.playback.image_folder import read_depth
 from hoi_ros.playback.image_folder import read_metric_depth
 from hoi_ros.playback.image_folder import unpack_video
+from hoi_ros.playback.picture_files import write_picture
 from hoi_ros.playback.sequence import image_size
 from hoi_ros.playback.sources import kind_of
 from hoi_ros.playback.sources import left_out
 from hoi_ros.playback.sources import opened
 from hoi_ros.playback.sources import wrong_kind
+from hoi_ros.systems import SYSTEMS
 
 
 def folder(tmp_path, *names):
@@ -164,6 +169,18 @@ def test_the_kind_of_images_is_read_from_their_files(tmp_path):
     assert wrong_kind(tmp_path / 'depth.png', 'colour') == 'depth' and wrong_kind(tmp_path, 'depth') is None
 
 
+def test_names_that_are_no_text_are_read_and_written(tmp_path):
+    """OpenCV ends the process when it opens a file of such a name itself."""
+    path = Path(os.fsdecode(bytes(tmp_path) + b'/caf\xe9.png'))
+    picture = np.random.default_rng(0).integers(0, 255, (8, 9, 3), np.uint8)
+    write_picture(path, picture)
+    np.testing.assert_array_equal(read_colour(path), picture)
+    with pytest.raises(ImageFolderError, match='no text in UTF-8'):
+        unpack_video(path.with_suffix('.mp4'), tmp_path / 'frames')
+    with pytest.raises(OSError, match=r"no picture of the kind '\.xyz'"):
+        write_picture(tmp_path / 'a.xyz', picture)
+
+
 def test_a_video_that_is_none_is_named(tmp_path):
     (tmp_path / 'hand.mp4').write_bytes(b'no video')
     with pytest.raises(ImageFolderError, match=r'hand\.mp4: no video that can be read'):
@@ -183,6 +200,11 @@ def test_a_photo_is_turned_upright_as_its_exif_orientation_says(tmp_path):
     assert read.shape == (40, 24, 3)
     assert read[:8, :, 0].min() > 150 and read[14:, :, 0].max() < 100
     assert image_size(tmp_path / 'phone.jpg') == (40, 24)
+    # What lies beside it is not turned with it.
+    cv2.imwrite(str(tmp_path / 'depth.png'), np.full((40, 24), 800, np.uint16))
+    reader = FrameReader(SYSTEMS['reconstruction'], cameras_of(None, 65.0), 0.001)
+    frame = reader.images_of('phone', {'colour': tmp_path / 'phone.jpg', 'depth': tmp_path / 'depth.png'})
+    assert set(frame.views) == {'colour'} and 'the depth image is left out' in frame.faults[-1]
 
 
 def test_sizes_are_read_from_the_header(tmp_path):

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.replay import main
 from hoi_ros.playback.replay import replay
 from hoi_ros.playback.replay import ReplayConfig
@@ -242,6 +244,13 @@ def test_a_folder_may_bring_its_calibration_and_its_unit(tmp_path):
     config = ReplayConfig(depth=folder, stage=DEPTH)
     assert config.calibration == folder / 'camera.yaml' and config.metres_per_unit == 0.002
     assert ReplayConfig(depth=folder, stage=DEPTH, depth_scale=0.001).metres_per_unit == 0.001
+    # YAML takes numbers without a point for text.
+    (folder / 'camera.yaml').write_text(CAMERA + 'depth_scale: 5e-4\n')
+    assert ReplayConfig(depth=folder, stage=DEPTH).metres_per_unit == 0.0005
+    for scale in ('-1', '0', 'millimetres', '[1]'):
+        (folder / 'camera.yaml').write_text(CAMERA + f'depth_scale: {scale}\n')
+        with pytest.raises(CalibrationError, match='depth_scale is .*, expected metres of one unit'):
+            depth_scale_of(folder / 'camera.yaml')
 
 
 def test_a_depth_image_among_photos_is_named(tmp_path, capsys):

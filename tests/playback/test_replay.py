@@ -289,6 +289,28 @@ def test_the_command_line_says_what_is_wrong(recording, stand_in, capsys, more, 
     assert told in capsys.readouterr().err
 
 
+def test_images_are_never_overwritten_by_overlays(recording, stand_in, capsys):
+    """Neither those of the user, nor are overlays of an earlier run taken for images."""
+    (recording / 'depth').rename(recording / 'overlays')
+    before = {path.name: path.read_bytes() for path in (recording / 'overlays').iterdir()}
+    for _ in range(2):
+        assert main(arguments(recording, '--depth', str(recording / 'overlays'), '--out', str(recording))) == 2
+        assert 'lies where this command writes its overlays: give another folder' in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (recording / 'overlays').iterdir()} == before
+
+
+def test_the_command_line_ends_with_a_line(recording, stand_in, capsys, monkeypatch):
+    assert main(arguments(recording, '--out', '/dev/null')) == 2
+    assert 'replay: --out /dev/null: nothing can be written there (it is no folder)' in capsys.readouterr().err
+    monkeypatch.setattr('hoi_ros.playback.replay.estimated', interrupted)
+    assert main(arguments(recording)) == 130
+    assert capsys.readouterr().err == 'replay: interrupted\n'
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 def test_the_command_line_refuses_bad_arguments(recording, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments(recording, '--rate', '0'))

@@ -140,6 +140,23 @@ def test_depth_of_another_size_is_refused(samples, build) -> None:
     stage, _ = build(lambda image, crop: answer_of(sample, crop), sample)
     with pytest.raises(FrameRefused, match='is 208x100 pixels, expected 208x208'):
         stage(sample.image, sample.camera, 0.0, sample.depth[:100])
+    for image, told in (
+        (sample.image[:100], 'is 208x100 pixels, expected 208x208 as its camera'),
+        (sample.image / 255, 'float64, expected .* uint8 RGB'),
+        (sample.image[..., 0], 'expected .* uint8 RGB'),
+    ):
+        with pytest.raises(FrameRefused, match=told):
+            stage(image, sample.camera, 0.0)
+
+
+def test_depth_that_denies_every_hand_is_doubted(samples, build) -> None:
+    sample = samples['right']
+    stage, _ = build(lambda image, crop: answer_of(sample, crop), sample)
+    for number in range(12):
+        assert stage.denials.doubt == '' or number >= 10
+        assert not stage(sample.image, sample.camera, 0.1 * number, 2 * sample.depth)
+    assert 'in 12 images in a row' in stage.denials.doubt and 'aligned' in stage.denials.doubt
+    assert stage(sample.image, sample.camera, 2.0, sample.depth) and stage.denials.doubt == ''
 
 
 @pytest.mark.parametrize('side', ['right', 'left'])

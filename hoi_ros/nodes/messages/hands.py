@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from geometry_msgs.msg import Point
@@ -16,6 +17,7 @@ from vision_msgs.msg import BoundingBox2D
 from vision_msgs.msg import Point2D
 from vision_msgs.msg import Pose2D
 
+from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.hand import HandModel
 from hoi_ros.hand import KEYPOINT_NAMES
 from hoi_ros.hand import KEYPOINT_PARENTS
@@ -38,6 +40,7 @@ from hoi_ros.nodes.messages.grasps import grasp_estimate
 from hoi_ros.nodes.messages.objects import object_estimate
 from hoi_ros.nodes.messages.objects import SIDES
 
+_Name = TypeVar('_Name')
 _LOCATED_BY = {'depth': Hand.LOCATED_BY_DEPTH, 'hand_size': Hand.LOCATED_BY_HAND_SIZE}
 _SIDE_NAMES = {number: side for side, number in SIDES.items()}
 _LOCATED_BY_NAMES: dict[int, LocatedBy] = {
@@ -67,13 +70,16 @@ def hand_estimates(
     Returns:
         One estimate a hand, with what it holds, its contact and its grasp. `vertices` are (0, 3) where they were not
         published.
+
+    Raises:
+        FrameRefused: a constant of a message is none that it declares.
     """
     held = {each.hand_id: object_estimate(each) for each in (objects.objects if objects else ())}
     contact = {each.hand_id: contact_estimate(each) for each in (contacts.contacts if contacts else ())}
     grasp = {each.hand_id: grasp_estimate(each) for each in (grasps.grasps if grasps else ())}
     return [
         HandEstimate(
-            side=_SIDE_NAMES[hand.side],
+            side=_named(_SIDE_NAMES, hand.side, 'side'),
             track_id=hand.id,
             score=hand.score,
             joints=np.array(hand.joints, np.float32).reshape(21, 3),
@@ -82,7 +88,7 @@ def hand_estimates(
             shape=np.array(hand.shape, np.float32),
             translation=np.array(hand.translation, np.float32),
             vertices=np.frombuffer(hand.vertices, np.float32).reshape(-1, 3),
-            located_by=_LOCATED_BY_NAMES[hand.located_by],
+            located_by=_named(_LOCATED_BY_NAMES, hand.located_by, 'located_by'),
             held=held.get(hand.id),
             side_score=hand.side_score,
             in_image=_in_image(hand),
@@ -91,6 +97,14 @@ def hand_estimates(
         )
         for hand in hands.hands
     ]
+
+
+def _named(names: Mapping[int, _Name], number: int, field: str) -> _Name:
+    if number not in names:
+        raise FrameRefused(
+            f'a hand has {field} {number}, expected {" or ".join(str(known) for known in sorted(names))}'
+        )
+    return names[number]
 
 
 def mesh_topology(

@@ -164,7 +164,7 @@ class CameraFrames:
         topic = self._inputs.topic(self._inputs.leader)
         rectified = is_rectified(choice, topic)
         calibration = calibration_of(info, width, height, self._inputs.where('camera_info'), rectified)
-        aspect = intrinsics_doubt(calibration.camera)
+        aspect = intrinsics_doubt(calibration.camera, _is_part(info))
         doubts = [f'{self._inputs.where("camera_info")}: {aspect}'] if aspect else []
         if rectified:
             why = 'its topic says so' if choice == 'auto' else 'the parameter rectified says so'

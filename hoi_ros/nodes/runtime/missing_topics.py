@@ -11,6 +11,7 @@ from rclpy.node import Node
 from rclpy.qos import qos_check_compatible
 from rclpy.qos import QoSCompatibility
 from rclpy.qos import QoSProfile
+from rclpy.qos import ReliabilityPolicy
 
 _HINTS = {'depth': ('depth', 'aligned', 'registered'), 'image': ('color', 'colour', 'rgb', 'image_raw', 'image_rect')}
 """Words in the topics that are likely meant for an input of this name."""
@@ -68,7 +69,13 @@ def reason_of_silence(
         if compatible == QoSCompatibility.ERROR:
             reason = reason.strip().removeprefix('ERROR: ').rstrip(';').lower()
             return f'the QoS of its publisher does not fit ({reason}): set input_qos.* to what it offers'
-    return f'nothing arrives from {len(fitting)} publisher(s) there: check the publisher and its QoS'
+    silent = f'nothing arrives from {len(fitting)} publisher(s) there: check the publisher and its QoS'
+    if expected != _IMAGE:
+        return silent
+    offered = any(each.qos_profile.reliability == ReliabilityPolicy.RELIABLE for each in fitting)
+    asks = offered and qos.reliability == ReliabilityPolicy.BEST_EFFORT
+    mend = 'set input_qos.reliability to reliable, or ' if asks else ''
+    return f'{silent}; large images can get lost on their way: {mend}give DDS room for them (docs/cameras.md)'
 
 
 def _mend(node: Node, name: str, expected: str, topic: str, others: Sequence[str]) -> str:

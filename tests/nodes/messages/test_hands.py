@@ -6,11 +6,13 @@ import pytest
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
+from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import rotation_matrices
 from hoi_ros.msg import Hand
 from hoi_ros.nodes.messages.hands import hand_array
+from hoi_ros.nodes.messages.hands import hand_estimates
 from hoi_ros.nodes.messages.hands import hand_transforms
 from hoi_ros.nodes.messages.hands import mesh_topology
 from hoi_ros.nodes.messages.markers import hand_markers
@@ -67,6 +69,13 @@ def test_a_hand_goes_into_its_message_whole(models):
         [sent.wrist.position.x, sent.wrist.position.y, sent.wrist.position.z], hand.joints[0], atol=1e-6
     )
     np.testing.assert_allclose(matrix_of(sent.wrist.orientation), rotation_matrices(hand.pose[:3]), atol=1e-6)
+
+
+def test_constants_that_no_message_declares_are_refused(models):
+    message = hand_array(Header(), [estimate(models)], True)
+    message.hands[0].side = 7
+    with pytest.raises(FrameRefused, match='a hand has side 7, expected 0 or 1'):
+        hand_estimates(message)
 
 
 def test_without_a_mesh_there_are_no_vertices(models):
