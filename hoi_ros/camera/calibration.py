@@ -128,7 +128,7 @@ class CameraCalibration:
         if not self.has_shape(width, height):
             raise CameraSizeError(
                 f'{self.name or "the camera"}: the image is {width}x{height} pixels, the calibration '
-                f'{camera.width}x{camera.height}, which is of another shape: give the camera_info '
+                f'{camera.width}x{camera.height}, which is of another shape: give the calibration '
                 'that belongs to this image'
             )
         return dataclasses.replace(self, camera=camera.scaled(width, height))

@@ -25,6 +25,16 @@ from hoi_ros.camera.refusal import FrameRefused
 _ENCODINGS = {('uint8', 3): 'rgb8', ('uint8', 1): 'mono8', ('uint16', 1): '16UC1', ('float32', 1): '32FC1'}
 
 
+_MEANT = {
+    '': f'one of {", ".join(COLOUR_ENCODINGS)}',
+    **dict.fromkeys(('rgb', 'rgb8', 'rgb24'), 'rgb8'),
+    **dict.fromkeys(('bgr', 'bgr8', 'bgr24'), 'bgr8'),
+    **dict.fromkeys(('8uc3', 'uint8'), 'rgb8 or bgr8'),
+    **dict.fromkeys(('mono', 'mono8', 'grey', 'gray', '8uc1'), 'mono8'),
+}
+"""What drivers mean that write another name, in lower case, instead of an encoding; cv_bridge reads none of them."""
+
+
 def depth_of(message: Image | CompressedImage) -> np.ndarray:
     """(H, W) float32 metres, 0 where the depth is unknown; a new array.
 
@@ -112,6 +122,9 @@ def camera_info_message(calibration: CameraCalibration, header: Header) -> Camer
 
 
 def _colour_by_cv_bridge(message: Image) -> np.ndarray:
+    meant = _MEANT.get(message.encoding.lower())
+    if meant:
+        raise ImageFormatError(f'the encoding is {message.encoding!r}, expected {meant}: set it')
     try:
         from cv_bridge import CvBridge
         from cv_bridge import CvBridgeError

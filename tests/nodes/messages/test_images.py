@@ -54,6 +54,12 @@ def test_compressed_images():
     np.testing.assert_array_equal(colour_of(colour), COLOURS)
 
 
+@pytest.mark.parametrize(('encoding', 'meant'), [('RGB8', 'rgb8'), ('8UC3', 'rgb8 or bgr8'), ('', 'one of rgb8, ')])
+def test_names_that_are_no_encoding_are_mended(encoding, meant):
+    with pytest.raises(ImageFormatError, match=f'expected {meant}'):
+        colour_of(Image(encoding=encoding, width=2, height=1, step=6, data=bytes(6)))
+
+
 @pytest.mark.skipif(importlib.util.find_spec('cv_bridge') is not None, reason='cv_bridge reads it')
 def test_what_cv_bridge_reads_is_refused_without_it():
     with pytest.raises(ImageFormatError, match="'bayer_rggb8' is read through cv_bridge, which is not inst"):
