@@ -28,6 +28,7 @@ from hoi_ros.stages.parts.depth_pose_network import GOOD_JOINT
 from hoi_ros.stages.parts.depth_pose_network import HandNetwork
 from hoi_ros.stages.parts.depth_pose_network import VARIANTS
 from hoi_ros.stages.parts.following import HandFollowing
+from hoi_ros.stages.parts.hand_finder import FoundHand
 from hoi_ros.stages.parts.hand_finder import HandFinder
 from hoi_ros.stages.parts.hand_regions import centre_of
 from hoi_ros.stages.parts.hand_regions import is_in
@@ -231,11 +232,23 @@ class DepthPoseStage(HandFollowing[_Track]):
         return fresh[:wanted]
 
     def candidates(self, depth: np.ndarray, camera: Pinhole, known: Sequence[InferredHand] = ()) -> list[InferredHand]:
-        """The finder's proposals away from the known hands, confirmed or not, by falling score of the finder."""
+        """The hands at the finder's proposals away from the known hands, confirmed or not, as both networks score them;
+        by falling score of the finder."""
+        score = self.network.proposal_calibration
+        return [
+            dataclasses.replace(hand, score=score(hand.score, found.score))
+            for found, hand in self.proposals(depth, camera, known)
+        ]
+
+    def proposals(
+        self, depth: np.ndarray, camera: Pinhole, known: Sequence[InferredHand] = ()
+    ) -> list[tuple[FoundHand, InferredHand]]:
+        """The finder's proposals away from the known hands, by falling score, and the hands that the network sees
+        there, with its own score."""
         # While a hand is followed, another one may be found in a later frame.
         most, least = (self.max_hands, 2 * self._proposed) if known else (self.max_hands + 4, self._proposed)
         return [
-            self._new_hand(depth, camera, found.centre, True, 0.5)
+            (found, self._new_hand(depth, camera, found.centre, True, 0.5))
             for found in self._finder(depth, camera, most, least)
             if all(np.linalg.norm(found.centre - hand.centre) > SAME_HAND for hand in known)
         ]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hoi_ros.stages.parts.hand_finder import finder_input
+from hoi_ros.stages.parts.scores import ProposalCalibration
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from hoi_ros.stages.parts.scores import SideCalibration
 from training.calibration.activations import print_errors
@@ -19,6 +20,7 @@ from training.calibration.activations import RoundingError
 from training.calibration.activations import write_activation_ranges
 from training.calibration.figures import write_figures_to_card
 from training.calibration.scores import CalibrationError
+from training.calibration.scores import fit_proposal_calibration
 from training.calibration.scores import fit_score_calibration
 from training.calibration.scores import fit_side_calibration
 from training.calibration.scores import write_calibrations
@@ -48,7 +50,9 @@ class DepthPoseScoreCalibration(InstallOptions):
     """Rendering processes."""
 
 
-def calibrate_score(config: DepthPoseScoreCalibration) -> tuple[ScoreCalibration, SideCalibration]:
+def calibrate_score(
+    config: DepthPoseScoreCalibration,
+) -> tuple[ScoreCalibration, ProposalCalibration, SideCalibration]:
     """Fits, prints the score curve, writes the card and returns the calibrations."""
     config.require_consent(config.models)
     parts = [
@@ -57,10 +61,13 @@ def calibrate_score(config: DepthPoseScoreCalibration) -> tuple[ScoreCalibration
     ]
     candidates = Candidates.joined([collect_candidates(part) for part in parts])
     score = fit_score_calibration(candidates.scores, candidates.hands)
+    judged = np.array([score(value) for value in candidates.scores])
+    proposal = fit_proposal_calibration(judged, candidates.proposed, candidates.hands)
     side = fit_side_calibration(candidates.side_evidence)
-    print_candidates(candidates, score, side, len(_SPLITS) * config.frames)
-    write_calibrations(config.models / 'depth_pose', config, score_calibration=score, side_calibration=side)
-    return score, side
+    print_candidates(candidates, score, proposal, side, len(_SPLITS) * config.frames)
+    calibrations = {'score_calibration': score, 'proposal_calibration': proposal, 'side_calibration': side}
+    write_calibrations(config.models / 'depth_pose', config, **calibrations)
+    return score, proposal, side
 
 
 @dataclasses.dataclass(frozen=True)

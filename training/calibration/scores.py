@@ -11,11 +11,15 @@ from scipy.optimize import minimize
 
 from hoi_ros.engines import Card
 from hoi_ros.stages.parts.scores import log_odds
+from hoi_ros.stages.parts.scores import ProposalCalibration
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from hoi_ros.stages.parts.scores import SideCalibration
 from training.errors import TrainingError
 from training.installation import InstallOptions
 from training.installation import write_card
+
+_NON_HAND = 1.5
+"""Weight of a non-hand: a hand that is missed is found in a later image, a false one is acted on."""
 
 
 class CalibrationError(TrainingError, ValueError):
@@ -46,6 +50,24 @@ def fit_score_calibration(scores: np.ndarray, hands: np.ndarray) -> ScoreCalibra
     return ScoreCalibration(float(scale), float(offset))
 
 
+def fit_proposal_calibration(judged: np.ndarray, proposed: np.ndarray, hands: np.ndarray) -> ProposalCalibration:
+    """The weights and the offset with the largest likelihood, in which non-hands count more often.
+
+    Args:
+        judged: (N,) calibrated scores of the network.
+        proposed: (N,) scores of the finder.
+        hands: (N,) bool, of both kinds.
+    """
+    odds = np.array([[log_odds(one, ScoreCalibration.margin), log_odds(other)] for one, other in zip(judged, proposed)])
+    signs, weights = np.where(hands, 1.0, -1.0), np.where(hands, 1.0, _NON_HAND)
+
+    def loss(factors: np.ndarray) -> float:
+        return float(np.average(np.logaddexp(0, -signs * (odds @ factors[:2] + factors[2])), weights=weights))
+
+    judged_weight, proposed_weight, offset = minimize(loss, np.array([1.0, 0.0, 0.0])).x
+    return ProposalCalibration(float(judged_weight), float(proposed_weight), float(offset))
+
+
 def fit_side_calibration(evidence: np.ndarray) -> SideCalibration:
     """The non-negative factors of the side evidence with the largest likelihood.
 
@@ -66,7 +88,7 @@ def fit_side_calibration(evidence: np.ndarray) -> SideCalibration:
 
 
 def write_calibrations(
-    folder: Path, options: InstallOptions, **calibrations: ScoreCalibration | SideCalibration
+    folder: Path, options: InstallOptions, **calibrations: ScoreCalibration | ProposalCalibration | SideCalibration
 ) -> None:
     """Writes calibrations by name into the card of a model folder."""
     values = {

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from hoi_ros.stages.depth_pose import DepthPoseStage
 from hoi_ros.stages.parts.inferred_hand import side_evidence
+from hoi_ros.stages.parts.scores import ProposalCalibration
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from hoi_ros.stages.parts.scores import SideCalibration
 from training.evaluation.depth_pose import prepare
@@ -44,6 +45,8 @@ class Candidates:
 
     scores: np.ndarray
     """(N,) scores of the network, not calibrated."""
+    proposed: np.ndarray
+    """(N,) scores of the finder."""
     hands: np.ndarray
     """(N,) bool, candidates that are hands."""
     missing: int
@@ -52,16 +55,15 @@ class Candidates:
     """(M, 2) evidence for the true side of each hand with a candidate, as `side_evidence` returns it."""
     score_calibration: ScoreCalibration
     """Calibration in the model's card."""
+    proposal_calibration: ProposalCalibration
     side_calibration: SideCalibration
 
     @classmethod
     def joined(cls, parts: Sequence[Candidates]) -> Candidates:
         """Those of several sets of frames; the calibrations are those of the first."""
-        scores, hands, evidence = (
-            np.concatenate([getattr(part, name) for part in parts]) for name in ('scores', 'hands', 'side_evidence')
-        )
-        missing = sum(part.missing for part in parts)
-        return cls(scores, hands, missing, evidence, parts[0].score_calibration, parts[0].side_calibration)
+        names = 'scores', 'proposed', 'hands', 'side_evidence'
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        return dataclasses.replace(parts[0], missing=sum(part.missing for part in parts), **joined)
 
 
 def collect_candidates(config: DepthPoseScoreEvaluation) -> Candidates:
@@ -69,11 +71,13 @@ def collect_candidates(config: DepthPoseScoreEvaluation) -> Candidates:
     prepare(config.split, config.frames, config.cache, config.workers)
     stage = DepthPoseStage(config.models)
     calibration, stage.network.calibration = stage.network.calibration, ScoreCalibration()
-    frames, scores, hands, missing, evidence = TestFrames(config.split), [], [], 0, []
+    frames, scores, proposed, hands, missing, evidence = TestFrames(config.split), [], [], [], 0, []
     for index in tqdm(range(config.frames), unit='frame', mininterval=5):
         frame = frames.cached(index, config.cache / config.split)
         centres = frame.keypoints.mean(1)
-        candidates = stage.candidates(frame.depth, frame.camera)
+        proposals = stage.proposals(frame.depth, frame.camera)
+        proposed += [found.score for found, _ in proposals]
+        candidates = [hand for _, hand in proposals]
         gaps = np.array([[np.linalg.norm(found.centre - centre) for centre in centres] for found in candidates])
         gaps = gaps.reshape(len(candidates), len(centres))
         scores += [found.score for found in candidates]
@@ -88,22 +92,26 @@ def collect_candidates(config: DepthPoseScoreEvaluation) -> Candidates:
                 evidence.append([sign * value for value in side_evidence(right, left)])
     return Candidates(
         np.array(scores),
+        np.array(proposed),
         np.array(hands, bool),
         missing,
         np.array(evidence).reshape(-1, 2),
         calibration,
+        stage.network.proposal_calibration,
         stage.network.side_calibration,
     )
 
 
 def print_candidates(
-    candidates: Candidates, score: ScoreCalibration, side: SideCalibration, frames: int
+    candidates: Candidates, score: ScoreCalibration, proposal: ProposalCalibration, side: SideCalibration, frames: int
 ) -> dict[str, float]:
-    """Prints the threshold curve and the share of correct sides under two calibrations; returns the figures."""
-    scores, hands = candidates.scores, candidates.hands
+    """Prints the threshold curve and the share of correct sides under these calibrations; returns the figures."""
+    hands = candidates.hands
+    scores = [proposal(score(own), found) for own, found in zip(candidates.scores, candidates.proposed)]
     print(f'{hands.sum()} hands and {(~hands).sum()} non-hands are candidates; {candidates.missing} hands have none')
-    print_score_curve(np.array([score(value) for value in scores]), hands, int(hands.sum()), frames)
+    print_score_curve(np.array(scores), hands, int(hands.sum()), frames)
     print(f'scale {score.scale:.4f}, offset {score.offset:.4f}')
+    print(f'judged {proposal.judged:.4f}, proposed {proposal.proposed:.4f}, offset {proposal.offset:.4f}')
     correct = float(np.mean([side(*values) > 0 for values in candidates.side_evidence]))
     print(
         f'side of {len(candidates.side_evidence)} hands: read {side.read:.4f}, fitted {side.fitted:.4f}, '
@@ -122,6 +130,7 @@ def print_candidates(
 def evaluate(config: DepthPoseScoreEvaluation) -> dict[str, float]:
     """Prints and returns the figures under the calibrations in the model's card."""
     candidates = collect_candidates(config)
-    figures = print_candidates(candidates, candidates.score_calibration, candidates.side_calibration, config.frames)
+    calibrations = candidates.score_calibration, candidates.proposal_calibration, candidates.side_calibration
+    figures = print_candidates(candidates, *calibrations, config.frames)
     write_figures(figures, config.out)
     return figures

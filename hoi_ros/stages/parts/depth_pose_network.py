@@ -17,6 +17,7 @@ from hoi_ros.engines.loading import Backend
 from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.inferred_hand import InferredHand
 from hoi_ros.stages.parts.inferred_hand import mean_of
+from hoi_ros.stages.parts.scores import ProposalCalibration
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from hoi_ros.stages.parts.scores import SideCalibration
 
@@ -42,7 +43,7 @@ class HandNetwork:
 
     Attributes:
         cube: side of the cube, metres.
-        calibration, side_calibration: of the scores, from the model's card.
+        calibration, proposal_calibration, side_calibration: of the scores, from the model's card.
         detects, tells_sides: whether the network estimates the probability of a hand and that of its side.
 
     Raises:
@@ -65,6 +66,7 @@ class HandNetwork:
         self.cube = float(parameters['cube_m'])
         self._size = int(self._engine.inputs[0].shape[-1])
         self.calibration = ScoreCalibration(**parameters.get('score_calibration', {}))
+        self.proposal_calibration = ProposalCalibration(**parameters.get('proposal_calibration', {}))
         self.side_calibration = SideCalibration(**parameters.get('side_calibration', {}))
         outputs = {output.name for output in self._engine.outputs}
         self.detects, self.tells_sides = 'hand' in outputs, 'right' in outputs

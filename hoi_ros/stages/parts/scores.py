@@ -24,6 +24,23 @@ class ScoreCalibration:
 
 
 @dataclasses.dataclass(frozen=True)
+class ProposalCalibration:
+    """Weights of the two networks that judge a new hand: the factors and the offset of a logistic regression that
+    `training.calibration.scores` fits on whole images."""
+
+    judged: float = 1.0
+    """Weight of the log-odds of the hand's calibrated score."""
+    proposed: float = 0.0
+    """Weight of the log-odds of the finder's score."""
+    offset: float = 0.0
+
+    def __call__(self, judged: float, proposed: float) -> float:
+        """The probability of a hand from both scores."""
+        odds = self.judged * log_odds(judged, ScoreCalibration.margin) + self.proposed * log_odds(proposed)
+        return probability(odds + self.offset)
+
+
+@dataclasses.dataclass(frozen=True)
 class SideCalibration:
     """Weights of the two kinds of evidence for a new hand's side: the factors of a logistic regression that
     `training.calibration.scores` fits on whole images."""

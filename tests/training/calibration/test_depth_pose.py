@@ -12,6 +12,8 @@ import pytest
 
 from hoi_ros.engines import Card
 from hoi_ros.resources import models_dir
+from hoi_ros.stages.parts.scores import log_odds
+from hoi_ros.stages.parts.scores import ProposalCalibration
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from hoi_ros.stages.parts.scores import SideCalibration
 from training.calibration import depth_pose as calibration
@@ -28,13 +30,22 @@ def models(tmp_path: Path) -> Path:
 
 def test_score_and_side_calibrations_are_written_to_the_card(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
+    odds = rng.normal(0, 2, (4000, 2))
+    hands = rng.random(4000) < 1 / (1 + np.exp(-(odds @ [0.8, 0.4] - 0.5)))
+    scores, proposed = (1 / (1 + np.exp(-odds))).T
     candidates = Candidates(
-        rng.random(400), rng.random(400) < 0.5, 3, rng.normal(1, 2, (300, 2)), ScoreCalibration(), SideCalibration()
+        *(scores, proposed, hands, 3, rng.normal(1, 2, (300, 2))),
+        *(ScoreCalibration(), ProposalCalibration(), SideCalibration()),
     )
     monkeypatch.setattr(calibration, 'collect_candidates', lambda config: candidates)
-    score, side = calibration.calibrate_score(DepthPoseScoreCalibration(10, models))
+    score, proposal, side = calibration.calibrate_score(DepthPoseScoreCalibration(10, models))
     parameters = Card.load(models / 'depth_pose').parameters
     assert parameters['score_calibration'] == pytest.approx({'scale': score.scale, 'offset': score.offset}, abs=1e-4)
+    assert parameters['proposal_calibration'] == pytest.approx(vars(proposal), abs=1e-4)
+    # Both networks' odds together are those that the hands were drawn from, but for the weight of non-hands.
+    for one, other in ((0.5, 0.5), (0.9, 0.2), (0.1, 0.8)):
+        expected = 0.8 * log_odds(one) + 0.4 * log_odds(other) - 0.5 - np.log(1.5)
+        assert log_odds(proposal(score(one), other)) == pytest.approx(expected, abs=0.2)
     assert parameters['side_calibration'] == pytest.approx({'read': side.read, 'fitted': side.fitted}, abs=1e-4)
 
 

@@ -22,7 +22,7 @@ def test_hands_are_told_from_other_candidates(tmp_path: Path) -> None:
     if (~found.hands).any():
         assert found.scores[found.hands].mean() > found.scores[~found.hands].mean()
     both = Candidates.joined([found, found])
-    assert len(both.scores) == 2 * len(found.scores) and both.missing == 2 * found.missing
+    assert len(both.scores) == len(both.proposed) == 2 * len(found.scores) and both.missing == 2 * found.missing
     assert both.side_evidence.shape == (2 * len(found.side_evidence), 2)
     figures = evaluate(config)
     assert figures['hands'] == found.hands.sum() and figures['side_correct'] > 0.5
