@@ -35,9 +35,10 @@ class ProposalCalibration:
     offset: float = 0.0
 
     def __call__(self, judged: float, proposed: float) -> float:
-        """The probability of a hand from both scores."""
+        """The probability of a hand from both scores, at most the one of the network alone: the finder, which sees the
+        image at a quarter of its size, may doubt a hand and vouch for none."""
         odds = self.judged * log_odds(judged, ScoreCalibration.margin) + self.proposed * log_odds(proposed)
-        return probability(odds + self.offset)
+        return min(judged, probability(odds + self.offset))
 
 
 @dataclasses.dataclass(frozen=True)
