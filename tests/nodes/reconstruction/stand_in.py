@@ -11,6 +11,7 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.nodes.reconstruction import ReconstructionNode
 from hoi_ros.nodes.runtime.running import run
+from hoi_ros.stages.parts.depth_denials import DepthDenials
 
 
 class StandInStage:
@@ -27,6 +28,7 @@ class StandInStage:
     def __init__(self, models, max_hands, min_score, smoothing, **_):
         self.max_hands, self.min_score, self.smoothing = max_hands, min_score, smoothing
         self.timings, self.fit_surface, self.views, self.min_confidence = {}, None, None, 0.0
+        self.denials = DepthDenials()
         self._hands = {'right': HandModel.load()}
         self._hands['left'] = self._hands['right'].mirrored()
 
