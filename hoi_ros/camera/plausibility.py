@@ -46,7 +46,7 @@ def matrix_fault(name: str, matrix: Sequence[float]) -> str:
     expected = 'fx 0 cx 0 fy cy 0 0 1' if columns == 3 else 'fx 0 cx 0 0 fy cy 0 0 0 1 0'
     skew = max(abs(matrix[1]), abs(matrix[columns]))
     ordered = tuple(matrix[2 * columns : 2 * columns + 3]) == (0, 0, 1) and matrix[columns + 1] != 0
-    if ordered and skew <= LARGEST_SKEW * abs(matrix[0]):
+    if ordered and not skew > LARGEST_SKEW * abs(matrix[0]):  # numbers that are not finite are named elsewhere
         return ''
     return f'{name} is {" ".join(f"{number:g}" for number in matrix)}, expected {expected}: fill it row by row'
 
