@@ -65,7 +65,7 @@ def test_people_wear_gloves_on_both_hands_with_cuffs(monkeypatch) -> None:
     gloved, bare = 0, 0
     for index in range(40):
         put.clear()
-        made = scenes._scene(index, np.random.default_rng(index))
+        made = scenes._scene(0, index, np.random.default_rng(index))
         if made is None:
             continue
         hands = [material for owner, material, _ in put if owner >= 0]
