@@ -64,7 +64,7 @@ class DepthUnitError(FrameRefused):
 def check_depth(depth: np.ndarray, metres_per_unit: float = 0.001, mend: str = MEND) -> str:
     """Checks that a depth image can be in its declared unit.
 
-    Call it once for each image, after its conversion to metres. It takes 0.3 ms. An image with less than 1 %
+    Call it once for each image, after its conversion to metres. It takes 0.5 ms. An image with less than 1 %
     of known depth is not judged.
 
     Args:
@@ -130,9 +130,11 @@ def check_depth(depth: np.ndarray, metres_per_unit: float = 0.001, mend: str = M
 def _is_swapped(rows: np.ndarray, metres_per_unit: float) -> bool:
     """Whether rows (N, W) of metres are much smoother, and possible, with the bytes of their 16-bit units in the other
     order."""
-    units = np.rint(np.clip(np.nan_to_num(rows / metres_per_unit), 0, 65535)).astype(np.uint16)
-    width = units.shape[1] // 4 * 4
-    first, second = units[:, 0:width:4], units[:, 1:width:4]
+    width = rows.shape[1] // 4 * 4
+    first, second = (
+        np.rint(np.clip(np.nan_to_num(rows[:, start:width:4] / metres_per_unit), 0, 65535)).astype(np.uint16)
+        for start in (0, 1)
+    )
     differ = (first > 0) & (second > 0) & (first != second)
     if differ.sum() < _LEAST:
         return False
