@@ -55,7 +55,8 @@ SETTINGS = {
         Setting(
             'views',
             VIEWS,
-            'Views of a hand that are averaged: more are more accurate, and each costs a run of the network.',
+            'Views of a hand that are averaged, shared by the hands that are tracked at once: more are more accurate, '
+            'and each costs a run of the network.',
             1,
             8,
             live=True,

@@ -162,7 +162,7 @@ def test_a_hand_that_leaves_the_image_is_given_up(samples, build) -> None:
 
 
 def test_all_hands_of_a_frame_are_inferred_in_one_batch(samples, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two hands side by side, two views each; the hand of unsure side as of both."""
+    """Two hands side by side share the two views; the hand of unsure side is inferred as of both."""
     sample = samples['right']
     width = sample.image.shape[1]
     image = np.concatenate([sample.image, sample.image], 1)
@@ -182,7 +182,11 @@ def test_all_hands_of_a_frame_are_inferred_in_one_batch(samples, monkeypatch: py
     for track in stage._tracks:
         track.square = track.square._replace(side=track.square.side * 1.01)
     engine.calls.clear()
-    assert len(stage(image, camera, 1 / 30)) == 2 and engine.calls[0] == 4
+    assert len(stage(image, camera, 1 / 30)) == 2 and engine.calls[0] == 2
     stage._tracks[1].side_evidence = 1.0
     engine.calls.clear()
-    assert len(stage(image, camera, 2 / 30)) == 2 and engine.calls[0] == 6
+    assert len(stage(image, camera, 2 / 30)) == 2 and engine.calls[0] == 3
+    stage._tracks.pop()
+    stage.max_hands = 1
+    engine.calls.clear()
+    assert len(stage(image, camera, 3 / 30)) == 1 and engine.calls[0] == 2

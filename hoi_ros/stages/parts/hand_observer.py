@@ -29,7 +29,7 @@ class HandObserver:
     Args:
         network: infers crops.
         calibration: of its score that a crop shows a hand.
-        views: crops of an upright hand whose predictions are averaged.
+        views: crops of an upright hand whose predictions are averaged; hands that are tracked at once share them.
     """
 
     def __init__(self, network: CropInference, calibration: ScoreCalibration, views: int) -> None:
@@ -47,9 +47,10 @@ class HandObserver:
 
         None where there is no hand.
         """
-        observed = self._infer(image, camera, tracks, squares)
+        views = max(1, self.views // max(1, len(tracks)))
+        observed = self._infer(image, camera, tracks, squares, views)
         places = [seen.square if seen and seen.missed_by(square) else None for seen, square in zip(observed, squares)]
-        again = self._infer_again(image, camera, tracks, observed, places)
+        again = self._infer_again(image, camera, tracks, observed, places, views)
         return [other if place else seen for seen, other, place in zip(observed, again, places)]
 
     def confirm(
@@ -61,13 +62,13 @@ class HandObserver:
         unless the first two are clear and the hand is centred in the second. None where there is no hand.
         """
         squares = [track.square for track in tracks]
-        first = self._infer(image, camera, tracks, squares)
+        first = self._infer(image, camera, tracks, squares, self.views)
         missed = [bool(seen and seen.missed_by(square)) for seen, square in zip(first, squares)]
         places = [
             seen.square if seen and miss else self._joints(track, seen, least)
             for track, seen, miss in zip(tracks, first, missed)
         ]
-        second = self._infer_again(image, camera, tracks, first, places, either=True)
+        second = self._infer_again(image, camera, tracks, first, places, self.views, either=True)
         unclear = [
             miss and self._unclear(track, before, seen, place, least)
             for track, before, seen, miss, place in zip(tracks, first, second, missed, places)
@@ -75,14 +76,19 @@ class HandObserver:
         places = [
             self._joints(track, seen, least) if again else None for track, seen, again in zip(tracks, second, unclear)
         ]
-        third = self._infer_again(image, camera, tracks, second, places)
+        third = self._infer_again(image, camera, tracks, second, places, self.views)
         return [
             self._confirmed(track, [before, seen, after] if again else [before, seen], least)
             for track, before, seen, after, again in zip(tracks, first, second, third, unclear)
         ]
 
     def _infer(
-        self, image: np.ndarray, camera: Pinhole, tracks: Sequence[RgbTrack], squares: Sequence[HandSquare]
+        self,
+        image: np.ndarray,
+        camera: Pinhole,
+        tracks: Sequence[RgbTrack],
+        squares: Sequence[HandSquare],
+        views: int,
     ) -> list[Observation | None]:
         """Infers tracks in squares in one batch, those of unsure side as of both sides.
 
@@ -93,7 +99,7 @@ class HandObserver:
             requests.append(track.request(square, track.right, track.prediction))
             if track.side_unsure:
                 requests.append(track.request(square, not track.right, track.prediction))
-        predictions = iter(self._network(image, camera, requests, self.views))
+        predictions = iter(self._network(image, camera, requests, views))
         observed = [
             track.observation(square, next(predictions), next(predictions) if track.side_unsure else None)
             for track, square in zip(tracks, squares)
@@ -107,7 +113,7 @@ class HandObserver:
             tracks[index].request(squares[index], not tracks[index].right, tracks[index].prediction)
             for index in changed
         ]
-        predictions = iter(self._network(image, camera, requests, self.views))
+        predictions = iter(self._network(image, camera, requests, views))
         for index, seen in changed.items():
             observed[index] = observed_in(squares[index], next(predictions), seen.side_evidence)
         return observed
@@ -119,6 +125,7 @@ class HandObserver:
         tracks: Sequence[RgbTrack],
         observed: Sequence[Observation | None],
         places: Sequence[HandSquare | None],
+        views: int,
         either: bool = False,
     ) -> list[Observation | None]:
         """Infers observed hands in other squares in one batch, upright as they are observed; None without a square.
@@ -132,7 +139,7 @@ class HandObserver:
             if seen and place
             for right in (seen.prediction.right, not seen.prediction.right)[: 1 + two]
         ]
-        predictions = iter(self._network(image, camera, requests, self.views))
+        predictions = iter(self._network(image, camera, requests, views))
         again: list[Observation | None] = []
         for track, seen, place, two in zip(tracks, observed, places, both):
             if not (seen and place):

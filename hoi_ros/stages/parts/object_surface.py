@@ -12,16 +12,15 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
+import cv2
 import numpy as np
-from scipy.linalg import solve
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.linalg.lapack import dposv
 from scipy.spatial import cKDTree
-from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.crop import CubeCrop
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.skeleton import KEYPOINT_NAMES
+from hoi_ros.mesh.nearest import nearest_points
 from hoi_ros.mesh.normals import cross
 
 _GRID = 64
@@ -135,19 +134,14 @@ def object_points(expected: np.ndarray, hand: HandSurface, depth: np.ndarray, ca
     patch = np.nan_to_num(crop.warp(np.asarray(depth, np.float32), _GRID)).astype(float)
     centre, half = crop.pixels
     steps = (np.arange(_GRID) + 0.5) * 2 / _GRID - 1
-    rays = np.stack(
-        np.broadcast_arrays(
-            (centre[0] + half[0] * steps - camera.cx) / camera.fx,
-            ((centre[1] + half[1] * steps - camera.cy) / camera.fy)[:, None],
-            1.0,
-        ),
-        -1,
-    )
     seen = (patch > 0) & (np.abs(patch - middle[2]) < _CUBE / 2)
-    points = rays[seen] * patch[seen][:, None]
-    if len(points) < _FEWEST:
+    row, column = np.nonzero(seen)
+    if len(row) < _FEWEST:
         return None
-    to_hand, _ = cKDTree(hand.vertices).query(points)
+    points = camera.unproject(
+        np.stack([centre[0] + half[0] * steps[column], centre[1] + half[1] * steps[row]], 1), patch[seen]
+    )
+    to_hand, _ = _tree(hand.vertices).query(points, distance_upper_bound=_BESIDE)
     wrist, arm = hand.keypoints[0], hand.keypoints[0] - hand.keypoints[9]
     arm = arm / max(float(np.linalg.norm(arm)), 1e-6)
     behind = (points - wrist) @ arm
@@ -156,7 +150,7 @@ def object_points(expected: np.ndarray, hand: HandSurface, depth: np.ndarray, ca
     mask = np.zeros(patch.shape, bool)
     mask[seen] = free
     points, to_hand, surface = points[free], to_hand[free], _surfaces(patch, mask)
-    to_expected, _ = cKDTree(expected).query(points)
+    to_expected, _ = _tree(expected).query(points, distance_upper_bound=_CUT)
     parts = [
         part
         for label in range(surface.max(initial=-1) + 1)
@@ -174,16 +168,20 @@ def object_points(expected: np.ndarray, hand: HandSurface, depth: np.ndarray, ca
 
 def _surfaces(patch: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """(N,) the number of the connected surface that each masked cell of a patch of depths belongs to."""
-    count = int(mask.sum())
-    number = np.full(patch.shape, -1)
-    number[mask] = np.arange(count)
-    pairs = []
-    for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        joined = mask[one] & mask[other] & (np.abs(patch[one] - patch[other]) < _JUMP)
-        pairs.append(np.stack([number[one][joined], number[other][joined]]))
-    first, second = np.concatenate(pairs, 1)
-    graph = coo_array((np.ones(len(first), bool), (first, second)), (count, count))
-    return connected_components(graph, directed=False)[1]
+    # Cells and, between them, what joins them.
+    links = np.zeros((2 * patch.shape[0] - 1, 2 * patch.shape[1] - 1), np.uint8)
+    links[::2, ::2] = mask
+    for between, one, other in (
+        (links[::2, 1::2], np.s_[:, :-1], np.s_[:, 1:]),
+        (links[1::2, ::2], np.s_[:-1], np.s_[1:]),
+    ):
+        between[:] = mask[one] & mask[other] & (np.abs(patch[one] - patch[other]) < _JUMP)
+    return cv2.connectedComponents(links, connectivity=4)[1][::2, ::2][mask] - 1
+
+
+def _tree(points: np.ndarray) -> cKDTree:
+    """A tree that is built quickly, for few queries."""
+    return cKDTree(points, compact_nodes=False, balanced_tree=False)
 
 
 def box_about(points: np.ndarray, hand: HandSurface) -> RoundedBox:
@@ -231,28 +229,28 @@ def fitted_mesh(
     place, axes, start = box.centre, box.axes, box.local(directions)
     near = np.linalg.norm(hand.vertices - place, axis=1) < np.linalg.norm(box.half) + _SKIN_AROUND
     skin, skin_normals = hand.vertices[near], hand.normals[near]
-    change, tree = np.zeros(9), cKDTree(points)
+    pulling, count = np.concatenate([points, skin]), len(points)
+    change = np.zeros(9)
     for _ in range(_STEPS):
         now = RoundedBox(place, axes, box.half * np.exp(change[6:]))
-        pulls = _Pulls(now)
-        pulls.add(now.nearest(points), points, *_POINTS, len(points))
-        places, normals = now.nearest(skin)
-        touching = (np.linalg.norm(skin - places, axis=1) < _REACH) & (
-            np.einsum('ij,ij->i', skin_normals, normals) < _OPPOSED
+        places, normals = now.nearest(pulling)
+        off = pulling - places
+        touching = count + np.flatnonzero(
+            (np.einsum('ij,ij->i', off[count:], off[count:]) < _REACH**2)
+            & (np.einsum('ij,ij->i', skin_normals, normals[count:]) < _OPPOSED)
         )
-        touched = Matched(places[touching], normals[touching])
-        pulls.add(touched, skin[touching], *_CONTACT, max(len(touched.places), _FEWEST_TOUCHES))
         mesh = (start * np.exp(change[6:])) @ axes.T + place
-        beyond = _before_background(mesh, depth, camera)
-        outline = mesh[beyond]
-        target = points[tree.query(outline)[1]] if len(beyond) else outline
+        outline = mesh[_before_background(mesh, depth, camera)]
+        inward = points[nearest_points(outline, points)] - outline
+        pulls = _Pulls(now)
+        pulls.add(places[:count], normals[:count], off[:count], *_POINTS, count)
+        pulls.add(places[touching], normals[touching], off[touching], *_CONTACT, max(len(touching), _FEWEST_TOUCHES))
         for axis in np.eye(3)[:2]:
-            along = Matched(outline, np.broadcast_to(axis, outline.shape))
-            pulls.add(along, target, *_OUTLINE, len(mesh))
+            pulls.add(outline, np.broadcast_to(axis, outline.shape), inward, *_OUTLINE, len(mesh))
         step = np.clip(pulls.solved(change), -_LONGEST_STEP, _LONGEST_STEP)
         change = change + step
         place = place + step[:3]
-        axes = Rotation.from_rotvec(step[3:6]).as_matrix() @ axes
+        axes = cv2.Rodrigues(step[3:6])[0] @ axes
     return (start * np.exp(change[6:])) @ axes.T + place
 
 
@@ -261,24 +259,23 @@ class _Pulls:
 
     def __init__(self, box: RoundedBox) -> None:
         self._box = box
-        self._matrix, self._right = np.diag(_PRIOR), np.zeros(9)
+        self._rows: list[tuple[np.ndarray, ...]] = []
 
-    def add(self, matched: Matched, targets: np.ndarray, count: float, noise: float, number: int) -> None:
-        """Pulls places of the box along their normals to targets (N, 3); all that `number` stands for weigh as
-        `count`."""
-        places, along = matched
-        if not len(places):
-            return
-        arms, axes = places - self._box.centre, self._box.axes
-        rows = np.concatenate([along, cross(arms, along), (arms @ axes) * (along @ axes)], 1)
-        error = np.einsum('ij,ij->i', targets - places, along)
-        weights = count / number / (noise**2 * (1 + np.abs(error) / noise))
-        self._matrix += (rows * weights[:, None]).T @ rows
-        self._right += rows.T @ (weights * error)
+    def add(
+        self, places: np.ndarray, normals: np.ndarray, off: np.ndarray, weight: float, noise: float, number: int
+    ) -> None:
+        """Pulls places (N, 3) of the box along their normals by offsets (N, 3); all that `number` stands for weigh as
+        `weight`."""
+        error = np.einsum('ij,ij->i', off, normals)
+        self._rows.append((places, normals, error, weight / number / (noise**2 * (1 + np.abs(error) / noise))))
 
     def solved(self, change: np.ndarray) -> np.ndarray:
         """(9,) the step, given the change so far."""
-        return solve(self._matrix, self._right - _PRIOR * change, assume_a='pos')
+        places, along, error, weights = (np.concatenate(rows) for rows in zip(*self._rows))
+        arms, axes = places - self._box.centre, self._box.axes
+        rows = np.concatenate([along, cross(arms, along), (arms @ axes) * (along @ axes)], 1)
+        weighted = rows.T * weights
+        return dposv(weighted @ rows + np.diag(_PRIOR), weighted @ error - _PRIOR * change)[1]
 
 
 def _before_background(mesh: np.ndarray, depth: np.ndarray, camera: Pinhole) -> np.ndarray:
