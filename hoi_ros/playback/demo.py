@@ -40,6 +40,7 @@ from hoi_ros.playback.frame_reader import FrameReader
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import list_frames
 from hoi_ros.playback.image_folder import read_metric_depth
+from hoi_ros.playback.image_folder import USUAL_RATE
 from hoi_ros.playback.photo_session import PARAMETERS
 from hoi_ros.playback.photo_session import PhotoResults
 from hoi_ros.playback.photo_session import send_photos
@@ -50,6 +51,7 @@ from hoi_ros.playback.recording import Recording
 from hoi_ros.playback.replay import PICTURE_RATE
 from hoi_ros.playback.sequence import Order
 from hoi_ros.playback.sequence import order_of
+from hoi_ros.playback.sequence import Replayed
 from hoi_ros.playback.session import Session
 from hoi_ros.playback.session import SessionError
 from hoi_ros.playback.session import simulated_camera
@@ -68,7 +70,6 @@ from hoi_ros.systems import DEFAULT
 from hoi_ros.systems import System
 from hoi_ros.systems import system_of
 
-_RATE = 30.0
 _PICTURES, _MORE_PICTURES = 100, 200  # that are stored; more of a system that stands on another, which answers few
 _EVERY = 3  # the recorder stores every third image of a camera's rate
 _FEW, _SLOW_RATE = 30, 3.0  # a recording of few frames, which skips many, is played slowly
@@ -136,8 +137,8 @@ class DemoConfig:
             loop = min(_LOOP, self.seconds)
             given = {'side': self.side, 'object': self.object}
             chosen = {name: value for name, value in given.items() if value}
-            return simulated_camera(system_of(self.stage), rate=_RATE, loop=loop, **chosen)
-        folders, _, _ = replayed
+            return simulated_camera(system_of(self.stage), rate=USUAL_RATE, loop=loop, **chosen)
+        folders = replayed.folders
         camera = self._calibration(self.data)
         arguments = [text for name, folder in folders.items() for text in (f'--{name}', str(folder))]
         if 'depth' in folders:
@@ -157,9 +158,8 @@ class DemoConfig:
         )
 
     @functools.cached_property
-    def replayed(self) -> tuple[dict[str, Path], Order, int] | None:
-        """The folders of 'depth' and 'rgb' images that are published, their order and their number; None with a
-        simulated camera.
+    def replayed(self) -> Replayed | None:
+        """What is published; None with a simulated camera.
 
         Raises:
             DemoError: a folder or its calibration is missing.
@@ -168,7 +168,7 @@ class DemoConfig:
             return None
         if not self.data.exists():
             raise DemoError(f'{self.data} is no folder and no file: give a folder of images')
-        folders, of_video = self._folders(self.data)
+        folders, video_rate = self._folders(self.data)
         try:
             frames = list_frames(folders.get('depth'), folders.get('rgb'))
         except ImageFolderError as error:
@@ -178,22 +178,25 @@ class DemoConfig:
                 f'{_folder_of(self.data) / "camera.yaml"} is missing: give the ROS calibration file of the camera with '
                 '--camera, or its field of view with --fov (make demo passes ARGS="--camera FILE" or ARGS="--fov 65")'
             )
-        return folders, Order(False, '', 'video') if of_video else order_of(frames), len(frames)
+        order = Order(False, '', 'video') if video_rate else order_of(frames)
+        return Replayed(folders, order, len(frames), video_rate or USUAL_RATE)
 
     @property
     def independent(self) -> bool:
         """Whether each published picture is on its own."""
-        return self.replayed is not None and self.replayed[1].independent
+        return self.replayed is not None and self.replayed.order.independent
 
     @property
     def rate(self) -> float:
         """Images a second."""
-        return _SLOW_RATE if self.replayed is not None and self.replayed[2] < _FEW else _RATE
+        if self.replayed is None:
+            return USUAL_RATE
+        return _SLOW_RATE if self.replayed.count < _FEW else self.replayed.rate
 
     @property
     def every(self) -> int:
         """The recorder stores each image of this number of images."""
-        return _EVERY if self.rate == _RATE and not system_of(self.stage).below else 1
+        return 1 if system_of(self.stage).below else max(1, round(_EVERY * self.rate / USUAL_RATE))
 
     @property
     def pictures(self) -> int:
@@ -202,9 +205,9 @@ class DemoConfig:
 
     def depth_doubt(self) -> str:
         """What is wrong with the unit of the first depth image; '' where nothing is, or there is no depth."""
-        if self.data is None or self.replayed is None or 'depth' not in self.replayed[0]:
+        if self.data is None or self.replayed is None or 'depth' not in self.replayed.folders:
             return ''
-        file = next(frame.depth for frame in list_frames(self.replayed[0]['depth'], None))
+        file = next(frame.depth for frame in list_frames(self.replayed.folders['depth'], None))
         scale = self._metres_per_unit(self.data, self._calibration(self.data))
         try:
             doubt = check_depth(read_metric_depth(file, scale), scale, _DEPTH_REMEDY) if file else ''
@@ -233,7 +236,7 @@ class DemoConfig:
             SessionError: a process ended.
         """
         assert self.data is not None and self.replayed is not None
-        folders, system = self.replayed[0], system_of(self.stage)
+        folders, system = self.replayed.folders, system_of(self.stage)
         camera = self._calibration(self.data)
         scale = self._metres_per_unit(self.data, camera)
         sources = [folders.get('depth'), folders.get('rgb')]
@@ -255,8 +258,8 @@ class DemoConfig:
         _, known = _KNOWN_FOLDERS.get(_folder_of(data).resolve().name, (None, None))
         return self.depth_scale or depth_scale_of(camera) or known or _MILLIMETRE
 
-    def _folders(self, data: Path) -> tuple[dict[str, Path], bool]:
-        """The folders of 'depth' and 'rgb' images that the stage uses, and whether 'rgb' holds the frames of a video.
+    def _folders(self, data: Path) -> tuple[dict[str, Path], float | None]:
+        """The folders of 'depth' and 'rgb' images that the stage uses, and the frames a second of a video.
 
         Raises:
             DemoError: there is no image, or they are of a kind that the stage does not take.
@@ -272,15 +275,15 @@ class DemoConfig:
                 f'{source}: these are {what}, and {self.stage} takes {kind} images' + (f': add {able}' if able else '')
             )
         if kind == 'depth':
-            return {'depth': source}, False
+            return {'depth': source}, None
         try:
-            images, of_video = opened(source, self.out / 'frames')
+            images, video_rate = opened(source, self.out / 'frames')
         except ImageFolderError as error:
             raise DemoError(str(error)) from error
         folders = {'rgb': images}
         if source != data and (data / 'depth').is_dir():
             folders = {'depth': data / 'depth', **folders}
-        return folders, of_video
+        return folders, video_rate
 
 
 def demo(config: DemoConfig) -> int:
@@ -293,8 +296,8 @@ def demo(config: DemoConfig) -> int:
     print(f'{config.stage} on {config.data or "a simulated camera"}', flush=True)
     system = system_of(config.stage)
     if config.replayed is not None:
-        _say(str(config.replayed[1]))
-        for line in left_out(*config.replayed[0].values()):
+        _say(str(config.replayed.order))
+        for line in left_out(*config.replayed.folders.values()):
             _say(line)
         if doubt := config.depth_doubt():
             print(f'demo: {doubt}', file=sys.stderr)
@@ -332,7 +335,7 @@ def _demo_of_photos(config: DemoConfig, system: System) -> int:
     with Session(system, (), config.out, say=_say, parameters=PARAMETERS) as session:
         start = session.start_node()
         assert config.replayed is not None
-        count = config.replayed[2]
+        count = config.replayed.count
         _say(f'sending {counted(count, "picture")}' + (', each once' if count > 1 else ''))
         results = config.send_photos(session)
     recording = results.recording

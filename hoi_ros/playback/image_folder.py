@@ -28,6 +28,11 @@ OTHER_SUFFIXES = frozenset({'.avif', '.cr2', '.dng', '.gif', '.heic', '.heif', '
 """Of images that are not read."""
 VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.webm'})
 
+USUAL_RATE = 30.0
+"""Frames a second of sequences that do not say."""
+_FASTEST = 1000.0
+"""Frames a second of a video at most: containers without a rate name that of their clock."""
+
 COPY_AGAIN = 'copy or save the file again'
 """The remedy for a damaged file."""
 
@@ -164,9 +169,9 @@ def is_depth_png(start: bytes) -> bool:
     return start.startswith(_PNG) and start[:26].endswith(_GREY_16_BITS)
 
 
-def unpack_video(video: Path, folder: Path) -> Path:
-    """Writes each frame of a video as a JPEG image (000000.jpg, ...) into a folder; returns the folder. Frames of an
-    earlier video there are removed.
+def unpack_video(video: Path, folder: Path) -> float:
+    """Writes each frame of a video as a JPEG image (000000.jpg, ...) into a folder; returns the frames a second, 30
+    where the file does not say. Frames of an earlier video there are removed.
 
     Raises:
         ImageFolderError: the video is missing or cannot be read.
@@ -180,7 +185,7 @@ def unpack_video(video: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for earlier in folder.glob('[0-9]' * 6 + '.jpg'):
         earlier.unlink()
-    count = 0
+    rate, count = capture.get(cv2.CAP_PROP_FPS), 0
     try:
         while True:
             more, frame = capture.read()
@@ -195,7 +200,7 @@ def unpack_video(video: Path, folder: Path) -> Path:
         raise ImageFolderError(
             f'{video}: no video that can be read, expected H.264 in MP4 or another that OpenCV knows'
         )
-    return folder
+    return rate if 1 <= rate <= _FASTEST else USUAL_RATE
 
 
 def unread_images(*folders: Path | None) -> dict[str, int]:

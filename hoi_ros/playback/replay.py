@@ -47,6 +47,7 @@ from hoi_ros.playback.frame_reader import FrameReader
 from hoi_ros.playback.image_folder import FrameFiles
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import list_frames
+from hoi_ros.playback.image_folder import USUAL_RATE
 from hoi_ros.playback.overlays import overlay
 from hoi_ros.playback.overlays import overlay_names
 from hoi_ros.playback.overlays import OVERLAYS
@@ -74,7 +75,6 @@ from hoi_ros.systems import System
 from hoi_ros.systems import system_of
 from hoi_ros.systems import SYSTEMS
 
-_RATE = 30.0
 PICTURE_RATE = 1 / 1.1
 """Independent pictures a second on topics: a node ends its tracks after a pause of a second."""
 MIN_SCORE = 0.5
@@ -124,14 +124,14 @@ class ReplayConfig:
     vertices: bool = False
     """Write the mesh's vertices, too."""
     rate: float | None = None
-    """Frames a second, of the stamps and of the topics: 30 by default, with --ros one every 1.1 s of independent
-    pictures, after which a node tracks anew."""
+    """Frames a second, of the stamps and of the topics: those of a video, else 30, by default; with --ros one every
+    1.1 s of independent pictures, after which a node tracks anew."""
     ros: bool = False
     """Publish the folder as camera topics instead of running a stage."""
     loop: bool = False
     """With --ros: repeat until interrupted."""
-    of_video: Annotated[bool, tyro.conf.Suppress] = False
-    """Whether `rgb` holds the frames of a video."""
+    video_rate: Annotated[float | None, tyro.conf.Suppress] = None
+    """Frames a second of the video whose frames `rgb` holds; None where they are of none."""
 
     def __post_init__(self) -> None:
         if self.depth is None and self.rgb is None:
@@ -191,7 +191,7 @@ class ReplayConfig:
 
     def order(self, frames: Sequence[FrameFiles]) -> Order:
         """Whether the pictures are a sequence."""
-        if self.of_video and not self.independent:
+        if self.video_rate and not self.independent:
             return Order(False, '', 'video')
         if self.independent or self.sequence:
             return Order(self.independent, 'as --independent says' if self.independent else 'as --sequence says')
@@ -199,7 +199,12 @@ class ReplayConfig:
 
     def publishing_rate(self, order: Order) -> float:
         """Frames a second on topics."""
-        return self.rate or (PICTURE_RATE if order.independent else _RATE)
+        return PICTURE_RATE if order.independent and not self.rate else self.frame_rate
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second of a sequence."""
+        return self.rate or self.video_rate or USUAL_RATE
 
 
 def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
@@ -243,7 +248,7 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     told = time.monotonic()
     with (config.out / RESULTS).open('w', encoding='utf-8') as results:
         for index, files in enumerate(frames):
-            stamp = round(index / (config.rate or _RATE), 6)
+            stamp = round(index / config.frame_rate, 6)
             record: dict[str, Any] = {'image': files.name, 'stamp': stamp, 'hands': []}
             frame = reader.read(files)
             if frame.faults:
@@ -335,9 +340,9 @@ def _run(arguments: Sequence[str]) -> int:
     end = arguments.index('--ros-args') if {'--ros', '--ros-args'} <= set(arguments) else len(arguments)
     config = tyro.cli(ReplayConfig, args=arguments[:end], prog='python -m hoi_ros.replay')
     if config.rgb is not None:
-        rgb, of_video = opened(config.rgb, config.out / 'frames')
+        rgb, video_rate = opened(config.rgb, config.out / 'frames')
         config = dataclasses.replace(
-            config, rgb=rgb, of_video=of_video, camera=config.camera or camera_beside(config.rgb, config.depth)
+            config, rgb=rgb, video_rate=video_rate, camera=config.camera or camera_beside(config.rgb, config.depth)
         )
     if config.ros:
         from hoi_ros.playback.folder_publisher import publish_folder

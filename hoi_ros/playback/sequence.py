@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import struct
 from collections import defaultdict
@@ -39,6 +40,19 @@ class Order(NamedTuple):
         if not self.independent:
             text = f'a {self.frames}, hands are tracked from frame to frame'
         return f'{text}: {self.reason}' if self.reason else text
+
+
+@dataclasses.dataclass(frozen=True)
+class Replayed:
+    """Recorded images that are shown to a node."""
+
+    folders: dict[str, Path]
+    """Of 'depth' and 'rgb' images."""
+    order: Order
+    count: int
+    """Of the frames."""
+    rate: float
+    """Frames a second of their recording."""
 
 
 def order_of(frames: Sequence[FrameFiles]) -> Order:

@@ -49,14 +49,15 @@ def video_in(source: Path) -> Path | None:
     return videos[0]
 
 
-def opened(source: Path, frames: Path) -> tuple[Path, bool]:
-    """The images of a source, and whether they are the frames of a video, which are written into the folder `frames`.
+def opened(source: Path, frames: Path) -> tuple[Path, float | None]:
+    """The images of a source, and the frames a second of a video, which are written into the folder `frames`; None
+    where it is no video.
 
     Raises:
         ImageFolderError: the video cannot be read.
     """
     video = video_in(source)
-    return (source, False) if video is None else (unpack_video(video, frames), True)
+    return (source, None) if video is None else (frames, unpack_video(video, frames))
 
 
 def left_out(*sources: Path | None) -> list[str]:

@@ -164,6 +164,20 @@ def test_a_calibration_that_was_missed_is_told_how_to_be_sent(bench: Bench, publ
     assert bench.diagnosis.level == DiagnosticStatus.STALE
 
 
+def test_images_that_get_lost_are_told(bench: Bench) -> None:
+    sent = 0
+
+    def send() -> None:
+        nonlocal sent
+        sent += 1
+        header = bench.next_header()
+        bench.send(good_depth(header) if sent % 2 else None, good_info(header))
+
+    bench.until_says('as often as camera_info on /camera/camera_info: it is published less often, or lost', send)
+    assert bench.diagnosis.level == DiagnosticStatus.WARN
+    assert 'input_qos.reliability' in bench.says
+
+
 def test_only_p_is_filled(bench: Bench) -> None:
     assert until_camera(bench, 250.0, lambda: bench.send(info=info(k=[0.0] * 9, d=[], p=P))) == [250, 251, 150, 110, 0]
 

@@ -129,11 +129,12 @@ def test_unreadable_files_are_refused_by_name(tmp_path):
 
 
 def test_a_video_becomes_a_folder_of_its_frames(tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / 'hand.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 30, (64, 48))
+    writer = cv2.VideoWriter(str(tmp_path / 'hand.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 24, (64, 48))
     for number in range(12):
         writer.write(np.full((48, 64, 3), 20 * number, np.uint8))
     writer.release()
-    frames = list_frames(None, unpack_video(tmp_path / 'hand.avi', tmp_path / 'frames'))
+    assert opened(tmp_path / 'hand.avi', tmp_path / 'frames') == (tmp_path / 'frames', 24)
+    frames = list_frames(None, tmp_path / 'frames')
     assert len(frames) == 12
     brightness = [read_colour(frame.colour).mean() for frame in frames]
     np.testing.assert_allclose(brightness, 20 * np.arange(12), atol=6)
@@ -142,13 +143,14 @@ def test_a_video_becomes_a_folder_of_its_frames(tmp_path):
     writer = cv2.VideoWriter(str(tmp_path / 'short.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 30, (64, 48))
     writer.write(np.zeros((48, 64, 3), np.uint8))
     writer.release()
-    assert len(list_frames(None, unpack_video(tmp_path / 'short.avi', tmp_path / 'frames'))) == 1
+    unpack_video(tmp_path / 'short.avi', tmp_path / 'frames')
+    assert len(list_frames(None, tmp_path / 'frames')) == 1
 
 
 def test_a_source_is_a_folder_a_file_or_a_video(tmp_path):
     colour = folder(tmp_path / 'rgb', '1.png', 'below/2.png')
-    assert opened(colour, tmp_path / 'frames') == (colour, False)
-    assert opened(colour / '1.png', tmp_path / 'frames') == (colour / '1.png', False)
+    assert opened(colour, tmp_path / 'frames') == (colour, None)
+    assert opened(colour / '1.png', tmp_path / 'frames') == (colour / '1.png', None)
     assert [frame.name for frame in list_frames(None, colour / '1.png')] == ['1.png']
     (colour / 'clip.mp4').write_bytes(b'')
     assert left_out(colour) == [f'1 video beside the images: give the file to use one, {colour / "clip.mp4"}']

@@ -67,6 +67,14 @@ def scores(folder):
     return [[hand['score'] for hand in record['hands']] for record in lines(folder)]
 
 
+def test_frames_of_a_video_are_stamped_at_its_rate(tmp_path):
+    folder = photos(tmp_path / 'frames', (64, 48), (64, 48), (64, 48), name='{:06}.jpg')
+    replay(ReplayConfig(rgb=folder, stage=PHOTOS, out=tmp_path, video_rate=24.0), Follower())
+    assert [line['stamp'] for line in lines(tmp_path)] == [0, 0.041667, 0.083333]
+    replay(ReplayConfig(rgb=folder, stage=PHOTOS, out=tmp_path, video_rate=24.0, rate=50), Follower())
+    assert [line['stamp'] for line in lines(tmp_path)] == [0, 0.02, 0.04]
+
+
 def test_photos_of_any_size_are_each_on_their_own_and_need_no_calibration(tmp_path, capsys):
     folder = photos(tmp_path / 'photos', (64, 48), (48, 64), (32, 24), (64, 48), bright=(0, 2))
     summary = replay(ReplayConfig(rgb=folder, stage=PHOTOS, out=tmp_path), Follower())

@@ -18,6 +18,10 @@ _RESTART = 1.0
 steps if no newer message follows for as many seconds."""
 
 
+_KEPT, _FEWEST = 64, 32
+"""Stamps of an input that are kept, and those that a comparison of rates needs."""
+
+
 class Order(enum.Enum):
     """How a message follows the one before."""
 
@@ -41,7 +45,7 @@ class InputWatch:
         self._lock = threading.Lock()
         self._since = clock()
         self._arrivals: dict[str, float] = {}
-        self._stamps = {name: collections.deque[int](maxlen=16) for name in inputs}
+        self._stamps = {name: collections.deque[int](maxlen=_KEPT) for name in inputs}
         self._newest: dict[str, int] = {}
         self._late_since: dict[str, float] = {}
 
@@ -94,3 +98,16 @@ class InputWatch:
         if not reference or not others:
             return None
         return statistics.median(other - nearest(reference, other) for other in others) / 1e9
+
+    def share(self, name: str, of: str) -> float | None:
+        """Messages of an input for each message of another one, by their stamps; None after few messages, or where the
+        stamps are of different times."""
+        with self._lock:
+            stamps, others = list(self._stamps[name]), list(self._stamps[of])
+        # The newest ones' counterparts may not have arrived, those of the oldest may be forgotten.
+        others = [other for other in others if stamps and stamps[0] <= other <= stamps[-1]]
+        if len(others) < _FEWEST:
+            return None
+        half = (others[-1] - others[0]) / (len(others) - 1) / 2
+        beside = sum(others[0] - half <= stamp <= others[-1] + half for stamp in stamps)
+        return beside / len(others) if half and beside else None

@@ -20,11 +20,14 @@ from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
+from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import Image
 
 from hoi_ros.nodes.runtime.diagnostics import Finding
 from hoi_ros.nodes.runtime.diagnostics import Level
 from hoi_ros.nodes.runtime.input_watch import InputWatch
 from hoi_ros.nodes.runtime.input_watch import Order
+from hoi_ros.nodes.runtime.missing_topics import mend_of_losses
 from hoi_ros.nodes.runtime.missing_topics import other_types
 from hoi_ros.nodes.runtime.missing_topics import reason_of_silence
 from hoi_ros.nodes.runtime.pairing import Frame
@@ -48,6 +51,8 @@ INPUT_SETTINGS = (
 _FOLLOW_PERIOD = 0.25  # seconds
 _UNMATCHED = 3
 """Frames in a row without their optional input before that is reported: a starting driver may miss one."""
+_RARE = 0.8
+"""Messages of an input for each of another one with which it makes frames, below which that is reported."""
 _UNPAIRED = 5
 """Messages of the leader in a row without a frame before that is reported."""
 
@@ -167,12 +172,16 @@ class FrameInputs(Part[AnyWorkerNode]):
                 found.append(Finding(Level.STALE, self._describe_missing(name)))
                 self.node.report('warning', found[-1].text, ('missing', name))
                 self._said_missing.add(name)
-        for text in dict.fromkeys(self._stamps.describe(name, self.where(name)) for name in self._inputs):
+        alive = [name for name in self._inputs if self._is_alive(name)]
+        for text in dict.fromkeys(self._stamps.describe(name, self.where(name)) for name in alive):
             if text:
                 found.append(Finding(Level.WARN, text))
                 self.node.report('warning', text)
         if self._unpaired > _UNPAIRED and not found:
             found += [finding for name in self._named(Role.PARTNER) if (finding := self._unpaired_partner(name))]
+        beside = [(self.leader, name) for role in (Role.PARTNER, Role.LATEST) for name in self._named(role)]
+        beside += [(name, self.leader) for name in self._named(Role.OPTIONAL)]
+        found += [finding for name, other in beside if (finding := self._rare(name, other))]
         return found + [finding for name in self._unmatched if (finding := self._silent_optional(name))]
 
     def values(self) -> dict[str, object]:
@@ -340,6 +349,21 @@ class FrameInputs(Part[AnyWorkerNode]):
             'must carry the stamp of one image'
         )
         self.node.report('warning', text, ('unpaired', name))
+        return Finding(Level.WARN, text)
+
+    def _rare(self, name: str, of: str) -> Finding | None:
+        """Reports that an input arrives less often than another one with which it makes frames."""
+        share = self._watch.share(name, of)
+        if share is None or share >= _RARE or not (self._is_alive(name) and self._is_alive(of)):
+            return None
+        topic, given = self.topic(name), self._inputs[name]
+        text = f'{self.where(name)} arrives {share:.0%} as often as {self.where(of)}'
+        if given.role is Role.OPTIONAL:
+            text += f'; without it {given.without}'
+        text += ': it is published less often, or lost on its way'
+        if given.message_type in (CompressedImage, Image):
+            text += f'; {mend_of_losses(self.node, topic, given.qos or qos_profile(self.node.settings, "input_qos"))}'
+        self.node.report('warning', text, ('rare', name))
         return Finding(Level.WARN, text)
 
     def _silent_optional(self, name: str) -> Finding | None:

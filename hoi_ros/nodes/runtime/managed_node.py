@@ -248,11 +248,24 @@ class ManagedNode(LifecycleNodeMixin, Node):
         for reason in self.settings.faults.values():
             self.report('error', reason)
 
+    def _namesakes(self) -> list[str]:
+        """What to do about other nodes of this name, which share its topics and parameters."""
+        own = self.get_name(), self.get_namespace()
+        others = self.get_node_names_and_namespaces().count(own) - 1
+        if others < 1:
+            return []
+        text = (
+            f'{others + 1} nodes are called {self.get_fully_qualified_name()}: their topics and parameters mix; rename '
+            'this one with --ros-args -r __node:=NAME, or end the other one; a killed one counts for some seconds'
+        )
+        self.report('warning', text, 'namesakes')
+        return [text]
+
     def _diagnose(self) -> None:
         self._report_faults()
         faults = (self._fault, *self.settings.faults.values())
         findings = [Finding(Level.ERROR, text) for text in dict.fromkeys(faults) if text]
-        findings += [Finding(Level.WARN, text) for text in self._unused]
+        findings += [Finding(Level.WARN, text) for text in (*self._unused, *self._namesakes())]
         if self.state == 'active':
             findings += self.findings()
         else:

@@ -72,10 +72,16 @@ def reason_of_silence(
     silent = f'nothing arrives from {len(fitting)} publisher(s) there: check the publisher and its QoS'
     if expected != _IMAGE:
         return silent
-    offered = any(each.qos_profile.reliability == ReliabilityPolicy.RELIABLE for each in fitting)
+    return f'{silent}; large images can get lost on their way: {mend_of_losses(node, topic, qos)}'
+
+
+def mend_of_losses(node: Node, topic: str, qos: QoSProfile) -> str:
+    """What helps where a subscription with this QoS loses large images of a topic."""
+    offered = any(
+        each.qos_profile.reliability == ReliabilityPolicy.RELIABLE for each in node.get_publishers_info_by_topic(topic)
+    )
     asks = offered and qos.reliability == ReliabilityPolicy.BEST_EFFORT
-    mend = 'set input_qos.reliability to reliable, or ' if asks else ''
-    return f'{silent}; large images can get lost on their way: {mend}give DDS room for them (docs/cameras.md)'
+    return ('set input_qos.reliability to reliable, or ' if asks else '') + 'give DDS room for them (docs/cameras.md)'
 
 
 def _mend(node: Node, name: str, expected: str, topic: str, others: Sequence[str]) -> str:

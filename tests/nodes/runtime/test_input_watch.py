@@ -104,3 +104,28 @@ def test_a_late_message_is_no_silence_and_no_skew(watch, clock):
     watch.arrived('image', None)
     assert watch.silence('image') == 0
     assert watch.skew('depth', 'image') == 0
+
+
+def test_the_share_of_an_input_that_loses_messages(watch):
+    def send(index, *names):
+        for name in names:
+            watch.arrived(name, index * 33 * MS)
+
+    for index in range(30):
+        send(index, 'depth', 'image')
+    assert watch.share('image', 'depth') is None
+    for index in range(30, 100):
+        send(index, 'depth', 'image')
+    assert watch.share('image', 'depth') == watch.share('depth', 'image') == 1
+    for index in range(100, 200):
+        send(index, 'depth', *['image'] * (index % 3 == 0))
+    assert watch.share('image', 'depth') == pytest.approx(1 / 3, abs=0.03)
+    assert watch.share('depth', 'image') is None
+
+
+@pytest.mark.parametrize('step', [0, 1])
+def test_stamps_of_another_time_have_no_share(watch, step):
+    for index in range(100):
+        watch.arrived('depth', (5000 + 33 * index) * MS)
+        watch.arrived('image', step * index)
+    assert watch.share('depth', 'image') is None

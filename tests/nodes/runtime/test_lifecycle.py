@@ -135,6 +135,16 @@ def test_compressed_depth_is_read_where_it_is_asked_for(start: Start, bench: Ben
     assert process.end() == 0
 
 
+def test_a_second_node_of_the_name_is_told(start: Start, bench: Bench) -> None:
+    start(STAND_IN)
+    bench.until_state('active')
+    assert 'nodes are called' not in bench.says
+    other = start(STAND_IN)
+    bench.until_says('2 nodes are called /depth_pose: their topics and parameters mix')
+    other.end()
+    bench.until_well()
+
+
 def test_cycles_leave_nothing_behind(start: Start, bench: Bench) -> None:
     process = start(DEPTH_POSE)
 
