@@ -74,6 +74,8 @@ class RgbDetectorRecipe(ColourMaterialOptions):
     """Folder of the real material, whose labelled photos join the generated frames (`training/data/real/photos.py`)."""
     photo_share: float = 0.5
     """Share of real photos in the samples."""
+    pasted: float = 0.4
+    """Share of these that show hands cut out of other photos, before photos without hands."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/rgb_detector'), batch=32))
 
 
@@ -175,7 +177,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
     loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(1.5e-3, bool(recipe.start))
     require_capacity(recipe.capacity)
     require_start(recipe.start, 'rgb_detector')
-    photos = PhotoViews(recipe.photos) if recipe.photos else None
+    photos = PhotoViews(recipe.photos, pasted=recipe.pasted) if recipe.photos else None
     material = recipe.material
     validation = plain_views(
         filled(
@@ -227,5 +229,7 @@ def train(recipe: RgbDetectorRecipe) -> None:
     finally:
         pool.close()
     real = material.files + (photos.files if photos else [])
-    save_weights(network, loop, progress, figures, **provenance(recipe.start, real))
+    seen = provenance(recipe.start, real)
+    seen['real_images'] |= photos.labels if photos else {}
+    save_weights(network, loop, progress, figures, **seen)
     warn_if_worse(recipe.start, loop, figures)

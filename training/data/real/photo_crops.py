@@ -12,10 +12,8 @@ import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import ViewCrop
-from training.data.real import photo_keypoints
-from training.data.real.photo_keypoints import keypoints_in
+from training.data.real.photo_keypoints import keypoint_labels
 from training.data.real.photo_keypoints import labelled_keypoints
-from training.data.real.photo_keypoints import MEDIAPIPE
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.real.photos import Split
@@ -73,11 +71,7 @@ class PhotoCrops:
     @property
     def labels(self) -> dict[str, str]:
         """The sources of the keypoints, for the card of a network."""
-        hands = {(photo.name, number) for groups in self._hands.values() for group in groups for photo, number in group}
-        seen, inferred = (len(hands & keypoints_in(table).keys()) for table in photo_keypoints.tables())
-        labels = {MEDIAPIPE: f'keypoints of {seen} hands in these images, Apache-2.0'}
-        own = {'an earlier state of this network': f'keypoints of {inferred} hands in these images, each looked at'}
-        return {**labels, **(own if inferred else {})}
+        return keypoint_labels(photo for groups in self._hands.values() for group in groups for photo, _ in group)
 
     def draw(self, config: RgbAugmentation, rng: np.random.Generator) -> PhotoCrop:
         """A random crop."""

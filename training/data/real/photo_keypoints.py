@@ -18,6 +18,7 @@ import csv
 import dataclasses
 import functools
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,7 @@ import numpy as np
 import openvino
 from tqdm import tqdm
 
+from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.real.photos import Split
 
@@ -152,6 +154,15 @@ def keypoints_in(table: Path) -> dict[tuple[str, int], tuple[np.ndarray, bool]]:
         (name, int(number)): (np.array(places, float).reshape(21, 2), side == 'right')
         for name, number, side, _, *places in rows
     }
+
+
+def keypoint_labels(shown: Iterable[Photo]) -> dict[str, str]:
+    """The sources of the keypoints of the hands in some photos, for the card of a network."""
+    hands = {(photo.name, number) for photo in shown for number in range(len(photo.boxes))}
+    seen, inferred = (len(hands & keypoints_in(table).keys()) for table in tables())
+    labels = {MEDIAPIPE: f'keypoints of {seen} hands in these images, Apache-2.0'}
+    own = {'an earlier state of this network': f'keypoints of {inferred} hands in these images, each looked at'}
+    return {**labels, **(own if inferred else {})}
 
 
 def _axes(turn: float) -> np.ndarray:

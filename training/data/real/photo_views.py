@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from training.data.real.cut_out_hands import CutOutHands
+from training.data.real.photo_keypoints import keypoint_labels
 from training.data.real.photos import Kind
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
@@ -31,12 +33,14 @@ class PhotoViews:
     Args:
         root: folder of the real material.
         split: of the photos.
+        pasted: share of the views that show cut-out hands before photos without hands.
 
     Attributes:
         files: the root and the photos, for `material.origins`.
+        labels: the sources of other labels, for the card of a network.
     """
 
-    def __init__(self, root: Path, split: Split = 'train') -> None:
+    def __init__(self, root: Path, split: Split = 'train', pasted: float = 0.0) -> None:
         sources: dict[tuple[Kind, str], list[Photo]] = {}
         drawn = photos(root, split)
         self.files = [(root, [photo.path for photo in drawn])]
@@ -48,9 +52,14 @@ class PhotoViews:
         self._kinds = list(self._by_kind)
         shares = np.array([_SHARES[kind] for kind in self._kinds])
         self._shares = shares / shares.sum()
+        self._pasted = pasted
+        self._cut_outs = CutOutHands(root, split) if pasted else None
+        self.labels = keypoint_labels(drawn) if pasted else {}
 
     def draw(self, config: RgbFrameAugmentation, rng: np.random.Generator) -> FrameView:
         """A random photo, augmented."""
+        if self._cut_outs and rng.random() < self._pasted:
+            return frame_view(self._cut_outs.draw(rng), config, rng)
         groups = self._by_kind[self._kinds[rng.choice(len(self._kinds), p=self._shares)]]
         # Square root: a compromise between equal shares for sources and for photos.
         weights = np.sqrt([len(group) for group in groups])

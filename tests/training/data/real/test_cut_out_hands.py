@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hands cut out of photos: their outline, and where they are in the pictures that they are pasted into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from training.data.real import cut_out_hands
+from training.data.real import photo_views
+from training.data.real.cut_out_hands import cut_out
+from training.data.real.cut_out_hands import CutOutHands
+from training.data.real.cut_out_hands import paste
+from training.data.real.photo_views import PhotoViews
+from training.data.real.photos import Photo
+from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
+
+from .test_photo_keypoints import HAND
+
+WIDTH, HEIGHT = 320, 240
+AT = HAND + [60, 20]
+SKIN = np.array([205, 150, 120])
+
+
+def hand_shape(points: np.ndarray) -> np.ndarray:
+    """(H, W) bool: palm, fingers and a forearm down to the border."""
+    drawn, points = np.zeros((HEIGHT, WIDTH), np.uint8), np.round(points).astype(int)
+    cv2.fillConvexPoly(drawn, cv2.convexHull(points[[0, 1, 5, 9, 13, 17]]), 1)
+    for first in (1, 5, 9, 13, 17):
+        cv2.polylines(drawn, [points[[0, *range(first, first + 4)]]], False, 1, 9)
+    cv2.line(drawn, points[0].tolist(), [int(points[0][0]), HEIGHT], 1, 24)
+    return drawn > 0
+
+
+@pytest.fixture(scope='module')
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Photo:
+    """A hand before a wall whose colour changes from green to blue."""
+    rng = np.random.default_rng(0)
+    across = np.linspace(0, 1, WIDTH)[None, :, None]
+    image = np.tile((1 - across) * [20, 120, 60] + across * [30, 60, 160], (HEIGHT, 1, 1))
+    image += rng.normal(0, 12, image.shape)
+    image[hand_shape(AT)] = SKIN
+    image = np.clip(image + rng.normal(0, 4, image.shape), 0, 255).astype(np.uint8)
+    path = tmp_path_factory.mktemp('photos') / 'rgb_hands' / 'leb_hand.jpg'
+    path.parent.mkdir()
+    cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 98])
+    box = np.concatenate([AT.min(0), AT.max(0)]) / [WIDTH, HEIGHT, WIDTH, HEIGHT]
+    return Photo(path, 'bare', box[None], 'somewhere')
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = {('rgb_hands/leb_hand.jpg', 0): ((AT + 0.5) / [WIDTH, HEIGHT], True)}
+    monkeypatch.setattr(cut_out_hands, 'labelled_keypoints', lambda: labels)
+
+
+def test_the_outline_is_that_of_hand_and_forearm(photo: Photo) -> None:
+    cut = cut_out(photo, 0)
+    assert cut is not None and cut.right and not cut.holds
+    # Back to where it came from.
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    low, high = AT.min(0), AT.max(0)
+    found = paste(image, cut, (low + high) / 2, (high - low).max(), 0.0, False, 0.0)
+    np.testing.assert_allclose(found, AT, atol=1e-6)
+    shape, pasted = hand_shape(AT), image.max(-1) > 100
+    window = np.zeros_like(shape)
+    reach = 0.9 * (high - low).max()
+    top, left = (((low + high) / 2 - reach)[::-1]).astype(int)
+    window[max(top, 0) : top + int(2 * reach), left : left + int(2 * reach)] = True
+    assert (shape & pasted & window).sum() > 0.9 * ((shape | pasted) & window).sum()
+
+
+@pytest.mark.parametrize('flip', [False, True])
+def test_a_pasted_hand_is_where_its_keypoints_say(photo: Photo, flip: bool) -> None:
+    cut = cut_out(photo, 0)
+    assert cut is not None
+    image = np.full((400, 500, 3), 40, np.uint8)
+    points = paste(image, cut, np.array([260.0, 190.0]), 120.0, 0.8, flip, 0.0)
+    assert np.linalg.norm(points.mean(0) - [260, 190]) < 60
+    column, row = np.round(points).astype(int).T
+    assert (np.abs(image[row, column].astype(int) - SKIN).max(1) < 25).mean() > 0.9
+    # The thumb of a mirrored hand lies on the other side of its fingers.
+    along, thumb = points[12] - points[0], points[4] - points[0]
+    given, own = AT[12] - AT[0], AT[4] - AT[0]
+    turns = [np.linalg.det(np.stack(pair)) for pair in ((along, thumb), (given, own))]
+    assert (turns[0] * turns[1] < 0) == flip
+    far = np.ones(image.shape[:2], bool)
+    cv2.circle(shadow := far.astype(np.uint8), (260, 190), 190, 0, -1)
+    assert (image[shadow > 0] == 40).all()
+
+
+def test_a_hand_takes_on_the_brightness_around_it(photo: Photo) -> None:
+    cut = cut_out(photo, 0)
+    assert cut is not None
+    bright = []
+    for likeness in (0.0, 0.6):
+        image = np.full((300, 300, 3), 60, np.uint8)
+        points = np.round(paste(image, cut, np.array([150.0, 150.0]), 120.0, 0.0, False, likeness)).astype(int)
+        bright.append(image[points[:, 1], points[:, 0]].mean())
+    assert bright[1] < 0.8 * bright[0]
+
+
+def test_a_hand_that_the_photo_cuts_off_is_none(photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    beyond = ((AT + [-170, 0] + 0.5) / [WIDTH, HEIGHT], True)
+    monkeypatch.setattr(cut_out_hands, 'labelled_keypoints', lambda: {('rgb_hands/leb_hand.jpg', 0): beyond})
+    assert cut_out(photo, 0) is None
+
+
+def test_views_with_pasted_hands_are_labelled_and_repeatable(photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = photo.path.parents[1]
+    empty = root / 'backgrounds_rgb' / 'coco_room.jpg'
+    empty.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(empty), np.full((240, 320, 3), 90, np.uint8))
+    shown = [photo, Photo(empty, 'none', np.zeros((0, 4)), 'elsewhere')]
+    for module in (cut_out_hands, photo_views):
+        monkeypatch.setattr(module, 'photos', lambda root, split: shown)
+    hands = CutOutHands(root)
+    sides = set()
+    for seed in range(12):
+        record = hands.draw(np.random.default_rng(seed))
+        assert record['count'] in (1, 2) and record['known'][:, :2].all() and not record['holds'].any()
+        for (x, y, side), right in zip(record['square'], record['right']):
+            sides.add(bool(right))
+            low, high = np.clip(np.array([[x - side / 2, y - side / 2], [x + side / 2, y + side / 2]]), 0, [319, 239])
+            part = record['image'][int(low[1]) : int(high[1]) + 1, int(low[0]) : int(high[0]) + 1]
+            assert part.size == 0 or (np.abs(part.astype(int) - 90).max(-1) > 20).mean() > 0.1
+    assert sides == {True, False}
+    views = PhotoViews(root, pasted=1.0)
+    first, second = (views.draw(RgbFrameAugmentation(), np.random.default_rng(3)).image for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_material_without_keypoints_is_refused(photo_root: Path) -> None:
+    with pytest.raises(FileNotFoundError, match='no hand with keypoints'):
+        CutOutHands(photo_root)

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hands cut out of real photos and pasted into others: real skin before any background.
+
+Where a hand lies is known from its keypoints; GrabCut (Rother et al., SIGGRAPH 2004) finds its outline and that of the
+forearm. Pasting them elsewhere is the augmentation of Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation
+Method for Instance Segmentation" (CVPR 2021).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from training.data.real.photo_keypoints import labelled_keypoints
+from training.data.real.photos import Photo
+from training.data.real.photos import photos
+from training.data.real.photos import Split
+
+_SIZE = 200
+"""Pixels of a cut-out, each way."""
+_AROUND = 1.9
+"""Side of its square, in sides of the square around the keypoints."""
+_PALM = [0, 1, 5, 9, 13, 17]
+_CHAINS = [[0, *range(first, first + 4)] for first in (1, 5, 9, 13, 17)]
+_FINGER, _CORE, _ARM, _BEYOND = 0.55, 0.12, 0.9, 0.35
+"""Widths of what may be finger, of what is, and of the forearm, and how far the outline may lie from these: shares of
+the breadth of the palm."""
+_ROUNDS = 4
+_COVERED, _AREA = 0.85, (0.45, 2.5)
+"""Share of the keypoints that a cut-out covers at least, and its area, in areas of what may be hand and forearm."""
+_SIDES = (0.14, 0.75)
+"""Of pasted hands, shares of the shorter side of the picture."""
+_TWO = 0.25
+"""Share of the pictures with two."""
+_LIKENESS = 0.6
+"""Largest share by which the brightness of a pasted hand follows that of what is around it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CutOut:
+    """A hand without its background.
+
+    Attributes:
+        image: (S, S, 3) uint8 RGB.
+        cover: (S, S) uint8, 255 where the hand is.
+        keypoints: (21, 2) pixels.
+        right: whether it is a right hand.
+        holds: whether it holds something, of which an unknown part is left.
+    """
+
+    image: np.ndarray
+    cover: np.ndarray
+    keypoints: np.ndarray
+    right: bool
+    holds: bool
+
+
+class CutOutHands:
+    """Pastes hands of labelled photos of a split into its photos without hands.
+
+    Args:
+        root: folder of the real material.
+        split: of the photos.
+
+    Raises:
+        FileNotFoundError: the split has no photo without hands, or none whose hands have keypoints.
+    """
+
+    def __init__(self, root: Path, split: Split = 'train') -> None:
+        shown = photos(root, split)
+        known = labelled_keypoints()
+        self._hands: dict[str, list[tuple[Photo, int]]] = {}
+        for photo in shown:
+            for number in range(len(photo.boxes)):
+                if (photo.name, number) in known:
+                    self._hands.setdefault(photo.source, []).append((photo, number))
+        self._empty = [photo for photo in shown if photo.kind == 'none']
+        if not self._hands or not self._empty:
+            raise FileNotFoundError(f'{root}: the split {split} has no photo without hands, or no hand with keypoints')
+        self._cut: dict[tuple[str, int], CutOut | None] = {}
+
+    def draw(self, rng: np.random.Generator) -> dict[str, Any]:
+        """A photo into which one or two hands are pasted, as `photo_views.record_of`."""
+        image = self._empty[rng.integers(len(self._empty))].image()
+        squares: list[np.ndarray] = []
+        sides: list[bool] = []
+        holding: list[bool] = []
+        visible: list[float] = []
+        for _ in range(1 + int(rng.random() < _TWO)):
+            cut = self._any(rng)
+            if cut is None:
+                continue
+            turn, flip = (
+                rng.uniform(-math.pi, math.pi) if rng.random() < 0.5 else rng.normal(0, 0.3),
+                rng.random() < 0.5,
+            )
+            side = min(image.shape[:2]) * math.exp(rng.uniform(*np.log(_SIDES)))
+            centre = rng.uniform(0.1, 0.9, 2) * image.shape[1::-1]
+            if any(np.linalg.norm(centre - other[:2]) < (side + other[2]) * 0.75 for other in squares):
+                continue
+            keypoints = paste(image, cut, centre, side, turn, flip, _LIKENESS * rng.random())
+            low, high = keypoints.min(0), keypoints.max(0)
+            squares.append(np.array([*(low + high) / 2, (high - low).max()]))
+            visible.append(((keypoints >= 0) & (keypoints < image.shape[1::-1])).all(1).mean())
+            sides.append(cut.right ^ flip)
+            holding.append(cut.holds)
+        count = len(squares)
+        return {
+            'image': image,
+            'count': count,
+            'square': np.array(squares).reshape(-1, 3),
+            'right': np.array(sides, bool),
+            'visible': np.array(visible),
+            'holds': np.array(holding, bool),
+            'held': np.zeros((count, 4)),
+            'known': np.column_stack([np.ones(count, bool), ~np.array(holding, bool), np.zeros(count, bool)]),
+        }
+
+    def _any(self, rng: np.random.Generator) -> CutOut | None:
+        groups = list(self._hands.values())
+        # Square root: a compromise between equal shares for sources and for photos.
+        shares = np.sqrt([len(group) for group in groups])
+        group = groups[rng.choice(len(groups), p=shares / shares.sum())]
+        photo, number = group[rng.integers(len(group))]
+        if (photo.name, number) not in self._cut:
+            self._cut[photo.name, number] = cut_out(photo, number)
+        return self._cut[photo.name, number]
+
+
+def cut_out(photo: Photo, number: int) -> CutOut | None:
+    """The hand in a photo's box of that number, whose keypoints are known; None where its outline is not plausible."""
+    places, right = labelled_keypoints()[photo.name, number]
+    image = photo.image()
+    places = places * image.shape[1::-1] - 0.5
+    low, high = places.min(0), places.max(0)
+    scale = _SIZE / (_AROUND * (high - low).max())
+    shift = (_SIZE - 1) / 2 - scale * (low + high) / 2
+    picture = _warped(image, np.column_stack([scale * np.eye(2), shift]), (_SIZE, _SIZE))
+    inside = _warped(
+        np.full(image.shape[:2], 255, np.uint8), np.column_stack([scale * np.eye(2), shift]), (_SIZE, _SIZE)
+    )
+    keypoints = scale * places + shift
+    likely, core = _drawn(keypoints)
+    mask = np.full((_SIZE, _SIZE), cv2.GC_PR_BGD, np.uint8)
+    mask[likely > 0], mask[core > 0] = cv2.GC_PR_FGD, cv2.GC_FGD
+    reach = max(1, round(_BEYOND * _breadth(keypoints)))
+    mask[cv2.dilate(likely, np.ones((3, 3)), iterations=reach) == 0] = cv2.GC_BGD
+    mask[inside < 128] = cv2.GC_BGD
+    if not (mask == cv2.GC_FGD).any():
+        return None
+    cv2.setRNGSeed(0)
+    cv2.grabCut(picture, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), _ROUNDS, cv2.GC_INIT_WITH_MASK)
+    cover = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    row, column = np.clip(np.round(keypoints).astype(int), 0, _SIZE - 1).T[::-1]
+    area = cover.sum() / max(int(((likely > 0) & (inside >= 128)).sum()), 1)
+    if cover[row, column].mean() < _COVERED or not _AREA[0] < area < _AREA[1]:
+        return None
+    soft = cv2.GaussianBlur(255 * cover.astype(np.uint8), (0, 0), 1.0)
+    return CutOut(picture, soft, keypoints, right, photo.kind == 'held')
+
+
+def paste(
+    image: np.ndarray, cut: CutOut, centre: np.ndarray, side: float, turn: float, flip: bool, likeness: float
+) -> np.ndarray:
+    """Pastes a hand into an image, in place.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        cut: the hand.
+        centre: (2,) pixel of the middle of the cut-out.
+        side: of the square around its keypoints before it is turned, pixels.
+        turn: clockwise, radians.
+        flip: whether it is mirrored first.
+        likeness: share by which its brightness follows that of what it hides, 0 to 1.
+
+    Returns:
+        (21, 2) pixels of its keypoints.
+    """
+    scale = side * _AROUND / _SIZE
+    cosine, sine = scale * math.cos(turn), scale * math.sin(turn)
+    turned = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([-1.0 if flip else 1.0, 1.0])
+    matrix = np.column_stack([turned, centre - turned @ np.full(2, (_SIZE - 1) / 2)])
+    size = image.shape[1], image.shape[0]
+    picture, cover = _warped(cut.image, matrix, size), _warped(cut.cover, matrix, size)
+    hidden = cover > 128
+    if hidden.any():
+        own, around = (max(float(each[hidden].mean()), 8.0) for each in (picture, image))
+        gain = min(max((around / own) ** likeness, 0.4), 1.8)
+        picture = np.clip(picture * gain, 0, 255)
+    share = (cover / 255)[..., None]
+    image[:] = np.round(image * (1 - share) + picture * share).astype(np.uint8)
+    return cut.keypoints @ turned.T + matrix[:, 2]
+
+
+def _drawn(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What may be hand and forearm, and what certainly is hand: (S, S) uint8."""
+    likely, core = np.zeros((_SIZE, _SIZE), np.uint8), np.zeros((_SIZE, _SIZE), np.uint8)
+    breadth, points = _breadth(keypoints), np.round(keypoints).astype(int)
+    palm = cv2.convexHull(points[_PALM])
+    for picture, share in ((likely, _FINGER), (core, _CORE)):
+        cv2.fillConvexPoly(picture, palm, 255)
+        for chain in _CHAINS:
+            cv2.polylines(picture, [points[chain]], False, 255, max(1, round(share * breadth)))
+    away = keypoints[0] - keypoints[_PALM[2:]].mean(0)
+    away = away / max(float(np.linalg.norm(away)), 1e-6)
+    end = np.round(keypoints[0] + 2 * _SIZE * away).astype(int)
+    cv2.line(likely, points[0].tolist(), end.tolist(), 255, max(1, round(_ARM * breadth)))
+    return likely, core
+
+
+def _breadth(keypoints: np.ndarray) -> float:
+    """From the index to the little finger's knuckle, and at least a third of the palm's length, pixels."""
+    length = float(np.linalg.norm(keypoints[9] - keypoints[0]))
+    return max(float(np.linalg.norm(keypoints[5] - keypoints[17])), length / 3)
+
+
+def _warped(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    # Shrinking by much would skip pixels: a blur averages them.
+    shrunk = 1 / math.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    if shrunk > 1.5:
+        image = cv2.GaussianBlur(image, (0, 0), 0.4 * shrunk)
+    return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR)
