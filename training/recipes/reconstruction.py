@@ -103,6 +103,8 @@ class ReconstructionRecipe(DataChoice, ColourMaterialOptions):
     something (`training/data/real/photo_crops.py`)."""
     photo_share: float = 0.25
     """Share of crops of hands in photos in a batch."""
+    pasted: float = 0.3
+    """Share of these whose hands are cut out of their photos and pasted before photos without hands."""
     non_hand_share: float = 0.0
     """Share of crops of photos that show no hand, most of them about what the RGB detector proposes; they teach what is
     a hand (`training/recipes/reconstruction_non_hands.py`)."""
@@ -170,7 +172,7 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         network.freeze_hand()
     photographed: list[tuple[PhotoCrops | NonHandCrops, float]] = []
     if recipe.photos:
-        photographed.append((PhotoCrops(recipe.photos), recipe.photo_share))
+        photographed.append((PhotoCrops(recipe.photos, pasted=recipe.pasted), recipe.photo_share))
     if recipe.photos and recipe.non_hand_share:
         photographed.append((NonHandCrops(recipe.photos, recipe.models), recipe.non_hand_share))
     unseen = located_crops(recipe.photos, augmentation, stream.dtype) if recipe.photos else None

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -35,8 +34,11 @@ _COVERED, _AREA = 0.85, (0.45, 2.5)
 """Share of the keypoints that a cut-out covers at least, and its area, in areas of what may be hand and forearm."""
 _SIDES = (0.14, 0.75)
 """Of pasted hands, shares of the shorter side of the picture."""
-_TWO = 0.25
-"""Share of the pictures with two."""
+_TWO, _APART = 0.25, 1.5
+"""Share of the pictures with two, and their least distance, in the mean of their sides."""
+_UPRIGHT, _MARGIN = 0.3, 0.1
+"""Deviation of the roll of every other hand, radians; and least distance of the middle of a hand from the border, as a
+share of the picture."""
 _LIKENESS = 0.6
 """Largest share by which the brightness of a pasted hand follows that of what is around it."""
 
@@ -58,6 +60,26 @@ class CutOut:
     keypoints: np.ndarray
     right: bool
     holds: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class PastedHand:
+    """A hand in a picture.
+
+    Attributes:
+        keypoints: (21, 2) pixels.
+        right: whether it is a right hand.
+        holds: whether it holds something, of which an unknown part is left.
+    """
+
+    keypoints: np.ndarray
+    right: bool
+    holds: bool
+
+    @property
+    def side(self) -> float:
+        """Of the square around its keypoints, pixels."""
+        return float(np.ptp(self.keypoints, 0).max())
 
 
 class CutOutHands:
@@ -84,42 +106,24 @@ class CutOutHands:
             raise FileNotFoundError(f'{root}: the split {split} has no photo without hands, or no hand with keypoints')
         self._cut: dict[tuple[str, int], CutOut | None] = {}
 
-    def draw(self, rng: np.random.Generator) -> dict[str, Any]:
-        """A photo into which one or two hands are pasted, as `photo_views.record_of`."""
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, list[PastedHand]]:
+        """A photo, (H, W, 3) uint8 RGB, into which one or two hands are pasted, and these; none where no outline is
+        plausible."""
         image = self._empty[rng.integers(len(self._empty))].image()
-        squares: list[np.ndarray] = []
-        sides: list[bool] = []
-        holding: list[bool] = []
-        visible: list[float] = []
+        size = np.array(image.shape[1::-1])
+        hands: list[PastedHand] = []
         for _ in range(1 + int(rng.random() < _TWO)):
             cut = self._any(rng)
-            if cut is None:
-                continue
-            turn, flip = (
-                rng.uniform(-math.pi, math.pi) if rng.random() < 0.5 else rng.normal(0, 0.3),
-                rng.random() < 0.5,
-            )
-            side = min(image.shape[:2]) * math.exp(rng.uniform(*np.log(_SIDES)))
-            centre = rng.uniform(0.1, 0.9, 2) * image.shape[1::-1]
-            if any(np.linalg.norm(centre - other[:2]) < (side + other[2]) * 0.75 for other in squares):
+            turn = rng.uniform(-math.pi, math.pi) if rng.random() < 0.5 else rng.normal(0, _UPRIGHT)
+            flip = bool(rng.random() < 0.5)
+            side = float(size.min()) * math.exp(rng.uniform(*np.log(_SIDES)))
+            centre = rng.uniform(_MARGIN, 1 - _MARGIN, 2) * size
+            apart = [np.linalg.norm(centre - hand.keypoints.mean(0)) for hand in hands]
+            if cut is None or any(each < _APART * (side + hand.side) / 2 for each, hand in zip(apart, hands)):
                 continue
             keypoints = paste(image, cut, centre, side, turn, flip, _LIKENESS * rng.random())
-            low, high = keypoints.min(0), keypoints.max(0)
-            squares.append(np.array([*(low + high) / 2, (high - low).max()]))
-            visible.append(((keypoints >= 0) & (keypoints < image.shape[1::-1])).all(1).mean())
-            sides.append(cut.right ^ flip)
-            holding.append(cut.holds)
-        count = len(squares)
-        return {
-            'image': image,
-            'count': count,
-            'square': np.array(squares).reshape(-1, 3),
-            'right': np.array(sides, bool),
-            'visible': np.array(visible),
-            'holds': np.array(holding, bool),
-            'held': np.zeros((count, 4)),
-            'known': np.column_stack([np.ones(count, bool), ~np.array(holding, bool), np.zeros(count, bool)]),
-        }
+            hands.append(PastedHand(keypoints, cut.right ^ flip, cut.holds))
+        return image, hands
 
     def _any(self, rng: np.random.Generator) -> CutOut | None:
         groups = list(self._hands.values())

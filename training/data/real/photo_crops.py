@@ -12,6 +12,7 @@ import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import ViewCrop
+from training.data.real.cut_out_hands import CutOutHands
 from training.data.real.photo_keypoints import keypoint_labels
 from training.data.real.photo_keypoints import labelled_keypoints
 from training.data.real.photos import Photo
@@ -49,6 +50,7 @@ class PhotoCrops:
     Args:
         root: folder of the real material.
         split: of the photos.
+        pasted: share of the crops of hands that are cut out and pasted before photos without hands.
 
     Attributes:
         files: the root and the photos with hands, for `material.origins`.
@@ -57,7 +59,9 @@ class PhotoCrops:
         FileNotFoundError: the split has no such photo.
     """
 
-    def __init__(self, root: Path, split: Split = 'train') -> None:
+    def __init__(self, root: Path, split: Split = 'train', pasted: float = 0.0) -> None:
+        self._pasted = pasted
+        self._cut_outs = CutOutHands(root, split) if pasted else None
         hands: dict[bool, dict[str, list[tuple[Photo, int]]]] = {True: defaultdict(list), False: defaultdict(list)}
         shown = [photo for photo in photos(root, split) if photo.kind != 'none']
         self.files = [(root, [photo.path for photo in shown])]
@@ -75,6 +79,12 @@ class PhotoCrops:
 
     def draw(self, config: RgbAugmentation, rng: np.random.Generator) -> PhotoCrop:
         """A random crop."""
+        if self._cut_outs and rng.random() < self._pasted:
+            image, pasted = self._cut_outs.draw(rng)
+            if pasted:
+                hand = pasted[-1]
+                places = (hand.keypoints + 0.5) / image.shape[1::-1]
+                return located_crop(image, places, hand.right, hand.holds, config, rng)
         drawn = bool(rng.random() < _HELD)
         groups = self._hands.get(drawn) or self._hands[not drawn]
         # Square root: a compromise between equal shares for sources and for photos.
@@ -89,11 +99,24 @@ def photo_crop(photo: Photo, number: int, config: RgbAugmentation, rng: np.rando
     keypoints, right = labelled_keypoints().get((photo.name, number), (None, True))
     if keypoints is None:
         return square_crop(image, photo.boxes[number], config, rng)._replace(shows=True, holds=photo.kind == 'held')
+    return located_crop(image, keypoints, right, photo.kind == 'held', config, rng)
+
+
+def located_crop(
+    image: np.ndarray,
+    keypoints: np.ndarray,
+    right: bool,
+    holds: bool,
+    config: RgbAugmentation,
+    rng: np.random.Generator,
+) -> PhotoCrop:
+    """An augmented crop of a hand whose keypoints (21, 2) are known, shares of width and height of an image (H, W, 3)
+    RGB."""
     plain, points = _whole(image, keypoints, not right)
     crop = random_crop(plain, points, None, config, rng)
     pixels = crop.project(crop.from_camera(points)).astype(np.float32)
     picture = recoloured(crop.warp(image, config.size), config.colours, rng)
-    return PhotoCrop(picture, pixels, True, True, photo.kind == 'held', crop.focal)
+    return PhotoCrop(picture, pixels, True, True, holds, crop.focal)
 
 
 def square_crop(image: np.ndarray, box: np.ndarray, config: RgbAugmentation, rng: np.random.Generator) -> PhotoCrop:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from training.data.real.cut_out_hands import CutOutHands
+from training.data.real.cut_out_hands import PastedHand
 from training.data.real.photo_keypoints import keypoint_labels
 from training.data.real.photos import Kind
 from training.data.real.photos import Photo
@@ -59,7 +61,7 @@ class PhotoViews:
     def draw(self, config: RgbFrameAugmentation, rng: np.random.Generator) -> FrameView:
         """A random photo, augmented."""
         if self._cut_outs and rng.random() < self._pasted:
-            return frame_view(self._cut_outs.draw(rng), config, rng)
+            return frame_view(_pasted_record(*self._cut_outs.draw(rng)), config, rng)
         groups = self._by_kind[self._kinds[rng.choice(len(self._kinds), p=self._shares)]]
         # Square root: a compromise between equal shares for sources and for photos.
         weights = np.sqrt([len(group) for group in groups])
@@ -70,6 +72,25 @@ class PhotoViews:
 def photo_view(photo: Photo, config: RgbFrameAugmentation, rng: np.random.Generator | None) -> FrameView:
     """A photo as the detector receives it, augmented with `rng`."""
     return frame_view(record_of(photo), config, rng)
+
+
+def _pasted_record(image: np.ndarray, hands: Sequence[PastedHand]) -> dict[str, Any]:
+    """As `record_of`: of pasted hands the side is known, and of empty ones that they hold nothing."""
+    inside = [((hand.keypoints >= 0) & (hand.keypoints < image.shape[1::-1])).all(1).mean() for hand in hands]
+    empty = [not hand.holds for hand in hands]
+    count = len(hands)
+    return {
+        'image': image,
+        'count': count,
+        'square': np.array(
+            [[*(hand.keypoints.min(0) + hand.keypoints.max(0)) / 2, hand.side] for hand in hands]
+        ).reshape(-1, 3),
+        'right': np.array([hand.right for hand in hands], bool),
+        'visible': np.array(inside, float),
+        'holds': ~np.array(empty, bool),
+        'held': np.zeros((count, 4)),
+        'known': np.array([[True, each, False] for each in empty], bool).reshape(-1, 3),
+    }
 
 
 def record_of(photo: Photo) -> dict[str, Any]:

@@ -10,18 +10,23 @@ import numpy as np
 import pytest
 
 from training.data.real import cut_out_hands
+from training.data.real import photo_crops
 from training.data.real import photo_views
 from training.data.real.cut_out_hands import cut_out
 from training.data.real.cut_out_hands import CutOutHands
 from training.data.real.cut_out_hands import paste
+from training.data.real.photo_crops import PhotoCrops
 from training.data.real.photo_views import PhotoViews
 from training.data.real.photos import Photo
+from training.data.synthetic.recolouring import OWN_COLOURS
+from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
 
 from .test_photo_keypoints import HAND
 
 WIDTH, HEIGHT = 320, 240
 AT = HAND + [60, 20]
+PALM = [0, 1, 5, 9, 13, 17]
 SKIN = np.array([205, 150, 120])
 
 
@@ -115,22 +120,30 @@ def test_views_with_pasted_hands_are_labelled_and_repeatable(photo: Photo, monke
     empty.parent.mkdir(exist_ok=True)
     cv2.imwrite(str(empty), np.full((240, 320, 3), 90, np.uint8))
     shown = [photo, Photo(empty, 'none', np.zeros((0, 4)), 'elsewhere')]
-    for module in (cut_out_hands, photo_views):
+    for module in (cut_out_hands, photo_views, photo_crops):
         monkeypatch.setattr(module, 'photos', lambda root, split: shown)
     hands = CutOutHands(root)
     sides = set()
     for seed in range(12):
-        record = hands.draw(np.random.default_rng(seed))
-        assert record['count'] in (1, 2) and record['known'][:, :2].all() and not record['holds'].any()
-        for (x, y, side), right in zip(record['square'], record['right']):
-            sides.add(bool(right))
-            low, high = np.clip(np.array([[x - side / 2, y - side / 2], [x + side / 2, y + side / 2]]), 0, [319, 239])
-            part = record['image'][int(low[1]) : int(high[1]) + 1, int(low[0]) : int(high[0]) + 1]
-            assert part.size == 0 or (np.abs(part.astype(int) - 90).max(-1) > 20).mean() > 0.1
+        image, pasted = hands.draw(np.random.default_rng(seed))
+        assert len(pasted) in (1, 2) and not any(hand.holds for hand in pasted)
+        sides |= {hand.right for hand in pasted}
+        for hand in pasted:
+            inside = hand.keypoints[((hand.keypoints >= 0) & (hand.keypoints < [319, 239])).all(1)]
+            column, row = np.round(inside).astype(int).T
+            assert not len(row) or (np.abs(image[row, column].astype(int) - 90).max(1) > 20).mean() > 0.8
     assert sides == {True, False}
     views = PhotoViews(root, pasted=1.0)
     first, second = (views.draw(RgbFrameAugmentation(), np.random.default_rng(3)).image for _ in range(2))
     assert np.array_equal(first, second)
+    seen = views.draw(RgbFrameAugmentation(turn=0, mounted=0, cropped=0, zoom=(1, 1)), np.random.default_rng(4))
+    assert len(seen.square) and seen.known[:, :2].all() and not seen.known[:, 2].any() and not seen.holds.any()
+    crops = PhotoCrops(root, pasted=1.0)
+    for seed in range(8):
+        crop = crops.draw(RgbAugmentation(size=128, colours=OWN_COLOURS), np.random.default_rng(seed))
+        assert crop.located and crop.shows and not crop.holds
+        column, row = np.round((crop.pixels[PALM] + 1) * 64 - 0.5).astype(int).T
+        assert (np.abs(crop.image[row, column].astype(int) - 90).max(1) > 20).mean() > 0.7
 
 
 def test_material_without_keypoints_is_refused(photo_root: Path) -> None:
