@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Publishes the distance of thumb tip and index tip, metres: of the surest left hand and of the surest right one."""
+"""Publishes the distance of thumb tip and index tip, metres: of the surest left hand and of the surest right one.
+
+With hands of depth_pose, occluded fingertips are left out.
+"""
 
 import numpy as np
 import rclpy

@@ -90,7 +90,7 @@ class ReplayNode(Node):
         self._timer = self.create_timer(self._ahead.nanoseconds / 1e9 or 1 / rate, self._tick)
         topics = ' and '.join(publisher.topic_name for publisher in self._images.values())
         self.get_logger().info(
-            f'{len(self._frames)} frames at {rate:.2g} Hz wait for a subscriber to {topics}; {order}'
+            f'{len(self._frames)} frames at {rate:.3g} Hz wait for a subscriber to {topics}; {order}'
         )
 
     def farewell(self) -> None:

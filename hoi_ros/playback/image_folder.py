@@ -30,8 +30,8 @@ VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.webm'})
 
 USUAL_RATE = 30.0
 """Frames a second of sequences that do not say."""
-_FASTEST = 1000.0
-"""Frames a second of a video at most: containers without a rate name that of their clock."""
+_FASTEST = 480.0
+"""Frames a second of a video at most: containers without a rate name that of their clock, 1000 and more."""
 
 COPY_AGAIN = 'copy or save the file again'
 """The remedy for a damaged file."""
@@ -171,7 +171,7 @@ def is_depth_png(start: bytes) -> bool:
 
 def unpack_video(video: Path, folder: Path) -> float:
     """Writes each frame of a video as a JPEG image (000000.jpg, ...) into a folder; returns the frames a second, 30
-    where the file does not say. Frames of an earlier video there are removed.
+    where neither the file nor the times of its frames say. Frames of an earlier video there are removed.
 
     Raises:
         ImageFolderError: the video is missing or cannot be read.
@@ -185,7 +185,7 @@ def unpack_video(video: Path, folder: Path) -> float:
     folder.mkdir(parents=True, exist_ok=True)
     for earlier in folder.glob('[0-9]' * 6 + '.jpg'):
         earlier.unlink()
-    rate, count = capture.get(cv2.CAP_PROP_FPS), 0
+    rate, last, count = capture.get(cv2.CAP_PROP_FPS), 0.0, 0
     try:
         while True:
             more, frame = capture.read()
@@ -193,14 +193,17 @@ def unpack_video(video: Path, folder: Path) -> float:
                 break
             picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
             write_picture(folder / f'{count:06}.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
-            count += 1
+            last, count = capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3, count + 1
     finally:
         capture.release()
     if not count:
         raise ImageFolderError(
             f'{video}: no video that can be read, expected H.264 in MP4 or another that OpenCV knows'
         )
-    return rate if 1 <= rate <= _FASTEST else USUAL_RATE
+    for plausible in (rate, (count - 1) / last if last > 0 else 0.0):
+        if 1 <= plausible <= _FASTEST:
+            return plausible
+    return USUAL_RATE
 
 
 def unread_images(*folders: Path | None) -> dict[str, int]:

@@ -182,7 +182,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             tracks = [RgbTrack.start(hand, 0.0) for _ in range(count)]
             detect_near(self._detector, image, [track.square for track in tracks], _CANDIDATE)
             for track, observed in zip(
-                tracks, self._observer.observe(image, camera, tracks, [track.square for track in tracks])
+                tracks, self._observer.observe(image, camera, tracks, [track.square for track in tracks], count)
             ):
                 if observed:
                     track.update(observed, 0.0, self.calibration)
@@ -258,7 +258,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         expected = [track.expected(stamp) for track in tracks]
         for track in tracks:
             track.forget_side()
-        observed = self._observer.observe(image, camera, tracks, expected)
+        observed = self._observer.observe(image, camera, tracks, expected, len(tracks))
         checked = [
             index
             for index, (track, seen) in enumerate(zip(tracks, observed))
@@ -272,9 +272,8 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             seen = observed[index]
             if square and not (seen and seen.square.agrees(square)):
                 again.append((index, square))
-        others = self._observer.observe(
-            image, camera, [tracks[index] for index, _ in again], [square for _, square in again]
-        )
+        shown, squares = [tracks[index] for index, _ in again], [square for _, square in again]
+        others = self._observer.observe(image, camera, shown, squares, len(tracks))
         for (index, _), other in zip(again, others):
             both = [one for one in (observed[index], other) if one]
             observed[index] = max(both, key=lambda one: one.prediction.hand, default=None)

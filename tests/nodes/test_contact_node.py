@@ -2,6 +2,7 @@
 """The contact node around a stand-in for its stage, as a process over DDS, fed with another node's messages."""
 
 import dataclasses
+import itertools
 import time
 from pathlib import Path
 
@@ -85,13 +86,14 @@ class ContactBench(Bench):
     def send_topology(self, faces=FACES):
         self._send_topology(mesh_topology(Header(), MODELS['right'], MODELS['left'], faces))
 
-    def send_hands(self, *hands, with_mesh=True, late=0, frame=FRAME):
-        """The stamp in nanoseconds; `late` and `frame` are those of the objects."""
+    def send_hands(self, *hands, with_mesh=True, late=0, frame=FRAME, lost=False):
+        """The stamp in nanoseconds; `late` and `frame` are those of the objects, which may be `lost`."""
         header = self.next_header()
         other = Header(frame_id=frame)
         other.stamp.sec, other.stamp.nanosec = header.stamp.sec, header.stamp.nanosec + late
         self._send_hands(hand_array(header, hands, with_mesh))
-        self._send_objects(held_objects(other, hands, with_mesh))
+        if not lost:
+            self._send_objects(held_objects(other, hands, with_mesh))
         return stamp_of(header)
 
     def send_good(self):
@@ -228,6 +230,14 @@ def test_bad_messages_are_refused_and_good_ones_are_answered_again(bench):
     )
     assert not bench.hands
     bench.until_well()
+
+
+def test_objects_that_get_lost_are_told(bench):
+    sent = itertools.count()
+    bench.until_says(
+        'objects on /reconstruction/objects arrives', lambda: bench.send_hands(lost=next(sent) % 5 in (0, 1, 3))
+    )
+    assert 'in irregular intervals: messages get lost on their way' in bench.says
 
 
 def test_two_hands_on_one_object_are_two_pairs(bench):

@@ -147,6 +147,25 @@ def test_a_video_becomes_a_folder_of_its_frames(tmp_path):
     assert len(list_frames(None, tmp_path / 'frames')) == 1
 
 
+@pytest.mark.parametrize(('said', 'rate'), [(24.0, 24.0), (1000.0, 25.0), (0.0, 25.0), (90000.0, 25.0)])
+def test_the_clock_of_a_container_is_no_rate(tmp_path, monkeypatch, said, rate):
+    class Capture:
+        shown = 0
+
+        def read(self):
+            self.shown += 1
+            return self.shown <= 5, np.zeros((48, 64, 3), np.uint8)
+
+        def get(self, field):
+            return said if field == cv2.CAP_PROP_FPS else 40.0 * (self.shown - 1)
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr(cv2, 'VideoCapture', lambda name: Capture())
+    assert unpack_video(tmp_path / 'hand.webm', tmp_path / 'frames') == pytest.approx(rate)
+
+
 def test_a_source_is_a_folder_a_file_or_a_video(tmp_path):
     colour = folder(tmp_path / 'rgb', '1.png', 'below/2.png')
     assert opened(colour, tmp_path / 'frames') == (colour, None)

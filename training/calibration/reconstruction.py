@@ -50,8 +50,8 @@ def calibrate_score(config: ReconstructionScoreCalibration) -> ScoreCalibration:
 
 @dataclasses.dataclass(frozen=True)
 class ReconstructionJointCalibration(InstallOptions):
-    """Measures the share of joints within 2 cm with depth on validation images and writes it into the card of
-    reconstruction: the joint scores of a hand located by depth."""
+    """Measures the shares of joints within 2 cm of the truth, in the camera's frame, without depth and with it, on
+    validation images, and writes them into the card of reconstruction: the joint scores of its hands."""
 
     frames: int = 300
     models: Path = Path('models')
@@ -59,16 +59,18 @@ class ReconstructionJointCalibration(InstallOptions):
     """Rendering processes."""
 
 
-def calibrate_joints(config: ReconstructionJointCalibration) -> float:
-    """Measures, writes the card and returns the share.
+def calibrate_joints(config: ReconstructionJointCalibration) -> tuple[float, float]:
+    """Measures, writes the card and returns both shares.
 
     Raises:
-        SystemExit: no hand was located by depth.
+        SystemExit: no hand was found, or located by depth.
     """
     config.require_consent(config.models)
     figures = evaluate(ReconstructionStageEvaluation(config.frames, config.models, 'validation', config.workers))
-    share = figures['depth: surface'].get('placed_joints_within_2_cm')
-    if share is None:
-        raise SystemExit(f'depth located no hand in {config.frames} images: use more frames')
-    write_parameters(config.models / 'reconstruction', config, {'joints_within_2_cm_on_depth': round(share, 4)})
-    return share
+    alone = figures['colour alone'].get('joints_within_2_cm')
+    placed = figures['depth: surface'].get('placed_joints_within_2_cm')
+    if alone is None or placed is None:
+        raise SystemExit(f'no hand was found in {config.frames} images, or located by depth: use more frames')
+    shares = {'joints_within_2_cm': round(alone, 4), 'joints_within_2_cm_on_depth': round(placed, 4)}
+    write_parameters(config.models / 'reconstruction', config, shares)
+    return alone, placed

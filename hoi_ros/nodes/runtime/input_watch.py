@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import collections
 import enum
+import itertools
 import statistics
 import threading
 import time
@@ -18,8 +19,11 @@ _RESTART = 1.0
 steps if no newer message follows for as many seconds."""
 
 
-_KEPT, _FEWEST = 64, 32
-"""Stamps of an input that are kept, and those that a comparison of rates needs."""
+_KEPT, _FEWEST, _RECENT = 64, 32, 16
+"""Stamps of an input that are kept, those that a comparison of rates needs, and those that one of stamps looks at."""
+_LONG, _IRREGULAR = 1.5, 0.1
+"""An interval longer than a usual one by the first factor misses messages; an input with a smaller share of such
+intervals has a rate of its own."""
 
 
 class Order(enum.Enum):
@@ -93,20 +97,24 @@ class InputWatch:
         """Median offset of the second input's stamps from the nearest stamps of the first, s; positive where later."""
         with self._lock:
             reference = sorted(self._stamps[first])
-            # The counterpart of the newest one may not have arrived.
-            others = list(self._stamps[second])[:-1]
+            # The counterpart of the newest one may not have arrived, that of the oldest may be forgotten.
+            others = [other for other in list(self._stamps[second])[-_RECENT:-1] if reference and other >= reference[0]]
         if not reference or not others:
             return None
         return statistics.median(other - nearest(reference, other) for other in others) / 1e9
 
     def share(self, name: str, of: str) -> float | None:
-        """Messages of an input for each message of another one, by their stamps; None after few messages, or where the
-        stamps are of different times."""
+        """Messages of an input for each message of another one, by their stamps; None after few messages, where the
+        stamps are of different times, and where the input misses none: its intervals are alike."""
         with self._lock:
             stamps, others = list(self._stamps[name]), list(self._stamps[of])
         # The newest ones' counterparts may not have arrived, those of the oldest may be forgotten.
         others = [other for other in others if stamps and stamps[0] <= other <= stamps[-1]]
-        if len(others) < _FEWEST:
+        intervals = [later - earlier for earlier, later in itertools.pairwise(stamps)]
+        if len(others) < _FEWEST or len(intervals) < 4:
+            return None
+        usual = statistics.quantiles(intervals, n=4)[0]
+        if sum(interval > _LONG * usual for interval in intervals) < _IRREGULAR * len(intervals):
             return None
         half = (others[-1] - others[0]) / (len(others) - 1) / 2
         beside = sum(others[0] - half <= stamp <= others[-1] + half for stamp in stamps)

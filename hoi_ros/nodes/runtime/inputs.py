@@ -180,7 +180,7 @@ class FrameInputs(Part[AnyWorkerNode]):
         if self._unpaired > _UNPAIRED and not found:
             found += [finding for name in self._named(Role.PARTNER) if (finding := self._unpaired_partner(name))]
         beside = [(self.leader, name) for role in (Role.PARTNER, Role.LATEST) for name in self._named(role)]
-        beside += [(name, self.leader) for name in self._named(Role.OPTIONAL)]
+        beside += [(name, self.leader) for role in (Role.PARTNER, Role.OPTIONAL) for name in self._named(role)]
         found += [finding for name, other in beside if (finding := self._rare(name, other))]
         return found + [finding for name in self._unmatched if (finding := self._silent_optional(name))]
 
@@ -360,9 +360,9 @@ class FrameInputs(Part[AnyWorkerNode]):
         text = f'{self.where(name)} arrives {share:.0%} as often as {self.where(of)}'
         if given.role is Role.OPTIONAL:
             text += f'; without it {given.without}'
-        text += ': it is published less often, or lost on its way'
-        if given.message_type in (CompressedImage, Image):
-            text += f'; {mend_of_losses(self.node, topic, given.qos or qos_profile(self.node.settings, "input_qos"))}'
+        text += ', in irregular intervals: messages get lost on their way'
+        if given.message_type in (CompressedImage, Image) and given.qos is None:
+            text += f'; {mend_of_losses(self.node, topic, qos_profile(self.node.settings, "input_qos"))}'
         self.node.report('warning', text, ('rare', name))
         return Finding(Level.WARN, text)
 

@@ -41,13 +41,18 @@ class HandObserver:
         return track.score_of(seen.prediction, self.calibration) if seen else 0.0
 
     def observe(
-        self, image: np.ndarray, camera: Pinhole, tracks: Sequence[RgbTrack], squares: Sequence[HandSquare]
+        self,
+        image: np.ndarray,
+        camera: Pinhole,
+        tracks: Sequence[RgbTrack],
+        squares: Sequence[HandSquare],
+        sharing: int,
     ) -> list[Observation | None]:
         """Infers tracks in the squares where they are expected, and again where a crop misses the hand.
 
-        None where there is no hand.
+        None where there is no hand. `sharing` hands, these tracks among them, share the views.
         """
-        views = max(1, self.views // max(1, len(tracks)))
+        views = max(1, self.views // max(1, sharing))
         observed = self._infer(image, camera, tracks, squares, views)
         places = [seen.square if seen and seen.missed_by(square) else None for seen, square in zip(observed, squares)]
         again = self._infer_again(image, camera, tracks, observed, places, views)

@@ -109,8 +109,7 @@ class HandPlacement:
         if depth is not None and located_by == 'depth' and fit_surface:
             points = CubeCrop(camera, predicted.keypoints.mean(0), _CUBE).surface(depth)
             fit = self._surfaces[side].refine(predicted, np.ones(21), points)
-        # The fit stays as predicted where depth shows too little of the hand.
-        near = self._near if fit is predicted else self._near_on_depth
+        near = self._near_on_depth if located_by == 'depth' else self._near
         if track.smoothing:
             # Smoothed keypoints have no constant bone lengths: the model is fitted to them.
             fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)

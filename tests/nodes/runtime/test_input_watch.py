@@ -106,26 +106,46 @@ def test_a_late_message_is_no_silence_and_no_skew(watch, clock):
     assert watch.skew('depth', 'image') == 0
 
 
-def test_the_share_of_an_input_that_loses_messages(watch):
-    def send(index, *names):
-        for name in names:
-            watch.arrived(name, index * 33 * MS)
+def send(watch, *kept):
+    """Messages at 30 Hz: for each input, which of them arrive."""
+    for index in range(200):
+        for name, arrives in zip(('depth', 'image'), kept):
+            if arrives(index):
+                watch.arrived(name, index * 33 * MS)
 
-    for index in range(30):
-        send(index, 'depth', 'image')
-    assert watch.share('image', 'depth') is None
-    for index in range(30, 100):
-        send(index, 'depth', 'image')
-    assert watch.share('image', 'depth') == watch.share('depth', 'image') == 1
-    for index in range(100, 200):
-        send(index, 'depth', *['image'] * (index % 3 == 0))
-    assert watch.share('image', 'depth') == pytest.approx(1 / 3, abs=0.03)
+
+def always(index):
+    return True
+
+
+def some(index):
+    return index % 7 in (0, 1, 4)
+
+
+def test_an_input_that_loses_messages_has_a_share(watch):
+    send(watch, always, some)
+    assert watch.share('image', 'depth') == pytest.approx(3 / 7, abs=0.03)
     assert watch.share('depth', 'image') is None
+
+
+@pytest.mark.parametrize(
+    'kept',
+    [always, lambda index: index % 2 == 0, lambda index: not 150 < index < 185, lambda index: index % 60 == 0],
+    ids=['the same rate', 'half of the rate', 'a pause', 'few'],
+)
+def test_an_input_that_loses_none_has_no_share(watch, kept):
+    send(watch, always, kept)
+    assert watch.share('image', 'depth') is None
 
 
 @pytest.mark.parametrize('step', [0, 1])
 def test_stamps_of_another_time_have_no_share(watch, step):
     for index in range(100):
-        watch.arrived('depth', (5000 + 33 * index) * MS)
+        watch.arrived('depth', (5000 + 33 * index + 60 * (index % 3 == 0)) * MS)
         watch.arrived('image', step * index)
     assert watch.share('depth', 'image') is None
+
+
+def test_the_skew_of_an_input_at_a_lower_rate(watch):
+    send(watch, always, lambda index: index % 6 == 0)
+    assert watch.skew('depth', 'image') == 0

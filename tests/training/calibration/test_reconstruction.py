@@ -58,12 +58,18 @@ def test_a_detector_without_calibration_is_refused(models: Path) -> None:
         calibration.calibrate_score(ReconstructionScoreCalibration(6, models, 1))
 
 
-def test_the_share_of_joints_within_2_cm_is_written_to_the_card(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    figures = {'depth: surface': {'placed_joints_within_2_cm': 0.87654321}}
+def test_the_shares_of_joints_within_2_cm_are_written_to_the_card(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = {
+        'colour alone': {'joints_within_2_cm': 0.25},
+        'depth: surface': {'placed_joints_within_2_cm': 0.87654321},
+    }
     monkeypatch.setattr(calibration, 'evaluate', lambda config: figures)
     config = ReconstructionJointCalibration(6, models, 1)
-    assert calibration.calibrate_joints(config) == 0.87654321
-    assert Card.load(models / 'reconstruction').parameters['joints_within_2_cm_on_depth'] == 0.8765
+    assert calibration.calibrate_joints(config) == (0.25, 0.87654321)
+    written = Card.load(models / 'reconstruction').parameters
+    assert (written['joints_within_2_cm'], written['joints_within_2_cm_on_depth']) == (0.25, 0.8765)
     del figures['depth: surface']['placed_joints_within_2_cm']
-    with pytest.raises(SystemExit, match='depth located no hand in 6 images'):
+    with pytest.raises(SystemExit, match='no hand was found in 6 images, or located by depth'):
         calibration.calibrate_joints(config)

@@ -144,7 +144,7 @@ def cut_out(photo: Photo, number: int) -> CutOut | None:
     low, high = places.min(0), places.max(0)
     scale = _SIZE / (_AROUND * (high - low).max())
     shift = (_SIZE - 1) / 2 - scale * (low + high) / 2
-    picture = _warped(image, np.column_stack([scale * np.eye(2), shift]), (_SIZE, _SIZE))
+    picture = _warped(image, np.column_stack([scale * np.eye(2), shift]), (_SIZE, _SIZE), cv2.BORDER_REPLICATE)
     inside = _warped(
         np.full(image.shape[:2], 255, np.uint8), np.column_stack([scale * np.eye(2), shift]), (_SIZE, _SIZE)
     )
@@ -190,7 +190,8 @@ def paste(
     turned = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([-1.0 if flip else 1.0, 1.0])
     matrix = np.column_stack([turned, centre - turned @ np.full(2, (_SIZE - 1) / 2)])
     size = image.shape[1], image.shape[0]
-    picture, cover = _warped(cut.image, matrix, size), _warped(cut.cover, matrix, size)
+    # Colours that fade to black at the border of the cut-out would draw a line.
+    picture, cover = _warped(cut.image, matrix, size, cv2.BORDER_REPLICATE), _warped(cut.cover, matrix, size)
     hidden = cover > 128
     if hidden.any():
         own, around = (max(float(each[hidden].mean()), 8.0) for each in (picture, image))
@@ -223,9 +224,11 @@ def _breadth(keypoints: np.ndarray) -> float:
     return max(float(np.linalg.norm(keypoints[5] - keypoints[17])), length / 3)
 
 
-def _warped(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _warped(
+    image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], border: int = cv2.BORDER_CONSTANT
+) -> np.ndarray:
     # Shrinking by much would skip pixels: a blur averages them.
     shrunk = 1 / math.sqrt(abs(np.linalg.det(matrix[:, :2])))
     if shrunk > 1.5:
         image = cv2.GaussianBlur(image, (0, 0), 0.4 * shrunk)
-    return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border)

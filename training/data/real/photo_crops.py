@@ -53,7 +53,7 @@ class PhotoCrops:
         pasted: share of the crops of hands that are cut out and pasted before photos without hands.
 
     Attributes:
-        files: the root and the photos with hands, for `material.origins`.
+        files: the root and the photos that crops show, for `material.origins`.
 
     Raises:
         FileNotFoundError: the split has no such photo.
@@ -63,8 +63,9 @@ class PhotoCrops:
         self._pasted = pasted
         self._cut_outs = CutOutHands(root, split) if pasted else None
         hands: dict[bool, dict[str, list[tuple[Photo, int]]]] = {True: defaultdict(list), False: defaultdict(list)}
-        shown = [photo for photo in photos(root, split) if photo.kind != 'none']
-        self.files = [(root, [photo.path for photo in shown])]
+        labelled = photos(root, split)
+        shown = [photo for photo in labelled if photo.kind != 'none']
+        self.files = [(root, [photo.path for photo in (labelled if pasted else shown)])]
         for photo in shown:
             for number in range(len(photo.boxes)):
                 hands[photo.kind == 'held'][photo.source].append((photo, number))
@@ -81,10 +82,10 @@ class PhotoCrops:
         """A random crop."""
         if self._cut_outs and rng.random() < self._pasted:
             image, pasted = self._cut_outs.draw(rng)
-            if pasted:
-                hand = pasted[-1]
-                places = (hand.keypoints + 0.5) / image.shape[1::-1]
-                return located_crop(image, places, hand.right, hand.holds, config, rng)
+            # What is left of a held thing may be nothing.
+            if empty := [hand for hand in pasted if not hand.holds]:
+                places = (empty[-1].keypoints + 0.5) / image.shape[1::-1]
+                return located_crop(image, places, empty[-1].right, False, config, rng)
         drawn = bool(rng.random() < _HELD)
         groups = self._hands.get(drawn) or self._hands[not drawn]
         # Square root: a compromise between equal shares for sources and for photos.

@@ -156,13 +156,17 @@ def keypoints_in(table: Path) -> dict[tuple[str, int], tuple[np.ndarray, bool]]:
     }
 
 
-def keypoint_labels(shown: Iterable[Photo]) -> dict[str, str]:
-    """The sources of the keypoints of the hands in some photos, for the card of a network."""
+def keypoint_labels(shown: Iterable[Photo], own: str = 'an earlier state of this network') -> dict[str, str]:
+    """The sources of the keypoints of the hands in some photos, for the card of a network.
+
+    Args:
+        shown: the photos.
+        own: how the card names our network that inferred some of them.
+    """
     hands = {(photo.name, number) for photo in shown for number in range(len(photo.boxes))}
     seen, inferred = (len(hands & keypoints_in(table).keys()) for table in tables())
     labels = {MEDIAPIPE: f'keypoints of {seen} hands in these images, Apache-2.0'}
-    own = {'an earlier state of this network': f'keypoints of {inferred} hands in these images, each looked at'}
-    return {**labels, **(own if inferred else {})}
+    return labels | ({own: f'keypoints of {inferred} hands in these images, each looked at'} if inferred else {})
 
 
 def _axes(turn: float) -> np.ndarray:

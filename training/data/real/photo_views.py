@@ -56,7 +56,7 @@ class PhotoViews:
         self._shares = shares / shares.sum()
         self._pasted = pasted
         self._cut_outs = CutOutHands(root, split) if pasted else None
-        self.labels = keypoint_labels(drawn) if pasted else {}
+        self.labels = keypoint_labels(drawn, 'an earlier state of reconstruction') if pasted else {}
 
     def draw(self, config: RgbFrameAugmentation, rng: np.random.Generator) -> FrameView:
         """A random photo, augmented."""

@@ -27,6 +27,8 @@ from .test_photo_keypoints import HAND
 WIDTH, HEIGHT = 320, 240
 AT = HAND + [60, 20]
 PALM = [0, 1, 5, 9, 13, 17]
+RIGHT = np.linalg.det([AT[12] - AT[0], AT[4] - AT[0]])
+"""Sign of the turn from the middle finger to the thumb of the right hand."""
 SKIN = np.array([205, 150, 120])
 
 
@@ -127,7 +129,10 @@ def test_views_with_pasted_hands_are_labelled_and_repeatable(photo: Photo, monke
     for seed in range(12):
         image, pasted = hands.draw(np.random.default_rng(seed))
         assert len(pasted) in (1, 2) and not any(hand.holds for hand in pasted)
-        sides |= {hand.right for hand in pasted}
+        for hand in pasted:
+            sides.add(hand.right)
+            along, thumb = hand.keypoints[12] - hand.keypoints[0], hand.keypoints[4] - hand.keypoints[0]
+            assert hand.right == (np.linalg.det([along, thumb]) * RIGHT > 0)
         for hand in pasted:
             inside = hand.keypoints[((hand.keypoints >= 0) & (hand.keypoints < [319, 239])).all(1)]
             column, row = np.round(inside).astype(int).T
@@ -137,6 +142,12 @@ def test_views_with_pasted_hands_are_labelled_and_repeatable(photo: Photo, monke
     first, second = (views.draw(RgbFrameAugmentation(), np.random.default_rng(3)).image for _ in range(2))
     assert np.array_equal(first, second)
     seen = views.draw(RgbFrameAugmentation(turn=0, mounted=0, cropped=0, zoom=(1, 1)), np.random.default_rng(4))
+    image, pasted = hands.draw(np.random.default_rng(6))
+    record = photo_views._pasted_record(image, pasted)
+    low, high = pasted[0].keypoints.min(0), pasted[0].keypoints.max(0)
+    np.testing.assert_allclose(record['square'][0], [*(low + high) / 2, (high - low).max()])
+    inside = ((pasted[0].keypoints >= 0) & (pasted[0].keypoints < [320, 240])).all(1).mean()
+    assert record['visible'][0] == inside and record['right'][0] == pasted[0].right
     assert len(seen.square) and seen.known[:, :2].all() and not seen.known[:, 2].any() and not seen.holds.any()
     crops = PhotoCrops(root, pasted=1.0)
     for seed in range(8):
