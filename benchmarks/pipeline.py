@@ -133,7 +133,7 @@ def network_times(system: System, seconds: float) -> NetworkTimes | None:
     """Times the networks of a system and of the one that it stands on, `seconds` each, on simulated frames of one hand.
 
     The first network runs on random crops: its time does not depend on what they show. None where the frames give the
-    system's own network nothing to do.
+    system's own network nothing to do, or its stage does not time it alone.
     """
     chain, frames = load_pipeline(system), simulated_frames(system, ('right',), _FRAMES)
     chain.warm_up()
@@ -142,7 +142,7 @@ def network_times(system: System, seconds: float) -> NetworkTimes | None:
     def run_stages(number: int) -> None:
         frame = frames[to_and_fro(number, _FRAMES)]
         chain(*frame.images, frame.camera, number / RATE, **frame.optional)
-        own.append(chain.timings[_NETWORK])
+        own.append(chain.timings.get(_NETWORK, 0.0))
 
     with load_engine(model_dir(system.below[-1].name)) as engine:
         engine.prepare(1, _VIEWS)

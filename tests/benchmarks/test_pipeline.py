@@ -33,3 +33,7 @@ def test_the_figures_are_the_medians_of_the_turns(monkeypatch, tmp_path):
     assert (figures.seconds, figures.turns, figures.networks) == (10.0, turns, times)
     assert (figures.alone_p50_ms, figures.pipeline_p50_ms, figures.p50_ratio) == (40.0, 80.0, 2.0)
     assert figures.output_hz == pytest.approx(10.8) and figures.memory_mb == 200.0
+
+
+def test_a_stage_that_does_not_time_its_network_alone_has_no_times() -> None:
+    assert pipeline.network_times(SYSTEMS['two_hand_prior'], 0.1) is None
