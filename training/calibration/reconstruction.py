@@ -50,8 +50,8 @@ def calibrate_score(config: ReconstructionScoreCalibration) -> ScoreCalibration:
 
 @dataclasses.dataclass(frozen=True)
 class ReconstructionJointCalibration(InstallOptions):
-    """Measures the shares of joints within 2 cm of the truth, in the camera's frame, without depth and with it, on
-    validation images, and writes them into the card of reconstruction: the joint scores of its hands."""
+    """Measures the shares of joints within 2 cm, without depth and with it, on validation images and writes them into
+    the card of reconstruction: its joint scores."""
 
     frames: int = 300
     models: Path = Path('models')
