@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from training.data.real.photo_keypoints import labelled_keypoints
+from training.data.real.photos import one_of
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.real.photos import Split
@@ -126,11 +127,7 @@ class CutOutHands:
         return image, hands
 
     def _any(self, rng: np.random.Generator) -> CutOut | None:
-        groups = list(self._hands.values())
-        # Square root: a compromise between equal shares for sources and for photos.
-        shares = np.sqrt([len(group) for group in groups])
-        group = groups[rng.choice(len(groups), p=shares / shares.sum())]
-        photo, number = group[rng.integers(len(group))]
+        photo, number = one_of(list(self._hands.values()), rng)
         if (photo.name, number) not in self._cut:
             self._cut[photo.name, number] = cut_out(photo, number)
         return self._cut[photo.name, number]

@@ -15,6 +15,7 @@ from hoi_ros.camera.view_crop import ViewCrop
 from training.data.real.cut_out_hands import CutOutHands
 from training.data.real.photo_keypoints import keypoint_labels
 from training.data.real.photo_keypoints import labelled_keypoints
+from training.data.real.photos import one_of
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.real.photos import Split
@@ -88,10 +89,7 @@ class PhotoCrops:
                 return located_crop(image, places, empty[-1].right, False, config, rng)
         drawn = bool(rng.random() < _HELD)
         groups = self._hands.get(drawn) or self._hands[not drawn]
-        # Square root: a compromise between equal shares for sources and for photos.
-        shares = np.sqrt([len(group) for group in groups])
-        group = groups[rng.choice(len(groups), p=shares / shares.sum())]
-        return photo_crop(*group[rng.integers(len(group))], config, rng)
+        return photo_crop(*one_of(groups, rng), config, rng)
 
 
 def photo_crop(photo: Photo, number: int, config: RgbAugmentation, rng: np.random.Generator) -> PhotoCrop:

@@ -13,6 +13,7 @@ from training.data.real.cut_out_hands import CutOutHands
 from training.data.real.cut_out_hands import PastedHand
 from training.data.real.photo_keypoints import keypoint_labels
 from training.data.real.photos import Kind
+from training.data.real.photos import one_of
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.real.photos import Split
@@ -63,10 +64,7 @@ class PhotoViews:
         if self._cut_outs and rng.random() < self._pasted:
             return frame_view(_pasted_record(*self._cut_outs.draw(rng)), config, rng)
         groups = self._by_kind[self._kinds[rng.choice(len(self._kinds), p=self._shares)]]
-        # Square root: a compromise between equal shares for sources and for photos.
-        weights = np.sqrt([len(group) for group in groups])
-        group = groups[rng.choice(len(groups), p=weights / weights.sum())]
-        return photo_view(group[rng.integers(len(group))], config, rng)
+        return photo_view(one_of(groups, rng), config, rng)
 
 
 def photo_view(photo: Photo, config: RgbFrameAugmentation, rng: np.random.Generator | None) -> FrameView:

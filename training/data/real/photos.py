@@ -25,8 +25,10 @@ import dataclasses
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -38,6 +40,7 @@ TRAINING_BOXES = Path(__file__).with_name('training_hand_boxes.csv')
 
 Split = Literal['train', 'validation']
 Kind = Literal['bare', 'held', 'none']
+T = TypeVar('T')
 
 _SESSIONS = {'03', '07', '10'}
 _ONLY_VALIDATION = ('rgb_hands/rbh_', *(f'backgrounds_rgb/{name}_' for name in ('cards', 'snack', 'azure')))
@@ -83,6 +86,14 @@ def photos(root: Path, split: Split) -> list[Photo]:
         FileNotFoundError: the folder is not the real material.
     """
     return [photo for photo in _all(root) if split_of(photo) == split]
+
+
+def one_of(groups: Sequence[Sequence[T]], rng: np.random.Generator) -> T:
+    """One of the members of groups, such as the photos of each source, drawn with shares between equal ones for groups
+    and for members: the square roots of their numbers."""
+    shares = np.sqrt([len(group) for group in groups])
+    group = groups[rng.choice(len(groups), p=shares / shares.sum())]
+    return group[rng.integers(len(group))]
 
 
 def _all(root: Path) -> Iterator[Photo]:
