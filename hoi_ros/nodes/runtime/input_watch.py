@@ -20,7 +20,7 @@ steps if no newer message follows for as many seconds."""
 
 
 _KEPT, _FEWEST, _RECENT = 64, 32, 16
-"""Stamps of an input that are kept, those that a comparison of rates needs, and those that one of stamps looks at."""
+"""Stamps of an input that are kept; that a comparison of rates needs; and that the comparison of stamps looks at."""
 _LONG, _IRREGULAR = 1.5, 0.1
 """An interval longer than a usual one by the first factor misses messages; an input with a smaller share of such
 intervals has a rate of its own."""

@@ -357,10 +357,12 @@ class FrameInputs(Part[AnyWorkerNode]):
         if share is None or share >= _RARE or not (self._is_alive(name) and self._is_alive(of)):
             return None
         topic, given = self.topic(name), self._inputs[name]
-        text = f'{self.where(name)} arrives {share:.0%} as often as {self.where(of)}'
+        text = (
+            f'{self.where(name)} arrives {share:.0%} as often as {self.where(of)}, in irregular intervals: messages '
+            'get lost on their way'
+        )
         if given.role is Role.OPTIONAL:
-            text += f'; without it {given.without}'
-        text += ', in irregular intervals: messages get lost on their way'
+            text += f', and without them {given.without}'
         if given.message_type in (CompressedImage, Image) and given.qos is None:
             text += f'; {mend_of_losses(self.node, topic, qos_profile(self.node.settings, "input_qos"))}'
         self.node.report('warning', text, ('rare', name))
