@@ -70,12 +70,18 @@ def decode_compressed_colour(data: Buffer, format: str) -> np.ndarray:
 
     Args:
         data: the message's data.
-        format: the message's format, as 'rgb8; jpeg compressed bgr8'; named in errors only.
+        format: the message's format, as 'rgb8; jpeg compressed bgr8'.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        ImageFormatError: the data is empty, damaged or of another file type.
+        ImageFormatError: the data is empty, damaged or of another file type, or the mosaic of a sensor.
     """
+    encoding, _, compression = (part.strip() for part in format.partition(';'))
+    if encoding.startswith('bayer_') and not compression.endswith(('bgr8', 'rgb8')):
+        raise ImageFormatError(
+            f'images of format {format!r} are the mosaic of a sensor, without colours: use the topic of a debayered '
+            'image (image_proc), or raw images of it'
+        )
     return cv2.cvtColor(decompress(data, format, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

@@ -88,7 +88,7 @@ def check_depth(depth: np.ndarray, metres_per_unit: float = 0.001, mend: str = M
     # 16UC1 without a return may hold its largest value.
     ceiling = 65534.5 * metres_per_unit
     measured = known[: np.searchsorted(known, ceiling)]
-    if measured.size < 0.1 * known.size or (known[0] == known[-1] > _FARTHEST):
+    if measured.size < max(_LEAST, _LEAST_SHARE * grid.size) or (known[0] == known[-1] > _FARTHEST):
         raise DepthUnitError(
             f'the depth is saturated: it is {known[-1]:.4g} m almost everywhere; move the camera away from the '
             'surface, out of sunlight, or correct the driver'

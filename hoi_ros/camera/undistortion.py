@@ -81,6 +81,28 @@ def undistort_points(calibration: CameraCalibration, pixels: np.ndarray) -> np.n
     return undistorted.reshape(pixels.shape)
 
 
+def undistort_in_front(calibration: CameraCalibration, pixels: np.ndarray) -> np.ndarray:
+    """Pixels (N, 2) of the distorted image that a plane before the camera can show → its pixels (M, 2), float64.
+
+    A wide lens sees more than that: beyond 90 degrees from its axis `undistort_points` gives a false place.
+    """
+    pixels = np.asarray(pixels, np.float64)
+    flat = undistort_points(calibration, pixels)
+    finite = np.isfinite(flat).all(-1)
+    flat, pixels = flat[finite], pixels[finite]
+    return flat[np.abs(distort_points(calibration, flat) - pixels).max(-1, initial=0) < 1]
+
+
+def share_in_view(calibration: CameraCalibration) -> float:
+    """The share of the distorted image that the undistorted one shows."""
+    camera = calibration.camera
+    grid = np.meshgrid(np.linspace(0, camera.width - 1, 64), np.linspace(0, camera.height - 1, 48))
+    pixels = np.stack(grid, -1).reshape(-1, 2)
+    flat = undistort_in_front(calibration, pixels)
+    shown = (flat >= -0.5) & (flat <= [camera.width - 0.5, camera.height - 0.5])
+    return float(shown.all(-1).sum()) / len(pixels)
+
+
 def distort_points(calibration: CameraCalibration, pixels: np.ndarray) -> np.ndarray:
     """Pixels (..., 2) of the undistorted image → pixels (..., 2) of the distorted one, float64."""
     pixels = np.asarray(pixels, np.float64)

@@ -174,10 +174,11 @@ class ReconstructionNode(WorkerNode[ReconstructionStage, Frame, list[HandEstimat
                     f'it is {width}x{height} pixels, the image {camera.width}x{camera.height}: align it to the image '
                     '(realsense2_camera: align_depth.enable:=true)'
                 )
-            if not same_camera(depth_frame, image_frame):
+            if self.settings['check_frame_id'] and not same_camera(depth_frame, image_frame):
                 raise FrameRefused(
                     f'its frame_id is {depth_frame!r}, that of the image {image_frame!r}: align it to the image '
-                    '(realsense2_camera: align_depth.enable:=true)'
+                    '(realsense2_camera: align_depth.enable:=true), or set the parameter check_frame_id to false if it '
+                    'is aligned'
                 )
             self._camera.refuse_unlike('depth', frame)
         except FrameRefused as error:

@@ -183,6 +183,13 @@ def test_compressed_colours():
         decode_compressed_colour(b'no picture', 'jpeg')
 
 
+def test_a_compressed_mosaic_is_no_grey_picture():
+    with pytest.raises(ImageFormatError, match='mosaic of a sensor.*debayered'):
+        decode_compressed_colour(png(RGB[..., 0]), 'bayer_rggb8; png compressed ')
+    data = png(RGB[..., ::-1])
+    np.testing.assert_array_equal(decode_compressed_colour(data, 'bayer_rggb8; png compressed bgr8'), RGB)
+
+
 def test_a_truncated_jpeg_is_refused():
     data = cv2.imencode('.jpg', np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8))[1].tobytes()
     assert decode_compressed_colour(data, 'jpeg').shape == (64, 64, 3)

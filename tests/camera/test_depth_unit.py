@@ -99,6 +99,9 @@ NOTHING_WRONG = {
     'a mostly unknown image': np.where(np.random.default_rng(0).random((240, 320)) < 0.02, desk(), 0),
     'a few far pixels': np.where(np.random.default_rng(0).random((240, 320)) < 0.002, 40.0, 0),
     'unknown as NaN': np.where(desk() == 0, np.nan, desk()),
+    'a hand before what does not return, as 65535': np.where(
+        (np.indices((240, 320)) // 80 == [[[1]], [[2]]]).all(0), 0.5, 65.535
+    ),
     'unknown as 65535': np.where(desk(1) > 0.9, 65.535, desk(1)),
     'a floor with the noise of stereo': plane(1.2, 0.3, 0.5)
     * (1 + 0.03 * cv2.GaussianBlur(np.random.default_rng(0).normal(size=(240, 320)), (0, 0), 2)),

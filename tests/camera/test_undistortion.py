@@ -8,6 +8,8 @@ from hoi_ros.camera import Pinhole
 from hoi_ros.camera.calibration import CameraCalibration
 from hoi_ros.camera.undistortion import distort_points
 from hoi_ros.camera.undistortion import Rectifier
+from hoi_ros.camera.undistortion import share_in_view
+from hoi_ros.camera.undistortion import undistort_in_front
 from hoi_ros.camera.undistortion import undistort_points
 
 CAMERA = Pinhole(320, 240, 250.0, 252.0, 158.0, 122.0)
@@ -54,6 +56,18 @@ def test_equidistant_is_kannala_brandt():
     scale = np.where(radius > 0, bent / np.maximum(radius, 1e-12), 1)
     expected = np.stack([x * scale, y * scale], -1) * [CAMERA.fx, CAMERA.fy] + [CAMERA.cx, CAMERA.cy]
     np.testing.assert_allclose(distort_points(lens('equidistant'), grid()), expected, atol=1e-6)
+
+
+def test_what_a_wide_lens_sees_beyond_a_plane_has_no_place_in_it():
+    """A fisheye of 163 degrees: the corners of its image lie behind the plane of the undistorted one."""
+    wide = CameraCalibration(Pinhole(848, 800, 286.0, 286.0, 424.0, 400.0), 'equidistant', (0.0, 0.0, 0.0, 0.0))
+    corner, middle = np.array([[0.0, 0.0], [20.0, 30.0]]), np.array([[424.0, 400.0], [500.0, 300.0]])
+    assert not len(undistort_in_front(wide, corner))
+    np.testing.assert_allclose(undistort_in_front(wide, middle), undistort_points(wide, middle))
+    # The plane shows 56 degrees to each side, 286 * 0.977 pixels of the lens.
+    assert 0.33 < share_in_view(wide) < 0.43
+    assert share_in_view(lens('plumb_bob')) > 0.9
+    assert share_in_view(CameraCalibration(CAMERA, '', ())) == 1
 
 
 @pytest.mark.parametrize('model', LENSES)

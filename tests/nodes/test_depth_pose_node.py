@@ -319,6 +319,15 @@ def test_a_box_says_where_the_hand_is_and_its_class_which_side() -> None:
     assert region_of(box(100, 60)) == Region(80, 40, 40, 40, None)
     assert region_of(box(0, 0, ('right_hand', 0.2), ('Left', 0.7))).side == 'left'
     assert region_of(box(0, 0, ('hand', 0.9))).side is None
+    for name, side in {'leftHand': 'left', 'hand-right': 'right', 'bright_glove': None, 'left or right': None}.items():
+        assert region_of(box(0, 0, (name, 0.9))).side == side, name
+
+
+def test_a_turned_box_gives_the_upright_one_around_it() -> None:
+    turned = box(100, 60)
+    turned.bbox.size_x, turned.bbox.center.theta = 80.0, math.pi / 2
+    region = region_of(turned)
+    assert (region.x, region.y, region.width, region.height) == pytest.approx((80, 20, 40, 80))
 
 
 @pytest.mark.parametrize('x', [WIDTH + 50, math.nan])

@@ -45,7 +45,7 @@ def estimate_markers(
 def hand_markers(
     header: Header, hands: Sequence[HandEstimate], faces: Mapping[str, np.ndarray], lifetime: float
 ) -> MarkerArray:
-    """Three markers a hand. Takes some 10 ms: build them only for subscribers.
+    """Three markers a hand, two without its mesh. Takes some 10 ms: build them only for subscribers.
 
     Args:
         header: of the image.
@@ -61,12 +61,16 @@ def hand_markers(
             if parent >= 0
             for point in (hand.joints[parent], hand.joints[joint])
         ]
+        # Messages without meshes give hands without vertices.
+        mesh = hand.vertices[faces[hand.side]].reshape(-1, 3) if len(hand.vertices) else hand.vertices
         parts = (
-            ('mesh', Marker.TRIANGLE_LIST, 1.0, _SKIN[hand.side], hand.vertices[faces[hand.side]].reshape(-1, 3)),
+            ('mesh', Marker.TRIANGLE_LIST, 1.0, _SKIN[hand.side], mesh),
             ('joints', Marker.SPHERE_LIST, 0.008, _JOINT, hand.joints),
             ('bones', Marker.LINE_LIST, 0.004, _BONE, np.array(bones)),
         )
         for part, kind, size, colour, points in parts:
+            if not len(points):
+                continue
             markers.markers.append(
                 marker_of(header, f'{hand.side}_{part}', hand.track_id, kind, size, colour, points, lifetime)
             )
@@ -87,6 +91,7 @@ def object_markers(header: Header, hands: Iterable[HandEstimate], faces: np.ndar
             lifetime,
         )
         for hand, thing in holding(hands)
+        if len(thing.vertices)
     ]
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import math
 import re
 import time
 from collections.abc import Hashable
@@ -24,6 +25,7 @@ from hoi_ros.camera.rectified import is_rectified
 from hoi_ros.camera.rectified import name_says_rectified
 from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.camera.undistortion import Rectifier
+from hoi_ros.camera.undistortion import share_in_view
 from hoi_ros.nodes.runtime.inputs import FrameInputs
 from hoi_ros.nodes.runtime.inputs import Input
 from hoi_ros.nodes.runtime.inputs import Role
@@ -54,7 +56,7 @@ CAMERA_SETTINGS = (
     Setting(
         'check_frame_id',
         True,
-        'Refuse images if camera_info has the frame_id of another camera.',
+        'Refuse images if camera_info, or their depth, has the frame_id of another camera.',
         live=True,
     ),
 )
@@ -169,8 +171,15 @@ class CameraFrames:
         if rectified:
             why = 'its topic says so' if choice == 'auto' else 'the parameter rectified says so'
             reading = f'{topic} is taken as rectified ({why}): P of camera_info is used'
+            if baseline := math.hypot(info.p[3] / calibration.camera.fx, info.p[7] / calibration.camera.fy):
+                reading += (
+                    f'; positions are from the optical centre of this camera, {baseline:.3g} m from that of the first '
+                    'one of the pair: its images must carry a frame_id of their own'
+                )
         else:
-            lens = f'{calibration.distortion_model} is removed' if calibration.distorted else 'without distortion'
+            lens = 'without distortion'
+            if calibration.distorted:
+                lens = f'{calibration.distortion_model} is removed, {share_in_view(calibration):.0%} of the image stays'
             reading = f'{topic} is taken as raw: K of camera_info is used, {lens}'
             if calibration.distorted and info.p[0] and choice == 'auto' and name_says_rectified(topic) is None:
                 doubts.append(f'{reading}; set the parameter rectified to false if it is, to true if it is rectified')

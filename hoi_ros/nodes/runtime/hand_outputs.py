@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import time
@@ -114,7 +115,7 @@ class HandOutputs(Part[AnyWorkerNode]):
     Markers and overlays are built on a thread of their own, at a reduced rate, and only while somebody subscribes.
 
     Args:
-        camera: whose images the hands are in; None for a node without images, whose hands have no pixels.
+        camera: whose images the hands are in; None for a node without images, whose hands keep the pixels they have.
         regions: to which the node is limited, drawn on the overlay; None for a node without regions.
         markers: creates the markers.
         transforms: creates the transforms.
@@ -131,6 +132,7 @@ class HandOutputs(Part[AnyWorkerNode]):
         self._create_markers, self._create_transforms = markers, transforms
         self._object_faces: np.ndarray | None = None
         self._worker: NewestFirstWorker[Callable[[], None]] | None = None
+        self._further: collections.deque[tuple[Callable[[], MarkerArray], int]] = collections.deque(maxlen=1)
         self._due = 0.0
         self._count, self._frames_without = 0, 0
 
@@ -212,7 +214,8 @@ class HandOutputs(Part[AnyWorkerNode]):
             worker.offer(functools.partial(self._show, shown))
 
     def mark(self, create: Callable[[], MarkerArray], session: int) -> None:
-        """Publishes further markers while somebody subscribes; they are created on the thread of the markers.
+        """Publishes further markers while somebody subscribes; they are created on the thread of the markers, unless
+        newer ones come before that.
 
         Args:
             create: the markers.
@@ -220,7 +223,8 @@ class HandOutputs(Part[AnyWorkerNode]):
         """
         worker = self._worker
         if worker and self.node.settings['marker_rate'] > 0 and self.wants_markers():
-            worker.request(lambda: self._publish_created(create, session))
+            self._further.append((create, session))
+            worker.request(self._show_further)
 
     def wants_markers(self) -> bool:
         """Whether somebody subscribes to the markers."""
@@ -257,9 +261,15 @@ class HandOutputs(Part[AnyWorkerNode]):
         if shown.original and self._wants_overlay():
             self._publish_overlay(shown, shown.original)
 
-    def _publish_created(self, create: Callable[[], MarkerArray], session: int) -> None:
-        markers = create()
-        self.node.publish_within(session, lambda: self._markers.publish(markers))
+    def _show_further(self) -> None:
+        """Publishes the newest of the further markers, then what waits for its turn; on their own thread."""
+        if self._further:
+            create, session = self._further.pop()
+            if self.node.publish_within(session, lambda: None):
+                markers = create()
+                self.node.publish_within(session, lambda: self._markers.publish(markers))
+        if self._worker:
+            self._worker.give_way()
 
     def _publish_markers(self, shown: _Shown) -> None:
         lifetime = 2 / max(self.node.settings['marker_rate'], 0.5)

@@ -32,6 +32,7 @@ from hoi_ros.nodes.runtime.missing_topics import other_types
 from hoi_ros.nodes.runtime.missing_topics import reason_of_silence
 from hoi_ros.nodes.runtime.pairing import Frame
 from hoi_ros.nodes.runtime.pairing import Pairing
+from hoi_ros.nodes.runtime.pairing import PATIENCE
 from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.qos import is_latched
 from hoi_ros.nodes.runtime.qos import LATCHED
@@ -249,11 +250,8 @@ class FrameInputs(Part[AnyWorkerNode]):
         late = self._watch.order(origin.name, stamp) is Order.LATE
         pause = self._watch.arrived(origin.name, None if late else stamp)
         self._stamps.arrived(origin.name, stamp, node.get_clock().now().nanoseconds)
-        if origin.role in (Role.LEADER, Role.OPTIONAL) and pause > node.settings['input_timeout']:
-            if origin.name in self._said_missing:
-                node.get_logger().info(f'{self.where(origin.name)} is back after {pause:.1f} s')
-            if origin.role is Role.LEADER:
-                node.reset_before_next()
+        if origin.name in self._said_missing and pause > node.settings['input_timeout']:
+            node.get_logger().info(f'{self.where(origin.name)} is back after {pause:.1f} s')
         self._said_missing.discard(origin.name)
         if origin.role is Role.LEADER:
             node.statistics.received()
@@ -330,10 +328,17 @@ class FrameInputs(Part[AnyWorkerNode]):
         self._arrived.clear()
 
     def _describe_unmatched(self, name: str, offset_ms: float) -> str:
-        given = self._inputs[name]
+        given, leader = self._inputs[name], self.where(self.leader)
+        skew, lag = self._watch.skew(self.leader, name), self._pairing.lag(name)
+        if skew is not None and abs(skew) <= given.tolerance and lag > PATIENCE:
+            return (
+                f'{self.where(name)} arrives {lag / 1e6:.0f} ms or more after {leader}, expected within '
+                f'{PATIENCE / 1e6:.0f} ms; {given.without}: have it arrive sooner, with a lower resolution or rate, or '
+                'another transport'
+            )
         offset = f'{abs(offset_ms):.0f} ms' if abs(offset_ms) < 1e5 else duration(abs(offset_ms) / 1e3)
         return (
-            f'{self.where(name)} does not match {self.where(self.leader)}: its nearest stamp is '
+            f'{self.where(name)} does not match {leader}: its nearest stamp is '
             f'{offset} {"later" if offset_ms > 0 else "earlier"}, expected within '
             f'{given.tolerance * 1e3:.0f} ms; {given.without}: {given.mend}'
         )

@@ -4,12 +4,18 @@
 from __future__ import annotations
 
 import bisect
+import collections
 import dataclasses
 import time
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
+
+PATIENCE = 250_000_000
+"""Longest time that a frame waits for an optional input, nanoseconds of stamps."""
+_RECENT = 8
+"""Messages of an optional input from which its interval and its lag are read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +45,9 @@ class Pairing:
     """Completes each message of the leader with the messages of its partners that are nearest in time.
 
     A frame is returned as soon as it is complete. A message older than a completed frame is discarded. A frame waits
-    for its optional inputs until the next message of the leader, then is completed without them. Not thread-safe.
+    for an optional input while a message of it is to be expected that fits better than those received: until one of a
+    later stamp arrives, or the leader is further ahead of the frame than it was of the input's recent messages when
+    they arrived, or `PATIENCE` has passed. Not thread-safe.
 
     Args:
         leader: input whose messages make the frames.
@@ -67,7 +75,8 @@ class Pairing:
         self._kept: dict[str, dict[int, Any]] = {name: {} for name in (leader, *partners, *self._optional)}
         self._needed = (leader, *partners)
         self._last: dict[str, int] = {}
-        self._interval: dict[str, int] = {}
+        self._intervals = {name: collections.deque[int](maxlen=_RECENT) for name in self._optional}
+        self._lags = {name: collections.deque[int](maxlen=_RECENT) for name in self._optional}
         self._tolerance = tolerance
         self._depth = depth
         self._alive = alive
@@ -80,8 +89,8 @@ class Pairing:
             return None
         if stamp < self._last.get(topic, stamp):
             self._start_over(topic, stamp)
-        elif topic in self._last:
-            self._interval[topic] = stamp - self._last[topic]
+        elif topic in self._optional:
+            self._observe(topic, stamp)
         self._last[topic] = stamp
         kept = self._kept[topic]
         kept[stamp] = message
@@ -89,13 +98,26 @@ class Pairing:
             del kept[min(kept)]
         return self._complete()
 
+    def lag(self, name: str) -> int:
+        """How far the leader was ahead of the recent messages of an optional input when they arrived, at least,
+        nanoseconds."""
+        return min(self._lags[name], default=0)
+
     def clear(self) -> None:
         """Discards the messages of leader, partners and optional inputs."""
         for messages in self._kept.values():
             messages.clear()
 
+    def _observe(self, topic: str, stamp: int) -> None:
+        if stamp > self._last.get(topic, stamp):
+            self._intervals[topic].append(stamp - self._last[topic])
+        if self._leader in self._last:
+            self._lags[topic].append(max(self._last[self._leader] - stamp, 0))
+
     def _start_over(self, topic: str, stamp: int) -> None:
-        self._interval.pop(topic, None)
+        for name in (topic,) if topic in self._optional else self._optional:
+            self._intervals[name].clear()
+            self._lags[name].clear()
         if topic in self._optional:
             self._kept[topic].clear()
             return
@@ -114,12 +136,14 @@ class Pairing:
             return None
         if not all(self._kept[topic] for topic in self._needed):
             return None
-        newest = max(self._kept[self._leader])
-        for stamp in sorted(self._kept[self._leader], reverse=True):
+        leaders = sorted(self._kept[self._leader], reverse=True)
+        for stamp in leaders:
             stamps = {topic: nearest(sorted(self._kept[topic]), stamp) for topic in self._needed}
             if any(abs(other - stamp) > self._tolerance for other in stamps.values()):
                 continue
-            if stamp == newest and any(self._may_come_nearer(name, stamp) for name in self._optional):
+            # The store of a leader that waits must not run over.
+            full = stamp == leaders[-1] and len(leaders) >= self._depth
+            if not full and any(self._may_come_nearer(name, stamp, leaders[0]) for name in self._optional):
                 continue
             break
         else:
@@ -140,14 +164,26 @@ class Pairing:
         self._restarted = False
         return frame
 
-    def _may_come_nearer(self, name: str, stamp: int) -> bool:
-        """Whether a later message of an optional input may fit a frame better than those received."""
+    def _may_come_nearer(self, name: str, stamp: int, newest: int) -> bool:
+        """Whether a later message of an optional input may fit a frame better than those received.
+
+        Args:
+            name: of the input.
+            stamp: of the frame.
+            newest: stamp of the leader's newest message.
+        """
         last = self._last.get(name)
-        if last is None or last >= stamp or not self._alive(name):
+        if last is None or last >= stamp or not self._alive(name) or self.lag(name) > PATIENCE:
             return False
-        kept, tolerance = self._kept[name], self._optional[name]
-        gap = min((abs(other - stamp) for other in kept), default=tolerance + 1)
-        return gap > tolerance or abs(last + self._interval.get(name, gap) - stamp) < gap
+        if newest - stamp > min(max(self._lags[name], default=0), PATIENCE):
+            return False
+        if not self._intervals[name]:
+            return True
+        # The shortest interval is that of an input that lost nothing.
+        interval = min(self._intervals[name])
+        offset = abs(last + max(round((stamp - last) / interval), 1) * interval - stamp)
+        gap = min((abs(other - stamp) for other in self._kept[name]), default=offset + 1)
+        return offset < gap and offset <= self._optional[name]
 
 
 def nearest(stamps: Sequence[int], stamp: int) -> int:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 
 import numpy as np
@@ -12,7 +14,7 @@ from vision_msgs.msg import Detection2D
 from vision_msgs.msg import Detection2DArray
 
 from hoi_ros.camera.undistortion import Rectifier
-from hoi_ros.camera.undistortion import undistort_points
+from hoi_ros.camera.undistortion import undistort_in_front
 from hoi_ros.hand.estimates import Region
 from hoi_ros.nodes.runtime.diagnostics import Finding
 from hoi_ros.nodes.runtime.diagnostics import Level
@@ -25,6 +27,11 @@ from hoi_ros.nodes.runtime.settings import Setting
 from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
 
 REGION_SETTINGS = (Setting('region_timeout', 0.5, 'How long a received region stays valid, s.', 0.01, 60.0, live=True),)
+
+_GRID = 17
+"""Points of a region along each side that are looked up in the undistorted image."""
+_SIDE = re.compile('(?:(?<![a-z])|(?<=hand))(left|right)(?=hand|[^a-z]|$)')
+"""The word of a side, as in right_hand, Left, leftHand and hand-left, not as in bright."""
 
 
 class Regions(Part[AnyWorkerNode]):
@@ -82,9 +89,10 @@ class Regions(Part[AnyWorkerNode]):
         if received is None:
             return None
         parts = [part for given in received if (part := self._inside(given, rectifier)) is not None]
+        pairs = [(part, flat) for part in parts if (flat := self._rectified(part, rectifier)) is not None]
         # A detector that finds no hand is trusted; one whose boxes lie outside the image is not.
-        self._used = parts if parts or not received else None
-        return None if self._used is None else [_rectified(part, rectifier) for part in self._used]
+        self._used = [part for part, _ in pairs] if pairs or not received else None
+        return None if self._used is None else [flat for _, flat in pairs]
 
     def _valid(self) -> list[Region] | None:
         """The regions that were received within the timeout."""
@@ -116,26 +124,40 @@ class Regions(Part[AnyWorkerNode]):
             return None
         return Region(left, top, right - left, bottom - top, region.side)
 
-
-def _rectified(region: Region, rectifier: Rectifier) -> Region:
-    """A region in pixels of the undistorted image."""
-    right, bottom = region.x + region.width, region.y + region.height
-    corners = np.array([[region.x, region.y], [right, region.y], [region.x, bottom], [right, bottom]], float)
-    corners = undistort_points(rectifier.calibration, corners)
-    (left, top), (right, bottom) = corners.min(0), corners.max(0)
-    return Region(left, top, right - left, bottom - top, region.side)
+    def _rectified(self, region: Region, rectifier: Rectifier) -> Region | None:
+        """The part of a region that the undistorted image shows, in its pixels."""
+        camera = rectifier.camera
+        if not rectifier.calibration.distorted:
+            return region
+        x, y = (
+            np.linspace(start, start + size, _GRID)
+            for start, size in ((region.x, region.width), (region.y, region.height))
+        )
+        pixels = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+        shown = undistort_in_front(rectifier.calibration, pixels).clip(0, [camera.width, camera.height])
+        (left, top), (right, bottom) = (shown.min(0), shown.max(0)) if len(shown) else np.zeros((2, 2))
+        if not (left < right and top < bottom):
+            self.node.caution(
+                f'the region at ({region.x:g}, {region.y:g}) of {region.width:g}x{region.height:g} pixels lies where '
+                'the lens sees more than the undistorted image shows, and is ignored',
+                'region',
+            )
+            return None
+        return Region(left, top, right - left, bottom - top, region.side)
 
 
 def region_of(detection: Detection2D) -> Region:
-    """A detection's box; its side where the class of its best hypothesis holds the word left or right."""
+    """A detection's box, or that around it if it is turned; its side where the class of its best hypothesis holds the
+    word left or right."""
     box = detection.bbox
+    cos, sin = abs(math.cos(box.center.theta)), abs(math.sin(box.center.theta))
+    width, height = box.size_x * cos + box.size_y * sin, box.size_x * sin + box.size_y * cos
     best = max(detection.results, key=lambda result: result.hypothesis.score, default=None)
-    named = best.hypothesis.class_id.lower() if best else ''
-    sides = [side for side in ('left', 'right') if side in named]
+    sides = set(_SIDE.findall(best.hypothesis.class_id.lower())) if best else set()
     return Region(
-        box.center.position.x - box.size_x / 2,
-        box.center.position.y - box.size_y / 2,
-        box.size_x,
-        box.size_y,
-        sides[0] if len(sides) == 1 else None,
+        box.center.position.x - width / 2,
+        box.center.position.y - height / 2,
+        width,
+        height,
+        sides.pop() if len(sides) == 1 else None,
     )

@@ -82,11 +82,9 @@ def _shift(points: np.ndarray, depth: np.ndarray, camera: Pinhole) -> float | No
     points = points[points[:, 2] > 0.05]
     if not len(points):
         return None
-    pixels = np.floor(camera.project(points) + 0.5).astype(int)
-    height, width = depth.shape
-    inside = ((pixels >= 0) & (pixels < [width, height])).all(1)
+    pixels, inside = camera.pixels_of(points)
     points, pixels = points[inside], pixels[inside]
-    cells = (pixels[:, 1] // _CELL) * (width // _CELL + 1) + pixels[:, 0] // _CELL
+    cells = (pixels[:, 1] // _CELL) * (depth.shape[1] // _CELL + 1) + pixels[:, 0] // _CELL
     nearest = np.full(cells.max(initial=0) + 1, np.inf)
     np.minimum.at(nearest, cells, points[:, 2])
     seen = points[:, 2] < nearest[cells] + _THICKNESS

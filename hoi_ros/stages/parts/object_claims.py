@@ -78,9 +78,7 @@ def share_behind(vertices: np.ndarray, faces: np.ndarray, depth: np.ndarray, cam
     """
     near = vertices[facing(vertices, faces)]
     near = near[near[:, 2] > 0]
-    pixels = np.floor(camera.project(near) + 0.5).astype(int)
-    height, width = depth.shape
-    inside = ((pixels >= 0) & (pixels < [width, height])).all(1)
+    pixels, inside = camera.pixels_of(near)
     observed = depth[pixels[inside, 1], pixels[inside, 0]]
     measured = observed > 0
     if not measured.any():

@@ -280,9 +280,8 @@ class _Pulls:
 
 def _before_background(mesh: np.ndarray, depth: np.ndarray, camera: Pinhole) -> np.ndarray:
     """Numbers of the vertices that depth shows the background behind."""
-    height, width = depth.shape
-    pixels = np.floor(camera.project(np.maximum(mesh, [-np.inf, -np.inf, 0.05])) + 0.5).astype(int)
-    inside = np.flatnonzero(((pixels >= 0) & (pixels < [width, height])).all(1))
+    pixels, inside = camera.pixels_of(np.maximum(mesh, [-np.inf, -np.inf, 0.05]))
+    inside = np.flatnonzero(inside)
     return inside[depth[pixels[inside, 1], pixels[inside, 0]] > mesh[inside, 2] + _BACKGROUND]
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a node builds markers and overlays; what they show is tested over DDS."""
 
+import dataclasses
 import time
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.calibration import CameraCalibration
@@ -134,6 +136,34 @@ def test_a_frame_that_cannot_be_drawn_is_said_and_the_next_one_is_drawn(outputs,
     assert hand_outputs.draw_hands is draw
     (overlay, *_) = drawn_for(outputs, 0.1)
     assert isinstance(overlay, Image) and (overlay.width, overlay.height, overlay.encoding) == (64, 48, 'rgb8')
+
+
+def test_further_markers_never_pile_up_and_do_not_keep_those_of_the_hands_waiting(outputs):
+    node, drawn = outputs.node, []
+    node.outputs['~/markers'].subscribers = 1
+
+    def create():
+        time.sleep(0.05)
+        drawn.append(time.monotonic())
+        return MarkerArray()
+
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        outputs.mark(create, 0)
+        outputs.publish(Header(frame_id='camera'), [hand()], 0)
+        time.sleep(0.01)
+    time.sleep(0.2)
+    of_hands = [message for message in node.outputs['~/markers'].messages if message.markers]
+    assert 2 < len(drawn) < 30 and len(of_hands) > 2
+    assert max(drawn) < end + 0.15, 'a backlog'
+
+
+def test_a_hand_without_vertices_is_drawn_as_joints_and_bones(outputs):
+    node = outputs.node
+    node.outputs['~/markers'].subscribers = 1
+    drawn_for(outputs, 0.3, [dataclasses.replace(hand(), vertices=np.empty((0, 3)))])
+    assert [marker.ns for marker in node.outputs['~/markers'].messages[0].markers] == ['right_joints', 'right_bones']
+    assert not node.said
 
 
 def test_a_node_without_a_camera_has_no_overlay_and_hands_without_pixels():

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import time
 
+import pytest
+
 from hoi_ros.nodes.runtime.pairing import Frame
 from hoi_ros.nodes.runtime.pairing import nearest
 from hoi_ros.nodes.runtime.pairing import Pairing
@@ -140,6 +142,45 @@ def test_no_nearer_optional_input_is_waited_for_where_none_is_to_be_expected():
     pairing.put('depth', 0, 'd0')
     pairing.put('depth', 33 * MS, 'd1')
     assert pairing.put('image', 40 * MS, 'i').messages['depth'] == 'd1'
+
+
+def simulated(lag, period=33, partner_period=33, tolerance=20, frames=200):
+    """(frames, how many have the depth of their own stamp) where depth arrives `lag` ms after its image."""
+    pairing = started(tolerance=tolerance * MS)
+    events = [(n * period, 'image', n * period) for n in range(frames)]
+    last = (frames - 1) * period
+    events += [(stamp + lag, 'depth', stamp) for stamp in range(0, last + 1, partner_period)]
+    complete = [(at, frame) for at, topic, stamp in sorted(events) if (frame := pairing.put(topic, stamp * MS, stamp))]
+    for _, frame in complete:
+        assert frame.messages.get('depth', frame.messages['image']) == frame.messages['image'], 'of another image'
+    return complete, sum('depth' in frame.messages for _, frame in complete)
+
+
+@pytest.mark.parametrize(
+    ('lag', 'period', 'tolerance'), [(5, 33, 20), (40, 33, 20), (40, 33, 50), (100, 33, 200), (20, 17, 20)]
+)
+def test_an_optional_input_that_always_comes_late_is_waited_for(lag, period, tolerance):
+    complete, paired = simulated(lag, period, period, tolerance)
+    assert len(complete) > 190 and paired > 180
+    assert all(at == frame.messages['image'] + lag for at, frame in complete if 'depth' in frame.messages)
+
+
+def test_an_optional_input_that_comes_much_too_late_is_not_waited_for():
+    complete, paired = simulated(600)
+    assert len(complete) > 190 and not paired
+    assert all(at == frame.messages['image'] for at, frame in complete[20:])
+
+
+def test_frames_that_wait_never_fill_the_store():
+    """At a high rate as many frames as fit wait: the oldest goes on without depth."""
+    complete, _ = simulated(200, period=10, partner_period=10)
+    assert len(complete) > 180
+
+
+def test_of_an_optional_input_at_half_the_rate_only_what_is_due_is_waited_for():
+    complete, paired = simulated(3, partner_period=66)
+    assert len(complete) > 190 and paired > 95
+    assert all(at == frame.messages['image'] for at, frame in complete[6:] if 'depth' not in frame.messages)
 
 
 def test_a_optional_input_whose_stamps_go_backwards_starts_over_alone():
