@@ -35,8 +35,7 @@ class Pinhole:
     def pixels_of(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points (N, 3), metres → whole pixels (N, 2), int, and which of them lie in the image, (N,) bool."""
         pixels = np.floor(self.project(points) + 0.5).astype(int)
-        inside: np.ndarray = ((pixels >= 0) & (pixels < [self.width, self.height])).all(1)
-        return pixels, inside
+        return pixels, np.all((pixels >= 0) & (pixels < [self.width, self.height]), axis=1)
 
     def unproject(self, pixels: np.ndarray, depth: np.ndarray | float) -> np.ndarray:
         """Pixels (..., 2) at depth z (...), metres → points (..., 3)."""
