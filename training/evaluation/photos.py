@@ -6,12 +6,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import multiprocessing
+import zlib
 from collections import defaultdict
 from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -34,6 +36,10 @@ as large or as small, and its centre is within this share of the larger box's lo
 part of a hand; the joints include the fingers behind what it holds."""
 
 
+_SIZE = 640, 480
+"""Of the pictures in which photos lie that are made smaller, pixels."""
+
+
 @dataclasses.dataclass(frozen=True)
 class PhotosEvaluation:
     """Runs the stage of colour images on labelled real photos, each on its own."""
@@ -45,6 +51,9 @@ class PhotosEvaluation:
     split: Split = 'validation'
     most: int = 0
     """Photos of each group at most, evenly over the group; 0 for all."""
+    share: float = 1.0
+    """Below 1, photos of hands alone, each as large as this share of a photo of 640x480 without hands on which it lies:
+    hands further away."""
     min_score: float = 0.5
     """Hands below this score are not counted."""
     workers: int = 2
@@ -80,13 +89,18 @@ def evaluate(config: PhotosEvaluation) -> dict[str, dict[str, float]]:
     Raises:
         FileNotFoundError: the folder is not the real material.
     """
-    chosen = _chosen(photos(config.photos, config.split), config.most)
-    run = functools.partial(_run, config.models, config.min_score)
+    given = photos(config.photos, config.split)
+    chosen = [(photo, None) for photo in _chosen(given, config.most)]
+    if config.share < 1:
+        empty = [photo for photo in given if photo.kind == 'none']
+        shown = [photo for photo, _ in chosen if photo.kind != 'none']
+        chosen = [(photo, empty[number * len(empty) // len(shown)]) for number, photo in enumerate(shown)]
+    run = functools.partial(_run, config)
     if config.workers > 1:
         with multiprocessing.get_context('spawn').Pool(config.workers) as pool:
             results = list(tqdm(pool.imap(run, chosen, chunksize=8), total=len(chosen), unit='photo', mininterval=5))
     else:
-        results = [run(photo) for photo in tqdm(chosen, unit='photo', mininterval=5)]
+        results = [run(pair) for pair in tqdm(chosen, unit='photo', mininterval=5)]
     figures = sums(results)
     for group, values in figures.items():
         print(f'{group:16}', '  '.join(f'{name} {value:.3g}' for name, value in values.items()))
@@ -166,14 +180,19 @@ def _group(photo: Photo) -> str:
     return f'{photo.kind} {photo.path.name.split("_")[0]}'
 
 
-def _run(models: Path | None, min_score: float, photo: Photo) -> PhotoResult:
-    stage: Any = _stage(models)
+def _run(config: PhotosEvaluation, pair: tuple[Photo, Photo | None]) -> PhotoResult:
+    stage: Any = _stage(config.models)
+    photo, behind = pair
     image = photo.image()
     height, width = image.shape[:2]
+    boxes = photo.boxes * [width, height, width, height]
+    if behind is not None:
+        place = np.random.default_rng(zlib.crc32(photo.name.encode()))
+        image, boxes = laid_on(image, boxes, behind.image(), config.share, place)
+        height, width = image.shape[:2]
     camera = assumed_camera(width, height).camera
     stage.reset()
-    estimates = [hand for hand in stage(image, camera, 0.0) if hand.score >= min_score]
-    boxes = photo.boxes * [width, height, width, height]
+    estimates = [hand for hand in stage(image, camera, 0.0) if hand.score >= config.min_score]
     taken = _matched(estimates, boxes, camera, on_hand)
     found = len(taken)
     holding = sum(estimates[index].held is not None for index in taken.values())
@@ -181,6 +200,33 @@ def _run(models: Path | None, min_score: float, photo: Photo) -> PhotoResult:
     free = [hand for index, hand in enumerate(estimates) if index not in taken.values()]
     over = _matched(free, left, camera, over_hand)
     return PhotoResult(_group(photo), len(boxes), found, found + len(over), holding, len(estimates) - found - len(over))
+
+
+def laid_on(
+    image: np.ndarray, boxes: np.ndarray, behind: np.ndarray, share: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A smaller photo somewhere on another one, as a hand further away.
+
+    Args:
+        image: (H, W, 3) uint8.
+        boxes: (N, 4) of its hands, left, top, right, bottom, pixels.
+        behind: (H', W', 3) uint8 without hands.
+        share: of the width or height of the result that the photo takes at most.
+        rng: of its place.
+
+    Returns:
+        (480, 640, 3) uint8, and the boxes in it.
+    """
+    size = np.array(_SIZE)
+    scale = float((size / behind.shape[1::-1]).max())
+    whole = cv2.resize(behind, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[: size[1], : size[0]].copy()
+    size = np.array(whole.shape[1::-1])
+    scale = share * float((size / image.shape[1::-1]).min())
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    height, width = small.shape[:2]
+    left, top = rng.integers(0, size - [width, height] + 1)
+    whole[top : top + height, left : left + width] = small
+    return whole, boxes * scale + np.array([left, top, left, top])
 
 
 def _matched(

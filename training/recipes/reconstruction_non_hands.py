@@ -19,10 +19,11 @@ from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.recipes.reconstruction_score_crops import NO_HAND
 from training.recipes.reconstruction_score_crops import shown_hand
 
-_PROPOSED = 6
-"""Most proposals of the detector in a photo, whatever their score."""
+_PROPOSED, _LEAST = 6, 0.02
+"""Most proposals of the detector in a photo, and their least score."""
 _ANYWHERE = 0.3
-"""Share of crops about squares anywhere in photos without hands; the others are about proposals."""
+"""Share of crops about squares anywhere in photos without hands; the others are about proposals, drawn in proportion to
+their scores: the surer the detector, the more often a crop reaches the network."""
 _SIDES = 0.1, 0.9
 """Least and largest side of these squares, shares of a photo's shorter side."""
 
@@ -52,16 +53,19 @@ class NonHandCrops:
         self.files = [(root, [photo.path for photo in looked_at])]
         self.labels: dict[str, str] = {}
         detector = RgbDetector(models)
-        self._proposed = [
-            (photo, box)
+        found = [
+            (photo, *proposal)
             for photo in tqdm(looked_at, desc='looking for what is no hand', unit='photo', mininterval=5)
-            for box in _mistakable(detector, photo)
+            for proposal in _mistakable(detector, photo)
         ]
+        self._proposed = [(photo, box) for photo, box, _ in found]
+        scores = np.array([score for _, _, score in found])
+        self._shares = scores / max(scores.sum(), 1e-9)
 
     def draw(self, config: RgbAugmentation, rng: np.random.Generator) -> PhotoCrop:
         """A random crop."""
         if self._proposed and rng.random() >= _ANYWHERE:
-            photo, box = self._proposed[rng.integers(len(self._proposed))]
+            photo, box = self._proposed[rng.choice(len(self._proposed), p=self._shares)]
             return square_crop(photo.image(), box, config, rng)
         image = self._empty[rng.integers(len(self._empty))].image()
         size = np.array([image.shape[1], image.shape[0]])
@@ -70,13 +74,13 @@ class NonHandCrops:
         return square_crop(image, np.concatenate([corner, corner + side]) / np.tile(size, 2), config, rng)
 
 
-def _mistakable(detector: RgbDetector, photo: Photo) -> list[np.ndarray]:
-    """Boxes (4,) about proposals that show no part of a labelled hand, shares of width and height."""
+def _mistakable(detector: RgbDetector, photo: Photo) -> list[tuple[np.ndarray, float]]:
+    """Boxes (4,) about proposals that show no part of a labelled hand, shares of width and height, and their scores."""
     record = record_of(photo)
     image = record['image']
     size = np.tile([image.shape[1], image.shape[0]], 2)
     return [
-        (np.tile(hand.centre, 2) + np.array([-0.5, -0.5, 0.5, 0.5]) * hand.side + 0.5) / size
-        for hand in detector(image, _PROPOSED, 0.0)
+        ((np.tile(hand.centre, 2) + np.array([-0.5, -0.5, 0.5, 0.5]) * hand.side + 0.5) / size, hand.score)
+        for hand in detector(image, _PROPOSED, _LEAST)
         if shown_hand(hand.centre, hand.side, record['square'], record['visible']) == NO_HAND
     ]

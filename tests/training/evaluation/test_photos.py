@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -87,5 +88,21 @@ def test_each_estimate_counts_for_one_hand_or_as_false(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(evaluation, '_stage', lambda models: Stage())
     photo = Photo(tmp_path / 'rbh_a.jpg', 'bare', BOX[None] / 100, 'source')
-    assert evaluation._run(None, 0.5, photo) == PhotoResult('bare rbh', 1, 1, 1, 1, 2)
-    assert evaluation._run(None, 0.95, photo) == PhotoResult('bare rbh', 1, 0, 0, 0, 0)
+    config = evaluation.PhotosEvaluation(tmp_path)
+    assert evaluation._run(config, (photo, None)) == PhotoResult('bare rbh', 1, 1, 1, 1, 2)
+    strict = dataclasses.replace(config, min_score=0.95)
+    assert evaluation._run(strict, (photo, None)) == PhotoResult('bare rbh', 1, 0, 0, 0, 0)
+
+
+def test_a_photo_laid_on_another_one_is_a_hand_further_away() -> None:
+    image, behind = np.full((300, 200, 3), 250, np.uint8), np.zeros((600, 1000, 3), np.uint8)
+    image[100:150, 40:90] = [9, 120, 9]
+    box = np.array([[40.0, 100.0, 90.0, 150.0]])
+    whole, boxes = evaluation.laid_on(image, box, behind, 0.4, np.random.default_rng(1))
+    assert whole.shape == (480, 640, 3)
+    assert (whole.max(-1) > 100).any(1).sum() == 192, '0.4 of the height'
+    left, top, right, bottom = np.round(boxes[0]).astype(int)
+    green = (np.abs(whole.astype(int) - [9, 120, 9]).max(-1) < 40).nonzero()
+    np.testing.assert_allclose(
+        [green[1].min(), green[0].min(), green[1].max(), green[0].max()], [left, top, right, bottom], atol=2
+    )

@@ -24,7 +24,8 @@ class Proposing:
     def __call__(self, image: np.ndarray, most: int, threshold: float) -> list[DetectedHand]:
         height, width = image.shape[:2]
         places = np.array([[width / 2, height / 2], [0.95 * width, 0.9 * height]])
-        return [DetectedHand(place, 12.0, 0.4, 0.5, 0.0, None) for place in places[:most]]
+        scores = (0.04, 0.9)
+        return [DetectedHand(place, 12.0, score, 0.5, 0.0, None) for place, score in zip(places[:most], scores)]
 
 
 def test_non_hands_are_about_proposals_off_the_hands(photo_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +42,7 @@ def test_non_hands_are_about_proposals_off_the_hands(photo_root: Path, monkeypat
     np.testing.assert_array_equal(drawn[0].image, crops.draw(still, np.random.default_rng(0)).image)
     corner = np.array([0.955, 0.908])
     proposed = sum(np.allclose((box[:2] + box[2:]) / 2, corner, atol=0.01) for box in cut)
-    assert 30 <= proposed <= 54  # seven of ten of 61
+    assert 34 <= proposed <= 54, 'seven of ten, and hardly any about the unlikely place'
     assert all(box.min() >= 0 and box.max() <= 1.1 for box in cut)
     assert crops.files == [(photo_root, [photo.path for photo in photos(photo_root, 'train')])]
 

@@ -20,6 +20,9 @@ from training.data.real.photos import one_of
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.real.photos import Split
+from training.data.synthetic.colour import encoded
+from training.data.synthetic.gloves import Glove
+from training.data.synthetic.skin import Skin
 
 _SIZE = 200
 """Pixels of a cut-out, each way."""
@@ -33,8 +36,14 @@ the breadth of the palm."""
 _ROUNDS = 4
 _COVERED, _AREA = 0.85, (0.45, 2.5)
 """Share of the keypoints that a cut-out covers at least, and its area, in areas of what may be hand and forearm."""
-_SIDES = (0.14, 0.75)
+_SIDES = (0.08, 0.75)
 """Of pasted hands, shares of the shorter side of the picture."""
+_RECOLOURED, _BLACK, _FLAT = 0.35, 0.3, 0.15
+"""Share of pasted hands in the colour of another skin or of a glove, of these gloves the black ones, and the share of a
+new colour that shading does not change."""
+_ENTERING, _REACH, _ALONG = 0.5, (0.3, 0.8), 0.4
+"""Share of pasted hands whose forearm enters at the border of the picture, the distance of the middle of such a hand
+from it, in its sides, and the deviation of the forearm from the border's normal, radians."""
 _TWO, _APART = 0.25, 1.5
 """Share of the pictures with two, and their least distance, in the mean of their sides."""
 _UPRIGHT, _MARGIN = 0.3, 0.1
@@ -119,10 +128,17 @@ class CutOutHands:
             flip = bool(rng.random() < 0.5)
             side = float(size.min()) * math.exp(rng.uniform(*np.log(_SIDES)))
             centre = rng.uniform(_MARGIN, 1 - _MARGIN, 2) * size
+            colour = _other_colour(rng) if rng.random() < _RECOLOURED else None
+            if cut is not None and rng.random() < _ENTERING:
+                border = int(rng.integers(4))
+                turn = _toward(border, cut, flip) + rng.normal(0, _ALONG)
+                axis, far = border % 2, border < 2
+                reach = rng.uniform(*_REACH) * side
+                centre[axis] = size[axis] - reach if far else reach
             apart = [np.linalg.norm(centre - hand.keypoints.mean(0)) for hand in hands]
             if cut is None or any(each < _APART * (side + hand.side) / 2 for each, hand in zip(apart, hands)):
                 continue
-            keypoints = paste(image, cut, centre, side, turn, flip, _LIKENESS * rng.random())
+            keypoints = paste(image, cut, centre, side, turn, flip, _LIKENESS * rng.random(), colour)
             hands.append(PastedHand(keypoints, cut.right ^ flip, cut.holds))
         return image, hands
 
@@ -165,8 +181,30 @@ def cut_out(photo: Photo, number: int) -> CutOut | None:
     return CutOut(picture, soft, keypoints, right, photo.kind == 'held')
 
 
+def _other_colour(rng: np.random.Generator) -> np.ndarray:
+    """(3,) sRGB of another skin or of a glove, 0 to 1."""
+    if rng.random() < 0.5:
+        return encoded(Skin.sample(rng).back)
+    if rng.random() < _BLACK:
+        return np.full(3, rng.uniform(0.05, 0.2))
+    return encoded(Glove.sample(rng).shell.colours[0])
+
+
+def _toward(border: int, cut: CutOut, flip: bool) -> float:
+    """The turn of a hand, radians, with which its forearm points right, down, left or up (0 to 3)."""
+    across, down = cut.keypoints[0] - cut.keypoints[_PALM[2:]].mean(0)
+    return border * math.pi / 2 - math.atan2(down, -across if flip else across)
+
+
 def paste(
-    image: np.ndarray, cut: CutOut, centre: np.ndarray, side: float, turn: float, flip: bool, likeness: float
+    image: np.ndarray,
+    cut: CutOut,
+    centre: np.ndarray,
+    side: float,
+    turn: float,
+    flip: bool,
+    likeness: float,
+    colour: np.ndarray | None = None,
 ) -> np.ndarray:
     """Pastes a hand into an image, in place.
 
@@ -178,6 +216,7 @@ def paste(
         turn: clockwise, radians.
         flip: whether it is mirrored first.
         likeness: share by which its brightness follows that of what it hides, 0 to 1.
+        colour: (3,) sRGB of another skin or of a glove, 0 to 1; None for its own.
 
     Returns:
         (21, 2) pixels of its keypoints.
@@ -190,6 +229,9 @@ def paste(
     # Colours that fade to black at the border of the cut-out would draw a line.
     picture, cover = _warped(cut.image, matrix, size, cv2.BORDER_REPLICATE), _warped(cut.cover, matrix, size)
     hidden = cover > 128
+    if colour is not None and hidden.any():
+        shading = picture.mean(-1, keepdims=True) / max(float(picture[hidden].mean()), 8.0)
+        picture = np.clip(255 * colour * (_FLAT + (1 - _FLAT) * shading), 0, 255)
     if hidden.any():
         own, around = (max(float(each[hidden].mean()), 8.0) for each in (picture, image))
         gain = min(max((around / own) ** likeness, 0.4), 1.8)

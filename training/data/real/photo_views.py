@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from training.data.real.cut_out_hands import CutOutHands
 from training.data.real.cut_out_hands import PastedHand
 from training.data.real.photo_keypoints import keypoint_labels
+from training.data.real.photo_keypoints import labelled_keypoints
 from training.data.real.photos import Kind
 from training.data.real.photos import one_of
 from training.data.real.photos import Photo
@@ -24,7 +27,12 @@ from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
 _SHARES: dict[Kind, float] = {'held': 0.4, 'bare': 0.35, 'none': 0.25}
 """Shares of the kinds of photos."""
 _SIDE = 0.92
-"""Side of the square around a hand's keypoints, as a share of the longer side of its box: a box includes the skin."""
+"""Side of the square around a hand's keypoints, as a share of the longer side of its box, where they are not labelled:
+a box includes the skin."""
+_ZOOM = 0.3, 1.9
+"""Of photos: most of them are taken close to the hand, and a robot is further away."""
+_BEHIND = 384
+"""Longest side of the photos without hands beyond the borders of others, pixels."""
 
 
 class PhotoViews:
@@ -57,19 +65,26 @@ class PhotoViews:
         self._shares = shares / shares.sum()
         self._pasted = pasted
         self._cut_outs = CutOutHands(root, split) if pasted else None
-        self.labels = keypoint_labels(drawn, 'an earlier state of reconstruction') if pasted else {}
+        self._small: dict[str, np.ndarray] = {}
+        self.labels = keypoint_labels(drawn, 'an earlier state of reconstruction')
 
     def draw(self, config: RgbFrameAugmentation, rng: np.random.Generator) -> FrameView:
-        """A random photo, augmented."""
+        """A random photo, augmented; beyond its borders lies a photo without hands."""
+        behind = self._behind(rng)
         if self._cut_outs and rng.random() < self._pasted:
-            return frame_view(_pasted_record(*self._cut_outs.draw(rng)), config, rng)
+            return frame_view(_pasted_record(*self._cut_outs.draw(rng)), config, rng, behind)
         groups = self._by_kind[self._kinds[rng.choice(len(self._kinds), p=self._shares)]]
-        return photo_view(one_of(groups, rng), config, rng)
+        return frame_view(record_of(one_of(groups, rng)), dataclasses.replace(config, zoom=_ZOOM), rng, behind)
 
-
-def photo_view(photo: Photo, config: RgbFrameAugmentation, rng: np.random.Generator | None) -> FrameView:
-    """A photo as the detector receives it, augmented with `rng`."""
-    return frame_view(record_of(photo), config, rng)
+    def _behind(self, rng: np.random.Generator) -> np.ndarray | None:
+        if 'none' not in self._by_kind:
+            return None
+        photo = one_of(self._by_kind['none'], rng)
+        if photo.name not in self._small:
+            image = photo.image()
+            scale = min(1.0, _BEHIND / max(image.shape[:2]))
+            self._small[photo.name] = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        return self._small[photo.name]
 
 
 def _pasted_record(image: np.ndarray, hands: Sequence[PastedHand]) -> dict[str, Any]:
@@ -92,19 +107,28 @@ def _pasted_record(image: np.ndarray, hands: Sequence[PastedHand]) -> dict[str, 
 
 
 def record_of(photo: Photo) -> dict[str, Any]:
-    """The fields of RGB_FRAME_DTYPE for a photo, and which of them are `known`: the sides of its hands are not."""
+    """The fields of RGB_FRAME_DTYPE for a photo, and which of them are `known`: the sides of hands without labelled
+    keypoints are not."""
     image = photo.image()
     height, width = image.shape[:2]
     boxes = photo.boxes * [width, height, width, height]
     sides = _SIDE * np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     count = len(boxes)
+    square = np.column_stack([(boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5, sides]).reshape(-1, 3)
+    right, known, labels = np.zeros(count, bool), np.tile([False, True, False], (count, 1)), labelled_keypoints()
+    for number in range(count):
+        if (photo.name, number) in labels:
+            places, right[number] = labels[photo.name, number]
+            low, high = (each * [width, height] - 0.5 for each in (places.min(0), places.max(0)))
+            square[number] = *(low + high) / 2, (high - low).max()
+            known[number, 0] = True
     return {
         'image': image,
         'count': count,
-        'square': np.column_stack([(boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5, sides]).reshape(-1, 3),
-        'right': np.zeros(count, bool),
+        'square': square,
+        'right': right,
         'visible': np.ones(count),
         'holds': np.full(count, photo.kind == 'held'),
         'held': np.zeros((count, 4)),
-        'known': np.tile([False, True, False], (count, 1)),
+        'known': known,
     }

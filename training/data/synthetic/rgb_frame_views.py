@@ -60,11 +60,19 @@ class FrameView(NamedTuple):
 
 
 def frame_view(
-    record: np.ndarray | Mapping[str, Any], config: RgbFrameAugmentation, rng: np.random.Generator | None
+    record: np.ndarray | Mapping[str, Any],
+    config: RgbFrameAugmentation,
+    rng: np.random.Generator | None,
+    behind: np.ndarray | None = None,
 ) -> FrameView:
-    """Cuts a view from a record of RGB_FRAME_DTYPE; without `rng` the whole frame, not augmented.
+    """Cuts a view from a record of RGB_FRAME_DTYPE.
 
-    A mapping with the fields of a record may hold an image of any size, and `known` if labels are missing.
+    Args:
+        record: or a mapping with its fields, which may hold an image of any size, and `known` if labels are missing.
+        config: of the augmentation.
+        rng: without it the whole frame, not augmented.
+        behind: (H, W, 3) uint8, a picture without hands that is seen beyond the borders of the record's image, which
+            are black without it.
     """
     height, width = record['image'].shape[:2]
     count = int(record['count'])
@@ -90,8 +98,11 @@ def frame_view(
     matrix = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([-1 if flip else 1, 1])
     shift = (extent - 1) / 2 - matrix @ target
     warp = np.column_stack([matrix, shift])
-    image = cv2.warpAffine(record['image'], warp, (config.width, config.height), flags=cv2.INTER_LINEAR)
-    image[extent[1] :], image[:, extent[0] :] = 0, 0
+    image = cv2.warpAffine(shrinkable(record['image'], scale), warp, (config.width, config.height))
+    if behind is not None and rng is not None:
+        filled = np.full(record['image'].shape[:2], 255, np.uint8)
+        beyond = cv2.warpAffine(filled, warp, (config.width, config.height)) < 255
+        image[beyond] = _part_of(behind, config, rng)[beyond]
     centres = square[:, :2] @ matrix.T + shift
     sides = square[:, 2] * scale
     # The share of the square inside the view approximates the share of the hand inside it.
@@ -102,6 +113,7 @@ def frame_view(
     corners = corners @ matrix.T + shift
     if rng is not None:
         image = recoloured(image, config.colours, rng)
+    image[extent[1] :], image[:, extent[0] :] = 0, 0
     return FrameView(
         image,
         np.column_stack([centres, sides]),
@@ -110,6 +122,23 @@ def frame_view(
         record['holds'][:count],
         np.concatenate([corners.min(1), corners.max(1)], 1),
         record['known'] if isinstance(record, Mapping) and 'known' in record else np.ones((count, 3), bool),
+    )
+
+
+def shrinkable(image: np.ndarray, scale: float) -> np.ndarray:
+    """An image that is about to be shrunk to `scale` of its size: blurred where pixels would be skipped."""
+    return image if scale * 1.5 > 1 else cv2.GaussianBlur(image, (0, 0), 0.4 / scale)
+
+
+def _part_of(picture: np.ndarray, config: RgbFrameAugmentation, rng: np.random.Generator) -> np.ndarray:
+    """A random part of a picture, (height, width, 3)."""
+    height, width = picture.shape[:2]
+    share = rng.uniform(0.5, 1) * min(width / config.width, height / config.height)
+    size = np.array([config.width, config.height]) * share
+    left, top = rng.uniform(0, 1, 2) * ([width, height] - size)
+    warp = np.array([[1 / share, 0, -left / share], [0, 1 / share, -top / share]])
+    return cv2.warpAffine(
+        shrinkable(picture, 1 / share), warp, (config.width, config.height), borderMode=cv2.BORDER_REPLICATE
     )
 
 

@@ -110,6 +110,25 @@ def test_a_hand_takes_on_the_brightness_around_it(photo: Photo) -> None:
     assert bright[1] < 0.8 * bright[0]
 
 
+def test_a_hand_takes_another_colour_and_keeps_its_shading(photo: Photo) -> None:
+    cut = cut_out(photo, 0)
+    assert cut is not None
+    image, black = np.full((300, 300, 3), 150, np.uint8), np.full(3, 0.1)
+    points = np.round(paste(image, cut, np.array([150.0, 150.0]), 120.0, 0.0, False, 0.0, black)).astype(int)
+    assert image[points[:, 1], points[:, 0]].mean() < 40
+
+
+@pytest.mark.parametrize('flip', [False, True])
+def test_a_forearm_can_enter_at_each_border(photo: Photo, flip: bool) -> None:
+    cut = cut_out(photo, 0)
+    assert cut is not None
+    for border, outwards in enumerate(((1, 0), (0, 1), (-1, 0), (0, -1))):
+        turn = cut_out_hands._toward(border, cut, flip)
+        points = paste(np.zeros((300, 300, 3), np.uint8), cut, np.array([150.0, 150.0]), 120.0, turn, flip, 0.0)
+        arm = points[0] - points[[5, 9, 13, 17]].mean(0)
+        np.testing.assert_allclose(arm / np.linalg.norm(arm), outwards, atol=1e-6)
+
+
 def test_a_hand_that_the_photo_cuts_off_is_none(photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
     beyond = ((AT + [-170, 0] + 0.5) / [WIDTH, HEIGHT], True)
     monkeypatch.setattr(cut_out_hands, 'labelled_keypoints', lambda: {('rgb_hands/leb_hand.jpg', 0): beyond})

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from training.data.real import photo_views
 from training.data.real import photos
-from training.data.real.photo_views import photo_view
 from training.data.real.photo_views import PhotoViews
+from training.data.real.photo_views import record_of
+from training.data.synthetic.recolouring import OWN_COLOURS
+from training.data.synthetic.rgb_frame_views import frame_view
 from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
 from training.recipes.rgb_detector import targets
 
@@ -37,9 +40,10 @@ def test_the_name_of_a_product_is_read_behind_its_categories() -> None:
     assert photos.product_of(f'grocery_val-Packages-Milk-{milk}-{milk}-001') == milk
 
 
-def test_a_view_marks_the_hand_and_leaves_its_side_open(photo_root: Path) -> None:
+def test_a_view_marks_the_hand_and_leaves_its_side_open(photo_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_views, 'labelled_keypoints', dict)
     for photo in (*photos.photos(photo_root, 'train'), *photos.photos(photo_root, 'validation')):
-        view = photo_view(photo, RgbFrameAugmentation(), None)
+        view = frame_view(record_of(photo), RgbFrameAugmentation(), None)
         heat, _, near, _, kind, told, _, holding = targets(view)
         if photo.kind == 'none':
             assert not heat.any() and not near.any()
@@ -50,6 +54,36 @@ def test_a_view_marks_the_hand_and_leaves_its_side_open(photo_root: Path) -> Non
         assert not told[0].any() and np.array_equal(told[1], near[0])
         assert (kind[1][near[0] > 0] == (photo.kind == 'held')).all()
         assert not holding.any()
+
+
+def test_labelled_keypoints_give_square_and_side(photo_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (photo, *_) = (each for each in photos.photos(photo_root, 'train') if each.kind != 'none')
+    size = np.array(photo.image().shape[1::-1])
+    places = np.random.default_rng(0).uniform(0.3, 0.6, (21, 2))
+    monkeypatch.setattr(photo_views, 'labelled_keypoints', lambda: {(photo.name, 0): (places, True)})
+    record = record_of(photo)
+    pixels = places * size - 0.5
+    np.testing.assert_allclose(record['square'][0, :2], (pixels.min(0) + pixels.max(0)) / 2)
+    assert record['square'][0, 2] == pytest.approx(np.ptp(pixels, axis=0).max())
+    assert record['right'][0] and record['known'][0].tolist() == [True, True, False]
+
+
+def test_beyond_a_photo_lies_another_one_and_the_bars_of_the_stage_stay_black() -> None:
+    record = {
+        'image': np.full((90, 120, 3), 200, np.uint8),
+        'count': 0,
+        'square': np.zeros((0, 3)),
+        'right': np.zeros(0, bool),
+        'visible': np.zeros(0),
+        'holds': np.zeros(0, bool),
+        'held': np.zeros((0, 4)),
+    }
+    config = RgbFrameAugmentation(zoom=(0.3, 0.4), cropped=1.0, colours=OWN_COLOURS)
+    for seed in range(6):
+        view = frame_view(record, config, np.random.default_rng(seed), np.full((300, 200, 3), 90, np.uint8))
+        assert set(np.unique(view.image)) == {0, 90, 200}
+        lit = view.image.max(-1) > 0
+        assert lit[: lit.any(1).sum(), : lit.any(0).sum()].all(), 'bars lie at the right or below'
 
 
 def test_drawn_views_are_repeatable(photo_root: Path) -> None:
