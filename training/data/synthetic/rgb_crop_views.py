@@ -52,6 +52,10 @@ class RgbAugmentation:
     """Standard deviation of the roll of upright crops, radians."""
     turn: float = 1.0
     """Largest roll of the camera in other crops, radians."""
+    first_centre: float = 0.09
+    first_scale: tuple[float, float] = (-0.35, 0.2)
+    """As `centre` and `scale`, of these other crops: they are about what the detector proposes, and that is less exact
+    than the joints of a crop before."""
     widened: float = 0.6
     """Share of crops that are widened to the held object, or to a place beside an empty hand: the crop must not reveal
     whether there is an object."""
@@ -132,15 +136,17 @@ def random_crop(
     hand = project(keypoints)
     beside = _beside(hand, rng) if held is None else project(held)
     middle, side = outline(hand, beside if rng.random() < config.widened else None)
+    upright = rng.random() < config.upright
+    offset, scale = (
+        (config.centre, (-config.scale, config.scale)) if upright else (config.first_centre, config.first_scale)
+    )
     crop = dataclasses.replace(
         plain,
-        centre=middle + rng.normal(0, config.centre, 2) * ROOM * side,
-        side=ROOM * side * float(np.exp(rng.uniform(-config.scale, config.scale))),
+        centre=middle + rng.normal(0, offset, 2) * ROOM * side,
+        side=ROOM * side * float(np.exp(rng.uniform(*scale))),
         turn=float(rng.uniform(-config.turn, config.turn)),
     )
-    if rng.random() < config.upright:
-        crop = crop.upright(keypoints, float(rng.normal(0, config.roll)))
-    return crop
+    return crop.upright(keypoints, float(rng.normal(0, config.roll))) if upright else crop
 
 
 def _beside(hand: np.ndarray, rng: np.random.Generator) -> np.ndarray:
