@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from hoi_ros.engines import Card
+from hoi_ros.stages.parts.scores import log_odds
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from training.calibration.scores import fit_score_calibration
 from training.calibration.scores import write_calibrations
 from training.calibration.scores import write_parameters
+from training.data.real.photos import photos
+from training.evaluation.photos import false_scores
+from training.evaluation.photos import PhotosEvaluation
 from training.evaluation.reconstruction_score import collect_scores
 from training.evaluation.reconstruction_score import print_scores
 from training.evaluation.reconstruction_score import ReconstructionScoreEvaluation
@@ -25,12 +30,18 @@ class ReconstructionScoreCalibration(InstallOptions):
 
     frames: int = 300
     models: Path = Path('models')
+    photos: Path | None = None
+    """Folder of the real material: scores are lowered until its validation photos without hands show no more false ones
+    than `false_per_photo`."""
+    false_per_photo: float = 0.01
     workers: int = 2
     """Rendering processes."""
 
 
 def calibrate_score(config: ReconstructionScoreCalibration) -> ScoreCalibration:
     """Fits, prints the score curve, writes the card and returns the calibration.
+
+    The scores of generated images are too high for photos, which show more that a network can mistake for a hand.
 
     Raises:
         SystemExit: the score of the detector is not calibrated.
@@ -45,7 +56,21 @@ def calibrate_score(config: ReconstructionScoreCalibration) -> ScoreCalibration:
     calibration = fit_score_calibration(scored.scores, scored.hands)
     print_scores(scored, calibration, config.frames)
     write_calibrations(config.models / 'reconstruction', config, score_calibration=calibration)
+    if config.photos:
+        chosen = PhotosEvaluation(config.photos, config.models, workers=config.workers)
+        empty = [photo for photo in photos(config.photos, chosen.split) if photo.kind == 'none']
+        false = false_scores(chosen, empty)
+        shift = lowering(false, int(config.false_per_photo * len(empty)))
+        calibration = dataclasses.replace(calibration, offset=calibration.offset - shift)
+        write_calibrations(config.models / 'reconstruction', config, score_calibration=calibration)
+        print(f'{len(false)} false hands in {len(empty)} photos without hands: log-odds lowered by {shift:.3f}')
     return calibration
+
+
+def lowering(scores: Sequence[float], allowed: int) -> float:
+    """By how much log-odds have to be lowered for no more than `allowed` of the scores to stay above one half."""
+    above = sorted((score for score in scores if score > 0.5), reverse=True)
+    return log_odds(above[allowed]) if len(above) > allowed else 0.0
 
 
 @dataclasses.dataclass(frozen=True)

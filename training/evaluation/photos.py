@@ -12,6 +12,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -36,6 +37,7 @@ as large or as small, and its centre is within this share of the larger box's lo
 part of a hand; the joints include the fingers behind what it holds."""
 
 
+T, R = TypeVar('T'), TypeVar('R')
 _SIZE = 640, 480
 """Of the pictures in which photos lie that are made smaller, pixels."""
 
@@ -90,22 +92,40 @@ def evaluate(config: PhotosEvaluation) -> dict[str, dict[str, float]]:
         FileNotFoundError: the folder is not the real material.
     """
     given = photos(config.photos, config.split)
-    chosen = [(photo, None) for photo in _chosen(given, config.most)]
+    chosen: list[tuple[Photo, Photo | None]] = [(photo, None) for photo in _chosen(given, config.most)]
     if config.share < 1:
         empty = [photo for photo in given if photo.kind == 'none']
         shown = [photo for photo, _ in chosen if photo.kind != 'none']
         chosen = [(photo, empty[number * len(empty) // len(shown)]) for number, photo in enumerate(shown)]
-    run = functools.partial(_run, config)
-    if config.workers > 1:
-        with multiprocessing.get_context('spawn').Pool(config.workers) as pool:
-            results = list(tqdm(pool.imap(run, chosen, chunksize=8), total=len(chosen), unit='photo', mininterval=5))
-    else:
-        results = [run(pair) for pair in tqdm(chosen, unit='photo', mininterval=5)]
+    results = _each(functools.partial(_run, config), chosen, config.workers)
     figures = sums(results)
     for group, values in figures.items():
         print(f'{group:16}', '  '.join(f'{name} {value:.3g}' for name, value in values.items()))
     write_figures(figures, config.out)
     return figures
+
+
+def false_scores(config: PhotosEvaluation, empty: Sequence[Photo]) -> list[float]:
+    """The scores of the hands that the stage finds in photos without hands; of the configuration, models and workers
+    count."""
+    scores = _each(functools.partial(_scores, config.models), empty, config.workers)
+    return [score for found in scores for score in found]
+
+
+def _each(run: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
+    """What each item gives, in processes of their own."""
+    progress = functools.partial(tqdm, total=len(items), unit='photo', mininterval=5)
+    if workers <= 1:
+        return [run(item) for item in progress(items)]
+    with multiprocessing.get_context('spawn').Pool(workers) as pool:
+        return list(progress(pool.imap(run, items, chunksize=8)))
+
+
+def _scores(models: Path | None, photo: Photo) -> list[float]:
+    stage: Any = _stage(models)
+    image = photo.image()
+    stage.reset()
+    return [hand.score for hand in stage(image, assumed_camera(*image.shape[1::-1]).camera, 0.0)]
 
 
 def sums(results: Sequence[PhotoResult]) -> dict[str, dict[str, float]]:

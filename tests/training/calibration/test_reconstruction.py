@@ -7,13 +7,17 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hoi_ros.engines import Card
 from hoi_ros.resources import models_dir
+from hoi_ros.stages.parts.scores import log_odds
+from hoi_ros.stages.parts.scores import probability
 from training.calibration import reconstruction as calibration
 from training.calibration.reconstruction import ReconstructionJointCalibration
 from training.calibration.reconstruction import ReconstructionScoreCalibration
+from training.data.real.photos import Photo
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.evaluation import reconstruction_score
 from training.evaluation.reconstruction_score import ReconstructionScoreEvaluation
@@ -38,7 +42,7 @@ def test_the_fitted_score_calibration_is_used_by_the_evaluation(
     figures = reconstruction_score.evaluate(config)
     assert {name: figures[name] for name in shipped} == shipped
     capsys.readouterr()
-    fitted = calibration.calibrate_score(ReconstructionScoreCalibration(6, models, 1))
+    fitted = calibration.calibrate_score(ReconstructionScoreCalibration(6, models, workers=1))
     kept = Card.load(models / 'reconstruction').parameters['score_calibration']
     assert kept == {name: pytest.approx(value, abs=1e-4) for name, value in dataclasses.asdict(fitted).items()}
     # Evaluating again with the new card prints the same curve: the fit starts from uncalibrated scores.
@@ -55,7 +59,30 @@ def test_a_detector_without_calibration_is_refused(models: Path) -> None:
     card = Card.load(models / 'rgb_detector')
     dataclasses.replace(card, parameters={}).save(models / 'rgb_detector')
     with pytest.raises(SystemExit, match='rgb_detector: its score is not calibrated'):
-        calibration.calibrate_score(ReconstructionScoreCalibration(6, models, 1))
+        calibration.calibrate_score(ReconstructionScoreCalibration(6, models, workers=1))
+
+
+def test_scores_are_lowered_until_photos_without_hands_show_few(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = [0.6, 0.9, 0.7, 0.3, 0.8]
+    shift = calibration.lowering(scores, 2)
+    assert [probability(log_odds(score) - shift) > 0.5 + 1e-9 for score in scores] == [False, True, False, False, True]
+    assert calibration.lowering(scores, 4) == 0
+    photos = [Photo(tmp_path / f'{number}.jpg', 'none', np.zeros((0, 4)), 'source') for number in range(200)]
+    monkeypatch.setattr(calibration, 'photos', lambda root, split: photos)
+    monkeypatch.setattr(calibration, 'false_scores', lambda config, empty: scores if len(empty) == 200 else [])
+    monkeypatch.setattr(calibration, 'collect_scores', lambda config: Scored())
+    monkeypatch.setattr(calibration, 'print_scores', lambda *given: None)
+    plain = calibration.calibrate_score(ReconstructionScoreCalibration(6, models))
+    lowered = calibration.calibrate_score(ReconstructionScoreCalibration(6, models, photos=tmp_path))
+    assert lowered.scale == plain.scale and lowered.offset == pytest.approx(plain.offset - shift)
+    kept = Card.load(models / 'reconstruction').parameters['score_calibration']
+    assert kept['offset'] == pytest.approx(lowered.offset, abs=1e-4)
+
+
+class Scored:
+    scores, hands = np.linspace(0.05, 0.95, 19), np.arange(19) % 3 > 0
 
 
 def test_the_shares_of_joints_within_2_cm_are_written_to_the_card(
