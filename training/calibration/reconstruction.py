@@ -15,7 +15,6 @@ from training.calibration.scores import write_calibrations
 from training.calibration.scores import write_parameters
 from training.data.real.photos import photos
 from training.evaluation.photos import false_scores
-from training.evaluation.photos import PhotosEvaluation
 from training.evaluation.reconstruction_score import collect_scores
 from training.evaluation.reconstruction_score import print_scores
 from training.evaluation.reconstruction_score import ReconstructionScoreEvaluation
@@ -57,9 +56,8 @@ def calibrate_score(config: ReconstructionScoreCalibration) -> ScoreCalibration:
     print_scores(scored, calibration, config.frames)
     write_calibrations(config.models / 'reconstruction', config, score_calibration=calibration)
     if config.photos:
-        chosen = PhotosEvaluation(config.photos, config.models, workers=config.workers)
-        empty = [photo for photo in photos(config.photos, chosen.split) if photo.kind == 'none']
-        false = false_scores(chosen, empty)
+        empty = [photo for photo in photos(config.photos, 'validation') if photo.kind == 'none']
+        false = false_scores(config.models, empty, config.workers)
         shift = lowering(false, int(config.false_per_photo * len(empty)))
         calibration = dataclasses.replace(calibration, offset=calibration.offset - shift)
         write_calibrations(config.models / 'reconstruction', config, score_calibration=calibration)

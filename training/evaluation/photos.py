@@ -105,10 +105,9 @@ def evaluate(config: PhotosEvaluation) -> dict[str, dict[str, float]]:
     return figures
 
 
-def false_scores(config: PhotosEvaluation, empty: Sequence[Photo]) -> list[float]:
-    """The scores of the hands that the stage finds in photos without hands; of the configuration, models and workers
-    count."""
-    scores = _each(functools.partial(_scores, config.models), empty, config.workers)
+def false_scores(models: Path, empty: Sequence[Photo], workers: int) -> list[float]:
+    """The scores of the hands that the stage with these models finds in photos without hands."""
+    scores = _each(functools.partial(_scores, models), empty, workers)
     return [score for found in scores for score in found]
 
 
@@ -121,7 +120,7 @@ def _each(run: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
         return list(progress(pool.imap(run, items, chunksize=8)))
 
 
-def _scores(models: Path | None, photo: Photo) -> list[float]:
+def _scores(models: Path, photo: Photo) -> list[float]:
     stage: Any = _stage(models)
     image = photo.image()
     stage.reset()

@@ -71,7 +71,7 @@ def test_scores_are_lowered_until_photos_without_hands_show_few(
     assert calibration.lowering(scores, 4) == 0
     photos = [Photo(tmp_path / f'{number}.jpg', 'none', np.zeros((0, 4)), 'source') for number in range(200)]
     monkeypatch.setattr(calibration, 'photos', lambda root, split: photos)
-    monkeypatch.setattr(calibration, 'false_scores', lambda config, empty: scores if len(empty) == 200 else [])
+    monkeypatch.setattr(calibration, 'false_scores', lambda models, empty, workers: scores if len(empty) == 200 else [])
     monkeypatch.setattr(calibration, 'collect_scores', lambda config: Scored())
     monkeypatch.setattr(calibration, 'print_scores', lambda *given: None)
     plain = calibration.calibrate_score(ReconstructionScoreCalibration(6, models))

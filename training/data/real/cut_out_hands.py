@@ -22,6 +22,7 @@ from training.data.real.photos import photos
 from training.data.real.photos import Split
 from training.data.synthetic.colour import encoded
 from training.data.synthetic.gloves import Glove
+from training.data.synthetic.rgb_frame_views import shrinkable
 from training.data.synthetic.skin import Skin
 
 _SIZE = 200
@@ -266,8 +267,5 @@ def _breadth(keypoints: np.ndarray) -> float:
 def _warped(
     image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], border: int = cv2.BORDER_CONSTANT
 ) -> np.ndarray:
-    # Shrinking by much would skip pixels: a blur averages them.
-    shrunk = 1 / math.sqrt(abs(np.linalg.det(matrix[:, :2])))
-    if shrunk > 1.5:
-        image = cv2.GaussianBlur(image, (0, 0), 0.4 * shrunk)
-    return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border)
+    scale = math.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    return cv2.warpAffine(shrinkable(image, scale), matrix, size, flags=cv2.INTER_LINEAR, borderMode=border)
