@@ -81,24 +81,25 @@ def undistort_points(calibration: CameraCalibration, pixels: np.ndarray) -> np.n
     return undistorted.reshape(pixels.shape)
 
 
-def undistort_in_front(calibration: CameraCalibration, pixels: np.ndarray) -> np.ndarray:
+def undistort_in_front(lens: Lens, pixels: np.ndarray) -> np.ndarray:
     """Pixels (N, 2) of the distorted image that a plane before the camera can show → its pixels (M, 2), float64.
 
     A wide lens sees more than that: beyond 90 degrees from its axis `undistort_points` gives a false place.
     """
     pixels = np.asarray(pixels, np.float64)
-    flat = undistort_points(calibration, pixels)
+    flat, camera = undistort_points(lens.calibration, pixels), lens.calibration.camera
     finite = np.isfinite(flat).all(-1)
     flat, pixels = flat[finite], pixels[finite]
-    return flat[np.abs(distort_points(calibration, flat) - pixels).max(-1, initial=0) < 1]
+    back = lens.project(camera.unproject(flat, np.ones(len(flat))))
+    return flat[np.abs(back - pixels).max(-1, initial=0) < 1]
 
 
-def share_in_view(calibration: CameraCalibration) -> float:
+def share_in_view(lens: Lens) -> float:
     """The share of the distorted image that the undistorted one shows."""
-    camera = calibration.camera
+    camera = lens.calibration.camera
     grid = np.meshgrid(np.linspace(0, camera.width - 1, 64), np.linspace(0, camera.height - 1, 48))
     pixels = np.stack(grid, -1).reshape(-1, 2)
-    flat = undistort_in_front(calibration, pixels)
+    flat = undistort_in_front(lens, pixels)
     shown = (flat >= -0.5) & (flat <= [camera.width - 0.5, camera.height - 0.5])
     return float(shown.all(-1).sum()) / len(pixels)
 

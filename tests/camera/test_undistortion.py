@@ -6,6 +6,7 @@ import pytest
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.calibration import CameraCalibration
+from hoi_ros.camera.lens import Lens
 from hoi_ros.camera.undistortion import distort_points
 from hoi_ros.camera.undistortion import Rectifier
 from hoi_ros.camera.undistortion import share_in_view
@@ -62,12 +63,12 @@ def test_what_a_wide_lens_sees_beyond_a_plane_has_no_place_in_it():
     """A fisheye of 163 degrees: the corners of its image lie behind the plane of the undistorted one."""
     wide = CameraCalibration(Pinhole(848, 800, 286.0, 286.0, 424.0, 400.0), 'equidistant', (0.0, 0.0, 0.0, 0.0))
     corner, middle = np.array([[0.0, 0.0], [20.0, 30.0]]), np.array([[424.0, 400.0], [500.0, 300.0]])
-    assert not len(undistort_in_front(wide, corner))
-    np.testing.assert_allclose(undistort_in_front(wide, middle), undistort_points(wide, middle))
+    assert not len(undistort_in_front(Lens(wide), corner))
+    np.testing.assert_allclose(undistort_in_front(Lens(wide), middle), undistort_points(wide, middle))
     # The plane shows 56 degrees to each side, 286 * 0.977 pixels of the lens.
-    assert 0.33 < share_in_view(wide) < 0.43
-    assert share_in_view(lens('plumb_bob')) > 0.9
-    assert share_in_view(CameraCalibration(CAMERA, '', ())) == 1
+    assert 0.33 < share_in_view(Lens(wide)) < 0.43
+    assert share_in_view(Lens(lens('plumb_bob'))) > 0.9
+    assert share_in_view(Lens(CameraCalibration(CAMERA, '', ()))) == 1
 
 
 @pytest.mark.parametrize('model', LENSES)

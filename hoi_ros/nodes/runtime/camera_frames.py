@@ -179,7 +179,8 @@ class CameraFrames:
         else:
             lens = 'without distortion'
             if calibration.distorted:
-                lens = f'{calibration.distortion_model} is removed, {share_in_view(calibration):.0%} of the image stays'
+                share = share_in_view(Lens(calibration))
+                lens = f'{calibration.distortion_model} is removed, {share:.0%} of the image stays'
             reading = f'{topic} is taken as raw: K of camera_info is used, {lens}'
             if calibration.distorted and info.p[0] and choice == 'auto' and name_says_rectified(topic) is None:
                 doubts.append(f'{reading}; set the parameter rectified to false if it is, to true if it is rectified')

@@ -134,7 +134,7 @@ class Regions(Part[AnyWorkerNode]):
             for start, size in ((region.x, region.width), (region.y, region.height))
         )
         pixels = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
-        shown = undistort_in_front(rectifier.calibration, pixels).clip(0, [camera.width, camera.height])
+        shown = undistort_in_front(rectifier.lens, pixels).clip(0, [camera.width, camera.height])
         (left, top), (right, bottom) = (shown.min(0), shown.max(0)) if len(shown) else np.zeros((2, 2))
         if not (left < right and top < bottom):
             self.node.caution(
