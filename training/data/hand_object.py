@@ -84,7 +84,14 @@ class HandObjectSample:
 
 
 class HandObjectSamples(Protocol):
-    """A split of a data set: index → sample. Picklable, so that workers can hold it."""
+    """A split of a data set: index → sample. Picklable, so that workers can hold it.
+
+    Attributes:
+        recordings: (N,) which recording each sample belongs to, whatever camera saw it: samples of one show the same
+            person, thing and place, and often the same moment.
+    """
+
+    recordings: np.ndarray
 
     def __len__(self) -> int: ...
 

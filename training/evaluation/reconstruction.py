@@ -65,7 +65,7 @@ class ReconstructionEvaluation(DataChoice):
 
 def evaluate(config: ReconstructionEvaluation) -> dict:
     """Prints and returns the figures of each split."""
-    public = None if config.data == 'synthetic' else config.public('test')[0]
+    public = None if config.data == 'synthetic' else config.public('test')
     reader = (
         reader_of_file(config.weights, HandModel.load(config.hand))
         if config.weights.is_dir()

@@ -11,6 +11,7 @@ import numpy as np
 from hoi_ros.hand.model import HandModel
 from training.data.pool import Samples
 from training.data.public.choice import DataChoice
+from training.data.public.dataset_files import DatasetError
 from training.data.real.colour_material import ColourMaterial
 from training.data.real.colour_material import GENERATED
 from training.data.synthetic.rgb_crops import RecordedSamples
@@ -46,7 +47,7 @@ def samples(
         data: the data set.
         seed: of the training samples.
         window: side of the windows that the records store, pixels.
-        split: the last 5 % of an official training split validate; in a video data set these are other sequences.
+        split: the last recordings of an official training split, 5 % of the samples or more, validate.
         material: real material of generated samples.
     """
     model = HandModel.load(data.hand)
@@ -54,9 +55,13 @@ def samples(
         if split == 'train':
             return RgbCrops(seed, split, window, model, material, RgbConfig(repeats=_REPEATS))
         return RgbCrops(0, split, window, model, material)
-    recorded, repeats = data.public('train')
-    # FreiHAND repeats its hands before several backgrounds.
-    place = np.arange(len(recorded)) % (len(recorded) // repeats)
-    training = place < 0.95 * len(recorded) / repeats
+    recorded = data.public('train')
+    first = np.sort(recorded.recordings)[int(0.95 * len(recorded))]
+    if first == recorded.recordings.min():
+        raise DatasetError(
+            f'{data.root}: one recording is 95 % of {len(recorded)} samples or more, expected several recordings, so '
+            'that some train and others validate: give the whole data set'
+        )
+    training = recorded.recordings < first
     numbers = np.flatnonzero(training if split == 'train' else ~training)
     return RecordedSamples(recorded, numbers, window, len(model.template), seed)

@@ -36,8 +36,8 @@ from training.networks.reconstruction_estimators import HandPrediction
 NO_HAND = -1
 """What `shown_hand` says of a square without a hand."""
 
-_PROPOSED, _LEAST = 4, 0.02
-"""Most proposals of the detector in an image, and their least score: the stage looks at none below."""
+_PROPOSED = 4
+"""Proposals of the detector in an image, those that are unlikely too: most crops without a hand are such."""
 _PASSES = 3
 """Inferences of each proposal, all but the first one around the joints of the one before: as many as the stage needs to
 confirm a hand. A held hand is often lost in the second or the third one."""
@@ -194,7 +194,7 @@ def scored_crops(
     image = labelled.image
     height, width = image.shape[:2]
     camera = Pinhole(width, height, _FOCAL * width, _FOCAL * width, (width - 1) / 2, (height - 1) / 2)
-    proposals = [*detector(image, _PROPOSED, _LEAST), *regions]
+    proposals = [*detector(image, _PROPOSED, 0.0), *regions]
     near = detect_near(detector, image, [(hand.centre, hand.side) for hand in proposals], 0.0)
     proposals = [hand for first, second in zip(proposals, near) for hand in [second or first] * 2]
     places = [(hand.centre, hand.side) for hand in proposals]

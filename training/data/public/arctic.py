@@ -7,12 +7,13 @@ docs/data/data_doc.md):
     raw_seqs/s01/box_grab_01.mano.npy       dictionary: right, left: rot (N, 3), pose (N, 45), trans (N, 3), shape (10)
     raw_seqs/s01/box_grab_01.object.npy     (N, 7) articulation, rotation (3) as axis-angle, translation (3) in mm
     meta/object_vtemplates/box/mesh.obj     millimetres
-    meta/object_vtemplates/box/parts.json   of each vertex: 1 the top, which articulation turns about −z; 0 the bottom
+    meta/object_vtemplates/box/parts.json   of each vertex: 0 the top, which articulation turns about −z; 1 the bottom
     splits_json/protocol_p1.json            train, val, test: s01/box_grab_01 …
 
 Hands are metres in the world of the motion capture. Their parameters are those of smplx with `use_pca=False` and
-`flat_hand_mean=False`. ARCTIC's own code poses the left hand with MANO_LEFT.pkl as it is, whose shape space is not
-mirrored (`ManoHands.uncorrected_left`). Protocols are p1, for cameras in the room, and p2, for the egocentric one. The
+`flat_hand_mean=False`. Of the parts, the data set's document says the reverse; its code (common/object_tensors.py)
+turns those of 0. That code poses the left hand with MANO_LEFT.pkl as it is, whose shape space is not mirrored
+(`ManoHands.uncorrected_left`). Protocols are p1, for cameras in the room, and p2, for the egocentric one. The
 true hands of their test splits are not public: evaluate on the validation split. A record has the axes of the object's
 bottom about the middle of the whole object's bounding box.
 
@@ -142,7 +143,7 @@ def _object(root: Path, name: str, motion: np.ndarray) -> tuple[ObjectMesh, np.n
     """The object of a frame in the world, metres, and its axes (3, 3) there, as columns."""
     folder = root / 'meta' / 'object_vtemplates' / Path(name).name.split('_')[0]
     vertices, faces = dataset_files.read_mesh(folder / 'mesh.obj', _MEND, seams=True)
-    top = np.array(dataset_files.read_json(folder / 'parts.json', _MEND)) == 1
+    top = np.array(dataset_files.read_json(folder / 'parts.json', _MEND)) == 0
     if top.shape != (len(vertices),):
         raise dataset_files.DatasetError(
             f'{folder / "parts.json"}: {top.size} vertices, mesh.obj has {len(vertices)}. {_MEND}'

@@ -34,8 +34,8 @@ class DataChoice:
     """Hand model (.npz); the project's own by default, a converted MANO (python -m training.hand.mano) for the
     vertices of the public data sets."""
 
-    def public(self, split: Literal['train', 'test']) -> tuple[HandObjectSamples, int]:
-        """An official split of the public data set, and the number of images per hand.
+    def public(self, split: Literal['train', 'test']) -> HandObjectSamples:
+        """An official split of the public data set.
 
         Raises:
             SystemExit: no folder is given.
@@ -48,10 +48,10 @@ class DataChoice:
         match self.data:
             case 'freihand':
                 versions = VERSIONS if training else VERSIONS[:1]
-                return FreiHand(self.root, 'training' if training else 'evaluation', versions, space), len(versions)
+                return FreiHand(self.root, 'training' if training else 'evaluation', versions, space)
             case 'obman':
-                return ObMan(self.root, split, self.objects), 1
+                return ObMan(self.root, split, self.objects)
             case 'ho3d':
-                return Ho3d(self.root, 'train' if training else 'evaluation', self.version, self.objects, hand), 1
+                return Ho3d(self.root, 'train' if training else 'evaluation', self.version, self.objects, hand)
             case _:
-                return DexYcb(self.root, self.setup, split, hand, space), 1
+                return DexYcb(self.root, self.setup, split, hand, space)

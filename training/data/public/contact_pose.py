@@ -42,6 +42,7 @@ from typing import Literal
 from typing import NamedTuple
 
 import numpy as np
+import trimesh
 import tyro
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
@@ -86,12 +87,14 @@ class PosedGrasp(NamedTuple):
         participant: 1 to 50.
         intent: 'handoff' or 'use'.
         joints: (21, 3) of each hand by side, metres, in the object's frame.
+        frames: (4, 4) of each hand by side, from the frame of its labels and of its MANO fit to the object's.
     """
 
     folder: Path
     participant: int
     intent: str
     joints: dict[str, np.ndarray]
+    frames: dict[str, np.ndarray]
 
 
 class ContactPose:
@@ -184,7 +187,7 @@ class ContactPose:
 
     def _parameters(self, grasp: PosedGrasp, side: str) -> HandParameters:
         flip = FLIP if side == 'left' else np.ones(3)
-        mano = _mano(grasp.folder) if side == 'right' and self._hands.is_mano else None
+        mano = _mano(grasp) if side == 'right' and self._hands.is_mano else None
         try:
             return self._hands.parameters(grasp.joints[side] * flip, mano)
         except ValueError as error:
@@ -243,27 +246,26 @@ def _map_of(grasp: PosedGrasp) -> Path:
 
 def _grasp(place: tuple[int, str, Path]) -> PosedGrasp:
     participant, intent, folder = place
-    path, joints = _labels_of(folder), {}
+    path, joints, frames = _labels_of(folder), {}, {}
     labels = dataset_files.read_json(path, _MEND)
     try:
         for number, side in enumerate(('left', 'right')):
             hand = labels['hands'][number]
             if hand['valid']:
-                joints[side] = np.array(hand['joints'], float).reshape(21, 3)
-                if hand['moving']:
-                    pose = _pose(labels['frames'][len(labels['frames']) // 2]['hTo'][number])
-                    joints[side] = (joints[side] - pose[:3, 3]) @ pose[:3, :3]
+                middle = labels['frames'][len(labels['frames']) // 2]
+                frames[side] = np.linalg.inv(_pose(middle['hTo'][number])) if hand['moving'] else np.eye(4)
+                joints[side] = trimesh.transform_points(np.array(hand['joints'], float).reshape(21, 3), frames[side])
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise dataset_files.DatasetError(
             f'{path}: not the frames and the two hands of a grasp, each with valid, moving and 21 joints ({error!r}). '
             f'{_MEND}'
         ) from error
-    return PosedGrasp(folder, participant, intent, joints)
+    return PosedGrasp(folder, participant, intent, joints, frames)
 
 
-def _mano(folder: Path) -> ManoParameters | None:
+def _mano(grasp: PosedGrasp) -> ManoParameters | None:
     """The right hand of the data set's MANO fits; None if there are none."""
-    path = folder / 'mano_fits_15.json'
+    path = grasp.folder / 'mano_fits_15.json'
     if not path.is_file():
         return None
     fits = dataset_files.read_json(path, _MEND)
@@ -272,7 +274,7 @@ def _mano(folder: Path) -> ManoParameters | None:
         if not fit['valid']:
             return None
         pose, shape = np.array(fit['pose'], float).reshape(18), np.array(fit['betas'], float).reshape(10)
-        return ManoParameters(pose, shape, np.linalg.inv(_pose(fit['mTc'])))
+        return ManoParameters(pose, shape, grasp.frames['right'] @ np.linalg.inv(_pose(fit['mTc'])))
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise dataset_files.DatasetError(
             f'{path}: not the pose (18), betas (10) and mTc of two hands ({error!r}). {_MEND}'

@@ -153,6 +153,7 @@ class DexYcb:
                 places.append(np.stack([np.full(place.shape[1], len(self._sequences)), *place], 1).astype(np.int32))
                 self._sequences.append(sequence)
         self._places = np.concatenate(places)
+        self.recordings = self._places[:, 0]
 
     def __len__(self) -> int:
         return len(self._places)

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from training.data.hand_object import HandObjectSample
 from training.data.public import dataset_files
 from training.hand.mano import PoseSpace
@@ -63,6 +65,8 @@ class FreiHand:
         dataset_files.require_folder(self._root, _MEND)
         dataset_files.require_folder(self._root / split / 'rgb', _MEND)
         self._cameras = self._records('K')
+        # The images of all versions show the same hands in the same order.
+        self.recordings = np.tile(np.arange(len(self._cameras)), len(self._versions))
         labelled = split == 'training' or self._path('xyz').exists()
         self._keypoints, self._hands, self._vertices = (
             self._records(name) if labelled else None for name in ('xyz', 'mano', 'verts')

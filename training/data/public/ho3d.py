@@ -21,6 +21,7 @@ pose is full axis-angle relative to the flat hand. To inspect a split:
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ SPLITS = ('train', 'evaluation')
 VERSIONS = ('v2', 'v3')
 
 _IMAGES = {'v2': '.png', 'v3': '.jpg'}
+_RECORDING = re.compile('[A-Za-z]*[0-9]?')
+"""Of the name of a sequence: ABF10 to ABF14 are one recording by five cameras, the last digit tells them apart."""
 _DEPTH_UNIT = 0.00012498664727900177  # metres
 _MEND = (
     'Download HO-3D from https://github.com/shreyashampali/ho3d (v2 has .png images, v3 .jpg) and give the folder '
@@ -90,6 +93,7 @@ class Ho3d:
                 f'{listed}: {"is empty" if wrong is None else f"names {wrong!r}"}, '
                 f'expected SEQUENCE/FRAME lines. {_MEND}'
             )
+        self.recordings = np.unique([_RECORDING.match(frame)[0] for frame in self._frames], return_inverse=True)[1]
         self._released: list[dataset_files.JsonRecords] = []
         if split == 'evaluation' and (Path(root) / 'evaluation_xyz.json').exists():
             self._released = [

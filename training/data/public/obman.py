@@ -66,6 +66,7 @@ class ObMan:
         self._names = sorted(path.stem for path in (self._folder / 'meta').iterdir() if path.suffix == '.pkl')
         if not self._names:
             raise dataset_files.DatasetError(f'{self._folder / "meta"}: no .pkl here. {_MEND}')
+        self.recordings = np.arange(len(self._names))
 
     def __len__(self) -> int:
         return len(self._names)
@@ -88,6 +89,7 @@ class ObMan:
             for key, shape in (('coords_3d', (21, 3)), ('verts_3d', (-1, 3)))
         )
         height, width = image.shape[:2]
+        # The renderer's principal point, half of the size, counts from the border of the first pixel.
         camera = Pinhole(width, height, _FOCAL * width, _FOCAL * width, (width - 1) / 2, (height - 1) / 2)
         return HandObjectSample(
             f'{self._split}/{name}',

@@ -30,7 +30,9 @@ _SIDE = 0.92
 """Side of the square around a hand's keypoints, as a share of the longer side of its box, where they are not labelled:
 a box includes the skin."""
 _ZOOM = 0.3, 1.9
-"""Of photos: most of them are taken close to the hand, and a robot is further away."""
+"""Of photos on others: most of them are taken close to the hand, and a robot is further away."""
+_OTHERS = 0.5
+"""Share of the views that lie on another photo; the other ones stay close to the hand, as a worn camera is."""
 _BEHIND = 384
 """Longest side of the photos without hands beyond the borders of others, pixels."""
 
@@ -69,12 +71,14 @@ class PhotoViews:
         self.labels = keypoint_labels(drawn, 'an earlier state of reconstruction')
 
     def draw(self, config: RgbFrameAugmentation, rng: np.random.Generator) -> FrameView:
-        """A random photo, augmented; beyond its borders lies a photo without hands."""
-        behind = self._behind(rng)
+        """A random photo, augmented; beyond the borders of some lies a photo without hands."""
+        behind = self._behind(rng) if rng.random() < _OTHERS else None
         if self._cut_outs and rng.random() < self._pasted:
             return frame_view(_pasted_record(*self._cut_outs.draw(rng)), config, rng, behind)
         groups = self._by_kind[self._kinds[rng.choice(len(self._kinds), p=self._shares)]]
-        return frame_view(record_of(one_of(groups, rng)), dataclasses.replace(config, zoom=_ZOOM), rng, behind)
+        if behind is not None:
+            config = dataclasses.replace(config, zoom=_ZOOM)
+        return frame_view(record_of(one_of(groups, rng)), config, rng, behind)
 
     def _behind(self, rng: np.random.Generator) -> np.ndarray | None:
         if 'none' not in self._by_kind:

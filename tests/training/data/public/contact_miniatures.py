@@ -99,7 +99,7 @@ def write_grasp(
     labels = {'frames': frames, 'cameras': {'kinect2_left': {'valid': True}}, 'hands': hands}
     (folder / 'annotations.json').write_text(json.dumps(labels))
     if space is not None:
-        fits: list[dict[str, Any]] = [{'valid': False}, mano_fit(held, space)]
+        fits: list[dict[str, Any]] = [{'valid': False}, mano_fit(held, space, moving)]
         (folder / 'mano_fits_15.json').write_text(json.dumps(fits))
 
 
@@ -109,14 +109,17 @@ def left_offset(held: Held, sides: tuple[str, ...]) -> np.ndarray:
     return np.array([2 * middle, 0, 0])
 
 
-def mano_fit(held: Held, space: PoseSpace) -> dict[str, Any]:
+def mano_fit(held: Held, space: PoseSpace, moving: bool) -> dict[str, Any]:
     """The hand as ContactPose writes it, in MANO's frame about the origin, with 15 of 45 components."""
     hand, turn = HandModel.load(), Rotation.from_rotvec([-0.4, 0.2, 0.6])
     wrist = hand.wrist(held.shape)
-    # mTc takes the object's frame to that of MANO, whose wrist stays where it is at rest.
+    # mTc takes the frame of the joints to that of MANO, whose wrist stays where it is at rest.
     shift = wrist - turn.apply(wrist + held.translation)
     pose = (turn * Rotation.from_rotvec(held.pose[:3])).as_rotvec()
     coefficients = ((held.pose[3:] - space.mean) @ space.components.T)[:15]
+    if moving:
+        back = turn * HAND_FRAME[0].inv()
+        turn, shift = back, shift - back.apply(HAND_FRAME[1])
     rotation = np.roll(turn.as_quat(), 1)
     return {
         'valid': True,

@@ -110,7 +110,7 @@ def write_arctic(root: Path, space: PoseSpace) -> None:
     lines = [f'v {x} {y} {z}' for part in parts for x, y, z in part.vertices]
     lines += ['f {} {} {}'.format(*(face + 1 + 8 * number)) for number, part in enumerate(parts) for face in part.faces]
     (folder / 'mesh.obj').write_text('\n'.join(lines) + '\n')
-    (folder / 'parts.json').write_text(json.dumps([0] * 8 + [1] * 8))
+    (folder / 'parts.json').write_text(json.dumps([1] * 8 + [0] * 8))
     splits = root / 'splits_json'
     splits.mkdir()
     for setup in ('p1', 'p2'):

@@ -174,7 +174,7 @@ def test_the_splits() -> None:
         return [f'{grasp.participant} {grasp.folder.name}' for grasp in split_of(listed, setup, split)]
 
     listed = [
-        PosedGrasp(Path(f'full{number}_use/{name}'), number, 'use', {})
+        PosedGrasp(Path(f'full{number}_use/{name}'), number, 'use', {}, {})
         for number in range(1, 51)
         for name in ('apple', 'mug')
     ]
@@ -209,10 +209,14 @@ def test_a_mano_model_takes_the_fits_of_the_data_set(
     posed = hand.forward(pose, held.shape, held.translation)
     known = dataclasses.replace(held, pose=pose, keypoints=posed.keypoints.astype(float), vertices=posed.vertices)
     write_grasp(root / 'full3_use' / 'apple', known, space=space)
+    write_grasp(root / 'full4_use' / 'apple', known, moving=True, space=space)
     index = grasps(root)['full3_use/apple right']
     record = everything(root, hand=tmp_path / 'mano.npz')[index]
     np.testing.assert_allclose(record['pose'], pose, atol=1e-5)
     np.testing.assert_allclose(record['shape'], held.shape, atol=1e-6)
+    np.testing.assert_allclose(record['translation'], held.translation, atol=1e-5)
+    record = everything(root, hand=tmp_path / 'mano.npz')[grasps(root)['full4_use/apple right']]
+    np.testing.assert_allclose(record['pose'], pose, atol=1e-5)
     np.testing.assert_allclose(record['translation'], held.translation, atol=1e-5)
     # Fits of another hand are left out.
     fits = json.loads((root / 'full3_use' / 'apple' / 'mano_fits_15.json').read_text())

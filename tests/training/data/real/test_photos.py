@@ -86,6 +86,23 @@ def test_beyond_a_photo_lies_another_one_and_the_bars_of_the_stage_stay_black() 
         assert lit[: lit.any(1).sum(), : lit.any(0).sum()].all(), 'bars lie at the right or below'
 
 
+def test_photos_are_shown_as_from_afar_on_others_and_as_close_as_generated_images_on_nothing(
+    photo_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[tuple[float, float], bool]] = []
+    monkeypatch.setattr(
+        photo_views,
+        'frame_view',
+        lambda record, config, rng, behind: drawn.append((config.zoom, behind is not None)),
+    )
+    views, generated = PhotoViews(photo_root), RgbFrameAugmentation()
+    for seed in range(60):
+        views.draw(generated, np.random.default_rng(seed))
+    zooms = {others: {zoom for zoom, behind in drawn if behind == others} for others in (True, False)}
+    assert zooms[False] == {generated.zoom} and max(low for low, _ in zooms[True]) < 0.5
+    assert 15 < sum(behind for _, behind in drawn) < 45
+
+
 def test_drawn_views_are_repeatable(photo_root: Path) -> None:
     views = PhotoViews(photo_root)
     first, second = (
