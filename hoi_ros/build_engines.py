@@ -68,6 +68,9 @@ def build(command: BuildEngines) -> int:
             failed = True
             continue
         path = cache / target.key(card, command.precision).file_name
+        if not path.is_file():
+            failed = True
+            continue
         _say(f'{card.name}: {"built" if built.now else "nothing to do,"} {path}')
     return int(failed)
 

@@ -84,4 +84,8 @@ def decode_compressed_colour(data: Buffer, format: str) -> np.ndarray:
             f'images of format {format!r} are the mosaic of a sensor, without colours: use the topic of a debayered '
             'image (image_proc), or raw images of it'
         )
-    return cv2.cvtColor(decompress(data, format, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    image = decompress(data, format, cv2.IMREAD_COLOR)
+    # image_transport stores TIFF in the order of the image; JPEG and PNG it converts.
+    if encoding == 'rgb8' and compression.startswith('tiff') and 'bgr' not in compression:
+        return image
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -46,7 +46,7 @@ def read_distortion(model: str, coefficients: Sequence[float]) -> tuple[str, tup
     """The distortion that a driver or a calibration file describes.
 
     - Names are compared without case and separators; `radtan`, `fisheye` and the like are aliases.
-    - Zeros behind the coefficients of a model are dropped.
+    - Zeros behind the coefficients of a model are dropped. Eight of a fisheye lens are k1, k2, 0, 0, k3, k4, 0, 0.
     - plumb_bob and rational_polynomial are one polynomial in OpenCV's order: the number of coefficients selects it, as
       in OpenCV and image_geometry. It also does if the name is that of the projection (`pinhole`) or empty.
     - A polynomial model without a coefficient other than 0 is no distortion, whatever its name.
@@ -67,6 +67,10 @@ def read_distortion(model: str, coefficients: Sequence[float]) -> tuple[str, tup
     name = re.sub('[^a-z0-9]', '', model.lower())
     used = max((place for place, value in enumerate(given, 1) if value), default=0)
     if name in _MODELS['equidistant']:
+        if len(given) == 8 and not any(given[2:4]) and not any(given[6:]):
+            # Orbbec writes k1, k2, p1, p2, k3, k4, k5, k6 of every lens.
+            given = *given[:2], *given[4:6]
+            used = 4
         if used > 4 or 0 < len(given) < 4:
             raise DistortionError(_wrong_count(model, given, '0 or 4'))
         return 'equidistant', given[:4]

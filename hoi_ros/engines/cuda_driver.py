@@ -20,9 +20,13 @@ from numpy.typing import NDArray
 
 from hoi_ros.engines.errors import EngineError
 
+CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16
 CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75
 CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76
 CU_STREAM_NON_BLOCKING = 1
+
+FAILURE = 'CUDA driver:'
+"""How the error of a call that failed begins."""
 
 PROTOTYPES = {
     'cuInit': (c_uint,),
@@ -47,38 +51,61 @@ PROTOTYPES = {
 
 @dataclass(frozen=True)
 class Gpu:
-    """An NVIDIA GPU: ordinal, marketing name and compute capability, such as "8.7"."""
+    """An NVIDIA GPU: ordinal, marketing name, compute capability, such as "8.7", and number of multiprocessors.
+
+    GPUs of one name differ in the last one: all Jetson Orin are "Orin".
+    """
 
     ordinal: int
     name: str
     compute_capability: str
+    multiprocessors: int
+
+
+def first_gpu() -> Gpu | None:
+    """The first GPU that CUDA shows (CUDA_VISIBLE_DEVICES decides), or None without a driver or a GPU."""
+    found = _search()
+    return found if isinstance(found, Gpu) else None
+
+
+def why_no_gpu() -> str:
+    """Why `first_gpu` finds none, such as a driver that does not fit its library; empty where it finds one."""
+    found = _search()
+    return '' if isinstance(found, Gpu) else found
 
 
 @cache
-def first_gpu() -> Gpu | None:
-    """The first GPU that CUDA shows (CUDA_VISIBLE_DEVICES decides), or None without a driver or a GPU."""
+def _search() -> Gpu | str:
+    """The first GPU, or why there is none."""
+    count, device = c_int(), c_int()
     try:
         _driver()
         _call('cuInit', 0)
-        count = c_int()
         _call('cuDeviceGetCount', ctypes.byref(count))
-    except (OSError, EngineError):
-        return None
-    if not count.value:
-        return None
-    device = c_int()
-    _call('cuDeviceGet', ctypes.byref(device), 0)
-    name = ctypes.create_string_buffer(256)
-    _call('cuDeviceGetName', name, len(name), device)
-    version = []
-    for attribute in (
-        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
-        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
-    ):
-        value = c_int()
-        _call('cuDeviceGetAttribute', ctypes.byref(value), attribute, device)
-        version.append(str(value.value))
-    return Gpu(device.value, name.value.decode(), '.'.join(version))
+        if not count.value:
+            return 'the driver shows no GPU'
+        _call('cuDeviceGet', ctypes.byref(device), 0)
+        name = ctypes.create_string_buffer(256)
+        _call('cuDeviceGetName', name, len(name), device)
+        major, minor, multiprocessors = (
+            _attribute(device, attribute)
+            for attribute in (
+                CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+                CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+                CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+            )
+        )
+    except OSError as error:
+        return f'there is no driver ({error})'
+    except EngineError as error:
+        return str(error)
+    return Gpu(device.value, name.value.decode(), f'{major}.{minor}', multiprocessors)
+
+
+def _attribute(device: c_int, attribute: int) -> int:
+    value = c_int()
+    _call('cuDeviceGetAttribute', ctypes.byref(value), attribute, device)
+    return value.value
 
 
 def driver_version() -> tuple[int, int] | None:
@@ -103,16 +130,21 @@ class DeviceMemory:
         """Allocates a buffer of the given number of bytes for each name."""
         self._gpu = gpu
         self._context = c_void_p()
-        _call('cuDevicePrimaryCtxRetain', ctypes.byref(self._context), gpu.ordinal)
-        self.make_current()
-        stream = c_void_p()
-        _call('cuStreamCreate', ctypes.byref(stream), CU_STREAM_NON_BLOCKING)
-        self.stream = int(stream.value or 0)
         self.addresses: dict[str, int] = {}
-        for name, size in sizes.items():
-            address = c_uint64()
-            _call('cuMemAlloc_v2', ctypes.byref(address), size)
-            self.addresses[name] = address.value
+        self.stream = 0
+        _call('cuDevicePrimaryCtxRetain', ctypes.byref(self._context), gpu.ordinal)
+        try:
+            self.make_current()
+            stream = c_void_p()
+            _call('cuStreamCreate', ctypes.byref(stream), CU_STREAM_NON_BLOCKING)
+            self.stream = int(stream.value or 0)
+            for name, size in sizes.items():
+                address = c_uint64()
+                _call('cuMemAlloc_v2', ctypes.byref(address), size)
+                self.addresses[name] = address.value
+        except EngineError:
+            self.free()
+            raise
 
     def make_current(self) -> None:
         """Makes the GPU's primary context, in which TensorRT works, current in the calling thread."""
@@ -135,7 +167,8 @@ class DeviceMemory:
         self.make_current()
         for address in self.addresses.values():
             _call('cuMemFree_v2', address)
-        _call('cuStreamDestroy_v2', self.stream)
+        if self.stream:
+            _call('cuStreamDestroy_v2', self.stream)
         _call('cuDevicePrimaryCtxRelease_v2', self._gpu.ordinal)
 
 
@@ -154,4 +187,4 @@ def _call(name: str, *arguments: object) -> None:
     if code:
         text = c_char_p()
         _driver().cuGetErrorName(code, ctypes.byref(text))
-        raise EngineError(f'CUDA driver: {name} failed with {(text.value or b"?").decode()} ({code})')
+        raise EngineError(f'{FAILURE} {name} failed with {(text.value or b"?").decode()} ({code})')

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The interface of every engine: named arrays in, checked against the card, named arrays out."""
 
+import contextlib
 from abc import ABC
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -133,6 +134,11 @@ class Engine(ABC):
     @abstractmethod
     def _release(self) -> None:
         """Frees the network and its buffers."""
+
+    def __del__(self) -> None:
+        # Nobody else frees the memory of a GPU; what fails while Python ends is of no use to anyone.
+        with contextlib.suppress(Exception):
+            self.close()
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 
 import contextlib
 import contextvars
+import itertools
 import sys
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ BACKENDS: tuple[str, ...] = get_args(Backend)
 _PACKAGES = {'tensorrt': ('onnx',), 'openvino': ('openvino',), 'onnxruntime': ('onnxruntime',)}
 """Packages that each backend imports; TensorRT needs one of its own two as well."""
 
+_NO_DEVICE = 'CUDA_ERROR_NO_DEVICE'
+"""What the driver says where CUDA_VISIBLE_DEVICES is empty."""
 _starts_quickly = contextvars.ContextVar('starts_quickly', default=False)
 
 
@@ -75,18 +78,37 @@ def load_engine(
     directory = Path(model_dir)
     card = Card.load(directory)
     model = card.verified_model(directory)
-    chosen = _preferred(model) if backend == 'auto' else backend
+    cache, say = None if cache_dir is None else Path(cache_dir), progress or _say
+    candidates = _preferred(model, say) if backend == 'auto' else (backend,)
+    for chosen, following in itertools.zip_longest(candidates, candidates[1:]):
+        try:
+            return _load(chosen, card, model, precision, threads, cache, say)
+        except MissingBackendError as error:
+            if following is None:
+                raise
+            say(f'{model.parent.name} runs with {following}, which is slower: {error}')
+    raise AssertionError('there is one candidate at least')
+
+
+def _load(
+    chosen: str,
+    card: Card,
+    model: Path,
+    precision: Precision | None,
+    threads: int | None,
+    cache: Path | None,
+    say: Callable[[str], None],
+) -> Engine:
     if missing := missing_packages(chosen):
         raise MissingBackendError(
             f'{model}: the backend {chosen} needs {" and ".join(missing)}: install what is missing with pip, '
             'or choose another backend'
         )
-    cache = None if cache_dir is None else Path(cache_dir)
     engine: Engine
     if chosen == 'tensorrt':
         from hoi_ros.engines.tensorrt_engine import TensorRTEngine
 
-        engine = TensorRTEngine(card, model, precision, cache, progress or _say)
+        engine = TensorRTEngine(card, model, precision, cache, say)
     elif chosen == 'openvino':
         # OpenVINO runs without its usage statistics, which start a thread and call home.
         absent: Any = None
@@ -101,17 +123,27 @@ def load_engine(
     return engine
 
 
-def _preferred(model: Path) -> str:
-    quickly = _starts_quickly.get()
-    gpu = None if quickly else cuda_driver.first_gpu()
-    if gpu and not missing_packages('tensorrt') and tensorrt_package.supporting(gpu.compute_capability):
-        return 'tensorrt'
-    for backend in ('onnxruntime', 'openvino') if quickly else ('openvino', 'onnxruntime'):
-        if not missing_packages(backend):
-            return backend
-    raise MissingBackendError(
-        f'{model}: no backend is installed: pip install openvino (CPU), onnxruntime, or tensorrt and onnx (NVIDIA GPU)'
+def _preferred(model: Path, say: Callable[[str], None]) -> tuple[str, ...]:
+    """The backends that are installed, the first one first; TensorRT only where there is a GPU."""
+    order = ('onnxruntime', 'openvino') if _starts_quickly.get() else ('tensorrt', 'openvino', 'onnxruntime')
+    found = tuple(
+        backend for backend in order if not missing_packages(backend) and (backend != 'tensorrt' or _gpu_starts(say))
     )
+    if not found:
+        raise MissingBackendError(
+            f'{model}: no backend is installed: pip install openvino (CPU), onnxruntime, or tensorrt and onnx '
+            '(NVIDIA GPU)'
+        )
+    return found
+
+
+def _gpu_starts(say: Callable[[str], None]) -> bool:
+    """Whether there is a GPU; one whose driver fails is named."""
+    if cuda_driver.first_gpu():
+        return True
+    if (reason := cuda_driver.why_no_gpu()).startswith(cuda_driver.FAILURE) and _NO_DEVICE not in reason:
+        say(f'TensorRT is installed and is not used: {reason}')
+    return False
 
 
 def missing_packages(backend: str) -> list[str]:

@@ -50,6 +50,9 @@ class OnnxRuntimeEngine(Engine):
     ) -> None:
         gpu = first_gpu() if _CUDA in onnxruntime.get_available_providers() else None
         super().__init__(card, model, gpu.name if gpu else 'cpu', precision or 'fp32')
+        if gpu and hasattr(onnxruntime, 'preload_dlls'):
+            # CUDA and cuDNN of pip lie where the linker does not look.
+            onnxruntime.preload_dlls()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         if quick_start:

@@ -24,6 +24,7 @@ from hoi_ros.engines.engine_cache import StaleEngineError
 from hoi_ros.engines.engine_cache import store_engine
 from hoi_ros.engines.engine_cache import write_whole
 from hoi_ros.engines.errors import EngineBuildError
+from hoi_ros.engines.errors import EngineError
 from hoi_ros.engines.errors import UnsupportedOperatorError
 from hoi_ros.engines.onnx_graph import half_precision
 from hoi_ros.engines.onnx_graph import read_onnx
@@ -55,7 +56,7 @@ class Target:
             MissingBackendError: no package that is installed supports it.
         """
         package = load_tensorrt(gpu.compute_capability)
-        return cls(package, gpu.compute_capability, 'any' if package.rtx else gpu.name)
+        return cls(package, gpu.compute_capability, 'any' if package.rtx else _described(gpu))
 
     @classmethod
     def of_capability(cls, capability: str) -> 'Target':
@@ -73,7 +74,7 @@ class Target:
             card.name,
             card.sha256,
             package.name,
-            package.version,
+            package.edition,
             self.gpu,
             self.capability,
             precision,
@@ -123,15 +124,23 @@ def rebuild_engine(
     """The same, whatever the cache holds."""
     key = target.key(card, precision)
     with progress_lines(f'{target.package.name}: building {card.name} for {target} in {precision}', say):
-        plan = build_plan(card, model, target, precision, cache / key.timing_file_name)
-    store_engine(cache, key, plan)
+        plan, timings = build_plan(card, model, target, precision, cache / key.timing_file_name)
+    try:
+        if timings:
+            write_whole(cache / key.timing_file_name, timings)
+        store_engine(cache, key, plan)
+    except EngineError as error:
+        say(f'{error}; the engine of {card.name} is used and not kept')
     return plan
 
 
-def build_plan(card: Card, model: Path, target: Target, precision: Precision, timing_file: Path) -> bytes:
-    """Builds the serialized engine of an ONNX file.
+def build_plan(
+    card: Card, model: Path, target: Target, precision: Precision, timing_file: Path
+) -> tuple[bytes, bytes | None]:
+    """Builds an ONNX file.
 
-    Kernel timings are taken from `timing_file` and added to it; TensorRT for RTX has none.
+    Returns:
+        The serialized engine, and the kernel timings: those of `timing_file` and new ones; TensorRT for RTX has none.
 
     Raises:
         as `build_engine`.
@@ -141,7 +150,7 @@ def build_plan(card: Card, model: Path, target: Target, precision: Precision, ti
         graph = half_precision(graph)
     trt = target.package.module
     log = TensorRTLog(trt)
-    builder = trt.Builder(log.logger)
+    builder = target.package.start_builder(log)
     # The parser does not keep the network alive: the caller does.
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     _parse(target.package, log, network, graph, model)
@@ -167,9 +176,13 @@ def build_plan(card: Card, model: Path, target: Target, precision: Precision, ti
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise EngineBuildError(f'{model}: {target.package} cannot build it for {target}: {log.text()}')
-    if not target.package.rtx and (timings := config.get_timing_cache()) is not None:
-        write_whole(timing_file, bytes(timings.serialize()))
-    return bytes(plan)
+    timings = None if target.package.rtx else config.get_timing_cache()
+    return bytes(plan), None if timings is None else bytes(timings.serialize())
+
+
+def _described(gpu: Gpu) -> str:
+    """What tells GPUs apart that need engines of their own."""
+    return f'{gpu.name}, {gpu.multiprocessors} multiprocessors'
 
 
 def _parse(package: TensorRT, log: TensorRTLog, network: Any, graph: onnx.ModelProto, model: Path) -> None:

@@ -13,6 +13,7 @@ from hoi_ros.engines.card import Card
 from hoi_ros.engines.card import TensorSpec
 from hoi_ros.engines.cuda_driver import DeviceMemory
 from hoi_ros.engines.cuda_driver import first_gpu
+from hoi_ros.engines.cuda_driver import why_no_gpu
 from hoi_ros.engines.engine import Engine
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.engine_cache import default_cache_dir
@@ -47,7 +48,7 @@ class TensorRTEngine(Engine):
         gpu = first_gpu()
         if gpu is None:
             raise MissingBackendError(
-                f'{model}: TensorRT needs an NVIDIA GPU and its driver, found none; choose another '
+                f'{model}: TensorRT needs an NVIDIA GPU and its driver, found none ({why_no_gpu()}); choose another '
                 'backend, or look at nvidia-smi and CUDA_VISIBLE_DEVICES'
             )
         super().__init__(card, model, gpu.name, precision or 'fp16')
@@ -55,12 +56,16 @@ class TensorRTEngine(Engine):
         self._cache = cache_dir or default_cache_dir()
         self._log = TensorRTLog(self._target.package.module)
         self._runtime = self._target.package.start_runtime(self._log)
+        self._say = say
         self._engine = self._load_or_build(say)
         card.check_network(model, self._specs('INPUT'), self._specs('OUTPUT'))
-        self._kernels: Any = None
-        self._context = self._create_context()
         specs = (*card.inputs, *card.outputs)
+        # A run-time cache is read in the GPU's context, which the buffers make current.
         self._memory = DeviceMemory(gpu, {spec.name: spec.nbytes(card.largest_batch) for spec in specs})
+        self._kernels: Any = None
+        self._config: Any = None
+        self._context: Any = None
+        self._context = self._create_context()
         for name, address in self._memory.addresses.items():
             self._require(self._context.set_tensor_address(name, address), f'take the buffer of {name}')
         self.prepare(1)
@@ -95,11 +100,13 @@ class TensorRTEngine(Engine):
         if not self._target.package.rtx:
             context = self._engine.create_execution_context()
         else:
-            config = self._engine.create_runtime_config()
+            trt = self._target.package.module
+            self._config = config = self._engine.create_runtime_config()
+            # Otherwise a thread compiles the kernels of a batch while slower ones run.
+            config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
             self._kernels = config.create_runtime_cache()
-            if self._kernels_file.is_file():
-                # Kernels of another driver are refused; they are compiled again.
-                self._kernels.deserialize(self._kernels_file.read_bytes())
+            if self._kernels_file.is_file() and not self._kernels.deserialize(self._kernels_file.read_bytes()):
+                self._say(f'{self._kernels_file}: kernels of another driver or damaged; they are compiled again')
             self._require(config.set_runtime_cache(self._kernels), 'take a run-time cache')
             context = self._engine.create_execution_context(config)
         self._require(context is not None, 'make an execution context')
@@ -120,16 +127,21 @@ class TensorRTEngine(Engine):
 
     def _release(self) -> None:
         self._memory.make_current()
-        self._memory.synchronize()
-        self._store_kernels()
-        del self._context, self._kernels, self._engine, self._runtime
-        self._memory.free()
+        try:
+            self._memory.synchronize()
+            self._store_kernels()
+        finally:
+            self._context = self._kernels = self._config = self._engine = self._runtime = None
+            self._memory.free()
 
     def _store_kernels(self) -> None:
         if self._kernels is not None and (kernels := self._kernels.serialize()) is not None:
             content = bytes(kernels)
             if not self._kernels_file.is_file() or self._kernels_file.read_bytes() != content:
-                write_whole(self._kernels_file, content)
+                try:
+                    write_whole(self._kernels_file, content)
+                except EngineError as error:
+                    self._say(f'{error}; the kernels of {self.card.name} are not kept')
 
     @property
     def _engine_file(self) -> Path:

@@ -15,8 +15,12 @@ from hoi_ros.engines.cuda_driver import driver_version
 from hoi_ros.engines.errors import MissingBackendError
 
 PIP_NAMES = {'tensorrt': 'tensorrt', 'tensorrt_rtx': 'tensorrt-rtx-cu13'}
-"""The packages in order of preference, with the names that pip knows them by."""
+"""The packages in order of preference, with the names that pip knows them by. For another CUDA they end in -cu12."""
 _CUDA_MAJORS = (12, 13)
+_LEAST_CAPABILITY = 7.5
+"""Of the GPUs that `tensorrt` supports since 10.5."""
+_LOGGERS: list[Any] = []
+"""TensorRT keeps the address of a logger for longer than the object that it was given to."""
 
 
 class UnsupportedGpuError(MissingBackendError):
@@ -41,6 +45,7 @@ class TensorRTLog:
 
         methods = {'__init__': lambda logger: module.ILogger.__init__(logger), 'log': log}
         self.logger = type('Logger', (module.ILogger,), methods)()
+        _LOGGERS.append(self.logger)
 
     def clear(self) -> None:
         """Forgets the errors of earlier operations."""
@@ -64,13 +69,19 @@ class TensorRT:
         return str(self.module.__version__)
 
     @property
+    def edition(self) -> str:
+        """The version, and the CUDA that it was built for where pip knows: packages of one version differ in it."""
+        cuda = _cuda_major(self.name)
+        return f'{self.version}-cu{cuda}' if cuda else self.version
+
+    @property
     def rtx(self) -> bool:
         """Whether it is TensorRT for RTX."""
         return self.name == 'tensorrt_rtx'
 
     @property
     def capabilities(self) -> tuple[str, ...] | None:
-        """Compute capabilities that TensorRT for RTX builds for, such as "8.6"; None: that of the GPU that is here."""
+        """Compute capabilities that TensorRT for RTX builds for, such as "8.6"; None: any from 7.5 on."""
         if not self.rtx:
             return None
         numbers = [name.removeprefix('SM') for name in self.module.ComputeCapability.__members__]
@@ -78,7 +89,9 @@ class TensorRT:
 
     def supports(self, capability: str) -> bool:
         """Whether its engines run on GPUs of a compute capability."""
-        return self.capabilities is None or capability in self.capabilities
+        if self.capabilities is None:
+            return float(capability) >= _LEAST_CAPABILITY
+        return capability in self.capabilities
 
     def __str__(self) -> str:
         return f'{self.name} {self.version}'
@@ -90,42 +103,55 @@ class TensorRT:
             MissingBackendError: the driver is missing or too old for this package. TensorRT 11 then returns an object
                 all the same, whose first use crashes the process; only the log shows it.
         """
+        self.require_driver()
+        return self._start(self.module.Runtime, log)
+
+    def start_builder(self, log: TensorRTLog) -> Any:
+        """The `Builder` of engines.
+
+        Raises:
+            MissingBackendError: as `start_runtime`; TensorRT for RTX builds without a driver.
+        """
+        if not self.rtx:
+            self.require_driver()
+        return self._start(self.module.Builder, log)
+
+    def require_driver(self) -> None:
+        """Compares pip's package with the driver, if there is one.
+
+        Raises:
+            MissingBackendError: the driver is too old for the package.
+        """
         needed, driver = _cuda_major(self.name), driver_version()
         if needed and driver and driver[0] < needed:
             raise MissingBackendError(
                 f'{self} needs a driver for CUDA {needed}, the one that is installed supports CUDA '
-                f'{driver[0]}.{driver[1]}: update the driver, or install the {PIP_NAMES[self.name]} that fits it'
+                f'{driver[0]}.{driver[1]}: update the driver, or {self._other(driver)}'
             )
+
+    def _start(self, kind: Any, log: TensorRTLog) -> Any:
         log.clear()
         try:
-            runtime = self.module.Runtime(log.logger)
+            started = kind(log.logger)
         except TypeError:
-            runtime = None
-        if runtime is None or log.errors:
+            started = None
+        if started is None or log.errors:
+            driver = driver_version()
             supported = f'the driver supports CUDA {driver[0]}.{driver[1]}' if driver else 'there is no driver'
-            raise MissingBackendError(
-                f'{self} does not start ({supported}): {log.text()}; install the {PIP_NAMES[self.name]} that fits '
-                'the driver'
-            )
-        return runtime
+            raise MissingBackendError(f'{self} does not start ({supported}): {log.text()}; {self._other(driver)}')
+        return started
+
+    def _other(self, driver: tuple[int, int] | None) -> str:
+        """How to come by the package that fits a driver."""
+        name, mine = self.name.replace('_', '-'), _cuda_major(self.name)
+        if driver is None or mine is None or driver[0] == mine:
+            return f'install the {PIP_NAMES[self.name]} that fits the driver'
+        return f'`pip uninstall {name} {name}-cu{mine}` and `pip install {name}-cu{driver[0]}`'
 
 
 def installed() -> list[str]:
     """Names of the packages that are installed, in order of preference."""
     return [name for name in PIP_NAMES if find_spec(name) is not None]
-
-
-def supporting(capability: str) -> bool:
-    """Whether an installed package builds for a compute capability.
-
-    Raises:
-        MissingBackendError: a package does not load.
-    """
-    try:
-        load_tensorrt(capability)
-    except UnsupportedGpuError:
-        return False
-    return True
 
 
 def load_tensorrt(capability: str | None = None, name: str | None = None) -> TensorRT:
@@ -152,11 +178,10 @@ def load_tensorrt(capability: str | None = None, name: str | None = None) -> Ten
             ) from error
         if capability is None or package.supports(capability):
             return package
-        refusals.append(
-            f'{package} builds for the compute capabilities {", ".join(package.capabilities or ())}, not for '
-            f'{capability}'
-        )
-    raise UnsupportedGpuError(f'{"; ".join(refusals)}: GPUs of other capabilities need {PIP_NAMES["tensorrt"]}')
+        built = ', '.join(package.capabilities or (f'{_LEAST_CAPABILITY} and above',))
+        refusals.append(f'{package} builds for the compute capabilities {built}, not for {capability}')
+    need = '' if 'tensorrt' in names else f': GPUs of other capabilities need {PIP_NAMES["tensorrt"]}'
+    raise UnsupportedGpuError('; '.join(refusals) + need)
 
 
 def _cuda_major(package: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from launch.actions import GroupAction
 from launch.actions import IncludeLaunchDescription
 from launch.conditions import IfCondition
 from launch.launch_description_entity import LaunchDescriptionEntity
@@ -42,7 +43,7 @@ def camera_source(scene: Mapping[str, str]) -> list[LaunchDescriptionEntity]:
         output='screen',
         condition=IfCondition(EqualsSubstitution(camera, 'sim')),
     )
-    realsense = IncludeLaunchDescription(
+    driver = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(
             PathJoinSubstitution([FindPackageShare('realsense2_camera'), 'launch', 'rs_launch.py'])
         ),
@@ -51,9 +52,12 @@ def camera_source(scene: Mapping[str, str]) -> list[LaunchDescriptionEntity]:
             'camera_name': 'camera',
             'align_depth.enable': 'true',
             'enable_sync': 'true',
+            'tf_prefix': '',
         }.items(),
-        condition=IfCondition(EqualsSubstitution(camera, 'realsense')),
     )
+    # The driver has an argument tf_prefix, too (since 4.57): ours would rename its frames, and without a group its own
+    # value would become that of our nodes.
+    realsense = GroupAction([driver], condition=IfCondition(EqualsSubstitution(camera, 'realsense')))
     return [
         argument(
             'camera',

@@ -179,6 +179,10 @@ def test_a_bad_colour_image_is_refused_by_name(change, told):
 def test_compressed_colours():
     data = png(RGB[..., ::-1])
     np.testing.assert_array_equal(decode_compressed_colour(data, 'rgb8; png compressed bgr8'), RGB)
+    # TIFF holds the image as it was: image_transport converts JPEG and PNG only.
+    for image, encoding in ((RGB, 'rgb8'), (RGB[..., ::-1], 'bgr8')):
+        data = cv2.imencode('.tiff', image)[1].tobytes()
+        np.testing.assert_array_equal(decode_compressed_colour(data, f'{encoding}; tiff compressed '), RGB)
     with pytest.raises(ImageFormatError, match="format 'jpeg'"):
         decode_compressed_colour(b'no picture', 'jpeg')
 

@@ -25,6 +25,7 @@ FISHEYE = (-0.02, 0.01, -0.004, 0.001)
         ('rational_polynomial', RATIONAL[:6], ('rational_polynomial', RATIONAL[:6] + (0, 0))),
         ('equidistant', (*FISHEYE, 0), ('equidistant', FISHEYE)),
         ('equidistant', FISHEYE + (0,) * 10, ('equidistant', FISHEYE)),
+        ('equidistant', (*FISHEYE[:2], 0, 0, *FISHEYE[2:], 0, 0), ('equidistant', FISHEYE)),
         # Other names of a model.
         ('radtan', BROWN[:4], ('plumb_bob', (*BROWN[:4], 0))),
         ('Brown Conrady', BROWN, ('plumb_bob', BROWN)),

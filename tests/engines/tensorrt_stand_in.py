@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from hoi_ros.engines.card import Card
 from hoi_ros.engines.cuda_driver import Gpu
 
-ORIN = Gpu(0, 'Orin', '8.7')
-A6000 = Gpu(0, 'RTX A6000', '8.6')
+ORIN = Gpu(0, 'Orin', '8.7', 16)
+A6000 = Gpu(0, 'RTX A6000', '8.6', 84)
 
 
 def device_memory(gpu: Gpu, sizes: dict[str, int]) -> Any:
@@ -41,6 +41,7 @@ class Faults:
         self.refused_plans = 0
         self.shapes: list[tuple[str, tuple[int, ...]]] = []
         self.kernels_seen: list[bytes] = []
+        self.config: Any = None
 
 
 class StandInRuntime:
@@ -66,7 +67,9 @@ class StandInRuntime:
         kernels = SimpleNamespace(
             deserialize=lambda blob: faults.kernels_seen.append(blob) or True, serialize=lambda: b'kernels'
         )
-        config = SimpleNamespace(create_runtime_cache=lambda: kernels, set_runtime_cache=lambda cache: True)
+        faults.config = config = SimpleNamespace(
+            create_runtime_cache=lambda: kernels, set_runtime_cache=lambda cache: True
+        )
         return SimpleNamespace(
             num_io_tensors=len(specs),
             get_tensor_name=list(specs).__getitem__,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each way that loading can fail is one clear error."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,8 @@ def installed(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
         monkeypatch.setattr(module, 'find_spec', lambda name: name if name in packages else None)
     capabilities = SimpleNamespace(__members__=dict.fromkeys(('CURRENT', 'SM86')))
     for package in ('tensorrt', 'tensorrt_rtx'):
-        module = SimpleNamespace(__version__='1', ComputeCapability=capabilities)
+        logger = type('ILogger', (), {'ERROR': 1, 'INTERNAL_ERROR': 0})
+        module = SimpleNamespace(__version__='1', ComputeCapability=capabilities, ILogger=logger)
         monkeypatch.setitem(sys.modules, package, module)
 
 
@@ -48,14 +50,53 @@ def test_auto_takes_tensorrt_then_openvino_then_onnx_runtime(monkeypatch: pytest
     for packages, gpu, expected in (
         (('tensorrt', *everything), '8.7', 'tensorrt'),
         (('tensorrt_rtx', *everything), '8.6', 'tensorrt'),
-        (('tensorrt_rtx', *everything), '9.0', 'openvino'),
         (('tensorrt', 'tensorrt_rtx', *everything), None, 'openvino'),
         (everything, '8.7', 'openvino'),
         (('onnx', 'onnxruntime'), '8.7', 'onnxruntime'),
     ):
         installed(monkeypatch, *packages)
-        monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda gpu=gpu: gpu and Gpu(0, 'GPU', gpu))
-        assert loading._preferred(Path('model.onnx')) == expected
+        monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda gpu=gpu: gpu and Gpu(0, 'GPU', gpu, 28))
+        assert loading._preferred(Path('model.onnx'), print)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ('gpu', 'driver', 'reason'),
+    [
+        ('9.0', (13, 0), 'tensorrt_rtx 1 builds for the compute capabilities 8.6, not for 9.0'),
+        ('8.6', (12, 4), 'tensorrt_rtx 1 needs a driver for CUDA 13, .*pip install tensorrt-rtx-cu12'),
+    ],
+)
+def test_auto_goes_on_without_a_tensorrt_that_does_not_fit(
+    monkeypatch: pytest.MonkeyPatch, model_dir: Path, gpu: str, driver: tuple[int, int], reason: str
+) -> None:
+    require('openvino')
+    installed(monkeypatch, 'tensorrt_rtx', 'onnx', 'openvino')
+    monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda: Gpu(0, 'GPU', gpu, 28))
+    monkeypatch.setattr('hoi_ros.engines.tensorrt_engine.first_gpu', lambda: Gpu(0, 'GPU', gpu, 28))
+    monkeypatch.setattr(tensorrt_package, 'driver_version', lambda: driver)
+    monkeypatch.setattr(tensorrt_package, '_cuda_major', lambda name: 13)
+    said: list[str] = []
+    with load_engine(model_dir, progress=said.append) as engine:
+        assert engine.backend == 'openvino'
+    (line,) = said
+    assert re.search(f'runs with openvino, which is slower: .*{reason}', line)
+    with pytest.raises(MissingBackendError, match=reason):
+        load_engine(model_dir, 'tensorrt')
+
+
+def test_a_driver_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, model_dir: Path) -> None:
+    require('openvino')
+    installed(monkeypatch, 'tensorrt_rtx', 'onnx', 'openvino')
+    monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda: None)
+    said: list[str] = []
+    for reason in ('there is no driver (libcuda.so.1)', 'CUDA driver: cuInit failed with CUDA_ERROR_NO_DEVICE (100)'):
+        monkeypatch.setattr(loading.cuda_driver, 'why_no_gpu', lambda reason=reason: reason)
+        load_engine(model_dir, progress=said.append).close()
+    assert not said
+    reason = 'CUDA driver: cuInit failed with CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)'
+    monkeypatch.setattr(loading.cuda_driver, 'why_no_gpu', lambda: reason)
+    load_engine(model_dir, progress=said.append).close()
+    assert said == [f'TensorRT is installed and is not used: {reason}']
 
 
 def test_auto_loads_an_installed_backend(model_dir: Path) -> None:

@@ -43,7 +43,7 @@ def cuda(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cud
     stand_in = CudaStandIn(request.param)
     monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: [CUDA, 'CPUExecutionProvider'])
     monkeypatch.setattr(onnxruntime, 'InferenceSession', stand_in)
-    monkeypatch.setattr(onnxruntime_engine, 'first_gpu', lambda: Gpu(0, 'A GPU', '8.6'))
+    monkeypatch.setattr(onnxruntime_engine, 'first_gpu', lambda: Gpu(0, 'A GPU', '8.6', 28))
     return stand_in
 
 

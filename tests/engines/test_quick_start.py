@@ -14,17 +14,16 @@ from hoi_ros.engines.loading import quick_start
 
 
 def test_what_starts_fastest_is_preferred_to_what_runs_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda: Gpu(0, 'GPU', '8.6'))
+    monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda: Gpu(0, 'GPU', '8.6', 28))
     monkeypatch.setattr(loading.tensorrt_package, 'installed', lambda: ['tensorrt_rtx'])
-    monkeypatch.setattr(loading.tensorrt_package, 'supporting', lambda capability: True)
     for packages, quickest in (
         (('onnx', 'openvino', 'onnxruntime'), 'onnxruntime'),
         (('onnx', 'openvino'), 'openvino'),
     ):
         monkeypatch.setattr(loading, 'find_spec', lambda name, packages=packages: name if name in packages else None)
         with quick_start():
-            assert loading._preferred(Path('model.onnx')) == quickest
-        assert loading._preferred(Path('model.onnx')) == 'tensorrt'
+            assert loading._preferred(Path('model.onnx'), print)[0] == quickest
+        assert loading._preferred(Path('model.onnx'), print)[0] == 'tensorrt'
 
 
 def test_a_quick_start_computes_the_same(model_dir: Path, example: dict[str, NDArray]) -> None:

@@ -4,6 +4,7 @@
 RTX's builder is its own; what loads and runs engines is not. `test_inference` runs on a GPU that is here.
 """
 
+import gc
 import shutil
 import sys
 from collections.abc import Callable
@@ -19,11 +20,13 @@ from numpy.typing import NDArray
 from hoi_ros.engines import Card
 from hoi_ros.engines import CardError
 from hoi_ros.engines import Engine
+from hoi_ros.engines import engine_cache
 from hoi_ros.engines import EngineBuildError
 from hoi_ros.engines import EngineError
 from hoi_ros.engines import load_engine
 from hoi_ros.engines import loading
 from hoi_ros.engines import MissingBackendError
+from hoi_ros.engines import tensorrt_builder
 from hoi_ros.engines import tensorrt_engine
 from hoi_ros.engines import tensorrt_package
 
@@ -131,6 +134,46 @@ def test_errors_of_earlier_operations_are_not_blamed(load: Load, package: Any, e
         engine(**example)
 
 
+def test_an_engine_that_nobody_closes_frees_its_buffers(load: Load) -> None:
+    engine = load()
+    calls = engine._memory.calls
+    calls.clear()
+    del engine
+    gc.collect()
+    assert calls == ['make_current', 'synchronize', 'free']
+
+
+def test_an_engine_that_cannot_start_frees_its_buffers(
+    load: Load, package: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memories = []
+    made = lambda *sizes: memories.append(device_memory(*sizes)) or memories[-1]  # noqa: E731
+    monkeypatch.setattr(tensorrt_engine, 'DeviceMemory', made)
+    package.faults.context_made = False
+    with pytest.raises(EngineError, match='cannot make an execution context'):
+        load()
+    gc.collect()
+    assert memories[0].calls[-1] == 'free'
+
+
+def test_a_cache_that_cannot_be_written_is_said(
+    load: Load, said: list[str], monkeypatch: pytest.MonkeyPatch, example: dict[str, NDArray]
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise EngineError(f'{path} cannot be written (No space left on device)')
+
+    for module in (tensorrt_engine, engine_cache, tensorrt_builder):
+        monkeypatch.setattr(module, 'write_whole', full)
+    monkeypatch.setattr(tensorrt_builder, 'cached_engine', missing)
+    with load() as engine:
+        assert engine(**example)
+    assert any('No space left on device); the engine of' in line and 'is used and not kept' in line for line in said)
+
+
+def missing(*_: object) -> bytes:
+    raise engine_cache.StaleEngineError('it is not there')
+
+
 def test_closing_waits_in_the_context_of_the_gpu(load: Load) -> None:
     engine = load()
     calls = engine._memory.calls
@@ -150,6 +193,8 @@ def test_kernels_of_rtx_are_kept_beside_the_engine(load: Load, package: Any, tmp
     assert path.with_suffix('.engine').is_file()
     load().close()
     assert package.faults.kernels_seen == [b'kernels']
+    strategy = package.faults.config.dynamic_shapes_kernel_specialization_strategy
+    assert strategy == package.DynamicShapesKernelSpecializationStrategy.EAGER
 
 
 def test_a_card_of_other_outputs_is_refused(load: Load, damaged: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 from hoi_ros.engines import MissingBackendError
 from hoi_ros.engines import tensorrt_package
 from hoi_ros.engines.tensorrt_package import load_tensorrt
-from hoi_ros.engines.tensorrt_package import supporting
 from hoi_ros.engines.tensorrt_package import TensorRT
 from hoi_ros.engines.tensorrt_package import TensorRTLog
 
@@ -55,11 +54,17 @@ def test_tensorrt_is_preferred(monkeypatch: pytest.MonkeyPatch, ten: TensorRTSta
 def test_rtx_is_taken_where_it_alone_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, tensorrt_rtx=RTX)
     assert load_tensorrt('12.0').rtx
-    assert supporting('12.0') and not supporting('9.0')
     with pytest.raises(
         MissingBackendError, match=r'tensorrt_rtx 1.7 builds for .* 7.5, 12.0, not for 9.0: .*need tensorrt'
     ):
         load_tensorrt('9.0')
+
+
+def test_tensorrt_no_longer_supports_the_oldest_gpus(monkeypatch: pytest.MonkeyPatch, ten: TensorRTStandIn) -> None:
+    install(monkeypatch, tensorrt=ten)
+    assert not load_tensorrt('8.7').rtx
+    with pytest.raises(MissingBackendError, match='tensorrt 10.13 builds for .* 7.5 and above, not for 7.0$'):
+        load_tensorrt('7.0')
 
 
 def test_a_package_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,22 +79,27 @@ def test_without_either_package_both_are_named(monkeypatch: pytest.MonkeyPatch) 
         load_tensorrt()
 
 
+@pytest.mark.parametrize('start', ['start_runtime', 'start_builder'])
 def test_a_driver_that_is_too_old_is_named_before_it_is_used(
-    monkeypatch: pytest.MonkeyPatch, ten: TensorRTStandIn
+    monkeypatch: pytest.MonkeyPatch, ten: TensorRTStandIn, start: str
 ) -> None:
     monkeypatch.setattr(tensorrt_package, 'driver_version', lambda: (12, 4))
     monkeypatch.setattr(tensorrt_package.metadata, 'version', lambda name: {'tensorrt-cu13': '11.4'}[name])
     monkeypatch.setattr(tensorrt_package.metadata, 'PackageNotFoundError', KeyError)
-    monkeypatch.setattr(ten, 'Runtime', lambda logger: pytest.fail('the runtime was started'))
+    for kind in ('Runtime', 'Builder'):
+        monkeypatch.setattr(ten, kind, lambda logger: pytest.fail('it was started'))
     with pytest.raises(
-        MissingBackendError, match=r'needs a driver for CUDA 13, .* supports CUDA 12.4: update the driver'
+        MissingBackendError,
+        match=r'needs a driver for CUDA 13, .* supports CUDA 12.4: update the driver, or `pip uninstall tensorrt '
+        r'tensorrt-cu13` and `pip install tensorrt-cu12`',
     ):
-        TensorRT('tensorrt', ten).start_runtime(TensorRTLog(ten))
+        getattr(TensorRT('tensorrt', ten), start)(TensorRTLog(ten))
 
 
+@pytest.mark.parametrize('kind', ['Runtime', 'Builder'])
 @pytest.mark.parametrize('returned', [True, False])
-def test_a_runtime_that_complains_is_not_used(
-    monkeypatch: pytest.MonkeyPatch, ten: TensorRTStandIn, returned: bool
+def test_a_runtime_or_builder_that_complains_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, ten: TensorRTStandIn, returned: bool, kind: str
 ) -> None:
     """TensorRT 11 returns an object that crashes the process; TensorRT 10 raises."""
 
@@ -100,11 +110,12 @@ def test_a_runtime_that_complains_is_not_used(
         return SimpleNamespace()
 
     monkeypatch.setattr(tensorrt_package, 'driver_version', lambda: (12, 4))
-    monkeypatch.setattr(ten, 'Runtime', refuse)
+    monkeypatch.setattr(ten, kind, refuse)
     log = TensorRTLog(ten)
     log.logger.log(ten.ILogger.ERROR, 'of an earlier operation')
+    start = getattr(TensorRT('tensorrt', ten), f'start_{kind.lower()}')
     with pytest.raises(MissingBackendError) as raised:
-        TensorRT('tensorrt', ten).start_runtime(log)
+        start(log)
     assert 'does not start (the driver supports CUDA 12.4): CUDA initialization failure' in str(raised.value)
     assert 'earlier' not in str(raised.value)
 

@@ -77,6 +77,18 @@ def remapped(node) -> dict[str, str]:
 
 
 @WITH_CAMERA
+def test_the_frames_of_the_driver_keep_their_names(system):
+    """rs_launch.py has an argument `tf_prefix` of its own; what is set in a group does not reach the nodes."""
+    from launch.actions import GroupAction
+    from launch.actions import IncludeLaunchDescription
+
+    nodes = start(system, tf_prefix='left/')
+    assert isinstance(nodes['realsense'], GroupAction)
+    (driver,) = (part for part in nodes['realsense'].get_sub_entities() if isinstance(part, IncludeLaunchDescription))
+    assert dict(driver.launch_arguments)['tf_prefix'] == ''
+
+
+@WITH_CAMERA
 def test_a_real_camera_is_the_default(system):
     nodes = start(system)
     assert set(nodes) == {f'{system}_node', 'realsense'}

@@ -14,9 +14,19 @@ class DeclareLaunchArgument:
             raise RuntimeError(f'argument {self.name!r} has value {value!r}, expected one of {self.choices}')
 
 
+class GroupAction:
+    def __init__(self, actions, *, condition=None):
+        self._actions, self.condition = actions, condition
+
+    def get_sub_entities(self):
+        return self._actions
+
+
 class IncludeLaunchDescription:
-    def __init__(self, source, *, launch_arguments, condition=None):
-        self.source, self.launch_arguments, self.condition = source, dict(launch_arguments), condition
+    condition = None
+
+    def __init__(self, source, *, launch_arguments):
+        self.source, self.launch_arguments = source, tuple(launch_arguments)
 
 
 class OpaqueFunction:
