@@ -8,6 +8,7 @@ hand are interchangeable. The same code runs on NumPy arrays and on PyTorch tens
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
@@ -146,6 +147,15 @@ class HandModel:
     def parents(self) -> tuple[int, ...]:
         """The parent of each articulated joint; −1 for the wrist."""
         return JOINT_PARENTS
+
+    def digest(self) -> str:
+        """16 hexadecimal digits that differ between hand models."""
+        digest = hashlib.sha256(self.side.encode())
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                digest.update(f'{field.name} {value.dtype} {value.shape}'.encode() + value.tobytes())
+        return digest.hexdigest()[:16]
 
     def mirrored(self) -> HandModel:
         """The hand of the other side: x → −x, with triangles reversed to face outwards."""

@@ -29,6 +29,7 @@ from hoi_ros.hand.pair import parameters_of
 from hoi_ros.hand.pair import PLACE
 from hoi_ros.hand.pair import rotation_of
 from hoi_ros.hand.pair import vector_of
+from hoi_ros.mesh.closing import close_holes
 from hoi_ros.mesh.volumes import grid_volume
 from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.hand_separation import HandSurfaces
@@ -96,6 +97,7 @@ class TwoHandPriorStage:
         self.interaction = HandInteraction(False, 'no image yet')
         right = HandModel.load(model_dir('hand_model', models) / 'hand.npz')
         self._hands = {'right': right, 'left': right.mirrored()}
+        self._closed = {side: close_holes(hand.faces) for side, hand in self._hands.items()}
         folder = model_dir('two_hand_prior', models)
         self._engine = load_engine(folder, backend, threads=threads)
         self._engine.prepare(*(batch for batch in _BATCHES if batch <= self._engine.card.largest_batch))
@@ -278,8 +280,8 @@ class TwoHandPriorStage:
 
     def _volume(self, right: HandSurfaces, left: HandSurfaces) -> float:
         """m³ that a right and a left hand share, (1, V, 3) each."""
-        faces = self._hands['right'].faces, self._hands['left'].faces
-        return grid_volume(right.vertices[0], faces[0], left.vertices[0], faces[1], _VOXEL)
+        closed = self._closed
+        return grid_volume(right.vertices[0], closed['right'], left.vertices[0], closed['left'], _VOXEL)
 
 
 class _Pair(NamedTuple):

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import hashlib
 import math
 import multiprocessing
 import os
@@ -274,12 +272,7 @@ def generator_key(seed: int, split: str, hand: HandModel | None = None, modules:
         modules: dotted names of the modules that define the streams; all generators by default.
     """
     hand = hand or HandModel.load()
-    model = hashlib.sha256(hand.side.encode())
-    for field in dataclasses.fields(hand):
-        value = getattr(hand, field.name)
-        if isinstance(value, np.ndarray):
-            model.update(f'{field.name} {value.dtype} {value.shape}'.encode() + value.tobytes())
-    return f'seed {seed}, {split}, hand {model.hexdigest()[:16]}, code {sources.digest(modules)}'
+    return f'seed {seed}, {split}, hand {hand.digest()}, code {sources.digest(modules)}'
 
 
 def _fill(

@@ -18,6 +18,7 @@ from hoi_ros.stages.parts.two_hand_sampler import TwoHandSampler
 
 def anchored_figures(
     sampler: TwoHandSampler,
+    hand: HandModel,
     tracked: np.ndarray,
     held_out: np.ndarray,
     config: SamplingConfig,
@@ -29,6 +30,7 @@ def anchored_figures(
 
     Args:
         sampler: of right hands beside left ones.
+        hand: the right hand.
         tracked: (T,) records of real pairs; frames are taken evenly.
         held_out: records of other pairs.
         config: of the sampling.
@@ -37,15 +39,15 @@ def anchored_figures(
         seed: of the samples.
     """
     chosen = np.unique(np.linspace(0, len(tracked) - 1, min(frames, len(tracked))).astype(int))
-    truth = _joints(tracked['right'][chosen])
+    truth = _joints(hand, tracked['right'][chosen])
     others = np.random.default_rng([seed, 67]).choice(len(held_out), (len(chosen), samples))
     beside = {
         'own': np.repeat(tracked['left'][chosen], samples, 0),
         'held-out': held_out['left'][others[:, 0]].repeat(samples, 0),
     }
     drawn = {
-        name: _joints(sampler.beside(anchors, len(anchors), seed, config=config)).reshape(len(chosen), samples, 21, 3)
-        for name, anchors in beside.items()
+        name: _joints(hand, sampler.beside(each, len(each), seed, config=config)).reshape(len(chosen), samples, 21, 3)
+        for name, each in beside.items()
     }
     own = _distances(truth, drawn['own'])
     turned = [_distances(truth, np.roll(drawn['own'], shift, 0)) for shift in range(1, len(chosen))]
@@ -53,7 +55,7 @@ def anchored_figures(
         'own left hand': own,
         "other frames' left hands": np.concatenate(turned) if turned else own,
         'left hands of held-out pairs': _distances(truth, drawn['held-out']),
-        'right hands of held-out pairs': _distances(truth, _joints(held_out['right'][others])),
+        'right hands of held-out pairs': _distances(truth, _joints(hand, held_out['right'][others])),
     }
     figures = {}
     for name, distances in rows.items():
@@ -68,7 +70,6 @@ def _distances(truth: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     return distances
 
 
-def _joints(right: np.ndarray) -> np.ndarray:
+def _joints(hand: HandModel, right: np.ndarray) -> np.ndarray:
     """(..., 21, 3) joints of right hands (..., 64), metres."""
-    hand = HandModel.load()
     return hand.forward(*parameters_of(hand, right), vertices=False).keypoints

@@ -72,7 +72,7 @@ class PairMetrics:
         if network.with_object and tracked is not None:
             raise EvaluationError('tracked hands hold no objects: take features without objects, or leave --tracks out')
         self.network = network
-        self._held_out, self._meshes, self._solid = held_out, PairMeshes(), solid
+        self._held_out, self._meshes, self._solid = held_out, PairMeshes(network.hand), solid
         self._known = features_of(network, *self._of(slice(None)))
         self.tracked = None
         if tracked is not None and len(tracked):

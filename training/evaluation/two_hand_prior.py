@@ -7,11 +7,13 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from hoi_ros.hand.model import HandModel
 from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
+from training.data.public.pair_choice import HeldOutPairs
 from training.data.real.two_hand_tracks import TwoHandTracks
-from training.data.two_hand_pools import HeldOutPools
 from training.evaluation.figures import print_figures
 from training.evaluation.figures import require_count
+from training.evaluation.figures import require_split
 from training.evaluation.figures import write_figures
 from training.evaluation.two_hand_anchors import anchored_figures
 from training.evaluation.two_hand_metrics import described_features
@@ -26,7 +28,7 @@ from training.networks.two_hand_prior.features import load_features
 
 
 @dataclasses.dataclass(frozen=True)
-class TwoHandPriorEvaluation(HeldOutPools):
+class TwoHandPriorEvaluation(HeldOutPairs):
     """Prints how alike made pairs of hands and held-out ones are, and how far made hands pass through each other.
 
     With features that have learnt with objects (--with-object), the pairs are made on the objects of held-out ones."""
@@ -39,7 +41,9 @@ class TwoHandPriorEvaluation(HeldOutPools):
     """Pairs that each network makes in an evaluation; the paper makes 10,000."""
     evaluations: int = 20
     tests: int = 3072
-    """Pairs of the test split; each evaluation compares with half of them."""
+    """Pairs of the split; each evaluation compares with half of them."""
+    split: str = 'test'
+    """Of the held-out pairs; validation for ARCTIC, whose test split is not public."""
     solid: int = 500
     """Pairs of an evaluation whose penetration is measured, the first ones; 0 measures none."""
     sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
@@ -66,10 +70,13 @@ def evaluate(config: TwoHandPriorEvaluation) -> dict[str, Any]:
         return tables | ({'on_objects': print_tables(ON_OBJECTS)} if ON_OBJECTS.is_file() else {})
     for name in ('pairs', 'evaluations', 'tests'):
         require_count(getattr(config, name), f'--{name}')
-    sources = load_sources(config.weights)
-    network = load_features(config.features)
-    tests = config.held_out('test', config.tests, network.with_object)
-    tracked = TwoHandTracks(config.tracks, 'test').records if config.tracks else None
+    require_split(config.split, ('validation', 'test'))
+    hand = HandModel.load(config.hand)
+    sources = load_sources(config.weights, hand)
+    network = load_features(config.features, hand)
+    config.require_recorded(network.with_object)
+    tests = config.held_out(config.split, config.tests, network.with_object)
+    tracked = TwoHandTracks(config.tracks, 'test', hand).records if config.tracks else None
     metrics = PairMetrics(network, tests, tracked, config.solid)
     figures: dict[str, Any] = {
         'features': described_features(config.features),
@@ -97,7 +104,7 @@ def evaluate(config: TwoHandPriorEvaluation) -> dict[str, Any]:
         print(f'\n{formatted_rows(steps)}')
     if tracked is not None and source and source.sampler:
         figures['anchored'] = anchored_figures(
-            source.sampler, tracked, tests, config.sampling, config.samples, config.anchors
+            source.sampler, hand, tracked, tests, config.sampling, config.samples, config.anchors
         )
         print('\nright hands beside tracked left hands, distance of the joints from the tracked right hand, mm')
         print_figures(figures['anchored'])

@@ -56,19 +56,24 @@ class PairSource:
     embedded: Callable[[np.ndarray], ObjectFeature]
 
     @classmethod
-    def load(cls, path: Path) -> PairSource:
+    def load(cls, path: Path, hand: HandModel | None = None) -> PairSource:
         """From a weights.pt of `train two_hand_prior`, or from a model folder.
 
+        Args:
+            path: the file or the folder.
+            hand: the right hand of the pairs; the installed one by default.
+
         Raises:
-            WeightsError, EngineError: there is no such network.
+            WeightsError, EngineError: there is no such network, or it is of another hand.
         """
+        hand = hand or HandModel.load()
         if path.is_dir():
             card = Card.load(path)
             specs = {spec.name: spec for spec in card.inputs}
             width = int(specs['object'].shape[-1]) if 'object' in specs else 0
-            sampler = TwoHandSampler(load_engine(path), PairWhitening.load(path), HandModel.load(), width)
+            sampler = TwoHandSampler(load_engine(path), PairWhitening.load(path), hand, width)
             return cls(None, sampler, _encoder_beside(path, card, width))
-        generator = PairGenerator.load(path)
+        generator = PairGenerator.load(path, hand)
         return cls(generator, generator.sampler if generator.name in CASCADES else None, generator.feature)
 
     def pairs(self, count: int, seed: int, config: SamplingConfig, objects: np.ndarray | None = None) -> ComparedPairs:
@@ -113,8 +118,8 @@ def _encoder_beside(path: Path, card: Card, width: int) -> Callable[[np.ndarray]
     return lambda points: encoder().feature(points)
 
 
-def load_sources(named: Sequence[str]) -> dict[str, PairSource]:
-    """The sources of options NAME=PATH, in their order.
+def load_sources(named: Sequence[str], hand: HandModel | None = None) -> dict[str, PairSource]:
+    """The sources of options NAME=PATH, in their order, and the right hand of their pairs.
 
     Raises:
         EvaluationError: an option is not of that form, or a name comes twice.
@@ -128,4 +133,4 @@ def load_sources(named: Sequence[str]) -> dict[str, PairSource]:
         if name in paths:
             raise EvaluationError(f'--weights names {name} twice: give each network a name of its own')
         paths[name] = Path(path)
-    return {name: PairSource.load(path) for name, path in paths.items()}
+    return {name: PairSource.load(path, hand) for name, path in paths.items()}

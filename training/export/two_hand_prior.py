@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
+from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import SIZE
 from hoi_ros.stages.parts.diffusion import TIMES
 from hoi_ros.stages.parts.object_points import COUNT
@@ -66,6 +67,8 @@ class TwoHandPriorExport(InstallOptions):
     held_out: Path | None = None
     """Pool of held-out pairs that the scores of samples are relative to: <pool>_validation.pool of the training.
     Without it samples have no scores."""
+    hand: Path | None = None
+    """Hand model (.npz) of the training; the installed one by default."""
     sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
     """How robots sample by default."""
     models: Path = Path('models')
@@ -81,7 +84,7 @@ def export(config: TwoHandPriorExport) -> Card:
     Raises:
         WeightsError: the weights are those of a network that robots do not run.
     """
-    trained = PairGenerator.load(config.weights)
+    trained = PairGenerator.load(config.weights, HandModel.load(config.hand))
     if not isinstance(trained.network, Denoiser):
         raise WeightsError(f'{config.weights} holds {trained.name}; robots run small ({COMMAND} --network small)')
     kept = read_weights(config.weights, COMMAND, 'pairs')
@@ -107,7 +110,7 @@ def export(config: TwoHandPriorExport) -> Card:
             'parameters': {
                 **dataclasses.asdict(config.sampling),
                 'object_width': trained.object_width,
-                **({'changes': changes_of(config.weights, config.held_out)} if config.held_out else {}),
+                **({'changes': changes_of(trained, config.held_out)} if config.held_out else {}),
             },
             'largest_batch': LARGEST_BATCH,
         },
@@ -134,10 +137,10 @@ def _export_encoder(config: TwoHandPriorExport, encoder: ObjectEncoder, about: M
     install_export(config.weights, card, config.models, config)
 
 
-def changes_of(weights: Path, held_out: Path) -> dict[str, list[float]]:
+def changes_of(trained: PairGenerator, held_out: Path) -> dict[str, list[float]]:
     """What the card holds for the scores: quantiles of how much the denoiser changes held-out right hands, alone and
     beside the left ones."""
-    pairs, sampler = kept_records(held_out, PAIR_DTYPE), PairGenerator.load(weights).sampler
+    pairs, sampler = kept_records(held_out, PAIR_DTYPE), trained.sampler
     return {
         'alone': quantiles_of(change_of(sampler, pairs['right'])),
         'beside': quantiles_of(change_of(sampler, pairs['right'], pairs['left'])),

@@ -119,7 +119,8 @@ def fit(
         started: `time.monotonic()` when the command began, from which its minutes count; by default they count from
             the first step.
         teach: is given the network of the averaged weights before the first step, in evaluation mode; it follows the
-            training, so that a loss can have it as the teacher (Tarvainen and Valpola, "Mean teachers", 2017).
+            training from the weights that are there, so that a loss can have it as the teacher (Tarvainen and Valpola,
+            "Mean teachers", 2017).
 
     Returns:
         The progress over all resumed runs.
@@ -140,8 +141,11 @@ def fit(
     optimizer = _optimizer(network, config)
     network.to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(
-        network, avg_fn=functools.partial(_average, config.averaging), use_buffers=True
+        network, avg_fn=functools.partial(_average, config.averaging, bool(teach)), use_buffers=True
     )
+    if teach:
+        # A teacher starts as the network that is there; without one the first step replaces the initial weights.
+        average.n_averaged.fill_(1)
     average.to(fabric.device)
     wrapped, optimizer = fabric.setup(network, optimizer)
     checkpoint = Checkpoint(config.out / 'checkpoint.pt', network, average, optimizer, config.lasting)
@@ -273,7 +277,7 @@ def is_first_process() -> bool:
     return not int(os.environ.get('RANK', os.environ.get('LOCAL_RANK', 0)))
 
 
-def _average(decay: float, kept: Tensor, current: Tensor, count: Tensor) -> Tensor:
-    # The decay is small at first, so that the average forgets the initial weights.
-    share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+def _average(decay: float, teaches: bool, kept: Tensor, current: Tensor, count: Tensor) -> Tensor:
+    # The decay is small at first, so that the average forgets the initial weights; those of a teacher are trained.
+    share = 1 - (decay if teaches else min(decay, (1 + int(count)) / (10 + int(count))))
     return kept + share * (current - kept) if kept.is_floating_point() else current

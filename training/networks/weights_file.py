@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from hoi_ros.hand.model import HandModel
 from training.errors import TrainingError
 
 
@@ -47,6 +48,23 @@ def read_weights(path: Path, command: str, *entries: str, shipped: str = '') -> 
     if lacking:
         raise WeightsError(f'{path} lacks {", ".join(lacking)}; {wanted}{_origin(kept)}')
     return kept
+
+
+def require_hand(kept: dict[str, Any], hand: HandModel, path: Path) -> None:
+    """Compares the hand model that a training has used with another one.
+
+    Args:
+        kept: content of the weights.pt; with the entry `hand`, its digest.
+        hand: the right hand that the network is to be used with.
+        path: of the file.
+
+    Raises:
+        WeightsError: they differ.
+    """
+    if kept.get('hand', hand.digest()) != hand.digest():
+        raise WeightsError(
+            f'{path} was trained with another hand model: give --hand the file that the training was given'
+        )
 
 
 def fill(network: nn.Module, kept: dict[str, Any], path: Path, command: str) -> None:

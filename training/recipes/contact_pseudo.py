@@ -30,8 +30,8 @@ from training.recipes.contact_unlabelled import Scene
 from training.recipes.contact_unlabelled import Unlabelled
 
 Labels = Literal['map', 'refined']
-"""map: the teacher's map, as in the paper. refined: the contact between the surfaces of the refined grasp, as of the
-labelled grasps."""
+"""map: the likeliest bins of the teacher, as in the paper. refined: the contact between the surfaces of the refined
+grasp, as of the labelled grasps."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,9 +95,11 @@ class PseudoLabels:
         estimates = self.unlabelled.estimates[numbers]
         grasps = NoisyGrasps(estimates, estimates['pose'], estimates['translation'])
         maps = predicted_by_nodes(teacher, grasps, self._nodes)
+        # The mean of the bins, which the refinement takes, is never as high or low as the contact of single points.
+        bins = predicted_by_nodes(teacher, grasps, self._nodes, 'mode') if self._config.labels == 'map' else maps
         for row, number in enumerate(numbers):
-            contact = maps.hand[row], maps.object[row]
-            self._judge(int(number), estimates[row], self.unlabelled.scenes[number], contact)
+            contact, label = ((each.hand[row], each.object[row]) for each in (maps, bins))
+            self._judge(int(number), estimates[row], self.unlabelled.scenes[number], contact, label)
 
     def rejected(self) -> dict[str, float]:
         """Share of the labels that each filter rejects, and the share that is kept."""
@@ -106,7 +108,14 @@ class PseudoLabels:
         shares = {name: float(np.mean([found[name] > limit for found in known])) for name, limit in most.items()}
         return {**shares, 'kept': float(self.kept.mean())}
 
-    def _judge(self, number: int, estimate: np.ndarray, scene: Scene, contact: tuple[np.ndarray, np.ndarray]) -> None:
+    def _judge(
+        self,
+        number: int,
+        estimate: np.ndarray,
+        scene: Scene,
+        contact: tuple[np.ndarray, np.ndarray],
+        label: tuple[np.ndarray, np.ndarray],
+    ) -> None:
         surface = surface_of(estimate)
         refined = self._refiner(
             estimate['pose'],
@@ -123,8 +132,8 @@ class PseudoLabels:
         self.verdicts[number], self.kept[number] = verdict, verdict.kept(self._config.filters)
         self.pose[number], self.translation[number] = refined.pose, refined.translation
         if self._config.labels == 'refined':
-            contact = soft_contact(hand, scene.mesh, surface.points, surface.normals)
-        self.contact[number] = np.concatenate(contact)
+            label = soft_contact(hand, scene.mesh, surface.points, surface.normals)
+        self.contact[number] = np.concatenate(label)
 
 
 def judged(hand: Mesh, surface: ObjectSurfacePoints, scene: Scene) -> Verdict:
@@ -132,5 +141,5 @@ def judged(hand: Mesh, surface: ObjectSurfacePoints, scene: Scene) -> Verdict:
     return Verdict(
         chamfer(hand.vertices, surface.points),
         penetration(hand, surface.points),
-        dissimilarity(scene.picture, scene.view.picture(hand, scene.mesh)),
+        0.0 if scene.picture is None else dissimilarity(scene.picture, scene.view.picture(hand, scene.mesh)),
     )

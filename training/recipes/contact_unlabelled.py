@@ -57,12 +57,12 @@ class Scene(NamedTuple):
     Attributes:
         mesh: of the object, closed.
         view: of the camera.
-        picture: (H, W) what it sees of hand and object, in [0, 1].
+        picture: (H, W) what it sees of hand and object, in [0, 1]; None where no picture of the true hand is known.
     """
 
     mesh: Mesh
     view: View
-    picture: np.ndarray
+    picture: np.ndarray | None
 
 
 class Unlabelled(NamedTuple):
@@ -111,8 +111,8 @@ def generated(
 def of_file(path: Path) -> Unlabelled:
     """Estimates of a file, such as those of `reconstruction`, in the camera's optical frame.
 
-    `hoi_ros.playback.grasp_lines` describes a line. A left hand and its object are mirrored. The picture is that of the
-    estimate, which fits the image that it comes from.
+    `hoi_ros.playback.grasp_lines` describes a line. A left hand and its object are mirrored. There is no picture:
+    that of the estimate would say nothing of the true hand.
 
     Raises:
         GraspFileError: the file is missing or empty, a line is no grasp, or its mesh is unusable or not closed.
@@ -145,7 +145,8 @@ def of_file(path: Path) -> Unlabelled:
         translation = fit.translation - origin
         estimates[number] = fit.pose, fit.shape, translation, points, normals
         hand = Mesh(model.forward(fit.pose, fit.shape, translation.astype(np.float32)).vertices, faces)
-        scenes.append(scene_of(hand, Mesh(thing.vertices - origin, thing.faces), Rotation.identity()))
+        scene = scene_of(hand, Mesh(thing.vertices - origin, thing.faces), Rotation.identity())
+        scenes.append(scene._replace(picture=None))
     return Unlabelled(estimates, scenes)
 
 

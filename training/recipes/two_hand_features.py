@@ -18,7 +18,7 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.pair import mirrored
 from hoi_ros.hand.pair import ROOT
 from training.data.pool import require_capacity
-from training.data.two_hand_pools import TwoHandPools
+from training.data.public.pair_choice import PairPools
 from training.loop.allotment import allot
 from training.loop.checkpoint import Progress
 from training.loop.fitting import fit
@@ -40,7 +40,7 @@ _BATCH = 256
 
 
 @dataclasses.dataclass(frozen=True)
-class TwoHandFeaturesRecipe(TwoHandPools):
+class TwoHandFeaturesRecipe(PairPools):
     """Trains the network whose features compare pairs of hands."""
 
     with_object: bool = False
@@ -95,13 +95,15 @@ def train(recipe: TwoHandFeaturesRecipe) -> dict[str, float]:
     loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(_RATE)
     recipe = dataclasses.replace(recipe, loop=loop)
     require_capacity(recipe.capacity)
+    recipe.require_recorded(recipe.with_object)
     torch.manual_seed(loop.seed)
-    network = TwoHandFeatures(recipe.with_object)
+    network = TwoHandFeatures(recipe.with_object, HandModel.load(recipe.hand))
     held = recipe.with_object
     validation = recipe.held_out('validation', VALIDATION_PAIRS, held, loop.after(0.25, started))
     with recipe.training(loop.seed, held, shares.filling, shares.beside, loop.after(0.5, started)) as records:
         progress, figures = train_network(network, recipe, records, validation, started)
-    save_weights(network, loop, progress, figures, with_object=recipe.with_object, **provenance(None))
+    entries = {'with_object': recipe.with_object, 'data': recipe.data, 'hand': network.hand.digest()}
+    save_weights(network, loop, progress, figures, **entries, **provenance(None))
     return figures
 
 
@@ -127,7 +129,7 @@ def train_network(
     outputs = pair_tensors(records()[:4096], recipe.with_object)[2]
     network.mean.copy_(outputs.mean(0))
     network.deviation.copy_(outputs.std(0).clamp(min=1e-3))
-    loss = feature_loss(recipe.with_object)
+    loss = feature_loss(recipe.with_object, network.hand)
 
     def validate(module: nn.Module) -> dict[str, float]:
         return {'mpjpe_mm': joint_error(module, validation, recipe.with_object)}
@@ -136,13 +138,18 @@ def train_network(
     return progress, validate(network)
 
 
-def feature_loss(with_object: bool) -> Callable[..., dict[str, Tensor]]:
-    """The loss of `fit` for the batches of `Batches`: errors of the outputs in standard deviations, and of joints."""
+def feature_loss(with_object: bool, right_hand: HandModel) -> Callable[..., dict[str, Tensor]]:
+    """The loss of `fit` for the batches of `Batches`: errors of the outputs in standard deviations, and of joints.
+
+    Args:
+        with_object: whether the hands hold an object.
+        right_hand: of the pairs.
+    """
     parts: dict[torch.device, tuple[PairClouds, HandModel]] = {}
 
     def loss(forward: nn.Module, right: Tensor, left: Tensor, wanted: Tensor, *things: Tensor) -> dict[str, Tensor]:
         if right.device not in parts:
-            parts[right.device] = PairClouds(device=right.device), HandModel.load().to_torch(right.device)
+            parts[right.device] = PairClouds(right_hand, right.device), right_hand.to_torch(right.device)
         clouds, hand = parts[right.device]
         outputs = forward(clouds(right, left), *things).float()
         predicted = keypoints_of(hand, *with_outputs(right, left, outputs, with_object))
@@ -152,7 +159,7 @@ def feature_loss(with_object: bool) -> Callable[..., dict[str, Tensor]]:
     return loss
 
 
-def joint_error(network: nn.Module, records: np.ndarray, with_object: bool) -> float:
+def joint_error(network: TwoHandFeatures, records: np.ndarray, with_object: bool) -> float:
     """Mean error of the joints of both hands, mm, with their true shapes.
 
     The pose of a hand is that of the view about its wrist, the right root that of the view about the left wrist.
@@ -163,7 +170,7 @@ def joint_error(network: nn.Module, records: np.ndarray, with_object: bool) -> f
         with_object: as of the network.
     """
     device = next(network.parameters()).device
-    clouds, hand = PairClouds(device=device), HandModel.load().to_torch(device)
+    clouds, hand = network.clouds(device), network.hand.to_torch(device)
     errors = []
     with torch.inference_mode():
         for start in range(0, len(records), _BATCH):

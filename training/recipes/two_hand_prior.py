@@ -176,6 +176,7 @@ def train_network(
         object_width=encoder.last.out_features if encoder else 0,
         whitening={name: torch.from_numpy(array) for name, array in dataclasses.asdict(whitening).items()},
         data=recipe.data,
+        hand=HandModel.load(recipe.hand).digest(),
         pairs={name: 0 if records is None else len(records) for name, records in counted.items()},
         **{ENCODER: encoder and encoder.cpu().state_dict()},
         **provenance(recipe.start),

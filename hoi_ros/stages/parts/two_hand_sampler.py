@@ -241,7 +241,8 @@ class TwoHandSampler:
 
         def guide(clean: np.ndarray, following: int) -> np.ndarray:
             moved = np.zeros_like(clean)
-            share = strength * _DECAY ** (following * PAPER_STEPS / config.steps)
+            # More than the whole way out would be beyond it.
+            share = min(strength * _DECAY ** (following * PAPER_STEPS / config.steps), 1.0)
             if surfaces is None or share < _LEAST:
                 return moved
             inside: np.ndarray = np.arange(len(clean))

@@ -21,6 +21,7 @@ from hoi_ros.hand.pair import mirrored
 from hoi_ros.hand.pair import parameters_of
 from hoi_ros.hand.pair import PLACE
 from hoi_ros.hand.pair import vector_of
+from hoi_ros.mesh.closing import close_holes
 from hoi_ros.mesh.volumes import grid_volume
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.object_points import ObjectError
@@ -68,6 +69,7 @@ class SampleMaker:
     ) -> None:
         self._sampler, self._models, self._changes = sampler, models, changes
         self._load_object = load_object
+        self._closed = {side: close_holes(model.faces) for side, model in models.items()}
         self._object: ObjectEmbedding | None = None
 
     def __call__(
@@ -189,7 +191,7 @@ class SampleMaker:
             return 0.0
         origin = hands[0].joints[0]
         first, second = (hand.vertices - origin for hand in hands)
-        faces = [self._models[hand.side].faces for hand in hands]
+        faces = [self._closed[hand.side] for hand in hands]
         return grid_volume(first, faces[0], second, faces[1], _VOXEL)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hoi_ros.hand import HandModel
 from hoi_ros.hand.pair import PLACE
 from hoi_ros.stages.parts.two_hand_sampler import HandPairs
 from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
@@ -82,7 +83,7 @@ def test_samples_that_know_their_anchor_are_nearer_than_chance() -> None:
             apart = np.abs(anchors[:, None, :45] - tracked['left'][None, :, :45]).sum(-1)
             return tracked['right'][apart.argmin(1)]
 
-    figures = anchored_figures(Knows(), tracked, held_out, SamplingConfig(), 3, 6)
+    figures = anchored_figures(Knows(), HandModel.load(), tracked, held_out, SamplingConfig(), 3, 6)
     assert figures['own left hand, mean_mm'] == pytest.approx(0, abs=1e-3)
     assert all(value > 20 for name, value in figures.items() if not name.startswith('own'))
 

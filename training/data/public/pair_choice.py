@@ -17,6 +17,7 @@ from training.data.public.recorded import Source
 from training.data.public.recorded import spread
 from training.data.real.two_hand_tracks import TwoHandTracks
 from training.data.synthetic.two_hands.generator import PairInteractions
+from training.data.two_hand_pools import HeldOutPools
 from training.data.two_hand_pools import TwoHandPools
 
 
@@ -81,9 +82,19 @@ class PairDataChoice:
 
 
 @dataclasses.dataclass(frozen=True)
-class PairPools(TwoHandPools, PairDataChoice):
-    """Pools of the pairs of a training: those of a data set take the place of the made ones, with objects or without.
-    They have files of their own, <pool>_<data>.pool."""
+class HeldOutPairs(HeldOutPools, PairDataChoice):
+    """Held-out pairs: those of a data set take the place of the made ones, with objects or without. They have files of
+    their own, <pool>_<data>_<split>.pool."""
+
+    def require_recorded(self, with_object: bool) -> None:
+        """Refuses hands with an object of a data set without, and the reverse.
+
+        Raises:
+            SystemExit: the data set has no such pairs.
+        """
+        if self.data != 'made' and not self._recorded(with_object):
+            has, asked = ('with', 'without') if self.data == 'arctic' else ('without', 'with')
+            raise SystemExit(f'--data {self.data} has pairs of hands {has} objects, and those {asked} are asked for')
 
     def _source(self, seed: int, split: str, with_object: bool, count: int) -> Source:
         if not self._recorded(with_object):
@@ -99,3 +110,8 @@ class PairPools(TwoHandPools, PairDataChoice):
 
     def _recorded(self, with_object: bool) -> bool:
         return self.data != 'made' and with_object == (self.data == 'arctic')
+
+
+@dataclasses.dataclass(frozen=True)
+class PairPools(HeldOutPairs, TwoHandPools):
+    """The same with the pairs of a training."""

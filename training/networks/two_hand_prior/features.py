@@ -13,7 +13,6 @@ mirror image of a pair has the two halves of its features exchanged.
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +34,7 @@ from training.networks.two_hand_prior.posing import of_vertices
 from training.networks.two_hand_prior.posing import posed
 from training.networks.weights_file import fill
 from training.networks.weights_file import read_weights
+from training.networks.weights_file import require_hand
 
 FEATURES = 64
 """Numbers of the feature of a view; that of a pair has twice as many."""
@@ -59,14 +59,17 @@ class TwoHandFeatures(nn.Module):
 
     Args:
         with_object: whether there is an object.
+        hand: the right hand of the pairs; the installed one by default.
 
     Attributes:
-        with_object: the same.
+        with_object, hand: the same.
     """
 
-    def __init__(self, with_object: bool = False) -> None:
+    def __init__(self, with_object: bool = False, hand: HandModel | None = None) -> None:
         super().__init__()
         self.with_object = with_object
+        self.hand = hand or HandModel.load()
+        self._clouds: dict[torch.device, PairClouds] = {}
         self.fine = SetAbstraction(0.125, 0.03 / _UNIT, (5, 32, 64), 8)
         self.coarse = SetAbstraction(0.25, 0.08 / _UNIT, (64, 64, 128), 12)
         self.whole = PointMlp((128 + 3, 128, 256))
@@ -75,7 +78,7 @@ class TwoHandFeatures(nn.Module):
         self.object = ObjectCloud() if with_object else None
         self.dense = PointMlp((512 + 3 * _REGIONS + (ObjectCloud.WIDTH if with_object else 0), 256, FEATURES))
         self.last = nn.Linear(FEATURES, OUTPUTS)
-        self.register_buffer('rest', PairClouds().rest / _REGION)
+        self.register_buffer('rest', PairClouds(self.hand).rest / _REGION)
         self.register_buffer('mean', torch.zeros(OUTPUTS))
         self.register_buffer('deviation', torch.ones(OUTPUTS))
 
@@ -88,6 +91,12 @@ class TwoHandFeatures(nn.Module):
             object_points: (B, M, 3) metres, if the network has seen objects.
         """
         return self.last(self.features(points, object_points)) * self.deviation + self.mean
+
+    def clouds(self, device: torch.device) -> PairClouds:
+        """What makes the points of pairs."""
+        if device not in self._clouds:
+            self._clouds[device] = PairClouds(self.hand, device)
+        return self._clouds[device]
 
     def features(self, points: Tensor, object_points: Tensor | None = None) -> Tensor:
         """(B, 64); arguments as of `forward`."""
@@ -181,14 +190,19 @@ def keypoints_of(hand: HandModel, right: Tensor, left: Tensor) -> Tensor:
     return torch.cat([posed(hand, right, False, False).keypoints, posed(hand, left, True, False).keypoints], 1)
 
 
-def load_features(path: Path) -> TwoHandFeatures:
+def load_features(path: Path, hand: HandModel | None = None) -> TwoHandFeatures:
     """The network of a training's weights.pt, in evaluation mode.
 
+    Args:
+        path: the file.
+        hand: the right hand of the pairs; the installed one by default.
+
     Raises:
-        WeightsError: the file is missing or of another training.
+        WeightsError: the file is missing, of another training, or of another hand.
     """
     kept = read_weights(path, _COMMAND, 'with_object')
-    network = TwoHandFeatures(bool(kept['with_object']))
+    network = TwoHandFeatures(bool(kept['with_object']), hand)
+    require_hand(kept, network.hand, path)
     fill(network, kept, path, _COMMAND)
     return network.eval()
 
@@ -217,15 +231,10 @@ def features_of(
 def _of_view(network: TwoHandFeatures, *parts: np.ndarray) -> np.ndarray:
     """(N, 64) features of right and left hands (N, 64), and points of objects (N, M, 3) if there are any."""
     device = next(network.parameters()).device
-    clouds, found = _clouds(device), []
+    clouds, found = network.clouds(device), []
     with torch.inference_mode():
         for start in range(0, len(parts[0]), _BATCH):
             some = (np.ascontiguousarray(part[start : start + _BATCH], np.float32) for part in parts)
             right, left, *things = (torch.from_numpy(part).to(device) for part in some)
             found.append(network.features(clouds(right, left), *things).numpy(force=True))
     return np.concatenate(found).astype(float)
-
-
-@functools.cache
-def _clouds(device: torch.device) -> PairClouds:
-    return PairClouds(device=device)

@@ -35,6 +35,7 @@ from training.networks.two_hand_prior.joint import PAIR
 from training.networks.two_hand_prior.object_encoder import ObjectEncoder
 from training.networks.weights_file import fill
 from training.networks.weights_file import read_weights
+from training.networks.weights_file import require_hand
 from training.networks.weights_file import WeightsError
 
 _BATCH = 256
@@ -51,6 +52,7 @@ class PairGenerator:
         whitening: of its numbers.
         object_width: of the embedding of an object; 0 where the network takes none.
         encoder: of objects, in evaluation mode, if the network was trained with them.
+        hand: the right hand of the pairs; the installed one by default.
     """
 
     name: TwoHandNetwork
@@ -58,15 +60,21 @@ class PairGenerator:
     whitening: PairWhitening
     object_width: int = 0
     encoder: ObjectEncoder | None = None
+    hand: HandModel = dataclasses.field(default_factory=HandModel.load)
 
     @classmethod
-    def load(cls, weights: Path) -> PairGenerator:
+    def load(cls, weights: Path, hand: HandModel | None = None) -> PairGenerator:
         """From the weights.pt of a training.
 
+        Args:
+            weights: the file.
+            hand: the right hand of the pairs; the installed one by default.
+
         Raises:
-            WeightsError: the file is missing or of another training.
+            WeightsError: the file is missing, of another training, or of another hand.
         """
-        kept = read_weights(weights, COMMAND, 'network', 'whitening', 'object_width')
+        kept, hand = read_weights(weights, COMMAND, 'network', 'whitening', 'object_width'), hand or HandModel.load()
+        require_hand(kept, hand, weights)
         name, width = kept['network'], kept['object_width']
         if name not in NETWORKS:
             raise WeightsError(
@@ -79,7 +87,7 @@ class PairGenerator:
             fill(encoder, {**kept, 'weights': kept[ENCODER]}, weights, COMMAND)
             encoder.eval()
         whitening = PairWhitening(**{field: tensor.numpy() for field, tensor in kept['whitening'].items()})
-        return cls(name, network.eval(), whitening, width, encoder)
+        return cls(name, network.eval(), whitening, width, encoder, hand)
 
     def feature(self, points: np.ndarray) -> ObjectFeature:
         """The embeddings of an object.
@@ -128,7 +136,7 @@ class PairGenerator:
     @functools.cached_property
     def sampler(self) -> TwoHandSampler:
         """The robot's sampling with the network of a cascade."""
-        return TwoHandSampler(self.denoise, self.whitening, HandModel.load(), self.object_width)
+        return TwoHandSampler(self.denoise, self.whitening, self.hand, self.object_width)
 
     def denoise(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the network of a cascade with the inputs and the output of the model folder, by name."""
