@@ -84,7 +84,7 @@ class CubeCrop:
 
     def surface(self, depth: np.ndarray, size: int = 44, most: int = 450) -> np.ndarray:
         """Observed points (N, 3) inside the cube, metres, on a grid of size × size; at most `most` of them."""
-        patch = self.warp(depth, size)
+        patch = self.warp(np.asarray(depth, np.float32), size)
         inside = (patch > 0) & (np.abs(patch - self.centre[2]) < self.side / 2)
         rows, columns = np.nonzero(inside)
         step = max(1, math.ceil(len(rows) / most))

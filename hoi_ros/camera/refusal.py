@@ -26,6 +26,14 @@ def refuse_depth(depth: np.ndarray, camera: Pinhole) -> None:
     _refuse_size('depth', depth, camera)
 
 
+def refuse_aligned_depth(depth: np.ndarray, camera: Pinhole) -> None:
+    """Raises a FrameRefused unless a depth image is (H, W) floats of the camera of a colour image."""
+    try:
+        refuse_depth(depth, camera)
+    except FrameRefused as error:
+        raise FrameRefused(f'{error}: align it to the colour camera, in metres') from error
+
+
 def _refuse_size(name: str, image: np.ndarray, camera: Pinhole) -> None:
     height, width = image.shape[:2]
     if (width, height) != (camera.width, camera.height):

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
-from hoi_ros.camera.refusal import FrameRefused
+from hoi_ros.camera.refusal import refuse_aligned_depth
 from hoi_ros.camera.refusal import refuse_colour
 from hoi_ros.engines import Backend
 from hoi_ros.hand.estimates import ClaimConfidence
@@ -214,11 +214,8 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             FrameRefused: the image is not (H, W, 3) uint8 of the camera's size, or the depth has another size.
         """
         refuse_colour(image, camera)
-        if depth is not None and depth.shape != image.shape[:2]:
-            raise FrameRefused(
-                f'the depth is {depth.shape[1]}x{depth.shape[0]} pixels, expected '
-                f'{image.shape[1]}x{image.shape[0]} as the image: align it to the colour camera'
-            )
+        if depth is not None:
+            refuse_aligned_depth(depth, camera)
         begun = time.perf_counter()
         self._begin(stamp)
         tracks = self._track(image, camera, stamp, regions)
@@ -234,8 +231,9 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
                 self._tracks.append(track)
             except ValueError:
                 # The prediction is no hand, whatever its score: the track ends.
-                self.denials.deny()
-        self.denials.end(bool(estimates))
+                if depth is not None:
+                    self.denials.deny()
+        self.denials.end(bool(estimates), self._frame == 1)
         done = time.perf_counter()
         self.timings = {
             'track': tracked - begun,

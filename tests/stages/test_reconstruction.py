@@ -138,8 +138,10 @@ def test_depth_corrects_a_wrong_pose(samples, build, side) -> None:
 def test_depth_of_another_size_is_refused(samples, build) -> None:
     sample = samples['right']
     stage, _ = build(lambda image, crop: answer_of(sample, crop), sample)
-    with pytest.raises(FrameRefused, match='is 208x100 pixels, expected 208x208'):
+    with pytest.raises(FrameRefused, match='is 208x100 pixels, expected 208x208.*align it to the colour camera'):
         stage(sample.image, sample.camera, 0.0, sample.depth[:100])
+    with pytest.raises(FrameRefused, match=r'uint16, expected \(H, W\) metres in floats'):
+        stage(sample.image, sample.camera, 0.0, (1000 * sample.depth).astype(np.uint16))
     for image, told in (
         (sample.image[:100], 'is 208x100 pixels, expected 208x208 as its camera'),
         (sample.image / 255, 'float64, expected .* uint8 RGB'),
@@ -157,6 +159,10 @@ def test_depth_that_denies_every_hand_is_doubted(samples, build) -> None:
         assert not stage(sample.image, sample.camera, 0.1 * number, 2 * sample.depth)
     assert 'in 12 images in a row' in stage.denials.doubt and 'aligned' in stage.denials.doubt
     assert stage(sample.image, sample.camera, 2.0, sample.depth) and stage.denials.doubt == ''
+    for number in range(12):
+        # A stream that begins anew each time has not shown many images in a row.
+        assert not stage(sample.image, sample.camera, -float(number), 2 * sample.depth)
+    assert stage.denials.doubt == ''
 
 
 @pytest.mark.parametrize('side', ['right', 'left'])

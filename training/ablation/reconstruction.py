@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from hoi_ros.engines.card import file_sha256
 from training.cores import available_cores
 from training.data.hand_object import HandObjectSample
 from training.data.pool import generator_key
@@ -122,7 +123,7 @@ def ablate(config: ReconstructionAblation) -> dict[str, Any]:
         crops,
         crops().dtype,
         budget.pool,
-        generator_key(budget.records_seed, 'ablation', modules=[RgbCrops.__module__]),
+        _key(budget),
         budget.records,
         budget.workers or available_cores(),
         refresh=False,
@@ -155,6 +156,11 @@ def ablate(config: ReconstructionAblation) -> dict[str, Any]:
     return figures
 
 
+def _key(budget: AblationBudget) -> str:
+    """Of the records of a training."""
+    return generator_key(budget.records_seed, 'ablation', modules=[RgbCrops.__module__])
+
+
 def _run(
     config: ReconstructionAblation,
     name: str,
@@ -175,9 +181,11 @@ def _run(
     if not association:
         losses = dataclasses.replace(losses, association=0.0)
     folder = ''.join(letter if letter.isalnum() else '_' for letter in name)
-    # A run resumes from its own checkpoint, never from one of another budget.
+    # A run resumes from its own checkpoint, never from one of another budget, other data, losses or initial weights.
     alike = dataclasses.replace(budget, seeds=(), rows=(), workers=0, threads=0, pool=Path(), runs=Path())
-    digest = hashlib.sha256(repr(alike).encode()).hexdigest()[:8]
+    told = [repr((alike, losses, changes)), _key(budget)]
+    told += [file_sha256(budget.start)] if budget.start else []
+    digest = hashlib.sha256('\n'.join(told).encode()).hexdigest()[:8]
     loop = LoopConfig(
         budget.runs / f'{folder}_{seed}_{digest}',
         steps=budget.steps,

@@ -65,10 +65,14 @@ def calibrate_score(config: ReconstructionScoreCalibration) -> ScoreCalibration:
     return calibration
 
 
+_LEAST, _MARGIN = 1e-9, 1e-3
+"""Of scores: how near 1 they may be, and by how much in log-odds the first one too many is to lie below one half."""
+
+
 def lowering(scores: Sequence[float], allowed: int) -> float:
     """By how much log-odds have to be lowered for no more than `allowed` of the scores to stay above one half."""
     above = sorted((score for score in scores if score > 0.5), reverse=True)
-    return log_odds(above[allowed]) if len(above) > allowed else 0.0
+    return log_odds(above[allowed], _LEAST) + _MARGIN if len(above) > allowed else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +93,9 @@ def calibrate_joints(config: ReconstructionJointCalibration) -> tuple[float, flo
         SystemExit: no hand was found, or located by depth.
     """
     config.require_consent(config.models)
-    figures = evaluate(ReconstructionStageEvaluation(config.frames, config.models, 'validation', config.workers))
+    figures = evaluate(
+        ReconstructionStageEvaluation(config.frames, config.models, 'validation', workers=config.workers)
+    )
     alone = figures['colour alone'].get('joints_within_2_cm')
     placed = figures['depth: surface'].get('placed_joints_within_2_cm')
     if alone is None or placed is None:

@@ -89,6 +89,7 @@ class GraspFigures:
         self._rows.append(
             {
                 'joint_error_mm': 1e3 * float(np.linalg.norm(hand.keypoints - truth.keypoints, axis=1).mean()),
+                'mesh_error_mm': 1e3 * float(np.linalg.norm(hand.vertices - truth.vertices, axis=1).mean()),
                 'intersection_cm3': 1e6 * volume,
                 'coverage': float((distances <= _COVERED).mean()),
             }

@@ -15,8 +15,8 @@ from hoi_ros.stages.parts.inferred_hand import side_evidence
 from hoi_ros.stages.parts.scores import ProposalCalibration
 from hoi_ros.stages.parts.scores import ScoreCalibration
 from hoi_ros.stages.parts.scores import SideCalibration
+from training.data.synthetic.depth_test_frames import DepthTestFrames
 from training.evaluation.depth_pose import prepare
-from training.evaluation.depth_pose import TestFrames
 from training.evaluation.figures import print_score_curve
 from training.evaluation.figures import write_figures
 
@@ -68,12 +68,12 @@ class Candidates:
 
 def collect_candidates(config: DepthPoseScoreEvaluation) -> Candidates:
     """Runs the stage on the frames of the split, each as if it were the first, and labels its candidates."""
-    prepare(config.split, config.frames, config.cache, config.workers)
+    folder = prepare(config.split, config.frames, config.cache, config.workers)
     stage = DepthPoseStage(config.models)
     calibration, stage.network.calibration = stage.network.calibration, ScoreCalibration()
-    frames, scores, proposed, hands, missing, evidence = TestFrames(config.split), [], [], [], 0, []
+    frames, scores, proposed, hands, missing, evidence = DepthTestFrames(config.split), [], [], [], 0, []
     for index in tqdm(range(config.frames), unit='frame', mininterval=5):
-        frame = frames.cached(index, config.cache / config.split)
+        frame = frames.cached(index, folder)
         centres = frame.keypoints.mean(1)
         proposals = stage.proposals(frame.depth, frame.camera)
         proposed += [found.score for found, _ in proposals]

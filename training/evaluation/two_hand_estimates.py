@@ -24,6 +24,7 @@ from hoi_ros.stages.depth_pose import DepthPoseStage
 from training.data import sources
 from training.data.record_file import read_records
 from training.data.record_file import write_records
+from training.data.synthetic.pair_frames import digest_of
 from training.data.synthetic.pair_frames import PairFrames
 from training.data.synthetic.scene_parts import SceneHand
 from training.terminal import ProgressBar
@@ -93,11 +94,6 @@ def estimates_of(
     made = np.array(rows, ESTIMATE_DTYPE)
     write_records(cache, made, kept)
     return made
-
-
-def digest_of(record: np.void) -> int:
-    """Tells a pair of PAIR_DTYPE from others."""
-    return int.from_bytes(hashlib.sha256(record['right'].tobytes() + record['left'].tobytes()).digest()[:8], 'little')
 
 
 def _estimated(frames: PairFrames, number: int, stage: DepthPoseStage) -> np.ndarray:

@@ -90,7 +90,7 @@ def _sample(record: np.ndarray, rng: np.random.Generator | None) -> tuple[np.nda
     for number in np.argsort(-depths[: int(record['count'])]):
         cell = (pixels[number] + 0.5) / STRIDE - 0.5
         squared = (columns - cell[0]) ** 2 + (rows - cell[1]) ** 2
-        inside = -0.5 < cell[0] < width - 0.5 and -0.5 < cell[1] < height - 0.5
+        inside = (cell > -0.5).all() and (cell < record['size'] / STRIDE - 0.5).all()
         visible = record['visible'][number]
         if counted[number] and inside:
             peak = np.exp(-squared / (2 * _SPREAD**2))

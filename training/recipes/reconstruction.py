@@ -357,10 +357,11 @@ def validation_figures(
         figures['voted_pixels_percent'] = 50 * float((voted[..., :2] - targets.pixels).norm(dim=-1).mean())
         figures['voted_depth_mm'] = 1e3 * float((voted[..., 2] * VOTED_DEPTH - targets.keypoints[..., 2]).abs().mean())
         figures['side_right'] = float(torch.cat(sides).mean())
-    has = targets.has_object.bool()
-    if holds and has.any() and not has.all():
+    has, told = targets.has_object.bool(), targets.told.bool()
+    empty = told & ~has
+    if holds and has.any() and empty.any():
         holding = torch.cat(holds)
-        figures['holds_told'] = float(holding[has].float().mean() + (~holding[~has]).float().mean()) / 2
+        figures['holds_told'] = float(holding[has].float().mean() + (~holding[empty]).float().mean()) / 2
     if objects:
         chamfer = 2 * chamfer_distance(torch.cat(objects)[has], targets.surface[has])
         figures['chamfer_mm2'] = 1e6 * float(chamfer.mean())

@@ -86,6 +86,8 @@ class ReconstructionTargets(NamedTuple):
     """(B, M, 3) points sampled uniformly on the object's surface."""
     has_object: Tensor
     """(B,)."""
+    told: Tensor
+    """(B,) whether has_object is known."""
     right: Tensor
     """(B,) right hands; the meshes of left hands do not count."""
     measured: Tensor
@@ -144,7 +146,7 @@ def reconstruction_loss(
         terms['voters'] = vote_weight_loss(result.votes.weights, targets.pixels, targets.located)
         terms['side'] = _balanced_cross_entropy(result.right, targets.right, targets.located)
     if result.holds is not None:
-        terms['holds'] = _balanced_cross_entropy(result.holds, targets.has_object, targets.shows)
+        terms['holds'] = _balanced_cross_entropy(result.holds, targets.has_object, targets.shows * targets.told)
     if not targets.shows.all():
         terms['hand'] = _balanced_cross_entropy(result.hand, targets.shows, torch.ones_like(targets.shows))
     photographed = targets.located * (1 - targets.measured) * targets.right

@@ -17,9 +17,10 @@ class DepthDenials:
         """A hand of this image cannot be where depth shows it."""
         self._denied = True
 
-    def end(self, found: bool) -> None:
-        """The image is done, with or without a hand."""
-        self._count = self._count + 1 if self._denied and not found else 0
+    def end(self, found: bool, first: bool = False) -> None:
+        """The image, which is the first one after a jump in time or not, is done, with or without a hand."""
+        before = 0 if first else self._count
+        self._count = before + 1 if self._denied and not found else 0
         self._denied = False
 
     @property

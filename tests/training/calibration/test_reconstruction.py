@@ -69,6 +69,9 @@ def test_scores_are_lowered_until_photos_without_hands_show_few(
     shift = calibration.lowering(scores, 2)
     assert [probability(log_odds(score) - shift) > 0.5 + 1e-9 for score in scores] == [False, True, False, False, True]
     assert calibration.lowering(scores, 4) == 0
+    near = [0.9999, 0.999, 0.998, 0.997]
+    far = calibration.lowering(near, 1)
+    assert sum(round(probability(log_odds(score, 1e-9) - far), 4) >= 0.5 for score in near) == 1
     photos = [Photo(tmp_path / f'{number}.jpg', 'none', np.zeros((0, 4)), 'source') for number in range(200)]
     monkeypatch.setattr(calibration, 'photos', lambda root, split: photos)
     monkeypatch.setattr(calibration, 'false_scores', lambda models, empty, workers: scores if len(empty) == 200 else [])
@@ -92,9 +95,11 @@ def test_the_shares_of_joints_within_2_cm_are_written_to_the_card(
         'colour alone': {'joints_within_2_cm': 0.25},
         'depth: surface': {'placed_joints_within_2_cm': 0.87654321},
     }
-    monkeypatch.setattr(calibration, 'evaluate', lambda config: figures)
+    asked = []
+    monkeypatch.setattr(calibration, 'evaluate', lambda config: asked.append(config) or figures)
     config = ReconstructionJointCalibration(6, models, 1)
     assert calibration.calibrate_joints(config) == (0.25, 0.87654321)
+    assert (asked[0].frames, asked[0].split, asked[0].kind, asked[0].workers) == (6, 'validation', None, 1)
     written = Card.load(models / 'reconstruction').parameters
     assert (written['joints_within_2_cm'], written['joints_within_2_cm_on_depth']) == (0.25, 0.8765)
     del figures['depth: surface']['placed_joints_within_2_cm']

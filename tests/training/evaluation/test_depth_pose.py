@@ -13,6 +13,7 @@ import pytest
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand import HandModel
 from hoi_ros.hand.estimates import HandEstimate
+from training.data.synthetic.depth_test_frames import DepthTestFrames
 from training.evaluation import depth_pose
 
 CAMERA = Pinhole(64, 48, 60.0, 60.0, 31.5, 23.5)
@@ -26,7 +27,7 @@ def joints() -> np.ndarray:
 
 def store(folder: Path, index: int, *hands: tuple[str, np.ndarray, bool]) -> None:
     """Stores a frame in the cache; each hand has a side, joints and whether it counts."""
-    folder = folder / 'test'
+    folder = depth_pose.frames_folder('test', folder)
     folder.mkdir(exist_ok=True)
     cv2.imwrite(str(folder / f'{index:05d}.png'), np.full((48, 64), 6000, np.uint16))
     (folder / f'{index:05d}.json').write_text(
@@ -114,12 +115,26 @@ def test_one_estimate_matches_one_hand(joints: np.ndarray, tmp_path: Path, answe
 
 
 def test_frames_are_reproducible_and_cached(tmp_path: Path) -> None:
-    frame = depth_pose.TestFrames()[3]
+    frame = DepthTestFrames()[3]
     assert frame.depth.shape == (480, 640) and len(frame.sides) == len(frame.keypoints) == len(frame.counted) > 0
-    for again in (depth_pose.TestFrames().cached(3, tmp_path), depth_pose.TestFrames().cached(3, tmp_path)):
+    for again in (DepthTestFrames().cached(3, tmp_path), DepthTestFrames().cached(3, tmp_path)):
         np.testing.assert_allclose(again.depth, frame.depth, atol=6e-5)
         np.testing.assert_allclose(again.keypoints, frame.keypoints, atol=1e-7)
         assert (again.camera, again.sides) == (frame.camera, frame.sides)
         np.testing.assert_array_equal(again.counted, frame.counted)
-    for other in (depth_pose.TestFrames(seed=1001), depth_pose.TestFrames('validation')):
+    for other in (DepthTestFrames(seed=1001), DepthTestFrames('validation')):
         assert not np.array_equal(other[3].depth, frame.depth)
+
+
+def test_frames_of_other_code_are_not_taken_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = {depth_pose.frames_folder(split, tmp_path) for split in ('test', 'wide')}
+    monkeypatch.setattr('training.data.pool.sources.digest', lambda modules: 'of other code')
+    assert len(folders | {depth_pose.frames_folder(split, tmp_path) for split in ('test', 'wide')}) == 4
+
+
+def test_wide_cameras_see_more_than_80_degrees() -> None:
+    frames = [DepthTestFrames('wide')[index] for index in range(4)]
+    assert len({frame.depth.shape for frame in frames}) > 1
+    for frame in frames:
+        assert frame.depth.shape == (frame.camera.height, frame.camera.width)
+        assert 2 * np.degrees(np.arctan(frame.camera.width / 2 / frame.camera.fx)) > 80

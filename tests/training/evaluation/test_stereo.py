@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hoi_ros.hand.estimates import HandEstimate
-from training.evaluation import depth_pose
+from training.data.synthetic.depth_test_frames import DepthTestFrames
 from training.evaluation import stereo
 from training.evaluation.depth_pose_stereo import DepthPoseStereo
 from training.evaluation.depth_pose_stereo import evaluate
@@ -24,7 +24,7 @@ from training.evaluation.stereo import stereo_pairs
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two pairs with the depth of a generated frame, the box about its hand, and about nothing."""
-    frames = depth_pose.TestFrames('validation', 0)
+    frames = DepthTestFrames('validation', 0)
     frame = next(
         each for each in (frames[index] for index in range(40)) if each.counted.sum() == 1 and len(each.sides) == 1
     )

@@ -83,3 +83,11 @@ def test_kept_estimates_belong_to_their_pairs(tmp_path: Path, monkeypatch: pytes
     records['right'][3] += 0.01
     assert len(two_hand_estimates.estimates_of(records, cache)) == 5 and made[5:] == [3, 4]
     assert len(two_hand_estimates.estimates_of(random_pairs(2, 1), cache, until=0)) == 0
+
+
+def test_views_belong_to_pairs_and_not_to_their_places() -> None:
+    """Splits would share cameras otherwise, since each begins with place 0."""
+    records = random_pairs(2)
+    there, elsewhere = PairFrames(records)[1], PairFrames(records[1:])[0]
+    assert there.camera == elsewhere.camera != PairFrames(records)[0].camera
+    np.testing.assert_array_equal(there.depth, elsewhere.depth)

@@ -31,6 +31,7 @@ CAMERA = Pinhole(FRAME_WIDTH, FRAME_HEIGHT, 130.0, 130.0, 80.5, 58.5)
 def frame(*hands: tuple[float, float, float, bool, float]) -> np.ndarray:
     """A record of hands alone, each given as column, row, metres, right, visible share."""
     record = np.zeros((), FRAME_DTYPE)
+    record['size'] = CAMERA.width, CAMERA.height
     record['camera'] = CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy
     record['count'] = len(hands)
     for number, (column, row, depth, right, visible) in enumerate(hands):

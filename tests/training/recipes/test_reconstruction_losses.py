@@ -55,7 +55,7 @@ def targets(hand: HandModel, count: int = 4) -> ReconstructionTargets:
         (posed.vertices - root) @ flip,
         np.ones(count),
         ball + rng.normal(0, 0.05, (count, 1, 3)),
-        *(np.ones(count) for _ in range(5)),
+        *(np.ones(count) for _ in range(6)),
         np.full(count, 3.0),
     )
     return ReconstructionTargets(*(torch.tensor(value, dtype=torch.float32) for value in numbers))

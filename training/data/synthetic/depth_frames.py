@@ -18,12 +18,22 @@ from training.data.synthetic.scenes import SceneGenerator
 from training.data.synthetic.scenes import View
 
 FRAME_SCENES = SceneConfig(
-    hands=(0.14, 0.48, 0.38), person=0.6, clutter=5.0, handling=0.5, shared=0.12, desk=0.3, typing=0.08
+    hands=(0.14, 0.48, 0.38),
+    person=0.6,
+    clutter=5.0,
+    handling=0.5,
+    shared=0.12,
+    desk=0.3,
+    typing=0.08,
+    sizes=((640, 480), (640, 480), (640, 360), (640, 400), (640, 360), (640, 576)),
+    focal=(0.41, 1.0),
 )
+"""Cameras of all fields of view: stereo ones often have more than 80° and an image that is wider than 4:3."""
 FRAME_WIDTH, FRAME_HEIGHT = 160, 120
 FRAME_DTYPE = np.dtype(
     [
         ('depth', np.uint16, (FRAME_HEIGHT, FRAME_WIDTH)),  # tenths of a millimetre, 0 invalid
+        ('size', np.uint8, 2),  # width and height of the image, which lies at the left and the top, pixels
         ('camera', np.float64, 4),  # fx, fy, cx, cy, pixels
         ('count', np.uint8),
         ('centre', np.float32, (2, 3)),  # mean of the keypoints, metres, optical frame
@@ -55,7 +65,8 @@ class DepthFrames:
         view, observed = small_frame(scene, rng)
         camera = view.camera
         record = np.zeros((), FRAME_DTYPE)
-        record['depth'] = (np.minimum(observed, 6.5) * 1e4 + 0.5).astype(np.uint16)
+        record['depth'][: camera.height, : camera.width] = np.minimum(observed, 6.5) * 1e4 + 0.5
+        record['size'] = camera.width, camera.height
         record['camera'] = camera.fx, camera.fy, camera.cx, camera.cy
         record['count'] = len(scene.hands)
         for number, hand in enumerate(scene.hands):
@@ -68,10 +79,11 @@ class DepthFrames:
 
 
 def small_frame(scene: Scene, rng: np.random.Generator) -> tuple[View, np.ndarray]:
-    """A scene at the finder's resolution, and its depth (H, W) from a sensor, metres, 0 invalid."""
-    view = scene.look(scene.camera.scaled(FRAME_WIDTH, FRAME_HEIGHT))
-    pitch = scene.camera.width / FRAME_WIDTH
-    observed = view.observed(rng, pitch)
+    """A scene as large as the finder's image can show it, and its depth (h, w) from a sensor, metres, 0 invalid."""
+    camera = scene.camera
+    scale = min(FRAME_WIDTH / camera.width, FRAME_HEIGHT / camera.height)
+    view = scene.look(camera.scaled(round(scale * camera.width), round(scale * camera.height)))
+    observed = view.observed(rng, 1 / scale)
     if rng.random() < 0.25:
         # A structured-light camera has a short reach.
         observed[observed > rng.uniform(0.8, 2.0)] = 0
@@ -97,7 +109,8 @@ def augment_frame(
         depth (H, W) float32 metres, pixels (2, 2), centre depths (2,) metres.
     """
     fx, fy, cx, cy = record['camera']
-    camera = Pinhole(FRAME_WIDTH, FRAME_HEIGHT, fx, fy, cx, cy)
+    width, height = map(int, record['size'])
+    camera = Pinhole(width, height, fx, fy, cx, cy)
     pixels = np.zeros((2, 2))
     count = int(record['count'])
     pixels[:count] = camera.project(record['centre'][:count].astype(float))
@@ -110,8 +123,13 @@ def augment_frame(
         middle = np.array([cx, cy])
         back = np.linalg.inv(turn)
         warp = np.concatenate([back, (middle - back @ middle)[:, None]], 1)
-        depth = cv2.warpAffine(
-            depth, warp, (FRAME_WIDTH, FRAME_HEIGHT), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=0
+        depth = np.zeros_like(depth)
+        depth[:height, :width] = cv2.warpAffine(
+            record['depth'][:height, :width],
+            warp,
+            (width, height),
+            flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+            borderValue=0,
         )
         pixels = (pixels - middle) @ turn.T + middle
     return depth.astype(np.float32) * np.float32(1e-4), pixels, record['centre'][:, 2].copy()

@@ -36,7 +36,7 @@ def crop_dtype(window: int, vertices: int) -> np.dtype:
             ('keypoints', np.float32, (21, 3)),
             ('vertices', np.float32, (vertices, 3)),
             ('surface', np.float32, (SURFACE_POINTS, 3)),
-            ('family', np.int8),  # −1: no object
+            ('family', np.int8),  # −1: no object; −2: not known
             ('right', np.bool_),
             ('has_vertices', np.bool_),
         ]
@@ -106,7 +106,11 @@ class RecordedSamples:
             number = int(self._order[place % len(self._order)])
             sample = self._samples[number]
             if sample.keypoints is not None and np.isfinite(sample.keypoints).all():
-                return record_of(windowed(sample, self._window), self.dtype, np.random.default_rng([5, number]))
+                record = record_of(windowed(sample, self._window), self.dtype, np.random.default_rng([5, number]))
+                if sample.held is None:
+                    # Data sets do not say that a hand is empty.
+                    record['family'] = -2
+                return record
         raise ValueError(f'none of {len(self._order)} samples has all 21 keypoints: use another split')
 
 

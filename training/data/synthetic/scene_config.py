@@ -39,5 +39,7 @@ class SceneConfig:
     """Least depth of the hands' centres in these scenes, metres."""
     real: float = 0.3
     """Share of scenes with a real background, where there are any."""
-    width: int = 640
-    height: int = 480
+    sizes: tuple[tuple[int, int], ...] = ((640, 480),)
+    """Sizes of the camera's image, width and height in pixels, each as probable as the others."""
+    focal: tuple[float, float] = (0.59375, 1.0)
+    """Bounds of the focal length, as a share of the image's width."""

@@ -175,15 +175,10 @@ class SceneGenerator:
     def __getitem__(self, index: int) -> Scene:
         rng = self.rng(index)
         config = self._config
-        focal = rng.uniform(380, 640) * config.width / 640
-        camera = Pinhole(
-            config.width,
-            config.height,
-            focal,
-            focal,
-            config.width / 2 + rng.normal(0, 8),
-            config.height / 2 + rng.normal(0, 8),
-        )
+        # A draw of its own: scenes of one size do not depend on it.
+        width, height = config.sizes[self.rng(index, purpose=6).integers(len(config.sizes))]
+        focal = rng.uniform(*config.focal) * width
+        camera = Pinhole(width, height, focal, focal, width / 2 + rng.normal(0, 8), height / 2 + rng.normal(0, 8))
         up = Rotation.from_euler('xz', [rng.uniform(-75, 40), rng.normal(0, 12)], degrees=True).apply([0, -1, 0])
         if self._handling is not None and rng.random() < config.handling:
             return self._handling_scene(index, self._handling, camera, up, rng)

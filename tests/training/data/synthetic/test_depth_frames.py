@@ -7,8 +7,6 @@ import pytest
 from hoi_ros.camera.pinhole import Pinhole
 from training.data.synthetic.depth_frames import augment_frame
 from training.data.synthetic.depth_frames import DepthFrames
-from training.data.synthetic.depth_frames import FRAME_HEIGHT
-from training.data.synthetic.depth_frames import FRAME_WIDTH
 from training.data.synthetic.depth_frames import FrameAugmentation
 from training.data.synthetic.scenes import Scene
 
@@ -20,7 +18,7 @@ def frames() -> list[np.ndarray]:
 
 
 def camera_of(frame: np.ndarray) -> Pinhole:
-    return Pinhole(FRAME_WIDTH, FRAME_HEIGHT, *frame['camera'])
+    return Pinhole(*map(int, frame['size']), *frame['camera'])
 
 
 def test_the_same_index_gives_the_same_frame(frames: list[np.ndarray]) -> None:
@@ -32,6 +30,17 @@ def test_frames_have_up_to_two_hands_of_both_sides(frames: list[np.ndarray]) -> 
     assert {int(frame['count']) for frame in frames} == {0, 1, 2}
     assert {bool(side) for frame in frames for side in frame['right'][: frame['count']]} == {True, False}
     assert not any(frame['visible'][frame['count'] :].any() for frame in frames)
+
+
+def test_images_of_all_shapes_and_fields_of_view_lie_at_the_left_and_the_top(frames: list[np.ndarray]) -> None:
+    shapes = {tuple(map(int, frame['size'])) for frame in frames}
+    assert shapes == {(160, 120), (160, 90), (160, 100), (133, 120)}
+    assert min(frame['camera'][0] / frame['size'][0] for frame in frames) < 0.5
+    for seed, frame in enumerate(frames):
+        width, height = frame['size']
+        moved = augment_frame(frame, FrameAugmentation(), np.random.default_rng(seed))[0]
+        for depth in (frame['depth'], moved):
+            assert depth[:height, :width].any() and not depth[height:].any() and not depth[:, width:].any()
 
 
 def test_a_visible_hand_lies_at_its_labelled_depth(frames: list[np.ndarray]) -> None:
@@ -73,7 +82,7 @@ def test_rolled_and_mirrored_frames_keep_each_hand_on_its_depth(frames: list[np.
         if count == 2:
             mirrored += np.linalg.det(before) * np.linalg.det(after) < 0
         for cell, moved_cell in np.rint(np.stack([pixels, moved_pixels], 1)[:count]).astype(int):
-            if all(((one > 1) & (one < [FRAME_WIDTH - 2, FRAME_HEIGHT - 2])).all() for one in (cell, moved_cell)):
+            if all(((one > 1) & (one < frame['size'] - 2.0)).all() for one in (cell, moved_cell)):
                 around = depth[cell[1] - 1 : cell[1] + 2, cell[0] - 1 : cell[0] + 2]
                 assert np.abs(around - moved_depth[moved_cell[1], moved_cell[0]]).min() < 1e-6
     pairs = sum(frame['count'] == 2 for frame in frames)
