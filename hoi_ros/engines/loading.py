@@ -80,14 +80,12 @@ def load_engine(
     model = card.verified_model(directory)
     cache, say = None if cache_dir is None else Path(cache_dir), progress or _say
     candidates = _preferred(model, say) if backend == 'auto' else (backend,)
-    for chosen, following in itertools.zip_longest(candidates, candidates[1:]):
+    for chosen, following in itertools.pairwise(candidates):
         try:
             return _load(chosen, card, model, precision, threads, cache, say)
         except MissingBackendError as error:
-            if following is None:
-                raise
             say(f'{model.parent.name} runs with {following}, which is slower: {error}')
-    raise AssertionError('there is one candidate at least')
+    return _load(candidates[-1], card, model, precision, threads, cache, say)
 
 
 def _load(

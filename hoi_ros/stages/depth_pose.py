@@ -256,8 +256,8 @@ class DepthPoseStage(HandFollowing[_Track]):
     def _hand_in(self, depth: np.ndarray, camera: Pinhole, region: Region) -> InferredHand | None:
         """The best hand at the depths that a region holds: its nearest surface need not be the hand."""
         left, top = max(int(region.x), 0), max(int(region.y), 0)
-        right_end, bottom = int(region.x + region.width), int(region.y + region.height)
-        window = depth[top : max(bottom, top + 1), left : max(right_end, left + 1)]
+        end, bottom = int(region.x + region.width), int(region.y + region.height)
+        window = depth[top : max(bottom, top + 1), left : max(end, left + 1)]
         valid = window[window > 0]
         if not valid.size:
             return None

@@ -147,7 +147,11 @@ def test_an_engine_that_cannot_start_frees_its_buffers(
     load: Load, package: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memories = []
-    made = lambda *sizes: memories.append(device_memory(*sizes)) or memories[-1]  # noqa: E731
+
+    def made(*sizes: Any) -> Any:
+        memories.append(device_memory(*sizes))
+        return memories[-1]
+
     monkeypatch.setattr(tensorrt_engine, 'DeviceMemory', made)
     package.faults.context_made = False
     with pytest.raises(EngineError, match='cannot make an execution context'):

@@ -26,8 +26,7 @@ def write_list(root: Path, sequences: list[str]) -> list[str]:
 
 
 def numbers(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
-    kept = lambda samples, numbers, *_: numbers  # noqa: E731
-    monkeypatch.setattr(reconstruction_samples, 'RecordedSamples', kept)
+    monkeypatch.setattr(reconstruction_samples, 'RecordedSamples', lambda samples, numbers, *_: numbers)
     choice = DataChoice(data='ho3d', root=root)
     return {split: reconstruction_samples.samples(choice, 0, 300, split) for split in ('train', 'validation')}
 
