@@ -12,12 +12,15 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from hoi_ros.nodes.runtime import camera_topics
+from launch import LaunchContext
 
 NAMESPACE = LaunchConfiguration('namespace')
 IMAGE, DEPTH, CAMERA_INFO = (LaunchConfiguration(name) for name in ('image', 'depth', 'camera_info'))
 
-FROM_FILE = 'auto'
-"""Value of `tf_prefix` that leaves the prefix to the parameter file."""
+_FROM_FILE = 'auto'
+"""Value of an argument that leaves a parameter to the parameter file."""
+_SWITCH = ['true', 'false', 'True', 'False']
+"""Launch files in Python and in XML write them differently, and an argument of the file around it is handed over."""
 
 
 def argument(name: str, default: Any, description: str, choices: list[str] | None = None) -> DeclareLaunchArgument:
@@ -27,12 +30,12 @@ def argument(name: str, default: Any, description: str, choices: list[str] | Non
 
 def switch(name: str, default: str, description: str) -> DeclareLaunchArgument:
     """A launch argument that is true or false."""
-    return argument(name, default, description, ['true', 'false'])
+    return argument(name, default, description, [default, *(each for each in _SWITCH if each != default)])
 
 
-def package_file(*parts: str) -> PathJoinSubstitution:
-    """A file of the installed package."""
-    return PathJoinSubstitution([FindPackageShare('hoi_ros'), *parts])
+def package_file(*parts: str, package: str = 'hoi_ros') -> PathJoinSubstitution:
+    """A file of an installed package."""
+    return PathJoinSubstitution([FindPackageShare(package), *parts])
 
 
 def common_arguments() -> list[DeclareLaunchArgument]:
@@ -44,14 +47,27 @@ def common_arguments() -> list[DeclareLaunchArgument]:
         argument('namespace', '', 'Namespace of the nodes.'),
         argument(
             'tf_prefix',
-            FROM_FILE,
+            _FROM_FILE,
             "Prefix of the TF frames; auto is the parameter file's, which is the namespace unless it is set there.",
         ),
-        switch('autostart', 'true', 'Configure and activate the nodes; false leaves it to a lifecycle manager.'),
-        switch('use_sim_time', 'false', 'Take the time from /clock.'),
+        switch(
+            'autostart',
+            _FROM_FILE,
+            "Configure and activate the nodes; false leaves it to a lifecycle manager; auto is the parameter file's.",
+        ),
+        switch('use_sim_time', _FROM_FILE, "Take the time from /clock; auto is the parameter file's, else false."),
     ]
 
 
-def start_parameters() -> dict[str, ParameterValue]:
-    """The parameters of a node that `autostart` and `use_sim_time` set."""
-    return {name: ParameterValue(LaunchConfiguration(name), value_type=bool) for name in ('autostart', 'use_sim_time')}
+def given_parameters(context: LaunchContext, *names: str) -> list[dict[str, ParameterValue]]:
+    """The parameters of a node that launch arguments set; where none is given, those of files and of other launch files
+    stay.
+
+    Args:
+        context: of the launch.
+        names: of the arguments, which are those of the parameters.
+    """
+    given = [name for name in names if LaunchConfiguration(name).perform(context) != _FROM_FILE]
+    kinds = {'tf_prefix': str}
+    values = {name: ParameterValue(LaunchConfiguration(name), value_type=kinds.get(name, bool)) for name in given}
+    return [values] if values else []

@@ -7,16 +7,14 @@ from launch.actions import OpaqueFunction
 from launch.launch_description_entity import LaunchDescriptionEntity
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
-from launch_ros.parameter_descriptions import ParameterValue
 
 from hoi_ros.launching.arguments import argument
 from hoi_ros.launching.arguments import CAMERA_INFO
 from hoi_ros.launching.arguments import DEPTH
-from hoi_ros.launching.arguments import FROM_FILE
+from hoi_ros.launching.arguments import given_parameters
 from hoi_ros.launching.arguments import IMAGE
 from hoi_ros.launching.arguments import NAMESPACE
 from hoi_ros.launching.arguments import package_file
-from hoi_ros.launching.arguments import start_parameters
 from hoi_ros.systems import System
 from launch import LaunchContext
 
@@ -49,10 +47,6 @@ def system_node(system: System, params_file: str = 'params_file') -> list[Launch
 
 
 def _node(context: LaunchContext, system: System, params_file: str) -> list[LifecycleNode]:
-    prefix = LaunchConfiguration('tf_prefix').perform(context)
-    given = (
-        {} if prefix == FROM_FILE else {'tf_prefix': ParameterValue(LaunchConfiguration('tf_prefix'), value_type=str)}
-    )
     return [
         LifecycleNode(
             package='hoi_ros',
@@ -61,7 +55,7 @@ def _node(context: LaunchContext, system: System, params_file: str) -> list[Life
             namespace=NAMESPACE,
             parameters=[
                 LaunchConfiguration(params_file),
-                {**start_parameters(), **given},
+                *given_parameters(context, 'autostart', 'use_sim_time', 'tf_prefix'),
             ],
             remappings=_IMAGES if system.images else [],
             output='screen',

@@ -156,6 +156,7 @@ class ReconstructionNode(WorkerNode[ReconstructionStage, Frame, list[HandEstimat
             tolerance=settings['depth_tolerance'],
             without=_WITHOUT_DEPTH,
             mend='have the driver stamp both alike (realsense2_camera: enable_sync:=true), or raise depth_tolerance',
+            spare='set use_depth to false for a camera without depth',
         )
         return image, CALIBRATION, depth
 

@@ -273,8 +273,7 @@ class TwoHandPriorNode(WorkerNode[Any, Frame, _Regularised]):
         self._publish_within(session, header, [hand for hands in placed for hand in hands])
 
     def _publish_within(self, session: int, header: Header, hands: list[HandEstimate]) -> None:
-        lifetime = 2 / max(self.settings['sample_rate'], 0.5)
-        self.publish_within(session, lambda: self._sample_outputs.publish_samples(header, hands, session, lifetime))
+        self.publish_within(session, lambda: self._sample_outputs.publish_samples(header, hands, session))
 
 
 def main() -> int:

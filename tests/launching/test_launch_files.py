@@ -2,6 +2,7 @@
 """What the launch files start. Where ROS 2's `launch` is not installed, `stand_in/` evaluates the descriptions."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -23,10 +24,34 @@ WITH_ALL = {'pipeline': PIPELINE} | {
     name: name for name in BESIDE if 'system_launch(' in (LAUNCH / f'{name}.launch.py').read_text()
 }
 ALONE = pytest.mark.parametrize('system', [name for name in BESIDE if name not in WITH_ALL])
+DRIVER = """
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+
+NAMES = 'camera_name', 'serial_no', 'tf_prefix', 'align_depth.enable', 'enable_sync', 'rgb_camera.color_profile'
+
+
+def generate_launch_description():
+    return LaunchDescription([DeclareLaunchArgument(name, default_value='', description=name) for name in NAMES])
+"""
 
 
 @pytest.fixture(scope='module', autouse=True)
-def launch_packages():
+def launch_packages(tmp_path_factory):
+    prefix = tmp_path_factory.mktemp('driver')
+    index = prefix / 'share/ament_index/resource_index/packages'
+    folder = prefix / 'share/realsense2_camera/launch'
+    index.mkdir(parents=True), folder.mkdir(parents=True)
+    (index / 'realsense2_camera').touch()
+    (folder / 'rs_launch.py').write_text(DRIVER)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('AMENT_PREFIX_PATH', f'{prefix}:{os.environ["AMENT_PREFIX_PATH"]}')
+        for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS'):
+            patch.delenv(name, raising=False)
+        yield from packages()
+
+
+def packages():
     if REAL:
         yield
         return
@@ -73,19 +98,43 @@ def start(file, **arguments):
 
 
 def remapped(node) -> dict[str, str]:
-    return dict(node.expanded_remapping_rules)
+    return dict(node.expanded_remapping_rules or ())
 
 
 @WITH_CAMERA
-def test_the_frames_of_the_driver_keep_their_names(system):
-    """rs_launch.py has an argument `tf_prefix` of its own; what is set in a group does not reach the nodes."""
+def test_the_driver_gets_its_own_arguments_and_nothing_else(system):
+    """It warns of each argument that it does not know, and its `tf_prefix` would rename its frames."""
     from launch.actions import GroupAction
     from launch.actions import IncludeLaunchDescription
+    from launch.actions import ResetLaunchConfigurations
 
-    nodes = start(system, tf_prefix='left/')
-    assert isinstance(nodes['realsense'], GroupAction)
-    (driver,) = (part for part in nodes['realsense'].get_sub_entities() if isinstance(part, IncludeLaunchDescription))
-    assert dict(driver.launch_arguments)['tf_prefix'] == ''
+    given = {'serial_no': '_1234', 'enable_sync': 'false', 'tf_prefix': 'left/'}
+    group = start(system, image='/head/image', **given)['realsense']
+    assert isinstance(group, GroupAction)
+    parts = group.get_sub_entities()
+    assert any(isinstance(part, ResetLaunchConfigurations) for part in parts)
+    (driver,) = (part for part in parts if isinstance(part, IncludeLaunchDescription))
+    assert dict(driver.launch_arguments) == {
+        'serial_no': '_1234',
+        'enable_sync': 'false',
+        'tf_prefix': '',
+        'align_depth.enable': 'true',
+        'rgb_camera.color_profile': '640x480x30',
+    }
+
+
+@WITH_CAMERA
+def test_the_driver_has_shared_memory_for_its_images_unless_the_user_has_chosen(system, monkeypatch):
+    from launch.actions import SetEnvironmentVariable
+
+    def chosen():
+        return [
+            part for part in start(system)['realsense'].get_sub_entities() if isinstance(part, SetEnvironmentVariable)
+        ]
+
+    assert len(chosen()) == 1
+    monkeypatch.setenv('FASTDDS_BUILTIN_TRANSPORTS', 'UDPv4')
+    assert not chosen()
 
 
 @WITH_CAMERA
@@ -126,10 +175,15 @@ def test_an_unknown_camera_is_refused(system):
 def test_parameters_come_from_the_file_the_scene_and_the_arguments(system):
     nodes = start(system, camera='sim', autostart='false')
     node, camera = nodes[f'{system}_node'], nodes['sim_camera_node']
-    assert node.parameter_files == [f'/share/hoi_ros/config/{system}.yaml']
-    # Unless it is given, the argument leaves the prefix to the file.
-    assert node.parameters == {'autostart': False, 'use_sim_time': False}
-    assert camera.parameters == {**SYSTEMS[system].scene, 'autostart': False, 'use_sim_time': False}
+    (file,) = node.parameter_files
+    assert file.endswith(f'share/hoi_ros/config/{system}.yaml')
+    # Unless they are given, the arguments leave their parameters to the file.
+    assert node.parameters == {'autostart': False}
+    assert camera.parameters == {**SYSTEMS[system].scene, 'autostart': False}
+    nodes = start(system, camera='sim', use_sim_time='True', rviz='True', fixed_frame='head')
+    for executable in (f'{system}_node', 'sim_camera_node', 'rviz2'):
+        assert nodes[executable].parameters['use_sim_time'] is True
+    assert nodes['rviz2'].arguments[-2:] == ['-f', 'head']
     for prefix in ('left_', '', '1'):
         assert start(system, tf_prefix=prefix)[f'{system}_node'].parameters['tf_prefix'] == prefix
 

@@ -75,7 +75,10 @@ class SamplingNode(WorkerNode):
     def __init__(self):
         table = {
             'Lifecycle': LIFECYCLE_SETTINGS,
-            'Sampling': (Setting('rate', 5.0, 'Samples a second.', 0.0, 100.0, live=True),),
+            'Sampling': (
+                Setting('rate', 5.0, 'Samples a second.', 0.0, 100.0, live=True),
+                Setting('work', 1.0, 'Seconds that a requested sample takes.', 0.0, 100.0, live=True),
+            ),
             'Outputs': OUTPUT_QOS_SETTINGS,
         }
         super().__init__(
@@ -93,7 +96,7 @@ class SamplingNode(WorkerNode):
         self._output.publish(Float32MultiArray(data=result.tolist()))
 
     def _sample(self, stage, request, response):
-        time.sleep(1.0)
+        time.sleep(self.settings['work'])
         if self.settings['rate'] == 0:
             raise FrameRefused('the rate is 0: set it')
         response.success, response.message = True, f'sampled after {stage.resets} resets'

@@ -161,7 +161,7 @@ def test_a_changed_calibration_takes_over_whoever_sends_it(bench: Bench, publish
 def test_a_calibration_that_was_missed_is_told_how_to_be_sent(bench: Bench, publisher) -> None:
     publisher(VOLATILE)
     bench.until_says('latch or repeat it', lambda: send_depth(bench))
-    assert bench.diagnosis.level == DiagnosticStatus.STALE
+    assert bench.diagnosis.level == DiagnosticStatus.ERROR
 
 
 def test_images_that_get_lost_are_told(bench: Bench) -> None:

@@ -214,7 +214,7 @@ def restart(bench: Bench) -> None:
 def test_depth_without_camera_info_publishes_nothing_and_says_what_is_missing(bench: Bench) -> None:
     restart(bench)
     bench.until_says('no camera_info on /camera/camera_info', lambda: bench.send(good_depth(bench.next_header())))
-    assert bench.diagnosis.level == DiagnosticStatus.STALE
+    assert bench.diagnosis.level == DiagnosticStatus.ERROR
     assert bench.value('missing_inputs') == 'camera_info'
     assert 'there is depth on /camera/depth' in bench.says
     assert not bench.hands
@@ -228,7 +228,7 @@ def test_rgb_without_depth_publishes_nothing_and_says_so(bench: Bench, node: Nod
         bench.send(info=good_info(header), image=black_image(header))
 
     bench.until_says('no depth on /camera/depth', send)
-    assert bench.diagnosis.level == DiagnosticStatus.STALE
+    assert bench.diagnosis.level == DiagnosticStatus.ERROR
     assert 'there is camera_info on /camera/camera_info and image on /camera/image' in bench.diagnosis.message
     bench.until_logged(node, 'no depth on /camera/depth')
     assert not bench.hands
@@ -237,7 +237,7 @@ def test_rgb_without_depth_publishes_nothing_and_says_so(bench: Bench, node: Nod
 def test_a_camera_that_is_unplugged_is_missed_and_welcomed_back(bench: Bench, node: NodeProcess) -> None:
     bench.until_well()
     bench.until_says('no depth on /camera/depth')
-    assert bench.diagnosis.level == DiagnosticStatus.STALE
+    assert bench.diagnosis.level == DiagnosticStatus.ERROR
     bench.until_hands()
     bench.until_logged(node, 'depth on /camera/depth is back')
     bench.until_well()
@@ -261,7 +261,7 @@ def test_stamps_that_go_backwards_start_over(bench: Bench, node: NodeProcess) ->
         ('smoothing.min_cutoff', -1.0, 'out of range'),
         ('marker_rate', -math.inf, 'out of range'),
         ('variant', 'best', 'expected one of depth_pose, depth_pose_lsps'),
-        ('backend', 'openvino', 'clean the node up before'),
+        ('backend', 'openvino', 'deactivate, cleanup before'),
     ],
 )
 def test_a_bad_parameter_is_refused(bench: Bench, name: str, value: object, reason: str) -> None:

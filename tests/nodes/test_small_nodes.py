@@ -230,6 +230,21 @@ def test_a_service_replies_when_its_work_is_done(sampling_node):
     assert not refused.success and refused.message == 'the rate is 0: set it'
 
 
+def test_a_stage_that_does_not_answer_is_an_error(sampling_node):
+    process, bench = sampling_node
+    bench.until_says('running')
+    assert bench.set_parameter('work', 7.5).successful
+    answers = []
+    asked = threading.Thread(target=lambda: answers.append(bench.call(Trigger, 'sample', Trigger.Request())))
+    asked.start()
+    bench.until_says('the stage has not answered for')
+    assert bench.diagnosis.level == DiagnosticStatus.ERROR and not answers
+    asked.join(30)
+    assert answers[0].success
+    bench.until_says('running')
+    assert bench.diagnosis.level == DiagnosticStatus.OK and 'has not answered' in process.log
+
+
 def test_a_request_of_an_inactive_node_is_refused_and_none_is_forgotten(sampling_node):
     _, bench = sampling_node
     assert bench.call(Trigger, 'sample', Trigger.Request()).success

@@ -19,15 +19,12 @@ class Level(enum.IntEnum):
 
     OK = 0
     WARN = 1
-    STALE = 2
-    """An input is missing."""
-    ERROR = 3
+    ERROR = 2
 
 
 _MESSAGE_LEVELS = {
     Level.OK: DiagnosticStatus.OK,
     Level.WARN: DiagnosticStatus.WARN,
-    Level.STALE: DiagnosticStatus.STALE,
     Level.ERROR: DiagnosticStatus.ERROR,
 }
 

@@ -39,6 +39,7 @@ from hoi_ros.nodes.messages.objects import object_boxes
 from hoi_ros.nodes.messages.objects import object_transforms
 from hoi_ros.nodes.runtime.camera_frames import CameraFrames
 from hoi_ros.nodes.runtime.camera_frames import OriginalImage
+from hoi_ros.nodes.runtime.marker_lifetime import MarkerLifetime
 from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.qos import LATCHED
 from hoi_ros.nodes.runtime.qos import qos_profile
@@ -130,6 +131,7 @@ class HandOutputs(Part[AnyWorkerNode]):
     ) -> None:
         self._camera, self._regions = camera, regions
         self._create_markers, self._create_transforms = markers, transforms
+        self._lifetime = MarkerLifetime()
         self._object_faces: np.ndarray | None = None
         self._worker: NewestFirstWorker[Callable[[], None]] | None = None
         self._further: collections.deque[tuple[Callable[[], MarkerArray], int]] = collections.deque(maxlen=1)
@@ -272,7 +274,7 @@ class HandOutputs(Part[AnyWorkerNode]):
             self._worker.give_way()
 
     def _publish_markers(self, shown: _Shown) -> None:
-        lifetime = 2 / max(self.node.settings['marker_rate'], 0.5)
+        lifetime = self._lifetime.next(self.node.settings['marker_rate'])
         markers = self._create_markers(shown.header, shown.hands, self._faces, shown.object_faces, lifetime)
         self.node.publish_within(shown.session, lambda: self._markers.publish(markers))
 

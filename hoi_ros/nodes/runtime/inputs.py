@@ -90,6 +90,8 @@ class Input:
     """Of an optional input: the consequence for a frame without it, as the end of a sentence."""
     mend: str = ''
     """Of an optional input: what to do where its stamps do not match."""
+    spare: str = ''
+    """Of an optional input: what to do where there is none."""
 
 
 class FrameInputs(Part[AnyWorkerNode]):
@@ -170,7 +172,7 @@ class FrameInputs(Part[AnyWorkerNode]):
         found = []
         for name in self._inputs:
             if self._is_missing(name):
-                found.append(Finding(Level.STALE, self._describe_missing(name)))
+                found.append(Finding(Level.ERROR, self._describe_missing(name)))
                 self.node.report('warning', found[-1].text, ('missing', name))
                 self._said_missing.add(name)
         alive = [name for name in self._inputs if self._is_alive(name)]
@@ -380,9 +382,10 @@ class FrameInputs(Part[AnyWorkerNode]):
             return None
         if self._watch.silence(self.leader) > timeout:
             return None
-        text = f'{self._describe_silence(name)}; {self._inputs[name].without}'
-        # A camera without this input is fine; a topic that cannot be read is not.
-        wrong = self._watch.seen(name) or other_types(self.node, self.topic(name), self._inputs[name].message_type)
-        self.node.report('warning' if wrong else 'info', text, ('silent', name))
+        given = self._inputs[name]
+        text = f'{self._describe_silence(name)}; {given.without}'
+        if not (self._watch.seen(name) or other_types(self.node, self.topic(name), given.message_type)):
+            text += f': {given.spare}'
+        self.node.report('warning', text, ('silent', name))
         self._said_missing.add(name)
-        return Finding(Level.WARN if wrong else Level.OK, text)
+        return Finding(Level.WARN, text)

@@ -71,11 +71,9 @@ class ManagedNode(LifecycleNodeMixin, Node):
         self.settings = Settings(self, settings, lambda: self.state, self._settings_changed)
         self._diagnostics = DiagnosticsPublisher(self)
         self.create_timer(_DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._unused = [
-            *unknown_parameters(list(self._parameter_overrides), list(self._parameters)),
-            *unused_sources(sys.argv[1:], self.get_fully_qualified_name()),
-        ]
-        for text in self._unused:
+        misspelt, foreign = unknown_parameters(list(self._parameter_overrides), list(self._parameters))
+        self._unused = [*misspelt, *unused_sources(sys.argv[1:], self.get_fully_qualified_name())]
+        for text in (*self._unused, *foreign):
             self.get_logger().warning(text)
         self._report_faults()
         if self.settings['autostart']:

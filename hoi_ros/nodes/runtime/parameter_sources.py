@@ -17,15 +17,20 @@ _PARAMETERS = 'ros__parameters'
 _WILDCARDS = {'**': r'(/\w+)*', '*': r'/\w+'}
 
 
-def unknown_parameters(given: Sequence[str], declared: Sequence[str]) -> list[str]:
-    """A sentence for each given name that the node does not declare, with the most similar declared one."""
-    found = []
+def unknown_parameters(given: Sequence[str], declared: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A sentence for each given name that the node does not declare: for those like a declared one, and for others.
+
+    The others may be for other nodes of the robot: parameter files with /** and launch files give theirs to every node.
+    """
+    misspelt, foreign = [], []
     for name in given:
         if name not in declared:
-            similar = difflib.get_close_matches(name, declared, 1)
-            mend = f'did you mean {similar[0]}?' if similar else '`ros2 param list` names the parameters of the node'
-            found.append(f'unknown parameter {name}, it has no effect: {mend}')
-    return found
+            said = f'unknown parameter {name}, it has no effect'
+            if similar := difflib.get_close_matches(name, declared, 1):
+                misspelt.append(f'{said}: did you mean {similar[0]}?')
+            else:
+                foreign.append(f'{said}: `ros2 param list` names the parameters of the node')
+    return misspelt, foreign
 
 
 def unused_sources(arguments: Sequence[str], node: str) -> list[str]:

@@ -16,6 +16,7 @@ from hoi_ros.nodes.messages.hands import hand_array
 from hoi_ros.nodes.messages.sample_markers import sample_markers
 from hoi_ros.nodes.messages.two_hands import interaction_message
 from hoi_ros.nodes.runtime.hand_outputs import HandOutputs
+from hoi_ros.nodes.runtime.marker_lifetime import MarkerLifetime
 from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.qos import qos_profile
 from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
@@ -36,6 +37,7 @@ class SampleOutputs(Part[AnyWorkerNode]):
         self._hand_outputs = hand_outputs
         self._regularised = self._sampled = 0
         self._reason = ''
+        self._lifetime = MarkerLifetime()
 
     def create(self, faces: Mapping[str, np.ndarray]) -> None:
         """Creates the publishers; the node calls it once its stage is loaded.
@@ -72,17 +74,16 @@ class SampleOutputs(Part[AnyWorkerNode]):
         if self._interaction.get_subscription_count():
             self._interaction.publish(interaction_message(header, interaction))
 
-    def publish_samples(self, header: Header, hands: Sequence[HandEstimate], session: int, lifetime: float) -> None:
+    def publish_samples(self, header: Header, hands: Sequence[HandEstimate], session: int) -> None:
         """Publishes sampled hands; on the worker's thread.
 
         Args:
             header: of the image of the hand beside which they are sampled, or the time of the sampling.
             hands: the samples.
             session: the activation.
-            lifetime: of their markers, seconds.
         """
         self._sampled += 1
         if self._samples.get_subscription_count():
             self._samples.publish(hand_array(header, hands, self.node.settings['publish_mesh']))
-        drawn = list(hands[:_DRAWN])
+        drawn, lifetime = list(hands[:_DRAWN]), self._lifetime.next(self.node.settings['sample_rate'])
         self._hand_outputs.mark(lambda: sample_markers(header, drawn, self._faces, lifetime), session)

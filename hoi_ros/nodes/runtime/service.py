@@ -57,7 +57,7 @@ class ServiceTrigger(Part[AnyWorkerNode]):
         self._refuse_pending()
 
     async def _call(self, request: Any, response: Any) -> Any:
-        reply: Future = Future()
+        reply: Future = Future(executor=self.node.executor)
         if reason := self.node.idle_reason:
             return _refused(response, f'{self.node.get_name()} is {reason}')
         try:

@@ -121,16 +121,18 @@ class Settings:
                 continue
             reason = setting.refusal(parameter.value)
             if not reason and not setting.live and (state := self._state()) != 'unconfigured':
-                mend = (
-                    'that is under way, set it again in a moment'
-                    if state == 'configuring'
-                    else 'clean the node up before (`ros2 lifecycle set '
-                    f'{self._node.get_fully_qualified_name()} cleanup`)'
-                )
-                reason = f'{setting.name} takes effect when the node is configured: {mend}'
+                reason = f'{setting.name} takes effect when the node is configured: {self._way_there(state)}'
             if reason:
                 return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
+
+    def _way_there(self, state: str) -> str:
+        """How a parameter that is not live is changed in a lifecycle state."""
+        if state == 'configuring':
+            return 'that is under way, set it again in a moment'
+        before = 'cleanup' if state == 'inactive' else 'deactivate, cleanup'
+        command = f'`ros2 lifecycle set {self._node.get_fully_qualified_name()} ...`'
+        return f'{command} with {before} before, and with configure, activate after'
 
     def _accept(self, parameters: list[Parameter]) -> None:
         for parameter in parameters:

@@ -78,7 +78,7 @@ class Transitions:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _answer(self, request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
-        done: Future = Future()
+        done: Future = Future(executor=self._node.executor)
 
         def change_state() -> None:
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import collections
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic
 from typing import TypeVar
@@ -33,6 +34,7 @@ class NewestFirstWorker(Generic[Item]):
         self._requests: collections.deque[Item] = collections.deque()
         self._waiting: list[Item] = []
         self._stopped = False
+        self._begun: float | None = None
         self._thread = threading.Thread(target=self._run, name=f'{THREADS} {name}', daemon=True)
         self._thread.start()
 
@@ -56,6 +58,12 @@ class NewestFirstWorker(Generic[Item]):
             waiting = None if self._stopped or not self._waiting else self._waiting.pop()
         if waiting is not None:
             self._process(waiting)
+        self._begun = time.monotonic()
+
+    def busy(self) -> float:
+        """Seconds since it began the present item, or the present step of a request; 0 while it waits for one."""
+        begun = self._begun
+        return 0.0 if begun is None else time.monotonic() - begun
 
     def clear(self) -> None:
         """Discards what waits."""
@@ -83,7 +91,9 @@ class NewestFirstWorker(Generic[Item]):
                     if self._stopped:
                         return
                     item = self._requests.popleft() if self._requests else self._waiting.pop()
+                self._begun = time.monotonic()
                 self._process(item)
+                self._begun = None
                 del item
         finally:
             self._release()

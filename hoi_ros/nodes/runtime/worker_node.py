@@ -36,6 +36,8 @@ from hoi_ros.nodes.runtime.worker import NewestFirstWorker
 
 OUTPUT_QOS_SETTINGS = qos_settings('output_qos', 'the outputs that every frame has', 'reliable')
 _OVERLOADED = 'lower the rate of the camera, give the node more threads or a GPU, or end what else uses the CPU'
+_HUNG = 5.0
+"""Seconds after which an item that is still being processed is reported."""
 _RECENT = 2.5
 """Seconds that /diagnostics reports a refused frame, a failure or a caution."""
 
@@ -229,6 +231,14 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
         found = super().findings()
         now = time.monotonic()
         found += [Finding(Level.WARN, text) for text, at in self._cautions.values() if now - at < _RECENT]
+        worker = self._worker
+        if worker and (busy := worker.busy()) > _HUNG:
+            text = (
+                f'the stage has not answered for {busy:.0f} s, and nothing is published: its device may hang; restart '
+                'the node, with another backend or device if that recurs'
+            )
+            found.append(Finding(Level.ERROR, text))
+            self.report('error', text, 'hung')
         if behind := self.statistics.overload():
             text = f'{behind}: {_OVERLOADED}'
             found.append(Finding(Level.WARN, text))

@@ -137,7 +137,7 @@ def test_a_bad_camera_info_is_refused_and_said(bench: ColourBench, node: NodePro
 def test_an_image_without_camera_info_waits_and_says_what_is_missing(bench: ColourBench) -> None:
     restart(bench)
     bench.until_says('no camera_info on /camera/camera_info', lambda: bench.send(image=colours(bench.next_header())))
-    assert bench.diagnosis.level == DiagnosticStatus.STALE
+    assert bench.diagnosis.level == DiagnosticStatus.ERROR
     assert 'there is image on /camera/image' in bench.says
     assert not bench.hands
 

@@ -71,9 +71,9 @@ def test_rgb_alone_gives_hands_located_by_their_size_and_says_so(bench: ColourBe
     (hand,) = bench.until_answer(bench.send_without_depth).hands
     assert hand.located_by == Hand.LOCATED_BY_HAND_SIZE and hand.translation[2] == pytest.approx(0.5)
     bench.until_says('no depth on /camera/depth', bench.send_without_depth)
-    # A camera without depth is no fault.
-    assert bench.diagnosis.level == DiagnosticStatus.OK
-    assert 'the hands are located by their size' in bench.diagnosis.message
+    # What is published is less accurate, and whoever wants it so says so.
+    assert bench.diagnosis.level == DiagnosticStatus.WARN
+    assert 'the hands are located by their size: set use_depth to false' in bench.diagnosis.message
     bench.until_logged(node, 'no depth on /camera/depth')
 
 
@@ -256,7 +256,7 @@ def test_depth_that_dies_is_said_and_is_used_again_when_it_returns(bench: Colour
 def test_a_camera_that_is_unplugged_is_missed_and_welcomed_back(bench: ColourBench, node: NodeProcess) -> None:
     bench.until_well()
     bench.until_says('no image on /camera/image')
-    assert bench.diagnosis.level == DiagnosticStatus.STALE and bench.value('missing_inputs') == 'image'
+    assert bench.diagnosis.level == DiagnosticStatus.ERROR and bench.value('missing_inputs') == 'image'
     bench.until_answer(bench.send_good)
     bench.until_logged(node, 'image on /camera/image is back')
 
@@ -297,8 +297,8 @@ def test_a_disabled_node_answers_no_frame_and_misses_no_camera(bench: ColourBenc
     [
         ('min_score', math.nan, 'min_score'),
         ('max_hands', 0, 'out of range'),
-        ('depth_tolerance', 0.05, 'clean the node up before'),
-        ('use_depth', False, 'clean the node up before'),
+        ('depth_tolerance', 0.05, 'deactivate, cleanup before'),
+        ('use_depth', False, 'deactivate, cleanup before'),
         ('image_transport', 'theora', 'expected one of raw, compressed'),
     ],
 )

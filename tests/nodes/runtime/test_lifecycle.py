@@ -172,7 +172,7 @@ def test_a_missing_model_is_said_and_recovered_from(start: Start, bench: Bench, 
     away = tmp_path / 'away'
     models.rename(away)
     given = {'models': models, 'min_score': 7.5, 'max_hands': 'two', 'backend': 'abacus', 'input_timeout': 1}
-    process = start(DEPTH_POSE, {**given, 'min_scor': 0.7})
+    process = start(DEPTH_POSE, {**given, 'min_scor': 0.7, 'robot_radius': 0.3})
 
     bench.until_says('min_score')
     assert bench.diagnosis.level == DiagnosticStatus.ERROR
@@ -184,6 +184,9 @@ def test_a_missing_model_is_said_and_recovered_from(start: Start, bench: Bench, 
     # The log repeats what keeps the node from starting.
     bench.until(lambda: process.log.count("'max_hands' to 'two'") > 1, what='the repeated refusal')
     assert process.log.count('unknown parameter min_scor,') == 1
+    # Files with /** and launch files give the robot's parameters to every node.
+    assert process.log.count('unknown parameter robot_radius, it has no effect') == 1
+    assert 'robot_radius' not in bench.says
     assert bench.state == 'unconfigured'
     for name, value in (('max_hands', 1), ('backend', 'auto'), ('min_score', 0.5), ('input_timeout', 1.0)):
         assert bench.set_parameter(name, value).successful

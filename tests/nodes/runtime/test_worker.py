@@ -66,6 +66,29 @@ def test_clear_forgets_what_waits():
     assert done == ['first']
 
 
+def test_it_tells_how_long_the_present_item_or_step_takes():
+    begun, go_on = threading.Event(), threading.Event()
+
+    def process(item):
+        begun.set()
+        go_on.wait(TIMEOUT)
+
+    worker, pause = NewestFirstWorker(process), threading.Event()
+    assert worker.busy() == 0
+    worker.offer('item')
+    assert begun.wait(TIMEOUT)
+    first = worker.busy()
+    pause.wait(0.05)
+    assert worker.busy() > max(first, 0.04)
+    worker.give_way()  # a request is between two steps
+    assert worker.busy() < 0.04 + first + 0.05
+    go_on.set()
+    while worker.busy():
+        pause.wait(0.01)
+    worker.stop()
+    assert worker.join(TIMEOUT)
+
+
 def test_a_request_gives_way_to_the_newest_item_that_waits():
     done = []
 

@@ -6,6 +6,9 @@ class LaunchDescription:
     def __init__(self, entities):
         self.entities = list(entities)
 
+    def get_launch_arguments(self):
+        return [entity for entity in self.entities if hasattr(entity, 'default_value')]
+
 
 class LaunchContext:
     def __init__(self):

@@ -29,6 +29,17 @@ class IncludeLaunchDescription:
         self.source, self.launch_arguments = source, tuple(launch_arguments)
 
 
+class ResetLaunchConfigurations:
+    condition = None
+
+
+class SetEnvironmentVariable:
+    condition = None
+
+    def __init__(self, name, value):
+        self.name, self.value = name, value
+
+
 class OpaqueFunction:
     condition = None
 

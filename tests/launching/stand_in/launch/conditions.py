@@ -7,4 +7,4 @@ class IfCondition:
         self._predicate = predicate
 
     def evaluate(self, context):
-        return perform(context, self._predicate) == 'true'
+        return perform(context, self._predicate).lower() == 'true'

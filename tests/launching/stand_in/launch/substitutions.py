@@ -16,12 +16,3 @@ class PathJoinSubstitution:
 
     def perform(self, context):
         return '/'.join(perform(context, part) for part in self._parts)
-
-
-class EqualsSubstitution:
-    def __init__(self, left, right):
-        self._sides = left, right
-
-    def perform(self, context):
-        left, right = (perform(context, side) for side in self._sides)
-        return 'true' if left == right else 'false'
