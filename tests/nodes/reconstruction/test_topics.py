@@ -161,7 +161,8 @@ def test_keypoints_box_and_overlay_are_in_pixels_of_the_distorted_image(bench: C
         return stamp_of(header)
 
     def overlay() -> Image | None:
-        return next((each for each in bench.received[f'{NODE}/overlay'] if stamp_of(each.header) in sent), None)
+        shown = {stamp_of(hands.header) for hands in bench.hands if by_depth(hands)} & sent
+        return next((each for each in bench.received[f'{NODE}/overlay'] if stamp_of(each.header) in shown), None)
 
     (hand,) = bench.until_answer(send, by_depth).hands
     keypoints = np.reshape(hand.image_keypoints, (21, 2))
