@@ -15,7 +15,6 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import rotation_matrices
 from hoi_ros.hand.poses import gesture_angles
 from hoi_ros.hand.poses import GESTURES
-from hoi_ros.mesh.normals import vertex_normals
 
 ITERATIONS = 250
 _COMPONENTS = 15
@@ -30,7 +29,6 @@ class ContactOpt:
 
     def __init__(self, model: HandModel) -> None:
         self._model = model.to_torch()
-        self._faces = model.faces
         angles = np.stack([gesture_angles(model, name) for name in GESTURES])
         poses = model.pose_of(angles)[:, 3:]
         basis = np.linalg.svd(poses - poses.mean(0), full_matrices=False)[2][:_COMPONENTS]
@@ -55,8 +53,6 @@ class ContactOpt:
         start = pose_.clone()
         turn = rotation_matrices(pose_[:3])
         start[:3] = 0
-        # The vertices' normals turn with the joints; their rest directions are those of the template.
-        rest = torch.as_tensor(vertex_normals(self._model.template.numpy(), self._faces), dtype=torch.float32)
         unknowns = torch.zeros(_COMPONENTS + 6, requires_grad=True)
         adam = torch.optim.Adam([unknowns], lr=_RATE, amsgrad=True)
         wrist = self._model.joints[0] + self._model.joint_shape_basis[0] @ shape_
@@ -67,10 +63,8 @@ class ContactOpt:
             shift = place + wrist + _PLACE_RATE * unknowns[_COMPONENTS + 3 :]
             if step == iterations:
                 return (posed.keypoints @ whole.T + shift).detach().numpy()
-            rotations = (self._model.weights @ posed.transforms[:, :3, :3].reshape(16, 9)).reshape(-1, 3, 3)
-            facing = torch.nn.functional.normalize((rotations @ rest[..., None])[..., 0] @ whole.T, dim=-1)
             vertices = posed.vertices @ whole.T + shift
-            loss = self._loss(vertices, facing, points_, normals_, on_hand, on_object)
+            loss = self._loss(vertices, points_, normals_, on_hand, on_object)
             adam.zero_grad()
             loss.backward()
             adam.step()
@@ -79,7 +73,6 @@ class ContactOpt:
     @staticmethod
     def _loss(
         vertices: torch.Tensor,
-        facing: torch.Tensor,
         points: torch.Tensor,
         normals: torch.Tensor,
         on_hand: torch.Tensor,
@@ -88,11 +81,12 @@ class ContactOpt:
         with torch.no_grad():
             distances = torch.cdist(vertices, points)
             to_object, to_hand = distances.argmin(1), distances.argmin(0)
+        # The capsules of both maps stand on the object.
         hand, object_ = (
-            _missed(_contact(other - own, normal), target)
-            for own, other, normal, target in (
-                (vertices, points[to_object], facing, on_hand),
-                (points, vertices[to_hand], normals, on_object),
+            _missed(_contact(above, normal), target)
+            for above, normal, target in (
+                (vertices - points[to_object], normals[to_object], on_hand),
+                (vertices[to_hand] - points, normals, on_object),
             )
         )
         depth = ((points[to_object] - vertices) * normals[to_object]).sum(1)

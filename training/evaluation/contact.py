@@ -101,9 +101,12 @@ class NoisyGrasps:
 
     @classmethod
     def of(cls, records: np.ndarray, level: str, seed: int = _NOISE_SEED) -> NoisyGrasps:
-        """Perturbs records at a level of noise."""
-        rng = np.random.default_rng([seed, NOISE.index(level)])
-        return cls(records, *perturb(HandModel.load(), records['pose'], records['translation'], level, rng))
+        """Perturbs records at a level of noise; the noise of a record depends on its place and not on their number."""
+        hand, found = HandModel.load(), []
+        for number in range(len(records)):
+            rng, some = np.random.default_rng([seed, NOISE.index(level), number]), records[number : number + 1]
+            found.append(perturb(hand, some['pose'], some['translation'], level, rng))
+        return cls(records, *(np.concatenate(part) for part in zip(*found, strict=True)))
 
     @property
     def truth(self) -> ContactMaps:

@@ -23,6 +23,7 @@ from hoi_ros.stages.parts.contact_energy import ObjectSurfacePoints
 from hoi_ros.stages.parts.contact_points import ContactMeasure
 from hoi_ros.stages.parts.contact_points import PALM
 from hoi_ros.stages.parts.contact_points import parts_of_vertices
+from hoi_ros.stages.parts.contact_points import touching_fingers
 from hoi_ros.stages.parts.contact_points import VOXEL
 from hoi_ros.stages.parts.contact_refinement import ContactRefiner
 from hoi_ros.stages.parts.contact_refinement import RefinedGrasp
@@ -100,6 +101,11 @@ class GraspFigures:
             told = self._measure(hand.vertices, contact[0], mesh.vertices, mesh.faces, contact[1]).fingers
             self._told.append(np.isin(np.arange(PALM), told))
 
+    @property
+    def joint_errors(self) -> np.ndarray:
+        """(H,) of the hands, mm."""
+        return np.array([row['joint_error_mm'] for row in self._rows])
+
     def means(self) -> dict[str, float]:
         """Means over the hands, and F1 of the fingers of all hands: of those within TOUCHING of the object or inside it
         and, where contact was given, of those that the node tells."""
@@ -111,10 +117,10 @@ class GraspFigures:
         return figures
 
     def _touching(self, solid: Surface, vertices: np.ndarray, distances: np.ndarray) -> np.ndarray:
-        """(5,) whether a finger has a vertex within TOUCHING of the object or inside it."""
+        """(5,) whether a finger touches with vertices within TOUCHING of the object or inside it."""
         touching = distances <= TOUCHING
         touching[~touching] = solid.contains(vertices[~touching])
-        return np.isin(np.arange(PALM), self._parts[touching])
+        return touching_fingers(touching, self._parts)
 
 
 def refinement_figures(
@@ -134,7 +140,8 @@ def refinement_figures(
         options: of the refinement.
 
     Returns:
-        The figures of the true hands, of those before and of those after.
+        The figures of the true hands, of those before and of those after; `joint_change_se_mm` is the standard error of
+        the mean change of the joint error.
     """
     model = HandModel.load()
     refiner = ContactRefiner(model)
@@ -162,6 +169,8 @@ def refinement_figures(
         contact = on_hand, contact_of_vertices(mesh.vertices, surface, on_object)
         figures['after'].add(from_object(refined), truth, mesh, contact)
     means = {state: of_state.means() for state, of_state in figures.items()}
+    change = figures['after'].joint_errors - figures['before'].joint_errors
+    means['after']['joint_change_se_mm'] = float(change.std() / math.sqrt(len(change)))
     means['after']['refinement_ms'] = 1e3 * float(np.mean(seconds))
     return means
 

@@ -32,8 +32,8 @@ from hoi_ros.stages.parts.contact_energy import EnergyWeights
 from hoi_ros.stages.parts.contact_energy import GraspEnergy
 
 _OBJECT_TURN, _OBJECT_PLACE = slice(MOTION, MOTION + 3), slice(MOTION + 3, MOTION + 6)
-_NO_CONTACT, _FULL_CONTACT = 0.2, 0.6
-"""Contact from which a point counts as touching, and from which it counts in full."""
+_FULL_CONTACT = 0.6
+"""Contact from which a point counts in full."""
 _LONGEST = np.repeat([0.3, 0.03, 0.3, 0.3, 0.03], [3, 3, 45, 3, 3])
 """Longest step of every unknown, radians or metres."""
 _CONVERGED = np.repeat([0.002, 0.0002, 0.005, 0.002, 0.0002], [3, 3, 45, 3, 3])
@@ -44,7 +44,7 @@ _NEAR = 0.03
 
 @dataclasses.dataclass(frozen=True)
 class Trust:
-    """How sure the input is beside the contact maps. Metres, radians."""
+    """How sure the input and the pairs of points are. Metres, radians."""
 
     turn_noise: float
     """Standard deviation of the wrist's orientation about the input's."""
@@ -54,6 +54,16 @@ class Trust:
     """Standard deviation of the joint angles."""
     strength: float
     """Number of independent pairs of points that each contact map is worth."""
+    normal_noise: float = 0.0015
+    """Standard deviation of the distance between paired surfaces."""
+    tangent_noise: float = 0.004
+    """Standard deviation of a pair of points along the surface."""
+    outside: float = 0.5
+    """Weight of a vertex inside the object, in pairs."""
+    points: int = 128
+    """Points of each contact map that are paired at most."""
+    least: float = 0.2
+    """Contact from which a point counts as touching."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,26 +76,29 @@ class RefinementConfig:
     """Gauss-Newton steps of one start at most."""
     rematch: int = 2
     """Steps between two searches for pairs of points."""
-    points: int = 128
-    """Points of each contact map that are paired at most."""
-    normal_noise: float = 0.0015
-    """Standard deviation of the distance between paired surfaces."""
-    tangent_noise: float = 0.004
-    """Standard deviation of a pair of points along the surface."""
     reach: float = 0.02
     """Distance of a pair at which its pull fades at first; it ends at a quarter."""
-    outside: float = 0.5
-    """Weight of a vertex inside the object, in pairs."""
     depth: float = 0.0005
     """Depth to which vertices that touch may enter the object."""
     clearance: float = 0.002
     """Distance of vertices that do not touch from the object."""
     hold_hand: bool = False
     """Whether the hand stays where it is, and only the object moves."""
-    near: Trust = Trust(turn_noise=0.03, place_noise=0.003, angle_noise=0.05, strength=5.0)
-    """Where the contact maps lie near each other."""
+    near: Trust = Trust(
+        turn_noise=0.05,
+        place_noise=0.003,
+        angle_noise=0.05,
+        strength=15.0,
+        normal_noise=0.003,
+        tangent_noise=0.008,
+        outside=0.2,
+        points=256,
+        least=0.3,
+    )
+    """Where the contact maps lie near each other. At the true pose paired points of a network's maps are 1.5 to 5 mm
+    apart along the normal, and 3 to 16 along the surface."""
     far: Trust = Trust(turn_noise=0.06, place_noise=0.006, angle_noise=0.12, strength=15.0)
-    """Where they do not. Both were chosen on 60 validation grasps with maps of a network."""
+    """Where they do not. Both were chosen on validation grasps with maps of a network."""
     near_maps: float = 0.03
     """Distance of the contact maps, see `spread`, below which they count as near. 95 % of 60 validation grasps with
     small noise are below 0.022, as many of those with large noise above 0.023; between the two, near does less harm."""
@@ -93,6 +106,8 @@ class RefinementConfig:
     """Standard deviation of the object's orientation, where it moves."""
     object_place_noise: float = 0.01
     """Standard deviation of the object's place."""
+    gain: float = 0.05
+    """Share of the input's energy by which another start than the input has to lower it."""
     farthest: float = 0.25
     """Way of the wrist beyond which an alignment of the contact maps is not believed."""
 
@@ -174,16 +189,19 @@ class GraspLeastSquares:
         self.points, self.normals = energy.points - self.centre, energy.normals
         self._tangents = _tangents(energy.normals)
         # A single point that contradicts its neighbours would be paired across the object.
-        on_hand = np.median(energy.hand_contact[hand_neighbours], 1)
-        on_object = np.median(energy.object_contact[energy.neighbours], 1)
-        self.on_hand = ContactPoints.of(on_hand, _NO_CONTACT, _FULL_CONTACT, config.points)
-        self.on_object = ContactPoints.of(on_object, _NO_CONTACT, _FULL_CONTACT, config.points)
-        self._lowest = np.where(on_hand >= _NO_CONTACT, -config.depth, config.clearance)
-        self.trust(config.near)
+        self._maps = (
+            np.median(energy.hand_contact[hand_neighbours], 1),
+            np.median(energy.object_contact[energy.neighbours], 1),
+        )
+        self.trust(config.far)
 
     def trust(self, trust: Trust) -> None:
-        """Sets how far the hand may move from the input."""
-        config, self._strength = self._config, trust.strength
+        """Sets how far the hand may move from the input, and which points should touch."""
+        config, self._trust = self._config, trust
+        self.on_hand, self.on_object = (
+            ContactPoints.of(contact, trust.least, _FULL_CONTACT, trust.points) for contact in self._maps
+        )
+        self._lowest = np.where(self._maps[0] >= trust.least, -config.depth, config.clearance)
         noise = [trust.turn_noise, trust.place_noise, trust.angle_noise]
         noise += [config.object_turn_noise, config.object_place_noise]
         self._prior = np.repeat(np.array(noise) ** -2.0, [3, 3, 45, 3, 3])[self._unknown]
@@ -241,9 +259,9 @@ class GraspLeastSquares:
         to_object, to_hand = distances.argmin(1), distances.argmin(0)
         vertex = np.concatenate([mine.rows, mine.rows[to_hand]])
         point = np.concatenate([others.rows[to_object], others.rows])
-        strength = self._strength * np.concatenate([mine.shares, others.shares])
+        strength = self._trust.strength * np.concatenate([mine.shares, others.shares])
         contact = np.concatenate([mine.contact, others.contact])
-        gap = 0.001 * (1 / np.maximum(contact, _NO_CONTACT) - 1)
+        gap = 0.001 * (1 / np.maximum(contact, self._trust.least) - 1)
         return _Pairs(vertex, point, strength, gap)
 
     def _near(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -259,15 +277,15 @@ class GraspLeastSquares:
     def _residuals(
         self, vertices: np.ndarray, pairs: _Pairs, near: np.ndarray, nearest: np.ndarray, fade: float
     ) -> _Rows:
-        config = self._config
+        trust = self._trust
         vertex, point, strength, gap = pairs
         normals, tangents = self.normals[point], self._tangents[point]
         offset = vertices[vertex] - self.points[point] - gap[:, None] * normals
         fading = strength / (1 + (offset * offset).sum(1) / fade**2) ** 2
         directions = np.concatenate([normals, tangents[:, 0], tangents[:, 1]])
         errors = (np.tile(offset, (3, 1)) * directions).sum(1)
-        along = fading / config.tangent_noise**2
-        strengths = np.concatenate([fading / config.normal_noise**2, along, along])
+        along = fading / trust.tangent_noise**2
+        strengths = np.concatenate([fading / trust.normal_noise**2, along, along])
         short = self._above(vertices, near, nearest) - self._lowest[near]
         kept = np.flatnonzero(short < 0)
         inside, under = near[kept], nearest[kept]
@@ -276,7 +294,7 @@ class GraspLeastSquares:
             np.concatenate([point, point, point, under]),
             np.concatenate([directions, self.normals[under]]),
             np.concatenate([errors, short[kept]]),
-            np.concatenate([strengths, np.full(len(kept), config.outside / config.normal_noise**2)]),
+            np.concatenate([strengths, np.full(len(kept), trust.outside / trust.normal_noise**2)]),
         )
 
     def _step(self, state: GraspState, place: np.ndarray, vertices: np.ndarray, rows: _Rows) -> np.ndarray:

@@ -25,8 +25,6 @@ _STEPS = 2**31 // _FEW - 2
 """Steps of rounded distances."""
 _AT_ONCE = 50
 """Points whose distances are sorted at a time: larger arrays would be new memory from the system each time."""
-_SPARE = 3
-"""Neighbours beyond the last one that may share its step."""
 _SHARING = 3
 """Nodes that a point between them is interpolated from."""
 
@@ -174,13 +172,14 @@ def _nearest(values: np.ndarray, asked: np.ndarray, wanted: np.ndarray) -> np.nd
     for rows in np.array_split(asked, -(-len(asked) // _AT_ONCE)):
         distances = values[rows] @ columns
         distances += squares
-        # Integers that hold a rounded distance and an index are sorted several times as fast as indices; then the first
-        # are sorted by their distances, which lie between −1 and 3 times the largest square.
+        # Integers that hold a rounded distance and an index are sorted several times as fast as indices; distances lie
+        # between −1 and 3 times the largest square. Of 10,000 neighbours six share a step with another one.
         keys = (distances * (_STEPS / 4 / most) + _STEPS / 4).astype(np.int32)
         keys *= _FEW
         keys += np.arange(len(values), dtype=np.int32)
-        keys.sort(1)
-        nearest = keys[:, : int(wanted.max()) + _SPARE] % _FEW
-        order = np.take_along_axis(distances, nearest, 1).argsort(1, kind='stable')
-        found.append(np.take_along_axis(nearest, order[:, wanted - 1], 1))
+        last = int(wanted.max())
+        keys.partition(last - 1, 1)
+        nearest = keys[:, :last]
+        nearest.sort(1)
+        found.append(nearest[:, wanted - 1] % _FEW)
     return np.concatenate(found)

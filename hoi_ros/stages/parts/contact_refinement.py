@@ -88,8 +88,8 @@ class ContactRefiner:
             hold_object: whether the object stays where it is; the configuration says whether the hand does.
             budget: seconds until the search ends; the step under way is finished. Infinite for results that do not
                 depend on the machine's load.
-            restarts: starts that are tried, and further ones where none of them leads to less energy; more than one
-                where the error may exceed a few centimetres.
+            restarts: starts that are tried, and the input where none of them leads to less energy; more than one where
+                the error may exceed a few centimetres.
 
         Raises:
             ValueError: an array has another shape, holds a number that is not finite, or contact is not in [0, 1].
@@ -124,7 +124,7 @@ class ContactRefiner:
             state, taken = problem.fit(first, time.perf_counter() + left)
             steps += taken
             reached = energy_of(state)
-            if reached < least:
+            if reached < (least if first is given else min(least, (1 - self._config.gain) * before)):
                 best, least = state, reached
         motion = np.eye(4)
         if best is not given:
@@ -145,9 +145,11 @@ class ContactRefiner:
 
     def _starts(self, problem: GraspLeastSquares, given: GraspState, restarts: int) -> Iterator[GraspState]:
         """The input and the rigid alignments of the contact maps, the most promising first, one more than `restarts` or
-        fewer; sets the problem's trust in the input before each."""
+        fewer; sets the problem's trust in the input before each. An input whose maps lie near each other is the only
+        start unless more are asked for: alignments of such maps have little less energy and much more error."""
         mine, others = problem.on_hand, problem.on_object
         if self._config.hold_hand or not len(mine.rows) or not len(others.rows):
+            problem.trust(self._config.near)
             yield given
             return
         vertices, normals = problem.surface(given)
@@ -161,7 +163,10 @@ class ContactRefiner:
         )
         near = spread(*maps) < self._config.near_maps
         if near:
+            problem.trust(self._config.near)
             yield given
+            if restarts == 1:
+                return
         # Far from the input its own pairs are wrong.
         problem.trust(self._config.far)
         hand, centre = given.hand, problem.centre
@@ -171,6 +176,7 @@ class ContactRefiner:
                 posed = self._hand.posed(motion[:3, :3] @ hand.turn, place, hand.angles, hand.shape)
                 yield dataclasses.replace(given, hand=posed)
         if not near:
+            problem.trust(self._config.near)
             yield given
 
     def _nearness(self, given: GraspState, state: GraspState) -> float:

@@ -75,7 +75,7 @@ class GraspDescription:
             return None
         evidence = float(np.minimum(firmness[:, None], firmness)[opposed].max())
         centroids, directions = _by_part(points, normals, parts, firmness)
-        opposing = np.flatnonzero(directions[_INDEX:] @ directions[_THUMB] < 0) + _INDEX
+        opposing = np.flatnonzero(directions[_INDEX:PALM] @ directions[_THUMB] < 0) + _INDEX
         aperture, centre = math.nan, np.nanmean(centroids, 0)
         if len(opposing):
             opposite = centroids[opposing].mean(0)
