@@ -36,7 +36,6 @@ from hoi_ros.stages.parts.hand_regions import region_of_tracked
 from hoi_ros.stages.parts.hand_regions import without_hand
 from hoi_ros.stages.parts.inferred_hand import InferredHand
 from hoi_ros.stages.parts.inferred_hand import mean_of
-from hoi_ros.stages.parts.inferred_hand import SAME_HAND
 from hoi_ros.stages.parts.inferred_hand import side_evidence
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
 from hoi_ros.stages.parts.one_euro import OneEuroFilter
@@ -247,11 +246,8 @@ class DepthPoseStage(HandFollowing[_Track]):
         there, with its own score."""
         # While a hand is followed, another one may be found in a later frame.
         most, least = (self.max_hands, 2 * self._proposed) if known else (self.max_hands + 4, self._proposed)
-        return [
-            (found, self._new_hand(depth, camera, found.centre, True, 0.5))
-            for found in self._finder(depth, camera, most, least)
-            if all(np.linalg.norm(found.centre - hand.centre) > SAME_HAND for hand in known)
-        ]
+        found = self._finder(depth, camera, most, least, [hand.centre for hand in known])
+        return [(each, self._new_hand(depth, camera, each.centre, True, 0.5)) for each in found]
 
     def _hand_in(self, depth: np.ndarray, camera: Pinhole, region: Region) -> InferredHand | None:
         """The best hand at the depths that a region holds: its nearest surface need not be the hand."""

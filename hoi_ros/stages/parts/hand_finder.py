@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from hoi_ros.engines.loading import Backend
 from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.heat_maps import peaks
 from hoi_ros.stages.parts.heat_maps import pixel_of
+from hoi_ros.stages.parts.inferred_hand import SAME_HAND
 
 STRIDE = 4
 """Pixels of the network's image per cell of its maps."""
@@ -47,7 +49,14 @@ class HandFinder:
         self._engine = load_engine(model_dir('hand_finder', models), backend, threads=threads)
         _, _, self._height, self._width = self._engine.inputs[0].shape
 
-    def __call__(self, depth: np.ndarray, camera: Pinhole, most: int = 2, threshold: float = 0.3) -> list[FoundHand]:
+    def __call__(
+        self,
+        depth: np.ndarray,
+        camera: Pinhole,
+        most: int = 2,
+        threshold: float = 0.3,
+        known: Sequence[np.ndarray] = (),
+    ) -> list[FoundHand]:
         """Detects hands.
 
         Args:
@@ -55,10 +64,11 @@ class HandFinder:
             camera: of that image.
             most: hands at most, by falling score.
             threshold: lowest score.
+            known: (3,) centres of hands that are not looked for.
         """
         small, small_camera = self.shrink(depth, camera)
         maps = self._engine(frame=finder_input(small)[None])
-        return decode(maps['heat'][0], maps['place'][0], small_camera, most, threshold)
+        return decode(maps['heat'][0], maps['place'][0], small_camera, most, threshold, known)
 
     def shrink(self, depth: np.ndarray, camera: Pinhole) -> tuple[np.ndarray, Pinhole]:
         """The image at the network's size and its camera: nearest pixels, padded with 0 at the right and below."""
@@ -72,13 +82,21 @@ class HandFinder:
         return small, dataclasses.replace(shrunk, width=self._width, height=self._height)
 
 
-def decode(heat: np.ndarray, place: np.ndarray, camera: Pinhole, most: int, threshold: float) -> list[FoundHand]:
+def decode(
+    heat: np.ndarray,
+    place: np.ndarray,
+    camera: Pinhole,
+    most: int,
+    threshold: float,
+    known: Sequence[np.ndarray] = (),
+) -> list[FoundHand]:
     """Peaks of the maps → hands.
 
     Args:
         heat: (1, h, w) probability that a hand is centred in a cell.
         place: (3, h, w) offset from the cell's centre (cells) and scaled depth of the hand's centre.
         camera: of the network's image.
+        most, threshold, known: see `HandFinder`.
     """
     scores = heat[0]
     found: list[FoundHand] = []
@@ -87,6 +105,8 @@ def decode(heat: np.ndarray, place: np.ndarray, camera: Pinhole, most: int, thre
         z = float(np.clip(away / 2 + 0.7, 0.12, 2.5))
         centre = camera.unproject(pixel_of((row, column), np.array([across, down]), STRIDE), z)
         if any(np.linalg.norm(centre - other.centre) < 0.08 for other in found):
+            continue
+        if any(np.linalg.norm(centre - other) <= SAME_HAND for other in known):
             continue
         found.append(FoundHand(centre, float(scores[row, column])))
         if len(found) == most:

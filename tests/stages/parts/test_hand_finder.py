@@ -53,6 +53,13 @@ def test_two_peaks_on_one_hand_are_one_hand() -> None:
     assert len(decode(*plateau, CAMERA, 2, 0.3)) == 1
 
 
+def test_known_hands_take_no_place_among_the_most() -> None:
+    peaks = maps((5, 5, 0.5, 0, 0, 0.6), (25, 35, 0.9, 0, 0, 0.6), (15, 20, 0.7, 0, 0, 0.6))
+    first, second, third = decode(*peaks, CAMERA, 9, 0.3)
+    others = decode(*peaks, CAMERA, 2, 0.3, [first.centre + 0.03])
+    assert [hand.score for hand in others] == [second.score, third.score]
+
+
 @pytest.mark.parametrize(('said', 'taken'), [(-1.0, 0.12), (9.0, 2.5)])
 def test_a_hand_is_never_in_the_camera_nor_beyond_its_range(said: float, taken: float) -> None:
     (hand,) = decode(*maps((10, 20, 0.8, 0, 0, said)), CAMERA, 2, 0.3)
