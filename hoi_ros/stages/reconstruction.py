@@ -11,6 +11,7 @@ and a hand whose surface is much nearer or farther than its size allows is none.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import time
 from collections.abc import Callable
@@ -62,7 +63,9 @@ _CANDIDATE, _LIKELY = 0.03, 0.1
 in a thorough search only, the surest. On real photos one hand in twenty is less likely, and so is much else."""
 _HAND_WIDTH = 0.16
 """Usual side of the square about a hand, at its distance, metres."""
-_TRACKED = 0.1
+_GIVEN = 0.9
+"""Score at least of a candidate that a region gives: whoever sends a region says that a hand is in it."""
+_TRACKED = 0.5
 """Share of the score of a new hand that a tracked one needs: a hand is far more likely where one was a moment ago."""
 _LEAST = 0.01
 """Score below which a hand is given up whatever score is asked for."""
@@ -355,10 +358,10 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         near = detect_near(self._detector, image, [square for square, _ in given], _CANDIDATE)
         proposals: list[tuple[DetectedHand, Region | None]] = []
         for hand, (square, region) in zip(near, given):
-            # A region is a candidate whether or not the detector confirms it.
-            if hand is None or not is_in(HandSquare(hand.centre, hand.side), region):
-                hand = DetectedHand(*square, 0.5, 0.5, 0.0, None)
-            proposals.append((hand, region))
+            # The region itself is a candidate, too: the detector may see a part of the hand.
+            if hand and is_in(HandSquare(hand.centre, hand.side), region):
+                proposals.append((dataclasses.replace(hand, score=max(hand.score, _GIVEN)), region))
+            proposals.append((DetectedHand(*square, _GIVEN, 0.5, 0.0, None), region))
         return proposals
 
     @property

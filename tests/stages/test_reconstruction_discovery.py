@@ -191,6 +191,21 @@ def test_every_region_is_a_candidate(samples, build) -> None:
     assert len(stage(sample.image, sample.camera, 0.0, None, [*others, hand])) == 1
 
 
+def test_a_region_is_tried_although_the_detector_sees_a_part_of_it(samples, build) -> None:
+    sample = samples['right']
+    true = detection(sample)
+
+    def answer(image: np.ndarray, crop: ViewCrop) -> Outputs:
+        whole = crop.side > 0.6 * true.side and np.linalg.norm(crop.centre - true.centre) < 0.3 * true.side
+        return answer_of(sample, crop) | {'hand': [0.9 if whole else 0.01]}
+
+    stage, detector = build(answer, sample)
+    corner = true.centre + 0.3 * true.side
+    detector.hands = [dataclasses.replace(true, centre=corner, side=0.3 * true.side, score=0.4)]
+    region = Region(*(true.centre - true.side / 2), true.side, true.side)
+    assert len(stage(sample.image, sample.camera, 0.0, None, [region])) == 1
+
+
 def test_a_hand_that_only_depth_shows_is_found(samples, build, monkeypatch) -> None:
     sample = samples['right']
     centre = sample.keypoints.mean(0)

@@ -33,9 +33,9 @@ def test_a_hand_keeps_its_identity_and_its_side(samples, build) -> None:
         assert hand.side == 'right'
         identities.append(hand.track_id)
     assert len(set(identities)) == 1
-    said['hand'] = [0.1]
+    said['hand'] = [0.3]
     (hand,) = stage(sample.image, sample.camera, 4 / 30)  # too low for a new hand, enough for a tracked one
-    assert hand.track_id == identities[0] and hand.score == pytest.approx(0.1)
+    assert hand.track_id == identities[0] and hand.score == pytest.approx(0.3)
     # The detector, which runs where the network is unsure, does not find it either.
     detector.hands, said['hand'] = [], [0.02]
     assert stage(sample.image, sample.camera, 5 / 30) == []
@@ -108,7 +108,7 @@ def test_each_frame_counts_once_for_the_side(samples, build) -> None:
         (hand,) = stage(sample.image, sample.camera, frame / 30)
         inferred = 2 if abs(0.9 * before) < 4 else 1
         assert track.side_evidence == pytest.approx(0.9 * before - inferred * odds) and hand.side == 'left'
-    track.side_evidence, said['hand'] = -2.0, [0.08]
+    track.side_evidence, said['hand'], stage.min_score = -2.0, [0.08], 0.1
     (hand,) = stage(sample.image, sample.camera, 6 / 30)
     assert hand.side == 'left' and hand.score < 0.1
 

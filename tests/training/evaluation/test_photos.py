@@ -49,6 +49,10 @@ def test_an_estimate_lies_over_a_hand_whose_fingers_are_hidden() -> None:
     assert over_hand(hidden, BOX, CAMERA) and not on_hand(hidden, BOX, CAMERA)
     assert not over_hand(estimate(55, 20, 99, 60), BOX, CAMERA)
     assert not over_hand(estimate(0, 0, 99, 99), BOX, CAMERA)
+    behind = estimate(5, 5, 95, 95)
+    assert not over_hand(behind, BOX, CAMERA)
+    behind.joints[:5] = estimate(45, 45, 55, 55).joints[:5]  # wrist and thumb are in the box, the rest behind a carton
+    assert over_hand(behind, BOX, CAMERA)
 
 
 def test_groups_are_summed() -> None:

@@ -112,7 +112,11 @@ class CutOutHands:
             for number in range(len(photo.boxes)):
                 if (photo.name, number) in known:
                     self._hands.setdefault(photo.source, []).append((photo, number))
-        self._empty = [photo for photo in shown if photo.kind == 'none']
+        empty: dict[str, list[Photo]] = {}
+        for photo in shown:
+            if photo.kind == 'none':
+                empty.setdefault(photo.source, []).append(photo)
+        self._empty = list(empty.values())
         if not self._hands or not self._empty:
             raise FileNotFoundError(f'{root}: the split {split} has no photo without hands, or no hand with keypoints')
         self._cut: dict[tuple[str, int], CutOut | None] = {}
@@ -120,7 +124,7 @@ class CutOutHands:
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, list[PastedHand]]:
         """A photo, (H, W, 3) uint8 RGB, into which one or two hands are pasted, and these; none where no outline is
         plausible."""
-        image = self._empty[rng.integers(len(self._empty))].image()
+        image = one_of(self._empty, rng).image()
         size = np.array(image.shape[1::-1])
         hands: list[PastedHand] = []
         for _ in range(1 + int(rng.random() < _TWO)):

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real photos with and without hands: training and validation of the RGB detector.
 
-The root is the folder of the real material, with `SOURCES.csv`, `rgb_hands/`, `rgb_hands_with_objects/` and
-`backgrounds_rgb/`. Boxes of bare hands are those of `rgb_hands/hand_boxes.csv`; boxes of hands that hold something, and
-of bare hands in photos without one, are those beside this file, drawn by hand for this project.
+The root is the folder of the real material, with `SOURCES.csv`, `rgb_hands/`, `rgb_hands_with_objects/`,
+`backgrounds_rgb/` and the colour images of `backgrounds_depth/`. Boxes of bare hands are those of
+`rgb_hands/hand_boxes.csv`; boxes of hands that hold something, of bare hands in photos without one, and of the hands in
+five backgrounds that show one, are those beside this file, drawn by hand for this project.
 
 The split is by source, and a source that both splits need is split by content:
 
@@ -16,6 +17,7 @@ The split is by source, and a source that both splits need is split by content:
 | `core50_` | the other sessions | sessions 3, 7 and 10 |
 | backgrounds `grocery_`, `hdri_`, `coco_` | two of three | one of three |
 | backgrounds `cards_`, `snack_`, `azure_` | none | all |
+| backgrounds `mosd_`, `redwood_` (colour of the depth scenes) | the others | `mosd_test` |
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ import cv2
 import numpy as np
 
 HELD_BOXES = Path(__file__).with_name('held_hand_boxes.csv')
-"""Boxes of the hands in a hundred validation photos: file, x0, y0, x1, y1, shares of width and height."""
+"""Boxes of the hands in a hundred and two validation photos: file, x0, y0, x1, y1, shares of width and height."""
 TRAINING_BOXES = Path(__file__).with_name('training_hand_boxes.csv')
 """Boxes of hands in training photos; columns as in HELD_BOXES."""
 
@@ -43,7 +45,18 @@ Kind = Literal['bare', 'held', 'none']
 T = TypeVar('T')
 
 _SESSIONS = {'03', '07', '10'}
-_ONLY_VALIDATION = ('rgb_hands/rbh_', *(f'backgrounds_rgb/{name}_' for name in ('cards', 'snack', 'azure')))
+_ONLY_VALIDATION = (
+    'rgb_hands/rbh_',
+    'backgrounds_depth/mosd_test',
+    *(f'backgrounds_rgb/{name}_' for name in ('cards', 'snack', 'azure')),
+)
+_KINDS: dict[str, Kind] = {
+    'rgb_hands': 'bare',
+    'rgb_hands_with_objects': 'held',
+    'backgrounds_rgb': 'none',
+    'backgrounds_depth': 'none',
+}
+"""By folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,11 +121,11 @@ def _all(root: Path) -> Iterator[Photo]:
     with table.open(newline='') as file:
         for row in csv.DictReader(file):
             name, folder = row['file'], row['file'].split('/')[0]
-            kind: Kind | None = {'rgb_hands': 'bare', 'rgb_hands_with_objects': 'held', 'backgrounds_rgb': 'none'}.get(
-                folder
-            )
+            kind = _KINDS.get(folder)
             if kind is None or not name.endswith('.jpg') or (kind != 'none' and name not in boxes):
                 continue
+            if kind == 'none' and name in boxes:
+                kind = 'held'
             yield Photo(root / name, kind, np.array(boxes[name]).reshape(-1, 4), row['source'])
 
 
@@ -127,7 +140,7 @@ def split_of(photo: Photo) -> Split:
         return 'validation' if _drawn(product_of(photo.path.stem), 3) else 'train'
     if name.startswith('rgb_hands/leb_'):
         return 'validation' if _drawn(name, 5) else 'train'
-    return 'validation' if photo.kind == 'none' and _drawn(name, 3) else 'train'
+    return 'validation' if name.startswith('backgrounds_rgb/') and _drawn(name, 3) else 'train'
 
 
 def product_of(stem: str) -> str:

@@ -78,7 +78,7 @@ class Scenery:
             photo for photo in photos(root, 'train' if split == 'train' else 'validation') if photo.kind == 'none'
         ]
         if not self.photos:
-            raise FileNotFoundError(f'{root}: SOURCES.csv names no photo in backgrounds_rgb/ for the split {split}')
+            raise FileNotFoundError(f'{root}: SOURCES.csv names no photo without hands for the split {split}')
         sources = [photo.source for photo in self.photos]
         # Square root: a compromise between equal shares for sources and for photos.
         weights = np.array([sources.count(source) ** -0.5 for source in sources])
@@ -89,7 +89,9 @@ class Scenery:
         """What samples with these photos depend on: the names and sizes of the files; '' without a folder."""
         if root is None:
             return ''
-        paths = sorted((root / 'backgrounds_rgb').glob('*.jpg'))
+        paths = sorted(
+            path for folder in ('backgrounds_rgb', 'backgrounds_depth') for path in (root / folder).glob('*.jpg')
+        )
         files = ''.join(f'{path.name} {path.stat().st_size}\n' for path in paths)
         return f'scenery {hashlib.sha256(files.encode()).hexdigest()[:16]}, '
 

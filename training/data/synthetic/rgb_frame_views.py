@@ -105,9 +105,10 @@ def frame_view(
         image[beyond] = _part_of(behind, config, rng)[beyond]
     centres = square[:, :2] @ matrix.T + shift
     sides = square[:, 2] * scale
-    # The share of the square inside the view approximates the share of the hand inside it.
-    low, high = centres - sides[:, None] / 2, centres + sides[:, None] / 2
-    inside = np.clip(np.minimum(high, extent) - np.maximum(low, 0), 0, None).prod(1) / np.maximum(sides, 1) ** 2
+    # The share of the square inside the view approximates the share of the hand inside it; what the record's own border
+    # cuts off is not visible in it already.
+    inside = _share_inside(centres, sides, extent)
+    whole = np.minimum(_share_inside(square[:, :2], square[:, 2], np.array(record['image'].shape[1::-1])), 0.9)
     corners = record['held'][:count].astype(float)
     corners = np.stack([corners[:, [0, 1]], corners[:, [2, 1]], corners[:, [0, 3]], corners[:, [2, 3]]], 1)
     corners = corners @ matrix.T + shift
@@ -118,11 +119,18 @@ def frame_view(
         image,
         np.column_stack([centres, sides]),
         record['right'][:count] ^ flip,
-        record['visible'][:count] * np.minimum(1, inside / 0.9),
+        record['visible'][:count] * np.minimum(1, inside / np.maximum(whole, 0.05)),
         record['holds'][:count],
         np.concatenate([corners.min(1), corners.max(1)], 1),
         record['known'] if isinstance(record, Mapping) and 'known' in record else np.ones((count, 3), bool),
     )
+
+
+def _share_inside(centres: np.ndarray, sides: np.ndarray, extent: np.ndarray) -> np.ndarray:
+    """(N,) share of squares, centres (N, 2) and sides (N,), that lies in an image of width and height (2,), pixels."""
+    low, high = centres - sides[:, None] / 2, centres + sides[:, None] / 2
+    shares: np.ndarray = np.clip(np.minimum(high, extent) - np.maximum(low, 0), 0, None).prod(1)
+    return shares / np.maximum(sides, 1) ** 2
 
 
 def shrinkable(image: np.ndarray, scale: float) -> np.ndarray:

@@ -34,6 +34,14 @@ def test_each_photo_has_one_split_and_products_and_sessions_are_not_divided(phot
     assert (f'{LIME}-004' in train) == (f'{LIME}-009' in train)
 
 
+def test_a_background_that_shows_a_hand_is_no_photo_without_hands(photo_root: Path) -> None:
+    (empty, *_) = (photo for photo in photos.photos(photo_root, 'train') if photo.kind == 'none')
+    with photos.TRAINING_BOXES.open('a') as file:
+        file.write(f'{empty.name},0.1,0.2,0.3,0.4\n')
+    (shown,) = (photo for photo in photos.photos(photo_root, 'train') if photo.name == empty.name)
+    assert shown.kind == 'held' and shown.boxes.tolist() == [[0.1, 0.2, 0.3, 0.4]]
+
+
 def test_the_name_of_a_product_is_read_behind_its_categories() -> None:
     assert photos.product_of(f'{LIME}-004') == 'Lime'
     milk = 'Arla-Medium-Fat-Milk'
