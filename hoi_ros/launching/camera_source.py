@@ -35,6 +35,8 @@ _DRIVER = {
 }
 """Arguments of the driver where the user gives no others. Its own profiles are those of the device, 1280×720 for most,
 whose images take three times as long on their way."""
+_NAMES = {'camera_namespace': 'camera', 'camera_name': 'camera', 'tf_prefix': ''}
+"""Those that name its topics and frames, which are the defaults of ours, whatever a launch file around it sets."""
 
 
 def camera_source(scene: Mapping[str, str]) -> list[LaunchDescriptionEntity]:
@@ -76,7 +78,7 @@ def _realsense(context: LaunchContext) -> GroupAction:
     path = package_file('launch', 'rs_launch.py', package='realsense2_camera').perform(context)
     source = PythonLaunchDescriptionSource(path)
     declared = {each.name for each in source.get_launch_description(context).get_launch_arguments()}
-    values = {**_DRIVER, **context.launch_configurations, 'tf_prefix': ''}
+    values = {**_DRIVER, **context.launch_configurations, **_NAMES}
     arguments = {name: value for name, value in values.items() if name in declared}
     return GroupAction(
         [

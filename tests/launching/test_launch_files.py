@@ -108,7 +108,7 @@ def test_the_driver_gets_its_own_arguments_and_nothing_else(system):
     from launch.actions import IncludeLaunchDescription
     from launch.actions import ResetLaunchConfigurations
 
-    given = {'serial_no': '_1234', 'enable_sync': 'false', 'tf_prefix': 'left/'}
+    given = {'serial_no': '_1234', 'enable_sync': 'false', 'tf_prefix': 'left/', 'camera_name': 'head'}
     group = start(system, image='/head/image', **given)['realsense']
     assert isinstance(group, GroupAction)
     parts = group.get_sub_entities()
@@ -118,6 +118,7 @@ def test_the_driver_gets_its_own_arguments_and_nothing_else(system):
         'serial_no': '_1234',
         'enable_sync': 'false',
         'tf_prefix': '',
+        'camera_name': 'camera',
         'align_depth.enable': 'true',
         'rgb_camera.color_profile': '640x480x30',
     }
