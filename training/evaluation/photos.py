@@ -36,8 +36,8 @@ _OVERLAID, _LARGEST_RATIO, _FARTHEST = 0.45, 1.6, 0.5
 as large or as small, and its centre is within this share of the larger box's longest side. The boxes show the visible
 part of a hand; the joints include the fingers behind what it holds."""
 _WRIST_AND_THUMB, _SHOWN = 5, 0.15
-"""So does one whose wrist and thumb all lie in the grown box, and whose joints' box covers this share of it: seven of
-100 hands behind a carton, each looked at, show little more."""
+"""So does one whose wrist and thumb all lie in the grown box, and whose joints' box covers this share of it: a hand
+behind a carton shows little more."""
 
 
 T, R = TypeVar('T'), TypeVar('R')

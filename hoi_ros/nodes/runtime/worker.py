@@ -23,13 +23,19 @@ class NewestFirstWorker(Generic[Item]):
         process: called on the worker's thread with each item and each request; it reports its own errors.
         release: called on the worker's thread when it ends.
         name: name of the thread.
+        clock: monotonic seconds.
     """
 
     def __init__(
-        self, process: Callable[[Item], None], release: Callable[[], None] = lambda: None, name: str = 'worker'
+        self,
+        process: Callable[[Item], None],
+        release: Callable[[], None] = lambda: None,
+        name: str = 'worker',
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._process = process
         self._release = release
+        self._clock = clock
         self._ready = threading.Condition()
         self._requests: collections.deque[Item] = collections.deque()
         self._waiting: list[Item] = []
@@ -58,12 +64,12 @@ class NewestFirstWorker(Generic[Item]):
             waiting = None if self._stopped or not self._waiting else self._waiting.pop()
         if waiting is not None:
             self._process(waiting)
-        self._begun = time.monotonic()
+        self._begun = self._clock()
 
     def busy(self) -> float:
         """Seconds since it began the present item, or the present step of a request; 0 while it waits for one."""
         begun = self._begun
-        return 0.0 if begun is None else time.monotonic() - begun
+        return 0.0 if begun is None else self._clock() - begun
 
     def clear(self) -> None:
         """Discards what waits."""
@@ -91,7 +97,7 @@ class NewestFirstWorker(Generic[Item]):
                     if self._stopped:
                         return
                     item = self._requests.popleft() if self._requests else self._waiting.pop()
-                self._begun = time.monotonic()
+                self._begun = self._clock()
                 self._process(item)
                 self._begun = None
                 del item
