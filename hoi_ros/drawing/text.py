@@ -11,7 +11,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 def text_size(text: str, size: float) -> tuple[int, int, int]:
     """Width, height above the base line and depth below it of a text, pixels."""
-    (width, height), base = cv2.getTextSize(text, _FONT, size, 1)
+    (width, height), base = cv2.getTextSize(_drawable(text), _FONT, size, 1)
     return width, height, base
 
 
@@ -27,10 +27,16 @@ def draw_text(
         size: scale of the font; 1 is about 20 pixels high.
         colour: RGB.
     """
+    text = _drawable(text)
     # The rim is the text at the neighbouring pixels: a wider pen would also move the letters apart.
     for across, down in ((-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1)):
         cv2.putText(picture, text, (place[0] + across, place[1] + down), _FONT, size, (0, 0, 0), 1, cv2.LINE_AA)
     cv2.putText(picture, text, place, _FONT, size, colour, 1, cv2.LINE_AA)
+
+
+def _drawable(text: str) -> str:
+    """A text in the characters of OpenCV's fonts; it ends the process where a text is none in UTF-8."""
+    return text.encode('ascii', 'replace').decode()
 
 
 NO_HAND = 'no hand'

@@ -62,10 +62,19 @@ def fault_of_camera(fov: float | None, depth_scale: float | None) -> str:
     return ''
 
 
+def note_on_camera(camera: Path | None, fov: float | None) -> str:
+    """Which field of view is assumed, or that the given one has no effect; '' where neither holds."""
+    if camera is None:
+        return f'no calibration: {fov or FIELD_OF_VIEW:g} degrees across the longer side are assumed (--fov)'
+    return f'{camera} says the field of view: --fov has no effect' if fov else ''
+
+
 def camera_beside(*folders: Path | None) -> Path | None:
-    """`camera.yaml` in the first of these folders that holds one; a file counts as its folder."""
-    beside = (source.parent if source.is_file() else source for source in folders if source is not None)
-    files = (folder / 'camera.yaml' for folder in beside)
+    """`camera.yaml` in the first of these folders that holds one, else above one of them that is named rgb or depth; a
+    file counts as its folder."""
+    beside = [source.parent if source.is_file() else source for source in folders if source is not None]
+    above = [folder.absolute().parent for folder in beside if folder.absolute().name in ('rgb', 'depth')]
+    files = (folder / 'camera.yaml' for folder in beside + above)
     return next((file for file in files if file.is_file()), None)
 
 

@@ -59,7 +59,8 @@ class Figures:
     """Share of the fingers for which it is right whether they touch."""
     joint_error_mm: float
     intersection_cm3: float
-    """Mean of the hands with an object that has an inside."""
+    """Mean of the hands of which it is known as given, as published and in truth: with contact, and with an object that
+    has an inside."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,12 +151,15 @@ def contact_agreement(recording: Recording) -> ContactAgreement:
     truths = [measure_truth(true) for true, _, _ in triples]
     before = [measure(given) for _, given, _ in triples]
     after = [published_touch(hand) for _, _, hand in triples]
+    volumes = np.array([[touch.intersection for touch in each] for each in (before, after, truths)])
+    known = volumes[:, np.isfinite(volumes).all(0)]
+    given_cm3, published_cm3, true_cm3 = (_mean(each.tolist()) for each in known)
     return ContactAgreement(
         len(triples),
         sum(hand.contact is not None for _, _, hand in triples),
-        _figures(truths, before, [_joint_error(true, given) for true, given, _ in triples]),
-        _figures(truths, after, [_joint_error(true, hand) for true, _, hand in triples]),
-        _mean([truth.intersection for truth in truths]),
+        _figures(truths, before, [_joint_error(true, given) for true, given, _ in triples], given_cm3),
+        _figures(truths, after, [_joint_error(true, hand) for true, _, hand in triples], published_cm3),
+        true_cm3,
     )
 
 
@@ -184,7 +188,9 @@ def _same(hand: HandEstimate, hands: Hands) -> HandEstimate | None:
     return next((each for each in hands if each.track_id == hand.track_id), None)
 
 
-def _figures(truths: Sequence[Touch], found: Sequence[Touch], errors_mm: Sequence[float]) -> Figures:
+def _figures(
+    truths: Sequence[Touch], found: Sequence[Touch], errors_mm: Sequence[float], intersection_cm3: float
+) -> Figures:
     if not truths:
         return Figures(*[math.nan] * 5)
     (vertices, fingers), (true_vertices, true_fingers) = (
@@ -196,7 +202,7 @@ def _figures(truths: Sequence[Touch], found: Sequence[Touch], errors_mm: Sequenc
         _f1(fingers, true_fingers),
         float((fingers == true_fingers).mean()),
         _mean(errors_mm),
-        _mean([touch.intersection for touch in found]),
+        intersection_cm3,
     )
 
 

@@ -23,10 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from hoi_ros.camera.calibration import CalibrationError
-from hoi_ros.camera.depth_unit import check_depth
-from hoi_ros.camera.depth_unit import DepthUnitError
 from hoi_ros.camera.depth_unit import MEND
-from hoi_ros.camera.image_buffer import ImageFormatError
 from hoi_ros.camera.rectified import Rectified
 from hoi_ros.nodes.runtime.image_transport import make_room_for_images
 from hoi_ros.playback.cameras import camera_beside
@@ -34,12 +31,15 @@ from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import fault_of_camera
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
+from hoi_ros.playback.cameras import note_on_camera
+from hoi_ros.playback.command import make_folder
+from hoi_ros.playback.command import OutputError
 from hoi_ros.playback.depth_range import depth_hint
+from hoi_ros.playback.depth_range import doubt_of
 from hoi_ros.playback.depth_range import REMEDY
 from hoi_ros.playback.frame_reader import FrameReader
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import list_frames
-from hoi_ros.playback.image_folder import read_metric_depth
 from hoi_ros.playback.image_folder import USUAL_RATE
 from hoi_ros.playback.photo_session import PARAMETERS
 from hoi_ros.playback.photo_session import PhotoResults
@@ -209,13 +209,7 @@ class DemoConfig:
             return ''
         file = next(frame.depth for frame in list_frames(self.replayed.folders['depth'], None))
         scale = self._metres_per_unit(self.data, self._calibration(self.data))
-        try:
-            doubt = check_depth(read_metric_depth(file, scale), scale, _DEPTH_REMEDY) if file else ''
-        except DepthUnitError as error:
-            doubt = str(error)
-        except ImageFormatError:
-            doubt = ''  # the camera's log names the frame
-        return f'{file}: {doubt}' if doubt else ''
+        return doubt_of(file, scale, _DEPTH_REMEDY) if file else ''
 
     def _calibration(self, data: Path) -> Path | None:
         """The calibration file; None where a field of view is assumed.
@@ -226,13 +220,19 @@ class DemoConfig:
         if self.camera is not None and not self.camera.is_file():
             raise DemoError(f'{self.camera} is missing: give the ROS calibration file of the camera with --camera')
         known, _ = _KNOWN_FOLDERS.get(_folder_of(data).resolve().name, (None, None))
-        return self.camera or camera_beside(data) or (known if known and known.is_file() else None)
+        found = camera_beside(data, data / 'rgb', data / 'depth')
+        return self.camera or found or (known if known and known.is_file() else None)
+
+    @property
+    def camera_note(self) -> str:
+        """Which field of view is assumed, or that --fov has no effect; '' where neither holds."""
+        return note_on_camera(self._calibration(self.data), self.fov) if self.data else ''
 
     def send_photos(self, session: Session) -> PhotoResults:
         """Publishes each picture once and waits for its answer.
 
         Raises:
-            DemoError: the calibration file is unusable.
+            CalibrationError: the calibration file is unusable.
             SessionError: a process ended.
         """
         assert self.data is not None and self.replayed is not None
@@ -240,10 +240,7 @@ class DemoConfig:
         camera = self._calibration(self.data)
         scale = self._metres_per_unit(self.data, camera)
         sources = [folders.get('depth'), folders.get('rgb')]
-        try:
-            cameras = cameras_of(camera, self.fov or FIELD_OF_VIEW, self.rectified, sources)
-        except CalibrationError as error:
-            raise DemoError(str(error)) from error
+        cameras = cameras_of(camera, self.fov or FIELD_OF_VIEW, self.rectified, sources)
         reader = FrameReader(system, cameras, scale)
         return send_photos(session, system, list_frames(*sources), reader, scale, cameras, _say)
 
@@ -290,15 +287,19 @@ def demo(config: DemoConfig) -> int:
     """Measures, prints and draws; 0 if at least one hand was published.
 
     Raises:
+        CalibrationError: the calibration file is unusable.
         DemoError: a folder or a file is missing.
+        OutputError: `config.out` can be no folder.
         SessionError: a process fails.
     """
+    make_folder(config.out)
     print(f'{config.stage} on {config.data or "a simulated camera"}', flush=True)
     system = system_of(config.stage)
     if config.replayed is not None:
         _say(str(config.replayed.order))
-        for line in left_out(*config.replayed.folders.values()):
-            _say(line)
+        for line in (*left_out(*config.replayed.folders.values()), config.camera_note):
+            if line:
+                _say(line)
         if doubt := config.depth_doubt():
             print(f'demo: {doubt}', file=sys.stderr)
         if config.independent:
@@ -383,7 +384,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return demo(tyro.cli(DemoConfig, args=arguments, prog='python -m hoi_ros.demo'))
-    except (DemoError, SessionError) as error:
+    except (DemoError, SessionError, CalibrationError, OutputError) as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
+from hoi_ros.camera.depth_unit import check_depth
+from hoi_ros.camera.depth_unit import DepthUnitError
 from hoi_ros.camera.depth_unit import HANDS_DETECTED
+from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.playback.image_folder import read_metric_depth
 
 SCALES = 'such as 0.001 for millimetres, 0.00025 for an Intel L515, 0.000125 for an Intel SR300 or SR305'
 """Metres of one unit of depth images that are common."""
@@ -47,3 +52,14 @@ def depth_hint(images: Iterable[np.ndarray], metres_per_unit: float | None = Non
     for image in images:
         depth_range.add(image)
     return depth_range.hint(metres_per_unit)
+
+
+def doubt_of(file: Path, metres_per_unit: float, remedy: str) -> str:
+    """What is wrong with the unit of a depth image; '' where nothing is, or the file cannot be read."""
+    try:
+        doubt = check_depth(read_metric_depth(file, metres_per_unit), metres_per_unit, remedy)
+    except DepthUnitError as error:
+        doubt = str(error)
+    except ImageFormatError:
+        doubt = ''  # whoever reads the frame says so
+    return f'{file}: {doubt}' if doubt else ''

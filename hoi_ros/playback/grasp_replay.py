@@ -153,7 +153,8 @@ class GraspSummary:
                 before, after = scale * np.mean(pairs, 0)
                 lines.append(f'{name:13} mean {before:.1f} → {after:.1f} {unit} ({len(pairs)} closed objects)')
         if self.seconds:
-            lines.append(f'stage         median {1e3 * float(np.median(self.seconds)):.0f} ms a grasp')
+            taken = 1e3 * float(np.median(self.seconds))
+            lines.append(f'time          median {taken:.0f} ms a grasp, reading and fit included')
         return '\n'.join(lines)
 
 
@@ -181,8 +182,8 @@ class GraspReplay:
         config, told = self._config, time.monotonic()
         self._stage.warm_up()
         config.out.mkdir(parents=True, exist_ok=True)
-        for picture in (config.out / PICTURES).glob(f'{"[0-9]" * _DIGITS}.png'):
-            picture.unlink()  # of an earlier run
+        for number in _earlier_lines(config.out / RESULTS):
+            _picture(config.out, number).unlink(missing_ok=True)
         with (
             config.grasps.open(encoding='utf-8', errors='replace') as lines,
             (config.out / RESULTS).open('w', encoding='utf-8') as results,
@@ -206,9 +207,10 @@ class GraspReplay:
             given = grasp_of_line(line, self._config.grasps.parent)
             record |= {'object': str(given.object), 'side': given.side}
             prepared = self._prepare(given, number)
-        except (ValueError, OSError, MemoryError) as error:
-            self.summary.failed.append(f'line {number}: {error}')
-            return record | dict.fromkeys(_NOTHING) | {'error': str(error)}
+        except (ValueError, OSError, MemoryError, OverflowError, RecursionError) as error:
+            reason = 'it nests too deeply' if isinstance(error, RecursionError) else str(error)
+            self.summary.failed.append(f'line {number}: {reason}')
+            return record | dict.fromkeys(_NOTHING) | {'error': reason}
         self.summary.fit_errors.append(prepared.fit_error)
         (refined,) = self._stage([prepared.hand], prepared.mesh.faces, 0.0)
         taken = time.perf_counter() - begun
@@ -229,7 +231,7 @@ class GraspReplay:
         if self._config.pictures:
             models = self._models[given.side]
             picture = grasp_picture(prepared, refined, models.faces, record, self._config.refine)
-            write_picture(self._config.out / PICTURES / f'{number:0{_DIGITS}d}.png', picture)
+            write_picture(_picture(self._config.out, number), picture)
         return record
 
     def _estimated(self, prepared: PreparedGrasp, refined: HandEstimate) -> dict[str, Any]:
@@ -260,6 +262,26 @@ class GraspReplay:
                 self.summary.depths.append((was.penetration, contact.penetration))
                 self.summary.volumes.append((1e6 * was.intersection, 1e6 * contact.intersection))
         return found
+
+
+def _picture(out: Path, number: int) -> Path:
+    """The picture of a line of the file."""
+    return out / PICTURES / f'{number:0{_DIGITS}d}.png'
+
+
+def _earlier_lines(results: Path) -> list[int]:
+    """The numbers of the lines that the results of an earlier run name."""
+    try:
+        lines = results.read_text(encoding='utf-8').splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    numbers = []
+    for line in lines:
+        try:
+            numbers.append(int(json.loads(line)['line']))
+        except (ValueError, KeyError, TypeError):
+            continue  # the end of a run that was interrupted
+    return numbers
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -39,6 +39,7 @@ def read_hand(path: Path, models: Callable[[str], HandModel]) -> HandEstimate:
     hands = [hand for record in _records(path) for hand in _hands(record)]
     if not hands:
         raise HandFileError(f'{path} holds no hand: give what hoi_ros.image or hoi_ros.replay writes of one')
+    hands = [hand for hand in hands if hand.get('joints') is not None] or hands
     best = max(hands, key=lambda hand: _score(hand, path, 0.0))
     side, joints = best.get('side'), _array(best.get('joints'))
     if side not in ('left', 'right'):

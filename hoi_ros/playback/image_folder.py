@@ -43,6 +43,11 @@ _MARKS_OF_EXIF = b'Exif', b'eXIf', b'EXIF', b'II*\0', b'MM\0*'
 """In files of JPEG, PNG, WebP and TIFF."""
 _EXIF_WITHIN = 65536
 """Bytes at the start of a JPEG file that hold its EXIF fields, if it has any."""
+_TIFF = frozenset({'.tif', '.tiff'})
+_ORIGIN = 'video.txt'
+"""File beside the frames of a video that names it."""
+_CUT_SHORT = 0.9
+"""A video of which less than this share of the frames that it names can be read is cut short."""
 _GREY_16_BITS = bytes((16, 0))
 """Bit depth and colour type at the end of the first 26 bytes of a PNG file."""
 
@@ -144,7 +149,7 @@ def read_colour(path: Path) -> np.ndarray:
     """
     pixels = _read(path, cv2.IMREAD_COLOR)
     data = path.read_bytes()
-    if is_depth_png(data):
+    if is_depth_png(data) or is_depth_tiff(path):
         raise ImageFormatError(f'{path}: 16-bit greys, expected colours: this is a depth image{_other_stage("depth")}')
     if data.startswith(_JPEG) and _EXIF in data[:_EXIF_WITHIN]:
         # `decompress` refuses damaged files and knows no orientation, which images of topics do not have.
@@ -169,12 +174,23 @@ def is_depth_png(start: bytes) -> bool:
     return start.startswith(_PNG) and start[:26].endswith(_GREY_16_BITS)
 
 
+def is_depth_tiff(path: Path) -> bool:
+    """Whether a file is a TIFF image of one channel of 16-bit integers or 32-bit floats."""
+    if path.suffix.lower() not in _TIFF:
+        return False
+    try:
+        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error):
+        return False
+    return pixels is not None and pixels.ndim == 2 and pixels.dtype in (np.uint16, np.float32)
+
+
 def unpack_video(video: Path, folder: Path) -> float:
     """Writes each frame of a video as a JPEG image (000000.jpg, ...) into a folder; returns the frames a second, 30
     where neither the file nor the times of its frames say. Frames of an earlier video there are removed.
 
     Raises:
-        ImageFolderError: the video is missing or cannot be read.
+        ImageFolderError: the video is missing or cannot be read, or the folder holds something else.
         OSError: a frame cannot be written.
     """
     try:
@@ -182,28 +198,46 @@ def unpack_video(video: Path, folder: Path) -> float:
     except UnicodeEncodeError as error:
         raise ImageFolderError(f'{str(video)!r}: the name is no text in UTF-8: rename the video') from error
     capture = cv2.VideoCapture(str(video))
-    folder.mkdir(parents=True, exist_ok=True)
-    for earlier in folder.glob('[0-9]' * 6 + '.jpg'):
-        earlier.unlink()
     rate, last, count = capture.get(cv2.CAP_PROP_FPS), 0.0, 0
+    declared = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     try:
-        while True:
-            more, frame = capture.read()
-            if not more:
-                break
+        more, frame = capture.read()
+        if more:
+            _make_room(folder, video)
+        while more:
             picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
             write_picture(folder / f'{count:06}.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
             last, count = capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3, count + 1
+            more, frame = capture.read()
     finally:
         capture.release()
     if not count:
         raise ImageFolderError(
             f'{video}: no video that can be read, expected H.264 in MP4 or another that OpenCV knows'
         )
+    if count < _CUT_SHORT * declared:
+        print(f'{video}: {count} of about {declared:.0f} frames could be read: the file may be cut short')
     for plausible in (rate, (count - 1) / last if last > 0 else 0.0):
         if 1 <= plausible <= _FASTEST:
             return plausible
     return USUAL_RATE
+
+
+def _make_room(folder: Path, video: Path) -> None:
+    """Removes the frames of an earlier video from a folder, which then names the one that follows.
+
+    Raises:
+        ImageFolderError: the folder holds other files than such frames.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    origin = folder / _ORIGIN
+    if not origin.is_file() and any(folder.iterdir()):
+        raise ImageFolderError(
+            f'{folder}: the frames of {video} go there, and it holds other files: give another folder with --out'
+        )
+    origin.write_text(f'frames of {video}\n', encoding='utf-8', errors='backslashreplace')
+    for earlier in folder.glob('[0-9]' * 6 + '.jpg'):
+        earlier.unlink()
 
 
 def unread_images(*folders: Path | None) -> dict[str, int]:
@@ -220,9 +254,9 @@ def _images(folder: Path, paired: bool) -> dict[str, Path]:
         raise ImageFolderError(f'{folder} is no folder: give the folder that holds the images')
     images: dict[str, Path] = {}
     for path in folder.rglob('*'):
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith('.') or not path.is_file():
-            continue
         inside = path.relative_to(folder)
+        if path.suffix.lower() not in IMAGE_SUFFIXES or is_hidden(inside) or not path.is_file():
+            continue
         name = (inside.with_suffix('') if paired else inside).as_posix()
         if name in images:
             raise ImageFolderError(f'{images[name]} and {path} are two images of one name: keep one of them')
@@ -235,6 +269,11 @@ def _images(folder: Path, paired: bool) -> dict[str, Path]:
             f'{folder} holds no image, expected files ending in {", ".join(sorted(IMAGE_SUFFIXES))}{others}'
         )
     return images
+
+
+def is_hidden(inside: Path) -> bool:
+    """Whether a file, by its path inside a folder of images, or a folder above it is hidden, as thumbnails are."""
+    return any(part.startswith('.') for part in inside.parts)
 
 
 def _other_stage(kind: ImageKind) -> str:

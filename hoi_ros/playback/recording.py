@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.hand.estimates import HandEstimate
@@ -195,14 +196,17 @@ def truth_agreement(recording: Recording) -> TruthAgreement:
 
 
 def matched(truth: Hands, hands: Hands) -> tuple[list[tuple[HandEstimate, HandEstimate | None]], list[HandEstimate]]:
-    """Each true hand with the nearest estimate within 10 cm (mean joint), and the estimates that are left."""
-    left = list(hands)
-    pairs: list[tuple[HandEstimate, HandEstimate | None]] = []
-    for true in truth:
-        gaps = [float(np.linalg.norm(hand.joints.mean(0) - true.joints.mean(0))) for hand in left]
-        near = bool(gaps) and min(gaps) <= _SAME_HAND
-        pairs.append((true, left.pop(int(np.argmin(gaps))) if near else None))
-    return pairs, left
+    """Each true hand with its estimate, and the estimates that are left.
+
+    A hand and its estimate are at most 10 cm apart (mean joint); of all such pairs as many as possible are taken, and
+    then the nearest ones.
+    """
+    centres, estimates = (np.array([hand.joints.mean(0) for hand in each]).reshape(-1, 3) for each in (truth, hands))
+    gaps = np.linalg.norm(centres[:, None] - estimates, axis=-1)
+    rows, columns = linear_sum_assignment(np.where(gaps <= _SAME_HAND, gaps, 1e3))
+    found = {row: column for row, column in zip(rows, columns) if gaps[row, column] <= _SAME_HAND}
+    pairs = [(true, hands[found[row]] if row in found else None) for row, true in enumerate(truth)]
+    return pairs, [hand for column, hand in enumerate(hands) if column not in found.values()]
 
 
 def _mean_length(vectors: np.ndarray) -> float:

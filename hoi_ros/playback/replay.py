@@ -39,6 +39,7 @@ from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import fault_of_camera
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
+from hoi_ros.playback.cameras import note_on_camera
 from hoi_ros.playback.command import make_folder
 from hoi_ros.playback.command import run_command
 from hoi_ros.playback.depth_range import DepthRange
@@ -142,6 +143,10 @@ class ReplayConfig:
             raise ReplayError(
                 '--depth comes without --depth-scale: say how many metres one unit is, 0.001 for millimetres'
             )
+        if self.fov is not None and self.camera is not None:
+            raise ReplayError('--fov and --camera exclude each other: the calibration file says the field of view')
+        if self.loop and not self.ros:
+            raise ReplayError('--loop comes without --ros: a stage sees each image once')
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise ReplayError(f'--rate is {self.rate}, expected frames a second above 0')
         if self.rgb is None and self.calibration is None and self.fov is None:
@@ -230,7 +235,7 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
     for line in left_out(config.depth, config.rgb):
         print(line)
     if config.calibration is None:
-        print(f'no calibration: {config.fov or FIELD_OF_VIEW:g} degrees across the longer side are assumed (--fov)')
+        print(note_on_camera(None, config.fov))
     names = overlay_names([files.name for files in frames])
     faces = {side: np.asarray(stage.hand_model(side).faces) for side in ('right', 'left')}
     if system.has_objects:
@@ -251,9 +256,10 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
             stamp = round(index / config.frame_rate, 6)
             record: dict[str, Any] = {'image': files.name, 'stamp': stamp, 'hands': []}
             frame = reader.read(files)
-            if frame.faults:
-                record['error'] = '; '.join(frame.faults)
-                for fault in frame.faults:
+            faults = [*frame.faults, *_lacking(config, files)]
+            if faults:
+                record['error'] = '; '.join(faults)
+                for fault in faults:
                     reasons.add(fault)
             if frame.complete(system):
                 recording = (Path(files.name).parent, frame.shown.camera)
@@ -265,7 +271,7 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
                 times.append((time.perf_counter() - start) * 1e3)
                 if order.independent:
                     hands = [hand for hand in hands if hand.score >= config.min_score]
-                record['camera'] = camera_record(frame.shown.camera)
+                record['camera'] = camera_record(frame.views[system.source.images[0]].camera)
                 record['hands'] = [hand_record(hand, config.vertices, system.has_objects) for hand in hands]
                 if isinstance(stage, StageChain) and system.has_interaction:
                     record['interaction'] = interaction_record(stage.interaction)
@@ -301,6 +307,16 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
         sum(hand.contact is not None for hand in found) if system.has_contact else None,
         '' if found else depths.hint(config.metres_per_unit),
     )
+
+
+def _lacking(config: ReplayConfig, files: FrameFiles) -> list[str]:
+    """What a frame lacks although its folder is given and the stage could use it."""
+    folders = {'depth': (config.depth, files.depth), 'colour': (config.rgb, files.colour)}
+    return [
+        f'{files.name}: the frame has no {name} image: its hands are estimated without'
+        for name in config.system.source.optional_images
+        if folders[name][0] is not None and folders[name][1] is None
+    ]
 
 
 def _refuse_own_pictures(frames: Sequence[FrameFiles], overlays: Path) -> None:
@@ -339,6 +355,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     end = arguments.index('--ros-args') if {'--ros', '--ros-args'} <= set(arguments) else len(arguments)
     config = tyro.cli(ReplayConfig, args=arguments[:end], prog='python -m hoi_ros.replay')
+    if config.calibration and config.fov:
+        print(note_on_camera(config.calibration, config.fov))
+        config = dataclasses.replace(config, fov=None)
     if config.rgb is not None:
         rgb, video_rate = opened(config.rgb, config.out / 'frames')
         config = dataclasses.replace(

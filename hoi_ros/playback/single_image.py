@@ -27,6 +27,8 @@ import tyro
 
 from hoi_ros.camera import Pinhole
 from hoi_ros.camera.calibration import CalibrationError
+from hoi_ros.camera.rectified import is_rectified
+from hoi_ros.camera.rectified import Rectified
 from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.engines import Backend
 from hoi_ros.engines import EngineError
@@ -38,12 +40,14 @@ from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import fault_of_camera
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
+from hoi_ros.playback.cameras import note_on_camera
 from hoi_ros.playback.command import make_folder
 from hoi_ros.playback.command import run_command
 from hoi_ros.playback.contact_results import touching_words
 from hoi_ros.playback.depth_range import depth_hint
 from hoi_ros.playback.frame_reader import estimated
 from hoi_ros.playback.frame_reader import FrameReader
+from hoi_ros.playback.image_folder import folder_calibration
 from hoi_ros.playback.overlays import overlay
 from hoi_ros.playback.overlays import shrunk
 from hoi_ros.playback.picture_files import write_picture
@@ -108,6 +112,7 @@ class ImageEstimator:
         stage: the system; by default the one of colour images.
         camera: ROS calibration file of the camera; without it the field of view is assumed.
         fov: degrees across the longer side of a picture without a calibration.
+        rectified: whether pictures are rectified, so that the projection_matrix of the calibration describes them.
         depth_scale: metres of one unit of depth images; by default what the calibration file says, else 0.001.
         min_score: lowest score of a hand.
         max_hands: largest number of hands.
@@ -125,8 +130,9 @@ class ImageEstimator:
         self,
         stage: str | None = None,
         *,
-        camera: Path | None = None,
+        camera: str | Path | None = None,
         fov: float = FIELD_OF_VIEW,
+        rectified: bool = False,
         depth_scale: float | None = None,
         min_score: float = MIN_SCORE,
         max_hands: int = 2,
@@ -136,8 +142,10 @@ class ImageEstimator:
     ) -> None:
         _check(fov, depth_scale, min_score, max_hands)
         self._system = system_of(stage) if stage else system_of_photos()
-        scale = depth_scale or depth_scale_of(camera) or _MILLIMETRE
-        self._reader = FrameReader(self._system, cameras_of(camera, fov), scale)
+        file = Path(camera) if camera else None
+        scale = depth_scale or depth_scale_of(file) or _MILLIMETRE
+        cameras = cameras_of(file, fov, 'true' if rectified else 'false', (Path(),))
+        self._reader = FrameReader(self._system, cameras, scale)
         with quick_start():
             self.stage = load_pipeline(self._system, models=models, backend=backend, threads=threads)
         self._min_score = min_score
@@ -184,8 +192,10 @@ class ImageConfig:
     """Metres of one unit of a depth image; by default what the calibration file says, else 0.001."""
     camera: Path | None = None
     """ROS calibration file of the camera; by default camera.yaml beside the picture, else --fov is assumed."""
-    fov: float = FIELD_OF_VIEW
-    """Field of view of a picture without a calibration, degrees across the longer side."""
+    fov: float | None = None
+    """Field of view of a picture without a calibration, degrees across the longer side; 65 by default."""
+    rectified: Rectified = 'auto'
+    """Whether the picture is rectified, so that projection_matrix describes it; auto: if its folder is named so."""
     stage: str | None = None
     """The system whose stage runs; by default the one of colour images."""
     min_score: float = MIN_SCORE
@@ -203,6 +213,8 @@ class ImageConfig:
 
     def __post_init__(self) -> None:
         _check(self.fov, self.depth_scale, self.min_score, self.max_hands)
+        if self.fov is not None and self.camera is not None:
+            raise ImageError('--fov and --camera exclude each other: the calibration file says the field of view')
         if self.stage is not None and self.stage not in SYSTEMS:
             raise ImageError(f'--stage is {self.stage!r}, expected {" or ".join(SYSTEMS)}')
 
@@ -222,11 +234,16 @@ def _run(arguments: Sequence[str] | None) -> int:
         raise ImageError(f'{config.picture} is no file: give a picture; a folder is for python -m hoi_ros.replay')
     if drawing.resolve() in {file.resolve() for file in (config.picture, config.depth) if file}:
         raise ImageError(f'{drawing} is an input: give another folder with --out')
+    if not _are_ours(drawing, estimates):
+        raise ImageError(
+            f'{drawing} or {estimates.name} is there and of something else: give another folder with --out'
+        )
     make_folder(config.out)
     estimator = ImageEstimator(
         config.stage,
         camera=camera,
-        fov=config.fov,
+        fov=config.fov or FIELD_OF_VIEW,
+        rectified=_is_rectified(config, camera),
         depth_scale=config.depth_scale,
         min_score=config.min_score,
         max_hands=config.max_hands,
@@ -236,8 +253,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     result = estimator(config.picture, config.depth)
     if config.depth_scale is None and depth_scale_of(camera) is None and _reads_depth(config):
         print(f'one unit of the depth is taken for {_MILLIMETRE:g} m (--depth-scale)')
-    if camera is None:
-        print(f'no calibration: {config.fov:g} degrees across the longer side are assumed (--fov)')
+    if note := note_on_camera(camera, config.fov):
+        print(note)
     for note in result.notes:
         print(f'image: {note}', file=sys.stderr)
     print(*_described(result, config.min_score), sep='\n')
@@ -254,6 +271,29 @@ def _run(arguments: Sequence[str] | None) -> int:
         )
     print(f'written to {drawing} and {estimates.name} in {time.perf_counter() - begun:.1f} s')
     return 0
+
+
+def _are_ours(drawing: Path, estimates: Path) -> bool:
+    """Whether an overlay and its JSON are those of an earlier run, or do not exist."""
+    if not drawing.exists() and not estimates.exists():
+        return True
+    try:
+        record = json.loads(estimates.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and {'image', 'camera', 'hands'} <= record.keys()
+
+
+def _is_rectified(config: ImageConfig, camera: Path | None) -> bool:
+    """Whether the picture, and the depth image with it, are rectified.
+
+    Raises:
+        CalibrationError: the calibration file is unusable, or the folders of both contradict each other.
+    """
+    folders = [file.absolute().parent for file in (config.picture, config.depth) if file]
+    if camera is not None:
+        folder_calibration(camera, config.rectified, folders)
+    return is_rectified(config.rectified, folders[0].as_posix())
 
 
 def _described(result: ImageResult, min_score: float) -> list[str]:
@@ -277,7 +317,7 @@ def _described(result: ImageResult, min_score: float) -> list[str]:
     return lines
 
 
-def _check(fov: float, depth_scale: float | None, min_score: float, max_hands: int) -> None:
+def _check(fov: float | None, depth_scale: float | None, min_score: float, max_hands: int) -> None:
     """Raises an ImageError if a number is outside of its bounds."""
     if fault := fault_of_camera(fov, depth_scale):
         raise ImageError(fault)

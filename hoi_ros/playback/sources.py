@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection
 from pathlib import Path
-
-import cv2
-import numpy as np
 
 from hoi_ros.playback.image_folder import IMAGE_SUFFIXES
 from hoi_ros.playback.image_folder import ImageFolderError
 from hoi_ros.playback.image_folder import is_depth_png
+from hoi_ros.playback.image_folder import is_depth_tiff
+from hoi_ros.playback.image_folder import is_hidden
 from hoi_ros.playback.image_folder import OTHER_SUFFIXES
 from hoi_ros.playback.image_folder import unpack_video
 from hoi_ros.playback.image_folder import unread_images
@@ -20,13 +18,15 @@ from hoi_ros.playback.image_folder import VIDEO_SUFFIXES
 from hoi_ros.systems import ImageKind
 from hoi_ros.systems import SYSTEMS
 
-_TIFF = frozenset({'.tif', '.tiff'})
-
 
 def visible_files(source: Path, suffixes: Collection[str]) -> list[Path]:
     """The files with these suffixes in a folder and its subfolders, sorted; the file itself where `source` is one."""
     paths = [source] if source.is_file() else sorted(source.rglob('*'))
-    return [path for path in paths if path.suffix.lower() in suffixes and not path.name.startswith('.')]
+    return [path for path in paths if path.suffix.lower() in suffixes and not is_hidden(_inside(path, source))]
+
+
+def _inside(path: Path, source: Path) -> Path:
+    return Path(path.name) if path == source else path.relative_to(source)
 
 
 def video_in(source: Path) -> Path | None:
@@ -89,13 +89,8 @@ def kind_of(path: Path) -> ImageKind | None:
         return None
     if is_depth_png(start):
         return 'depth'
-    if suffix in _TIFF:
-        pixels = None
-        with contextlib.suppress(cv2.error):
-            pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is None:
-            return None
-        return 'depth' if pixels.ndim == 2 and pixels.dtype in (np.uint16, np.float32) else 'colour'
+    if is_depth_tiff(path):
+        return 'depth'
     return 'colour' if suffix in IMAGE_SUFFIXES else None
 
 

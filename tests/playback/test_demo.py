@@ -190,7 +190,7 @@ def test_the_video_of_a_hand_is_known(tmp_path):
         == arguments
     )
     assert Path(after(arguments, '--camera')).name == 'rgb_hand_video_camera.yaml'
-    assert len(list(Path(after(arguments, '--rgb')).iterdir())) == 1
+    assert len(list(Path(after(arguments, '--rgb')).glob('*.jpg'))) == 1
 
 
 def test_what_is_missing_is_named(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from hoi_ros.camera.calibration import CalibrationError
 from hoi_ros.camera.image_buffer import ImageFormatError
+from hoi_ros.playback.cameras import camera_beside
 from hoi_ros.playback.cameras import cameras_of
 from hoi_ros.playback.frame_reader import FrameReader
 from hoi_ros.playback.image_folder import folder_calibration
@@ -147,6 +148,58 @@ def test_a_video_becomes_a_folder_of_its_frames(tmp_path):
     assert len(list_frames(None, tmp_path / 'frames')) == 1
 
 
+def test_a_video_replaces_the_frames_of_another_video_and_no_other_file(tmp_path, capsys):
+    frames = tmp_path / 'frames'
+    for name, count in (('long.avi', 3), ('short.avi', 1)):
+        writer = cv2.VideoWriter(str(tmp_path / name), cv2.VideoWriter_fourcc(*'MJPG'), 30, (64, 48))
+        for _ in range(count):
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+        writer.release()
+        unpack_video(tmp_path / name, frames)
+        assert len(list_frames(None, frames)) == count
+    (tmp_path / 'none.mp4').write_bytes(b'no video')
+    with pytest.raises(ImageFolderError, match='no video that can be read'):
+        unpack_video(tmp_path / 'none.mp4', frames)
+    assert len(list_frames(None, frames)) == 1 and not capsys.readouterr().out
+    own = tmp_path / 'own'
+    own.mkdir()
+    (own / '000000.jpg').write_bytes(b'mine')
+    with pytest.raises(ImageFolderError, match='own: the frames of .* go there, and it holds other files'):
+        unpack_video(tmp_path / 'long.avi', own)
+    assert (own / '000000.jpg').read_bytes() == b'mine'
+
+
+def test_a_video_that_is_cut_short_says_so(tmp_path, capsys):
+    writer = cv2.VideoWriter(str(tmp_path / 'cut.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 30, (64, 48))
+    for number in range(20):
+        writer.write(np.random.default_rng(number).integers(0, 255, (48, 64, 3), np.uint8))
+    writer.release()
+    whole = (tmp_path / 'cut.avi').read_bytes()
+    (tmp_path / 'cut.avi').write_bytes(whole[: len(whole) // 2])
+    unpack_video(tmp_path / 'cut.avi', tmp_path / 'frames')
+    count = len(list_frames(None, tmp_path / 'frames'))
+    assert (
+        count < 18 and f'{count} of about 20 frames could be read: the file may be cut short' in capsys.readouterr().out
+    )
+
+
+def test_hidden_folders_hold_no_frames(tmp_path):
+    colour = folder(tmp_path / 'rgb', '1.png', '.ipynb_checkpoints/1-checkpoint.png')
+    assert [frame.name for frame in list_frames(None, colour)] == ['1.png']
+    assert wrong_kind(colour, 'colour') == 'depth' and not left_out(colour)
+
+
+def test_the_calibration_lies_with_the_images_or_above_rgb_and_depth(tmp_path):
+    colour, depth = folder(tmp_path / 'rgb', '1.png'), folder(tmp_path / 'depth', '1.png')
+    other = folder(tmp_path / 'photos', '1.png')
+    assert camera_beside(colour, depth) is None
+    (tmp_path / 'camera.yaml').touch()
+    assert camera_beside(colour, depth) == camera_beside(depth / '1.png') == tmp_path / 'camera.yaml'
+    assert camera_beside(other) is None
+    (depth / 'camera.yaml').touch()
+    assert camera_beside(colour, depth) == depth / 'camera.yaml'
+
+
 @pytest.mark.parametrize(('said', 'rate'), [(24.0, 24.0), (1000.0, 25.0), (0.0, 25.0), (90000.0, 25.0)])
 def test_the_clock_of_a_container_is_no_rate(tmp_path, monkeypatch, said, rate):
     class Capture:
@@ -157,7 +210,7 @@ def test_the_clock_of_a_container_is_no_rate(tmp_path, monkeypatch, said, rate):
             return self.shown <= 5, np.zeros((48, 64, 3), np.uint8)
 
         def get(self, field):
-            return said if field == cv2.CAP_PROP_FPS else 40.0 * (self.shown - 1)
+            return {cv2.CAP_PROP_FPS: said, cv2.CAP_PROP_FRAME_COUNT: 5.0}.get(field, 40.0 * (self.shown - 1))
 
         def release(self):
             pass
@@ -226,6 +279,12 @@ def test_a_photo_is_turned_upright_as_its_exif_orientation_says(tmp_path):
     reader = FrameReader(SYSTEMS['reconstruction'], cameras_of(None, 65.0), 0.001)
     frame = reader.images_of('phone', {'colour': tmp_path / 'phone.jpg', 'depth': tmp_path / 'depth.png'})
     assert set(frame.views) == {'colour'} and 'the depth image is left out' in frame.faults[-1]
+
+
+def test_depth_in_a_tiff_is_no_photo(tmp_path):
+    cv2.imwrite(str(tmp_path / 'depth.tiff'), np.full((4, 4), 7000, np.uint16))
+    with pytest.raises(ImageFormatError, match='this is a depth image'):
+        read_colour(tmp_path / 'depth.tiff')
 
 
 def test_sizes_are_read_from_the_header(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hoi_ros.camera import Pinhole
+from hoi_ros.drawing.text import caption
 from hoi_ros.playback.pictures import draw_picture
 from hoi_ros.playback.pictures import draw_sheet
 from hoi_ros.playback.pictures import draw_video
@@ -71,3 +72,8 @@ def test_photos_of_several_sizes_share_a_video_and_a_sheet(colours, tmp_path):
     many = dataclasses.replace(colours, pictures=pictures[:1] * 25)
     draw_sheet(many, tmp_path / 'stage.png', ['a.jpg'] * 25)
     assert cv2.imread(str(tmp_path / 'stage.png')).shape == (2550, 2400, 3)
+
+
+def test_a_name_that_is_no_text_can_be_drawn():
+    picture = np.zeros((40, 200, 3), np.uint8)
+    assert caption(picture, 'photo_\udce4\u00fc.png').any()

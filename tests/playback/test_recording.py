@@ -127,6 +127,16 @@ def test_two_hands_are_matched_by_their_place():
     assert result.mean_joint_error_mm == pytest.approx(1)
 
 
+def test_an_estimate_belongs_to_the_nearest_of_hands_that_touch():
+    left, right = hand('left'), hand(shift=(0.06, 0, 0))
+    result = agreement([hand(shift=(0.06, 0, 0))], [left, right])
+    assert (result.true_hands, result.found, result.side_right) == (20, 10, 10)
+    assert result.mean_joint_error_mm == pytest.approx(0)
+    # Both are found where that is possible, though one of the estimates is nearer to the other hand.
+    result = agreement([hand(shift=(0.05, 0, 0)), hand(shift=(0.13, 0, 0))], [left, right])
+    assert (result.found, result.false_hands) == (20, 0)
+
+
 def test_a_far_or_second_estimate_is_false():
     result = agreement([hand(shift=(0.01, 0, 0)), hand(shift=(0.02, 0, 0)), hand(shift=(0.5, 0, 0))], [hand()])
     assert (result.true_hands, result.found, result.false_hands) == (10, 10, 20)

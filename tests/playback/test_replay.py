@@ -206,6 +206,15 @@ def test_depth_goes_to_a_stage_of_colours_where_it_is_given_and_fits(recording, 
     assert np.shape(records['9.png']['hands'][0]['held']['vertices']) == (4, 3)
 
 
+def test_a_frame_without_the_depth_that_others_have_says_so(recording, colours):
+    (recording / 'depth' / '9.png').unlink()
+    summary = replay(config_of(recording, stage='reconstruction', rgb=colours), RedThing())
+    records = {record['image']: record for record in lines(recording / 'out')}
+    assert records['9.png']['error'] == '9.png: the frame has no depth image: its hands are estimated without'
+    assert records['9.png']['hands'][0]['located_by'] == 'hand_size' and 'error' not in records['100.png']
+    assert 'has no depth image' in str(summary)
+
+
 @pytest.mark.parametrize('given', ['video/hand.avi', 'video'], ids=['file', 'folder'])
 def test_a_video_is_replayed(recording, capsys, monkeypatch, given):
     monkeypatch.setattr(System, 'load_stage', lambda system, **_: RedThing())
@@ -243,6 +252,8 @@ def test_a_video_is_replayed(recording, capsys, monkeypatch, given):
         ({'depth_scale': 0.0}, '--depth-scale is 0.0'),
         ({'rate': -1.0}, '--rate is -1.0'),
         ({'rate': float('inf')}, '--rate is inf'),
+        ({'fov': 80.0}, '--fov and --camera exclude each other'),
+        ({'loop': True}, '--loop comes without --ros'),
         ({'stage': 'foot_pose'}, "'foot_pose', expected depth_pose"),
         ({'depth': None, 'rgb': Path('x')}, 'needs depth images: give their folder, or give --stage reconstruction'),
     ],

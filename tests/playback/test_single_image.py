@@ -87,6 +87,38 @@ def test_one_photo_becomes_an_overlay_and_json(stand_in, photo, tmp_path, capsys
     )
 
 
+def test_files_of_others_are_kept_and_those_of_an_earlier_run_replaced(stand_in, photo, tmp_path, capsys):
+    for _ in range(2):
+        assert main([str(photo), '--out', str(tmp_path / 'out')]) == 0
+    for name, content in (('photo.json', '{"shapes": []}'), ('photo.png', 'a depth image')):
+        (tmp_path / 'own').mkdir(exist_ok=True)
+        (tmp_path / 'own' / name).write_text(content)
+        assert main([str(photo), '--out', str(tmp_path / 'own')]) == 2
+        assert 'is there and of something else: give another folder' in capsys.readouterr().err
+        assert (tmp_path / 'own' / name).read_text() == content
+        (tmp_path / 'own' / name).unlink()
+
+
+def test_a_rectified_picture_takes_the_projection_matrix(stand_in, tmp_path, capsys):
+    folder = tmp_path / 'image_rect'
+    folder.mkdir()
+    cv2.imwrite(str(folder / 'photo.png'), np.zeros((48, 64, 3), np.uint8))
+    (folder / 'camera.yaml').write_text(
+        'image_width: 64\nimage_height: 48\ndistortion_model: plumb_bob\n'
+        'camera_matrix: {rows: 3, cols: 3, data: [60, 0, 32, 0, 60, 24, 0, 0, 1]}\n'
+        'distortion_coefficients: {rows: 1, cols: 5, data: [0.1, 0, 0, 0, 0]}\n'
+        'rectification_matrix: {rows: 3, cols: 3, data: [1, 0, 0, 0, 1, 0, 0, 0, 1]}\n'
+        'projection_matrix: {rows: 3, cols: 4, data: [50, 0, 32, 0, 0, 50, 24, 0, 0, 0, 1, 0]}\n'
+    )
+    assert main([str(folder / 'photo.png'), '--out', str(tmp_path / 'out')]) == 0
+    assert json.loads((tmp_path / 'out' / 'photo.json').read_text())['camera']['fx'] == 50
+    cameras = [ImageEstimator(camera=str(folder / 'camera.yaml'), rectified=each) for each in (True, False)]
+    focal = [each(np.zeros((48, 64, 3), np.uint8)).camera.fx for each in cameras]
+    assert focal[0] == 50 and focal[1] != 50
+    assert main([str(folder / 'photo.png'), '--out', str(tmp_path / 'out'), '--fov', '80']) == 0
+    assert 'camera.yaml says the field of view: --fov has no effect' in capsys.readouterr().out
+
+
 def test_depth_places_the_hand_and_one_that_does_not_fit_is_named(stand_in, photo, tmp_path, capsys):
     cv2.imwrite(str(tmp_path / 'depth.png'), np.full((48, 64), 8000, np.uint16))
     arguments = [str(photo), '--depth', str(tmp_path / 'depth.png'), '--out', str(tmp_path)]

@@ -20,7 +20,9 @@ from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.real.colour_material import ColourMaterialOptions
 from training.data.real.material import origins
+from training.data.real.pasted_hands import PastedHands
 from training.data.real.photos import photos
+from training.data.real.scans import scanned_objects
 from training.data.synthetic import rgb_frames
 from training.data.synthetic.rgb_frames import RGB_FRAME_DTYPE
 from training.data.synthetic.rgb_frames import RgbFrames
@@ -38,6 +40,7 @@ from training.networks.weights import require_start
 from training.networks.weights_file import read_weights
 from training.recipes.reconstruction_score_crops import collect_crops
 from training.recipes.reconstruction_score_crops import frame_images
+from training.recipes.reconstruction_score_crops import pasted_images
 from training.recipes.reconstruction_score_crops import photo_images
 from training.recipes.reconstruction_score_crops import ScoredCrops
 
@@ -63,6 +66,9 @@ class ReconstructionScoreRecipe(ColourMaterialOptions):
     Without it `holds` keeps its weights."""
     photo_share: float = 0.7
     """Share of crops of photos in the samples."""
+    pasted: int = 0
+    """Photos without hands with hands of others pasted into them, which join these; half of the bare ones hold an
+    object of `scans`."""
     pool: Path = Path('runs/rgb_frames.pool')
     """File of rendered frames, the same as that of rgb_detector."""
     capacity: int = 16_384
@@ -158,6 +164,10 @@ def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
         pool.close()
     if recipe.photos:
         seen.append(collect(photo_images(taught), [recipe.loop.seed, 32]))
+    if recipe.photos and recipe.pasted:
+        hands = PastedHands(recipe.photos, objects=scanned_objects(recipe.scans, 'train'))
+        images = pasted_images(hands, recipe.pasted, [recipe.loop.seed, 33])
+        seen[1] = ScoredCrops.joined([seen[1], collect(images, [recipe.loop.seed, 34])])
     held_out = RgbFrames(0, 'validation', material=material)
     unseen = {'': collect(frame_images(held_out[index] for index in range(_VALIDATION_FRAMES)))}
     if recipe.photos:

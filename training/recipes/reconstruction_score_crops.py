@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import multiprocessing
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.stages.parts.rgb_detector import detect_near
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from hoi_ros.stages.parts.rgb_detector import RgbDetector
+from training.data.real.pasted_hands import PastedHands
+from training.data.real.photo_views import pasted_record
 from training.data.real.photo_views import record_of
 from training.data.real.photos import Photo
 from training.data.synthetic.recolouring import OTHER_COLOURS
@@ -123,8 +127,25 @@ def frame_images(records: Iterable[np.ndarray]) -> Iterator[LabelledImage]:
 def photo_images(photos: Iterable[Photo]) -> Iterator[LabelledImage]:
     """Labelled photos."""
     for photo in photos:
-        record = record_of(photo)
-        yield LabelledImage(record['image'], record['square'], record['visible'], record['holds'])
+        yield _labelled(record_of(photo))
+
+
+def pasted_images(hands: PastedHands, count: int, seed: Sequence[int]) -> Iterator[LabelledImage]:
+    """Photos without hands into which hands are pasted of which is known whether they hold something.
+
+    Args:
+        hands: that are pasted.
+        count: of the photos.
+        seed: of all draws.
+    """
+    drawn = (hands.draw(np.random.default_rng([*seed, number])) for number in itertools.count())
+    clear = ((image, shown) for image, shown in drawn if shown and all(hand.holds is not None for hand in shown))
+    for image, shown in itertools.islice(clear, count):
+        yield _labelled(pasted_record(image, shown))
+
+
+def _labelled(record: Mapping[str, Any]) -> LabelledImage:
+    return LabelledImage(record['image'], record['square'], record['visible'], record['holds'])
 
 
 def collect_crops(

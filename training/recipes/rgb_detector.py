@@ -22,6 +22,7 @@ from training.data.pool import require_capacity
 from training.data.pool import SamplePool
 from training.data.real.colour_material import ColourMaterialOptions
 from training.data.real.photo_views import PhotoViews
+from training.data.real.scans import scanned_objects
 from training.data.synthetic import rgb_frames
 from training.data.synthetic.rgb_frame_views import COUNTED
 from training.data.synthetic.rgb_frame_views import frame_view
@@ -75,7 +76,8 @@ class RgbDetectorRecipe(ColourMaterialOptions):
     photo_share: float = 0.5
     """Share of real photos in the samples."""
     pasted: float = 0.4
-    """Share of these that show hands cut out of other photos, before photos without hands."""
+    """Share of these that show hands cut out of other photos, before photos without hands; half of the bare ones hold
+    an object of `scans`."""
     loop: LoopConfig = dataclasses.field(default_factory=lambda: LoopConfig(Path('runs/rgb_detector'), batch=32))
 
 
@@ -177,8 +179,9 @@ def train(recipe: RgbDetectorRecipe) -> None:
     loop = dataclasses.replace(recipe.loop, threads=shares.threads).with_rate(1.5e-3, bool(recipe.start))
     require_capacity(recipe.capacity)
     require_start(recipe.start, 'rgb_detector')
-    photos = PhotoViews(recipe.photos, pasted=recipe.pasted) if recipe.photos else None
     material = recipe.material
+    things = scanned_objects(recipe.scans, 'train')
+    photos = PhotoViews(recipe.photos, pasted=recipe.pasted, objects=things) if recipe.photos else None
     validation = plain_views(
         filled(
             functools.partial(RgbFrames, 0, 'validation', material=material),

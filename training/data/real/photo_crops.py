@@ -12,7 +12,7 @@ import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.camera.view_crop import ViewCrop
-from training.data.real.cut_out_hands import CutOutHands
+from training.data.real.pasted_hands import PastedHands
 from training.data.real.photo_keypoints import keypoint_labels
 from training.data.real.photo_keypoints import labelled_keypoints
 from training.data.real.photos import one_of
@@ -62,7 +62,7 @@ class PhotoCrops:
 
     def __init__(self, root: Path, split: Split = 'train', pasted: float = 0.0) -> None:
         self._pasted = pasted
-        self._cut_outs = CutOutHands(root, split) if pasted else None
+        self._cut_outs = PastedHands(root, split) if pasted else None
         hands: dict[bool, dict[str, list[tuple[Photo, int]]]] = {True: defaultdict(list), False: defaultdict(list)}
         labelled = photos(root, split)
         shown = [photo for photo in labelled if photo.kind != 'none']
@@ -84,7 +84,7 @@ class PhotoCrops:
         if self._cut_outs and rng.random() < self._pasted:
             image, pasted = self._cut_outs.draw(rng)
             # What is left of a held thing may be nothing.
-            if empty := [hand for hand in pasted if not hand.holds]:
+            if empty := [hand for hand in pasted if hand.holds is False]:
                 places = (empty[-1].keypoints + 0.5) / image.shape[1::-1]
                 return located_crop(image, places, empty[-1].right, False, config, rng)
         drawn = bool(rng.random() < _HELD)

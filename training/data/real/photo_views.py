@@ -11,8 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from training.data.real.cut_out_hands import CutOutHands
-from training.data.real.cut_out_hands import PastedHand
+from training.data.real.pasted_hands import PastedHand
+from training.data.real.pasted_hands import PastedHands
 from training.data.real.photo_keypoints import keypoint_labels
 from training.data.real.photo_keypoints import labelled_keypoints
 from training.data.real.photos import Kind
@@ -20,6 +20,7 @@ from training.data.real.photos import one_of
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.real.photos import Split
+from training.data.real.scans import ScannedObjects
 from training.data.synthetic.rgb_frame_views import frame_view
 from training.data.synthetic.rgb_frame_views import FrameView
 from training.data.synthetic.rgb_frame_views import RgbFrameAugmentation
@@ -47,13 +48,16 @@ class PhotoViews:
         root: folder of the real material.
         split: of the photos.
         pasted: share of the views that show cut-out hands before photos without hands.
+        objects: scanned objects that some of these hold.
 
     Attributes:
         files: the root and the photos, for `material.origins`.
         labels: the sources of other labels, for the card of a network.
     """
 
-    def __init__(self, root: Path, split: Split = 'train', pasted: float = 0.0) -> None:
+    def __init__(
+        self, root: Path, split: Split = 'train', pasted: float = 0.0, objects: ScannedObjects | None = None
+    ) -> None:
         sources: dict[tuple[Kind, str], list[Photo]] = {}
         drawn = photos(root, split)
         self.files = [(root, [photo.path for photo in drawn])]
@@ -66,7 +70,7 @@ class PhotoViews:
         shares = np.array([_SHARES[kind] for kind in self._kinds])
         self._shares = shares / shares.sum()
         self._pasted = pasted
-        self._cut_outs = CutOutHands(root, split) if pasted else None
+        self._cut_outs = PastedHands(root, split, objects) if pasted else None
         self._small: dict[str, np.ndarray] = {}
         self.labels = keypoint_labels(drawn, 'an earlier state of reconstruction')
 
@@ -74,7 +78,7 @@ class PhotoViews:
         """A random photo, augmented; beyond the borders of some lies a photo without hands."""
         behind = self._behind(rng) if rng.random() < _OTHERS else None
         if self._cut_outs and rng.random() < self._pasted:
-            return frame_view(_pasted_record(*self._cut_outs.draw(rng)), config, rng, behind)
+            return frame_view(pasted_record(*self._cut_outs.draw(rng)), config, rng, behind)
         groups = self._by_kind[self._kinds[rng.choice(len(self._kinds), p=self._shares)]]
         if behind is not None:
             config = dataclasses.replace(config, zoom=_ZOOM)
@@ -91,10 +95,9 @@ class PhotoViews:
         return self._small[photo.name]
 
 
-def _pasted_record(image: np.ndarray, hands: Sequence[PastedHand]) -> dict[str, Any]:
-    """As `record_of`: of pasted hands the side is known, and of empty ones that they hold nothing."""
+def pasted_record(image: np.ndarray, hands: Sequence[PastedHand]) -> dict[str, Any]:
+    """As `record_of`: of pasted hands the side is known, and of most whether they hold something."""
     inside = [((hand.keypoints >= 0) & (hand.keypoints < image.shape[1::-1])).all(1).mean() for hand in hands]
-    empty = [not hand.holds for hand in hands]
     count = len(hands)
     return {
         'image': image,
@@ -103,10 +106,12 @@ def _pasted_record(image: np.ndarray, hands: Sequence[PastedHand]) -> dict[str, 
             [[*(hand.keypoints.min(0) + hand.keypoints.max(0)) / 2, hand.side] for hand in hands]
         ).reshape(-1, 3),
         'right': np.array([hand.right for hand in hands], bool),
-        'visible': np.array(inside, float),
-        'holds': ~np.array(empty, bool),
-        'held': np.zeros((count, 4)),
-        'known': np.array([[True, each, False] for each in empty], bool).reshape(-1, 3),
+        'visible': np.array([hand.shown for hand in hands]) * np.array(inside, float),
+        'holds': np.array([hand.holds is not False for hand in hands], bool),
+        'held': np.array([np.zeros(4) if hand.held is None else hand.held for hand in hands]).reshape(-1, 4),
+        'known': np.array([[True, hand.holds is not None, hand.held is not None] for hand in hands], bool).reshape(
+            -1, 3
+        ),
     }
 
 

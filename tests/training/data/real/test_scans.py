@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import trimesh
@@ -15,6 +16,7 @@ from training.data.real.material import origins
 from training.data.real.scans import HELD_OUT
 from training.data.real.scans import scanned
 from training.data.real.scans import ScannedObjects
+from training.data.real.thing_pictures import thing
 from training.data.synthetic.grasps import GraspGenerator
 
 
@@ -77,3 +79,17 @@ def test_the_material_is_named_for_pools_and_cards(folder: Path) -> None:
     assert origins(*material.files) == {folder.name: '3 files'}
     (folder / 'can' / 'mesh.obj').open('a').write('\n')
     assert DepthMaterial(scans=folder).key != key
+
+
+def test_a_picture_shows_an_object_alone_in_its_colours(folder: Path) -> None:
+    cv2.imwrite(str(folder / 'can' / 'texture.jpg'), np.full((64, 64, 3), [200, 60, 20], np.uint8))
+    sides = []
+    for seed in range(6):
+        image, cover = thing(ScannedObjects(folder, 'train'), np.random.default_rng(seed))
+        seen = cover > 200
+        red, _, blue = image[seen].mean(0)
+        assert blue > 3 * red and not image[cover == 0].any()
+        sides.append(np.ptp(np.argwhere(seen), 0))
+        # One of its sides fills the picture, and its longest axis is about upright.
+        assert abs(max(sides[-1]) - 152) < 4 and sides[-1][0] > 0.6 * sides[-1][1]
+    assert len({tuple(side) for side in sides}) > 3

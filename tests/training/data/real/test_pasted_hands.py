@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 from training.data.real import cut_out_hands
+from training.data.real import pasted_hands
 from training.data.real import photo_crops
 from training.data.real import photo_views
 from training.data.real.cut_out_hands import cut_out
-from training.data.real.cut_out_hands import CutOutHands
-from training.data.real.cut_out_hands import paste
+from training.data.real.pasted_hands import paste
+from training.data.real.pasted_hands import paste_holding
+from training.data.real.pasted_hands import PastedHands
+from training.data.real.pasted_hands import Pasting
 from training.data.real.photo_crops import PhotoCrops
 from training.data.real.photo_views import PhotoViews
 from training.data.real.photos import Photo
@@ -30,6 +33,7 @@ PALM = [0, 1, 5, 9, 13, 17]
 RIGHT = np.linalg.det([AT[12] - AT[0], AT[4] - AT[0]])
 """Sign of the turn from the middle finger to the thumb of the right hand."""
 SKIN = np.array([205, 150, 120])
+MIDDLE = np.array([150.0, 150.0])
 
 
 def hand_shape(points: np.ndarray) -> np.ndarray:
@@ -61,7 +65,8 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Photo:
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = {('rgb_hands/leb_hand.jpg', 0): ((AT + 0.5) / [WIDTH, HEIGHT], True)}
-    monkeypatch.setattr(cut_out_hands, 'labelled_keypoints', lambda: labels)
+    for module in (cut_out_hands, pasted_hands):
+        monkeypatch.setattr(module, 'labelled_keypoints', lambda: labels)
 
 
 def test_the_outline_is_that_of_hand_and_forearm(photo: Photo) -> None:
@@ -70,7 +75,7 @@ def test_the_outline_is_that_of_hand_and_forearm(photo: Photo) -> None:
     # Back to where it came from.
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     low, high = AT.min(0), AT.max(0)
-    found = paste(image, cut, (low + high) / 2, (high - low).max(), 0.0, False, 0.0)
+    found = paste(image, cut, Pasting((low + high) / 2, (high - low).max()))
     np.testing.assert_allclose(found, AT, atol=1e-6)
     shape, pasted = hand_shape(AT), image.max(-1) > 100
     window = np.zeros_like(shape)
@@ -85,7 +90,7 @@ def test_a_pasted_hand_is_where_its_keypoints_say(photo: Photo, flip: bool) -> N
     cut = cut_out(photo, 0)
     assert cut is not None
     image = np.full((400, 500, 3), 40, np.uint8)
-    points = paste(image, cut, np.array([260.0, 190.0]), 120.0, 0.8, flip, 0.0)
+    points = paste(image, cut, Pasting(np.array([260.0, 190.0]), 120.0, 0.8, flip))
     assert np.linalg.norm(points.mean(0) - [260, 190]) < 60
     column, row = np.round(points).astype(int).T
     assert (np.abs(image[row, column].astype(int) - SKIN).max(1) < 25).mean() > 0.9
@@ -105,7 +110,7 @@ def test_a_hand_takes_on_the_brightness_around_it(photo: Photo) -> None:
     bright = []
     for likeness in (0.0, 0.6):
         image = np.full((300, 300, 3), 60, np.uint8)
-        points = np.round(paste(image, cut, np.array([150.0, 150.0]), 120.0, 0.0, False, likeness)).astype(int)
+        points = np.round(paste(image, cut, Pasting(MIDDLE, 120.0, likeness=likeness))).astype(int)
         bright.append(image[points[:, 1], points[:, 0]].mean())
     assert bright[1] < 0.8 * bright[0]
 
@@ -114,7 +119,7 @@ def test_a_hand_takes_another_colour_and_keeps_its_shading(photo: Photo) -> None
     cut = cut_out(photo, 0)
     assert cut is not None
     image, black = np.full((300, 300, 3), 150, np.uint8), np.full(3, 0.1)
-    points = np.round(paste(image, cut, np.array([150.0, 150.0]), 120.0, 0.0, False, 0.0, black)).astype(int)
+    points = np.round(paste(image, cut, Pasting(MIDDLE, 120.0, colour=black))).astype(int)
     assert image[points[:, 1], points[:, 0]].mean() < 40
 
 
@@ -123,10 +128,32 @@ def test_a_forearm_can_enter_at_each_border(photo: Photo, flip: bool) -> None:
     cut = cut_out(photo, 0)
     assert cut is not None
     for border, outwards in enumerate(((1, 0), (0, 1), (-1, 0), (0, -1))):
-        turn = cut_out_hands._toward(border, cut, flip)
-        points = paste(np.zeros((300, 300, 3), np.uint8), cut, np.array([150.0, 150.0]), 120.0, turn, flip, 0.0)
+        turn = pasted_hands._toward(border, cut, flip)
+        points = paste(np.zeros((300, 300, 3), np.uint8), cut, Pasting(MIDDLE, 120.0, turn, flip))
         arm = points[0] - points[[5, 9, 13, 17]].mean(0)
         np.testing.assert_allclose(arm / np.linalg.norm(arm), outwards, atol=1e-6)
+
+
+def test_a_held_thing_lies_behind_the_hand_or_hides_what_is_not_counted_as_shown(photo: Photo) -> None:
+    cut = cut_out(photo, 0)
+    assert cut is not None
+    blue = np.tile(np.array([10, 10, 250], np.uint8), (80, 80, 1)), np.full((80, 80), 255, np.uint8)
+    alone = np.zeros((300, 300, 3), np.uint8)
+    paste(alone, cut, Pasting(MIDDLE, 120.0))
+    hand, shown = alone.max(-1) > 100, []
+    for seed in range(20):
+        image = np.zeros((300, 300, 3), np.uint8)
+        pasted = paste_holding(image, cut, Pasting(MIDDLE, 120.0), blue, np.random.default_rng(seed))
+        assert pasted.holds and pasted.held is not None
+        left = (np.abs(image.astype(int) - alone).max(-1) < 20) & hand
+        assert abs(left.sum() / hand.sum() - pasted.shown) < 0.08
+        thing = (np.abs(image.astype(int) - [10, 10, 250]).max(-1) < 20).nonzero()
+        low, high = np.array(thing)[::-1].min(1), np.array(thing)[::-1].max(1)
+        assert (low >= pasted.held[:2] - 2).all() and (high <= pasted.held[2:] + 2).all()
+        record = photo_views.pasted_record(image, [pasted])
+        assert record['holds'].all() and record['known'].all() and record['visible'][0] == pasted.shown
+        shown.append(pasted.shown)
+    assert max(shown) == 1 and min(shown) < 0.8
 
 
 def test_a_hand_that_the_photo_cuts_off_is_none(photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,9 +168,9 @@ def test_views_with_pasted_hands_are_labelled_and_repeatable(photo: Photo, monke
     empty.parent.mkdir(exist_ok=True)
     cv2.imwrite(str(empty), np.full((240, 320, 3), 90, np.uint8))
     shown = [photo, Photo(empty, 'none', np.zeros((0, 4)), 'elsewhere')]
-    for module in (cut_out_hands, photo_views, photo_crops):
+    for module in (pasted_hands, photo_views, photo_crops):
         monkeypatch.setattr(module, 'photos', lambda root, split: shown)
-    hands = CutOutHands(root)
+    hands = PastedHands(root)
     sides = set()
     for seed in range(12):
         image, pasted = hands.draw(np.random.default_rng(seed))
@@ -162,7 +189,7 @@ def test_views_with_pasted_hands_are_labelled_and_repeatable(photo: Photo, monke
     assert np.array_equal(first, second)
     seen = views.draw(RgbFrameAugmentation(turn=0, mounted=0, cropped=0, zoom=(1, 1)), np.random.default_rng(4))
     image, pasted = hands.draw(np.random.default_rng(6))
-    record = photo_views._pasted_record(image, pasted)
+    record = photo_views.pasted_record(image, pasted)
     low, high = pasted[0].keypoints.min(0), pasted[0].keypoints.max(0)
     np.testing.assert_allclose(record['square'][0], [*(low + high) / 2, (high - low).max()])
     inside = ((pasted[0].keypoints >= 0) & (pasted[0].keypoints < [320, 240])).all(1).mean()
@@ -179,4 +206,4 @@ def test_views_with_pasted_hands_are_labelled_and_repeatable(photo: Photo, monke
 
 def test_material_without_keypoints_is_refused(photo_root: Path) -> None:
     with pytest.raises(FileNotFoundError, match='no hand with keypoints'):
-        CutOutHands(photo_root)
+        PastedHands(photo_root)
