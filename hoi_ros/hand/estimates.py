@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
+_EQUAL = 0.1
+"""Scores that differ by less do not decide between two hands."""
 LocatedBy = Literal['depth', 'hand_size']
 """Source of a hand's distance: a depth image, or the apparent size of a hand of the estimated shape."""
 
@@ -187,3 +190,19 @@ class HandEstimate:
     """Where it touches what it holds; None where that was not estimated."""
     grasp: GraspEstimate | None = None
     """Its grasp; None where it was not estimated or nothing is grasped."""
+
+
+def surest_by_side(hands: Sequence[HandEstimate]) -> dict[str, HandEstimate]:
+    """The hand of each side that consumers of one a side should follow.
+
+    It is the one that is surest to be a hand of that side; of nearly equal ones that which has been tracked longest, so
+    that a robot's goal does not jump between two people's hands.
+    """
+    chosen: dict[str, HandEstimate] = {}
+    for side in ('left', 'right'):
+        same = [hand for hand in hands if hand.side == side]
+        best = max((hand.score * hand.side_score for hand in same), default=0.0)
+        equal = [hand for hand in same if hand.score * hand.side_score >= best - _EQUAL]
+        if equal:
+            chosen[side] = min(equal, key=lambda hand: hand.track_id)
+    return chosen

@@ -28,6 +28,8 @@ from hoi_ros.hand.skinning import Skin
 
 _FEWEST = 40
 """Below this number of points on the hand a fit stays as it is."""
+_EXTREME = 3.0
+"""Standard deviations of the shape that a fit reaches, unless it begins further."""
 _BOUNDED, _LONGEST = slice(0, SHAPE.start), 0.4
 """A step changes the turn, the place and the angles by at most 0.4 radians or metres each."""
 
@@ -72,6 +74,8 @@ class SurfaceFitter:
         """
         hand, config = self._hand, self._config
         start, shape = hand.angles_of(fit.pose), fit.shape.astype(float)
+        # The hand of a child is beyond the shapes that are usual.
+        extreme = np.maximum(np.abs(shape), _EXTREME)
         turn = cv2.Rodrigues(fit.pose[:3].astype(float))[0]
         state = hand.posed(turn, hand.place_of(fit.translation, shape), start, shape)
         trust = np.repeat(weights / config.keypoint_noise**2, 3)
@@ -99,7 +103,7 @@ class SurfaceFitter:
                 turned(state.turn, change[TURN]),
                 state.place + change[PLACE],
                 np.minimum(np.maximum(angles, hand.low), hand.high),
-                np.minimum(np.maximum(state.shape + change[SHAPE], -3), 3),
+                np.minimum(np.maximum(state.shape + change[SHAPE], -extreme), extreme),
             )
         return dataclasses.replace(
             fit,

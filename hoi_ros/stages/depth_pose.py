@@ -27,6 +27,7 @@ from hoi_ros.hand.surface_fit import SurfaceFitter
 from hoi_ros.stages.parts.depth_pose_network import GOOD_JOINT
 from hoi_ros.stages.parts.depth_pose_network import HandNetwork
 from hoi_ros.stages.parts.depth_pose_network import VARIANTS
+from hoi_ros.stages.parts.depth_track import DepthTrack
 from hoi_ros.stages.parts.following import HandFollowing
 from hoi_ros.stages.parts.hand_finder import FoundHand
 from hoi_ros.stages.parts.hand_finder import HandFinder
@@ -38,7 +39,6 @@ from hoi_ros.stages.parts.inferred_hand import InferredHand
 from hoi_ros.stages.parts.inferred_hand import mean_of
 from hoi_ros.stages.parts.inferred_hand import side_evidence
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
-from hoi_ros.stages.parts.one_euro import OneEuroFilter
 from hoi_ros.stages.parts.scores import log_odds
 from hoi_ros.stages.parts.scores import probability
 
@@ -66,34 +66,13 @@ _FEW_STEPS = 1
 """Least-squares steps of a fit that is refined on the surface: more would follow the noise of the joints."""
 _SEARCH_EVERY = 5
 """Frames between two searches for another hand while one is followed."""
-_LONGEST_STEP = 0.06
-"""A followed hand is expected at most this far from where it was, metres."""
+_MISSES = 2
+"""Frames in which a followed hand may not be seen, one after the other."""
+_OTHER_SIDE = 0.05
+"""Of two followed hands at one place, one that looks of the other side is put off by this, metres."""
 
 
-@dataclasses.dataclass
-class _Track:
-    """A followed hand; side_evidence is the log-odds of a right hand, velocity in metres a second, region the one that
-    it belongs to where regions are given."""
-
-    identity: int
-    side_evidence: float
-    joints: np.ndarray
-    velocity: np.ndarray
-    stamp: float
-    smoothing: OneEuroFilter | None
-    region: Region | None = None
-    fit: HandFit | None = None
-
-    @property
-    def centre(self) -> np.ndarray:
-        return self.joints.mean(0)
-
-    @property
-    def right(self) -> bool:
-        return self.side_evidence >= 0
-
-
-class DepthPoseStage(HandFollowing[_Track]):
+class DepthPoseStage(HandFollowing[DepthTrack]):
     """Tracks up to two hands through depth images.
 
     Args:
@@ -171,11 +150,14 @@ class DepthPoseStage(HandFollowing[_Track]):
         refuse_depth(depth, camera)
         begun = time.perf_counter()
         self._begin(stamp)
-        followed = self._follow(depth, camera, stamp, regions)
+        followed, missed = self._follow(depth, camera, stamp, regions)
         tracked = time.perf_counter()
         free = None if regions is None else without_hand(regions, [track.region for track, _ in followed])
-        for hand, region in self._discover(depth, camera, [hand for _, hand in followed], free):
-            followed.append((self._start(hand, stamp, region), hand))
+        for hand, region in self._discover(depth, camera, [hand for _, hand in followed], free, bool(missed)):
+            again = next((track for track in missed if hand.near_place(track.centre)), None)
+            if again:
+                missed.remove(again)
+            followed.append((again or self._start(hand, stamp, region), hand))
         found = time.perf_counter()
         self._tracks = []
         estimates = []
@@ -186,19 +168,33 @@ class DepthPoseStage(HandFollowing[_Track]):
             except ValueError:
                 # Joints on one line are not a hand, whatever its score: the track ends.
                 continue
+        self._tracks += missed
         done = time.perf_counter()
         self.timings = {'track': tracked - begun, 'find': found - tracked, 'fit': done - found, 'total': done - begun}
         return estimates
 
     def _follow(
         self, depth: np.ndarray, camera: Pinhole, stamp: float, regions: Sequence[Region] | None
-    ) -> list[tuple[_Track, InferredHand]]:
-        followed: list[tuple[_Track, InferredHand]] = []
+    ) -> tuple[list[tuple[DepthTrack, InferredHand]], list[DepthTrack]]:
+        """The followed hands that are seen, and the tracks of those that are not; where several follow one hand, that
+        which is most like it does."""
+        seen: list[tuple[float, DepthTrack, InferredHand]] = []
+        missed: list[DepthTrack] = []
         for track in self._tracks[: self.max_hands]:
-            step = np.clip(track.velocity * (stamp - track.stamp), -_LONGEST_STEP, _LONGEST_STEP)
-            hand = self._follow_hand(depth, camera, track.centre + step, track.joints, track.right)
-            if hand.score < _FOLLOWED * self.min_score or hand.near(other for _, other in followed):
-                continue
+            expected = track.expected(stamp)
+            hand = self._follow_hand(depth, camera, expected, track.joints, track.right)
+            if hand.score >= _FOLLOWED * self.min_score:
+                gap = float(np.linalg.norm(hand.centre - expected))
+                seen.append((gap + _OTHER_SIDE * (hand.right != track.right), track, hand))
+            elif regions is None and track.missed < _MISSES:
+                track.missed += 1
+                missed.append(track)
+        chosen: list[tuple[DepthTrack, InferredHand]] = []
+        for _, track, hand in sorted(seen, key=lambda each: each[0]):
+            if not hand.near(other for _, other in chosen):
+                chosen.append((track, hand))
+        followed: list[tuple[DepthTrack, InferredHand]] = []
+        for track, hand in sorted(chosen, key=lambda each: each[0].identity):
             track.region = region_of_tracked(hand.square(camera), track.region, regions) if regions else None
             if regions is not None and track.region is None:
                 continue
@@ -208,15 +204,20 @@ class DepthPoseStage(HandFollowing[_Track]):
                 # The track's side is reported, not this frame's.
                 hand = self._infer(depth, camera, hand.centre, track.right, hand.joints, self.following_views)
             followed.append((track, hand))
-        return followed
+        return followed, missed
 
     def _discover(
-        self, depth: np.ndarray, camera: Pinhole, known: list[InferredHand], regions: Sequence[Region] | None
+        self,
+        depth: np.ndarray,
+        camera: Pinhole,
+        known: list[InferredHand],
+        regions: Sequence[Region] | None,
+        missing: bool,
     ) -> list[tuple[InferredHand, Region | None]]:
-        """New hands and the regions that they come from; `known` are the followed hands, `regions` hold none of
-        them."""
+        """New hands and the regions that they come from; `known` are the followed hands, `regions` hold none of them,
+        and `missing` says whether one that was followed is not seen."""
         wanted = self.max_hands - len(known)
-        if wanted <= 0 or (known and regions is None and self._frame % _SEARCH_EVERY):
+        if wanted <= 0 or (known and regions is None and not missing and self._frame % _SEARCH_EVERY):
             return []
         candidates: list[tuple[InferredHand, Region | None]] = []
         if regions is None:
@@ -340,9 +341,9 @@ class DepthPoseStage(HandFollowing[_Track]):
         crop = self.network.crop(camera, centre, right)
         return self.network.infer(depth, [self.network.upright(crop, joints, views)])[0]
 
-    def _start(self, hand: InferredHand, stamp: float, region: Region | None = None) -> _Track:
+    def _start(self, hand: InferredHand, stamp: float, region: Region | None = None) -> DepthTrack:
         evidence = log_odds(hand.side_fits) * (1 if hand.right else -1)
-        return _Track(self._new_identity(), evidence, hand.joints, np.zeros(3), stamp, self._new_filter(), region)
+        return DepthTrack(self._new_identity(), evidence, hand.joints, np.zeros(3), stamp, self._new_filter(), region)
 
     def _fit(self, hand: InferredHand, before: HandFit | None) -> HandFit:
         fitter = self._fitters[hand.side]
@@ -353,11 +354,9 @@ class DepthPoseStage(HandFollowing[_Track]):
         return fitter.fit(hand.joints, hand.weights, before, _FEW_STEPS)
 
     def _estimate(
-        self, track: _Track, hand: InferredHand, depth: np.ndarray, camera: Pinhole, stamp: float
+        self, track: DepthTrack, hand: InferredHand, depth: np.ndarray, camera: Pinhole, stamp: float
     ) -> HandEstimate:
-        if stamp > track.stamp:
-            track.velocity = (hand.centre - track.centre) / (stamp - track.stamp)
-        track.joints, track.stamp = hand.joints, stamp
+        track.update(hand.joints, stamp)
         fit = self._fit(hand, track.fit)
         crop = CubeCrop(camera, fit.keypoints.mean(0).astype(float), self.network.cube)
         fit = self._surfaces[hand.side].refine(fit, hand.weights, crop.surface(depth))

@@ -10,7 +10,6 @@ and a hand whose surface is much nearer or farther than its size allows is none.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import time
@@ -189,8 +188,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             ):
                 if observed:
                     track.update(observed, 0.0, self.calibration)
-                    with contextlib.suppress(ValueError):  # an empty image shows no hand
-                        self._place(track, depth, camera, 0.0, self.fit_surface)
+                    self._place([track], depth, camera, 0.0, self.fit_surface)
         self._warmed_up()
 
     def __call__(
@@ -228,14 +226,13 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         found = time.perf_counter()
         self._tracks = []
         estimates = []
-        for track in tracks:
-            try:
-                estimates.append(self._place(track, depth, camera, stamp, self.fit_surface))
+        for track, hand in zip(tracks, self._place(tracks, depth, camera, stamp, self.fit_surface)):
+            if hand:
+                estimates.append(hand)
                 self._tracks.append(track)
-            except ValueError:
+            elif depth is not None:
                 # The prediction is no hand, whatever its score: the track ends.
-                if depth is not None:
-                    self.denials.deny()
+                self.denials.deny()
         self.denials.end(bool(estimates), self._frame == 1)
         done = time.perf_counter()
         self.timings = {
@@ -279,15 +276,18 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             both = [one for one in (observed[index], other) if one]
             observed[index] = max(both, key=lambda one: one.prediction.hand, default=None)
         confirmed: list[RgbTrack] = []
-        for track, seen in zip(tracks, observed):
+        # Where two tracks are at one hand, it belongs to the one that expected it there.
+        for index in np.argsort([seen.square.off(at) if seen else np.inf for seen, at in zip(observed, expected)]):
+            track, seen = tracks[index], observed[index]
             sure = seen if self._observer.score(track, seen) >= least else None
             track.region = region_of_tracked(sure.shown, track.region, regions) if sure and regions else None
             if regions is not None and track.region is None:
                 continue
             if sure and not sure.square.is_one_of(other.square for other in confirmed):
                 track.update(sure, stamp, self.calibration)
+                track.give_side(track.region.side if track.region else None)
                 confirmed.append(track)
-        return confirmed
+        return [track for track in tracks if track in confirmed]
 
     def _discover(
         self,

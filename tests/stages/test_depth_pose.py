@@ -14,6 +14,8 @@ from hoi_ros.engines import EngineError
 from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.model import HandModel
 from hoi_ros.resources import models_dir
+from hoi_ros.simulation.camera import SimulatedCamera
+from hoi_ros.simulation.hand_motion import HandMotion
 from hoi_ros.stages.depth_pose import DepthPoseStage
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
 from training.data.synthetic.scene_config import SceneConfig
@@ -199,3 +201,42 @@ def test_real_frames_lose_no_hand(stage):
         pixels = np.rint(CAMERA.project(hand.joints)).astype(int)
         observed = depth[pixels[:, 1], pixels[:, 0]]
         assert np.median(np.abs(observed - hand.joints[:, 2])[observed > 0]) < 0.02, path
+
+
+@pytest.fixture(scope='module')
+def two_hands() -> list[np.ndarray]:
+    """Depth images of two hands that move away from the camera, thirty a second."""
+    model = HandModel.load()
+    motions = [HandMotion(model, side, seed=seed, aside=0.28, period=4.0) for side, seed in (('right', 1), ('left', 2))]
+    simulated = SimulatedCamera(CAMERA, motions)
+    depth, colour = np.zeros((480, 640), np.uint16), np.zeros((480, 640, 3), np.uint8)
+    images = []
+    for number in range(24):
+        simulated.paint(simulated.look(1 + number / 30), depth, colour)
+        images.append(depth.astype(np.float32) / 1000)
+    return images
+
+
+@pytest.mark.slow
+def test_stamps_that_come_in_bursts_do_not_throw_hands(stage, two_hands):
+    stage.reset()
+    missing, identities = 0, set()
+    for number, depth in enumerate(two_hands):
+        hands = stage(depth, CAMERA, number / 30 if number % 2 == 0 else (number - 1) / 30 + 0.002)
+        missing += 2 - len(hands) if number >= 6 else 0
+        identities |= {hand.track_id for hand in hands}
+    assert missing == 0 and len(identities) == 2
+
+
+@pytest.mark.slow
+def test_a_frame_without_depth_on_a_hand_does_not_end_it(stage, two_hands):
+    stage.reset()
+    identities: dict[int, set[int]] = {}
+    for number, depth in enumerate(two_hands[:12]):
+        seen = depth.copy()
+        if number == 6:
+            seen[depth < 0.5] = 0
+        hands = stage(seen, CAMERA, number / 30)
+        identities[number] = {hand.track_id for hand in hands}
+    assert len(identities[5]) == 2 and len(identities[6]) == 1
+    assert identities[8] == identities[5]

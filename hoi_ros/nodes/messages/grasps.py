@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from geometry_msgs.msg import TransformStamped
@@ -12,6 +13,7 @@ from std_msgs.msg import Header
 from hoi_ros.hand.estimates import GraspEstimate
 from hoi_ros.hand.estimates import GraspType
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import surest_by_side
 from hoi_ros.msg import Grasp
 from hoi_ros.msg import GraspArray
 from hoi_ros.nodes.messages.geometry import array_of
@@ -55,16 +57,12 @@ def grasp_estimate(message: Grasp) -> GraspEstimate:
     )
 
 
-def grasp_transforms(header: Header, hands: Iterable[HandEstimate], prefix: str) -> list[TransformStamped]:
-    """Camera → `<prefix><side>_grasp` of the surest grasp of each side that has such a frame, see `grasp_frame`."""
-    surest: dict[str, GraspEstimate] = {}
-    for hand in hands:
-        grasp = hand.grasp
-        if grasp is not None and (hand.side not in surest or grasp.confidence > surest[hand.side].confidence):
-            surest[hand.side] = grasp
+def grasp_transforms(header: Header, hands: Sequence[HandEstimate], prefix: str) -> list[TransformStamped]:
+    """Camera → `<prefix><side>_grasp` of those hands of `surest_by_side` whose grasp has such a frame, see
+    `grasp_frame`."""
     transforms = []
-    for side, grasp in surest.items():
-        frame = grasp_frame(grasp)
+    for side, hand in surest_by_side(hands).items():
+        frame = None if hand.grasp is None else grasp_frame(hand.grasp)
         if frame is not None:
             transform = TransformStamped(header=header, child_frame_id=f'{prefix}{side}_{GRASP}')
             transform.transform.translation = vector_message(frame[:3, 3])

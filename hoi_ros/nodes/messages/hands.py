@@ -25,6 +25,7 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import HandInImage
 from hoi_ros.hand.estimates import LocatedBy
 from hoi_ros.hand.estimates import Region
+from hoi_ros.hand.estimates import surest_by_side
 from hoi_ros.hand.skeleton import FINGERTIPS
 from hoi_ros.hand.skeleton import TIP_JOINTS
 from hoi_ros.msg import ContactArray
@@ -129,16 +130,13 @@ def mesh_topology(
 def hand_transforms(
     header: Header, hands: Sequence[HandEstimate], models: Mapping[str, HandModel], prefix: str
 ) -> TFMessage:
-    """Camera → `<prefix><side>_wrist` and `<prefix><side>_<finger>_tip` of the surest hand of each side.
+    """Camera → `<prefix><side>_wrist` and `<prefix><side>_<finger>_tip` of the hand of each side of `surest_by_side`.
 
     Positions are the joints', orientations those of the fitted hand: a fingertip turns as the last joint of
     its finger, whose axes at rest are the hand model's.
     """
-    surest: dict[str, HandEstimate] = {}
-    for hand in sorted(hands, key=lambda hand: hand.score):
-        surest[hand.side] = hand
     message = TFMessage()
-    for side, hand in surest.items():
+    for side, hand in surest_by_side(hands).items():
         turned = models[side].forward(hand.pose, hand.shape, hand.translation, vertices=False).transforms
         for keypoint, joint in zip((0, *FINGERTIPS), (0, *TIP_JOINTS)):
             frame = f'{prefix}{side}_{KEYPOINT_NAMES[keypoint]}'

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 from geometry_msgs.msg import Pose
@@ -17,6 +18,7 @@ from vision_msgs.msg import ObjectHypothesisWithPose
 from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
+from hoi_ros.hand.estimates import surest_by_side
 from hoi_ros.msg import Hand
 from hoi_ros.msg import HeldObject
 from hoi_ros.msg import HeldObjectArray
@@ -84,12 +86,11 @@ def object_boxes(header: Header, hands: Iterable[HandEstimate]) -> Detection3DAr
     return message
 
 
-def object_transforms(header: Header, hands: Iterable[HandEstimate], prefix: str) -> list[TransformStamped]:
-    """Camera → `<prefix><side>_held_object`, the box of the surest object of each side that has one."""
-    surest = {hand.side: (hand, thing) for hand, thing in sorted(boxed(hands), key=lambda pair: pair[1].score)}
+def object_transforms(header: Header, hands: Sequence[HandEstimate], prefix: str) -> list[TransformStamped]:
+    """Camera → `<prefix><side>_held_object`, the box of what the hands of `surest_by_side` hold."""
     transforms = []
-    for side, (_, thing) in surest.items():
-        transform = TransformStamped(header=header, child_frame_id=f'{prefix}{side}_{HELD_OBJECT}')
+    for hand, thing in boxed(surest_by_side(hands).values()):
+        transform = TransformStamped(header=header, child_frame_id=f'{prefix}{hand.side}_{HELD_OBJECT}')
         transform.transform.translation = vector_message(thing.position)
         transform.transform.rotation = _pose(thing).orientation
         transforms.append(transform)

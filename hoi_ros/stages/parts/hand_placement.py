@@ -6,7 +6,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -48,6 +50,20 @@ _ON_DEPTH = SurfaceFitConfig(steps=3, reach=0.02, keypoint_noise=0.03)
 images; a fourth step gains a millimetre and is left out for its time."""
 
 
+class _Placed(NamedTuple):
+    """A hand before the camera, metres in its optical frame."""
+
+    predicted: HandFit
+    """By the network, at its distance."""
+    fit: HandFit
+    vertices: np.ndarray
+    """(V, 3) of the fit."""
+    depth: np.ndarray | None
+    """(H, W) metres; None unless it locates the hand."""
+    fits_surface: bool
+    """Whether hand and object are fitted to the observed surface."""
+
+
 class HandPlacement:
     """Places tracked hands in the camera's optical frame.
 
@@ -87,39 +103,49 @@ class HandPlacement:
         self._near_on_depth = float(parameters.get('joints_within_2_cm_on_depth', self._near))
 
     def __call__(
-        self, track: RgbTrack, depth: np.ndarray | None, camera: Pinhole, stamp: float, fit_surface: bool
-    ) -> HandEstimate:
-        """The estimate of a track's last prediction.
+        self, tracks: Sequence[RgbTrack], depth: np.ndarray | None, camera: Pinhole, stamp: float, fit_surface: bool
+    ) -> list[HandEstimate | None]:
+        """The estimates of the last predictions of tracks; None where the prediction is no hand.
 
         Args:
-            track: a hand; takes over its distance ratio and the pixels of what it holds.
+            tracks: hands; take over their distance ratios and the pixels of what they hold.
             depth: (H, W) metres, 0 or NaN invalid; None where there is none.
             camera: of the image and of the depth.
             stamp: seconds.
-            fit_surface: whether the hand is fitted to the observed surface; else it is moved along its ray only.
-
-        Raises:
-            ValueError: the prediction is no hand.
+            fit_surface: whether hands are fitted to the observed surface; else they are moved along their rays only.
         """
-        prediction = track.inferred
-        side = 'right' if prediction.right else 'left'
+        placed = [self._placed(track, depth, camera, stamp, fit_surface) for track in tracks]
+        return [
+            hand and self._estimate(track, hand, [other for other in placed if other and other is not hand], camera)
+            for track, hand in zip(tracks, placed)
+        ]
+
+    def _placed(
+        self, track: RgbTrack, depth: np.ndarray | None, camera: Pinhole, stamp: float, fit_surface: bool
+    ) -> _Placed | None:
+        side = 'right' if track.inferred.right else 'left'
         model = self._hands[side]
-        predicted, vertices, located_by = self._locate(track, depth, camera, side)
-        fit = predicted
-        if depth is not None and located_by == 'depth' and fit_surface:
-            points = CubeCrop(camera, predicted.keypoints.mean(0), _CUBE).surface(depth)
-            fit = self._surfaces[side].refine(predicted, np.ones(21), points)
-        near = self._near_on_depth if located_by == 'depth' else self._near
-        if track.smoothing:
-            # Smoothed keypoints have no constant bone lengths: the model is fitted to them.
-            fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)
+        try:
+            predicted, vertices, located_by = self._locate(track, depth, camera, side)
+            fit = predicted
+            if depth is not None and located_by == 'depth' and fit_surface:
+                points = CubeCrop(camera, predicted.keypoints.mean(0), _CUBE).surface(depth)
+                fit = self._surfaces[side].refine(predicted, np.ones(21), points)
+            if track.smoothing:
+                # Smoothed keypoints have no constant bone lengths: the model is fitted to them.
+                fit = self._fitters[side].fit(track.smoothing(fit.keypoints, stamp), None, fit)
+        except ValueError:
+            return None
         if fit is not predicted:
             vertices = model.forward(fit.pose, fit.shape, fit.translation).vertices
-        shown = depth if located_by == 'depth' else None
-        held = self._held(track, predicted, fit, vertices, camera, shown, fit_surface)
+        return _Placed(predicted, fit, vertices, depth if located_by == 'depth' else None, fit_surface)
+
+    def _estimate(self, track: RgbTrack, hand: _Placed, others: Sequence[_Placed], camera: Pinhole) -> HandEstimate:
+        right, fit = track.inferred.right, hand.fit
+        near = self._near if hand.depth is None else self._near_on_depth
         return HandEstimate(
-            side=side,
-            side_score=max(0.5, probability(track.side_evidence if prediction.right else -track.side_evidence)),
+            side='right' if right else 'left',
+            side_score=max(0.5, probability(track.side_evidence if right else -track.side_evidence)),
             track_id=track.identity,
             score=track.score,
             joints=fit.keypoints.astype(np.float32),
@@ -127,9 +153,9 @@ class HandPlacement:
             pose=fit.pose,
             shape=fit.shape,
             translation=fit.translation,
-            vertices=vertices.astype(np.float32),
-            located_by=located_by,
-            held=held,
+            vertices=hand.vertices.astype(np.float32),
+            located_by='hand_size' if hand.depth is None else 'depth',
+            held=self._held(track, hand, others, camera),
         )
 
     def is_there(self, track: RgbTrack, depth: np.ndarray | None, camera: Pinhole) -> bool:
@@ -156,7 +182,8 @@ class HandPlacement:
         offset = at_origin.keypoints[self._root].astype(float)
         moved = None
         if depth is not None:
-            moved = shift_along_ray(at_origin.vertices + (root - offset), model.faces, root, depth, camera)
+            held = self._object_of(track) + root if track.is_holding else None
+            moved = shift_along_ray(at_origin.vertices + (root - offset), model.faces, root, depth, camera, held)
         if moved is not None:
             ratio = float(np.linalg.norm(moved) / np.linalg.norm(root))
             track.reach = ratio if track.reach is None else MEMORY * track.reach + (1 - MEMORY) * ratio
@@ -170,31 +197,23 @@ class HandPlacement:
         return fit, at_origin.vertices + place, 'hand_size' if moved is None else 'depth'
 
     def _held(
-        self,
-        track: RgbTrack,
-        predicted: HandFit,
-        fit: HandFit,
-        hand: np.ndarray,
-        camera: Pinhole,
-        depth: np.ndarray | None,
-        fit_surface: bool,
+        self, track: RgbTrack, hand: _Placed, others: Sequence[_Placed], camera: Pinhole
     ) -> ObjectEstimate | None:
-        """What a hand holds; `hand` are the (V, 3) vertices of the fit, and `depth` is None unless it locates the hand.
+        """What a hand holds.
 
         The mesh is fitted to what depth shows of the object; where that is too little, the network's is no larger than
         the hand's opening.
         """
         track.held = None
-        if track.holds < 0.5:
+        if not track.keeps_hold():
             return None
-        prediction = track.inferred
-        points = prediction.outputs['object']
-        points = prediction.crop.to_camera(points if prediction.right else points[self._object_mirror])
+        predicted, fit = hand.predicted, hand.fit
+        points = self._object_of(track)
         root = predicted.keypoints[self._root]
         # The object moves as the palm does.
         turn = Rotation.from_rotvec(fit.pose[:3]) * Rotation.from_rotvec(predicted.pose[:3]).inv()
         expected = turn.apply(points + root - predicted.keypoints[0]) + fit.keypoints[0]
-        observed = self._on_surface(expected, prediction.right, hand, fit, depth, camera) if fit_surface else None
+        observed = self._on_surface(expected, track.inferred.right, hand, others, camera)
         vertices = expected if observed is None else observed
         position, orientation, size = oriented_box(vertices)
         if observed is None:
@@ -203,8 +222,8 @@ class HandPlacement:
                 position, orientation, size = oriented_box(vertices)
         pixels = camera.project(np.maximum(vertices, [-np.inf, -np.inf, 0.05]))
         track.held = np.stack([pixels.min(0), pixels.max(0)])
-        gap = surface_gap(hand, vertices, self._object_faces)
-        behind = None if depth is None else share_behind(vertices, self._object_faces, depth, camera)
+        gap = surface_gap(hand.vertices, vertices, self._object_faces)
+        behind = None if hand.depth is None else share_behind(vertices, self._object_faces, hand.depth, camera)
         evidence = object_evidence(track.holds, gap, behind, observed is not None)
         thing = ObjectEstimate(
             float(track.holds),
@@ -218,25 +237,26 @@ class HandPlacement:
         )
         return thing.withheld_below(self.min_confidence)
 
+    def _object_of(self, track: RgbTrack) -> np.ndarray:
+        """(M, 3) the network's object in the camera's axes, from the root."""
+        prediction = track.inferred
+        points = prediction.outputs['object']
+        return prediction.crop.to_camera(points if prediction.right else points[self._object_mirror])
+
     def _on_surface(
-        self,
-        expected: np.ndarray,
-        right: bool,
-        hand: np.ndarray,
-        fit: HandFit,
-        depth: np.ndarray | None,
-        camera: Pinhole,
+        self, expected: np.ndarray, right: bool, hand: _Placed, others: Sequence[_Placed], camera: Pinhole
     ) -> np.ndarray | None:
         """The mesh (M, 3) of an object through its observed points; None where depth shows too little of it."""
-        if depth is None:
+        if hand.depth is None or not hand.fits_surface:
             return None
         model = self._hands['right' if right else 'left']
-        hand = hand.astype(float)
-        surface = HandSurface(hand, vertex_normals(hand, model.faces), fit.keypoints.astype(float))
-        points = object_points(expected, surface, depth, camera)
+        vertices = hand.vertices.astype(float)
+        surface = HandSurface(vertices, vertex_normals(vertices, model.faces), hand.fit.keypoints.astype(float))
+        beside = [(other.vertices, other.fit.keypoints) for other in others]
+        points = object_points(expected, surface, hand.depth, camera, beside)
         if points is None:
             return None
-        return fitted_mesh(points, surface, depth, camera, self._object_directions)
+        return fitted_mesh(points, surface, hand.depth, camera, self._object_directions)
 
 
 def pose_of(prediction: CropPrediction) -> np.ndarray:

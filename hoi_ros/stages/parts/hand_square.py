@@ -31,6 +31,10 @@ class HandSquare(NamedTuple):
         near = np.linalg.norm(self.centre - expected.centre) < _AGREEING_CENTRE * expected.side
         return bool(near and self.side > 0 and abs(math.log(self.side / expected.side)) < _AGREEING_SCALE)
 
+    def off(self, expected: HandSquare) -> float:
+        """The distance of the centres, in sides of the expected square."""
+        return float(np.linalg.norm(self.centre - expected.centre)) / expected.side
+
     def or_expected(self, expected: HandSquare) -> HandSquare:
         """This square where it agrees with the expected one, else the expected one."""
         return self if self.agrees(expected) else expected

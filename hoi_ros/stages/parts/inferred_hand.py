@@ -66,7 +66,11 @@ class InferredHand:
 
     def near(self, others: Iterable[InferredHand]) -> bool:
         """Whether it is the same hand as one of the others."""
-        return any(np.linalg.norm(self.centre - other.centre) < SAME_HAND for other in others)
+        return any(self.near_place(other.centre) for other in others)
+
+    def near_place(self, centre: np.ndarray) -> bool:
+        """Whether it may be the hand with a centre (3,), metres."""
+        return bool(np.linalg.norm(self.centre - centre) < SAME_HAND)
 
 
 def mean_of(hands: Sequence[InferredHand]) -> InferredHand:

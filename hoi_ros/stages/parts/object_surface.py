@@ -10,6 +10,7 @@ surface that faces the hand, and what lies before the background is pulled insid
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -31,6 +32,9 @@ _SKIN = 0.009
 """Points nearer than this to the hand's mesh are the hand's, metres."""
 _ARM = 0.06
 """Radius about the forearm's axis, behind the wrist, in which points are the forearm's, metres."""
+_AROUND, _ON_PLANE, _PLANES = (60, 0.4), 0.008, 40
+"""A plane on which at least this number, and this share, of the points around lie is no object's, but a table's or a
+wall's; the distance at which a point lies on it, metres; and the number of planes that are tried."""
 _JUMP = 0.012
 """Neighbouring points whose distances differ by more than this lie on two surfaces, metres."""
 _BESIDE = 0.033
@@ -115,7 +119,13 @@ class RoundedBox:
         return Matched((scaled * self.half) @ self.axes.T + self.centre, normals @ self.axes.T)
 
 
-def object_points(expected: np.ndarray, hand: HandSurface, depth: np.ndarray, camera: Pinhole) -> np.ndarray | None:
+def object_points(
+    expected: np.ndarray,
+    hand: HandSurface,
+    depth: np.ndarray,
+    camera: Pinhole,
+    others: Sequence[tuple[np.ndarray, np.ndarray]] = (),
+) -> np.ndarray | None:
     """The observed points of the object that a hand holds.
 
     Args:
@@ -123,6 +133,7 @@ def object_points(expected: np.ndarray, hand: HandSurface, depth: np.ndarray, ca
         hand: that holds it.
         depth: (H, W) metres, 0 or NaN invalid.
         camera: of the depth image.
+        others: vertices (V, 3) and keypoints (21, 3) of the other hands in view, whose points are not the object's.
 
     Returns:
         (N, 3) metres; None where too little of an object is seen beside the hand.
@@ -142,15 +153,14 @@ def object_points(expected: np.ndarray, hand: HandSurface, depth: np.ndarray, ca
         np.stack([centre[0] + half[0] * steps[column], centre[1] + half[1] * steps[row]], 1), patch[seen]
     )
     to_hand, _ = _tree(hand.vertices).query(points, distance_upper_bound=_BESIDE)
-    wrist, arm = hand.keypoints[0], hand.keypoints[0] - hand.keypoints[9]
-    arm = arm / max(float(np.linalg.norm(arm)), 1e-6)
-    behind = (points - wrist) @ arm
-    beside = np.linalg.norm(points - wrist - behind[:, None] * arm, axis=1)
-    free = (to_hand > _SKIN) & ~((behind > -0.01) & (beside < _ARM))
+    free = (to_hand > _SKIN) & ~_on_forearm(points, hand.keypoints)
+    for vertices, keypoints in others:
+        free &= np.isinf(_tree(vertices).query(points, distance_upper_bound=_SKIN)[0]) & ~_on_forearm(points, keypoints)
+    to_expected, _ = _tree(expected).query(points, distance_upper_bound=_CUT)
+    free[free] = ~_on_plane(points[free], to_expected[free])
     mask = np.zeros(patch.shape, bool)
     mask[seen] = free
-    points, to_hand, surface = points[free], to_hand[free], _surfaces(patch, mask)
-    to_expected, _ = _tree(expected).query(points, distance_upper_bound=_CUT)
+    points, to_hand, to_expected, surface = points[free], to_hand[free], to_expected[free], _surfaces(patch, mask)
     parts = [
         part
         for label in range(surface.max(initial=-1) + 1)
@@ -164,6 +174,40 @@ def object_points(expected: np.ndarray, hand: HandSurface, depth: np.ndarray, ca
     if len(chosen) < _FEWEST:
         return None
     return chosen[:: max(1, -(-len(chosen) // _MOST))]
+
+
+def _on_forearm(points: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """(N,) whether points (N, 3) are those of the forearm behind the wrist of a hand (21, 3)."""
+    wrist, arm = keypoints[0], keypoints[0] - keypoints[9]
+    arm = arm / max(float(np.linalg.norm(arm)), 1e-6)
+    behind = (points - wrist) @ arm
+    beside = np.linalg.norm(points - wrist - behind[:, None] * arm, axis=1)
+    result: np.ndarray = (behind > -0.01) & (beside < _ARM)
+    return result
+
+
+def _on_plane(points: np.ndarray, to_expected: np.ndarray) -> np.ndarray:
+    """(N,) whether points (N, 3) lie on the plane of what is around the object, such as the table that it stands on.
+
+    The plane is that of the most points far from where the object is expected; one that most of the near points lie on
+    is the object's own.
+    """
+    around = points[to_expected > _FAR]
+    if len(around) < _AROUND[0]:
+        return np.zeros(len(points), bool)
+    corners = around[np.random.default_rng(0).integers(len(around), size=(_PLANES, 3))]
+    normals = cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1), 1e-12)[:, None]
+    offsets = np.einsum('ij,ij->i', normals, corners[:, 0])
+    best = int((np.abs(around @ normals.T - offsets) < _ON_PLANE).sum(0).argmax())
+    chosen = around[np.abs(around @ normals[best] - offsets[best]) < _ON_PLANE]
+    if len(chosen) < max(_AROUND[0], _AROUND[1] * len(around)):
+        return np.zeros(len(points), bool)
+    centre = chosen.mean(0)
+    normal = np.linalg.eigh(np.cov((chosen - centre).T))[1][:, 0]
+    result: np.ndarray = np.abs((points - centre) @ normal) < _ON_PLANE
+    near = to_expected < _FAR / 2
+    return result & (result[near].mean() < 0.5 if near.any() else True)
 
 
 def _surfaces(patch: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -24,8 +24,12 @@ _SIDE_MEMORY = 0.9
 """Share of the evidence of the side that is kept, as in `depth_pose`: any number of frames counts as ten."""
 _SURE = 4.0
 """Log-odds of a side above which a hand is inferred as of that side only."""
-_GIVEN = 9.0
-"""Log-odds of a side that a region gives."""
+_GIVEN_SIDE = {'right': 9.0, 'left': -9.0}
+"""Log-odds of a right hand where a region gives the side."""
+_RELEASED = 0.4
+"""Probability of holding something below which a hand that held something no longer does."""
+_BRIEFEST = 0.02
+"""Time between frames that a velocity is divided by at least, seconds: stamps of arrival come in bursts."""
 _UNLIKELY = 0.1
 """Hand score below which the side is not estimated."""
 _DETECTOR_SHARE = 0.5
@@ -97,6 +101,8 @@ class RgbTrack:
     prediction: CropPrediction | None = None
     holds_inferred: bool = False
     """Whether `holds` is the network's; until then it is the detector's, which is less reliable."""
+    was_holding: bool = False
+    """Whether it held something in the last frame."""
     reach: float | None = None
     """Ratio of the distance by depth to the distance by the hand's size."""
 
@@ -113,7 +119,7 @@ class RgbTrack:
             smoothing: filter of the joints.
         """
         side = region.side if region else None
-        evidence = {'right': _GIVEN, 'left': -_GIVEN, None: log_odds(hand.right, 0.1)}[side]
+        evidence = log_odds(hand.right, 0.1) if side is None else _GIVEN_SIDE[side]
         return cls(
             HandSquare(hand.centre, hand.side),
             stamp,
@@ -160,7 +166,24 @@ class RgbTrack:
 
     def request(self, square: HandSquare, right: bool, before: CropPrediction | None) -> CropRequest:
         """What to infer of the hand in a square; its roll is that of the prediction before."""
-        return CropRequest(square, self.held if self.holds >= 0.5 else None, right, before)
+        return CropRequest(square, self.held if self.is_holding else None, right, before)
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether it more likely holds something; once it does, until that is unlikely."""
+        return self.holds >= (_RELEASED if self.was_holding else 0.5)
+
+    def keeps_hold(self) -> bool:
+        """Whether it holds something, which the next frame remembers."""
+        self.was_holding = self.is_holding
+        return self.was_holding
+
+    def give_side(self, side: str | None) -> None:
+        """Takes over the side that a region says, or that it says none any more."""
+        if side is not None:
+            self.side_evidence, self.side_given = _GIVEN_SIDE[side], True
+        elif self.side_given:
+            self.side_evidence, self.side_given = float(np.clip(self.side_evidence, -_SURE, _SURE)), False
 
     def observation(
         self, square: HandSquare, prediction: CropPrediction | None, other: CropPrediction | None
@@ -195,7 +218,8 @@ class RgbTrack:
         if elapsed > 0:
             # Joints that do not tell where the hand is do not carry it on.
             located = prediction.square.agrees(square)
-            self.velocity = (square.centre - self.square.centre) / elapsed if located else np.zeros(2)
+            moved = square.centre - self.square.centre if located else np.zeros(2)
+            self.velocity = moved / max(elapsed, _BRIEFEST)
             self.stamp = stamp
         self.prediction, self.square, self.score = prediction, square, self.score_of(prediction, calibration)
         if prediction.holds is not None:

@@ -100,10 +100,10 @@ def test_the_frame_of_a_grasp_closes_along_x_and_approaches_along_z():
     assert grasp_frame(pinch(thumb=(0, 1.0, 0))) is None
 
 
-def test_the_surest_grasp_of_a_side_has_a_frame():
+def test_the_surest_hand_of_a_side_has_the_frame_of_its_grasp():
     hand = grasping_hand(np.random.default_rng(4))
-    sure = dataclasses.replace(hand, grasp=dataclasses.replace(pinch(), confidence=0.9))
-    unsure = dataclasses.replace(hand, grasp=dataclasses.replace(pinch((0, 1.0, 0)), confidence=0.2))
+    sure = dataclasses.replace(hand, score=0.9, grasp=dataclasses.replace(pinch(), confidence=0.2))
+    unsure = dataclasses.replace(hand, score=0.5, grasp=dataclasses.replace(pinch((0, 1.0, 0)), confidence=0.9))
     without = dataclasses.replace(hand, side='right', grasp=None)
     (transform,) = grasp_transforms(HEADER, [unsure, sure, without], 'robot/')
     assert transform.child_frame_id == 'robot/left_grasp' and transform.header == HEADER

@@ -112,9 +112,10 @@ def test_a_box_is_a_detection_of_its_hands_track():
     assert result.pose.pose == box.bbox.center
 
 
-def test_the_surest_object_of_a_side_has_the_frame():
-    unsure = dataclasses.replace(THING, score=0.5, position=np.zeros(3))
-    transforms = object_transforms(HEADER, [hand(), hand(track=4, held=unsure), hand('left', 5)], 'robot/')
+def test_the_object_of_the_surest_hand_of_a_side_has_the_frame():
+    other = dataclasses.replace(THING, score=0.99, position=np.zeros(3))
+    unsure = dataclasses.replace(hand(track=4, held=other), score=0.1)
+    transforms = object_transforms(HEADER, [hand(), unsure, hand('left', 5)], 'robot/')
     assert {each.child_frame_id for each in transforms} == {'robot/right_held_object', 'robot/left_held_object'}
     right = next(each for each in transforms if 'right' in each.child_frame_id)
     assert right.header == HEADER

@@ -7,6 +7,7 @@ from std_msgs.msg import Header
 from hoi_ros.hand import HandModel
 from hoi_ros.hand import KEYPOINT_NAMES
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.hand.estimates import surest_by_side
 from hoi_ros.hand.openxr import TELEOPERATION_NAMES
 from hoi_ros.nodes.messages.geometry import orientation_of
 from hoi_ros.nodes.messages.geometry import position_of
@@ -49,3 +50,11 @@ def test_the_surest_hand_of_a_side_is_taken():
     sure = openxr_poses(HEADER, [hand('left'), unsure], MODELS)
     assert sure == openxr_poses(HEADER, [hand('left')], MODELS)
     assert len(openxr_poses(HEADER, [], MODELS).poses) == 50
+
+
+def test_of_two_alike_the_one_that_was_there_first_is_taken():
+    first, second = (dataclasses.replace(hand('left', 0.98), track_id=track) for track in (3, 7))
+    for other in (dataclasses.replace(second, score=0.99), dataclasses.replace(second, score=0.97)):
+        assert surest_by_side([other, first])['left'] is first
+    # A hand that is likely of the other side does not count as much.
+    assert surest_by_side([second, dataclasses.replace(first, side_score=0.55)])['left'] is second

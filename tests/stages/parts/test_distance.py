@@ -6,6 +6,7 @@ import pytest
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
+from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.stages.parts.distance import NoHandThere
 from hoi_ros.stages.parts.distance import shift_along_ray
 
@@ -23,6 +24,29 @@ def test_a_wall_behind_the_hand_is_not_the_hand() -> None:
     ):
         shift_along_ray(hand.vertices, model.faces, anchor, wall, CAMERA)
     assert shift_along_ray(hand.vertices, model.faces, anchor, np.zeros_like(wall), CAMERA) is None
+    # Through holes on a hand without depth the wall is all that is left: that says nothing.
+    holes = np.where(np.arange(240)[:, None] % 8 < 3, wall, 0).astype(np.float32)
+    assert shift_along_ray(hand.vertices, model.faces, anchor, holes, CAMERA) is None
+
+
+def test_a_tin_before_the_palm_is_not_the_palm() -> None:
+    model = HandModel.load()
+    hand = model.forward(np.zeros(48, np.float32), np.zeros(10, np.float32), np.array([0, 0, 0.5], np.float32))
+    anchor = hand.keypoints[9]
+    scene = TriangleScene(hand.vertices * 1.04, model.faces)
+    columns, rows = np.meshgrid(np.arange(320.0), np.arange(240.0))
+    rays = np.stack([(columns - 159.5) / 300, (rows - 119.5) / 300, np.ones_like(rows)], -1)
+    depth = np.minimum(scene.cast(np.zeros(3), rays).reach, 0.9).astype(np.float32)
+    middle = CAMERA.project(hand.keypoints[[0, 5, 9, 13, 17]]).mean(0)
+    tin = np.hypot(columns - middle[0], rows - middle[1]) < 45
+    depth[tin] = 0.44
+    reach = np.linspace(-1, 1, 25) * 45 / 300 * 0.43
+    centre = np.array([*(middle - [159.5, 119.5]) / 300 * 0.43, 0.43])
+    held = np.stack([*np.meshgrid(reach, reach), np.zeros((25, 25))], -1).reshape(-1, 3) + centre
+    hidden = shift_along_ray(hand.vertices, model.faces, anchor, depth, CAMERA)
+    placed = shift_along_ray(hand.vertices, model.faces, anchor, depth, CAMERA, held)
+    assert hidden is not None and placed is not None
+    assert abs(hidden[2] / anchor[2] - 1.04) > 0.06 and abs(placed[2] / anchor[2] - 1.04) < 0.01
 
 
 @pytest.mark.parametrize(('observed', 'expected'), [(0.54, 0.54), (0.47, 0.47), (0.9, None), (0.25, None)])

@@ -14,6 +14,8 @@ from hoi_ros.hand.skeleton import KEYPOINT_NAMES
 from hoi_ros.mesh.boxes import oriented_box
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.mesh.raycast import TriangleScene
+from hoi_ros.simulation.hand_motion import HandMotion
+from hoi_ros.simulation.held_solid import Can
 from hoi_ros.stages.parts.object_surface import bounded_by_opening
 from hoi_ros.stages.parts.object_surface import fitted_mesh
 from hoi_ros.stages.parts.object_surface import HandSurface
@@ -23,6 +25,8 @@ CAMERA = Pinhole(640, 480, 600.0, 600.0, 319.5, 239.5)
 MODEL = HandModel.load()
 BALL = trimesh.creation.icosphere(subdivisions=3)
 RADIUS, LENGTH = 0.03, 0.14
+GUESS = BALL.vertices * [LENGTH / 2, RADIUS, RADIUS]
+"""A mesh about as large as the can."""
 
 
 @pytest.fixture(scope='module')
@@ -98,6 +102,41 @@ def test_an_empty_hand_before_a_table_holds_nothing(hand: HandSurface, can: trim
     assert (
         object_points(can.vertices, hand, seen((hand.vertices, MODEL.faces), (far.vertices, far.faces)), CAMERA) is None
     )
+
+
+def test_the_other_hand_is_no_part_of_the_object() -> None:
+    motion = HandMotion(MODEL, 'right', seed=1, solid=Can())
+    apart: dict[str, list[float]] = {'unknown': [], 'known': []}
+    for moment in np.arange(6) / 2:
+        true = motion(moment)
+        assert true.held is not None
+        moved = [0, 0, 0.38] - true.joints.mean(0)
+        held, vertices, keypoints = (each + moved for each in (true.held.vertices, true.vertices, true.joints))
+        # A left hand on the other side of the can.
+        middle = held.mean(0)
+        aside = (middle - keypoints.mean(0)) * [1, 1, 0.3]
+        aside /= np.linalg.norm(aside)
+        others = [each - 2 * ((each - middle) @ aside)[:, None] * aside for each in (vertices, keypoints)]
+        depth = seen((vertices, MODEL.faces), (held, motion.object_faces), (others[0], MODEL.faces[:, ::-1]))
+        hand = HandSurface(vertices, vertex_normals(vertices, MODEL.faces), keypoints)
+        scene = TriangleScene(held, motion.object_faces)
+        for name, known in (('unknown', []), ('known', [(others[0], others[1])])):
+            points = object_points(held, hand, depth, CAMERA, known)
+            assert points is not None
+            apart[name].append(float((scene.distances(np.float32(points)) > 0.006).mean()))
+    assert np.mean(apart['unknown']) > 0.1 and max(apart['known']) < 0.03, apart
+
+
+def test_what_an_object_stands_on_is_no_part_of_it(hand: HandSurface, can: trimesh.Trimesh) -> None:
+    # A table that slants away from one end of the can, at which the can stands.
+    end = can.vertices[:, 0].max()
+    across, along = np.array([0.0, 1, 0]), np.array([0.8, 0, 0.6])
+    foot = np.array([end, 0, can.vertices[:, 2].min()]) + 0.005 * along
+    table = np.stack([foot + a * across + b * along for a, b in ((-0.5, 0), (0.5, 0), (0.5, 0.6), (-0.5, 0.6))])
+    depth = seen((hand.vertices, MODEL.faces), (can.vertices, can.faces), (table, np.array([[0, 1, 2], [0, 2, 3]])))
+    points = object_points(GUESS + can.vertices.mean(0), hand, depth, CAMERA)
+    assert points is not None
+    assert np.percentile(TriangleScene(can.vertices, can.faces).distances(np.float32(points)), 95) < 0.004
 
 
 def test_an_object_is_no_thicker_than_the_hand_opens(hand: HandSurface) -> None:
