@@ -72,7 +72,7 @@ SETTINGS = {
         ),
     ),
     'Sampling': (
-        Setting('guidance', 0.1, 'Strength of the classifier-free guidance.', 0.0, 100.0, live=True),
+        Setting('guidance', 0.1, 'Strength of the classifier-free guidance.', 0.0, 3.0, live=True),
         Setting('anti_penetration', 4.0, 'Strength of the guidance against penetration.', 0.0, 100.0, live=True),
         Setting(
             'steps',
@@ -263,7 +263,11 @@ class TwoHandPriorNode(WorkerNode[Any, Frame, _Regularised]):
             anti_penetration=settings['anti_penetration'],
         )
         self._turn += 1
-        samples = self._sampled(stage, wanted, time.monotonic() + settings['time_limit'])
+        try:
+            samples = self._sampled(stage, wanted, time.monotonic() + settings['time_limit'])
+        except FrameRefused as error:
+            self.caution(f'no samples beside the observed hand: {error}')
+            return
         if samples is None:
             return
         if anchor is None:

@@ -46,6 +46,7 @@ from hoi_ros.stages.parts.two_hand_gap import hand_gap
 from hoi_ros.stages.parts.two_hand_object import ObjectEmbedding
 from hoi_ros.stages.parts.two_hand_sampler import TwoHandSampler
 from hoi_ros.stages.parts.two_hand_samples import SampleMaker
+from hoi_ros.stages.parts.two_hand_samples import STRANGEST
 
 _SIDES = ('left', 'right')
 _BATCHES = 2, 16, 32
@@ -55,6 +56,11 @@ _VOXEL = 0.003
 """Edge of a voxel of the volume that two observed hands share, metres."""
 _FARTHEST = 0.1
 """Distance of the boxes around two hands beyond which their gap is that of the boxes, metres."""
+_AWAY = 20.0
+"""Hands further away are none, metres."""
+_OVERLAPPING = 5e-6
+"""Shared volume, m³, from which on a hand may be misplaced: observations that lie on one hand share more, and hands
+that touch less."""
 _ONE_HAND = 3e-5
 """Shared volume, m³, beyond which two estimates are of one hand, or one of them is no hand: joints of such simulated
 pairs are off by centimetres. Unless one is found to be misplaced, both pass through."""
@@ -201,21 +207,21 @@ class TwoHandPriorStage:
         own, other = (vector_of(self._hands[hand.side], _parameters(hand)) for hand in (right, left))
         pair = self._pair(own, other)
         gap = self._gap(*pair.surfaces)
-        untouched = dataclasses.replace(untouched, gap=gap)
+        before = self._volume(*pair.surfaces) if gap < 0 else 0.0
+        untouched = dataclasses.replace(untouched, gap=gap, intersection_before=before, intersection_after=before)
         if not self.regularise or gap >= self.nearness:
             reason = f'their surfaces are {100 * gap:.1f} cm apart, nearness is {100 * self.nearness:g} cm'
             self.interaction = dataclasses.replace(untouched, reason=reason if self.regularise else 'regularise is off')
             self.timings['measure'] = time.perf_counter() - begun
             return left, right
-        before = self._volume(*pair.surfaces) if gap < 0 else 0.0
-        found = self._cleaner(own, other, np.stack([right.joints, left.joints]), _confidences(right, left))
+        found = CleanedPair(own, other, np.zeros(2), None)
+        if before > _OVERLAPPING:
+            found = self._cleaner(own, other, np.stack([right.joints, left.joints]), _confidences(right, left))
         measured = time.perf_counter()
         if found.replaced is None and before > _ONE_HAND:
             self.interaction = dataclasses.replace(
                 untouched,
                 reason=f'they share {1e6 * before:.0f} cm³, at most {1e6 * _ONE_HAND:.0f} expected: one is misplaced',
-                intersection_before=before,
-                intersection_after=before,
             )
             self.timings['measure'] = measured - begun
             return left, right
@@ -231,9 +237,7 @@ class TwoHandPriorStage:
         fits = self._regulariser(pair.right, pair.left, keypoints, weights)
         fitted = time.perf_counter()
         after = self._volume(*self._regulariser.posed(*fits))
-        self.interaction = dataclasses.replace(
-            untouched, regularised=True, reason=reason, intersection_before=before, intersection_after=after
-        )
+        self.interaction = dataclasses.replace(untouched, regularised=True, reason=reason, intersection_after=after)
         # From the frame of the wrist back to the camera's.
         right, left = (
             moved(hand, self._hands[hand.side], out_of_frame(vector, pair.turn, pair.origin))
@@ -305,6 +309,12 @@ def fault_of(hand: HandEstimate) -> str:
     for name in ('pose', 'shape', 'translation', 'joints', 'joint_scores', 'score', 'side_score'):
         if not np.isfinite(getattr(hand, name)).all():
             return f'its {name} is not all finite'
+    if (strangest := float(np.abs(hand.shape).max(initial=0))) > STRANGEST:
+        return f'its shape has a coefficient of {strangest:.3g}, expected at most {STRANGEST:g}'
+    if (far := float(np.linalg.norm(hand.translation))) > _AWAY:
+        return f'it is {far:.3g} m away, expected at most {_AWAY:g}'
+    if not (hand.joint_scores > 0).any():
+        return 'its joint_scores are all 0'
     return ''
 
 

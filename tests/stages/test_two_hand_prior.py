@@ -123,6 +123,9 @@ def test_the_mirror_image_of_hands_is_regularised_to_the_mirror_image(build) -> 
         (lambda hands: [], '0 left and 0 right hands'),
         (lambda hands: [hands[0], dataclasses.replace(hands[1], side='right')], '0 left and 2 right hands'),
         (lambda hands: [dataclasses.replace(hands[0], pose=np.full(48, np.nan)), hands[1]], 'pose is not all finite'),
+        (lambda hands: [dataclasses.replace(hands[0], shape=np.full(10, 500.0)), hands[1]], 'coefficient of 500'),
+        (lambda hands: [dataclasses.replace(hands[0], translation=np.full(3, 1e30)), hands[1]], 'm away, expected'),
+        (lambda hands: [hands[0], dataclasses.replace(hands[1], joint_scores=np.zeros(21))], 'joint_scores are all 0'),
     ],
 )
 def test_other_hands_pass_through_untouched(build, change, reason: str) -> None:
@@ -145,6 +148,7 @@ def test_hands_apart_or_of_one_place_pass_through_untouched(build) -> None:
     stage.regularise = False
     hands = two_hands(stage, 0.09)
     assert stage(hands, np.zeros((0, 3)), 0.0)[0] is hands[0] and stage.interaction.reason == 'regularise is off'
+    assert stage.interaction.intersection_before == stage.interaction.intersection_after > 0
 
 
 def test_a_misplaced_hand_is_placed_and_is_less_sure(build) -> None:
@@ -156,6 +160,16 @@ def test_a_misplaced_hand_is_placed_and_is_less_sure(build) -> None:
     assert np.abs(other.joints - left.joints).max() < 0.01
     assert after.score == pytest.approx(0.2 * right.score) and after.joint_scores == pytest.approx(0.2)
     assert (other.score, other.joint_scores.tolist()) == (left.score, left.joint_scores.tolist())
+
+
+def test_hands_that_touch_and_hardly_intersect_keep_their_places(build) -> None:
+    stage = build(unmoved, right_misplaced)
+    hands = two_hands(stage, 0.105)
+    moved = stage(hands, np.zeros((0, 3)), 0.0)
+    found = stage.interaction
+    assert found.regularised and not found.reason and found.intersection_before < 5e-6
+    for before, after in zip(hands, moved):
+        assert np.linalg.norm(after.joints - before.joints, axis=1).max() < 0.02 and after.score == before.score
 
 
 def test_samples_are_hands_with_scores_and_the_volume_that_they_share(build) -> None:
@@ -197,6 +211,7 @@ def test_sampling_ends_when_nobody_waits(build) -> None:
         ({'count': -3}, 'count is -3'),
         ({'count': 257}, 'expected 1 to 256'),
         ({'guidance': float('nan')}, 'guidance is nan'),
+        ({'guidance': 10.0}, 'guidance is 10.0, expected 0 to 3'),
         ({'side': 'up'}, "side is 'up'"),
         ({'pose': np.full(48, np.nan)}, 'pose of the anchor'),
         ({'shape': np.full(10, 40.0)}, 'the anchor is no hand: a coefficient'),

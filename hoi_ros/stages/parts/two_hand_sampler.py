@@ -38,7 +38,7 @@ _FULL, _DECAY = 4.0, 0.9
 """Weight of the anti-penetration guidance that takes its whole step, and by how much it falls with each of the paper's
 steps that follow."""
 _LEAST = 0.4
-"""Share of a step of the anti-penetration guidance below which it is left out."""
+"""Share of the strength of the last step below which the anti-penetration guidance is left out."""
 _LAST = 8
 """Most steps of the anti-penetration guidance after the last denoising step. A step takes a hand out of another by no
 more than half of the other's thickness, and palms that lie in each other are several steps apart."""
@@ -242,12 +242,14 @@ class TwoHandSampler:
         def guide(clean: np.ndarray, following: int) -> np.ndarray:
             moved = np.zeros_like(clean)
             # More than the whole way out would be beyond it.
-            share = min(strength * _DECAY ** (following * PAPER_STEPS / config.steps), 1.0)
-            if surfaces is None or share < _LEAST:
+            decay = _DECAY ** (following * PAPER_STEPS / config.steps)
+            share = min(strength * decay, 1.0)
+            if surfaces is None or decay < _LEAST:
                 return moved
             inside: np.ndarray = np.arange(len(clean))
             ways: np.ndarray = np.zeros((len(clean), 3), np.float32)
             for _ in range(1 if following else _LAST):
+                self.check()
                 hands = self.whitening.unwhiten(clean[inside] + moved[inside], about_object)
                 others = HandSurfaces(*(part[inside] for part in surfaces))
                 step, ways = self.separation.step(hands, others, deviation, share, ways)

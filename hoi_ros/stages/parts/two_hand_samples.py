@@ -40,10 +40,12 @@ MOST = 256
 _VOXEL = 0.001
 """Edge of a voxel of the shared volume, metres, as in the paper."""
 _SIDES = ('left', 'right')
-_STRANGEST, _BEYOND = 8.0, np.radians(60)
-"""Largest coefficient of an anchor's shape, and angle by which its joints may be beyond their limits."""
-_STRONGEST = 100.0
-"""Largest strength of a guidance."""
+STRANGEST = 8.0
+"""Largest coefficient of the shape of a hand."""
+_BEYOND = np.radians(60)
+"""Largest angle by which the joints of an anchor may be beyond their limits."""
+STRONGEST = {'guidance': 3.0, 'anti_penetration': 100.0}
+"""Largest strength of each guidance: fingers and shapes drawn more strongly towards the anchor are no hand's."""
 
 
 class _AbortedError(Exception):
@@ -206,8 +208,8 @@ def refuse_unfit(request: SampleRequest, models: Mapping[str, HandModel]) -> Non
     if request.seed < 0 or request.first < 0:
         raise FrameRefused(f'seed and first sample are {request.seed} and {request.first}, expected 0 or more')
     for name, strength in (('guidance', request.guidance), ('anti_penetration', request.anti_penetration)):
-        if not 0 <= strength <= _STRONGEST:
-            raise FrameRefused(f'{name} is {strength}, expected 0 to {_STRONGEST:g}')
+        if not 0 <= strength <= STRONGEST[name]:
+            raise FrameRefused(f'{name} is {strength}, expected 0 to {STRONGEST[name]:g}')
     if request.side not in ('both', *_SIDES):
         raise FrameRefused(f'side is {request.side!r}, expected left, right or both')
     anchor = request.anchor
@@ -223,9 +225,9 @@ def refuse_unfit(request: SampleRequest, models: Mapping[str, HandModel]) -> Non
         array = np.asarray(getattr(anchor, name))
         if array.shape != (size,) or not np.isfinite(array).all():
             raise FrameRefused(f'the {name} of the anchor is not {size} finite numbers')
-    if (strange := float(np.abs(anchor.shape).max())) > _STRANGEST:
+    if (strange := float(np.abs(anchor.shape).max())) > STRANGEST:
         raise FrameRefused(
-            f'the anchor is no hand: a coefficient of its shape is {strange:.3g}, expected at most {_STRANGEST:g}'
+            f'the anchor is no hand: a coefficient of its shape is {strange:.3g}, expected at most {STRANGEST:g}'
         )
     model = models[anchor.side]
     angles, limits = model.anatomical(np.asarray(anchor.pose))[1:], model.limits[1:]

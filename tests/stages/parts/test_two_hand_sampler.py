@@ -73,12 +73,12 @@ def test_without_an_object_the_place_of_the_anchor_moves_the_samples_along(
 
 def test_guidance_takes_hands_apart(sampler: TwoHandSampler, hand: HandModel) -> None:
     depth = []
-    for strength in (0.0, 4.0):
+    for strength in (0.0, 4.0, 1.0):
         right, left = sampler.pairs(16, 0, config=SamplingConfig(anti_penetration=strength))
         separation = sampler.separation
         found = separation.penetration(separation.surfaces(separation.surface.posed(right)), separation.left(left))
         depth.append(found.depths.sum())
-    assert depth[1] < 0.2 * depth[0]
+    assert depth[1] < 0.2 * depth[0] and depth[1] < depth[2] < 0.8 * depth[0]
 
 
 def test_the_root_of_a_hand_without_anchor_and_object_is_not_shown_to_the_network(
