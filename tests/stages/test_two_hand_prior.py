@@ -162,6 +162,20 @@ def test_a_misplaced_hand_is_placed_and_is_less_sure(build) -> None:
     assert (other.score, other.joint_scores.tolist()) == (left.score, left.joint_scores.tolist())
 
 
+def test_a_hand_that_is_placed_in_the_other_one_is_moved_out(build) -> None:
+    def within(pair: np.ndarray) -> dict[str, np.ndarray]:
+        found = right_misplaced(pair)
+        found['roots'][0, 8] -= 0.06
+        return found
+
+    stage = build(unmoved, within)
+    right, left = two_hands(stage, 0.05)
+    after, other = stage([right, left], np.zeros((0, 3)), 0.0)
+    assert stage.interaction.regularised and 'misplaced' in stage.interaction.reason
+    assert 0.004 < after.translation[2] - right.translation[2] < 0.03
+    assert np.abs(other.joints - left.joints).max() < 0.015
+
+
 def test_hands_that_touch_and_hardly_intersect_keep_their_places(build) -> None:
     stage = build(unmoved, right_misplaced)
     hands = two_hands(stage, 0.105)
