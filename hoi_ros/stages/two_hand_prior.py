@@ -62,9 +62,9 @@ _OVERLAPPING = 5e-6
 """Shared volume, m³, from which on a hand may be misplaced: observations that lie on one hand share more, and hands
 that touch less."""
 _PARTING = 0.01
-"""Metres by which a placed hand is moved out of the other one. On 212 validation pairs none, one, two and three such steps
-take 11, 12, 12 and 11 % from the error of the relative root and 68, 77, 85 and 89 % from the shared volume, but add 2, 4,
-6 and 9 % to the error of the joints in the camera's frame."""
+"""Metres by which a placed hand is moved out of the other one. On 212 validation pairs none, one, two and three such
+steps take 11, 12, 12 and 11 % from the error of the relative root and 68, 77, 85 and 89 % from the shared volume, but
+add 2, 4, 6 and 9 % to the error of the joints in the camera's frame."""
 _ONE_HAND = 3e-5
 """Shared volume, m³, beyond which two estimates are of one hand, or one of them is no hand: joints of such simulated
 pairs are off by centimetres. Unless one is found to be misplaced, both pass through."""
@@ -260,8 +260,8 @@ class TwoHandPriorStage:
         return _Pair(other, own, turn, left[PLACE].astype(float), self._regulariser.posed(other, own))
 
     def _parted(self, found: CleanedPair) -> tuple[CleanedPair, _Pair]:
-        """A pair of which the hand that was placed is moved away from the middle of the other one if it lies in it:
-        where the network is unsure of the side, it places a hand in between."""
+        """A pair of which the placed hand is moved away from the middle of the other one if it lies in it: where the
+        network is unsure of the side, it places a hand in between."""
         pair = self._pair(found.right, found.left)
         if self._volume(*pair.surfaces) < _OVERLAPPING:
             return found, pair

@@ -172,7 +172,8 @@ def test_a_hand_that_is_placed_in_the_other_one_is_moved_out(build) -> None:
     right, left = two_hands(stage, 0.05)
     after, other = stage([right, left], np.zeros((0, 3)), 0.0)
     assert stage.interaction.regularised and 'misplaced' in stage.interaction.reason
-    assert 0.004 < after.translation[2] - right.translation[2] < 0.03
+    # The fit alone takes it a centimetre away.
+    assert 0.012 < np.linalg.norm(after.translation - right.translation) < 0.03
     assert np.abs(other.joints - left.joints).max() < 0.015
 
 
