@@ -31,7 +31,6 @@ from training.data.real.photos import Photo
 from training.data.synthetic.recolouring import OTHER_COLOURS
 from training.data.synthetic.recolouring import recoloured
 from training.data.synthetic.rgb_crop_views import ROOM
-from training.data.synthetic.rgb_frame_views import COUNTED
 from training.networks.reconstruction import in_camera
 from training.networks.reconstruction import normalised
 from training.networks.reconstruction import ReconstructionNet
@@ -45,6 +44,9 @@ _PROPOSED = 4
 _PASSES = 3
 """Inferences of each proposal, all but the first one around the joints of the one before: as many as the stage needs to
 confirm a hand. A held hand is often lost in the second or the third one."""
+_SHOWN = 0.25
+"""Visible share of a hand from which on a crop shows it: of a hand whose palm holds a tin before the camera, less than half
+is seen."""
 _FOCAL = 1.5
 """Focal length assumed for the images, in image widths: the crops hardly depend on it."""
 _MOVED, _RESIZED = 0.12, 0.2
@@ -250,7 +252,7 @@ def shown_hand(centre: np.ndarray, side: float, squares: np.ndarray, visible: np
         return NO_HAND
     gaps /= squares[:, 2]
     nearest = int(gaps.argmin())
-    shows = gaps[nearest] < 0.5 and abs(np.log(side / squares[nearest, 2])) < 0.7 and visible[nearest] >= COUNTED
+    shows = gaps[nearest] < 0.5 and abs(np.log(side / squares[nearest, 2])) < 0.7 and visible[nearest] >= _SHOWN
     return nearest if shows else None
 
 

@@ -12,16 +12,19 @@ _FACING = 0.3
 _CELL = 8
 """Pixels of the cells in which a vertex hides those behind it."""
 _THICKNESS = 0.012
-"""Metres behind the nearest vertex of its cell, or of the held mesh in its cell, that a vertex still counts as seen."""
+"""Metres behind the nearest vertex in its cell, of hand or held mesh, at which a vertex counts as seen."""
+_SEARCHED, _FOUND_SHARE = (-0.5, 0.4, 0.04), 0.22
+"""Logarithms of the distances that are tried, over that of the hand's size: first, last, step; and the share of the seen
+vertices that lie on the surface there, at least."""
 _HELD_CELL = 16
 """Pixels of the cells in which a vertex of a held mesh hides those behind it: it has fewer vertices than a hand."""
 _AGREEMENT = 0.012
 """Metres within which two vertices' distances to the observed surface agree."""
 _LEAST, _LEAST_SHARE = 25, 0.2
-"""Vertices that must agree: in number, and as a share of those seen."""
-_DENYING = 0.5
-"""Share of the seen vertices for which there is depth, below which it does not deny a hand: through holes on the hand
-the background may be all that is left."""
+"""Vertices that must agree on a hand's surface: in number, and as a share of those seen."""
+_DENYING, _OFF = 0.5, 0.05
+"""Share of the seen vertices that must be further than the second, metres, from the surface for it to deny the hand:
+through holes on a hand the background may be all that is left."""
 _FURTHEST = 0.4
 """Largest change of the logarithm of the distance. On 132 validation hands it was at most 0.29; the hand of a child is
 smaller by 0.35."""
@@ -42,9 +45,10 @@ def shift_along_ray(
 ) -> np.ndarray | None:
     """Moves a mesh along the ray through its anchor to where the depth image has its surface.
 
-    The shift is the one on which most of the vertices that the camera sees agree: the background shows where the mesh
-    is off, but does not lie at one distance from the hand's near side. A tin before the palm does: vertices that the
-    held mesh hides are left out.
+    The shift is the one on which most of the vertices that the camera sees agree, of those with which the mesh has
+    about the size of a hand: the background shows where the mesh is off, but does not lie at one distance from the
+    hand's near side. A tin before the palm does: vertices that the held mesh hides are left out. Where they agree on
+    none, the distances are tried one by one.
 
     Args:
         vertices: (V, 3) metres in the camera's optical frame.
@@ -61,21 +65,40 @@ def shift_along_ray(
     Raises:
         NoHandThere: the surface lies so much nearer or farther that the mesh would have another size than a hand.
     """
-    place = np.asarray(anchor, float)
-    near_side = facing(vertices, faces)
+    anchor = np.asarray(anchor, float)
+    seen, place = vertices[facing(vertices, faces)], anchor
     for _ in range(steps):
-        moved = place - anchor
-        shift, known = _shift((vertices + moved)[near_side], depth, camera, None if held is None else held + moved)
-        if shift is None:
-            return None
-        place = place * (1 + shift / place[2])
-        if abs(np.log(place[2] / anchor[2])) > _FURTHEST:
-            if known < _DENYING:
-                return None
+        gaps, count = _gaps(seen, place - anchor, depth, camera, held)
+        plausible = anchor[2] * np.exp([-_FURTHEST, _FURTHEST]) - place[2]
+        shift = _agreed(gaps[(gaps > plausible[0]) & (gaps < plausible[1])], _LEAST_SHARE * count)
+        if shift is not None:
+            place = place * (1 + shift / place[2])
+            continue
+        found = _searched(seen, anchor, depth, camera, held)
+        off = gaps[np.abs(gaps) > _OFF]
+        if found is None and len(off) > max(_LEAST, _DENYING * count):
             raise NoHandThere(
-                f'depth shows the surface {place[2]:.2f} m away, where a hand of this size would be {anchor[2]:.2f} m '
-                'away'
+                f'depth shows the surface {place[2] + float(np.median(off)):.2f} m away, where a hand of this size '
+                f'would be {anchor[2]:.2f} m away'
             )
+        return found
+    return place
+
+
+def _searched(
+    vertices: np.ndarray, anchor: np.ndarray, depth: np.ndarray, camera: Pinhole, held: np.ndarray | None
+) -> np.ndarray | None:
+    """The place (3,) on the ray through the anchor at which most of the vertices (N, 3) that the camera sees lie on the
+    observed surface; None where they are few.
+
+    Of a hand behind what it holds the camera sees a part, which looks like a hand that is further away.
+    """
+    best, place = _FOUND_SHARE, None
+    for ratio in np.exp(np.arange(*_SEARCHED)):
+        gaps, count = _gaps(vertices, (ratio - 1) * anchor, depth, camera, held)
+        on_surface = gaps[np.abs(gaps) < 2 * _AGREEMENT]
+        if len(on_surface) >= max(_LEAST, best * count):
+            best, place = len(on_surface) / count, anchor * (ratio + float(np.median(on_surface)) / anchor[2])
     return place
 
 
@@ -93,30 +116,33 @@ def facing(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return seen
 
 
-def _shift(
-    points: np.ndarray, depth: np.ndarray, camera: Pinhole, held: np.ndarray | None
-) -> tuple[float | None, float]:
-    """How far behind points (N, 3) the surface is that most of them agree on, metres, None without agreement; and the
-    share of the seen ones for which there is depth."""
-    points, pixels = _in_image(points, camera)
+def _gaps(
+    points: np.ndarray, moved: np.ndarray, depth: np.ndarray, camera: Pinhole, held: np.ndarray | None
+) -> tuple[np.ndarray, int]:
+    """How far behind those of moved points (N, 3) that are seen the surface is, in order, metres; and the number of
+    these points, with or without depth. A held mesh (M, 3) moves with them."""
+    points, pixels = _in_image(points + moved, camera)
     seen = points[:, 2] < _nearest(points, pixels, depth.shape[1], _CELL)[0] + _THICKNESS
     if held is not None:
-        before = _nearest(*_in_image(held, camera), depth.shape[1], _HELD_CELL)[1]
+        before = _nearest(*_in_image(held + moved, camera), depth.shape[1], _HELD_CELL)[1]
         cells = _cells(pixels, depth.shape[1], _HELD_CELL)
         hidden = cells < len(before)
         hidden[hidden] = points[hidden, 2] > before[cells[hidden]] + _THICKNESS
         seen &= ~hidden
     points, pixels = points[seen], pixels[seen]
     observed = depth[pixels[:, 1], pixels[:, 0]]
-    gaps = np.sort((observed - points[:, 2])[observed > 0])
-    known = len(gaps) / max(len(points), 1)
+    return np.sort((observed - points[:, 2])[observed > 0]), len(points)
+
+
+def _agreed(gaps: np.ndarray, least: float) -> float | None:
+    """The gap on which most of sorted gaps (N,) agree; None where fewer than `least` do."""
     if len(gaps) < _LEAST:
-        return None, known
+        return None
     agreeing = np.searchsorted(gaps, gaps + 2 * _AGREEMENT, 'right') - np.arange(len(gaps))
     first = int(agreeing.argmax())
-    if agreeing[first] < max(_LEAST, _LEAST_SHARE * len(points)):
-        return None, known
-    return float(np.median(gaps[first : first + agreeing[first]])), known
+    if agreeing[first] < max(_LEAST, least):
+        return None
+    return float(np.median(gaps[first : first + agreeing[first]]))
 
 
 def _in_image(points: np.ndarray, camera: Pinhole) -> tuple[np.ndarray, np.ndarray]:

@@ -43,6 +43,8 @@ from hoi_ros.stages.parts.rgb_track import MEMORY
 from hoi_ros.stages.parts.rgb_track import RgbTrack
 from hoi_ros.stages.parts.scores import probability
 
+_MAY_HOLD = 0.2
+"""Probability of holding something from which on what is held may hide the hand."""
 _CUBE = 0.27
 """Side of the cube about a hand in which depth shows its surface, metres."""
 _ON_DEPTH = SurfaceFitConfig(steps=3, reach=0.02, keypoint_noise=0.03)
@@ -182,7 +184,7 @@ class HandPlacement:
         offset = at_origin.keypoints[self._root].astype(float)
         moved = None
         if depth is not None:
-            held = self._object_of(track) + root if track.is_holding else None
+            held = self._object_of(track) + root if track.holds >= _MAY_HOLD else None
             moved = shift_along_ray(at_origin.vertices + (root - offset), model.faces, root, depth, camera, held)
         if moved is not None:
             ratio = float(np.linalg.norm(moved) / np.linalg.norm(root))

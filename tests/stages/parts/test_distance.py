@@ -64,3 +64,22 @@ def test_a_plane_moves_to_where_depth_shows_it(observed: float, expected: float 
         np.testing.assert_allclose(place, [0, 0, expected], atol=1e-3)
     # A plane that faces away has no vertex to compare.
     assert shift_along_ray(vertices, faces[:, ::-1], np.array([0, 0, 0.5]), depth, CAMERA) is None
+
+
+def test_a_hand_that_looks_further_away_than_it_is_is_found_where_depth_shows_it() -> None:
+    model = HandModel.load()
+    hand = model.forward(np.zeros(48, np.float32), np.zeros(10, np.float32), np.array([0, 0, 0.4], np.float32))
+    columns, rows = np.meshgrid(np.arange(320.0), np.arange(240.0))
+    rays = np.stack([(columns - 159.5) / 300, (rows - 119.5) / 300, np.ones_like(rows)], -1)
+    reach = TriangleScene(hand.vertices, model.faces).cast(np.zeros(3), rays).reach
+    anchor = hand.keypoints[9]
+    # A box hides all but the fingertips and the wrist; the network has taken what is left for a hand further away.
+    depth = np.minimum(reach, 1.4).astype(np.float32)
+    middle = CAMERA.project(hand.keypoints).mean(0)
+    depth[np.abs(rows - middle[1]) < 25] = 0.33
+    away = 0.45 * anchor
+    place = shift_along_ray(hand.vertices + away, model.faces, anchor + away, depth, CAMERA)
+    assert place is not None and abs(place[2] - anchor[2]) < 0.02
+    # Twice as far away it would be a doll's.
+    with pytest.raises(NoHandThere):
+        shift_along_ray(hand.vertices + 1.2 * anchor, model.faces, 2.2 * anchor, depth, CAMERA)
