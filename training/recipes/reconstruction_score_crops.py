@@ -45,8 +45,8 @@ _PASSES = 3
 """Inferences of each proposal, all but the first one around the joints of the one before: as many as the stage needs to
 confirm a hand. A held hand is often lost in the second or the third one."""
 _SHOWN = 0.25
-"""Visible share of a hand from which on a crop shows it: of a hand whose palm holds a tin before the camera, less than half
-is seen."""
+"""Visible share of a hand from which on a crop shows it: of a hand whose palm holds a tin before the camera, less than
+half is seen."""
 _FOCAL = 1.5
 """Focal length assumed for the images, in image widths: the crops hardly depend on it."""
 _MOVED, _RESIZED = 0.12, 0.2

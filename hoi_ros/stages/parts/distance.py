@@ -14,8 +14,8 @@ _CELL = 8
 _THICKNESS = 0.012
 """Metres behind the nearest vertex in its cell, of hand or held mesh, at which a vertex counts as seen."""
 _SEARCHED, _FOUND_SHARE = (-0.5, 0.4, 0.04), 0.22
-"""Logarithms of the distances that are tried, over that of the hand's size: first, last, step; and the share of the seen
-vertices that lie on the surface there, at least."""
+"""Logarithms of the distances that are tried, over that of the hand's size: first, last, step; and the share of the
+seen vertices that lie on the surface there, at least."""
 _HELD_CELL = 16
 """Pixels of the cells in which a vertex of a held mesh hides those behind it: it has fewer vertices than a hand."""
 _AGREEMENT = 0.012

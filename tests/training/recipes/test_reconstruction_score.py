@@ -60,7 +60,7 @@ def test_labels_of_squares() -> None:
     for centre, side, visible in (
         ((130.0, 80), 40.0, SEEN),
         ((110.0, 80), 90.0, SEEN),
-        ((100.0, 80), 40.0, SEEN / 3),
+        ((100.0, 80), 40.0, SEEN / 5),
         ((160.0, 80), 150.0, SEEN),
     ):
         assert shown_hand(np.array(centre), side, HAND, visible) is None
