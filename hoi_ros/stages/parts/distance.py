@@ -13,7 +13,7 @@ _CELL = 8
 """Pixels of the cells in which a vertex hides those behind it."""
 _THICKNESS = 0.012
 """Metres behind the nearest vertex in its cell, of hand or held mesh, at which a vertex counts as seen."""
-_SEARCHED, _FOUND_SHARE = (-0.5, 0.4, 0.04), 0.22
+_SEARCHED, _FOUND_SHARE = (-1.1, 0.7, 0.05), 0.22
 """Logarithms of the distances that are tried, over that of the hand's size: first, last, step; and the share of the
 seen vertices that lie on the surface there, at least."""
 _HELD_CELL = 16
@@ -28,6 +28,8 @@ through holes on a hand the background may be all that is left."""
 _FURTHEST = 0.4
 """Largest change of the logarithm of the distance. On 132 validation hands it was at most 0.29; the hand of a child is
 smaller by 0.35."""
+_BEHIND = -0.5
+"""The same for the distance at which most of a hand lies on the surface: behind what it holds it looks further away."""
 
 
 class NoHandThere(ValueError):
@@ -76,12 +78,14 @@ def shift_along_ray(
             continue
         found = _searched(seen, anchor, depth, camera, held)
         off = gaps[np.abs(gaps) > _OFF]
-        if found is None and len(off) > max(_LEAST, _DENYING * count):
+        if found is not None and _BEHIND < np.log(found[2] / anchor[2]) < _FURTHEST:
+            return found
+        if len(off) > max(_LEAST, _DENYING * count):
             raise NoHandThere(
                 f'depth shows the surface {place[2] + float(np.median(off)):.2f} m away, where a hand of this size '
                 f'would be {anchor[2]:.2f} m away'
             )
-        return found
+        return None
     return place
 
 
