@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import cv2
@@ -83,6 +84,9 @@ def test_the_material_is_named_for_pools_and_cards(folder: Path) -> None:
 
 def test_a_picture_shows_an_object_alone_in_its_colours(folder: Path) -> None:
     cv2.imwrite(str(folder / 'can' / 'texture.jpg'), np.full((64, 64, 3), [200, 60, 20], np.uint8))
+    mesh, places = folder / 'can' / 'mesh.obj', itertools.cycle(['vt 0.2 0.2', 'vt 0.8 0.2', 'vt 0.2 0.8'])
+    lines = mesh.read_text().splitlines()
+    mesh.write_text('\n'.join(next(places) if line.startswith('vt') else line for line in lines) + '\n')
     sides = []
     for seed in range(6):
         image, cover = thing(ScannedObjects(folder, 'train'), np.random.default_rng(seed))
