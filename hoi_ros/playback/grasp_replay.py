@@ -37,6 +37,7 @@ from hoi_ros.playback.grasp_estimates import PreparedGrasp
 from hoi_ros.playback.grasp_estimates import wrist_in_object
 from hoi_ros.playback.grasp_lines import grasp_of_line
 from hoi_ros.playback.grasp_pictures import grasp_picture
+from hoi_ros.playback.overlays import named_before
 from hoi_ros.playback.overlays import RESULTS
 from hoi_ros.playback.picture_files import write_picture
 from hoi_ros.playback.results import listed
@@ -182,8 +183,9 @@ class GraspReplay:
         config, told = self._config, time.monotonic()
         self._stage.warm_up()
         config.out.mkdir(parents=True, exist_ok=True)
-        for number in _earlier_lines(config.out / RESULTS):
-            _picture(config.out, number).unlink(missing_ok=True)
+        for number in named_before(config.out, 'line'):
+            if isinstance(number, int):
+                _picture(config.out, number).unlink(missing_ok=True)
         with (
             config.grasps.open(encoding='utf-8', errors='replace') as lines,
             (config.out / RESULTS).open('w', encoding='utf-8') as results,
@@ -267,21 +269,6 @@ class GraspReplay:
 def _picture(out: Path, number: int) -> Path:
     """The picture of a line of the file."""
     return out / PICTURES / f'{number:0{_DIGITS}d}.png'
-
-
-def _earlier_lines(results: Path) -> list[int]:
-    """The numbers of the lines that the results of an earlier run name."""
-    try:
-        lines = results.read_text(encoding='utf-8').splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []
-    numbers = []
-    for line in lines:
-        try:
-            numbers.append(int(json.loads(line)['line']))
-        except (ValueError, KeyError, TypeError):
-            continue  # the end of a run that was interrupted
-    return numbers
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -56,18 +57,24 @@ def overlay_names(images: Sequence[str]) -> dict[str, str]:
     return {image: name if counts[name] == 1 else f'{image}.png' for image, name in names.items()}
 
 
-def remove_overlays(out: Path) -> None:
-    """Removes the overlays of the images that an earlier `results.jsonl` names; other files stay."""
+def named_before(out: Path, field: str) -> list[Any]:
+    """The values of a field in the lines of an earlier `results.jsonl`; none without such a file."""
     try:
         lines = (out / RESULTS).read_text(encoding='utf-8').splitlines()
     except (OSError, UnicodeDecodeError):
-        return
-    images = []
+        return []
+    values = []
     for line in lines:
         try:
-            images.append(str(json.loads(line)['image']))
+            values.append(json.loads(line)[field])
         except (ValueError, KeyError, TypeError):
-            continue  # the end of a replay that was interrupted
+            continue  # the end of a run that was interrupted
+    return values
+
+
+def remove_overlays(out: Path) -> None:
+    """Removes the overlays of the images that an earlier `results.jsonl` names; other files stay."""
+    images = [str(image) for image in named_before(out, 'image')]
     folder = (out / OVERLAYS).resolve()
     for name in overlay_names(images).values():
         file = (folder / name).resolve()

@@ -154,7 +154,8 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
         tracked = time.perf_counter()
         free = None if regions is None else without_hand(regions, [track.region for track, _ in followed])
         for hand, region in self._discover(depth, camera, [hand for _, hand in followed], free, bool(missed)):
-            again = next((track for track in missed if hand.near_place(track.centre)), None)
+            lost = (track for track in missed if track.right == hand.right and hand.near_place(track.centre))
+            again = next(lost, None)
             if again:
                 missed.remove(again)
             followed.append((again or self._start(hand, stamp, region), hand))

@@ -9,12 +9,11 @@ import numpy as np
 
 from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.fitting import HandFit
+from hoi_ros.stages.parts.following import BRIEFEST
 from hoi_ros.stages.parts.one_euro import OneEuroFilter
 
 _LONGEST_STEP = 0.06
 """A hand is expected at most this far from where it was, along each axis, metres."""
-_BRIEFEST = 0.02
-"""Time between frames that a velocity is divided by at least, seconds: stamps of arrival come in bursts."""
 
 
 @dataclasses.dataclass
@@ -55,5 +54,5 @@ class DepthTrack:
     def update(self, joints: np.ndarray, stamp: float) -> None:
         """Takes over joints (21, 3) that are seen at a time, seconds."""
         if stamp > self.stamp:
-            self.velocity = (joints.mean(0) - self.centre) / max(stamp - self.stamp, _BRIEFEST)
+            self.velocity = (joints.mean(0) - self.centre) / max(stamp - self.stamp, BRIEFEST)
         self.joints, self.stamp, self.missed = joints, stamp, 0

@@ -15,6 +15,8 @@ from hoi_ros.stages.parts.one_euro import OneEuroConfig
 from hoi_ros.stages.parts.one_euro import OneEuroFilter
 
 Track = TypeVar('Track')
+BRIEFEST = 0.02
+"""Time between frames that a velocity is divided by at least, seconds: stamps of arrival come in bursts."""
 _LONGEST_PAUSE = 1.0
 """Gap between two frames that ends all tracks, seconds."""
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from hoi_ros.hand.estimates import Region
 from hoi_ros.stages.parts.crop_prediction import CropPrediction
+from hoi_ros.stages.parts.following import BRIEFEST
 from hoi_ros.stages.parts.hand_square import HandSquare
 from hoi_ros.stages.parts.one_euro import OneEuroFilter
 from hoi_ros.stages.parts.reconstruction_network import CropRequest
@@ -28,8 +29,6 @@ _GIVEN_SIDE = {'right': 9.0, 'left': -9.0}
 """Log-odds of a right hand where a region gives the side."""
 _RELEASED = 0.4
 """Probability of holding something below which a hand that held something no longer does."""
-_BRIEFEST = 0.02
-"""Time between frames that a velocity is divided by at least, seconds: stamps of arrival come in bursts."""
 _UNLIKELY = 0.1
 """Hand score below which the side is not estimated."""
 _DETECTOR_SHARE = 0.5
@@ -219,7 +218,7 @@ class RgbTrack:
             # Joints that do not tell where the hand is do not carry it on.
             located = prediction.square.agrees(square)
             moved = square.centre - self.square.centre if located else np.zeros(2)
-            self.velocity = moved / max(elapsed, _BRIEFEST)
+            self.velocity = moved / max(elapsed, BRIEFEST)
             self.stamp = stamp
         self.prediction, self.square, self.score = prediction, square, self.score_of(prediction, calibration)
         if prediction.holds is not None:

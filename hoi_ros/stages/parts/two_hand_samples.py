@@ -44,7 +44,7 @@ STRANGEST = 8.0
 """Largest coefficient of the shape of a hand."""
 _BEYOND = np.radians(60)
 """Largest angle by which the joints of an anchor may be beyond their limits."""
-STRONGEST = {'guidance': 3.0, 'anti_penetration': 100.0}
+_STRONGEST = {'guidance': 3.0, 'anti_penetration': 100.0}
 """Largest strength of each guidance: fingers and shapes drawn more strongly towards the anchor are no hand's."""
 
 
@@ -208,8 +208,8 @@ def refuse_unfit(request: SampleRequest, models: Mapping[str, HandModel]) -> Non
     if request.seed < 0 or request.first < 0:
         raise FrameRefused(f'seed and first sample are {request.seed} and {request.first}, expected 0 or more')
     for name, strength in (('guidance', request.guidance), ('anti_penetration', request.anti_penetration)):
-        if not 0 <= strength <= STRONGEST[name]:
-            raise FrameRefused(f'{name} is {strength}, expected 0 to {STRONGEST[name]:g}')
+        if not 0 <= strength <= _STRONGEST[name]:
+            raise FrameRefused(f'{name} is {strength}, expected 0 to {_STRONGEST[name]:g}')
     if request.side not in ('both', *_SIDES):
         raise FrameRefused(f'side is {request.side!r}, expected left, right or both')
     anchor = request.anchor

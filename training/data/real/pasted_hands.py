@@ -209,7 +209,7 @@ def paste_holding(
     Args:
         image: (H, W, 3) uint8 RGB.
         cut: the hand.
-        how: it is pasted.
+        how: where and how it is pasted.
         held: the picture of a thing, (S, S, 3) uint8, and its cover, (S, S) uint8.
         rng: draws the place of the thing.
     """
