@@ -123,13 +123,13 @@ def export_onnx(
         ],
     )
     folder.mkdir(parents=True, exist_ok=True)
-    card = _with_measured_entries(card, folder)
+    card = with_measured_entries(card, folder)
     (folder / MODEL_FILE).write_bytes(content)
     card.save(folder)
     return card
 
 
-def _with_measured_entries(card: Card, folder: Path) -> Card:
+def with_measured_entries(card: Card, folder: Path) -> Card:
     """The card with the calibrations and figures that were measured on an earlier export of the same weights."""
     if not (folder / CARD_FILE).is_file():
         return card

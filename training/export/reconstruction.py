@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from scipy.spatial import cKDTree
 
 from hoi_ros.engines import Card
 from hoi_ros.engines import TensorSpec
-from hoi_ros.engines.card import file_sha256
 from hoi_ros.stages.reconstruction import OBJECT_MESH
 from training.data.synthetic.rgb_crop_views import RgbAugmentation
 from training.data.synthetic.rgb_crop_views import ROOM
@@ -27,6 +27,7 @@ from training.export.card_entries import RGB_DATA
 from training.export.card_entries import training_of
 from training.export.onnx_export import export_onnx
 from training.export.onnx_export import ExportError
+from training.export.onnx_export import with_measured_entries
 from training.installation import install_export
 from training.installation import InstallOptions
 from training.installation import run_folder
@@ -130,28 +131,35 @@ def export(config: ReconstructionExport) -> Card:
 def _export_heads(config: ReconstructionExport, kept: dict[str, Any]) -> Card:
     """The model folder that a training of the heads began with, with its heads."""
     source, folder = Path(kept['folder']), run_folder(config.weights) / 'reconstruction'
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(source, folder)
-    card = Card.load(folder)
-    model = onnx.load(folder / card.model)
+    start = Card.load(source)
+    model = onnx.load(source / start.model)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     for name, weight in kept['weights'].items():
         tensor = stored.get(f'module.network.{name}')
         if tensor is None or list(tensor.dims) != list(weight.shape):
             raise ExportError(f'{source} has no {name} of {tuple(weight.shape)}: train the heads on this model folder')
         tensor.CopyFrom(numpy_helper.from_array(weight.numpy(), tensor.name))
-    onnx.save(model, folder / card.model)
-    real = {**card.training.get('real_images', {}), **kept.get('real_images', {})}
+    content = model.SerializeToString(deterministic=True)
+    real = {**start.training.get('real_images', {}), **kept.get('real_images', {})}
     heads = {'command': kept['score_command'], 'samples': kept['score_samples']}
-    parts = [*card.training.get('parts', []), heads]
+    parts = [part for part in start.training.get('parts', []) if part != heads] + [heads]
     card = dataclasses.replace(
-        card,
-        sha256=file_sha256(folder / card.model),
+        start,
+        sha256=hashlib.sha256(content).hexdigest(),
         data=data_of(RGB_DATA['synthetic'], {'real_images': real}),
-        training={**card.training, 'parts': parts, **({'real_images': real} if real else {})},
-        parameters={name: value for name, value in card.parameters.items() if name not in _OF_HEADS},
-        figures={**card.figures, **figures_of(kept)},
+        training={**start.training, 'parts': parts, **({'real_images': real} if real else {})},
+        parameters={},
+        figures=figures_of(kept),
     )
+    of_source = {name: value for name, value in start.parameters.items() if name not in _OF_HEADS}
+    measured = with_measured_entries(card, folder)
+    card = dataclasses.replace(
+        measured,
+        parameters={**of_source, **measured.parameters},
+        figures={**start.figures, **measured.figures},
+    )
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    (folder / card.model).write_bytes(content)
     card.save(folder)
     install_export(config.weights, card, config.models, config)
     return card

@@ -192,6 +192,12 @@ def test_the_heads_of_a_model_folder_learn_from_photos(
     card = Card.load(folder)
     assert 'grocery (3 images, MIT)' in card.data and 'No real image' not in card.data
     assert 'score_calibration' not in card.parameters
+    measured = {'score_calibration': {'scale': 0.5, 'offset': -1.0}, 'claims': {'contact': 0.25}}
+    dataclasses.replace(card, parameters={**card.parameters, **measured}).save(folder)
+    again = reconstruction_export.export(
+        reconstruction_export.ReconstructionExport(tmp_path / 'run' / 'weights.pt', tmp_path / 'installed')
+    )
+    assert again.parameters.items() >= measured.items() and again.training == card.training
     outputs = load_engine(folder, 'onnxruntime')(image=np.zeros((1, 3, 128, 128), np.float32))
     assert 0 <= outputs['hand'].item() <= 1 and 0 <= outputs['holds'].item() <= 1
 
