@@ -229,10 +229,10 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         for track, hand in zip(tracks, self._place(tracks, depth, camera, stamp, self.fit_surface)):
             if hand:
                 estimates.append(hand)
-                self._tracks.append(track)
             elif depth is not None:
-                # The prediction is no hand, whatever its score: the track ends.
                 self.denials.deny()
+            if track.outlasts(hand is not None):
+                self._tracks.append(track)
         self.denials.end(bool(estimates), self._frame == 1)
         done = time.perf_counter()
         self.timings = {

@@ -165,6 +165,18 @@ def test_depth_that_denies_every_hand_is_doubted(samples, build) -> None:
     assert stage.denials.doubt == ''
 
 
+def test_one_bad_depth_image_ends_no_track(samples, build) -> None:
+    sample = samples['right']
+    stage, _ = build(lambda image, crop: answer_of(sample, crop), sample)
+
+    def shown(stamp: float, scale: float = 1.0) -> list[int]:
+        return [hand.track_id for hand in stage(sample.image, sample.camera, stamp, scale * sample.depth)]
+
+    (first,) = shown(0.0)
+    assert shown(0.1, 2.0) == [] and shown(0.2) == [first]
+    assert shown(0.3, 2.0) == shown(0.4, 2.0) == [] and shown(0.5) not in ([], [first])
+
+
 @pytest.mark.parametrize('side', ['right', 'left'])
 def test_a_hand_is_inferred_upright(samples, build, side) -> None:
     """A new hand from the second inference on, a tracked one in all."""

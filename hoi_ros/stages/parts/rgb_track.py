@@ -29,6 +29,8 @@ _GIVEN_SIDE = {'right': 9.0, 'left': -9.0}
 """Log-odds of a right hand where a region gives the side."""
 _RELEASED = 0.4
 """Probability of holding something below which a hand that held something no longer does."""
+_DENIED = 2
+"""Denials by depth, in a row, that end a track."""
 _UNLIKELY = 0.1
 """Hand score below which the side is not estimated."""
 _DETECTOR_SHARE = 0.5
@@ -104,6 +106,8 @@ class RgbTrack:
     """Whether it held something in the last frame."""
     reach: float | None = None
     """Ratio of the distance by depth to the distance by the hand's size."""
+    denied: int = 0
+    """Frames in a row in which depth shows no hand there."""
 
     @classmethod
     def start(
@@ -176,6 +180,12 @@ class RgbTrack:
         """Whether it holds something, which the next frame remembers."""
         self.was_holding = self.is_holding
         return self.was_holding
+
+    def outlasts(self, shown: bool) -> bool:
+        """Whether it goes on after a frame in which it is shown or denied by depth: one depth image may be bad."""
+        confirmed = self.reach is not None
+        self.denied = 0 if shown else self.denied + 1
+        return shown or (confirmed and self.denied < _DENIED)
 
     def give_side(self, side: str | None) -> None:
         """Takes over the side that a region says, or that it says none any more."""
