@@ -27,6 +27,7 @@ from training.data.object_mesh import ObjectMesh
 from training.data.pool import filled
 from training.data.pool import generator_key
 from training.data.public.contact_choice import ContactDataChoice
+from training.data.public.recorded import spread
 from training.data.real.scans import scanned_objects
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.contact import ContactGrasps
@@ -68,7 +69,7 @@ class ContactEvaluation(ContactDataChoice):
     grasps: int = 500
     """Grasps at each level of noise."""
     refined: int = 100
-    """Those that are refined, the first ones; 0 measures the maps alone."""
+    """Those that are refined, evenly spread over the grasps; 0 measures the maps alone."""
     refinement: RefinementOptions = dataclasses.field(default_factory=RefinementOptions)
     split: str = 'test'
     """test: new shapes of the families that are trained on, or the test split of a public data set. held_out: two
@@ -140,7 +141,8 @@ def evaluate(config: ContactEvaluation) -> dict[str, dict[str, dict[str, float]]
     tests = grasps_of(config.split, config.grasps, config.pool, config.workers, scans=config.scans, data=config)
     own = config if config.data == 'contact_pose' else None
     tuning = grasps_of('validation', config.tuned_on, config.pool, config.workers, data=own)
-    refined = tests[: config.refined]
+    chosen = spread(len(tests), config.refined) if config.refined else np.empty(0, int)
+    refined = tests[chosen]
     meshes = meshes_of(refined, config.split, config.scans, config)
     figures = {}
     for level in ('large',) if config.data == 'contactopt' else NOISE:
@@ -155,10 +157,10 @@ def evaluate(config: ContactEvaluation) -> dict[str, dict[str, dict[str, float]]
         figures[level] = rows
         _print_rows(f'{level} noise, {len(tests)} grasps of the split {config.split}: F1 of touched points', rows)
         if len(refined):
-            hands = noisy.pose[: len(refined)], noisy.translation[: len(refined)]
+            hands = noisy.pose[chosen], noisy.translation[chosen]
             rows = {}
             for name, found in {**maps, 'true contact': noisy.truth}.items():
-                states = refinement_figures(refined, hands, found.first(len(refined)), meshes, config.refinement)
+                states = refinement_figures(refined, hands, found.rows(chosen), meshes, config.refinement)
                 rows |= {'true grasps': states['truth'], 'before': states['before'], name: states['after']}
             figures[f'{level}, refined'] = rows
             _print_rows(f'{level} noise, {len(refined)} grasps refined: error, intersection, fingers that touch', rows)

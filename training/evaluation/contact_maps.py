@@ -30,9 +30,9 @@ class ContactMaps:
         """(G, H + M)."""
         return np.concatenate([self.hand, self.object], 1)
 
-    def first(self, count: int) -> ContactMaps:
-        """The maps of the first grasps."""
-        return ContactMaps(self.hand[:count], self.object[:count])
+    def rows(self, grasps: np.ndarray) -> ContactMaps:
+        """The maps of some grasps, (N,) numbers."""
+        return ContactMaps(self.hand[grasps], self.object[grasps])
 
     def at(self, places: np.ndarray) -> ContactMaps:
         """The maps at places (N,) of `both`, those of the hand first."""

@@ -120,6 +120,8 @@ class JointMetrics:
     similarity_mm: float
     """Mean after rigid alignment and scaling of each frame."""
     auc_0_50: float
+    similarity_auc_0_50: float
+    """After rigid alignment and scaling of each frame, as in the challenge of HO-3D."""
     auc_20_50: float
     within_20: float
     """Share of frames with every joint within 20 mm."""
@@ -138,13 +140,15 @@ def evaluate_joints(predicted: np.ndarray, truth: np.ndarray) -> JointMetrics:
         ValueError: as `joint_errors`.
     """
     errors = joint_errors(predicted, truth)
+    aligned = joint_errors(align_similarity(predicted, truth), truth)
     return JointMetrics(
         frames=int(np.prod(errors.shape[:-1])),
         mean_mm=float(errors.mean()),
         median_mm=float(np.median(errors)),
         rigid_mm=mean_joint_error(align_rigid(predicted, truth), truth),
-        similarity_mm=mean_joint_error(align_similarity(predicted, truth), truth),
+        similarity_mm=float(aligned.mean()),
         auc_0_50=pck_auc(errors, 0, 50),
+        similarity_auc_0_50=pck_auc(aligned, 0, 50),
         auc_20_50=pck_auc(errors, 20, 50),
         within_20=share_within(errors, 20),
         within_40=share_within(errors, 40),

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.engines import load_engine
+from hoi_ros.engines import ModelFileError
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.closing import close_holes
 from hoi_ros.mesh.surface import Surface
@@ -66,8 +67,9 @@ class ReconstructionEvaluation(DataChoice):
 def evaluate(config: ReconstructionEvaluation) -> dict:
     """Prints and returns the figures of each split."""
     public = None if config.data == 'synthetic' else config.public('test')
+    labelled = None if config.hand is None else HandModel.load(config.hand)
     reader = (
-        reader_of_file(config.weights, HandModel.load(config.hand))
+        reader_of_file(config.weights, labelled)
         if config.weights.is_dir()
         else reader_of(load_network(config.weights, shipped='models/reconstruction'))
     )
@@ -76,7 +78,7 @@ def evaluate(config: ReconstructionEvaluation) -> dict:
         if public is None
         else {config.data: public_samples(config, public)}
     )
-    figures = {split: evaluate_network(reader, stream) for split, stream in samples.items()}
+    figures = {split: evaluate_network(reader, stream, labelled) for split, stream in samples.items()}
     for split, columns in figures.items():
         print(f'{split}: {columns["samples"]} images; shares from 0 to 1, mm where named')
         print_figures(columns, indent='  ')
@@ -135,14 +137,26 @@ def reader_of(network: ReconstructionNet) -> Reader:
     return Reader(infer, network.config.size, close_holes(network.hand_faces), network.object_faces)
 
 
-def reader_of_file(folder: Path, hand: HandModel) -> Reader:
-    """A reader of a model folder, in float32, and the hand model that it was trained with.
+def reader_of_file(folder: Path, labelled: HandModel | None = None) -> Reader:
+    """A reader of a model folder, in float32.
+
+    Args:
+        folder: of the model.
+        labelled: the hand model of a data set; the network may have been trained with it, or with the project's own.
 
     Raises:
-        CardError, ModelFileError: the folder does not hold such a model.
+        CardError, ModelFileError: the folder does not hold such a model, or its hand is that of neither model.
     """
     engine = load_engine(folder, precision='fp32')
     (image,) = engine.inputs
+    count = next(output.shape[-2] for output in engine.outputs if output.name == 'vertices')
+    known = [hand for hand in (HandModel.load(), labelled) if hand is not None]
+    hand = next((hand for hand in known if len(hand.template) == count), None)
+    if hand is None:
+        raise ModelFileError(
+            f'{folder}: hands of {count} vertices, and no known hand model has as many: name the one that it was '
+            'trained with as --hand'
+        )
 
     def infer(pixels: np.ndarray) -> dict[str, np.ndarray]:
         return {name: value[0] for name, value in engine(**{image.name: pixels}).items()}
@@ -152,17 +166,24 @@ def reader_of_file(folder: Path, hand: HandModel) -> Reader:
     )
 
 
-def evaluate_network(reader: Reader, samples: Iterable[HandObjectSample]) -> dict:
+def evaluate_network(reader: Reader, samples: Iterable[HandObjectSample], labelled: HandModel | None = None) -> dict:
     """The paper's columns over samples. Each crop is cut around the true hand and processed as on the robot: rolled
     upright by a first pass, then the mean of the views of the stage.
+
+    Args:
+        reader: the network.
+        samples: images with labels.
+        labelled: the hand model of the labels, where it is not the network's. The mesh of another model has F-scores,
+            after the alignment of the joints as in the challenge of HO-3D, and no errors of vertices.
 
     Returns:
         Joints: the figures of `evaluate_joints` measured from the wrist; error and PCK AUC measured from the network's
         root, the knuckle of the middle finger. Meshes: the means of `MeshFigures`, and how often they are undefined.
     """
     predicted, truth, figures = [], [], []
+    faces = None if labelled is None else close_holes(labelled.faces)
     for number, sample in enumerate(tqdm(samples, unit='image', mininterval=5)):
-        prediction, known = predict(reader, sample)
+        prediction, known = predict(reader, sample, faces)
         predicted.append(prediction.keypoints)
         truth.append(known.keypoints)
         figures.append(evaluate_meshes(prediction, known, np.random.default_rng([TEST_SEED, number])))
@@ -174,6 +195,7 @@ def evaluate_network(reader: Reader, samples: Iterable[HandObjectSample]) -> dic
         'joint_error_rigid_mm': joints.rigid_mm,
         'joint_error_similarity_mm': joints.similarity_mm,
         'pck_auc_0_50': joints.auc_0_50,
+        'pck_auc_0_50_similarity': joints.similarity_auc_0_50,
         'joint_error_from_knuckle_mm': from_root.mean_mm,
         'pck_auc_0_50_from_knuckle': from_root.auc_0_50,
     }
@@ -186,9 +208,13 @@ def evaluate_network(reader: Reader, samples: Iterable[HandObjectSample]) -> dic
     }
 
 
-def predict(reader: Reader, sample: HandObjectSample) -> tuple[HandAndObject, HandAndObject]:
-    """Prediction and truth in the axes of the crop's camera, metres from the network's root; a left hand is
-    mirrored."""
+def predict(
+    reader: Reader, sample: HandObjectSample, labelled_faces: np.ndarray | None = None
+) -> tuple[HandAndObject, HandAndObject]:
+    """Prediction and truth in the axes of the crop's camera, metres from the network's root; a left hand is mirrored.
+
+    `labelled_faces` (F, 3) are those of the sample's hand, where it has other vertices than the network's.
+    """
     held = None if sample.held is None else sample.held.placed.astype(float)
     keypoints = sample.keypoints.astype(float)
     crop = plain_crop(sample.camera, keypoints, held, sample.side == 'right')
@@ -206,11 +232,12 @@ def predict(reader: Reader, sample: HandObjectSample) -> tuple[HandAndObject, Ha
         None if held is None else Surface(mean('object'), reader.object_faces),
     )
     vertices = sample.hand_vertices
-    if vertices is not None and len(vertices) != len(prediction.hand.vertices):
-        vertices = None  # the mesh of another hand model
+    same = vertices is not None and len(vertices) == len(prediction.hand.vertices)
+    faces = reader.hand_faces if same else labelled_faces
+    known = vertices is not None and faces is not None
     return prediction, HandAndObject(
         crop.from_camera(keypoints) - origin,
-        None if vertices is None else Surface(crop.from_camera(vertices.astype(float)) - origin, reader.hand_faces),
+        Surface(crop.from_camera(vertices.astype(float)) - origin, faces) if known else None,
         None if held is None else Surface(crop.from_camera(held) - origin, sample.held.faces),
     )
 

@@ -23,6 +23,7 @@ from typing import Literal
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from hoi_ros.camera.pinhole import Pinhole
 from hoi_ros.hand.model import HandModel
@@ -84,6 +85,10 @@ OBJECTS = (
 
 _SEQUENCES = 100  # per subject
 _WIDTH, _HEIGHT = 640, 480
+_NEAR = 0.01
+"""Greatest distance of hand and held object, metres."""
+_UNDER_SKIN = 0.01
+"""About the distance of a joint to the skin, metres."""
 _MEND = (
     'Download DexYCB from https://dex-ycb.github.io and give the folder that holds 20200709-subject-01/ …, '
     'calibration/ and models/'
@@ -103,7 +108,8 @@ class _Sequence(NamedTuple):
 class DexYcb:
     """A split of DexYCB; frames in the official order: by sequence, then camera, then time.
 
-    `held` is the object that the sequence grasps, also in the frames before the grasp.
+    `held` is the object that the sequence grasps, in the frames in which it is 1 cm or less from the hand's vertices,
+    as in the DexYCB⁻ of Tse et al. (CVPR 2022, section 4); where only joints are known, 2 cm or less from one of them.
 
     Vertices of a left hand come from the mirrored right model with the right hand's shape displacements, as in the
     MANO_LEFT.pkl that produced the labels (https://github.com/vchoutas/smplx/issues/48). The pose space of that file
@@ -176,6 +182,8 @@ class DexYcb:
         )
         known = not (keypoints == -1).all()
         pose, vertices = self._posed(sequence, hand, keypoints, path) if known and hand.any() else (None, None)
+        thing = self._grasped(sequence, poses, path)
+        held = thing is not None and known and _is_near(thing, keypoints, vertices)
         depth = dataset_files.read_raw_image(folder / f'aligned_depth_to_color_{frame:06d}.png', _MEND, np.uint16, 1)
         return HandObjectSample(
             f'{sequence.folder}/{serial}/{frame:06d}',
@@ -186,7 +194,7 @@ class DexYcb:
             pose,
             np.array(sequence.shape),
             vertices,
-            held=self._held(sequence, poses, path),
+            held=thing if held else None,
             depth=depth.astype(np.float32) * np.float32(1e-3),
         )
 
@@ -206,7 +214,7 @@ class DexYcb:
             return None, None
         return pose, geometry.vertices
 
-    def _held(self, sequence: _Sequence, poses: np.ndarray, path: Path) -> ObjectLabel | None:
+    def _grasped(self, sequence: _Sequence, poses: np.ndarray, path: Path) -> ObjectLabel | None:
         if len(poses) != len(sequence.objects):
             raise dataset_files.DatasetError(
                 f'{path}: poses of {len(poses)} objects, expected {len(sequence.objects)} as in meta.yml. {_MEND}'
@@ -246,6 +254,11 @@ class DexYcb:
             ) from error
         shape = dataset_files.numbers(dataset_files.read_yaml(calibration, _MEND), 'betas', (10,), calibration, _MEND)
         return _Sequence(folder, side, tuple(shape.tolist()), objects, grasped), frames
+
+
+def _is_near(thing: ObjectLabel, keypoints: np.ndarray, vertices: np.ndarray | None) -> bool:
+    points, limit = (keypoints, _NEAR + _UNDER_SKIN) if vertices is None else (vertices, _NEAR)
+    return bool(cKDTree(thing.placed).query(points)[0].min() <= limit)
 
 
 def split_of(setup: str, split: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """DexYCB: either hand gives the scene; the splits are the official ones."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +83,18 @@ def test_a_frame_without_labels_has_none(
     )
     sample = DexYcb(tmp_path / 'dexycb', 's1', 'val', hand, space)[15]
     assert sample.keypoints is None and sample.pose is None and sample.hand_vertices is None and sample.held is None
+
+
+def test_an_object_that_the_hand_has_not_reached_is_not_held(
+    hand: HandModel, space: PoseSpace, real_views: list[View], tmp_path: Path
+) -> None:
+    view = real_views[0]
+    gaps = view.keypoints[:, None] - view.placed
+    joint, place = np.unravel_index(np.linalg.norm(gaps, axis=2).argmin(), gaps.shape[:2])
+    for step, held in ((gaps[joint, place], True), ((0, 0, 0.2), False)):
+        pose = view.object_pose.copy()
+        pose[:3, 3] += step
+        write_dexycb(tmp_path / f'{held}', [dataclasses.replace(view, object_pose=pose)], space, (dexycb.SUBJECTS[6],))
+        for models in ((hand, space), ()):
+            sample = DexYcb(tmp_path / f'{held}', 's1', 'val', *models)[15]
+            assert (sample.held is not None) == held and sample.keypoints is not None
