@@ -108,8 +108,8 @@ class ContactEstimate:
 
 
 GraspType = Literal['power', 'precision', 'lateral']
-"""power: the palm or two links of a finger press the object against the hand. precision: only the fingertips touch it,
-opposite the thumb. lateral: the thumb presses it against the side of a finger."""
+"""power: the palm, or eight of the twelve links of the four fingers, touch the object. lateral: the thumb presses it
+against its side of the index or middle finger. precision: any other grasp."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +122,8 @@ class GraspEstimate:
     position: np.ndarray
     """(3,) wrist in the camera's optical frame."""
     orientation: np.ndarray
-    """(4,) quaternion x, y, z, w of the wrist's frame: y along the middle finger, z out of the palm."""
+    """(4,) quaternion x, y, z, w of the wrist, the global rotation of the hand's pose: y along the middle finger, z out
+    of the palm."""
     object_position: np.ndarray
     """(3,) centre of the object's box, camera's frame."""
     object_orientation: np.ndarray

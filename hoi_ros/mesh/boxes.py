@@ -15,6 +15,7 @@ _AS_SMALL = 1.001
 """Boxes, and sides of a box, up to this factor of the smallest one's size are as small."""
 _THINNEST = 0.001
 """Added to each side of a box for the comparison of volumes, as a share of the longest side."""
+_HALF_TURNS = [Rotation.identity(), *(Rotation.from_rotvec(np.pi * axis) for axis in np.eye(3))]
 
 
 def oriented_box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -42,6 +43,14 @@ def oriented_box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     frame *= _signs(centred, frame)[:, None]
     frame[0] *= np.sign(np.linalg.det(frame))
     return mean + centre, Rotation.from_matrix(frame.T).as_quat(), size
+
+
+def nearest_alike(orientation: np.ndarray, reference: Rotation) -> np.ndarray:
+    """Of the four orientations (4,) in which a box has the same sides, the nearest to another one; quaternions x, y, z,
+    w. Half a turn about an axis of a box changes nothing of it but the names of its ends."""
+    own = Rotation.from_quat(orientation)
+    alike = [own * turn for turn in _HALF_TURNS]
+    return min(alike, key=lambda turned: (turned.inv() * reference).magnitude()).as_quat()
 
 
 def _box_along(points: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

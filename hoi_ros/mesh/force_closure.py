@@ -13,6 +13,8 @@ FRICTION = 0.6
 skin" (1999)."""
 _FLAT = 1e-3
 """Singular value below which wrenches do not span a dimension."""
+_MANY = 15
+"""Contacts from which on two rounds leave the hull too small."""
 _FIRST, _ADDED, _FACETS = 12, 8, 60
 """Wrenches that the hull begins with, those that a round adds, and the facets beyond which they are looked for."""
 
@@ -66,21 +68,23 @@ def force_closure(points: np.ndarray, normals: np.ndarray, friction: float = FRI
 
 
 def closure_radius(
-    points: np.ndarray, normals: np.ndarray, friction: float = FRICTION, edges: int = 8, rounds: int = 2
+    points: np.ndarray, normals: np.ndarray, friction: float = FRICTION, edges: int = 8, rounds: int | None = None
 ) -> float:
     """Radius of the largest ball about the origin inside the convex hull of the contact wrenches (Ferrari and Canny,
     1992, for forces whose sizes add up to 1); 0 where the contacts cannot resist some wrench.
 
     The hull is grown where it is nearest to the origin (Zheng, "An efficient algorithm for a grasp quality measure",
-    2013), from a few wrenches that lie far apart: the radius is never too large. After two rounds it is 5 % too small
-    on average (80 generated grasps), and takes a sixth of the time of the whole hull.
+    2013), from a few wrenches that lie far apart: the radius is never too large. Two rounds, and three for many
+    contacts, leave it 2 to 5 % too small on average, 14 % at most (12 random grasps each of 6 to 40 contacts on a
+    cylinder).
 
     Args:
         points, normals, friction, edges: see `contact_wrenches`; the forces along the edges are scaled to 1.
-        rounds: times that the hull grows.
+        rounds: times that the hull grows; None chooses by the number of contacts.
     """
     if len(points) < 2:
         return 0.0
+    rounds = rounds or (3 if len(points) > _MANY else 2)
     wrenches = contact_wrenches(points, normals, friction, edges).reshape(-1, 6) / np.hypot(1, friction)
     hull = wrenches[_far_apart(wrenches, _FIRST)]
     try:

@@ -22,6 +22,7 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
+from hoi_ros.hand.wrist_frame import wrist_frame
 from hoi_ros.mesh.closing import is_closed
 from hoi_ros.mesh.contact import surface_gap
 from hoi_ros.mesh.contact import TOUCHING
@@ -39,14 +40,16 @@ from hoi_ros.stages.parts.contact_refinement import ContactRefiner
 from hoi_ros.stages.parts.contact_refinement import RefinedGrasp
 from hoi_ros.stages.parts.grasp_description import GraspDescription
 from hoi_ros.stages.parts.object_carving import carved
+from hoi_ros.stages.parts.object_claims import GAP_WITHIN
 
 _FARTHEST = 0.1
 """Distance between hand and object beyond which they are not looked at, metres: twice the largest error that the
 network has been trained on."""
 _POINTS = 2048
 """Points on the object's surface, as in the paper."""
-_LARGEST_HAND, _LARGEST_OBJECT = 0.5, 1.5
-"""Diagonals of the bounding boxes of a hand's joints and of an object, metres: millimetres exceed them."""
+_LARGEST_HAND, _LARGEST_OBJECT, _SMALLEST_OBJECT = 0.5, 1.5, 0.005
+"""Diagonals of the bounding boxes of a hand's joints and of an object, metres: millimetres exceed the first two, and
+kilometres given for metres fall below the last."""
 _MOST_FACES = 100_000
 """Triangles of an object: more take seconds."""
 _INVERTED = -1e-6
@@ -173,7 +176,8 @@ class ContactStage:
         mesh = (held.vertices - origin) * flip
         vertices, joints = (hand.vertices - origin) * flip, (hand.joints - origin) * flip
         try:
-            places = even_places(mesh, turned, _POINTS)
+            # In the palm's frame their order, and what the network finds, does not depend on the camera's.
+            places = even_places(mesh @ wrist_frame(joints, 'right'), turned, _POINTS)
         except ValueError as error:
             raise NoContact(f'its object has no usable mesh: {error}') from error
         surface = ObjectSurfacePoints(places.points(mesh, turned), places.normals(mesh, turned))
@@ -181,15 +185,17 @@ class ContactStage:
         normals = vertex_normals(vertices, self._hands['right'].faces)
         on_hand, on_points = self._network(vertices, normals, surface.points, surface.normals, joints)
         inferred = time.perf_counter()
+        smooth = None
         if self.refine:
             refined = self._refined(hand, surface, on_hand, on_points, origin * flip, max(budget, 1e-3))
             hand, held = moved(hand, held, refined, origin, flip)
             if self._observed and not self.hold_object:
+                smooth = held.vertices
                 held = dataclasses.replace(held, vertices=carved(held.vertices, hand.vertices).astype(np.float32))
         settled = time.perf_counter()
         on_mesh = contact_of_vertices(mesh, surface, on_points)
         gap = surface_gap(hand.vertices, held.vertices, faces)
-        contact = self._measures[hand.side](hand.vertices, on_hand, held.vertices, faces, on_mesh, gap)
+        contact = self._measures[hand.side](hand.vertices, on_hand, held.vertices, faces, on_mesh, gap, smooth)
         held = _claimed(held, gap, closed=not math.isnan(contact.intersection))
         hand = dataclasses.replace(hand, held=held, contact=contact)
         hand = dataclasses.replace(hand, grasp=self._describe[hand.side](hand, held, contact))
@@ -231,6 +237,8 @@ class ContactStage:
                 raise NoContact(
                     f'{name} measures {across:.4g} m across, expected at most {most:g} m: it seems to be in millimetres'
                 )
+        if across < _SMALLEST_OBJECT:
+            raise NoContact(f'its object measures {across:.4g} m across, expected metres, {_SMALLEST_OBJECT:g} or more')
 
     def _refined(
         self,
@@ -282,19 +290,28 @@ def _check_places(
 
 
 def _claimed(held: ObjectEstimate, gap: float, closed: bool) -> ObjectEstimate:
-    """An object with `gap` and `touching` of the hand's place; withheld ones stay so, and both are where the object's
-    mesh is not closed.
+    """An object with `gap` and `touching` of the hand's place.
+
+    Withheld ones stay so, and both are withheld where the object's mesh is not closed. A claim that the refinement has
+    turned into another one does not keep its confidence: that of the other touch is what remains to 1, and a gap that
+    moved by more than the claim allows is withheld.
 
     Args:
         held: the object.
         gap: `surface_gap` of the hand.
         closed: whether the mesh is.
     """
-    sure = held.confidence if closed else dataclasses.replace(held.confidence, touching=0.0, gap=0.0)
+    given, touching = held.confidence, gap <= TOUCHING
+    touch = given.touching if touching == held.touching else 1 - given.touching
+    sure = dataclasses.replace(
+        given,
+        touching=touch if closed and given.touching > 0 and touch >= min(given.touching, 0.5) else 0.0,
+        gap=given.gap if closed and abs(gap - held.gap) <= GAP_WITHIN else 0.0,
+    )
     return dataclasses.replace(
         held,
         gap=gap if sure.gap > 0 else math.nan,
-        touching=gap <= TOUCHING and sure.touching > 0,
+        touching=touching and sure.touching > 0,
         confidence=sure,
     )
 

@@ -6,6 +6,7 @@ import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
 
+from hoi_ros.mesh.boxes import nearest_alike
 from hoi_ros.mesh.boxes import oriented_box
 
 
@@ -50,3 +51,12 @@ def test_the_box_turns_with_the_points_and_is_mirrored_with_them(shape: str) -> 
         if shape == 'cone':
             own = turn.inv().apply(Rotation.from_quat(orientation).apply([0, 0, 1]))
             np.testing.assert_allclose(own, [0, 0, 1], atol=1e-3)
+
+
+def test_the_axes_of_a_box_are_named_as_those_near_them() -> None:
+    rng = np.random.default_rng(5)
+    for near in Rotation.random(6, random_state=rng):
+        box = near * Rotation.from_rotvec(rng.normal(0, 0.3, 3))
+        for turn in (Rotation.identity(), *(Rotation.from_rotvec(np.pi * axis) for axis in np.eye(3))):
+            named = Rotation.from_quat(nearest_alike((box * turn).as_quat(), near))
+            assert (named.inv() * box).magnitude() < 1e-6

@@ -13,6 +13,7 @@ import trimesh
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.mesh.boxes import oriented_box
@@ -109,6 +110,60 @@ def test_a_mirrored_scene_gives_the_mirrored_result(stage, index: int) -> None:
         np.testing.assert_allclose(turns[0], np.diag(FLIP) @ turns[1] @ np.diag(FLIP), atol=1e-3)
 
 
+@pytest.mark.parametrize('index', GRASPS)
+def test_a_turned_scene_gives_the_turned_result(stage, index: int) -> None:
+    run = stage(refine=False)
+    hand, faces = holding(index)
+    (seen,) = run([hand], faces, 0.0)
+    turn = Rotation.random(rng=np.random.default_rng(index))
+    thing = hand.held
+    turned = dataclasses.replace(
+        hand,
+        joints=turn.apply(hand.joints),
+        vertices=turn.apply(hand.vertices),
+        pose=np.concatenate([(turn * Rotation.from_rotvec(hand.pose[:3])).as_rotvec(), hand.pose[3:]]),
+        held=dataclasses.replace(
+            thing,
+            vertices=turn.apply(thing.vertices),
+            position=turn.apply(thing.position),
+            orientation=(turn * Rotation.from_quat(thing.orientation)).as_quat(),
+        ),
+    )
+    (other,) = run([turned], faces, 0.0)
+    # A few points of the surface may change places with others that are as near.
+    assert np.abs(other.contact.object - seen.contact.object).mean() < 2e-3
+    np.testing.assert_allclose(other.grasp.approach, turn.apply(seen.grasp.approach), atol=1e-4)
+    np.testing.assert_allclose(other.grasp.wrist_in_object[:3], seen.grasp.wrist_in_object[:3], atol=1e-5)
+    assert other.grasp.type == seen.grasp.type and other.grasp.aperture == pytest.approx(seen.grasp.aperture, abs=1e-3)
+    # One wrist: that of the hand.
+    wrist = Rotation.from_quat(seen.grasp.orientation) * Rotation.from_rotvec(seen.pose[:3]).inv()
+    assert wrist.magnitude() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ('claimed', 'confidence', 'gap', 'expected'),
+    [
+        (True, 0.9, 0.001, (True, 0.9)),
+        (False, 0.9, 0.02, (False, 0.9)),
+        (False, 0.9, 0.001, (False, 0.0)),
+        (False, 0.3, 0.001, (True, 0.7)),
+        (True, 0.0, 0.001, (False, 0.0)),
+    ],
+)
+def test_a_claim_that_the_refinement_turns_loses_its_confidence(
+    claimed: bool, confidence: float, gap: float, expected: tuple[bool, float]
+) -> None:
+    hand, _ = holding(GRASPS[0])
+    before = dataclasses.replace(
+        hand.held, touching=claimed, gap=0.0, confidence=ClaimConfidence(touching=confidence, gap=0.9, box=0.9)
+    )
+    after = contact._claimed(before, gap, closed=True)
+    assert (after.touching, after.confidence.touching) == (expected[0], pytest.approx(expected[1]))
+    assert after.confidence.box == 0.9 and (after.confidence.gap, math.isnan(after.gap)) == (
+        (0.9, False) if gap < 0.005 else (0.0, True)
+    )
+
+
 def far(hand: HandEstimate) -> np.ndarray:
     return hand.held.vertices + [1, 0, 0]
 
@@ -122,7 +177,7 @@ BAD_OBJECTS: dict[str, tuple[Callable, str]] = {
     'empty': (lambda hand, faces: (np.zeros((0, 3)), faces), 'publish the meshes'),
     'no triangles': (lambda hand, faces: (hand.held.vertices, faces[:0]), 'no usable mesh'),
     'degenerate': (lambda hand, faces: (hand.held.vertices, faces[:, [0, 0, 0]]), 'no usable mesh.*no area'),
-    'collapsed': (lambda hand, faces: (hand.held.vertices * 0 + hand.joints[9], faces), 'no usable mesh.*no area'),
+    'collapsed': (lambda hand, faces: (hand.held.vertices * 0 + hand.joints[9], faces), 'its object measures 0 m'),
     'inverted': (lambda hand, faces: (hand.held.vertices, faces[:, ::-1]), 'triangles of its object face inwards'),
     'huge': (lambda hand, faces: (hand.held.vertices, np.resize(faces, (1_000_000, 3))), '1000000 triangles'),
     'not finite': (lambda hand, faces: (hand.held.vertices * [1, np.nan, 1], faces), 'object are not finite'),

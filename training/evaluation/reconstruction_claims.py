@@ -15,6 +15,7 @@ from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.mesh.boxes import oriented_box
 from hoi_ros.mesh.contact import TOUCHING
 from hoi_ros.mesh.raycast import TriangleScene
+from hoi_ros.stages.parts.object_claims import GAP_WITHIN
 from hoi_ros.stages.parts.object_claims import MIN_CONFIDENCE
 from hoi_ros.stages.parts.object_claims import ObjectEvidence
 from hoi_ros.stages.reconstruction import ReconstructionStage
@@ -32,8 +33,6 @@ CLAIMS = 'touching', 'gap', 'box'
 """Names of the claims, as in `ClaimConfidence`."""
 WAYS = {'colour': False, 'depth': True}
 """Whether the stage receives depth."""
-GAP_WITHIN = 0.005
-"""Largest error of a gap that is right, metres. A larger one could not tell contact, within `TOUCHING`, from none."""
 CENTRE_WITHIN = 0.02
 """Largest distance of a right box's centre from the true one, metres."""
 SIDE_WITHIN, SIDE_WITHIN_SHARE = 0.015, 0.25

@@ -15,6 +15,7 @@ from hoi_ros.mesh.closing import close_holes
 from hoi_ros.mesh.closing import is_closed
 from hoi_ros.mesh.contact import depth
 from hoi_ros.mesh.facing import facing_places
+from hoi_ros.mesh.normals import face_normals
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.mesh.volumes import grid_volume
 
@@ -77,6 +78,7 @@ class ContactMeasure:
         faces: np.ndarray,
         object_contact: np.ndarray,
         gap: float | None = None,
+        smooth: np.ndarray | None = None,
     ) -> ContactEstimate:
         """Finds the contact points, and how far hand and object intersect.
 
@@ -90,8 +92,9 @@ class ContactMeasure:
             faces: (F, 3) its triangles, counter-clockwise from outside.
             object_contact: (M,) contact of its vertices, 0 to 1.
             gap: `surface_gap` of the hand and the object where it is known, which saves its time.
+            smooth: (M, 3) the object's vertices where the hand has pressed no dents into them: these have the normals.
         """
-        points, normals, fingers = self._points(hand, hand_contact, vertices, faces, object_contact)
+        points, normals, fingers = self._points(hand, hand_contact, vertices, faces, object_contact, smooth)
         penetration = intersection = math.nan
         if is_closed(vertices, faces):
             penetration = self._penetration(hand, vertices, faces, gap)
@@ -105,6 +108,7 @@ class ContactMeasure:
         vertices: np.ndarray,
         faces: np.ndarray,
         object_contact: np.ndarray,
+        smooth: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Contact points (K, 3), their inward normals (K, 3) and fingers (K,)."""
         firm = np.flatnonzero(hand_contact >= TOUCHED)
@@ -120,7 +124,11 @@ class ContactMeasure:
             firmness = _smoothed(hand[firm[own]], hand[skin], hand_contact[skin])
             firmness += object_contact[faces[places.triangles[own]]].mean(1)
             rows += own[_peaks(places.points[own], firmness)].tolist()
-        return places.points[rows], places.inward[rows], self.parts[firm[rows]]
+        inward = places.inward[rows]
+        if smooth is not None and rows:
+            across = face_normals(smooth, faces[places.triangles[rows]])
+            inward = -across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-12)
+        return places.points[rows], inward, self.parts[firm[rows]]
 
     def _penetration(self, hand: np.ndarray, vertices: np.ndarray, faces: np.ndarray, gap: float | None) -> float:
         """Depth of the deepest vertex of one mesh inside the other, metres; 0 if none is."""

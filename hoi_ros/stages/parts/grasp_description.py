@@ -17,7 +17,6 @@ from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.skeleton import FINGER_JOINTS
 from hoi_ros.hand.wrist_frame import palm_centre
-from hoi_ros.hand.wrist_frame import wrist_frame
 from hoi_ros.mesh.force_closure import closure_radius
 from hoi_ros.mesh.force_closure import FRICTION
 from hoi_ros.mesh.normals import vertex_normals
@@ -82,9 +81,9 @@ class GraspDescription:
             aperture = float(np.linalg.norm(opposite - centroids[_THUMB]))
             centre = (opposite + centroids[_THUMB]) / 2
         approach = centre - palm_centre(hand.joints)
-        frame = wrist_frame(hand.joints, hand.side)
+        frame = Rotation.from_rotvec(hand.pose[:3]).as_matrix()
         return GraspEstimate(
-            type=self._type(contact.hand >= TOUCHED),
+            type=self._type((contact.hand >= TOUCHED) & np.isin(self._parts, parts)),
             confidence=hand.score * held.score * evidence,
             position=hand.joints[0],
             orientation=_quaternion(frame),
@@ -107,7 +106,7 @@ class GraspDescription:
         return contact.hand[apart.argmin(1)].astype(float)
 
     def _type(self, touched: np.ndarray) -> GraspType:
-        """The type of a grasp in which vertices (V,) of the hand touch."""
+        """The type of a grasp in which vertices (V,) of the hand touch, of parts that are near the object."""
         links = np.bincount(self._owners[touched], minlength=16)[FINGER_JOINTS[_INDEX:]] >= _FEWEST
         if (touched & (self._parts == PALM)).sum() >= _FEWEST or links.sum() >= _POWER_LINKS:
             return 'power'

@@ -25,6 +25,7 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
 from hoi_ros.hand.surface_fit import SurfaceFitConfig
 from hoi_ros.hand.surface_fit import SurfaceFitter
+from hoi_ros.mesh.boxes import nearest_alike
 from hoi_ros.mesh.boxes import oriented_box
 from hoi_ros.mesh.contact import surface_gap
 from hoi_ros.mesh.contact import TOUCHING
@@ -208,6 +209,7 @@ class HandPlacement:
         """
         track.held = None
         if not track.keeps_hold():
+            track.box = None
             return None
         predicted, fit = hand.predicted, hand.fit
         points = self._object_of(track)
@@ -222,6 +224,10 @@ class HandPlacement:
             vertices = bounded_by_opening(expected, float(size[0]), fit.keypoints.astype(float))
             if vertices is not expected:
                 position, orientation, size = oriented_box(vertices)
+        # A box keeps its axes while the hand holds it; those of a new one lie as the wrist's.
+        wrist = Rotation.from_rotvec(fit.pose[:3])
+        orientation = nearest_alike(orientation, wrist if track.box is None else wrist * track.box)
+        track.box = wrist.inv() * Rotation.from_quat(orientation)
         pixels = camera.project(np.maximum(vertices, [-np.inf, -np.inf, 0.05]))
         track.held = np.stack([pixels.min(0), pixels.max(0)])
         gap = surface_gap(hand.vertices, vertices, self._object_faces)

@@ -16,6 +16,8 @@ from hoi_ros.stages.parts.distance import facing
 from hoi_ros.stages.parts.scores import log_odds
 from hoi_ros.stages.parts.scores import probability
 
+GAP_WITHIN = 0.005
+"""Largest error of a gap that is right, metres. A larger one could not tell contact, within `TOUCHING`, from none."""
 MIN_CONFIDENCE = 0.8
 """Confidence below which a claim is withheld, unless a user asks for another one."""
 _BEHIND = 0.05

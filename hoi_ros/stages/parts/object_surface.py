@@ -236,7 +236,7 @@ def box_about(points: np.ndarray, hand: HandSurface) -> RoundedBox:
     long = directions[:, 2]
     away = view - long * (view @ long)
     if np.linalg.norm(away) < 0.3:  # the longest side points away from the camera
-        away = directions[:, 0]
+        away = directions[:, 0] * (1 if directions[:, 0] @ view >= 0 else -1)
     away = away / np.linalg.norm(away)
     axes = np.stack([np.cross(long, away), long, away], 1)
     low, high = np.percentile((points - mean) @ axes, [_TRIM, 100 - _TRIM], 0)

@@ -7,6 +7,7 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from hoi_ros.hand.estimates import Region
 from hoi_ros.stages.parts.crop_prediction import CropPrediction
@@ -106,6 +107,8 @@ class RgbTrack:
     """Whether it held something in the last frame."""
     reach: float | None = None
     """Ratio of the distance by depth to the distance by the hand's size."""
+    box: Rotation | None = None
+    """Orientation of the box of what it holds, from the wrist's."""
     denied: int = 0
     """Frames in a row in which depth shows no hand there."""
 
