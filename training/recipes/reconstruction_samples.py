@@ -18,6 +18,9 @@ from training.data.synthetic.rgb_crops import RecordedSamples
 from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_scenes import RgbConfig
 
+_VISIBLE = 0.25
+"""Least visible share of a hand in training: of a can that is held, palm to the camera, fingertips and a thumb look out.
+Validation and test keep that of `RgbConfig`."""
 _REPEATS = 4
 """Successive training samples of the same grasp."""
 
@@ -53,7 +56,7 @@ def samples(
     model = HandModel.load(data.hand)
     if data.data == 'synthetic':
         if split == 'train':
-            return RgbCrops(seed, split, window, model, material, RgbConfig(repeats=_REPEATS))
+            return RgbCrops(seed, split, window, model, material, RgbConfig(repeats=_REPEATS, visible=_VISIBLE))
         return RgbCrops(0, split, window, model, material)
     recorded = data.public('train')
     first = np.sort(recorded.recordings)[int(0.95 * len(recorded))]
