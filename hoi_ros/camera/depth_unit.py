@@ -18,6 +18,8 @@ MEND = 'publish millimetres as 16UC1, or metres as 32FC1'
 
 _GRID = 64
 """Grid rows (of a landscape image)."""
+_WHOLE_METRES = 15
+"""Raw integers below which all values are metres, of a room."""
 _LEAST_SHARE, _LEAST = 0.01, 16
 """Known depth below which an image is not judged: share of the grid, and grid points."""
 _FARTHEST = 20.0
@@ -187,6 +189,8 @@ def _likely_unit(disparity: bool, near: float, far: float, declared: float) -> t
     for metres, name in _UNITS.items():
         if metres != declared and nearest <= near * metres <= not_farther and far * metres <= farthest:
             return f' but look like {name}', metres
+    if declared < 0.1 and far < _WHOLE_METRES:
+        return ' but look like metres that were cut to whole numbers: multiply by 1000 before', None
     return (' but look like disparities or an 8-bit picture', None) if far < 256 else ('', None)
 
 

@@ -7,6 +7,9 @@ import numpy as np
 
 from hoi_ros.camera.pinhole import Pinhole
 
+_IMPOSSIBLE = 100.0
+"""Metres."""
+
 
 class FrameRefused(ValueError):
     """A frame that cannot be used; its text says why and the mend."""
@@ -22,7 +25,18 @@ def refuse_colour(image: np.ndarray, camera: Pinhole) -> None:
 def refuse_depth(depth: np.ndarray, camera: Pinhole) -> None:
     """Raises a FrameRefused unless a depth image is (H, W) floats of its camera."""
     if depth.ndim != 2 or depth.dtype.kind != 'f':
-        raise FrameRefused(f'the depth is {depth.shape} {depth.dtype}, expected (H, W) metres in floats')
+        raise FrameRefused(
+            f'the depth is {depth.shape} {depth.dtype}, expected (H, W) metres in floats: multiply integers by the '
+            'metres of their unit, 0.001 for millimetres'
+        )
+    # Millimetres as floats: no camera of hands sees everything beyond a hundred metres.
+    some = depth[::16, ::16]
+    known = some[(some > 0) & (some < np.inf)]
+    if known.size and known.min() > _IMPOSSIBLE:
+        raise FrameRefused(
+            f'the depth is {known.min():.0f} and more, expected metres: multiply by the metres of its unit, 0.001 for '
+            'millimetres'
+        )
     _refuse_size('depth', depth, camera)
 
 

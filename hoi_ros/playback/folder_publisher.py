@@ -18,6 +18,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.qos import ReliabilityPolicy
 from rclpy.task import Future
+from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -107,8 +108,12 @@ class ReplayNode(Node):
         if time.monotonic() < self._start:
             return
         if self._announced is not None:
-            self._publish(*self._announced)
+            images, header = self._announced
             self._announced = None
+            # A timer that was late fires early after that: no image leaves before its stamp.
+            early = Time.from_msg(header.stamp, self.get_clock().clock_type) - self.get_clock().now()
+            time.sleep(max(0.0, early.nanoseconds / 1e9))
+            self._publish(images, header)
             return
         if self._position == len(self._frames) and self._loop and self.published > self._published_before:
             self._position, self._published_before = 0, self.published

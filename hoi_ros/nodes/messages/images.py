@@ -61,7 +61,8 @@ def known_depth_of(message: Image | CompressedImage, caution: Callable[[str], No
     depth = depth_of(message)
     if not depth.any():
         raise FrameRefused(
-            'the depth is unknown everywhere (0 or NaN): uncover the camera, or move it away from what is too near'
+            'the depth is unknown everywhere (0 or NaN): uncover the camera, or move it away from what is too near; or '
+            'the values were metres that were cut to whole numbers: multiply by 1000 first'
         )
     doubt = check_depth(
         depth, declared_unit(message.format if isinstance(message, CompressedImage) else message.encoding)

@@ -239,8 +239,8 @@ class HandOutputs(Part[AnyWorkerNode]):
 
     def _publish_tf(self, header: Header, hands: Sequence[HandEstimate]) -> None:
         if not header.frame_id:
-            self.node.report(
-                'warning', "the images have no frame_id: no transforms are published; set the camera driver's frame"
+            self.node.caution(
+                "the images have no frame_id: no transforms are published; set the camera driver's frame", 'frame_id'
             )
             return
         prefix = frame_prefix(self.node.settings['tf_prefix'], self.node.get_namespace())

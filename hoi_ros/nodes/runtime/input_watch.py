@@ -93,6 +93,11 @@ class InputWatch:
         with self._lock:
             return name in self._arrivals
 
+    def repeated(self, name: str) -> bool:
+        """Whether messages have arrived more than once."""
+        with self._lock:
+            return len(self._stamps[name]) > 1
+
     def skew(self, first: str, second: str) -> float | None:
         """Median offset of the second input's stamps from the nearest stamps of the first, s; positive where later."""
         with self._lock:

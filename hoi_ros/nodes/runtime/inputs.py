@@ -50,6 +50,8 @@ INPUT_SETTINGS = (
     *qos_settings('input_qos', 'the inputs', 'best_effort'),
 )
 _FOLLOW_PERIOD = 0.25  # seconds
+_SLOW = 3
+"""Intervals of an optional input after which it is silent."""
 _UNMATCHED = 3
 """Frames in a row without their optional input before that is reported: a starting driver may miss one."""
 _RARE = 0.8
@@ -291,7 +293,11 @@ class FrameInputs(Part[AnyWorkerNode]):
         return silent and name not in self._latest
 
     def _is_alive(self, name: str) -> bool:
-        return self._watch.seen(name) and self._watch.silence(name) <= self.node.settings['input_timeout']
+        longest = self.node.settings['input_timeout']
+        if self._inputs[name].role is Role.OPTIONAL:
+            # A slow camera is silent between two images.
+            longest = max(longest, _SLOW * self._pairing.interval(name) / 1e9)
+        return self._watch.seen(name) and self._watch.silence(name) <= longest
 
     def _is_there(self, name: str) -> bool:
         match self._inputs[name].role:
@@ -300,11 +306,14 @@ class FrameInputs(Part[AnyWorkerNode]):
             case Role.OPTIONAL:
                 return self._is_alive(name)
             case _:
-                return not self._is_missing(name)
+                # A calibration that is repeated stops with its camera.
+                return self._is_alive(name) or (not self._watch.repeated(name) and not self._is_missing(name))
 
     def _describe_missing(self, name: str) -> str:
         others = [self.where(other) for other in self._inputs if other != name and self._is_there(other)]
         beside = f'; there is {" and ".join(others)}' if others else ''
+        if not others and self._watch.seen(name):
+            beside = '; it arrived before, and nothing else arrives any more: the camera has stopped'
         return self._describe_silence(name) + beside
 
     def _describe_silence(self, name: str) -> str:
@@ -378,7 +387,7 @@ class FrameInputs(Part[AnyWorkerNode]):
     def _silent_optional(self, name: str) -> Finding | None:
         """Reports that an optional input is silent while the leader is not."""
         timeout = self.node.settings['input_timeout']
-        if self.node.state != 'active' or self._watch.silence(name) <= timeout:
+        if self.node.state != 'active' or self._watch.silence(name) <= timeout or self._is_alive(name):
             return None
         if self._watch.silence(self.leader) > timeout:
             return None

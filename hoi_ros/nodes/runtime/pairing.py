@@ -6,6 +6,7 @@ from __future__ import annotations
 import bisect
 import collections
 import dataclasses
+import statistics
 import time
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -102,6 +103,10 @@ class Pairing:
         """How far the leader was ahead of the recent messages of an optional input when they arrived, at least,
         nanoseconds."""
         return min(self._lags[name], default=0)
+
+    def interval(self, name: str) -> int:
+        """The usual time between messages of an optional input, nanoseconds of stamps; 0 where it is not known."""
+        return round(statistics.median(self._intervals[name] or [0]))
 
     def clear(self) -> None:
         """Discards the messages of leader, partners and optional inputs."""

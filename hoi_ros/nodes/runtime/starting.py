@@ -27,7 +27,10 @@ _REMEDIES = {
         'expected FROM:=TO, such as image:=/camera/image; names hold letters, digits and underscores and begin with no '
         'digit, and a namespace begins with /'
     ),
-    'parameter override rule': 'expected NAME:=VALUE with a value in YAML, such as min_score:=0.4',
+    'parameter override rule': (
+        'expected NAME:=VALUE with a value in YAML, such as min_score:=0.4; an empty text is "NAME:=\'\'", with both '
+        'kinds of quotes'
+    ),
     'log level': 'expected debug, info, warn, error or fatal, for one logger as NAME:=LEVEL',
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from pathlib import Path
 
 import cv2
@@ -252,6 +253,21 @@ def test_depth_that_dies_is_said_and_is_used_again_when_it_returns(bench: Colour
     bench.until_answer(bench.send_good, by_depth)
     bench.until_well()
     bench.until_logged(node, 'depth on /camera/depth is back')
+
+
+def test_depth_of_a_camera_slower_than_the_timeout_is_waited_for(bench: ColourBench) -> None:
+    restart(bench)
+    stamps = []
+    for _ in range(5):
+        header = bench.next_header()
+        stamps.append(stamp_of(header))
+        bench.send(info=good_info(header), image=colours(header))
+        time.sleep(0.05)
+        bench.send(good_depth(header))
+        time.sleep(1.2)
+    answers = {stamp_of(hands.header): hands for hands in bench.hands}
+    # The first two depth images tell that the camera is slow.
+    assert all(by_depth(answers[stamp]) for stamp in stamps[2:])
 
 
 def test_a_camera_that_is_unplugged_is_missed_and_welcomed_back(bench: ColourBench, node: NodeProcess) -> None:

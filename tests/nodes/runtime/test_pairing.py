@@ -129,6 +129,14 @@ def test_a_silent_optional_input_is_not_waited_for():
     assert pairing.put('image', 66 * MS, 'i2').messages['image'] == 'i2'
 
 
+def test_the_interval_of_an_optional_input_is_its_usual_one():
+    pairing = Pairing('image', optional={'depth': 0})
+    assert pairing.interval('depth') == 0
+    for stamp in (0, 100, 200, 500, 600):
+        pairing.put('depth', stamp, 'a depth image')
+    assert pairing.interval('depth') == 100
+
+
 def test_the_exact_optional_input_is_preferred_to_one_that_is_near():
     pairing = started()
     pairing.put('depth', 0, 'd0')
