@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
 import multiprocessing
 import os
@@ -75,7 +76,7 @@ class SamplePool:
         beside: processes that continue once `wait` has returned, so that the others' cores train; all by default.
 
     Raises:
-        PoolError: the disk lacks the space.
+        PoolError: the disk lacks the space, or another training draws other samples from the file.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class SamplePool:
         if self._first and not (path.is_file() and counts.is_file() and label.is_file() and label.read_text() == key):
             size = capacity * dtype.itemsize
             if label.is_file():
+                _require_free(label)
                 print(_outdated(path, label.read_text(), key), flush=True)
             print(f'{path}: {capacity:,} samples, {_megabytes(size)} on disk when full', flush=True)
             with open(path, 'wb') as file:
@@ -105,6 +107,11 @@ class SamplePool:
             with open(counts, 'wb') as file:
                 file.truncate(capacity * _COUNT.itemsize)
             label.write_text(key)
+        self._use = contextlib.ExitStack()
+        if self._first:
+            held = os.open(label, os.O_RDONLY)
+            self._use.callback(os.close, held)
+            fcntl.flock(held, fcntl.LOCK_SH)
         self.records = np.memmap(path, dtype, 'r+', shape=(capacity,))
         self._counts = np.memmap(counts, _COUNT, 'r+', shape=(capacity,))
         self._ready = 0
@@ -176,6 +183,7 @@ class SamplePool:
         for worker in self._workers:
             worker.terminate()
             worker.join()
+        self._use.close()
 
     def _check_workers(self) -> None:
         if not any(worker.exitcode for worker in self._workers):
@@ -247,6 +255,18 @@ def require_capacity(capacity: int, count: int = 1, option: str = '--first') -> 
 
 def _too_small(pool: str, capacity: int, count: int) -> str:
     return f'{pool} holds {capacity:,} samples, and the training begins with {count:,}: raise --capacity'
+
+
+def _require_free(label: Path) -> None:
+    """Raises a PoolError where a running training uses the pool: its file would be emptied under it."""
+    with open(label) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PoolError(
+                f'{label.with_suffix(".pool")} is in use by another training, whose samples are others: give this one '
+                'a pool of its own (--pool)'
+            ) from None
 
 
 def _outdated(path: Path, before: str, now: str) -> str:

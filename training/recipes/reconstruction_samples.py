@@ -19,7 +19,7 @@ from training.data.synthetic.rgb_crops import RgbCrops
 from training.data.synthetic.rgb_scenes import RgbConfig
 
 _VISIBLE = 0.25
-"""Least visible share of a hand in training: of a can that is held, palm to the camera, fingertips and a thumb look out.
+"""Least visible share of a hand in training: before a palm, a can hides all but the thumb and the fingertips.
 Validation and test keep that of `RgbConfig`."""
 _REPEATS = 4
 """Successive training samples of the same grasp."""

@@ -50,6 +50,17 @@ def test_workers_fill_the_pool_with_the_samples_of_the_stream(start: Start) -> N
     np.testing.assert_array_equal(pool.records[:100], np.arange(100))
 
 
+def test_the_pool_of_a_running_training_is_not_emptied(start: Start, tmp_path: Path) -> None:
+    pool = start(20)
+    pool.wait(20)
+    other = functools.partial(SamplePool, COUNTING, NUMBER, tmp_path / 'numbers.pool', 'seed 1', 20, 1, False)
+    with pytest.raises(PoolError, match='in use by another training.*--pool'):
+        other()
+    np.testing.assert_array_equal(pool.records, np.arange(20))
+    pool.close()
+    other().close()
+
+
 def test_a_full_pool_is_refreshed_with_later_samples(start: Start) -> None:
     pool = start(50, refresh=True)
     while pool.made < 500:
