@@ -24,7 +24,6 @@ from training.data.real.colour_material import ColourMaterialOptions
 from training.data.real.photo_views import PhotoViews
 from training.data.real.scans import scanned_objects
 from training.data.synthetic import rgb_frames
-from training.data.synthetic.rgb_frame_views import COUNTED
 from training.data.synthetic.rgb_frame_views import frame_view
 from training.data.synthetic.rgb_frame_views import FrameView
 from training.data.synthetic.rgb_frame_views import plain_views
@@ -46,7 +45,9 @@ from training.networks.weights import require_start
 from training.provenance import provenance
 
 _IGNORED = 0.1
-"""Hands that are visible between this share and `COUNTED` are neither positives nor negatives."""
+"""Hands that are visible between this share and `_LEARNED` are neither positives nor negatives."""
+_LEARNED = 0.35
+"""Least visible share of a hand that is learned; fewer must be found (`COUNTED`)."""
 _PEAK = 0.09
 """Standard deviation of a hand's peak, sides of its square."""
 _NEAR = 0.15
@@ -96,7 +97,7 @@ def targets(view: FrameView) -> tuple[np.ndarray, ...]:
         squared = (columns - cell[0]) ** 2 + (rows - cell[1]) ** 2
         inside = -0.5 < cell[0] < width - 0.5 and -0.5 < cell[1] < height - 0.5
         visible, cells = view.visible[number], side / STRIDE
-        if visible >= COUNTED and inside and cells > 2:
+        if visible >= _LEARNED and inside and cells > 2:
             peak = np.exp(-squared / (2 * max(_PEAK * cells, 0.8) ** 2))
             nearest = np.round(cell).astype(int)
             peak[nearest[1], nearest[0]] = 1

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from hoi_ros.camera.view_crop import outline
@@ -37,6 +39,8 @@ RGB_FRAME_DTYPE = np.dtype(
     ]
 )
 
+_VISIBLE = 0.3
+"""Least visible share of a hand in training."""
 _APART = 50_000
 """Added to the seed, so that crops of the same seed show other scenes."""
 
@@ -58,7 +62,8 @@ class RgbFrames:
         model = model or HandModel.load()
         seed += _APART
         grasps = GraspGenerator(model, seed, split, scanned_objects(material.scans, split))
-        self._scenes = RgbScenes(grasps, seed, split, RGB_FRAME_SCENES, model, material=material)
+        scenes = dataclasses.replace(RGB_FRAME_SCENES, visible=_VISIBLE) if split == 'train' else RGB_FRAME_SCENES
+        self._scenes = RgbScenes(grasps, seed, split, scenes, model, material=material)
 
     def __getitem__(self, index: int) -> np.ndarray:
         return record_of(self._scenes.frame(index))
