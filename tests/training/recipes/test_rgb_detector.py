@@ -83,7 +83,7 @@ def test_targets_decode_to_the_hands_of_the_view(records: np.ndarray) -> None:
         found = decode(heat, square, kind, held, 4, 0.9)
         for number, (x, y, side) in enumerate(view.square):
             inside = 0 < x < view.image.shape[1] - 1 and 0 < y < view.image.shape[0] - 1
-            if view.visible[number] < 0.45 or not inside or side < 12:
+            if view.visible[number] < 0.35 or not inside or side < 12:
                 continue
             hand = min(found, key=lambda hand: np.linalg.norm(hand.centre - [x, y]))
             if len(view.square) > 1 and np.linalg.norm(view.square[0, :2] - view.square[1, :2]) < side:
