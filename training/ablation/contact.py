@@ -126,7 +126,8 @@ class ContactAblationBudget:
     def digest(self) -> str:
         """Names the budget: a run resumes from its own checkpoint, never from one of another budget."""
         alike = dataclasses.replace(self, seeds=(), rows=(), workers=0, threads=0, pool=Path(), runs=Path())
-        return hashlib.sha256(repr(alike).encode()).hexdigest()[:8]
+        made = generator_key(0, 'train', modules=[ContactGrasps.__module__])
+        return hashlib.sha256(repr((alike, made)).encode()).hexdigest()[:8]
 
 
 @dataclasses.dataclass(frozen=True)

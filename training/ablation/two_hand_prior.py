@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
+from training.data.pool import generator_key
 from training.data.real.two_hand_tracks import TwoHandTracks
 from training.data.two_hand_pools import TwoHandPools
 from training.errors import TrainingError
@@ -78,6 +79,8 @@ class UnknownRowError(TrainingError):
 class TwoHandBudget(TwoHandPools):
     """Budget of each network, the same for all."""
 
+    pairs_seed: int | None = 0
+    """Seed of the pairs, the same for all networks."""
     seeds: tuple[int, ...] = (0, 1)
     steps: int = 20_000
     minutes: float = 1e6
@@ -102,7 +105,9 @@ class TwoHandBudget(TwoHandPools):
     @property
     def digest(self) -> str:
         """Names the budget: a run resumes from its own checkpoint, never from one of another budget."""
-        data = str(self.pool), self.capacity, self.objects, str(self.tracks), str(self.scans)
+        files = self.pool, self.tracks, self.scans, self.poses
+        made = generator_key(self.pairs_seed or 0, 'train', modules=['training.data.synthetic.two_hands.generator'])
+        data = *map(str, files), self.capacity, self.first, self.objects, self.pairs_seed, made
         alike = self.steps, self.minutes, self.batch, self.learning_rate, *data
         return hashlib.sha256(repr(alike).encode()).hexdigest()[:8]
 

@@ -102,6 +102,9 @@ class SamplePool:
                 _require_free(label)
                 print(_outdated(path, label.read_text(), key), flush=True)
             print(f'{path}: {capacity:,} samples, {_megabytes(size)} on disk when full', flush=True)
+            # Whoever still has the old files keeps them.
+            path.unlink(missing_ok=True)
+            counts.unlink(missing_ok=True)
             with open(path, 'wb') as file:
                 file.truncate(size)
             with open(counts, 'wb') as file:
@@ -137,6 +140,8 @@ class SamplePool:
             made = self._counts[self._ready : self._ready + 4096] > 0
             self._ready += int(made.argmin()) or int(made[0]) * len(made)
             if not made.all():
+                # A worker that died leaves a gap, beyond which nothing may be drawn.
+                self._check_workers()
                 break
         return self._ready
 
@@ -183,6 +188,7 @@ class SamplePool:
         for worker in self._workers:
             worker.terminate()
             worker.join()
+        self._workers = []
         self._use.close()
 
     def _check_workers(self) -> None:
@@ -190,6 +196,8 @@ class SamplePool:
             return
         if not self._faults.empty():
             raise pickle.loads(self._faults.get())
+        if any(worker.exitcode == -signal.SIGBUS for worker in self._workers):
+            raise PoolError(f'the disk of {self._path} is full: make room, or name another place (--pool)')
         raise PoolError(
             f'a process that fills {self._path} was killed, which happens when the memory is exhausted: use fewer '
             '(--workers)'

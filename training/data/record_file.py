@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,9 @@ def read_records(path: Path, dtype: np.dtype, key: str) -> np.ndarray:
 
 
 def write_records(path: Path, records: np.ndarray, key: str) -> None:
-    """Writes records and their key."""
+    """Writes records and their key: a new file, which is then renamed, so that a stopped run leaves the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, records=records, key=key)
+    fresh = path.with_suffix('.new')
+    with open(fresh, 'wb') as file:
+        np.savez(file, records=records, key=key)
+    os.replace(fresh, path)

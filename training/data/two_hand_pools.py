@@ -95,6 +95,8 @@ class TwoHandPools(HeldOutPools):
     """Keep making pairs once the pool is full, replacing the oldest ones."""
     first: int = 16_384
     """Pairs that must be ready before a training starts."""
+    pairs_seed: int | None = None
+    """Seed of the pairs; that of the training without it."""
 
     @contextlib.contextmanager
     def training(
@@ -103,7 +105,7 @@ class TwoHandPools(HeldOutPools):
         """While it is open, pairs of the training split are made; yields what returns those that may be drawn.
 
         Args:
-            seed: of the stream.
+            seed: of the stream, without `pairs_seed`.
             with_object: whether the pairs hold an object.
             filling, beside: processes before the training and beside it.
             until: value of `time.monotonic()` after which fewer than `first` are enough.
@@ -116,6 +118,7 @@ class TwoHandPools(HeldOutPools):
             records = kept_records(path, dtype)
             yield lambda: records
             return
+        seed = seed if self.pairs_seed is None else self.pairs_seed
         make, key, size = self._source(seed, 'train', with_object, self.capacity)
         pool = SamplePool(make, dtype, path, key, size, filling, self.refresh, beside)
         try:

@@ -7,6 +7,7 @@ import hashlib
 import math
 import tempfile
 import warnings
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,6 +57,7 @@ def export_onnx(
     graph_tolerance: float = GRAPH_TOLERANCE,
     further: Sequence[Mapping[str, Tensor]] = (),
     single: int = 0,
+    measured: Collection[str] = (),
 ) -> Card:
     """Exports `module` to `directory`/model.onnx and card.yaml.
 
@@ -76,6 +78,7 @@ def export_onnx(
         further: more inputs like the example, on which the file is also compared with PyTorch.
         single: weights of layers with at most this many stay float32. They cost little, and the rounding of the first
             layers goes through all others.
+        measured: parameters that an earlier export of the same weights has a measured value of, which is kept.
 
     Raises:
         ExportError: ONNX Runtime and PyTorch disagree.
@@ -123,14 +126,20 @@ def export_onnx(
         ],
     )
     folder.mkdir(parents=True, exist_ok=True)
-    card = with_measured_entries(card, folder)
+    card = with_measured_entries(card, folder, measured)
     (folder / MODEL_FILE).write_bytes(content)
     card.save(folder)
     return card
 
 
-def with_measured_entries(card: Card, folder: Path) -> Card:
-    """The card with the calibrations and figures that were measured on an earlier export of the same weights."""
+def with_measured_entries(card: Card, folder: Path, measured: Collection[str] = ()) -> Card:
+    """The card with the calibrations and figures that were measured on an earlier export of the same weights.
+
+    Args:
+        card: of the new export.
+        folder: of the earlier one.
+        measured: parameters that the export gives a first value and a calibration a better one.
+    """
     if not (folder / CARD_FILE).is_file():
         return card
     earlier = Card.load(folder)
@@ -138,7 +147,13 @@ def with_measured_entries(card: Card, folder: Path) -> Card:
         return card
     return dataclasses.replace(
         card,
-        parameters={**earlier.parameters, **card.parameters},
+        parameters={
+            **earlier.parameters,
+            **{
+                name: earlier.parameters.get(name, value) if name in measured else value
+                for name, value in card.parameters.items()
+            },
+        },
         figures={**earlier.figures, **card.figures},
         activations=earlier.activations,
     )

@@ -46,6 +46,8 @@ GRAPH_TOLERANCE = 3e-4
 by up to a hundredth of that."""
 _OF_HEADS = 'score_calibration', 'claims'
 """Parameters of a card that other heads make untrue."""
+_MEASURED_HEADS = 'claims_', 'rounding_to_8_bits'
+"""Beginnings of the figures that other heads make untrue."""
 _COMPARED = 32
 """Number of crops on which the file is compared with PyTorch."""
 _SINGLE = 65_536
@@ -108,6 +110,7 @@ def export(config: ReconstructionExport) -> Card:
         graph_tolerance=GRAPH_TOLERANCE,
         further=[{'image': other} for other in further],
         single=_SINGLE,
+        measured=('joints_within_2_cm',),
     )
     points = network.object_estimator.points.numpy()
     gap, mirror = cKDTree(points).query(points * [-1, 1, 1])
@@ -132,6 +135,7 @@ def _export_heads(config: ReconstructionExport, kept: dict[str, Any]) -> Card:
     """The model folder that a training of the heads began with, with its heads."""
     source, folder = Path(kept['folder']), run_folder(config.weights) / 'reconstruction'
     start = Card.load(source)
+    begun = kept.get('folder_sha256', start.sha256)
     model = onnx.load(source / start.model)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     for name, weight in kept['weights'].items():
@@ -140,12 +144,18 @@ def _export_heads(config: ReconstructionExport, kept: dict[str, Any]) -> Card:
             raise ExportError(f'{source} has no {name} of {tuple(weight.shape)}: train the heads on this model folder')
         tensor.CopyFrom(numpy_helper.from_array(weight.numpy(), tensor.name))
     content = model.SerializeToString(deterministic=True)
+    digest = hashlib.sha256(content).hexdigest()
+    if start.sha256 not in (begun, digest):
+        raise ExportError(
+            f'{source} holds another network than the heads were trained on: bring it back (git checkout), or train '
+            'the heads on the network that is there'
+        )
     real = {**start.training.get('real_images', {}), **kept.get('real_images', {})}
     heads = {'command': kept['score_command'], 'samples': kept['score_samples']}
     parts = [part for part in start.training.get('parts', []) if part != heads] + [heads]
     card = dataclasses.replace(
         start,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=digest,
         data=data_of(RGB_DATA['synthetic'], {'real_images': real}),
         training={**start.training, 'parts': parts, **({'real_images': real} if real else {})},
         parameters={},
@@ -156,7 +166,10 @@ def _export_heads(config: ReconstructionExport, kept: dict[str, Any]) -> Card:
     card = dataclasses.replace(
         measured,
         parameters={**of_source, **measured.parameters},
-        figures={**start.figures, **measured.figures},
+        figures={
+            **{name: figure for name, figure in start.figures.items() if not name.startswith(_MEASURED_HEADS)},
+            **measured.figures,
+        },
     )
     shutil.copytree(source, folder, dirs_exist_ok=True)
     (folder / card.model).write_bytes(content)

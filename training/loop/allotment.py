@@ -10,6 +10,7 @@ import torch
 
 from training.cores import available_cores
 from training.cores import has_amx
+from training.errors import TrainingError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,15 @@ def allot(accelerator: str = 'auto', devices: int = 1, workers: int = 0, threads
         accelerator, devices: of the training.
         workers: rendering processes; 0 chooses them.
         threads: CPU threads of each training process; 0 chooses them.
+
+    Raises:
+        TrainingError: there are not so many GPUs.
     """
+    if accelerator in ('gpu', 'cuda') and torch.cuda.device_count() < max(devices, 1):
+        raise TrainingError(
+            f'--loop.accelerator {accelerator} with {devices} device(s), but PyTorch sees {torch.cuda.device_count()} '
+            'GPU(s): install a build of PyTorch for CUDA and its driver, or leave the option out'
+        )
     cores = available_cores()
     beside = workers or max(1, cores // 4 if trains_on_cpu(accelerator) else cores - 2 * devices)
     return Allotment(workers or cores, beside, threads or max(1, (cores - beside) // devices))

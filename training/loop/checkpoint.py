@@ -14,6 +14,8 @@ from torch import nn
 
 from training.errors import TrainingError
 
+_OPTIMIZER = '--loop.optimizer'
+
 
 class CheckpointError(TrainingError):
     """A checkpoint is damaged or belongs to another training."""
@@ -70,6 +72,11 @@ class Checkpoint:
                 f'{self.path} is not a readable checkpoint ({error}): delete it to begin anew, or choose another '
                 'folder (--loop.out)'
             ) from error
+        before = state.get('options', {}).get(_OPTIMIZER)
+        if before is not None and before != self.options.get(_OPTIMIZER, before):
+            raise CheckpointError(
+                f'{self.path} was trained with {_OPTIMIZER} {before}: repeat it, or choose another folder (--loop.out)'
+            )
         try:
             self.network.load_state_dict(state['network'])
             self.average.load_state_dict(state['average'])

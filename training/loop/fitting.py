@@ -68,7 +68,7 @@ class LoopConfig:
     needs another seed to receive other samples."""
     accelerator: str = 'auto'
     devices: int = 1
-    precision: str = 'auto'
+    precision: Literal['auto', '32-true', 'bf16-mixed', '16-mixed', 'bf16-true', '64-true'] = 'auto'
     """Of Lightning Fabric. auto: bf16-mixed on GPUs and on CPUs with AMX, else 32-true."""
     threads: int = 0
     """CPU threads; 0 takes the cores that the rendering processes leave."""
@@ -151,6 +151,8 @@ def fit(
     checkpoint = Checkpoint(config.out / 'checkpoint.pt', network, average, optimizer, config.lasting)
     resumed = checkpoint.load(fabric.device)
     progress = resumed or Progress()
+    for group in optimizer.param_groups:
+        group['weight_decay'] = config.weight_decay
     if teach:
         teach(average.module.eval())
     log = SummaryWriter(config.out) if fabric.is_global_zero else None
@@ -189,7 +191,8 @@ def fit(
             total = sum(terms.values())
             optimizer.zero_grad()
             fabric.backward(total)
-            fabric.clip_gradients(wrapped, optimizer, max_norm=5.0)
+            # In float16 a step may overflow; the gradient scaler then leaves it out.
+            fabric.clip_gradients(wrapped, optimizer, max_norm=5.0, error_if_nonfinite=not precision.startswith('16'))
             optimizer.step()
             average.update_parameters(network)
             progress.step += 1

@@ -34,7 +34,8 @@ def source(data: DataChoice) -> str:
     """The data in the key of a pool."""
     chosen = {'ho3d': f' {data.version}', 'dexycb': f' {data.setup}'}.get(data.data, '')
     hand = f' of {data.hand}' if data.hand else ''
-    return f'{data.data} {data.root}{chosen}{hand}'
+    objects = f' objects {data.objects}' if data.objects else ''
+    return f'{data.data} {data.root}{chosen}{hand}{objects}'
 
 
 def samples(

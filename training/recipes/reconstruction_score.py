@@ -15,6 +15,7 @@ from torch import nn
 from torch import Tensor
 from torch.nn import functional as F
 
+from hoi_ros.engines import Card
 from training.data.pool import generator_key
 from training.data.pool import require_capacity
 from training.data.pool import SamplePool
@@ -208,7 +209,7 @@ def train(recipe: ReconstructionScoreRecipe) -> dict[str, float]:
                 'weights': {name: value for name, value in weights.items() if name.startswith(own)},
                 'figures': {},
             }
-            kept['folder'] = str(recipe.weights.resolve())
+            kept['folder'], kept['folder_sha256'] = str(recipe.weights.resolve()), Card.load(recipe.weights).sha256
         else:
             kept['weights'] = weights
         kept['figures'] |= figures

@@ -20,6 +20,7 @@ from hoi_ros.stages.parts.diffusion import TIMES
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.parts.pair_whitening import WHITENING_FILE
 from hoi_ros.stages.parts.two_hand_sampler import HandPairs
+from training.loop.fitting import is_first_process
 from training.networks.two_hand_prior.with_objects import HeldObjects
 from training.recipes.two_hand_objects import hands_about_objects
 from training.recipes.two_hand_objects import ObjectPairDraws
@@ -82,9 +83,13 @@ class PairBatches:
         ends = np.cumsum([share for _, share in sources])
         self._rows = np.diff(np.round(bare * ends / ends[-1:]).astype(int), prepend=0).tolist()
         self._seed, self._dropout, self._held, self._pairs = seed, dropout, held, []
+        self._turn = -1
 
     def __call__(self, step: int) -> Batch | tuple[Tensor, ...]:
-        if not self._pairs or step % _READ_AGAIN == 0:
+        # Of several devices, each sees some of the steps.
+        turn = step // _READ_AGAIN
+        if turn != self._turn:
+            self._turn = turn
             self._pairs = [self._read(make()) for make in self._sources]
             if self._held:
                 self._held.read()
@@ -127,7 +132,8 @@ def parts_of(parts: Sequence[Tensor]) -> tuple[Batch, dict[str, HeldObjects], Te
 def whitening_of(records: np.ndarray, out: Path, on_objects: np.ndarray | None = None) -> PairWhitening:
     """The statistics of records, on objects too, and their mirror images, kept in the folder of a training, whose
     continuation takes them again: its pool may have other records by then."""
-    if (out / 'checkpoint.pt').is_file() and (out / WHITENING_FILE).is_file():
+    begun = (out / 'checkpoint.pt').is_file() or not is_first_process()
+    if begun and (out / WHITENING_FILE).is_file():
         return PairWhitening.load(out)
     about = None if on_objects is None else hands_about_objects(on_objects)
     whitening = PairWhitening.of(with_mirror_images(records).right, about)

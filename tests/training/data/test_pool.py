@@ -61,6 +61,29 @@ def test_the_pool_of_a_running_training_is_not_emptied(start: Start, tmp_path: P
     other().close()
 
 
+class Faulty:
+    """A stream whose sample 40 cannot be made."""
+
+    dtype = NUMBER
+
+    def __getitem__(self, index: int) -> int:
+        if index == 40:
+            raise ArithmeticError('sample 40 is not there')
+        return index
+
+
+def test_a_worker_that_fails_while_the_training_runs_is_reported(start: Start) -> None:
+    pool = start(100_000, make=Faulty, workers=2)
+    pool.wait(16)
+
+    def goes_on() -> bool:
+        time.sleep(0.05)
+        return pool.ready <= 40
+
+    with pytest.raises(ArithmeticError, match='sample 40'):
+        assert all(goes_on() for _ in range(200)) is None
+
+
 def test_a_full_pool_is_refreshed_with_later_samples(start: Start) -> None:
     pool = start(50, refresh=True)
     while pool.made < 500:

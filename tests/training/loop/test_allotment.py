@@ -4,6 +4,7 @@
 import pytest
 import torch
 
+from training.errors import TrainingError
 from training.loop import allotment
 from training.loop.allotment import allot
 from training.loop.allotment import Allotment
@@ -22,8 +23,11 @@ def test_training_on_the_cpu_uses_each_core_once(
 
 def test_beside_gpus_two_cores_a_device_feed_it_and_the_others_render(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allotment, 'available_cores', lambda: 16)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
     assert allot('cuda') == Allotment(16, 14, 2)
     assert allot('cuda', devices=2) == Allotment(16, 12, 2)
+    with pytest.raises(TrainingError, match='PyTorch sees 2 GPU'):
+        allot('cuda', devices=3)
 
 
 def test_options_override_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,6 +268,16 @@ def test_a_resumed_run_names_changed_options(config: LoopConfig, capsys: pytest.
     )
 
 
+def test_a_resumed_run_takes_its_weight_decay_and_no_other_optimizer(config: LoopConfig) -> None:
+    fit(network(), dataclasses.replace(config, steps=2), batch, loss, lambda module: {})
+    fit(network(), dataclasses.replace(config, weight_decay=0.5), batch, loss, lambda module: {})
+    state = torch.load(config.out / 'checkpoint.pt', weights_only=True)
+    assert {group['weight_decay'] for group in state['optimizer']['param_groups']} == {0.5}
+    other = 'muon' if config.optimizer == 'adamw' else 'adamw'
+    with pytest.raises(CheckpointError, match=f'trained with --loop.optimizer {config.optimizer}: repeat it'):
+        fit(network(), dataclasses.replace(config, optimizer=other), batch, loss, lambda module: {})
+
+
 def test_trained_weights_are_measured_first_and_learn_at_a_lower_rate(
     config: LoopConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:

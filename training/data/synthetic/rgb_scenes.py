@@ -175,10 +175,10 @@ class RgbScenes:
         """The sample of the first hand; an image without a hand has no keypoints.
 
         Raises:
-            IndexError: the index is not within the stream.
+            IndexError: the index is negative.
         """
-        if not 0 <= index < self._length:
-            raise IndexError(f'index {index} is outside a stream of {self._length} images')
+        if index < 0:
+            raise IndexError(f'index {index} of a stream of images, expected 0 or more')
         frame = self.frame(index)
         if frame.hands:
             return frame.hands[0]
