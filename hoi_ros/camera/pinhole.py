@@ -22,7 +22,7 @@ class Pinhole:
     @property
     def matrix(self) -> np.ndarray:
         """(3, 3) intrinsic matrix."""
-        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]])
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], float)
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Points (..., 3), metres → pixels (..., 2)."""

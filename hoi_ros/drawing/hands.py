@@ -21,6 +21,7 @@ from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.hand.estimates import Region
 from hoi_ros.mesh.normals import cross
+from hoi_ros.mesh.splitting import split
 
 Camera = Pinhole | Lens
 """What projects into the picture: of an undistorted image, or of one as the camera sent it."""
@@ -160,7 +161,9 @@ def _draw_touching(
 ) -> None:
     """Draws a hand and its object, coloured by contact, and the contact points of each finger with normals."""
     # As one mesh of small triangles: the far ones are drawn first.
-    corners, parents = _split(np.concatenate([hand.vertices[faces], held.vertices[object_faces]]), _LONGEST_EDGE)
+    corners, parents = split(
+        np.concatenate([hand.vertices[faces], held.vertices[object_faces]]), _LONGEST_EDGE, _MOST_SPLITS
+    )
     colours = [
         contact_colours(values[indices].mean(1), own)
         for values, indices, own in (
@@ -180,23 +183,6 @@ def _draw_touching(
         cv2.line(picture, point, end, colour, thickness, cv2.LINE_AA)
         cv2.circle(picture, point, thickness + 1, (0, 0, 0), cv2.FILLED, cv2.LINE_AA)
         cv2.circle(picture, point, thickness, colour, cv2.FILLED, cv2.LINE_AA)
-
-
-def _split(corners: np.ndarray, longest: float) -> tuple[np.ndarray, np.ndarray]:
-    """Parts (F', 3, 3) of triangles (F, 3, 3), without longer edges, and the triangle (F',) that each belongs to."""
-    parents = np.arange(len(corners))
-    for _ in range(_MOST_SPLITS):
-        lengths = np.linalg.norm(np.roll(corners, -1, 1) - corners, axis=2)
-        long = lengths.max(1) > longest
-        if not long.any():
-            break
-        order = (lengths[long].argmax(1)[:, None] + [0, 1, 2]) % 3
-        first, second, third = np.take_along_axis(corners[long], order[..., None], 1).transpose(1, 0, 2)
-        middle = (first + second) / 2
-        halves = [np.stack(half, 1) for half in ((first, middle, third), (middle, second, third))]
-        corners = np.concatenate([corners[~long], *halves])
-        parents = np.concatenate([parents[~long], parents[long], parents[long]])
-    return corners, parents
 
 
 def draw_outline(

@@ -130,6 +130,14 @@ class HandModel:
                 raise HandModelError(f'{path}: {name} has shape {arrays[name].shape}, expected {shape}')
         floats: dict[str, Any] = {name: np.ascontiguousarray(arrays[name], np.float32) for name in expected}
         pose_basis = arrays.get('pose_basis')
+        if pose_basis is not None and pose_basis.shape != (vertices, 3, 135):
+            raise HandModelError(f'{path}: pose_basis has shape {pose_basis.shape}, expected {(vertices, 3, 135)}')
+        for name, array in floats.items():
+            if not np.isfinite(array).all():
+                raise HandModelError(f'{path}: {int((~np.isfinite(array)).sum())} numbers of {name} are not finite')
+        faces = arrays['faces']
+        if not (faces.size and faces.min() >= 0 and faces.max() < vertices):
+            raise HandModelError(f'{path}: its faces do not name vertices 0 to {vertices - 1}')
         return cls(
             faces=arrays['faces'].astype(np.int32),
             **floats,

@@ -7,13 +7,14 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from hoi_ros.mesh.nearest import nearest_points
+from hoi_ros.mesh.splitting import parts_for_search
 
 TOUCHING = 0.004
 """Metres within which two surfaces are in contact, as in the contact labels of HO-3D (Hampali et al., CVPR 2020). The
 one threshold of the package: estimates, messages and the simulated truth."""
 _MEASURED = 24
 """Points whose distance to the mesh is measured exactly at a time: the deepest, or the nearest, by the distance to the
-nearest vertex or centre of a triangle."""
+nearest vertex or middle of a triangle or of a part of it."""
 _EDGES = ((0, 1), (1, 2), (2, 0))
 
 
@@ -36,9 +37,18 @@ def surface_gap(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> 
         return -deepest
     corners = vertices[faces]
     centres = corners.mean(1)
-    rough = _to_nearest(points, np.concatenate([centres, vertices]))
-    nearest = points[np.argsort(rough)[:_MEASURED]]
-    return float(_distances(nearest, corners, centres).min())
+    parts, _ = parts_for_search(corners)
+    middles = parts.mean(1)
+    rough = _to_nearest(points, np.concatenate([middles, vertices]))
+    # A point is nearer to the mesh than to the middles of its parts by this at most.
+    slack = float(np.sqrt(((parts - middles[:, None]) ** 2).sum(-1).max(initial=0)))
+    order, least = np.argsort(rough), np.inf
+    for first in range(0, len(order), _MEASURED):
+        if rough[order[first]] - slack >= least:
+            break
+        batch = points[order[first : first + _MEASURED]]
+        least = min(least, float(_distances(batch, corners, centres).min()))
+    return least
 
 
 def depth(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> float:
@@ -184,7 +194,8 @@ def nearest_on_triangles(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     to_edge = np.take_along_axis(from_edges, nearest[None, None], 1)[:, 0]
     normal = _cross(edge[:, 0], edge[:, 1])
     normal = normal / np.maximum(np.sqrt((normal * normal).sum(0)), 1e-18)
-    over = ((_cross(edge, offset) * normal[:, None]).sum(0) >= 0).all(0)
+    # Over a triangle without area there is no point.
+    over = ((_cross(edge, offset) * normal[:, None]).sum(0) >= 0).all(0) & normal.any(0)
     height = (offset[:, 0] * normal).sum(0)
     return points - np.moveaxis(np.where(over, height * normal, to_edge), 0, -1)
 

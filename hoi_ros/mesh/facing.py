@@ -10,12 +10,13 @@ from scipy.spatial import cKDTree
 
 from hoi_ros.mesh.contact import nearest_on_triangles
 from hoi_ros.mesh.normals import face_normals
+from hoi_ros.mesh.splitting import parts_for_search
 
 _FACING = 0.005
 """Distance that a triangle facing away may be nearer than one that faces the point, metres, as a unit of the difference
 of their normals: through a thin plate the far side is nearer to skin that presses into it."""
 _NEAREST = 16
-"""Triangles that are measured for each point."""
+"""Parts of triangles whose triangles are measured for each point."""
 
 
 class Places(NamedTuple):
@@ -60,9 +61,11 @@ def facing_places(
     near, across = near[length > 0], across[length > 0] / length[length > 0, None]
     if not len(near):
         return missed
-    described = np.concatenate([corners[near].mean(1), _FACING * across], 1)
-    count = min(_NEAREST, len(near))
-    found = cKDTree(described).query(np.concatenate([points, -_FACING * normals], 1), count)[1].reshape(-1, count)
+    parts, parents = parts_for_search(corners[near])
+    described = np.concatenate([parts.mean(1), _FACING * across[parents]], 1)
+    count = min(_NEAREST, len(parts))
+    rows = cKDTree(described).query(np.concatenate([points, -_FACING * normals], 1), count)[1].reshape(-1, count)
+    found = parents[rows]
     nearest = nearest_on_triangles(points[:, None], corners[near[found]])
     squared = ((points[:, None] - nearest) ** 2).sum(-1)
     apart = ((across[found] + normals[:, None]) ** 2).sum(-1)

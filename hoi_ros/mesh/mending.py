@@ -37,7 +37,8 @@ class MendedMesh:
 
 
 def mended(vertices: np.ndarray, faces: np.ndarray) -> MendedMesh:
-    """Welds vertices, drops triangles without area, doubles and debris, turns triangles alike, fills small holes.
+    """Welds vertices, drops triangles with two equal corners, doubles and debris, turns triangles alike, and fills
+    small holes.
 
     A closed piece faces outwards afterwards; an open one, as most of its area did.
 

@@ -9,6 +9,7 @@ from hoi_ros.mesh.contact import depth
 from hoi_ros.mesh.contact import surface_gap
 from hoi_ros.mesh.contact import touched
 from hoi_ros.mesh.contact import TOUCHING
+from hoi_ros.mesh.contact import triangle_distances
 from hoi_ros.mesh.contact import winding
 from hoi_ros.mesh.surface import Surface
 
@@ -34,6 +35,21 @@ def folded_ball(rng: np.random.Generator) -> trimesh.Trimesh:
     """A closed mesh with folds: every vertex of a ball is moved by several lengths of an edge."""
     ball = trimesh.creation.icosphere(subdivisions=3, radius=0.04)
     return trimesh.Trimesh(ball.vertices + rng.normal(0, 0.006, ball.vertices.shape), ball.faces, process=False)
+
+
+def test_the_gap_is_exact_beside_long_triangles() -> None:
+    can = trimesh.creation.cylinder(0.033, 0.12, sections=48)
+    rng = np.random.default_rng(3)
+    for _ in range(6):
+        cloud = trimesh.creation.icosphere(subdivisions=2, radius=0.02).vertices + rng.normal(0, 0.003, (162, 3))
+        cloud = cloud + [0.06, 0, rng.uniform(-0.06, 0.06)]
+        expected = triangle_distances(cloud[:, None], np.array(can.triangles)).min()
+        assert surface_gap(cloud, np.array(can.vertices), np.array(can.faces)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_triangle_without_area_is_a_line() -> None:
+    line = np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0]])
+    assert triangle_distances(np.array([0.5, 0.5, 0.5]), line) == pytest.approx(0.5**0.5)
 
 
 def test_folds_of_the_mesh_do_not_change_the_gap() -> None:

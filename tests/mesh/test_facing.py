@@ -26,6 +26,15 @@ def test_skin_that_has_gone_through_half_of_a_plate_presses_on_the_side_it_faces
     assert places.inward[0] == pytest.approx([0, 0, -1])
 
 
+def test_the_nearest_place_of_long_triangles_is_found() -> None:
+    can = trimesh.creation.cylinder(0.033, 0.12, sections=48)
+    points, triangles = trimesh.sample.sample_surface(can, 200, seed=0)
+    outward = can.face_normals[triangles]
+    places = facing_places(points + 0.001 * outward, -outward, *_mesh(can), 0.01)
+    np.testing.assert_allclose(places.distances, 0.001, atol=2e-4)
+    assert (np.einsum('ij,ij->i', places.inward, -outward) > 0.98).all()
+
+
 def test_a_mesh_out_of_reach_has_no_places() -> None:
     ball = trimesh.creation.icosphere(subdivisions=2, radius=0.04)
     places = facing_places(np.array([[0.5, 0, 0]]), np.array([[-1.0, 0, 0]]), *_mesh(ball), 0.01)
