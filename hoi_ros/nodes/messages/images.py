@@ -124,6 +124,11 @@ def camera_info_message(calibration: CameraCalibration, header: Header) -> Camer
 
 def _colour_by_cv_bridge(message: Image) -> np.ndarray:
     meant = _MEANT.get(message.encoding.lower())
+    if message.encoding.lower().startswith(('jpeg', 'jpg', 'png')):
+        raise ImageFormatError(
+            f'the encoding is {message.encoding!r}, that of a compressed picture: publish it as '
+            'sensor_msgs/CompressedImage, and set the transport of this input to compressed'
+        )
     if meant:
         raise ImageFormatError(f'the encoding is {message.encoding!r}, expected {meant}: set it')
     try:

@@ -60,6 +60,11 @@ def test_names_that_are_no_encoding_are_mended(encoding, meant):
         colour_of(Image(encoding=encoding, width=2, height=1, step=6, data=bytes(6)))
 
 
+def test_a_compressed_picture_in_the_wrong_message_is_named():
+    with pytest.raises(ImageFormatError, match='CompressedImage, and set the transport'):
+        colour_of(Image(encoding='jpeg', width=2, height=1, step=6, data=bytes(6)))
+
+
 @pytest.mark.skipif(importlib.util.find_spec('cv_bridge') is not None, reason='cv_bridge reads it')
 def test_what_cv_bridge_reads_is_refused_without_it():
     with pytest.raises(ImageFormatError, match="'bayer_rggb8' is read through cv_bridge, which is not inst"):
