@@ -17,7 +17,7 @@ def receive(message):
     if not message.objects:
         return
     thing = max(message.objects, key=lambda thing: thing.score)
-    opening = thing.size.x + 2 * max(thing.gap, 0.0)  # x is the shortest side of the box
+    opening = min(thing.size.x, thing.size.y) + 2 * max(thing.gap, 0.0)  # the shortest side of the box
     if not math.isnan(opening):  # NaN: the box or the gap is not known well enough
         width.publish(Float64(data=min(opening, WIDEST)))
 

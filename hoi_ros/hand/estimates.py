@@ -52,7 +52,8 @@ class ObjectEstimate:
     position: np.ndarray
     """(3,) centre of the oriented box around the mesh."""
     orientation: np.ndarray
-    """(4,) quaternion x, y, z, w of the box's axes; the longest side lies along z, the shortest along x."""
+    """(4,) quaternion x, y, z, w of the box's axes; the longest side lies along z, the shortest along x, where they
+    differ by more than 15 %."""
     size: np.ndarray
     """(3,) sides of the box along its x, y and z."""
     gap: float
@@ -127,7 +128,8 @@ class GraspEstimate:
     object_position: np.ndarray
     """(3,) centre of the object's box, camera's frame."""
     object_orientation: np.ndarray
-    """(4,) quaternion x, y, z, w of the box's axes: the longest side lies along z, the shortest along x."""
+    """(4,) quaternion x, y, z, w of the box's axes: the longest side lies along z, the shortest along x, where they
+    differ by more than 15 %."""
     object_size: np.ndarray
     """(3,) sides of the box along its x, y and z."""
     wrist_in_object: np.ndarray

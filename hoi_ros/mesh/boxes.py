@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+Box = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Centre (3,), axes (3, 3) as rows, and size (3,) along them."""
 _LOPSIDED = 0.05
 """Skewness from which an axis points to the thinner end of the points."""
 _FACING = np.array([0, 0.6, 0.8])
@@ -15,18 +19,34 @@ _AS_SMALL = 1.001
 """Boxes, and sides of a box, up to this factor of the smallest one's size are as small."""
 _THINNEST = 0.001
 """Added to each side of a box for the comparison of volumes, as a share of the longest side."""
-_HALF_TURNS = [Rotation.identity(), *(Rotation.from_rotvec(np.pi * axis) for axis in np.eye(3))]
+_AS_GOOD, _AS_LONG = 1.05, 1.15
+"""Boxes up to this factor of the smallest one's size, and sides up to this factor of another one, are as good where a
+reference chooses among them."""
+_NAMES = np.array(
+    [
+        np.eye(3)[list(order)] * np.array(signs)[:, None]
+        for order in itertools.permutations(range(3))
+        for signs in itertools.product((1, -1), repeat=3)
+    ]
+)
+_HANDED = np.linalg.det(_NAMES)
+"""All ways to name the axes of a box and their ends."""
 
 
-def oriented_box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def oriented_box(points: np.ndarray, reference: Rotation | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A tight box around points: the smallest of the boxes that are aligned with one of their principal axes.
 
     The box of the mirror image of points, x → −x, is the mirror image of their box, and the axes turn with the points:
     y and z point to the thinner end of the points, or, where both ends are alike, to the far and lower side of an
     optical frame. Of a mirrored box, the x axis points the other way.
 
+    With a reference, the box is the one whose axes are nearest to it among those that are as good, that along the
+    reference included: up to 5 % larger than the smallest one, or with sides in another order that differ by up to
+    15 %. So the box of an object that moves does not jump, whatever is symmetric about it.
+
     Args:
         points: (N, 3) metres.
+        reference: orientation of a box before, or what else it should resemble.
 
     Returns:
         centre (3,), orientation (4,) as a quaternion x, y, z, w, and size (3,) along the box's x, y and z: the longest
@@ -35,9 +55,18 @@ def oriented_box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     mean = points.mean(0)
     centred = points - mean
     axes = np.linalg.eigh(centred.T @ centred)[1].T
-    boxes = [_box_along(centred, np.roll(axes, 2 - along, 0)) for along in range(3)]
+    wanted = None if reference is None else reference.as_matrix().T
+    boxes = [_box_along(centred, np.roll(axes, 2 - along, 0), wanted) for along in range(3)]
+    if wanted is not None:
+        low, high = (bound(centred @ wanted.T, 0) for bound in (np.min, np.max))
+        boxes.append(((low + high) / 2 @ wanted, wanted, high - low))
     # A flat thing has no volume in any box.
-    centre, frame, size = min(boxes, key=lambda box: (box[2] + _THINNEST * box[2].max()).prod())
+    volumes = [float((size + _THINNEST * size.max()).prod()) for _, _, size in boxes]
+    if wanted is not None:
+        alike = [_named(box, wanted) for box, volume in zip(boxes, volumes) if volume <= _AS_GOOD * min(volumes)]
+        centre, frame, size = max(alike, key=lambda box: float((box[1] * wanted).sum()))
+        return mean + centre, Rotation.from_matrix(frame.T).as_quat(), size
+    centre, frame, size = boxes[int(np.argmin(volumes))]
     order = np.argsort(size * (1 + (_AS_SMALL - 1) * np.abs(frame @ _FACING)))
     frame, size = frame[order], size[order]
     frame *= _signs(centred, frame)[:, None]
@@ -45,16 +74,19 @@ def oriented_box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return mean + centre, Rotation.from_matrix(frame.T).as_quat(), size
 
 
-def nearest_alike(orientation: np.ndarray, reference: Rotation) -> np.ndarray:
-    """Of the four orientations (4,) in which a box has the same sides, the nearest to another one; quaternions x, y, z,
-    w. Half a turn about an axis of a box changes nothing of it but the names of its ends."""
-    own = Rotation.from_quat(orientation)
-    alike = [own * turn for turn in _HALF_TURNS]
-    return min(alike, key=lambda turned: (turned.inv() * reference).magnitude()).as_quat()
+def _named(box: Box, wanted: np.ndarray) -> Box:
+    """A box with the axes, and their ends, named as those of a frame (3, 3) as rows that are nearest to them."""
+    centre, frame, size = box
+    sides = np.abs(_NAMES) @ size
+    fits = (_HANDED * np.linalg.det(frame) > 0) & (sides[:, :-1] <= _AS_LONG * sides[:, 1:]).all(1)
+    named = _NAMES @ frame
+    best = int(np.where(fits, (named * wanted).sum((1, 2)), -np.inf).argmax())
+    return centre, named[best], sides[best]
 
 
-def _box_along(points: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centre (3,), axes (3, 3) as rows and size (3,) of the smallest box along the last row of a frame (3, 3)."""
+def _box_along(points: np.ndarray, frame: np.ndarray, wanted: np.ndarray | None) -> Box:
+    """Centre (3,), axes (3, 3) as rows and size (3,) of the smallest box along the last row of a frame (3, 3); of those
+    that are as small, the one that resembles a frame (3, 3) if one is wanted."""
     local = points @ frame.T
     hull = cv2.convexHull(np.ascontiguousarray(local[:, :2], np.float32), returnPoints=False)[:, 0]
     corners = local[hull, :2]
@@ -66,8 +98,11 @@ def _box_along(points: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.nd
     along_edges, beside = corners @ edges.T, corners @ across.T
     areas = np.ptp(along_edges, axis=0) * np.ptp(beside, axis=0)
     # Around a round thing many rectangles are as small: their mirror images must be chosen alike.
-    alike = np.flatnonzero(areas <= _AS_SMALL * areas.min())
-    facing = np.abs(np.stack([edges[alike], across[alike]]) @ (frame[:2] @ _FACING)).max(0)
+    alike = np.flatnonzero(areas <= (_AS_SMALL if wanted is None else _AS_GOOD) * areas.min())
+    if wanted is None:
+        facing = np.abs(np.stack([edges[alike], across[alike]]) @ (frame[:2] @ _FACING)).max(0)
+    else:
+        facing = np.abs(edges[alike] @ frame[:2] @ wanted.T).max(1)
     best = alike[facing.argmax()]
     rows = np.stack([along_edges[:, best], beside[:, best], np.zeros(len(corners))])
     turned = np.stack([edges[best] @ frame[:2], across[best] @ frame[:2], frame[2]])

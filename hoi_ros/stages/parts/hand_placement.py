@@ -25,7 +25,6 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
 from hoi_ros.hand.surface_fit import SurfaceFitConfig
 from hoi_ros.hand.surface_fit import SurfaceFitter
-from hoi_ros.mesh.boxes import nearest_alike
 from hoi_ros.mesh.boxes import oriented_box
 from hoi_ros.mesh.contact import surface_gap
 from hoi_ros.mesh.contact import TOUCHING
@@ -219,14 +218,14 @@ class HandPlacement:
         expected = turn.apply(points + root - predicted.keypoints[0]) + fit.keypoints[0]
         observed = self._on_surface(expected, track.inferred.right, hand, others, camera)
         vertices = expected if observed is None else observed
-        position, orientation, size = oriented_box(vertices)
+        # A box keeps its axes while the hand holds it; those of a new one lie as the wrist's.
+        wrist = Rotation.from_rotvec(fit.pose[:3])
+        before = wrist if track.box is None else wrist * track.box
+        position, orientation, size = oriented_box(vertices, before)
         if observed is None:
             vertices = bounded_by_opening(expected, float(size[0]), fit.keypoints.astype(float))
             if vertices is not expected:
-                position, orientation, size = oriented_box(vertices)
-        # A box keeps its axes while the hand holds it; those of a new one lie as the wrist's.
-        wrist = Rotation.from_rotvec(fit.pose[:3])
-        orientation = nearest_alike(orientation, wrist if track.box is None else wrist * track.box)
+                position, orientation, size = oriented_box(vertices, before)
         track.box = wrist.inv() * Rotation.from_quat(orientation)
         pixels = camera.project(np.maximum(vertices, [-np.inf, -np.inf, 0.05]))
         track.held = np.stack([pixels.min(0), pixels.max(0)])
