@@ -29,8 +29,8 @@ _NAMES = np.array(
         for signs in itertools.product((1, -1), repeat=3)
     ]
 )
-_HANDED = np.linalg.det(_NAMES)
 """All ways to name the axes of a box and their ends."""
+_HANDED = np.linalg.det(_NAMES)
 
 
 def oriented_box(points: np.ndarray, reference: Rotation | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
