@@ -8,7 +8,7 @@ import numpy as np
 from hoi_ros.camera.pinhole import Pinhole
 
 _IMPOSSIBLE = 100.0
-"""Metres."""
+"""Metres that depth before hands never exceeds everywhere: millimetres do."""
 
 
 class FrameRefused(ValueError):
@@ -29,7 +29,6 @@ def refuse_depth(depth: np.ndarray, camera: Pinhole) -> None:
             f'the depth is {depth.shape} {depth.dtype}, expected (H, W) metres in floats: multiply integers by the '
             'metres of their unit, 0.001 for millimetres'
         )
-    # Millimetres as floats: no camera of hands sees everything beyond a hundred metres.
     some = depth[::16, ::16]
     known = some[(some > 0) & (some < np.inf)]
     if known.size and known.min() > _IMPOSSIBLE:

@@ -14,7 +14,7 @@ skin" (1999)."""
 _FLAT = 1e-3
 """Singular value below which wrenches do not span a dimension."""
 _MANY = 15
-"""Contacts from which on two rounds leave the hull too small."""
+"""Contacts above which two rounds leave the hull too small."""
 _FIRST, _ADDED, _FACETS = 12, 8, 60
 """Wrenches that the hull begins with, those that a round adds, and the facets beyond which they are looked for."""
 
@@ -75,7 +75,7 @@ def closure_radius(
 
     The hull is grown where it is nearest to the origin (Zheng, "An efficient algorithm for a grasp quality measure",
     2013), from a few wrenches that lie far apart: the radius is never too large. Two rounds, and three for many
-    contacts, leave it 2 to 5 % too small on average, 14 % at most (12 random grasps each of 6 to 40 contacts on a
+    contacts, leave it 1 to 5 % too small on average, 14 % at most (12 random grasps each of 6 to 40 contacts on a
     cylinder).
 
     Args:
