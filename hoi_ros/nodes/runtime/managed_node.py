@@ -170,7 +170,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         if self.settings.faults:
             return self._cannot_be_configured('; '.join(self.settings.faults.values()))
-        self.get_logger().info('configuring: networks are loaded, which takes some seconds')
+        self.get_logger().info('configuring: where networks are loaded, this takes some seconds')
         try:
             self.load()
         except Exception as error:  # any cause is reported, and the node stays alive
