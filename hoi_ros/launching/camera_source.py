@@ -37,13 +37,14 @@ _DRIVER = {
 whose images take three times as long on their way."""
 _NAMES = {'camera_namespace': 'camera', 'camera_name': 'camera', 'tf_prefix': ''}
 """Those that name its topics and frames, which are the defaults of ours, whatever a launch file around it sets."""
+_PARAMETERS = package_file('config', 'sim_camera.yaml')
 
 
 def camera_source(scene: Mapping[str, str]) -> list[LaunchDescriptionEntity]:
     """The argument `camera` and what it starts.
 
     Args:
-        scene: parameters of the simulated camera beyond those of its file.
+        scene: parameters of the simulated camera beyond those of our file; another file says all of its own.
     """
     return [
         argument(
@@ -53,9 +54,7 @@ def camera_source(scene: Mapping[str, str]) -> list[LaunchDescriptionEntity]:
             'one; or none where a driver already runs.',
             ['realsense', 'sim', 'none'],
         ),
-        argument(
-            'camera_params_file', package_file('config', 'sim_camera.yaml'), 'Parameters of the simulated camera.'
-        ),
+        argument('camera_params_file', _PARAMETERS, 'Parameters of the simulated camera.'),
         OpaqueFunction(function=_camera, args=[scene]),
     ]
 
@@ -90,14 +89,16 @@ def _realsense(context: LaunchContext) -> GroupAction:
 
 
 def _simulated(context: LaunchContext, scene: Mapping[str, str]) -> LifecycleNode:
+    file = LaunchConfiguration('camera_params_file')
+    ours = file.perform(context) == _PARAMETERS.perform(context)
     return LifecycleNode(
         package='hoi_ros',
         executable='sim_camera_node',
         name='sim_camera',
         namespace=NAMESPACE,
         parameters=[
-            LaunchConfiguration('camera_params_file'),
-            dict(scene),
+            file,
+            dict(scene) if ours else {},
             *given_parameters(context, 'autostart', 'use_sim_time'),
         ],
         remappings=[(camera_topics.COLOUR, IMAGE), (camera_topics.DEPTH, DEPTH), (camera_topics.INFO, CAMERA_INFO)],

@@ -109,7 +109,7 @@ class SimCameraNode(ManagedNode):
 
     def start(self) -> None:
         self._statistics = FrameStatistics()
-        self._sent, self._painted = 0, -1
+        self._moment, self._painted = 0.0, -1
         header = Header(stamp=self.get_clock().now().to_msg())
         self._topology_output.publish(mesh_topology(header, self._model, self._model.mirrored(), self._object_faces))
         self._run_timer()
@@ -120,7 +120,7 @@ class SimCameraNode(ManagedNode):
         self._timer = None
 
     def settings_changed(self) -> None:
-        if self._timer and self.settings['rate'] * self._period != 1.0:
+        if self._timer and self._period != 1 / self.settings['rate']:
             self.stop()
             self._statistics = FrameStatistics()
             self._run_timer()
@@ -188,8 +188,8 @@ class SimCameraNode(ManagedNode):
         if not views:
             return
         begun = time.perf_counter()
-        moment = self._sent * self._period % self.settings['loop']
-        shown = int(moment / self.settings['loop'] * len(views) + 1e-6) % len(views)
+        loop = self.settings['loop']
+        shown = int(self._moment / loop * len(views) + 1e-6) % len(views)
         if shown != self._painted:
             self._simulated.paint(views[shown], self._depth_pixels, self._colour_pixels)
             self._painted = shown
@@ -202,7 +202,7 @@ class SimCameraNode(ManagedNode):
             self._truth_output.publish(hand_array(header, views[shown].hands, True))
         if self._true_objects_output.get_subscription_count():
             self._true_objects_output.publish(held_objects(header, views[shown].hands, True))
-        self._sent += 1
+        self._moment = (self._moment + self._period) % loop
         self._statistics.processed(time.perf_counter() - begun, 0.0)
 
 

@@ -70,10 +70,12 @@ def note_on_camera(camera: Path | None, fov: float | None) -> str:
 
 
 def camera_beside(*folders: Path | None) -> Path | None:
-    """`camera.yaml` in the first of these folders that holds one, else above one of them that is named rgb or depth; a
-    file counts as its folder."""
+    """`camera.yaml` in the first of these folders that holds one, else above one of them that is named rgb, color,
+    colour or depth; a file counts as its folder."""
     beside = [source.parent if source.is_file() else source for source in folders if source is not None]
-    above = [folder.absolute().parent for folder in beside if folder.absolute().name in ('rgb', 'depth')]
+    above = [
+        folder.absolute().parent for folder in beside if folder.absolute().name in ('rgb', 'color', 'colour', 'depth')
+    ]
     files = (folder / 'camera.yaml' for folder in beside + above)
     return next((file for file in files if file.is_file()), None)
 

@@ -38,6 +38,7 @@ from hoi_ros.playback.grasp_estimates import wrist_in_object
 from hoi_ros.playback.grasp_lines import grasp_of_line
 from hoi_ros.playback.grasp_pictures import grasp_picture
 from hoi_ros.playback.overlays import named_before
+from hoi_ros.playback.overlays import refuse_other_results
 from hoi_ros.playback.overlays import RESULTS
 from hoi_ros.playback.picture_files import write_picture
 from hoi_ros.playback.results import listed
@@ -179,8 +180,10 @@ class GraspReplay:
 
         Raises:
             OSError: a file cannot be read or written.
+            OutputError: the folder holds the results of something else.
         """
         config, told = self._config, time.monotonic()
+        refuse_other_results(config.out, 'line')
         self._stage.warm_up()
         config.out.mkdir(parents=True, exist_ok=True)
         for number in named_before(config.out, 'line'):

@@ -19,6 +19,7 @@ from hoi_ros.drawing.hands import draw_hands
 from hoi_ros.drawing.text import caption
 from hoi_ros.drawing.text import NO_HAND
 from hoi_ros.hand.estimates import HandEstimate
+from hoi_ros.playback.command import OutputError
 
 RESULTS = 'results.jsonl'
 OVERLAYS = 'overlays'
@@ -70,6 +71,18 @@ def named_before(out: Path, field: str) -> list[Any]:
         except (ValueError, KeyError, TypeError):
             continue  # the end of a run that was interrupted
     return values
+
+
+def refuse_other_results(out: Path, field: str) -> None:
+    """Raises an OutputError where `results.jsonl` is there and no line of it is one of an earlier run of this kind.
+
+    Args:
+        out: the folder.
+        field: that each of its lines has.
+    """
+    file = out / RESULTS
+    if file.exists() and file.stat().st_size and not named_before(out, field):
+        raise OutputError(f'{file} is there and of something else: give another folder with --out')
 
 
 def remove_overlays(out: Path) -> None:

@@ -52,6 +52,7 @@ from hoi_ros.playback.image_folder import USUAL_RATE
 from hoi_ros.playback.overlays import overlay
 from hoi_ros.playback.overlays import overlay_names
 from hoi_ros.playback.overlays import OVERLAYS
+from hoi_ros.playback.overlays import refuse_other_results
 from hoi_ros.playback.overlays import remove_overlays
 from hoi_ros.playback.overlays import RESULTS
 from hoi_ros.playback.picture_files import write_picture
@@ -223,10 +224,11 @@ def replay(config: ReplayConfig, stage: Stage) -> ReplaySummary:
         ImageFolderError: a folder is missing, empty, or does not pair with the other, or an image lies where the
             overlays go.
         CalibrationError: the calibration file is unusable.
-        OutputError: `config.out` can be no folder.
+        OutputError: `config.out` can be no folder, or holds the results of something else.
     """
     system = config.system
     make_folder(config.out)
+    refuse_other_results(config.out, 'image')
     reader = FrameReader(system, config.cameras, config.metres_per_unit or 1.0)
     frames = list_frames(config.depth, config.rgb)
     order = config.order(frames)

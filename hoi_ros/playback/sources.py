@@ -94,10 +94,15 @@ def kind_of(path: Path) -> ImageKind | None:
     return 'colour' if suffix in IMAGE_SUFFIXES else None
 
 
+def kinds_in(source: Path) -> set[ImageKind]:
+    """The kinds of some images of a source."""
+    files = visible_files(source, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+    return {kind for path in files[:: max(len(files) // 8, 1)] if (kind := kind_of(path)) is not None}
+
+
 def wrong_kind(source: Path, kind: ImageKind) -> ImageKind | None:
     """The kind of the images of a source where all that are looked at are of another one than `kind`."""
-    files = visible_files(source, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
-    kinds = {found for path in files[:: max(len(files) // 8, 1)] if (found := kind_of(path)) is not None}
+    kinds = kinds_in(source)
     return kinds.pop() if len(kinds) == 1 and kind not in kinds else None
 
 

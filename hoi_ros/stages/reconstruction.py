@@ -10,10 +10,9 @@ and a hand whose surface is much nearer or farther than its size allows is none.
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import time
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,10 +29,10 @@ from hoi_ros.resources import model_dir
 from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.depth_denials import DepthDenials
 from hoi_ros.stages.parts.following import HandFollowing
-from hoi_ros.stages.parts.hand_finder import HandFinder
 from hoi_ros.stages.parts.hand_observer import HandObserver
 from hoi_ros.stages.parts.hand_placement import HandPlacement
-from hoi_ros.stages.parts.hand_regions import centre_of
+from hoi_ros.stages.parts.hand_proposals import HandProposals
+from hoi_ros.stages.parts.hand_proposals import square_of
 from hoi_ros.stages.parts.hand_regions import is_in
 from hoi_ros.stages.parts.hand_regions import region_of_tracked
 from hoi_ros.stages.parts.hand_regions import without_hand
@@ -42,11 +41,8 @@ from hoi_ros.stages.parts.object_claims import MIN_CONFIDENCE
 from hoi_ros.stages.parts.object_claims import ObjectEvidence
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
 from hoi_ros.stages.parts.reconstruction_network import CropInference
-from hoi_ros.stages.parts.rgb_detector import detect_near
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
-from hoi_ros.stages.parts.rgb_detector import RgbDetector
 from hoi_ros.stages.parts.rgb_track import RgbTrack
-from hoi_ros.stages.parts.scores import log_odds
 from hoi_ros.stages.parts.scores import ScoreCalibration
 
 OBJECT_MESH = 'object_mesh.npz'
@@ -57,13 +53,6 @@ VIEWS = 2
 """Views of an upright hand. On 400 validation crops the mean of two has a wrist-relative error of 13.4 mm, one alone
 13.7 mm."""
 
-_CANDIDATE, _LIKELY = 0.03, 0.1
-"""Lowest score, in the whole image and in a window, of a hand that the network infers, and that below which it does so
-in a thorough search only, the surest. On real photos one hand in twenty is less likely, and so is much else."""
-_HAND_WIDTH = 0.16
-"""Usual side of the square about a hand, at its distance, metres."""
-_GIVEN = 0.9
-"""Score at least of a candidate that a region gives: whoever sends a region says that a hand is in it."""
 _TRACKED = 0.5
 """Share of the score of a new hand that a tracked one needs: a hand is far more likely where one was a moment ago."""
 _LEAST = 0.01
@@ -71,7 +60,9 @@ _LEAST = 0.01
 _DETECTED_EVERY = 5
 """Frames between two runs of the detector about a tracked hand."""
 _SEARCHED_EVERY = 5
-"""Frames between two searches of the whole image while a hand is tracked, and between two thorough searches."""
+"""Frames between two searches of the whole image while hands are tracked, and between two thorough searches."""
+_MISSES = 2
+"""Frames that a track waits for a hand that is not seen."""
 
 
 class ReconstructionStage(HandFollowing[RgbTrack]):
@@ -113,12 +104,11 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         super().__init__(models, max_hands, min_score, smoothing)
         self.fit_surface = fit_surface
         self.denials = DepthDenials()
-        self._detector = RgbDetector(models, backend, threads)
+        self._propose = HandProposals(models, backend, threads)
         network = CropInference(models, len(self._hands['right'].template), backend, threads)
         parameters = network.parameters
         calibration = ScoreCalibration(**parameters.get('score_calibration', {}))
         self._observer = HandObserver(network, calibration, views)
-        self._load_finder = functools.partial(HandFinder, models, backend, threads)
         mesh = read_arrays(model_dir('reconstruction', models) / OBJECT_MESH, ('faces', 'mirror', 'directions'))
         self.object_faces = mesh['faces']
         self._place = HandPlacement(
@@ -131,10 +121,6 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             parameters,
             min_confidence,
         )
-
-    @functools.cached_property
-    def _depth_finder(self) -> HandFinder:
-        return self._load_finder()
 
     @property
     def views(self) -> int:
@@ -179,10 +165,9 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         hand = DetectedHand(np.array([320.0, 240.0]), 150.0, 1.0, 1.0, 1.0, (250.0, 170.0, 140.0, 140.0))
         depth = np.full((480, 640), 0.5, np.float32)
         for count in (1, 2, 2):
-            self._detector(image)
-            self._depth_finder(depth, camera)
+            self._propose.warm_up(image, depth, camera)
             tracks = [RgbTrack.start(hand, 0.0) for _ in range(count)]
-            detect_near(self._detector, image, [track.square for track in tracks], _CANDIDATE)
+            self._propose.near(image, [track.square for track in tracks])
             for track, observed in zip(
                 tracks, self._observer.observe(image, camera, tracks, [track.square for track in tracks], count)
             ):
@@ -219,11 +204,12 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             refuse_aligned_depth(depth, camera)
         begun = time.perf_counter()
         self._begin(stamp)
-        tracks = self._track(image, camera, stamp, regions)
+        tracks, missed = self._track(image, camera, stamp, regions)
         tracked = time.perf_counter()
         free = None if regions is None else without_hand(regions, [track.region for track in tracks])
-        tracks += self._discover(image, camera, stamp, [track.square for track in tracks], free, depth)
-        found = time.perf_counter()
+        found = self._discover(image, camera, stamp, tracks, missed, free, depth)
+        tracks = self._surest(tracks, found)
+        searched = time.perf_counter()
         self._tracks = []
         estimates = []
         for track, hand in zip(tracks, self._place(tracks, depth, camera, stamp, self.fit_surface)):
@@ -233,20 +219,22 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
                 self.denials.deny()
             if track.outlasts(hand is not None):
                 self._tracks.append(track)
+        self._tracks += missed
         self.denials.end(bool(estimates), self._frame == 1)
         done = time.perf_counter()
         self.timings = {
             'track': tracked - begun,
-            'find': found - tracked,
-            'reconstruct': done - found,
+            'find': searched - tracked,
+            'reconstruct': done - searched,
             'total': done - begun,
         }
         return estimates
 
     def _track(
         self, image: np.ndarray, camera: Pinhole, stamp: float, regions: Sequence[Region] | None
-    ) -> list[RgbTrack]:
-        """The hands of the previous frame that are still there, and in their regions.
+    ) -> tuple[list[RgbTrack], list[RgbTrack]]:
+        """The hands of the previous frames that are still there, and in their regions; and the tracks that wait for
+        theirs.
 
         From time to time, and where the network does not confirm a hand, the detector is run about it, too: a network
         that crops by its own joints alone may drift to a part of a hand.
@@ -262,13 +250,13 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             for index, (track, seen) in enumerate(zip(tracks, observed))
             if self._observer.score(track, seen) < least or (self._frame + track.identity) % _DETECTED_EVERY == 0
         ]
-        detections = detect_near(self._detector, image, [expected[index] for index in checked], _CANDIDATE)
+        detections = self._propose.near(image, [expected[index] for index in checked])
         again: list[tuple[int, HandSquare]] = []
         for index, hand in zip(checked, detections):
-            tracks[index].detector_odds = log_odds(hand.score if hand else 0.0)
-            square = HandSquare(hand.centre, hand.side) if hand else None
-            seen = observed[index]
-            if square and not (seen and seen.square.agrees(square)):
+            tracks[index].detected(hand)
+            square, seen = square_of(hand) if hand else None, observed[index]
+            rivals = [other.square for other in observed if other and other is not seen]
+            if square and not square.is_one_of(rivals) and not (seen and seen.square.agrees(square)):
                 again.append((index, square))
         shown, squares = [tracks[index] for index, _ in again], [square for _, square in again]
         others = self._observer.observe(image, camera, shown, squares, len(tracks))
@@ -276,6 +264,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
             both = [one for one in (observed[index], other) if one]
             observed[index] = max(both, key=lambda one: one.prediction.hand, default=None)
         confirmed: list[RgbTrack] = []
+        missed: list[RgbTrack] = []
         # Where two tracks are at one hand, it belongs to the one that expected it there.
         for index in np.argsort([seen.square.off(at) if seen else np.inf for seen, at in zip(observed, expected)]):
             track, seen = tracks[index], observed[index]
@@ -287,25 +276,32 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
                 track.update(sure, stamp, self.calibration)
                 track.give_side(track.region.side if track.region else None)
                 confirmed.append(track)
-        return [track for track in tracks if track in confirmed]
+            elif not sure and regions is None and track.missed < _MISSES:
+                track.missed += 1
+                missed.append(track)
+        return [track for track in tracks if track in confirmed], missed
 
     def _discover(
         self,
         image: np.ndarray,
         camera: Pinhole,
         stamp: float,
-        known: list[HandSquare],
+        tracked: list[RgbTrack],
+        missed: list[RgbTrack],
         regions: Sequence[Region] | None,
         depth: np.ndarray | None,
     ) -> list[RgbTrack]:
-        """New hands; `known` are the squares of those that are tracked, `regions` hold none of them."""
-        wanted = self.max_hands - len(known)
-        if wanted <= 0 or (known and regions is None and not self._is_thorough):
+        """New hands, and those that are seen again, which leave `missed`; `regions` hold no tracked one."""
+        known = [track.square for track in tracked]
+        wanted = self.max_hands - sum(track.score >= self.min_score for track in tracked)
+        if wanted <= 0 or (known and regions is None and not missed and not self._is_thorough):
             return []
-        waiting = [
-            RgbTrack.start(hand, stamp, region, self._new_filter())
-            for hand, region in self._proposals(image, camera, regions, known, depth)
-        ]
+        proposals: Iterable[tuple[DetectedHand, Region | None]] = (
+            ((hand, None) for hand in self._propose(image, camera, depth, known, self.max_hands, self._is_thorough))
+            if regions is None
+            else self._propose.in_regions(image, regions)
+        )
+        waiting = [RgbTrack.start(hand, stamp, region, self._new_filter()) for hand, region in proposals]
         found: list[RgbTrack] = []
         while waiting and len(found) < wanted:
             others = known + [track.square for track in found]
@@ -322,66 +318,26 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
                 if seen and not (track.square.is_one_of(others) or seen.square.is_one_of(others)):
                     track.update(seen, stamp, self.calibration)
                     if self._place.is_there(track, depth, camera):
-                        track.identity = self._new_identity()
+                        lost = next((other for other in missed if track.may_be(other, stamp)), None)
+                        if lost:
+                            missed.remove(lost)
+                            track.go_on_from(lost)
+                        else:
+                            track.identity = self._new_identity()
                         found.append(track)
                     else:
                         self.denials.deny()
         return found
 
-    def _proposals(
-        self,
-        image: np.ndarray,
-        camera: Pinhole,
-        regions: Sequence[Region] | None,
-        known: list[HandSquare],
-        depth: np.ndarray | None,
-    ) -> list[tuple[DetectedHand, Region | None]]:
-        """Candidates of new hands, the likeliest first, each detected again in a window about it, and the region that
-        each comes from."""
-        if regions is None:
-            far = self._worth_a_look(self._detector(image, self.max_hands + 2, _CANDIDATE))
-            if depth is not None:
-                far += self._on_depth(depth, camera, [HandSquare(hand.centre, hand.side) for hand in far])
-            far = [hand for hand in far if not HandSquare(hand.centre, hand.side).is_one_of(known)]
-            near = detect_near(self._detector, image, [HandSquare(hand.centre, hand.side) for hand in far], _CANDIDATE)
-            # What only depth shows is a candidate whether or not the detector confirms it.
-            found = [hand or (first if first.from_depth else None) for first, hand in zip(far, near)]
-            likely = self._worth_a_look(sorted((hand for hand in found if hand), key=lambda hand: -hand.score))
-            # The number of candidates, and the time of a frame, is limited.
-            return [(hand, None) for hand in likely[: self.max_hands + 1 - len(known)]]
-        given = [
-            (HandSquare(centre_of(region), side), region)
-            for region in regions
-            if (side := max(region.width, region.height)) > 0
-        ]
-        given = [(square, region) for square, region in given if not square.is_one_of(known)]
-        near = detect_near(self._detector, image, [square for square, _ in given], _CANDIDATE)
-        proposals: list[tuple[DetectedHand, Region | None]] = []
-        for hand, (square, region) in zip(near, given):
-            # The region itself is a candidate, too: the detector may see a part of the hand.
-            if hand and is_in(HandSquare(hand.centre, hand.side), region):
-                proposals.append((dataclasses.replace(hand, score=max(hand.score, _GIVEN)), region))
-            proposals.append((DetectedHand(*square, _GIVEN, 0.5, 0.0, None), region))
-        return proposals
+    def _surest(self, tracked: list[RgbTrack], found: list[RgbTrack]) -> list[RgbTrack]:
+        """No more hands than are wanted: those that are found take the place of the most doubtful tracked ones."""
+        kept = sorted(tracked, key=lambda track: -track.score)[: self.max_hands - len(found)]
+        return [track for track in tracked if track in kept] + found
 
     @property
     def _is_thorough(self) -> bool:
         """Whether this frame is searched for hands that are hard to see: the first one, and one in a few."""
         return self._frame % _SEARCHED_EVERY == 1
-
-    def _worth_a_look(self, hands: list[DetectedHand]) -> list[DetectedHand]:
-        """Of hands by falling score, the likely ones, and in a thorough search the first of the others."""
-        return hands[: sum(hand.score >= _LIKELY for hand in hands) + self._is_thorough]
-
-    def _on_depth(self, depth: np.ndarray, camera: Pinhole, known: list[HandSquare]) -> list[DetectedHand]:
-        """The hands that the finder of `depth_pose` finds in the depth image, away from the known ones."""
-        found = []
-        for hand in self._depth_finder(depth, camera, self.max_hands + 1, _LIKELY):
-            side = _HAND_WIDTH * camera.fx / hand.centre[2]
-            square = HandSquare(camera.project(hand.centre), side)
-            if not square.is_one_of(known):
-                found.append(DetectedHand(*square, hand.score, 0.5, 0.0, None, from_depth=True))
-        return found
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -181,6 +181,9 @@ def test_parameters_come_from_the_file_the_scene_and_the_arguments(system):
     # Unless they are given, the arguments leave their parameters to the file.
     assert node.parameters == {'autostart': False}
     assert camera.parameters == {**SYSTEMS[system].scene, 'autostart': False}
+    # A file of the user's own says what the hands hold.
+    own = start(system, camera='sim', camera_params_file='/tmp/mine.yaml')['sim_camera_node']
+    assert own.parameters == {} and own.parameter_files == ['/tmp/mine.yaml']
     nodes = start(system, camera='sim', use_sim_time='True', rviz='True', fixed_frame='head')
     for executable in (f'{system}_node', 'sim_camera_node', 'rviz2'):
         assert nodes[executable].parameters['use_sim_time'] is True

@@ -163,9 +163,38 @@ def test_a_stage_of_colours_takes_a_folder_of_them_with_depth_where_there_is_any
 
 def test_photos_are_published_one_by_one_and_need_no_calibration(tmp_path):
     config = DemoConfig(stage='reconstruction', data=colour_images(tmp_path, 'kitchen.png', 'garden.png'))
-    assert config.independent and config.replayed.count == 2
+    assert config.shows_photos and config.replayed.count == 2
     one = DemoConfig(stage='reconstruction', data=tmp_path / 'kitchen.png')
-    assert one.independent and str(one.replayed.order) == 'one picture'
+    assert one.shows_photos and str(one.replayed.order) == 'one picture'
+
+
+def test_what_follows_in_time_is_the_users_word(tmp_path):
+    folder = colour_images(tmp_path, *(f'hand{number}.png' for number in range(5)))
+    assert not DemoConfig(stage='reconstruction', data=folder).shows_photos
+    assert DemoConfig(stage='reconstruction', data=folder, independent=True).shows_photos
+    photos = colour_images(tmp_path / 'photos', 'kitchen.png', 'garden.png')
+    assert not DemoConfig(stage='reconstruction', data=photos, sequence=True).shows_photos
+    with pytest.raises(DemoError, match='exclude each other'):
+        DemoConfig(independent=True, sequence=True)
+
+
+def test_a_recording_of_both_kinds_is_read_by_its_folders_or_refused(tmp_path):
+    colour_images(tmp_path / 'one' / 'color', '1.png')
+    depth_image(tmp_path / 'one' / 'depth')
+    arguments = DemoConfig(stage='reconstruction', data=tmp_path / 'one').camera_arguments()
+    assert after(arguments, '--rgb') == str(tmp_path / 'one' / 'color')
+    assert after(arguments, '--depth') == str(tmp_path / 'one' / 'depth')
+    colour_images(tmp_path / 'two' / 'left', '1.png')
+    depth_image(tmp_path / 'two' / 'aligned')
+    with pytest.raises(DemoError, match='two holds colour and depth images: put them into folders rgb and depth'):
+        DemoConfig(stage='reconstruction', data=tmp_path / 'two').camera_arguments()
+
+
+def test_a_scene_that_the_simulated_camera_cannot_show_is_refused():
+    for scene in ({'object': 'can'}, {'side': 'right'}):
+        with pytest.raises(DemoError, match='two_hand_prior shows both hands, empty: leave --side and --object out'):
+            DemoConfig(stage='two_hand_prior', **scene)
+    assert 'motion:=together' in DemoConfig(stage='two_hand_prior', side='both').camera_arguments()
 
 
 def test_the_table_of_photos_counts_each_once(colours):
@@ -208,7 +237,7 @@ def test_what_is_missing_is_named(tmp_path):
     ):
         DemoConfig(data=tmp_path / 'depth_alone', stage='reconstruction').camera_arguments()
     with pytest.raises(DemoError, match=r'other\.yaml is missing'):
-        DemoConfig(data=tmp_path, camera=tmp_path / 'other.yaml').camera_arguments()
+        DemoConfig(data=tmp_path / 'depth_alone', camera=tmp_path / 'other.yaml').camera_arguments()
     with pytest.raises(DemoError, match='absent is no folder'):
         DemoConfig(data=tmp_path / 'absent').camera_arguments()
 

@@ -207,6 +207,8 @@ def test_earlier_pictures_go_and_the_input_stays(run, grasp, tmp_path, capsys) -
     with pytest.raises(SystemExit):
         main(['--grasps', str(tmp_path / 'results.jsonl'), '--out', str(tmp_path)])
     assert len((tmp_path / 'results.jsonl').read_text().splitlines()) == 2
+    (tmp_path / 'results.jsonl').write_text('{"image": "1.png"}\n')
+    assert run([line])[0] == 2 and (tmp_path / 'results.jsonl').read_text() == '{"image": "1.png"}\n'
     assert 'is where the results go' in ' '.join(capsys.readouterr().err.replace('│', ' ').split())
 
 

@@ -310,6 +310,19 @@ def test_images_are_never_overwritten_by_overlays(recording, stand_in, capsys):
     assert {path.name: path.read_bytes() for path in (recording / 'overlays').iterdir()} == before
 
 
+def test_results_of_something_else_are_not_overwritten(recording, stand_in, tmp_path, capsys):
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'results.jsonl').write_text('{"mine": 1}\n')
+    assert main(arguments(recording, '--out', str(out))) == 2
+    assert 'results.jsonl is there and of something else: give another folder with --out' in capsys.readouterr().err
+    assert (out / 'results.jsonl').read_text() == '{"mine": 1}\n'
+    # Its own of before, even where a run was interrupted in its first line, are.
+    for before in ('{"image": "1.png"}\n{"im', ''):
+        (out / 'results.jsonl').write_text(before)
+        assert main(arguments(recording, '--out', str(out))) == 0
+
+
 def test_the_command_line_ends_with_a_line(recording, stand_in, capsys, monkeypatch):
     assert main(arguments(recording, '--out', '/dev/null')) == 2
     assert 'replay: --out /dev/null: nothing can be written there (it is no folder)' in capsys.readouterr().err

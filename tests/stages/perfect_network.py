@@ -18,6 +18,7 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.hand.model import mirror_pose
 from hoi_ros.stages import reconstruction
 from hoi_ros.stages.parts import hand_placement
+from hoi_ros.stages.parts import hand_proposals
 from hoi_ros.stages.parts import reconstruction_network
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from hoi_ros.stages.parts.rgb_detector import moved
@@ -93,7 +94,7 @@ def planted_stage(
     detector, engine = PlantedDetector(), PlantedEngine(answer, cuts)
     patch.setattr(reconstruction_network, 'ViewCrop', ShownCrop)
     patch.setattr(reconstruction_network, 'load_engine', lambda *arguments, **named: engine)
-    patch.setattr(reconstruction, 'RgbDetector', lambda *arguments: detector)
+    patch.setattr(hand_proposals, 'RgbDetector', lambda *arguments: detector)
     mesh = {'faces': faces, 'mirror': mirror, 'directions': np.eye(3)[mirror % 3]}
     patch.setattr(reconstruction, 'read_arrays', lambda *arguments: mesh)
     # What depth shows of the object has its own tests.

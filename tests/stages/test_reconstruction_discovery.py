@@ -12,7 +12,7 @@ from hoi_ros.camera.view_crop import ViewCrop
 from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.raycast import TriangleScene
-from hoi_ros.stages import reconstruction
+from hoi_ros.stages.parts import hand_proposals
 from hoi_ros.stages.parts.hand_finder import FoundHand
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from training.data.hand_object import HandObjectSample
@@ -215,7 +215,7 @@ def test_a_hand_that_only_depth_shows_is_found(samples, build, monkeypatch) -> N
         asked.append(depth.shape)
         return [FoundHand(centre, 0.7), FoundHand(centre + [0.02, 0, 0], 0.3)]
 
-    monkeypatch.setattr(reconstruction, 'HandFinder', lambda *_: find)
+    monkeypatch.setattr(hand_proposals, 'HandFinder', lambda *_: find)
     stage, detector = build(lambda image, crop: answer_of(sample, crop) | {'hand': [0.9], 'holds': [0.01]})
     detector.whole = sample.image
     depth = depth_of(sample)
@@ -223,6 +223,11 @@ def test_a_hand_that_only_depth_shows_is_found(samples, build, monkeypatch) -> N
     (hand,) = stage(sample.image, sample.camera, 0.1, depth)
     np.testing.assert_allclose(hand.joints, sample.keypoints, atol=0.01)
     assert hand.located_by == 'depth' and asked == [depth.shape]
+    # Nor does it help to see it hardly.
+    stage.reset()
+    assert stage(sample.image, sample.camera, 0.0) == []
+    detector.hands = [dataclasses.replace(detection(sample), score=0.05)]
+    assert len(stage(sample.image, sample.camera, 0.1, depth)) == 1
 
 
 def test_a_hand_that_depth_contradicts_is_none_and_takes_no_place(samples, build, monkeypatch) -> None:
@@ -232,7 +237,7 @@ def test_a_hand_that_depth_contradicts_is_none_and_takes_no_place(samples, build
     away = np.array(sample.image.shape[1::-1]) * 0.85
     assert np.linalg.norm(away - true.centre) > 0.75 * true.side
     false = DetectedHand(away, true.side, 0.95, 0.99, 0.1, None)
-    monkeypatch.setattr(reconstruction, 'HandFinder', lambda *_: lambda *_: [])
+    monkeypatch.setattr(hand_proposals, 'HandFinder', lambda *_: lambda *_: [])
 
     def answer(image: np.ndarray, crop: ViewCrop) -> Outputs:
         there = np.linalg.norm(crop.centre - true.centre) < 0.4 * true.side

@@ -38,9 +38,9 @@ def test_a_hand_keeps_its_identity_and_its_side(samples, build) -> None:
     assert hand.track_id == identities[0] and hand.score == pytest.approx(0.3)
     # The detector, which runs where the network is unsure, does not find it either.
     detector.hands, said['hand'] = [], [0.02]
-    assert stage(sample.image, sample.camera, 5 / 30) == []
+    assert [stage(sample.image, sample.camera, frame / 30) for frame in (5, 6, 7)] == [[]] * 3
     detector.hands, said['hand'] = [detection(sample)], [0.9]
-    (hand,) = stage(sample.image, sample.camera, 6 / 30)
+    (hand,) = stage(sample.image, sample.camera, 8 / 30)
     assert hand.track_id != identities[0]
 
 
@@ -161,18 +161,64 @@ def test_a_hand_that_leaves_the_image_is_given_up(samples, build) -> None:
     assert stage(sample.image, sample.camera, 3 / 30) == []
 
 
-def test_all_hands_of_a_frame_are_inferred_in_one_batch(samples, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two hands side by side share the two views; the hand of unsure side is inferred as of both."""
+def test_a_hand_that_a_frame_or_two_do_not_show_keeps_its_identity(samples, build) -> None:
+    sample, said = samples['right'], {'hand': [0.99]}
+    stage, _ = build(lambda image, crop: answer_of(sample, crop) | said, sample)
+
+    def seen(frame: int, score: float) -> list[int]:
+        said['hand'] = [score]
+        return [hand.track_id for hand in stage(sample.image, sample.camera, frame / 30)]
+
+    (identity,) = seen(0, 0.99)
+    assert seen(1, 0.01) == seen(2, 0.01) == []
+    assert seen(3, 0.99) == [identity]
+    assert [seen(frame, 0.01) for frame in range(4, 7)] == [[]] * 3
+    assert seen(7, 0.99) == [identity + 1]
+
+
+def test_a_doubtful_hand_gives_way_to_a_sure_one(samples, monkeypatch) -> None:
+    sample, image, camera, answer = two_hands(samples)
+    width, scores = sample.image.shape[1], [0.9, 0.99]
+
+    def scored(pixels: np.ndarray, crop: ViewCrop) -> Outputs:
+        return answer(pixels, crop) | {'hand': [scores[int(crop.centre[0] >= width)]]}
+
+    stage, detector, _ = planted_stage(monkeypatch, scored, np.zeros((1, 3), int), np.arange(3), max_hands=1)
+    first = dataclasses.replace(empty_handed(sample), score=0.9)
+    detector.hands, detector.whole = [first], image
+    (hand,) = stage(image, camera, 0.0)
+    assert hand.joints[0, 0] < sample.keypoints[0, 0] + 0.01
+    detector.hands = [
+        dataclasses.replace(first, score=0.5),
+        dataclasses.replace(first, centre=first.centre + [width, 0]),
+    ]
+    assert {hand.track_id for n in range(1, 11) for hand in stage(image, camera, n / 30)} == {hand.track_id}
+    scores[0] = 0.35
+    found = [stage(image, camera, n / 30)[0] for n in range(11, 21)]
+    assert found[0].track_id == hand.track_id != found[-1].track_id and {len(found)} == {10}
+    np.testing.assert_allclose(
+        camera.project(found[-1].joints).mean(0)[0] - width, camera.project(hand.joints).mean(0)[0], atol=3
+    )
+
+
+def two_hands(samples):
+    """A sample, its image twice side by side, the camera of that, and what the network answers in it."""
     sample = samples['right']
     width = sample.image.shape[1]
-    image = np.concatenate([sample.image, sample.image], 1)
-    camera = dataclasses.replace(sample.camera, width=2 * width)
 
     def answer(pixels: np.ndarray, crop: ViewCrop) -> Outputs:
         moved = dataclasses.replace(sample.camera, cx=sample.camera.cx + (width if crop.centre[0] >= width else 0))
         shown = dataclasses.replace(crop, camera=moved)
         return answer_of(sample, shown) | {'holds': [0.01], 'right': [0.01 if crop.mirrored else 0.99]}
 
+    image = np.concatenate([sample.image, sample.image], 1)
+    return sample, image, dataclasses.replace(sample.camera, width=2 * width), answer
+
+
+def test_all_hands_of_a_frame_are_inferred_in_one_batch(samples, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two hands side by side share the two views; the hand of unsure side is inferred as of both."""
+    sample, image, camera, answer = two_hands(samples)
+    width = sample.image.shape[1]
     stage, detector, engine = planted_stage(monkeypatch, answer, np.zeros((1, 3), int), np.arange(3), views=2)
     first = dataclasses.replace(empty_handed(sample), score=0.9)
     second = dataclasses.replace(first, centre=first.centre + [width, 0])

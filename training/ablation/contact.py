@@ -21,11 +21,16 @@ import torch
 
 from hoi_ros.hand.model import HandModel
 from training.cores import available_cores
+from training.data import sources
 from training.data.object_mesh import ObjectMesh
 from training.data.pool import filled
 from training.data.pool import generator_key
+from training.data.real.scans import ScannedObjects
 from training.data.synthetic.contact import ContactGrasps
 from training.errors import TrainingError
+from training.evaluation import contact
+from training.evaluation import contact_maps
+from training.evaluation import contact_refinement
 from training.evaluation.contact import finder_of
 from training.evaluation.contact import grasps_of
 from training.evaluation.contact import meshes_of
@@ -48,7 +53,6 @@ from training.recipes import contact as supervised
 from training.recipes import contact_semi
 from training.recipes.contact import ContactRecipe
 from training.recipes.contact import VALIDATION_GRASPS
-from training.recipes.contact_filters import FilterConfig
 from training.recipes.contact_pseudo import PseudoLabelConfig
 from training.recipes.contact_semi import ContactSemiRecipe
 from training.recipes.contact_semi import SemiWeights
@@ -74,9 +78,9 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
     _FILTERS: {
         'labels alone': {'weights': SemiWeights(unsupervised=0.0, consistency=0.0)},
         'semi-supervised': {},
-        'without Chamfer': {'filters': FilterConfig(chamfer=np.inf)},
-        'without penetration': {'filters': FilterConfig(penetration=np.inf)},
-        'without SSIM': {'filters': FilterConfig(dissimilarity=np.inf)},
+        'without Chamfer': {'filters': {'chamfer': np.inf}},
+        'without penetration': {'filters': {'penetration': np.inf}},
+        'without SSIM': {'filters': {'dissimilarity': np.inf}},
         'without consistency': {'weights': SemiWeights(consistency=0.0)},
     },
 }
@@ -126,8 +130,8 @@ class ContactAblationBudget:
     def digest(self) -> str:
         """Names the budget: a run resumes from its own checkpoint, never from one of another budget."""
         alike = dataclasses.replace(self, seeds=(), rows=(), workers=0, threads=0, pool=Path(), runs=Path())
-        made = generator_key(0, 'train', modules=[ContactGrasps.__module__])
-        return hashlib.sha256(repr((alike, made)).encode()).hexdigest()[:8]
+        code = generator_key(0, 'train', modules=[supervised.__name__, contact_semi.__name__])
+        return hashlib.sha256(repr((alike, ScannedObjects.key(self.scans), code)).encode()).hexdigest()[:8]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,8 +225,13 @@ class _Runs:
         return self._budget.runs / f'{name}_{seed}_{self._budget.digest}'
 
     def _measured(self, title: str, row: str, seed: int) -> Path:
-        options = repr((self._config.grasps, self._config.refinement))
+        options = repr((self._config.grasps, self._config.refinement, self._code))
         return self._folder(row, seed) / f'figures_{hashlib.sha256(options.encode()).hexdigest()[:8]}.json'
+
+    @functools.cached_property
+    def _code(self) -> str:
+        """Names the code that measures."""
+        return sources.digest([contact.__name__, contact_maps.__name__, contact_refinement.__name__])
 
     def _loop(self, row: str, seed: int) -> LoopConfig:
         budget = self._budget
@@ -255,7 +264,8 @@ class _Runs:
             learning_rate=budget.semi_rate,
         )
         changes = dict(changes)
-        pseudo = dataclasses.replace(budget.pseudo, filters=changes.pop('filters', budget.pseudo.filters))
+        filters = dataclasses.replace(budget.pseudo.filters, **changes.pop('filters', {}))
+        pseudo = dataclasses.replace(budget.pseudo, filters=filters)
         recipe = ContactSemiRecipe(
             start,
             scans=budget.scans,

@@ -16,10 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from hoi_ros.stages.parts.two_hand_sampler import SamplingConfig
+from training.cores import available_cores
+from training.data import sources
 from training.data.pool import generator_key
+from training.data.pool import PoolError
+from training.data.real.scans import ScannedObjects
 from training.data.real.two_hand_tracks import TwoHandTracks
+from training.data.synthetic.two_hands.postures import PostureLibrary
 from training.data.two_hand_pools import TwoHandPools
 from training.errors import TrainingError
+from training.evaluation import two_hand_metrics
+from training.evaluation import two_hand_sources
 from training.evaluation.figures import EvaluationError
 from training.evaluation.figures import write_figures
 from training.evaluation.two_hand_metrics import described_features
@@ -79,6 +86,10 @@ class UnknownRowError(TrainingError):
 class TwoHandBudget(TwoHandPools):
     """Budget of each network, the same for all."""
 
+    capacity: int = 16_384
+    """Pairs that every network draws from, all made before the first one is trained."""
+    first: int = 16_384
+    """As many."""
     pairs_seed: int | None = 0
     """Seed of the pairs, the same for all networks."""
     seeds: tuple[int, ...] = (0, 1)
@@ -105,9 +116,9 @@ class TwoHandBudget(TwoHandPools):
     @property
     def digest(self) -> str:
         """Names the budget: a run resumes from its own checkpoint, never from one of another budget."""
-        files = self.pool, self.tracks, self.scans, self.poses
-        made = generator_key(self.pairs_seed or 0, 'train', modules=['training.data.synthetic.two_hands.generator'])
-        data = *map(str, files), self.capacity, self.first, self.objects, self.pairs_seed, made
+        files = ScannedObjects.key(self.scans), PostureLibrary.key(self.poses), str(self.pool), str(self.tracks)
+        code = generator_key(self.pairs_seed or 0, 'train', modules=[two_hand_prior.__name__])
+        data = *files, self.capacity, self.as_it_is, self.objects, self.pairs_seed, code
         alike = self.steps, self.minutes, self.batch, self.learning_rate, *data
         return hashlib.sha256(repr(alike).encode()).hexdigest()[:8]
 
@@ -145,7 +156,14 @@ def ablate(config: TwoHandPriorAblation) -> dict[str, Any]:
     Raises:
         UnknownRowError: a row has an unknown name, or given weights are not named NETWORK,SEED=PATH.
         EvaluationError: pairs on objects are asked of networks that are trained without.
+        PoolError: networks would draw from different pairs.
     """
+    budget = config.budget
+    if not budget.as_it_is and (budget.refresh or budget.first < budget.capacity):
+        raise PoolError(
+            f'with --budget.first {budget.first} of --budget.capacity {budget.capacity} pairs, or --budget.refresh, '
+            'later networks would draw from more pairs: make both numbers the same, without --budget.refresh'
+        )
     on_objects = load_features(config.features).with_object
     if on_objects and not config.budget.objects:
         raise EvaluationError(
@@ -209,7 +227,7 @@ class _Runs:
         if (found := self.finished(row, choice, seed)) is not None:
             return found
         if choice is None:
-            figures = self.metrics.data(self._config.evaluations)
+            figures = self.metrics.data(self._config.evaluations, self._config.pairs)
         else:
             source, sampling = PairSource.load(self._weights(choice.network, seed)), self._config.sampling
             sampling = dataclasses.replace(
@@ -245,6 +263,7 @@ class _Runs:
         weights = folder / 'weights.pt'
         if not weights.is_file():
             print(f'{network}, seed {seed}', flush=True)
+            self._make_pairs(seed)
             loop = LoopConfig(
                 folder,
                 budget.steps,
@@ -266,13 +285,26 @@ class _Runs:
             )
         return weights
 
+    def _make_pairs(self, seed: int) -> None:
+        """All of them, whatever time a network has."""
+        for with_object in (False, True)[: 1 + bool(self._budget.objects)]:
+            filling = self._budget.workers or available_cores()
+            with self._budget.training(seed, with_object, filling, filling):
+                pass
+
+    @functools.cached_property
+    def _code(self) -> str:
+        """Names the code that measures."""
+        return sources.digest([two_hand_metrics.__name__, two_hand_sources.__name__])
+
     def _folder(self, network: str, seed: int) -> Path:
         return self._budget.runs / f'{network}_{seed}_{self._budget.digest}'
 
     def _measured(self, row: str, choice: Row | None, seed: int) -> Path:
         config = self._config
         weights = self._given.get((choice.network, seed), '') if choice else ''
-        options = config.pairs, config.evaluations, config.tests, config.solid, config.sampling, config.tracks
+        measured = config.pairs, config.evaluations, config.tests, config.solid
+        options = *measured, config.sampling, config.tracks, self._code
         files = [path.read_bytes() for path in (config.features, weights) if path and Path(path).is_file()]
         digest = hashlib.sha256(repr(options).encode() + b''.join(files)).hexdigest()[:8]
         name = ''.join(letter if letter.isalnum() else '_' for letter in row)

@@ -80,9 +80,10 @@ class PairMetrics:
         self._tracked_records = tracked
         self.sample = len(held_out) // 2
 
-    def data(self, evaluations: int) -> Figures:
-        """Those of the data: the other half of the held-out pairs of each evaluation."""
-        return self.row('held-out pairs', lambda number: self._of(self._halves(number)[1]), evaluations)
+    def data(self, evaluations: int, pairs: int) -> Figures:
+        """Those of the data: `pairs` of the other half of the held-out ones in each evaluation, as many as a network
+        makes, since Fréchet distances grow as samples shrink."""
+        return self.row('held-out pairs', lambda number: self._of(self._halves(number)[1][:pairs]), evaluations)
 
     def objects(self, number: int) -> np.ndarray | None:
         """(M, 512, 3) points of the objects of `data` in an evaluation, metres; None without objects."""

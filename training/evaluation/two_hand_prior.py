@@ -90,7 +90,7 @@ def evaluate(config: TwoHandPriorEvaluation) -> dict[str, Any]:
         f'{config.pairs} {pairs} in each of {config.evaluations} evaluations against {metrics.sample} held-out ones; '
         f'penetration of the first {config.solid}'
     )
-    rows = {'held-out pairs': metrics.data(config.evaluations)}
+    rows = {'held-out pairs': metrics.data(config.evaluations, config.pairs)}
     if tracked is not None:
         rows['tracked pairs'] = metrics.recording(config.evaluations)
     figures['rows'] = rows

@@ -56,8 +56,8 @@ class TwoHandRegulariserEvaluation(HeldOutPools):
     """Pairs of that split in its file."""
     models: Path = Path('models')
     """Folder of `depth_pose` and of `two_hand_prior`."""
-    cache: Path = Path('runs/two_hand_estimates.npz')
-    """File that keeps the estimates of `depth_pose`."""
+    cache: Path = Path('runs/two_hand_evaluated.npz')
+    """Names the files that keep the estimates of `depth_pose`, <name>_<split>.npz."""
     out: Path | None = None
     """JSON file for the figures."""
 
@@ -67,7 +67,8 @@ def evaluate(config: TwoHandRegulariserEvaluation) -> dict[str, Any]:
     require_count(config.frames)
     require_split(config.split, ('validation', 'test'))
     records = config.held_out(config.split, config.tests)[: config.frames]
-    rows = estimates_of(records, config.cache, config.models)[: config.frames]
+    cache = config.cache.with_stem(f'{config.cache.stem}_{config.split}')
+    rows = estimates_of(records, cache, config.models)[: config.frames]
     stage = TwoHandPriorStage(config.models, threads=1)
     stage.warm_up()
     figures = regularised_figures(rows, lambda hands: stage(hands, stage.object_faces, 0.0))

@@ -74,15 +74,19 @@ class PseudoLabels:
         self.verdicts: list[Verdict | None] = [None] * len(estimates)
         self.kept = np.zeros(len(estimates), bool)
         self.pose, self.translation = estimates['pose'].copy(), estimates['translation'].copy()
-        self._next = 0
 
-    def turn(self, teacher: nn.Module) -> None:
-        """Renews the labels that are due."""
+    def turn(self, teacher: nn.Module, number: int) -> None:
+        """Renews the labels that are due.
+
+        Args:
+            teacher: in evaluation mode.
+            number: of the turn in the whole training, which is not 0 at first where a training goes on.
+        """
         count = len(self.kept)
-        due = (self._next + np.arange(min(self._config.refreshed, count))) % count
+        size = min(self._config.refreshed, count)
+        due = (number * size + np.arange(size)) % count
         if None in self.verdicts:
             due = np.arange(count)
-        self._next = int(due[-1] + 1) % count
         self.renew(teacher, due)
 
     def renew(self, teacher: nn.Module, numbers: np.ndarray) -> None:

@@ -94,7 +94,8 @@ class ContactSemiRecipe:
     start: Path = Path('runs/contact/weights.pt')
     """weights.pt of the supervised training."""
     labelled: int = 1024
-    """Labelled grasps, the first ones of the pool of the supervised training."""
+    """Labelled grasps: generated ones of the seed of the supervised training, the first ones of it where that had no
+    scanned objects."""
     pool: Path = Path('runs/contact_labelled.pool')
     """File of the labelled grasps. The unlabelled ones are kept beside it, as <name>_unlabelled_<seed>.pool."""
     unlabelled: int = 256
@@ -154,7 +155,7 @@ class SemiLoss:
         self._recipe, self._shared, self._pseudo, self._hand = recipe, shared, pseudo, hand
         self._on_device = functools.cache(hand.to_torch)
         self._teacher: nn.Module
-        self._calls = 0
+        self._turn = -1
 
     def taught_by(self, teacher: nn.Module) -> None:
         """Sets the network, in evaluation mode, that gives the unlabelled grasps their contact."""
@@ -167,11 +168,12 @@ class SemiLoss:
         cloud = grasp_clouds(self._on_device(device), *labelled)
         if weights.unsupervised == weights.consistency == 0:
             return {'supervised': weights.supervised * self._entropy(network(*cloud, asked), bins).mean()}
-        if self._calls % recipe.pseudo.every == 0:
-            self._pseudo.turn(self._teacher)
-        if self._calls == 0:
-            self._say()
-        self._calls += 1
+        turn = int(step) // recipe.pseudo.every
+        if turn != self._turn:
+            self._pseudo.turn(self._teacher, turn)
+            if self._turn < 0:
+                self._say()
+            self._turn = turn
         drawn = self._drawn(int(step), device)
         shown = transformed(drawn.shown, drawn.scale, drawn.mirrored)
         parts = (torch.cat(pair) for pair in zip((*cloud, asked), (*shown, drawn.asked)))
@@ -270,8 +272,9 @@ def train(recipe: ContactSemiRecipe) -> dict[str, float]:
         raise NoUnlabelledGraspsError('--unlabelled is 0 and there is no --grasps FILE: give one of them')
     model = HandModel.load()
     validation = grasps_of('validation', VALIDATION_GRASPS, recipe.pool, shares.filling)
-    make = functools.partial(ContactGrasps, 0, 'train')
-    key = generator_key(0, 'train', model, [ContactGrasps.__module__])
+    seed = read_weights(recipe.start, 'train contact').get('seed', 0)
+    make = functools.partial(ContactGrasps, seed, 'train')
+    key = generator_key(seed, 'train', model, [ContactGrasps.__module__])
     records = filled(make, make().dtype, recipe.pool, key, recipe.labelled, shares.filling)
     unlabelled = unlabelled_of(recipe, shares.filling)
     network = load_contact_network(recipe.start)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-_LONGEST = 1.0
-"""Seconds between two drawings beyond which they count as a pause."""
+_LONGEST = 2.5
+"""Seconds between two drawings beyond which they count as a pause: photos come one every 1.1 seconds."""
 
 
 class MarkerLifetime:

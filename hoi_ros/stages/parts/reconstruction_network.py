@@ -19,6 +19,7 @@ from hoi_ros.resources import ResourceError
 from hoi_ros.stages.parts.crop_prediction import CropPrediction
 from hoi_ros.stages.parts.crop_prediction import mean_prediction
 from hoi_ros.stages.parts.crop_prediction import prediction_of
+from hoi_ros.stages.parts.exposure import lit
 from hoi_ros.stages.parts.hand_square import HandSquare
 
 _BATCH = 2
@@ -122,7 +123,7 @@ class CropInference:
     def _infer(self, image: np.ndarray, crops: Sequence[ViewCrop]) -> list[CropPrediction | None]:
         if not crops:
             return []
-        pixels = np.stack([crop.warp(image, self._size).transpose(2, 0, 1) for crop in crops])
+        pixels = np.stack([lit(crop.warp(image, self._size)).transpose(2, 0, 1) for crop in crops])
         outputs = self._engine(image=pixels.astype(np.float32) / 127.5 - 1)
         return [
             prediction_of(crop, {name: values[index] for name, values in outputs.items()}, self._crop_width)

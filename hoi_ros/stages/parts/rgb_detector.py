@@ -13,6 +13,7 @@ import numpy as np
 from hoi_ros.engines import Backend
 from hoi_ros.engines import load_engine
 from hoi_ros.resources import model_dir
+from hoi_ros.stages.parts.exposure import lit
 from hoi_ros.stages.parts.heat_maps import peaks
 from hoi_ros.stages.parts.heat_maps import pixel_of
 from hoi_ros.stages.parts.scores import ScoreCalibration
@@ -86,7 +87,7 @@ class RgbDetector:
         if not images:
             return []
         shrunk = [fitted(image, self._width, self._height) for image in images]
-        maps = self._engine(image=np.stack([network_input(small) for small, _ in shrunk]))
+        maps = self._engine(image=np.stack([network_input(lit(small)) for small, _ in shrunk]))
         found = []
         for index, (_, scale) in enumerate(shrunk):
             heat, square, kind, held = (maps[name][index] for name in ('heat', 'square', 'kind', 'held'))

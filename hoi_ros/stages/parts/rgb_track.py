@@ -111,6 +111,8 @@ class RgbTrack:
     """Orientation of the box of what it holds, from the wrist's."""
     denied: int = 0
     """Frames in a row in which depth shows no hand there."""
+    missed: int = 0
+    """Frames in a row in which it is not seen."""
 
     @classmethod
     def start(
@@ -190,6 +192,21 @@ class RgbTrack:
         self.denied = 0 if shown else self.denied + 1
         return shown or (confirmed and self.denied < _DENIED)
 
+    def detected(self, hand: DetectedHand | None) -> None:
+        """Takes over what the detector sees about it. Once it sees none, that counts half: one frame may be bad."""
+        odds = log_odds(hand.score if hand else 0.0)
+        self.detector_odds = odds if hand else 0.5 * (self.detector_odds + odds)
+
+    def may_be(self, lost: RgbTrack, stamp: float) -> bool:
+        """Whether this new hand may be one that is not seen any more, at a time in seconds."""
+        return self.right == lost.right and self.square.is_one_of([lost.expected(stamp)])
+
+    def go_on_from(self, lost: RgbTrack) -> None:
+        """Takes over what is known of a hand that is seen again."""
+        for name in ('identity', 'smoothing', 'velocity', 'was_holding', 'reach', 'box', 'denied'):
+            setattr(self, name, getattr(lost, name))
+        self.side_evidence += _SIDE_MEMORY * lost.side_evidence
+
     def give_side(self, side: str | None) -> None:
         """Takes over the side that a region says, or that it says none any more."""
         if side is not None:
@@ -226,6 +243,7 @@ class RgbTrack:
     def update(self, observation: Observation, stamp: float, calibration: ScoreCalibration) -> None:
         """Takes over what is observed at a time, seconds."""
         prediction, square, self.side_evidence = observation
+        self.missed = 0
         elapsed = stamp - self.stamp
         if elapsed > 0:
             # Joints that do not tell where the hand is do not carry it on.

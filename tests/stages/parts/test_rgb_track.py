@@ -10,7 +10,9 @@ import numpy as np
 from hoi_ros.hand.estimates import Region
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from hoi_ros.stages.parts.rgb_track import RgbTrack
+from hoi_ros.stages.parts.scores import log_odds
 
+LOST_AND_FOUND = (0.0, 'right'), (0.05, 'right'), (0.05, 'left')
 HAND = DetectedHand(np.array([100.0, 100.0]), 60.0, 0.9, 0.5, 0.6, (80.0, 80.0, 130.0, 130.0))
 
 
@@ -35,3 +37,24 @@ def test_a_hand_lets_go_when_that_is_likely() -> None:
         track.holds = holds
         held.append(track.keeps_hold())
     assert held == [False, True, True, False, False]
+
+
+def test_one_frame_in_which_the_detector_sees_nothing_counts_half() -> None:
+    track = RgbTrack.start(HAND, 0.0)
+    sure = track.detector_odds
+    track.detected(None)
+    nothing = log_odds(0.0)
+    assert track.detector_odds == 0.5 * (sure + nothing)
+    track.detected(HAND)
+    assert track.detector_odds == sure
+    for _ in range(9):
+        track.detected(None)
+    assert abs(track.detector_odds - nothing) < 0.05
+
+
+def test_a_new_hand_may_be_a_lost_one_of_its_side() -> None:
+    lost, found, other = (RgbTrack.start(HAND, stamp, Region(70, 70, 60, 60, side)) for stamp, side in LOST_AND_FOUND)
+    lost.velocity, lost.identity, lost.reach = np.array([300.0, 0.0]), 7, 1.1
+    assert found.may_be(lost, 0.05) and not other.may_be(lost, 0.05) and not found.may_be(lost, 0.5)
+    found.go_on_from(lost)
+    assert (found.identity, found.reach) == (7, 1.1) and found.side_evidence > lost.side_evidence

@@ -17,6 +17,8 @@ from training.evaluation.contact_tables import COLUMNS
 from training.evaluation.contact_tables import print_tables
 from training.networks.contact.gcn import GcnConfig
 from training.recipes import contact_unlabelled
+from training.recipes.contact_filters import FilterConfig
+from training.recipes.contact_pseudo import PseudoLabelConfig
 
 ROWS = 'GCN-Contact', 'K = 10, d = 4', 'without SSIM'
 
@@ -50,11 +52,20 @@ def test_every_row_is_trained_once_and_printed(
         unlabelled=2,
         rows=ROWS,
         threads=1,
+        pseudo=PseudoLabelConfig(FilterConfig(penetration=3.0)),
         pool=tmp_path / 'grasps.pool',
         runs=tmp_path / 'runs',
     )
     config = ContactAblation(grasps=2, budget=budget, out=tmp_path / 'tables.json')
+    recipes, train = [], ablation.contact_semi.train_network
+    monkeypatch.setattr(
+        ablation.contact_semi,
+        'train_network',
+        lambda network, recipe, *more: recipes.append(recipe) or train(network, recipe, *more),
+    )
     figures = ablation.ablate(config)
+    # One filter is off, the others are those of the budget.
+    assert [recipe.pseudo.filters for recipe in recipes] == [FilterConfig(penetration=3.0, dissimilarity=np.inf)] * 2
     printed = capsys.readouterr().out
     networks, design, filters = figures['tables'].values()
     assert list(networks) == ['before refinement', 'GCN-Contact']

@@ -15,7 +15,9 @@ from tests.training.two_hand_pairs import random_pairs
 from tests.training.two_hand_pairs import random_pairs_on_objects
 from tests.training.two_hand_pairs import untrained_features
 from training.ablation.two_hand_prior import ablate
+from training.ablation.two_hand_prior import TwoHandBudget
 from training.ablation.two_hand_prior import TwoHandPriorAblation
+from training.data.pool import PoolError
 from training.evaluation.figures import EvaluationError
 from training.evaluation.two_hand_anchors import anchored_figures
 from training.evaluation.two_hand_metrics import described_features
@@ -32,13 +34,18 @@ def test_the_data_is_nearer_to_itself_than_other_pairs(tmp_path: Path) -> None:
     features, held_out = untrained_features(tmp_path), random_pairs(60)
     network = load_features(features)
     metrics = PairMetrics(network, held_out, held_out[:20], 2)
-    data, tracked = metrics.data(2), metrics.recording(1)
+    data, tracked = metrics.data(2, 30), metrics.recording(1)
     moved = held_out['right'].copy()
     moved[:, PLACE] += 0.2
     made = metrics.row('moved', lambda number: HandPairs(moved, held_out['left']), 2)
     assert max(data['fhid']) < 0.2 * min(made['fhid']) and max(data['khid']) < min(made['khid'])
     assert min(data['recall']) > 0.7 and max(made['recall']) < 0.2 and max(made['penetration_mm3']) == 0
-    assert tracked['tracked_recall'] == [1.0] and data == {**metrics.data(2), 'pairs_a_second': data['pairs_a_second']}
+    assert tracked['tracked_recall'] == [1.0] and data == {
+        **metrics.data(2, 99),
+        'pairs_a_second': data['pairs_a_second'],
+    }
+    # Fewer pairs are compared where networks make fewer, whose distances grow with it.
+    assert min(metrics.data(2, 12)['fhid']) > max(data['fhid'])
     table = formatted_rows({'data': data, 'moved': made})
     assert table.splitlines()[0].startswith('| | FHID |') and ' ± ' in table
     assert len(described_features(features)['sha256']) == 64
@@ -68,11 +75,15 @@ def test_pairs_on_objects_are_compared_on_the_objects_of_held_out_ones(tmp_path:
     assert len(source.pairs(100, 0, SamplingConfig(), objects).right) == 100
     elsewhere = made._replace(object_points=made.object_points + np.float32(0.2))
     near, far = (metrics.row('made', lambda _, pairs=pairs: pairs, 1) for pairs in (made, elsewhere))
-    assert metrics.data(1)['fhid'][0] < near['fhid'][0] < 0.9 * far['fhid'][0]
+    assert metrics.data(1, 12)['fhid'][0] < near['fhid'][0] < 0.9 * far['fhid'][0]
     with pytest.raises(EvaluationError, match='tracked hands hold no objects'):
         PairMetrics(load_features(features), held_out, random_pairs(3), 0)
     with pytest.raises(EvaluationError, match='--budget.objects is 0'):
         ablate(TwoHandPriorAblation(features))
+    for unequal in ({'first': 8, 'capacity': 9}, {'refresh': True}):
+        budget = TwoHandBudget(objects=0.5, **unequal)
+        with pytest.raises(PoolError, match='later networks would draw from more pairs: make both numbers the same'):
+            ablate(TwoHandPriorAblation(features, budget=budget))
 
 
 def test_samples_that_know_their_anchor_are_nearer_than_chance() -> None:

@@ -170,7 +170,7 @@ def test_true_contact_passes_and_false_contact_does_not(
 ) -> None:
     labels = PseudoLabels(unlabelled, PseudoLabelConfig(refreshed=1))
     assert not labels.kept.any()
-    labels.turn(network)
+    labels.turn(network, 0)
     assert None not in labels.verdicts and labels.kept.all()
     assert labels.rejected() == {'chamfer': 0, 'penetration': 0, 'dissimilarity': 0, 'kept': 1}
     wanted = np.concatenate([records['hand_contact'], records['object_contact']], 1)
@@ -178,7 +178,7 @@ def test_true_contact_passes_and_false_contact_does_not(
     beside = unlabelled.estimates.copy()
     beside['translation'] += np.float32(0.15)
     none = PseudoLabels(Unlabelled(beside, unlabelled.scenes), PseudoLabelConfig(FilterConfig(0.0, 0.0, 0.0)))
-    none.turn(network)
+    none.turn(network, 0)
     assert not none.kept.any()
 
 
@@ -196,9 +196,9 @@ def test_labels_are_renewed_in_turns(true_maps: None, unlabelled: Unlabelled, ne
     labels, turned = PseudoLabels(unlabelled, PseudoLabelConfig(refreshed=2)), []
     renew = labels.renew
     labels.renew = lambda teacher, numbers: (turned.append(numbers.tolist()), renew(teacher, numbers))[1]
-    for _ in range(3):
-        labels.turn(network)
-    assert turned == [[0, 1, 2], [0, 1], [2, 0]]
+    for number in (1, 2, 3, 4):
+        labels.turn(network, number)
+    assert turned == [[0, 1, 2], [1, 2], [0, 1], [2, 0]]
 
 
 def saved(network: nn.Module, path: Path) -> Path:

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where new hands may be: candidates of the RGB detector, of the hand finder on depth, and of given regions."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hoi_ros.camera.pinhole import Pinhole
+from hoi_ros.engines import Backend
+from hoi_ros.hand.estimates import Region
+from hoi_ros.stages.parts.hand_finder import HandFinder
+from hoi_ros.stages.parts.hand_regions import centre_of
+from hoi_ros.stages.parts.hand_regions import is_in
+from hoi_ros.stages.parts.hand_square import HandSquare
+from hoi_ros.stages.parts.rgb_detector import detect_near
+from hoi_ros.stages.parts.rgb_detector import DetectedHand
+from hoi_ros.stages.parts.rgb_detector import RgbDetector
+
+_CANDIDATE, _LIKELY = 0.03, 0.1
+"""Lowest score, in the whole image and in a window, of a hand that the network infers, and that below which it does so
+in a thorough search only, the surest. On real photos one hand in twenty is less likely, and so is much else."""
+_HAND_WIDTH = 0.16
+"""Usual side of the square about a hand, at its distance, metres."""
+_GIVEN = 0.9
+"""Score at least of a candidate that a region gives: whoever sends a region says that a hand is in it."""
+
+
+class HandProposals:
+    """Proposes new hands, and detects tracked ones again.
+
+    Args:
+        models: folder of the trained networks; the package's own by default.
+        backend, threads: of the engines.
+
+    Raises:
+        EngineError: a model is missing or damaged.
+    """
+
+    def __init__(self, models: Path | None, backend: Backend, threads: int | None) -> None:
+        self._detector = RgbDetector(models, backend, threads)
+        self._load_finder = functools.partial(HandFinder, models, backend, threads)
+
+    @functools.cached_property
+    def _finder(self) -> HandFinder:
+        return self._load_finder()
+
+    def warm_up(self, image: np.ndarray, depth: np.ndarray, camera: Pinhole) -> None:
+        """Runs both networks once."""
+        self._detector(image)
+        self._finder(depth, camera)
+
+    def near(self, image: np.ndarray, squares: Sequence[HandSquare]) -> list[DetectedHand | None]:
+        """The hands that the detector sees in windows about squares of the image (H, W, 3)."""
+        return detect_near(self._detector, image, squares, _CANDIDATE)
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        camera: Pinhole,
+        depth: np.ndarray | None,
+        known: Iterable[HandSquare],
+        most: int,
+        thorough: bool,
+    ) -> list[DetectedHand]:
+        """Candidates in an image, the likeliest first, each detected again in a window about it.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            camera: of the image.
+            depth: (H, W) metres, or None.
+            known: squares of tracked hands, which are no candidates.
+            most: hands that the stage reports; they limit the candidates, and with them the time of a frame.
+            thorough: whether the surest of the unlikely ones is a candidate, too.
+        """
+        known = list(known)
+        far = _worth_a_look(self._detector(image, most + 2, _CANDIDATE), thorough)
+        if depth is not None:
+            far = self._with_depth(far, depth, camera, most)
+        far = [hand for hand in far if not square_of(hand).is_one_of(known)]
+        found = [_supported(*both) for both in zip(far, self.near(image, [square_of(hand) for hand in far]))]
+        likely = sorted((hand for hand in found if hand), key=lambda hand: -hand.score)
+        return _worth_a_look(likely, thorough)[: most + 1 - len(known)]
+
+    def in_regions(self, image: np.ndarray, regions: Iterable[Region]) -> list[tuple[DetectedHand, Region]]:
+        """Candidates in given regions: of each the hand that the detector sees, and the region itself, since the
+        detector may see a part of the hand."""
+        given = [
+            (HandSquare(centre_of(region), side), region)
+            for region in regions
+            if (side := max(region.width, region.height)) > 0
+        ]
+        proposals: list[tuple[DetectedHand, Region]] = []
+        for hand, (square, region) in zip(self.near(image, [square for square, _ in given]), given):
+            if hand and is_in(square_of(hand), region):
+                proposals.append((dataclasses.replace(hand, score=max(hand.score, _GIVEN)), region))
+            proposals.append((DetectedHand(*square, _GIVEN, 0.5, 0.0, None), region))
+        return proposals
+
+    def _with_depth(
+        self, hands: list[DetectedHand], depth: np.ndarray, camera: Pinhole, most: int
+    ) -> list[DetectedHand]:
+        """Hands of the image and those that the finder of `depth_pose` finds; where both find one, it has the higher
+        score."""
+        together = list(hands)
+        for found in self._finder(depth, camera, most + 1, _LIKELY):
+            side = _HAND_WIDTH * camera.fx / found.centre[2]
+            square = HandSquare(camera.project(found.centre), side)
+            same = next((k for k, hand in enumerate(together) if square.is_one_of([square_of(hand)])), None)
+            if same is None:
+                together.append(DetectedHand(*square, found.score, 0.5, 0.0, None, from_depth=True))
+            elif found.score > together[same].score:
+                together[same] = dataclasses.replace(together[same], score=found.score, from_depth=True)
+        return together
+
+
+def square_of(hand: DetectedHand) -> HandSquare:
+    """The square of a detected hand."""
+    return HandSquare(hand.centre, hand.side)
+
+
+def _supported(first: DetectedHand, near: DetectedHand | None) -> DetectedHand | None:
+    """A candidate as the detector sees it in a window about it; where depth shows it, at least as likely as there."""
+    if not first.from_depth:
+        return near
+    return dataclasses.replace(near, score=max(near.score, first.score)) if near else first
+
+
+def _worth_a_look(hands: list[DetectedHand], thorough: bool) -> list[DetectedHand]:
+    """Of hands by falling score, the likely ones, and in a thorough search the first of the others."""
+    return hands[: sum(hand.score >= _LIKELY for hand in hands) + thorough]
