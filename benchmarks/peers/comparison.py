@@ -173,7 +173,7 @@ def _stages(video: Sequence[np.ndarray]) -> dict[str, Contestant]:
     for name, system in SYSTEMS.items():
         if not system.images:
             continue
-        stage = system.load_stage()
+        stage = system.load_stage(max_hands=1)  # as many as the tracker looks for
         stage.warm_up()
         runs[name] = StageRun(stage, simulated_frames(system, CASES[ONE_HAND].sides, 60))
         if system.images == ('colour',):

@@ -71,9 +71,9 @@ def demo(config: DemoConfig) -> int:
             print(f'demo: {doubt}', file=sys.stderr)
         if config.shows_photos:
             return _demo_of_photos(config, system)
-    with Session(
-        system, config.camera_arguments(), config.out, config.pictures, system.source.images[0], _say, config.every
-    ) as session:
+    options = config.pictures, system.source.images[0], _say, config.every
+    parameters = {'input_qos.reliability': 'reliable'} if config.data else {}
+    with Session(system, config.camera_arguments(), config.out, *options, parameters=parameters) as session:
         start = session.start_node()
         session.start_camera()
         _say(

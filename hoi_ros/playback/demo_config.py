@@ -258,7 +258,7 @@ class DemoConfig:
         if kind == 'depth':
             return {'depth': source}, None
         try:
-            images, video_rate = opened(source, self.out / 'frames')
+            images, video_rate = opened(source, self.out / 'frames', self.seconds)
         except ImageFolderError as error:
             raise DemoError(str(error)) from error
         folders = {'rgb': images}

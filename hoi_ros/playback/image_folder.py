@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -185,9 +188,14 @@ def is_depth_tiff(path: Path) -> bool:
     return pixels is not None and pixels.ndim == 2 and pixels.dtype in (np.uint16, np.float32)
 
 
-def unpack_video(video: Path, folder: Path) -> float:
-    """Writes each frame of a video as a JPEG image (000000.jpg, ...) into a folder; returns the frames a second, 30
+def unpack_video(video: Path, folder: Path, seconds: float = math.inf) -> float:
+    """Writes the frames of a video as JPEG images (000000.jpg, ...) into a folder; returns the frames a second, 30
     where neither the file nor the times of its frames say. Frames of an earlier video there are removed.
+
+    Args:
+        video: the file.
+        folder: it is created.
+        seconds: of the video's beginning that are written.
 
     Raises:
         ImageFolderError: the video is missing or cannot be read, or the folder holds something else.
@@ -204,18 +212,22 @@ def unpack_video(video: Path, folder: Path) -> float:
         more, frame = capture.read()
         if more:
             _make_room(folder, video)
-        while more:
+        told = time.monotonic()
+        while more and last < seconds:
             picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
             write_picture(folder / f'{count:06}.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
             last, count = capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3, count + 1
             more, frame = capture.read()
+            if time.monotonic() - told > 5:
+                told = time.monotonic()
+                print(f'{count} of about {declared:.0f} frames of {video}', file=sys.stderr)
     finally:
         capture.release()
     if not count:
         raise ImageFolderError(
             f'{video}: no video that can be read, expected H.264 in MP4 or another that OpenCV knows'
         )
-    if count < _CUT_SHORT * declared:
+    if not more and count < _CUT_SHORT * declared:
         print(f'{video}: {count} of about {declared:.0f} frames could be read: the file may be cut short')
     for plausible in (rate, (count - 1) / last if last > 0 else 0.0):
         if 1 <= plausible <= _FASTEST:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from pathlib import Path
 
@@ -49,15 +50,15 @@ def video_in(source: Path) -> Path | None:
     return videos[0]
 
 
-def opened(source: Path, frames: Path) -> tuple[Path, float | None]:
-    """The images of a source, and the frames a second of a video, which are written into the folder `frames`; None
-    where it is no video.
+def opened(source: Path, frames: Path, seconds: float = math.inf) -> tuple[Path, float | None]:
+    """The images of a source, and the frames a second of a video, the first seconds of which are written into the
+    folder `frames`; None where it is no video.
 
     Raises:
         ImageFolderError: the video cannot be read.
     """
     video = video_in(source)
-    return (source, None) if video is None else (frames, unpack_video(video, frames))
+    return (source, None) if video is None else (frames, unpack_video(video, frames, seconds))
 
 
 def left_out(*sources: Path | None) -> list[str]:

@@ -33,6 +33,7 @@ from hoi_ros.stages.parts.hand_observer import HandObserver
 from hoi_ros.stages.parts.hand_placement import HandPlacement
 from hoi_ros.stages.parts.hand_proposals import HandProposals
 from hoi_ros.stages.parts.hand_proposals import square_of
+from hoi_ros.stages.parts.hand_proposals import WINDOWS
 from hoi_ros.stages.parts.hand_regions import is_in
 from hoi_ros.stages.parts.hand_regions import region_of_tracked
 from hoi_ros.stages.parts.hand_regions import without_hand
@@ -293,14 +294,16 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
     ) -> list[RgbTrack]:
         """New hands, and those that are seen again, which leave `missed`; `regions` hold no tracked one."""
         known = [track.square for track in tracked]
+        thorough = self._is_thorough
         wanted = self.max_hands - sum(track.score >= self.min_score for track in tracked)
-        if wanted <= 0 or (known and regions is None and not missed and not self._is_thorough):
+        if wanted <= 0 or (known and regions is None and not missed and not thorough):
             return []
-        proposals: Iterable[tuple[DetectedHand, Region | None]] = (
-            ((hand, None) for hand in self._propose(image, camera, depth, known, self.max_hands, self._is_thorough))
-            if regions is None
-            else self._propose.in_regions(image, regions)
-        )
+        proposals: Iterable[tuple[DetectedHand, Region | None]]
+        if regions is None:
+            anywhere = self._propose(image, camera, depth, known, self.max_hands, thorough, self._windows)
+            proposals = ((hand, None) for hand in anywhere)
+        else:
+            proposals = self._propose.in_regions(image, regions)
         waiting = [RgbTrack.start(hand, stamp, region, self._new_filter()) for hand, region in proposals]
         found: list[RgbTrack] = []
         while waiting and len(found) < wanted:
@@ -333,6 +336,14 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         """No more hands than are wanted: those that are found take the place of the most doubtful tracked ones."""
         kept = sorted(tracked, key=lambda track: -track.score)[: self.max_hands - len(found)]
         return [track for track in tracked if track in kept] + found
+
+    @property
+    def _windows(self) -> Sequence[int]:
+        """Where this frame is searched for small hands: everywhere in the first one, then in one window after the
+        other."""
+        if self._frame == 1:
+            return range(WINDOWS)
+        return [self._frame // _SEARCHED_EVERY % WINDOWS] if self._is_thorough else []
 
     @property
     def _is_thorough(self) -> bool:

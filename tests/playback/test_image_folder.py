@@ -140,6 +140,8 @@ def test_a_video_becomes_a_folder_of_its_frames(tmp_path):
     brightness = [read_colour(frame.colour).mean() for frame in frames]
     np.testing.assert_allclose(brightness, 20 * np.arange(12), atol=6)
 
+    opened(tmp_path / 'hand.avi', tmp_path / 'frames', 0.25)
+    assert 6 <= len(list_frames(None, tmp_path / 'frames')) <= 7
     # A shorter video in the same folder leaves no frame of the longer one.
     writer = cv2.VideoWriter(str(tmp_path / 'short.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 30, (64, 48))
     writer.write(np.zeros((48, 64, 3), np.uint8))

@@ -40,6 +40,8 @@ class PlantedDetector:
     def __init__(self) -> None:
         self.hands: list[DetectedHand] = []
         self.whole: np.ndarray | None = None
+        self.smallest = 0.0
+        """Share of the image's height that a hand has at least that is seen."""
 
     def __call__(self, image: np.ndarray, most: int = 2, threshold: float = 0.3) -> list[DetectedHand]:
         base = self.whole if self.whole is not None else image
@@ -48,6 +50,7 @@ class PlantedDetector:
         corner = np.array([left // base.strides[1], top])
         size = np.array(image.shape[1::-1])
         shown = [moved(hand, -corner) for hand in self.hands if hand.score >= threshold]
+        shown = [hand for hand in shown if hand.side >= self.smallest * image.shape[0]]
         return [hand for hand in shown if (hand.centre >= 0).all() and (hand.centre < size).all()][:most]
 
     def batch(self, images: Sequence[np.ndarray], most: int = 2, threshold: float = 0.3) -> list[list[DetectedHand]]:

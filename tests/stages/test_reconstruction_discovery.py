@@ -112,6 +112,33 @@ def test_what_the_detector_hardly_sees_is_looked_at_now_and_then(samples, build)
     assert len(stage(sample.image, sample.camera, 1.0)) == 1
 
 
+def test_a_small_hand_is_found_in_the_windows_of_the_image(samples, build) -> None:
+    """In all of them in the first frame, then in one after the other."""
+    sample, scale = samples['right'], 3
+    (height, width), corner = sample.image.shape[:2], np.array([1.5, 1.6]) * sample.image.shape[1::-1]
+    image = np.zeros((scale * height, scale * width, 3), np.uint8)
+    camera = dataclasses.replace(
+        sample.camera,
+        width=scale * width,
+        height=scale * height,
+        cx=sample.camera.cx + corner[0],
+        cy=sample.camera.cy + corner[1],
+    )
+    there = dataclasses.replace(sample, camera=camera)
+    stage, detector = build(lambda image, crop: answer_of(there, crop) | {'holds': [0.01]})
+    true = detection(there)
+    detector.whole, detector.hands, detector.smallest = image, [true], 1.2 * true.side / len(image)
+    assert 0.6 * 1.2 < 1 and true.side < 0.3 * len(image)
+    (hand,) = stage(image, camera, 0.0)
+    np.testing.assert_allclose(camera.project(hand.joints), camera.project(sample.keypoints), atol=2)
+    stage.reset()
+    detector.hands = []
+    assert stage(image, camera, 1.0) == []
+    detector.hands = [true]
+    first = next(frame for frame in range(2, 30) if stage(image, camera, 1 + frame / 30))
+    assert first == 16
+
+
 def test_one_hand_is_not_two(samples, build) -> None:
     """The detector finds two where the network finds one and the same."""
     sample = samples['right']
