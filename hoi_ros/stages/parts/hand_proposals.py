@@ -33,6 +33,8 @@ _WINDOW = 0.6
 _SMALL, _SURE = 0.3, 0.3
 """Largest side of the square about a small hand, as a share of the image's height, and its lowest score there: with 0.1
 two more non-hands were reported in 337 photos."""
+_CLEAR = 0.5
+"""Score of a candidate from which on no smaller ones are searched for in that frame."""
 _HAND_WIDTH = 0.16
 """Usual side of the square about a hand, at its distance, metres."""
 _GIVEN = 0.9
@@ -86,14 +88,16 @@ class HandProposals:
             known: squares of tracked hands, which are no candidates.
             most: hands that the stage reports; they limit the candidates, and with them the time of a frame.
             thorough: whether the surest of the unlikely ones is a candidate, too.
-            windows: numbers, below WINDOWS, of those in which small hands are searched for.
+            windows: numbers, below WINDOWS, of those in which small hands are searched for, where the whole image shows
+                no clear one.
         """
         known = list(known)
         far = _worth_a_look(self._detector(image, most + 2, _CANDIDATE), thorough)
-        far += self._small_ones(image, windows, far)
         if depth is not None:
             far = self._with_depth(far, depth, camera, most)
         far = [hand for hand in far if not square_of(hand).is_one_of(known)]
+        if not any(hand.score >= _CLEAR for hand in far):
+            far += self._small_ones(image, windows, [*known, *map(square_of, far)])
         found = [_supported(*both) for both in zip(far, self.near(image, [square_of(hand) for hand in far]))]
         likely = sorted((hand for hand in found if hand), key=lambda hand: -hand.score)
         return _worth_a_look(likely, thorough)[: most + 1 + bool(windows) - len(known)]
@@ -114,9 +118,9 @@ class HandProposals:
         return proposals
 
     def _small_ones(
-        self, image: np.ndarray, windows: Sequence[int], hands: Sequence[DetectedHand]
+        self, image: np.ndarray, windows: Sequence[int], others: Sequence[HandSquare]
     ) -> list[DetectedHand]:
-        """The two likeliest small hands in some windows, away from hands of the whole image."""
+        """The two likeliest small hands in some windows, away from other ones."""
         height, width = image.shape[:2]
         rows, columns = (round(_WINDOW * size) for size in (height, width))
         every = [(left, top) for top in (0, height - rows) for left in (0, width - columns)]
@@ -125,8 +129,8 @@ class HandProposals:
         small: list[DetectedHand] = []
         for corner, found in zip(corners, self._detector.batch(parts, 2, _SURE)):
             for hand in (moved(each, np.array(corner)) for each in found):
-                others = [square_of(other) for other in (*hands, *small)]
-                if hand.side < _SMALL * height and not square_of(hand).is_one_of(others):
+                apart = not square_of(hand).is_one_of([*others, *map(square_of, small)])
+                if apart and hand.side < _SMALL * height:
                     small.append(dataclasses.replace(hand, held=None))
         return sorted(small, key=lambda hand: -hand.score)[:2]
 
