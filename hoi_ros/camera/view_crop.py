@@ -15,6 +15,9 @@ from hoi_ros.camera.pinhole import Pinhole
 _FAN = 0.15
 """Roll of the outermost view from the first one, radians; chosen on validation crops."""
 
+_FINEST = 3
+"""Pixels of an image to one of its crop beyond which the image is shrunk first."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ViewCrop:
@@ -82,12 +85,19 @@ class ViewCrop:
 
     def warp(self, image: np.ndarray, size: int) -> np.ndarray:
         """The square of an image (H, W) or (H, W, C) as (size, size) or (size, size, C); 0 outside the image."""
+        # A hand that fills a photo of 12 megapixels would be warped at nearly its resolution.
+        coarser = max(1, int(self.side / size / _FINEST))
+        height, width = (length // coarser for length in image.shape[:2])
+        if coarser > 1:
+            whole = image[: height * coarser, : width * coarser]
+            image = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+        pixels = np.array([[coarser, 0, (coarser - 1) / 2], [0, coarser, (coarser - 1) / 2], [0, 0, 1]])
         # Shrinking by more than two would skip pixels: a second step averages.
-        finer = max(1, round(self.side / size))
+        finer = max(1, round(self.side / coarser / size))
         inner = size * finer
         scale = self.focal * inner / 2
         view = np.array([[scale, 0, (inner - 1) / 2], [0, scale, (inner - 1) / 2], [0, 0, 1]])
-        homography = view @ self._axes @ np.linalg.inv(self.camera.matrix)
+        homography = view @ self._axes @ np.linalg.inv(self.camera.matrix) @ pixels
         warped = cv2.warpPerspective(image, homography, (inner, inner), flags=cv2.INTER_LINEAR, borderValue=0)
         return warped if finer == 1 else cv2.resize(warped, (size, size), interpolation=cv2.INTER_AREA)
 
