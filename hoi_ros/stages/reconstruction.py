@@ -166,7 +166,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         hand = DetectedHand(np.array([320.0, 240.0]), 150.0, 1.0, 1.0, 1.0, (250.0, 170.0, 140.0, 140.0))
         depth = np.full((480, 640), 0.5, np.float32)
         for count in (1, 2, 2):
-            self._propose.warm_up(image, depth, camera)
+            self._propose(image, camera, depth, (), count, True, range(WINDOWS))
             tracks = [RgbTrack.start(hand, 0.0) for _ in range(count)]
             self._propose.near(image, [track.square for track in tracks])
             for track, observed in zip(

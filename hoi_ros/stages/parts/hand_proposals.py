@@ -60,11 +60,6 @@ class HandProposals:
     def _finder(self) -> HandFinder:
         return self._load_finder()
 
-    def warm_up(self, image: np.ndarray, depth: np.ndarray, camera: Pinhole) -> None:
-        """Runs both networks once."""
-        self._detector(image)
-        self._finder(depth, camera)
-
     def near(self, image: np.ndarray, squares: Sequence[HandSquare]) -> list[DetectedHand | None]:
         """The hands that the detector sees in windows about squares of the image (H, W, 3)."""
         return detect_near(self._detector, image, squares, _CANDIDATE)
