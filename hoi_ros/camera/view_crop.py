@@ -16,7 +16,7 @@ _FAN = 0.15
 """Roll of the outermost view from the first one, radians; chosen on validation crops."""
 
 _FINEST = 3
-"""Pixels of an image to one of its crop beyond which the image is shrunk first."""
+"""Pixels of an image to one of its crop at least; from twice as many on the image is shrunk first."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ViewCrop:
     def warp(self, image: np.ndarray, size: int) -> np.ndarray:
         """The square of an image (H, W) or (H, W, C) as (size, size) or (size, size, C); 0 outside the image."""
         # A hand that fills a photo of 12 megapixels would be warped at nearly its resolution.
-        coarser = max(1, int(self.side / size / _FINEST))
+        coarser = max(1, min(int(self.side / size / _FINEST), *image.shape[:2]))
         height, width = (length // coarser for length in image.shape[:2])
         if coarser > 1:
             whole = image[: height * coarser, : width * coarser]

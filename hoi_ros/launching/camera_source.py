@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from launch.actions import GroupAction
 from launch.actions import IncludeLaunchDescription
@@ -54,7 +55,11 @@ def camera_source(scene: Mapping[str, str]) -> list[LaunchDescriptionEntity]:
             'one; or none where a driver already runs.',
             ['realsense', 'sim', 'none'],
         ),
-        argument('camera_params_file', _PARAMETERS, 'Parameters of the simulated camera.'),
+        argument(
+            'camera_params_file',
+            _PARAMETERS,
+            'Parameters of the simulated camera; a file of your own says its scene, too.',
+        ),
         OpaqueFunction(function=_camera, args=[scene]),
     ]
 
@@ -90,7 +95,7 @@ def _realsense(context: LaunchContext) -> GroupAction:
 
 def _simulated(context: LaunchContext, scene: Mapping[str, str]) -> LifecycleNode:
     file = LaunchConfiguration('camera_params_file')
-    ours = file.perform(context) == _PARAMETERS.perform(context)
+    ours = Path(file.perform(context)).resolve() == Path(_PARAMETERS.perform(context)).resolve()
     return LifecycleNode(
         package='hoi_ros',
         executable='sim_camera_node',

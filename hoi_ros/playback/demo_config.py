@@ -41,6 +41,7 @@ from hoi_ros.systems import system_of
 _PICTURES, _MORE_PICTURES = 100, 200  # that are stored; more of a system that stands on another, which answers few
 _EVERY = 3  # the recorder stores every third image of a camera's rate
 _FEW, _SLOW_RATE = 30, 3.0  # a recording of few frames, which skips many, is played slowly
+_MARGIN = 10.0  # seconds of a video that may be played before the measurement begins
 _COLOUR_FOLDERS = 'rgb', 'color', 'colour'
 _MILLIMETRE = 0.001
 DEPTH_REMEDY = f'{REMEDY} (make demo passes ARGS="--depth-scale 0.000125")'
@@ -96,7 +97,7 @@ class DemoConfig:
             raise DemoError(f'--seconds is {self.seconds}, expected 1 to 600')
         if self.independent and self.sequence:
             raise DemoError('--independent and --sequence exclude each other: give one of them, or none')
-        scene = self.scene
+        scene = self.scene if self.data is None else {}
         if scene.get('motion') == 'together' and (scene.get('side') != 'both' or scene.get('object', 'none') != 'none'):
             raise DemoError(f'--stage {self.stage} shows both hands, empty: leave --side and --object out')
         if fault := fault_of_camera(self.fov, self.depth_scale):
@@ -173,7 +174,8 @@ class DemoConfig:
         """Images a second."""
         if self.replayed is None:
             return USUAL_RATE
-        return _SLOW_RATE if self.replayed.count < _FEW else self.replayed.rate
+        few = self.replayed.count < _FEW and self.replayed.order.frames != 'video'
+        return _SLOW_RATE if few else self.replayed.rate
 
     @property
     def every(self) -> int:
@@ -258,7 +260,7 @@ class DemoConfig:
         if kind == 'depth':
             return {'depth': source}, None
         try:
-            images, video_rate = opened(source, self.out / 'frames', self.seconds)
+            images, video_rate = opened(source, self.out / 'frames', self.seconds + _MARGIN)
         except ImageFolderError as error:
             raise DemoError(str(error)) from error
         folders = {'rgb': images}

@@ -220,7 +220,7 @@ def unpack_video(video: Path, folder: Path, seconds: float = math.inf) -> float:
             more, frame = capture.read()
             if time.monotonic() - told > 5:
                 told = time.monotonic()
-                print(f'{count} of about {declared:.0f} frames of {video}', file=sys.stderr)
+                print(f'{count} frames of {video}, {last:.0f} s', file=sys.stderr)
     finally:
         capture.release()
     if not count:

@@ -74,14 +74,18 @@ def named_before(out: Path, field: str) -> list[Any]:
 
 
 def refuse_other_results(out: Path, field: str) -> None:
-    """Raises an OutputError where `results.jsonl` is there and no line of it is one of an earlier run of this kind.
+    """Raises an OutputError where `results.jsonl` is there and not of an earlier run of this kind.
 
     Args:
         out: the folder.
-        field: that each of its lines has.
+        field: that each of its lines begins with.
     """
-    file = out / RESULTS
-    if file.exists() and file.stat().st_size and not named_before(out, field):
+    file, start = out / RESULTS, f'{{"{field}"'.encode()
+    if not file.exists():
+        return
+    with file.open('rb') as lines:
+        found = lines.read(len(start))
+    if not start.startswith(found):
         raise OutputError(f'{file} is there and of something else: give another folder with --out')
 
 

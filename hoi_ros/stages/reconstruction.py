@@ -210,6 +210,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         free = None if regions is None else without_hand(regions, [track.region for track in tracks])
         found = self._discover(image, camera, stamp, tracks, missed, free, depth)
         tracks = self._surest(tracks, found)
+        missed = [track for track in missed if not track.expected(stamp).is_one_of(one.square for one in found)]
         searched = time.perf_counter()
         self._tracks = []
         estimates = []
@@ -220,7 +221,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
                 self.denials.deny()
             if track.outlasts(hand is not None):
                 self._tracks.append(track)
-        self._tracks += missed
+        self._tracks = sorted(self._tracks + missed[: self.max_hands - len(tracks)], key=lambda track: track.identity)
         self.denials.end(bool(estimates), self._frame == 1)
         done = time.perf_counter()
         self.timings = {
@@ -256,7 +257,11 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         for index, hand in zip(checked, detections):
             tracks[index].detected(hand)
             square, seen = square_of(hand) if hand else None, observed[index]
-            rivals = [other.square for other in observed if other and other is not seen]
+            rivals = [
+                other.square
+                for rival, other in zip(tracks, observed)
+                if other is not seen and other and self._observer.score(rival, other) >= least
+            ]
             if square and not square.is_one_of(rivals) and not (seen and seen.square.agrees(square)):
                 again.append((index, square))
         shown, squares = [tracks[index] for index, _ in again], [square for _, square in again]
@@ -325,8 +330,10 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
                         if lost:
                             missed.remove(lost)
                             track.go_on_from(lost)
-                        else:
+                        elif len(found) + len(missed) < wanted:
                             track.identity = self._new_identity()
+                        else:
+                            continue  # a track that waits keeps its place
                         found.append(track)
                     else:
                         self.denials.deny()
@@ -335,7 +342,7 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
     def _surest(self, tracked: list[RgbTrack], found: list[RgbTrack]) -> list[RgbTrack]:
         """No more hands than are wanted: those that are found take the place of the most doubtful tracked ones."""
         kept = sorted(tracked, key=lambda track: -track.score)[: self.max_hands - len(found)]
-        return [track for track in tracked if track in kept] + found
+        return sorted(kept + found, key=lambda track: track.identity)
 
     @property
     def _windows(self) -> Sequence[int]:

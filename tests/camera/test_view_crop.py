@@ -49,7 +49,10 @@ def test_a_point_at_the_squares_centre_is_straight_ahead() -> None:
     np.testing.assert_allclose(ahead[:2], 0, atol=1e-12)
 
 
-def test_a_hand_that_fills_a_photo_lands_where_it_is_projected() -> None:
+def test_a_hand_that_fills_a_photo_lands_where_it_is_projected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is not warped at the photo's resolution."""
+    sizes, warp = [], cv2.warpPerspective
+    monkeypatch.setattr(cv2, 'warpPerspective', lambda *given, **named: sizes.append(given[2]) or warp(*given, **named))
     camera = Pinhole(4003, 3001, 3500.0, 3500.0, 2010.0, 1490.0)
     crop = ViewCrop(camera, np.array([1900.0, 1500.0]), 2700, True, 0.7)
     image = np.zeros((3001, 4003, 3), np.uint8)
@@ -60,6 +63,7 @@ def test_a_hand_that_fills_a_photo_lands_where_it_is_projected() -> None:
     seen = np.array([(columns * cut).sum(), (rows * cut).sum()]) / cut.sum()
     expected = crop.project(crop.from_camera(camera.unproject(pixel, np.float64(0.6))))
     np.testing.assert_allclose((seen + 0.5) / 64 - 1, expected, atol=0.004)
+    assert sizes == [(384, 384)]
 
 
 def test_a_large_image_is_averaged_not_sampled() -> None:

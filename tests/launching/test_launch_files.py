@@ -198,6 +198,15 @@ def test_every_system_has_its_files(system):
         assert (ROOT / path).is_file(), path
 
 
+@EVERY
+def test_rviz_loses_no_markers(system):
+    """Those of two hands that hold things are too large for best effort."""
+    config = yaml.safe_load((ROOT / f'rviz/{system}.rviz').read_text())
+    displays = config['Visualization Manager']['Displays']
+    (markers,) = [display for display in displays if display['Class'].endswith('/MarkerArray')]
+    assert markers['Topic']['Reliability Policy'] == 'Reliable'
+
+
 @ALONE
 def test_a_system_without_images_is_launched_alone(system):
     nodes = start(system, rviz='true', namespace='/robot')

@@ -318,7 +318,7 @@ def test_results_of_something_else_are_not_overwritten(recording, stand_in, tmp_
     assert 'results.jsonl is there and of something else: give another folder with --out' in capsys.readouterr().err
     assert (out / 'results.jsonl').read_text() == '{"mine": 1}\n'
     # Its own of before, even where a run was interrupted in its first line, are.
-    for before in ('{"image": "1.png"}\n{"im', ''):
+    for before in ('{"image": "1.png"}\n{"im', '{"image": "1.p', '{"im', ''):
         (out / 'results.jsonl').write_text(before)
         assert main(arguments(recording, '--out', str(out))) == 0
 

@@ -42,6 +42,7 @@ class PlantedDetector:
         self.whole: np.ndarray | None = None
         self.smallest = 0.0
         """Share of the image's height that a hand has at least that is seen."""
+        self.batches: list[int] = []
 
     def __call__(self, image: np.ndarray, most: int = 2, threshold: float = 0.3) -> list[DetectedHand]:
         base = self.whole if self.whole is not None else image
@@ -54,6 +55,8 @@ class PlantedDetector:
         return [hand for hand in shown if (hand.centre >= 0).all() and (hand.centre < size).all()][:most]
 
     def batch(self, images: Sequence[np.ndarray], most: int = 2, threshold: float = 0.3) -> list[list[DetectedHand]]:
+        if images:
+            self.batches.append(len(images))
         return [self(image, most, threshold) for image in images]
 
 

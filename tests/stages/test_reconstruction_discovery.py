@@ -14,6 +14,7 @@ from hoi_ros.hand.model import HandModel
 from hoi_ros.mesh.raycast import TriangleScene
 from hoi_ros.stages.parts import hand_proposals
 from hoi_ros.stages.parts.hand_finder import FoundHand
+from hoi_ros.stages.parts.hand_proposals import WINDOWS
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from training.data.hand_object import HandObjectSample
 from training.data.synthetic.rgb_crop_views import ROOM
@@ -131,12 +132,32 @@ def test_a_small_hand_is_found_in_the_windows_of_the_image(samples, build) -> No
     assert 0.6 * 1.2 < 1 and true.side < 0.3 * len(image)
     (hand,) = stage(image, camera, 0.0)
     np.testing.assert_allclose(camera.project(hand.joints), camera.project(sample.keypoints), atol=2)
+    assert detector.batches == [WINDOWS, 1]
+    stage.reset()
+    # Where the whole image shows a clear one, no smaller ones are searched for.
+    detector.smallest = 0.0
+    assert len(stage(image, camera, 0.0)) == 1 and detector.batches == [WINDOWS, 1, 1]
+    detector.smallest = 1.2 * true.side / len(image)
     stage.reset()
     detector.hands = []
     assert stage(image, camera, 1.0) == []
     detector.hands = [true]
     first = next(frame for frame in range(2, 30) if stage(image, camera, 1 + frame / 30))
     assert first == 16
+
+
+def test_a_dark_hand_is_brightened_for_the_network(samples, build) -> None:
+    sample, brightest = samples['right'], []
+    dark = (0.2 * sample.image).astype(np.uint8)
+    stage, detector = build(lambda image, crop: brightest.append(image.mean()) or answer_of(sample, crop), sample)
+    means = []
+    for image in (sample.image, dark):
+        stage.reset()
+        detector.whole = image
+        brightest.clear()
+        assert len(stage(image, sample.camera, 0.0)) == 1
+        means.append(255 * (np.mean(brightest) + 1) / 2)
+    assert means[1] > 0.5 * min(means[0], 128)
 
 
 def test_one_hand_is_not_two(samples, build) -> None:
@@ -250,11 +271,15 @@ def test_a_hand_that_only_depth_shows_is_found(samples, build, monkeypatch) -> N
     (hand,) = stage(sample.image, sample.camera, 0.1, depth)
     np.testing.assert_allclose(hand.joints, sample.keypoints, atol=0.01)
     assert hand.located_by == 'depth' and asked == [depth.shape]
-    # Nor does it help to see it hardly.
-    stage.reset()
-    assert stage(sample.image, sample.camera, 0.0) == []
-    detector.hands = [dataclasses.replace(detection(sample), score=0.05)]
-    assert len(stage(sample.image, sample.camera, 0.1, depth)) == 1
+    # Colours that hardly show it, or show it in the whole image only, do not deny it.
+    for far, near in ((0.05, 0.05), (0.8, 0.05), (0.8, 0.0)):
+        stage.reset()
+        detector.hands = []
+        assert stage(sample.image, sample.camera, 0.0) == []
+        detector.hands = [dataclasses.replace(detection(sample), score=far)]
+        again = [[dataclasses.replace(detection(sample), score=near)] if near else []]
+        monkeypatch.setattr(detector, 'batch', lambda images, *_, again=again: again * len(images))
+        assert len(stage(sample.image, sample.camera, 0.1, depth)) == 1
 
 
 def test_a_hand_that_depth_contradicts_is_none_and_takes_no_place(samples, build, monkeypatch) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hoi_ros.camera.view_crop import ViewCrop
+from hoi_ros.stages.parts.hand_square import HandSquare
 from hoi_ros.stages.parts.rgb_detector import DetectedHand
 from training.data.hand_object import HandObjectSample
 from training.data.synthetic.rgb_crop_views import ROOM
@@ -174,6 +175,74 @@ def test_a_hand_that_a_frame_or_two_do_not_show_keeps_its_identity(samples, buil
     assert seen(3, 0.99) == [identity]
     assert [seen(frame, 0.01) for frame in range(4, 7)] == [[]] * 3
     assert seen(7, 0.99) == [identity + 1]
+
+
+def test_a_hand_that_waits_keeps_its_place(samples, monkeypatch) -> None:
+    sample, image, camera, answer = two_hands(samples)
+    width, scores = sample.image.shape[1], [0.99, 0.99]
+
+    def scored(pixels: np.ndarray, crop: ViewCrop) -> Outputs:
+        return answer(pixels, crop) | {'hand': [scores[int(crop.centre[0] >= width)]]}
+
+    stage, detector, _ = planted_stage(monkeypatch, scored, np.zeros((1, 3), int), np.arange(3), max_hands=1)
+    first = dataclasses.replace(empty_handed(sample), score=0.9)
+    second = dataclasses.replace(first, centre=first.centre + [width, 0], score=0.8)
+    detector.hands, detector.whole = [first, second], image
+    (hand,) = stage(image, camera, 0.0)
+    scores[0] = 0.01
+    assert stage(image, camera, 1 / 30) == []
+    scores[0] = 0.99
+    assert {one.track_id for n in range(2, 9) for one in stage(image, camera, n / 30)} == {hand.track_id}
+    scores[0] = 0.01
+    assert [len(stage(image, camera, n / 30)) for n in range(9, 12)] == [0, 0, 1]
+    # Two are reported in the order of their tracks, whichever waited.
+    stage.max_hands, scores[0] = 2, 0.99
+    ids = [[one.track_id for one in stage(image, camera, n / 30)] for n in range(12, 24)]
+    assert len(ids[-1]) == 2
+    for score in (0.01, 0.99):
+        scores[1] = score
+        ids.append([one.track_id for one in stage(image, camera, (12 + len(ids)) / 30)])
+    assert ids[-1] == ids[-3] == sorted(ids[-1]) and len(ids[-2]) == 1
+
+
+def test_a_lost_hand_that_the_search_finds_is_the_same_one(samples, build) -> None:
+    sample, said = samples['right'], {'holds': [0.01], 'hand': [0.99]}
+    true = empty_handed(sample)
+    stage, detector = build(lambda image, crop: answer_of(sample, crop) | said)
+    detector.hands, detector.whole = [true], sample.image
+    (hand,) = stage(sample.image, sample.camera, 0.0)
+    (track,) = stage._tracks
+    near, said['hand'] = stage._propose.near, [0.01]
+
+    def nothing_at_first(image: np.ndarray, squares: list[HandSquare]) -> list[DetectedHand | None]:
+        stage._propose.near, said['hand'] = near, [0.99]
+        return [None for _ in squares]
+
+    stage._propose.near = nothing_at_first
+    (again,) = stage(sample.image, sample.camera, 1 / 30)
+    assert again.track_id == hand.track_id and stage._tracks[0] is not track
+    assert len(stage(sample.image, sample.camera, 2 / 30)) == 1
+
+
+def test_a_weak_hand_does_not_jump_to_its_neighbour(samples, monkeypatch) -> None:
+    """Which lies near enough to be what the detector finds about it."""
+    sample = samples['right']
+    true = dataclasses.replace(empty_handed(sample), score=0.9)
+    step, scores = 0.65 * true.side, [0.9, 0.99]
+    middle = true.centre[0] + step / 2
+
+    def answer(pixels: np.ndarray, crop: ViewCrop) -> Outputs:
+        other = crop.centre[0] > middle
+        moved = dataclasses.replace(sample.camera, cx=sample.camera.cx + (step if other else 0))
+        shown = answer_of(sample, dataclasses.replace(crop, camera=moved))
+        return shown | {'holds': [0.01], 'hand': [scores[int(other)]]}
+
+    stage, detector, _ = planted_stage(monkeypatch, answer, np.zeros((1, 3), int), np.arange(3))
+    beside = dataclasses.replace(true, centre=true.centre + [step, 0])
+    detector.hands, detector.whole = [true, beside], sample.image
+    assert len(stage(sample.image, sample.camera, 0.0)) == 2
+    detector.hands, scores[0] = [beside], 0.6
+    assert [len(stage(sample.image, sample.camera, n / 30)) for n in range(1, 12)] == [2] * 11
 
 
 def test_a_doubtful_hand_gives_way_to_a_sure_one(samples, monkeypatch) -> None:

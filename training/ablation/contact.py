@@ -129,7 +129,10 @@ class ContactAblationBudget:
     @property
     def digest(self) -> str:
         """Names the budget: a run resumes from its own checkpoint, never from one of another budget."""
-        alike = dataclasses.replace(self, seeds=(), rows=(), workers=0, threads=0, pool=Path(), runs=Path())
+        alike = (
+            repr(TABLES),
+            dataclasses.replace(self, seeds=(), rows=(), workers=0, threads=0, pool=Path(), runs=Path()),
+        )
         code = generator_key(0, 'train', modules=[supervised.__name__, contact_semi.__name__])
         return hashlib.sha256(repr((alike, ScannedObjects.key(self.scans), code)).encode()).hexdigest()[:8]
 
@@ -198,6 +201,9 @@ class _Runs:
 
     def __init__(self, config: ContactAblation) -> None:
         self._config, self._budget = config, config.budget
+        # Once: source files may change while networks are trained.
+        self._digest = config.budget.digest
+        self._code = sources.digest([contact.__name__, contact_maps.__name__, contact_refinement.__name__])
         self._workers = config.budget.workers or available_cores()
         self._tests: dict[str, tuple[np.ndarray, list[ObjectMesh]]] = {}
         self._without_labels: dict[int, Unlabelled] = {}
@@ -222,16 +228,11 @@ class _Runs:
 
     def _folder(self, row: str, seed: int) -> Path:
         name = ''.join(letter if letter.isalnum() else '_' for letter in _SAME.get(row, row))
-        return self._budget.runs / f'{name}_{seed}_{self._budget.digest}'
+        return self._budget.runs / f'{name}_{seed}_{self._digest}'
 
     def _measured(self, title: str, row: str, seed: int) -> Path:
         options = repr((self._config.grasps, self._config.refinement, self._code))
         return self._folder(row, seed) / f'figures_{hashlib.sha256(options.encode()).hexdigest()[:8]}.json'
-
-    @functools.cached_property
-    def _code(self) -> str:
-        """Names the code that measures."""
-        return sources.digest([contact.__name__, contact_maps.__name__, contact_refinement.__name__])
 
     def _loop(self, row: str, seed: int) -> LoopConfig:
         budget = self._budget

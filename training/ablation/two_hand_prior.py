@@ -87,9 +87,9 @@ class TwoHandBudget(TwoHandPools):
     """Budget of each network, the same for all."""
 
     capacity: int = 16_384
-    """Pairs that every network draws from, all made before the first one is trained."""
+    """Pairs that every network draws from."""
     first: int = 16_384
-    """As many."""
+    """The same number: all are made before the first network is trained."""
     pairs_seed: int | None = 0
     """Seed of the pairs, the same for all networks."""
     seeds: tuple[int, ...] = (0, 1)
@@ -215,6 +215,9 @@ class _Runs:
 
     def __init__(self, config: TwoHandPriorAblation) -> None:
         self._config, self._budget = config, config.budget
+        # Once: source files may change while networks are trained.
+        self._digest = config.budget.digest
+        self._code = sources.digest([two_hand_metrics.__name__, two_hand_sources.__name__])
         self._given = dict(map(_given, config.budget.given))
 
     def finished(self, row: str, choice: Row | None, seed: int) -> Figures | None:
@@ -292,23 +295,18 @@ class _Runs:
             with self._budget.training(seed, with_object, filling, filling):
                 pass
 
-    @functools.cached_property
-    def _code(self) -> str:
-        """Names the code that measures."""
-        return sources.digest([two_hand_metrics.__name__, two_hand_sources.__name__])
-
     def _folder(self, network: str, seed: int) -> Path:
-        return self._budget.runs / f'{network}_{seed}_{self._budget.digest}'
+        return self._budget.runs / f'{network}_{seed}_{self._digest}'
 
     def _measured(self, row: str, choice: Row | None, seed: int) -> Path:
         config = self._config
         weights = self._given.get((choice.network, seed), '') if choice else ''
         measured = config.pairs, config.evaluations, config.tests, config.solid
-        options = *measured, config.sampling, config.tracks, self._code
+        options = *measured, config.sampling, config.tracks, choice, self._code
         files = [path.read_bytes() for path in (config.features, weights) if path and Path(path).is_file()]
         digest = hashlib.sha256(repr(options).encode() + b''.join(files)).hexdigest()[:8]
         name = ''.join(letter if letter.isalnum() else '_' for letter in row)
-        return self._budget.runs / f'figures_{name}_{seed}_{self._budget.digest}_{digest}.json'
+        return self._budget.runs / f'figures_{name}_{seed}_{self._digest}_{digest}.json'
 
 
 def _given(option: str) -> tuple[tuple[str, int], Path]:

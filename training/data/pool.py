@@ -92,7 +92,7 @@ class SamplePool:
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         counts, label = path.with_suffix('.counts'), path.with_suffix('.key')
-        key = f'{key} {dtype.descr} {capacity} in any order'
+        key = _label(key, dtype, capacity)
         self._path, self._first = path, not int(os.environ.get('LOCAL_RANK', 0))
         if self._first:
             _require_space(path, capacity * dtype.itemsize)
@@ -213,7 +213,8 @@ def filled(
     workers: int = 1,
     until: float = math.inf,
 ) -> np.ndarray:
-    """The first `count` records of a stream, from a pool of that size; a later call reads them from the file.
+    """The first `count` records of a stream, from a pool of that size; a later call reads them from the file, and so
+    does one that needs fewer.
 
     Args:
         make, dtype, path, key, workers: as of `SamplePool`.
@@ -223,12 +224,20 @@ def filled(
     Raises:
         PoolError: as `SamplePool`.
     """
-    pool = SamplePool(make, dtype, path, key, count, workers, refresh=False)
+    slots = len(made_slots(path))
+    label = path.with_suffix('.key')
+    larger = slots > count and label.is_file() and label.read_text() == _label(key, dtype, slots)
+    pool = SamplePool(make, dtype, path, key, slots if larger else count, workers, refresh=False)
     try:
         pool.wait(count, -(-count // 16), until)
-        return np.array(pool.records[: pool.ready])
+        return np.array(pool.records[: min(pool.ready, count)])
     finally:
         pool.close()
+
+
+def _label(key: str, dtype: np.dtype, capacity: int) -> str:
+    """What the file beside a pool holds."""
+    return f'{key} {dtype.descr} {capacity} in any order'
 
 
 def made_in(path: Path) -> int:

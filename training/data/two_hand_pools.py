@@ -61,9 +61,8 @@ class HeldOutPools:
         path = path.with_stem(f'{path.stem}_{split}')
         if self.as_it_is:
             return kept_records(path, dtype)[:count]
-        # A file that another command made larger serves this one, too: pairs depend on their index alone.
-        make, key, size = self._source(0, split, with_object, max(count, len(made_slots(path))))
-        return filled(make, dtype, path, key, size, self.workers or available_cores(), until)[:count]
+        make, key, size = self._source(0, split, with_object, count)
+        return filled(make, dtype, path, key, size, self.workers or available_cores(), until)
 
     def _file(self, with_object: bool) -> Path:
         return self.pool.with_stem(f'{self.pool.stem}_objects') if with_object else self.pool

@@ -43,6 +43,8 @@ behind a carton shows little more."""
 T, R = TypeVar('T'), TypeVar('R')
 _SIZE = 640, 480
 """Of the pictures in which photos lie that are made smaller, pixels."""
+_NOISE = 2.0
+"""Standard deviation of the noise of dark photos, of 255."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +61,8 @@ class PhotosEvaluation:
     share: float = 1.0
     """Below 1, photos of hands alone, each as large as this share of a photo of 640x480 without hands on which it lies:
     hands further away."""
+    light: float = 1.0
+    """Below 1, photos with this share of their light, and noise: dark rooms."""
     min_score: float = 0.5
     """Hands below this score are not counted."""
     workers: int = 2
@@ -219,6 +223,8 @@ def _run(config: PhotosEvaluation, pair: tuple[Photo, Photo | None]) -> PhotoRes
         place = np.random.default_rng(zlib.crc32(photo.name.encode()))
         image, boxes = laid_on(image, boxes, behind.image(), config.share, place)
         height, width = image.shape[:2]
+    if config.light < 1:
+        image = darkened(image, config.light, np.random.default_rng(zlib.crc32(photo.name.encode())))
     camera = assumed_camera(width, height).camera
     stage.reset()
     estimates = [hand for hand in stage(image, camera, 0.0) if hand.score >= config.min_score]
@@ -229,6 +235,11 @@ def _run(config: PhotosEvaluation, pair: tuple[Photo, Photo | None]) -> PhotoRes
     free = [hand for index, hand in enumerate(estimates) if index not in taken.values()]
     over = _matched(free, left, camera, over_hand)
     return PhotoResult(_group(photo), len(boxes), found, found + len(over), holding, len(estimates) - found - len(over))
+
+
+def darkened(image: np.ndarray, light: float, rng: np.random.Generator) -> np.ndarray:
+    """An image (H, W, 3) uint8 with a share of its light, and noise of a standard deviation of 2."""
+    return np.clip(light * image + rng.normal(0, _NOISE, image.shape), 0, 255).astype(np.uint8)
 
 
 def laid_on(

@@ -84,7 +84,7 @@ class HandProposals:
             most: hands that the stage reports; they limit the candidates, and with them the time of a frame.
             thorough: whether the surest of the unlikely ones is a candidate, too.
             windows: numbers, below WINDOWS, of those in which small hands are searched for, where the whole image shows
-                no clear one.
+                no clear new one.
         """
         known = list(known)
         far = _worth_a_look(self._detector(image, most + 2, _CANDIDATE), thorough)
@@ -121,13 +121,14 @@ class HandProposals:
         every = [(left, top) for top in (0, height - rows) for left in (0, width - columns)]
         corners = [every[number] for number in windows]
         parts = [image[top : top + rows, left : left + columns] for left, top in corners]
+        detected = zip(corners, self._detector.batch(parts, 2, _SURE))
+        found = [moved(hand, np.array(corner)) for corner, hands in detected for hand in hands]
         small: list[DetectedHand] = []
-        for corner, found in zip(corners, self._detector.batch(parts, 2, _SURE)):
-            for hand in (moved(each, np.array(corner)) for each in found):
-                apart = not square_of(hand).is_one_of([*others, *map(square_of, small)])
-                if apart and hand.side < _SMALL * height:
-                    small.append(dataclasses.replace(hand, held=None))
-        return sorted(small, key=lambda hand: -hand.score)[:2]
+        for hand in sorted(found, key=lambda hand: -hand.score):
+            apart = not square_of(hand).is_one_of([*others, *map(square_of, small)])
+            if apart and hand.side < _SMALL * height:
+                small.append(dataclasses.replace(hand, held=None))
+        return small[:2]
 
     def _with_depth(
         self, hands: list[DetectedHand], depth: np.ndarray, camera: Pinhole, most: int
@@ -140,9 +141,10 @@ class HandProposals:
             square = HandSquare(camera.project(found.centre), side)
             same = next((k for k, hand in enumerate(together) if square.is_one_of([square_of(hand)])), None)
             if same is None:
-                together.append(DetectedHand(*square, found.score, 0.5, 0.0, None, from_depth=True))
-            elif found.score > together[same].score:
-                together[same] = dataclasses.replace(together[same], score=found.score, from_depth=True)
+                together.append(DetectedHand(*square, found.score, 0.5, 0.0, None, found.score))
+            else:
+                score = max(found.score, together[same].score)
+                together[same] = dataclasses.replace(together[same], score=score, on_depth=found.score)
         return together
 
 
@@ -153,9 +155,9 @@ def square_of(hand: DetectedHand) -> HandSquare:
 
 def _supported(first: DetectedHand, near: DetectedHand | None) -> DetectedHand | None:
     """A candidate as the detector sees it in a window about it; where depth shows it, at least as likely as there."""
-    if not first.from_depth:
+    if not first.on_depth:
         return near
-    return dataclasses.replace(near, score=max(near.score, first.score)) if near else first
+    return dataclasses.replace(near or first, score=max(near.score if near else 0.0, first.on_depth))
 
 
 def _worth_a_look(hands: list[DetectedHand], thorough: bool) -> list[DetectedHand]:

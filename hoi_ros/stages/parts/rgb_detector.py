@@ -44,8 +44,8 @@ class DetectedHand:
     """Probability that it holds something."""
     held: tuple[float, float, float, float] | None
     """Left, top, width and height of the box of what it holds; None where it more likely holds nothing."""
-    from_depth: bool = False
-    """Whether a depth image shows it, and no colour image."""
+    on_depth: float = 0.0
+    """Probability that a depth image shows it; 0 without one."""
 
     @property
     def held_corners(self) -> np.ndarray | None:

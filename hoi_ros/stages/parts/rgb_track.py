@@ -193,12 +193,12 @@ class RgbTrack:
         return shown or (confirmed and self.denied < _DENIED)
 
     def detected(self, hand: DetectedHand | None) -> None:
-        """Takes over what the detector sees about it. Once it sees none, that counts half: one frame may be bad."""
+        """Takes over the detector's result in a window about it; no hand counts half, since one frame may be bad."""
         odds = log_odds(hand.score if hand else 0.0)
         self.detector_odds = odds if hand else 0.5 * (self.detector_odds + odds)
 
     def may_be(self, lost: RgbTrack, stamp: float) -> bool:
-        """Whether this new hand may be one that is not seen any more, at a time in seconds."""
+        """Whether this new hand is where a lost track is expected at a time in seconds, and of its side."""
         return self.right == lost.right and self.square.is_one_of([lost.expected(stamp)])
 
     def go_on_from(self, lost: RgbTrack) -> None:

@@ -53,6 +53,14 @@ def test_an_image_fits_in_whole(size: tuple[int, int]) -> None:
     )
 
 
+def test_a_dark_image_is_brightened(detector: RgbDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, engine = [], detector._engine
+    monkeypatch.setattr(detector, '_engine', lambda image: shown.append(image) or engine(image=image))
+    for value in (30, 180):
+        detector(np.full((48, 64, 3), value, np.uint8))
+    assert [float(image.max()) for image in shown] == pytest.approx([128 / 127.5 - 1, 180 / 127.5 - 1], abs=0.01)
+
+
 @pytest.mark.parametrize('size', [(480, 640), (32, 32), (2160, 3840)])
 def test_nothing_is_seen_where_nothing_is(detector: RgbDetector, size: tuple[int, int]) -> None:
     rng = np.random.default_rng(4)

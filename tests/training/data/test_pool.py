@@ -169,6 +169,17 @@ def test_fewer_workers_continue_beside_the_training(tmp_path: Path) -> None:
         pool.close()
 
 
+def test_a_file_that_holds_more_serves_fewer(tmp_path: Path) -> None:
+    path = tmp_path / 'numbers.pool'
+    filled(COUNTING, NUMBER, path, 'key', 50)
+    before = path.stat()
+    np.testing.assert_array_equal(filled(COUNTING, NUMBER, path, 'key', 20), np.arange(20))
+    assert (path.stat().st_ino, path.stat().st_size) == (before.st_ino, before.st_size)
+    # Of other samples no more are made than are asked for.
+    assert len(filled(COUNTING, NUMBER, path, 'other key', 20)) == 20
+    assert path.stat().st_size == 20 * NUMBER.itemsize
+
+
 def test_a_wait_ends_when_its_time_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / 'slow.pool'
     records = filled(Slow, NUMBER, path, 'key', 3200, 1, until=0.0)
