@@ -81,8 +81,8 @@ class PairMetrics:
         self.sample = len(held_out) // 2
 
     def data(self, evaluations: int, pairs: int) -> Figures:
-        """Those of the data: `pairs` of the other half of the held-out ones in each evaluation, as many as a network
-        makes, since Fréchet distances grow as samples shrink."""
+        """Those of the data: the other half of the held-out ones in each evaluation, but no more than the `pairs` that
+        a network makes, since Fréchet distances grow as samples shrink."""
         return self.row('held-out pairs', lambda number: self._of(self._halves(number)[1][:pairs]), evaluations)
 
     def objects(self, number: int) -> np.ndarray | None:

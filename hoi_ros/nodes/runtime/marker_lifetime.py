@@ -11,7 +11,7 @@ _LONGEST = 2.5
 
 
 class MarkerLifetime:
-    """Markers last until the next ones are drawn, however slow that is, and vanish soon after the last ones.
+    """Markers last until the next ones are drawn, down to one in 2.5 seconds, and vanish soon after the last ones.
 
     Args:
         clock: monotonic seconds.

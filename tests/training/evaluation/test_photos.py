@@ -98,6 +98,11 @@ def test_each_estimate_counts_for_one_hand_or_as_false(tmp_path: Path, monkeypat
     assert evaluation._run(strict, (photo, None)) == PhotoResult('bare rbh', 1, 0, 0, 0, 0)
 
 
+def test_dark_photos_have_less_light_and_noise() -> None:
+    dark = evaluation.darkened(np.full((60, 80, 3), 200, np.uint8), 0.2, np.random.default_rng(0)).astype(float)
+    assert dark.mean() == pytest.approx(39.5, abs=0.1) and dark.std() == pytest.approx(2, abs=0.1)
+
+
 def test_a_photo_laid_on_another_one_is_a_hand_further_away() -> None:
     image, behind = np.full((300, 200, 3), 250, np.uint8), np.zeros((600, 1000, 3), np.uint8)
     image[100:150, 40:90] = [9, 120, 9]
