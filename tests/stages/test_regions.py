@@ -19,6 +19,7 @@ from hoi_ros.stages.depth_pose import DepthPoseStage
 from .perfect_network import answer_of
 from .perfect_network import detection
 from .perfect_network import Outputs
+from .perfect_network import planted_stage
 
 
 def about(square, shift: float = 0.0, side: str | None = None) -> Region:
@@ -76,6 +77,27 @@ def test_a_tracked_colour_hand_does_not_leave_its_region_for_another_hand(sample
     assert first.track_id not in [
         hand.track_id for hand in stage(sample.image, sample.camera, 0.03, None, [here, there])
     ]
+
+
+def test_regions_about_two_close_hands_both_count(samples, monkeypatch) -> None:
+    sample = samples['right']
+    true = dataclasses.replace(detection(sample), score=0.9, holds=0.1, held=None)
+    step = 0.65 * true.side
+
+    def answer(pixels: np.ndarray, crop: ViewCrop) -> Outputs:
+        other = crop.centre[0] > true.centre[0] + step / 2
+        moved = dataclasses.replace(sample.camera, cx=sample.camera.cx + (step if other else 0))
+        return answer_of(sample, dataclasses.replace(crop, camera=moved)) | {'holds': [0.01]}
+
+    stage, detector, _ = planted_stage(monkeypatch, answer, np.zeros((1, 3), int), np.arange(3))
+    beside = dataclasses.replace(true, centre=true.centre + [step, 0])
+    detector.hands, detector.whole = [true, beside], sample.image
+    first, second = (about(dataclasses.replace(hand, side=1.5 * true.side)) for hand in (true, beside))
+    counts = [
+        len(stage(sample.image, sample.camera, n / 30, None, regions))
+        for n, regions in enumerate(([first], [first, second], [first, second]))
+    ]
+    assert counts == [1, 2, 2]
 
 
 CAMERA = Pinhole(320, 240, 305.0, 305.0, 159.5, 119.5)
