@@ -20,6 +20,8 @@ from hoi_ros.playback.image_folder import folder_calibration
 FIELD_OF_VIEW = 65.0
 """Degrees across the longer side of an image without a calibration: the main camera of a phone has about 67, most
 webcams 60 to 70. An error of a tenth moves a hand by about a tenth of its distance and leaves its size."""
+COLOUR_FOLDERS = 'rgb', 'color', 'colour'
+"""Names of folders of colour images in a recording; the one of depth images is named depth."""
 
 
 def cameras_of(
@@ -73,9 +75,8 @@ def camera_beside(*folders: Path | None) -> Path | None:
     """`camera.yaml` in the first of these folders that holds one, else above one of them that is named rgb, color,
     colour or depth; a file counts as its folder."""
     beside = [source.parent if source.is_file() else source for source in folders if source is not None]
-    above = [
-        folder.absolute().parent for folder in beside if folder.absolute().name in ('rgb', 'color', 'colour', 'depth')
-    ]
+    named = [folder.absolute() for folder in beside if folder.absolute().name in (*COLOUR_FOLDERS, 'depth')]
+    above = [folder.parent for folder in named]
     files = (folder / 'camera.yaml' for folder in beside + above)
     return next((file for file in files if file.is_file()), None)
 

@@ -12,6 +12,7 @@ from typing import Literal
 from hoi_ros.camera.rectified import Rectified
 from hoi_ros.playback.cameras import camera_beside
 from hoi_ros.playback.cameras import cameras_of
+from hoi_ros.playback.cameras import COLOUR_FOLDERS
 from hoi_ros.playback.cameras import depth_scale_of
 from hoi_ros.playback.cameras import fault_of_camera
 from hoi_ros.playback.cameras import FIELD_OF_VIEW
@@ -26,8 +27,7 @@ from hoi_ros.playback.image_folder import USUAL_RATE
 from hoi_ros.playback.photo_session import PhotoResults
 from hoi_ros.playback.photo_session import send_photos
 from hoi_ros.playback.recording import Recording
-from hoi_ros.playback.sequence import Order
-from hoi_ros.playback.sequence import order_of
+from hoi_ros.playback.sequence import chosen_order
 from hoi_ros.playback.sequence import Replayed
 from hoi_ros.playback.session import Session
 from hoi_ros.playback.session import simulated_camera
@@ -42,7 +42,6 @@ _PICTURES, _MORE_PICTURES = 100, 200  # that are stored; more of a system that s
 _EVERY = 3  # the recorder stores every third image of a camera's rate
 _FEW, _SLOW_RATE = 30, 3.0  # a recording of few frames, which skips many, is played slowly
 _MARGIN = 10.0  # seconds of a video that may be played before the measurement begins
-_COLOUR_FOLDERS = 'rgb', 'color', 'colour'
 _MILLIMETRE = 0.001
 DEPTH_REMEDY = f'{REMEDY} (make demo passes ARGS="--depth-scale 0.000125")'
 """What to do where the unit of depth images is doubted."""
@@ -158,10 +157,7 @@ class DemoConfig:
                 f'{_folder_of(self.data) / "camera.yaml"} is missing: give the ROS calibration file of the camera with '
                 '--camera, or its field of view with --fov (make demo passes ARGS="--camera FILE" or ARGS="--fov 65")'
             )
-        if self.independent or self.sequence:
-            order = Order(self.independent, 'as --independent says' if self.independent else 'as --sequence says')
-        else:
-            order = Order(False, '', 'video') if video_rate else order_of(frames)
+        order = chosen_order(frames, bool(video_rate), self.independent, self.sequence)
         return Replayed(folders, order, len(frames), video_rate or USUAL_RATE)
 
     @property
@@ -204,7 +200,7 @@ class DemoConfig:
         if self.camera is not None and not self.camera.is_file():
             raise DemoError(f'{self.camera} is missing: give the ROS calibration file of the camera with --camera')
         known, _ = _KNOWN_FOLDERS.get(_folder_of(data).resolve().name, (None, None))
-        found = camera_beside(data, *(data / name for name in (*_COLOUR_FOLDERS, 'depth')))
+        found = camera_beside(data, *(data / name for name in (*COLOUR_FOLDERS, 'depth')))
         return self.camera or found or (known if known and known.is_file() else None)
 
     @property
@@ -246,7 +242,7 @@ class DemoConfig:
             DemoError: there is no image, or they are of a kind that the stage does not take.
         """
         kind = system_of(self.stage).source.images[0]
-        names = _COLOUR_FOLDERS if kind == 'colour' else ('depth',)
+        names = COLOUR_FOLDERS if kind == 'colour' else ('depth',)
         source = next((data / name for name in names if (data / name).is_dir()), data)
         found = wrong_kind(source, kind)
         if found is not None:

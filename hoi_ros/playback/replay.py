@@ -60,8 +60,8 @@ from hoi_ros.playback.results import camera_record
 from hoi_ros.playback.results import hand_record
 from hoi_ros.playback.results import interaction_record
 from hoi_ros.playback.results import Reasons
+from hoi_ros.playback.sequence import chosen_order
 from hoi_ros.playback.sequence import Order
-from hoi_ros.playback.sequence import order_of
 from hoi_ros.playback.sources import counted
 from hoi_ros.playback.sources import left_out
 from hoi_ros.playback.sources import opened
@@ -197,11 +197,7 @@ class ReplayConfig:
 
     def order(self, frames: Sequence[FrameFiles]) -> Order:
         """Whether the pictures are a sequence."""
-        if self.video_rate and not self.independent:
-            return Order(False, '', 'video')
-        if self.independent or self.sequence:
-            return Order(self.independent, 'as --independent says' if self.independent else 'as --sequence says')
-        return order_of(frames)
+        return chosen_order(frames, bool(self.video_rate), self.independent, self.sequence)
 
     def publishing_rate(self, order: Order) -> float:
         """Frames a second on topics."""

@@ -55,6 +55,15 @@ class Replayed:
     """Frames a second of their recording."""
 
 
+def chosen_order(frames: Sequence[FrameFiles], is_video: bool, independent: bool, sequence: bool) -> Order:
+    """The order of the frames of a video or of images, as the options --independent and --sequence say, if given."""
+    if is_video and not independent:
+        return Order(False, '', 'video')
+    if independent or sequence:
+        return Order(independent, 'as --independent says' if independent else 'as --sequence says')
+    return order_of(frames)
+
+
 def order_of(frames: Sequence[FrameFiles]) -> Order:
     """The order of images by names and sizes: a sequence has names that differ in numbers only, and one size."""
     if len(frames) == 1:

@@ -247,21 +247,18 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         for track in tracks:
             track.forget_side()
         observed = self._observer.observe(image, camera, tracks, expected, len(tracks))
+        likely = [self._observer.score(track, seen) >= least for track, seen in zip(tracks, observed)]
         checked = [
             index
-            for index, (track, seen) in enumerate(zip(tracks, observed))
-            if self._observer.score(track, seen) < least or (self._frame + track.identity) % _DETECTED_EVERY == 0
+            for index, track in enumerate(tracks)
+            if not likely[index] or (self._frame + track.identity) % _DETECTED_EVERY == 0
         ]
         detections = self._propose.near(image, [expected[index] for index in checked])
         again: list[tuple[int, HandSquare]] = []
         for index, hand in zip(checked, detections):
             tracks[index].detected(hand)
             square, seen = square_of(hand) if hand else None, observed[index]
-            rivals = [
-                other.square
-                for rival, other in zip(tracks, observed)
-                if other is not seen and other and self._observer.score(rival, other) >= least
-            ]
+            rivals = [other.square for other, sure in zip(observed, likely) if other and sure and other is not seen]
             if square and not square.is_one_of(rivals) and not (seen and seen.square.agrees(square)):
                 again.append((index, square))
         shown, squares = [tracks[index] for index, _ in again], [square for _, square in again]

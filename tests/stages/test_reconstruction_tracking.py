@@ -178,13 +178,10 @@ def test_a_hand_that_a_frame_or_two_do_not_show_keeps_its_identity(samples, buil
 
 
 def test_a_hand_that_waits_keeps_its_place(samples, monkeypatch) -> None:
-    sample, image, camera, answer = two_hands(samples)
-    width, scores = sample.image.shape[1], [0.99, 0.99]
-
-    def scored(pixels: np.ndarray, crop: ViewCrop) -> Outputs:
-        return answer(pixels, crop) | {'hand': [scores[int(crop.centre[0] >= width)]]}
-
-    stage, detector, _ = planted_stage(monkeypatch, scored, np.zeros((1, 3), int), np.arange(3), max_hands=1)
+    scores = [0.99, 0.99]
+    sample, image, camera, answer = two_hands(samples, scores)
+    width = sample.image.shape[1]
+    stage, detector, _ = planted_stage(monkeypatch, answer, np.zeros((1, 3), int), np.arange(3), max_hands=1)
     first = dataclasses.replace(empty_handed(sample), score=0.9)
     second = dataclasses.replace(first, centre=first.centre + [width, 0], score=0.8)
     detector.hands, detector.whole = [first, second], image
@@ -246,13 +243,10 @@ def test_a_weak_hand_does_not_jump_to_its_neighbour(samples, monkeypatch) -> Non
 
 
 def test_a_doubtful_hand_gives_way_to_a_sure_one(samples, monkeypatch) -> None:
-    sample, image, camera, answer = two_hands(samples)
-    width, scores = sample.image.shape[1], [0.9, 0.99]
-
-    def scored(pixels: np.ndarray, crop: ViewCrop) -> Outputs:
-        return answer(pixels, crop) | {'hand': [scores[int(crop.centre[0] >= width)]]}
-
-    stage, detector, _ = planted_stage(monkeypatch, scored, np.zeros((1, 3), int), np.arange(3), max_hands=1)
+    scores = [0.9, 0.99]
+    sample, image, camera, answer = two_hands(samples, scores)
+    width = sample.image.shape[1]
+    stage, detector, _ = planted_stage(monkeypatch, answer, np.zeros((1, 3), int), np.arange(3), max_hands=1)
     first = dataclasses.replace(empty_handed(sample), score=0.9)
     detector.hands, detector.whole = [first], image
     (hand,) = stage(image, camera, 0.0)
@@ -270,15 +264,18 @@ def test_a_doubtful_hand_gives_way_to_a_sure_one(samples, monkeypatch) -> None:
     )
 
 
-def two_hands(samples):
-    """A sample, its image twice side by side, the camera of that, and what the network answers in it."""
+def two_hands(samples, scores=None):
+    """A sample, its image twice side by side, the camera of that, and what the network answers in it; `scores` of the
+    left and the right one are read at each answer."""
     sample = samples['right']
     width = sample.image.shape[1]
 
     def answer(pixels: np.ndarray, crop: ViewCrop) -> Outputs:
-        moved = dataclasses.replace(sample.camera, cx=sample.camera.cx + (width if crop.centre[0] >= width else 0))
+        second = bool(crop.centre[0] >= width)
+        moved = dataclasses.replace(sample.camera, cx=sample.camera.cx + (width if second else 0))
         shown = dataclasses.replace(crop, camera=moved)
-        return answer_of(sample, shown) | {'holds': [0.01], 'right': [0.01 if crop.mirrored else 0.99]}
+        said = {'holds': [0.01], 'right': [0.01 if crop.mirrored else 0.99]}
+        return answer_of(sample, shown) | said | ({'hand': [scores[second]]} if scores else {})
 
     image = np.concatenate([sample.image, sample.image], 1)
     return sample, image, dataclasses.replace(sample.camera, width=2 * width), answer

@@ -69,7 +69,7 @@ class HandProposals:
         image: np.ndarray,
         camera: Pinhole,
         depth: np.ndarray | None,
-        known: Iterable[HandSquare],
+        known: Sequence[HandSquare],
         most: int,
         thorough: bool,
         windows: Sequence[int] = (),
@@ -86,7 +86,6 @@ class HandProposals:
             windows: numbers, below WINDOWS, of those in which small hands are searched for, where the whole image shows
                 no clear new one.
         """
-        known = list(known)
         far = _worth_a_look(self._detector(image, most + 2, _CANDIDATE), thorough)
         if depth is not None:
             far = self._with_depth(far, depth, camera, most)
