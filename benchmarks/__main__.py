@@ -13,6 +13,7 @@ import tyro
 
 from benchmarks import report
 from benchmarks import results
+from benchmarks.contact_cost import CostError
 from benchmarks.machine import commit
 from benchmarks.machine import load
 from benchmarks.machine import this_machine
@@ -20,6 +21,8 @@ from benchmarks.parts import parts
 from benchmarks.parts import Run
 from benchmarks.peers import environment
 from benchmarks.peers.environment import PeerError
+from benchmarks.results import OtherMachineError
+from hoi_ros.engines import EngineError
 from hoi_ros.playback.session import SessionError
 
 _VIDEO = Path('../shared/data/rgb_hand_video/human_hand_video.mp4')
@@ -62,7 +65,9 @@ def run(config: BenchmarkConfig) -> Path:
     """Measures the parts one after the other and returns the file, which is written after each part.
 
     Raises:
-        PeerError, SessionError: a process does not do its part.
+        PeerError, SessionError, CostError: a process does not do its part.
+        EngineError: a model is missing or damaged.
+        OtherMachineError: the file is that of another machine.
     """
     if config.install_peers:
         environment.install(say=_say)
@@ -88,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not config.table:
             print(f'written  {run(config)}')
         print(report.table(config.out))
-    except (SessionError, PeerError, FileNotFoundError) as error:
+    except (SessionError, PeerError, CostError, EngineError, OtherMachineError, FileNotFoundError) as error:
         print(f'benchmarks: {error}', file=sys.stderr)
         return 1
     return 0

@@ -36,8 +36,16 @@ class NetworkCost:
     training_seconds: float
 
 
+class CostError(RuntimeError):
+    """The process of a network fails."""
+
+
 def measure() -> dict[str, NetworkCost]:
-    """Measures every network, one after the other."""
+    """Measures every network, one after the other.
+
+    Raises:
+        CostError: a process fails; the text ends with its output.
+    """
     from training.networks.contact.choice import NETWORKS
 
     costs = {}
@@ -49,7 +57,10 @@ def measure() -> dict[str, NetworkCost]:
 
 def _measured(name: str, what: str) -> dict[str, float]:
     command = [sys.executable, '-m', 'benchmarks.contact_cost', name, what]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise CostError(f'{name}, {what}: ended with {done.returncode}: {done.stderr.strip()[-500:]}')
+    return json.loads(done.stdout)
 
 
 def run_in_this_process(name: str, what: str) -> dict[str, float]:

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import tempfile
 import time
 from pathlib import Path
 
+from training.cores import available_cores
 from training.data.pool import SamplePool
 from training.data.synthetic.depth_crops import DepthPatches
 from training.data.synthetic.depth_crops import PATCH_DTYPE
@@ -28,7 +28,7 @@ class GeneratorSpeed:
 
 def measure(seconds: float) -> GeneratorSpeed:
     """Runs one worker a core and counts for `seconds`, once every worker has begun."""
-    workers = os.cpu_count() or 1
+    workers = available_cores()
     with tempfile.TemporaryDirectory() as folder:
         pool = SamplePool(
             DepthPatches,

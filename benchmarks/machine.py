@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from training.cores import available_cores
+
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = (
     'numpy',
@@ -33,6 +35,8 @@ class Machine:
     """Hardware, operating system and versions of the packages that matter."""
 
     cpu: str
+    model: str
+    """Family, model and stepping of the processor: virtual machines hide its name."""
     cores: int
     """Logical cores that this process may use."""
     memory_gb: float
@@ -46,7 +50,7 @@ class Machine:
     @property
     def slug(self) -> str:
         """Name of the result file."""
-        return re.sub(r'[^a-z0-9]+', '-', f'{self.cpu} {self.cores} cores'.lower()).strip('-')
+        return re.sub(r'[^a-z0-9]+', '-', f'{self.cpu} {self.model} {self.cores} cores'.lower()).strip('-')
 
 
 def this_machine() -> Machine:
@@ -54,7 +58,8 @@ def this_machine() -> Machine:
     release = platform.freedesktop_os_release() if Path('/etc/os-release').is_file() else {}
     return Machine(
         cpu=_cpu(),
-        cores=len(os.sched_getaffinity(0)),
+        model=' '.join(f'{name} {value}' for name in ('family', 'model', 'stepping') if (value := _said(name))),
+        cores=available_cores(),
         memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
         gpu=_gpu(),
         system=release.get('PRETTY_NAME', platform.system()),
@@ -77,10 +82,16 @@ def load() -> float:
 
 
 def _cpu() -> str:
+    return re.sub(r'\(R\)|\(TM\)|@.*', '', _said('model name')).strip() or platform.machine()
+
+
+def _said(name: str) -> str:
+    """What the kernel says about the processor; empty where it does not."""
     for line in Path('/proc/cpuinfo').read_text().splitlines():
-        if line.startswith('model name'):
-            return re.sub(r'\(R\)|\(TM\)|@.*', '', line.partition(':')[2]).strip()
-    return platform.machine()
+        key, _, value = line.partition(':')
+        if key.strip().removeprefix('cpu ') == name:
+            return value.strip()
+    return ''
 
 
 def _gpu() -> str:

@@ -15,6 +15,7 @@ from benchmarks.stage_frames import simulated_frames
 from benchmarks.stage_speed import to_and_fro
 from benchmarks.timing import Spread
 from benchmarks.timing import time_in_turns
+from benchmarks.timing import WARM_UP
 from hoi_ros.engines import load_engine
 from hoi_ros.playback.recording import Traffic
 from hoi_ros.playback.recording import traffic_of
@@ -142,7 +143,8 @@ def network_times(system: System, seconds: float) -> NetworkTimes | None:
     def run_stages(number: int) -> None:
         frame = frames[to_and_fro(number, _FRAMES)]
         chain(*frame.images, frame.camera, number / RATE, **frame.optional)
-        own.append(chain.timings.get(_NETWORK, 0.0))
+        if number >= WARM_UP:
+            own.append(chain.timings.get(_NETWORK, 0.0))
 
     with load_engine(model_dir(system.below[-1].name)) as engine:
         engine.prepare(1, _VIEWS)

@@ -19,6 +19,7 @@ from benchmarks.peers.contactopt import ContactOpt
 from benchmarks.peers.contactopt import ITERATIONS
 from benchmarks.timing import Spread
 from hoi_ros.hand.model import HandModel
+from hoi_ros.mesh.closing import close_holes
 from hoi_ros.mesh.surface import Surface
 from hoi_ros.stages.parts.contact_energy import ObjectSurfacePoints
 from hoi_ros.stages.parts.contact_refinement import ContactRefiner
@@ -124,7 +125,8 @@ def _problem(model: HandModel, generator: GraspGenerator, number: int) -> _Probl
     angles[0] += rng.normal(0, _TURN_NOISE, 3)
     pose = model.pose_of(angles).astype(np.float32)
     translation = (grasp.translation + rng.normal(0, _PLACE_NOISE, 3)).astype(np.float32)
-    solid, hand = Surface(grasp.object.vertices, grasp.object.faces), Surface(grasp.vertices, model.faces)
+    closed = close_holes(model.faces)  # a converted MANO is open at its wrist
+    solid, hand = Surface(grasp.object.vertices, grasp.object.faces), Surface(grasp.vertices, closed)
     return _Problem(
         grasp.keypoints,
         model.forward(pose, grasp.shape, translation, vertices=False).keypoints,

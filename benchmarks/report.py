@@ -223,7 +223,7 @@ def _sampling_rows(found: Sequence[Result]) -> list[Row]:
     part = 'sampling'
     return [
         _row(
-            f"pairs, {count}: p50; InterHandGen's network; ratio",
+            f"pairs, {count}: p50, in the steps of the model; InterHandGen's network, in 32; ratio",
             '{:.0f} ms; {:.1f} s; {:.0f}×',
             f'{part}.{count}.stage.p50_ms',
             f'{part}.{count}.interhandgen.p50_ms',

@@ -13,6 +13,12 @@ from typing import Any
 from benchmarks.machine import Machine
 
 FOLDER = Path(__file__).parent / 'results'
+_HARDWARE = 'cpu', 'model', 'cores', 'gpu'
+"""What tells two machines apart."""
+
+
+class OtherMachineError(ValueError):
+    """A file holds the results of another machine."""
 
 
 def save(
@@ -27,11 +33,22 @@ def save(
         measured: when, at which commit, under which load.
         figures: a data class, or a mapping of such.
         folder: of the results.
+
+    Raises:
+        OtherMachineError: the file is that of another machine.
     """
     path = folder / f'{name}.json'
     kept = json.loads(path.read_text()) if path.is_file() else {}
+    before, now = kept.get('machine', {}), _plain(machine)
+    if other := {name: before[name] for name in _HARDWARE if name in before and before[name] != now[name]}:
+        own = {name: now[name] for name in other}
+        raise OtherMachineError(
+            f'{path} holds results of a machine with {other}, this one has {own}: give this one a --name of its own'
+        )
+    # Parts of one file may be measured after an update.
+    measured = {**measured, 'kernel': machine.kernel, 'versions': machine.versions}
     folder.mkdir(parents=True, exist_ok=True)
-    results = kept | {'machine': _plain(machine), part: {'measured': _plain(measured), **_plain(figures)}}
+    results = kept | {'machine': now, part: {'measured': _plain(measured), **_plain(figures)}}
     path.write_text(json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + '\n')
     return path
 

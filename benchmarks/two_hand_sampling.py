@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -16,9 +15,10 @@ from benchmarks.timing import Spread
 from hoi_ros.stages.parts.sample_request import SampleRequest
 from hoi_ros.stages.parts.two_hand_sampler import PORTION
 from hoi_ros.stages.two_hand_prior import TwoHandPriorStage
+from training.cores import available_cores
 
-_A_TURN = 10
-"""Calls of the stage for one of InterHandGen."""
+_A_TURN, _TURNS = 10, 3
+"""Calls of the stage for one of InterHandGen, and the least number of these."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,8 @@ class SamplingSpeed:
         pairs: of a call.
         threads: of both.
         stage: guided pairs with vertices, scores and shared volumes, as the service answers.
-        interhandgen: 32 steps of each hand, network passes only.
+        interhandgen: network passes only.
+        stage_steps, interhandgen_steps: denoising steps of each hand.
         ratio: of the medians.
     """
 
@@ -38,19 +39,21 @@ class SamplingSpeed:
     stage: Spread
     interhandgen: Spread
     ratio: float
+    stage_steps: int
+    interhandgen_steps: int
 
 
 def measure(
     seconds: float, counts: Sequence[int] = (1, PORTION), peer: InterHandGen | None = None
 ) -> dict[str, SamplingSpeed]:
-    """Times both in turns for about `seconds`, each number of pairs at least once; the figures by number.
+    """Times both in turns for about `seconds`, each number of pairs at least three times; the figures by number.
 
     Args:
         seconds: of all numbers of pairs together.
         counts: numbers of pairs of a call.
         peer: InterHandGen with its own network and steps if None.
     """
-    peer, cores, before = peer or InterHandGen(), len(os.sched_getaffinity(0)), torch.get_num_threads()
+    peer, cores, before = peer or InterHandGen(), available_cores(), torch.get_num_threads()
     stage = TwoHandPriorStage(threads=cores)
     stage.warm_up()
     try:
@@ -64,14 +67,15 @@ def _speed(stage: TwoHandPriorStage, peer: InterHandGen, count: int, cores: int,
     own: list[float] = []
     others: list[float] = []
     stage.sample(SampleRequest(count, 0))
+    peer(count, 0)
     begun = time.perf_counter()
-    while not others or time.perf_counter() - begun < seconds:
+    while len(others) < _TURNS or time.perf_counter() - begun < seconds:
         for _ in range(_A_TURN):
             request = SampleRequest(count, len(own))
             own.append(_timed(lambda request=request: stage.sample(request)))
         others.append(_timed(lambda: peer(count, len(others))))
     ours, theirs = Spread.of(own), Spread.of(others)
-    return SamplingSpeed(count, cores, ours, theirs, theirs.p50_ms / ours.p50_ms)
+    return SamplingSpeed(count, cores, ours, theirs, theirs.p50_ms / ours.p50_ms, stage.steps, peer.steps)
 
 
 def _timed(call: Callable[[], object]) -> float:

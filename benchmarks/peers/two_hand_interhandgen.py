@@ -30,19 +30,19 @@ class InterHandGen:
 
     def __init__(self, network: TwoHandNetwork = 'paper', steps: int = PAPER_STEPS, strength: float = 0.1) -> None:
         self.network = two_hand_network(network).eval()
-        self._steps, self._strength = steps, strength
+        self.steps, self._strength = steps, strength
 
     def __call__(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """(count, 64) whitened second hands, and the first ones."""
         noises = np.random.default_rng(seed).standard_normal((2, count, SIZE), np.float32)
         nobody = np.zeros_like(noises[0])
-        first = sample(lambda state, time: self._clean(state, time, nobody, 0.0), noises[0], self._steps)
+        first = sample(lambda state, time: self._clean(state, time, nobody, 0.0), noises[0], self.steps)
 
         def guided(state: np.ndarray, time: int) -> np.ndarray:
             given, free = (self._clean(state, time, first, present) for present in (1.0, 0.0))
             return given + self._strength * (given - free)
 
-        return sample(guided, noises[1], self._steps), first
+        return sample(guided, noises[1], self.steps), first
 
     def _clean(self, state: np.ndarray, time: int, anchor: np.ndarray, present: float) -> np.ndarray:
         ones = torch.ones(len(state), 1)

@@ -11,6 +11,8 @@ from scipy.spatial import QhullError
 FRICTION = 0.6
 """Friction coefficient of dry skin on the palm: 0.62 on average in Zhang and Mak, "In vivo friction properties of human
 skin" (1999)."""
+_ALONG = 0.05
+"""Length across its normal below which a line or an arm gives a contact no direction; the longest arm is 1."""
 _FLAT = 1e-3
 """Singular value below which wrenches do not span a dimension."""
 _MANY = 15
@@ -22,7 +24,8 @@ _FIRST, _ADDED, _FACETS = 12, 8, 60
 def contact_wrenches(points: np.ndarray, normals: np.ndarray, friction: float = FRICTION, edges: int = 8) -> np.ndarray:
     """(N, edges, 6) force and torque along each edge of the friction pyramids of point contacts.
 
-    The force along the normal is 1. The lever arms are about the mean of the points, the longest is 1.
+    The force along the normal is 1. The lever arms are about the mean of the points, the longest is 1. The first edge
+    points along the line between the first and the last contact, so that the pyramids turn with the object.
 
     Args:
         points: (N, 3) contact points, metres.
@@ -30,14 +33,17 @@ def contact_wrenches(points: np.ndarray, normals: np.ndarray, friction: float = 
         friction: friction coefficient.
         edges: edges of the pyramid that approximates a friction cone.
     """
+    arms = points - points.mean(0)
+    arms /= max(np.linalg.norm(arms, axis=1).max(), 1e-9)
     first = np.cross(normals, np.where(np.abs(normals[:, :1]) < 0.7, [[1.0, 0, 0]], [[0, 1.0, 0]]))
+    for direction in (arms, arms[:1] - arms[-1:]):
+        across = direction - (direction * normals).sum(1, keepdims=True) * normals
+        first = np.where(np.linalg.norm(across, axis=1, keepdims=True) > _ALONG, across, first)
     first /= np.linalg.norm(first, axis=1, keepdims=True)
     second = np.cross(normals, first)
     turn = np.arange(edges) * 2 * np.pi / edges
     sideways = np.cos(turn)[:, None] * first[:, None] + np.sin(turn)[:, None] * second[:, None]
     forces = normals[:, None] + friction * sideways
-    arms = points - points.mean(0)
-    arms /= max(np.linalg.norm(arms, axis=1).max(), 1e-9)
     return np.concatenate([forces, np.cross(arms[:, None], forces)], -1)
 
 

@@ -109,7 +109,8 @@ SETTINGS = {
         Setting(
             'time_limit',
             30.0,
-            'Longest time until a call of ~/sample is answered, its waiting included, s; later it is refused.',
+            'Longest time until a call of ~/sample is answered, its waiting included, s; later it is refused. A '
+            'message of ~/samples that takes longer is left out.',
             0.1,
             3600.0,
             live=True,
@@ -269,6 +270,11 @@ class TwoHandPriorNode(WorkerNode[Any, Frame, _Regularised]):
             self.caution(f'no samples beside the observed hand: {error}')
             return
         if samples is None:
+            if self.give_way():
+                self.caution(
+                    f'no ~/samples: {wanted.count} took longer than time_limit, {settings["time_limit"]:g} s: lower '
+                    'sample_count or steps, or raise time_limit'
+                )
             return
         if anchor is None:
             placed = [before_camera(hands, self._models, settings['distance']) for hands in samples.hands]

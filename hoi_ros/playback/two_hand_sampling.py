@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import tyro
+from scipy.spatial.transform import Rotation
 
 from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.engines import Backend
@@ -35,8 +36,10 @@ from hoi_ros.playback.command import run_command
 from hoi_ros.playback.hand_files import HandFileError
 from hoi_ros.playback.hand_files import read_hand
 from hoi_ros.playback.picture_files import write_picture
+from hoi_ros.playback.sample_sheet import MOST
 from hoi_ros.playback.sample_sheet import sample_sheet
 from hoi_ros.resources import ResourceError
+from hoi_ros.stages.parts.sample_request import HandSamples
 from hoi_ros.stages.parts.sample_request import SampleRequest
 from hoi_ros.stages.two_hand_prior import TwoHandPriorStage
 
@@ -65,6 +68,9 @@ class SampleConfig:
     """A hand that stays, as python -m hoi_ros.image or hoi_ros.replay writes it; the surest hand of the file."""
     object: Path | None = None
     """Mesh of an object that the hands hold, metres: OBJ, PLY, STL or GLB."""
+    object_pose: tuple[float, float, float, float, float, float, float] | None = None
+    """Pose of that mesh in the frame of the anchor: x y z, metres, and its quaternion x y z w; without it, the anchor
+    is in the frame of the file."""
     sheet: Path | None = None
     """Picture of the first sixteen samples."""
     steps: int | None = None
@@ -85,6 +91,11 @@ class SampleConfig:
             raise SampleError(f'--seed is {self.seed}, expected 0 or more')
         if self.steps is not None and not 1 <= self.steps <= 256:
             raise SampleError(f'--steps is {self.steps}, expected 1 to 256')
+        if self.object_pose is not None:
+            if self.object is None:
+                raise SampleError('--object-pose is that of an object: give its mesh with --object')
+            if not abs(float(np.linalg.norm(self.object_pose[3:])) - 1) < 0.01:
+                raise SampleError(f'the quaternion of --object-pose is {self.object_pose[3:]}, expected length 1')
         if self.sheet is not None and self.sheet.suffix.lower() not in ('.png', '.jpg', '.jpeg'):
             raise SampleError(f'--sheet is {self.sheet}, expected a file ending in .png or .jpg')
 
@@ -105,11 +116,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     make_folder(path.parent)
     with quick_start():
         stage = TwoHandPriorStage(config.models, config.backend, steps=config.steps)
-    pairs, scores, volumes = _sampled(stage, _request(stage, config), config.count)
-    arrays: Any = {**_arrays(stage, pairs), 'score': scores, 'penetration': volumes}
+    arrays, pairs = _sampled(stage, _request(stage, config), config.count)
+    faces = {side: np.asarray(stage.hand_model(side).faces) for side in ('left', 'right')}
+    arrays |= {f'{side}_faces': faces[side] for side in faces}
     np.savez_compressed(path, **arrays)
+    volumes = arrays['penetration']
     if config.sheet is not None:
-        faces = {side: np.asarray(stage.hand_model(side).faces) for side in ('left', 'right')}
         write_picture(config.sheet, sample_sheet(pairs, faces, volumes))
     written = ' and '.join(str(file) for file in (path, config.sheet) if file is not None)
     print(
@@ -126,6 +138,8 @@ def _request(stage: TwoHandPriorStage, config: SampleConfig) -> SampleRequest:
     if config.object is not None:
         mesh = read_object(config.object)
         vertices, faces = mesh.vertices, mesh.faces
+        if config.object_pose is not None:
+            vertices = Rotation.from_quat(config.object_pose[3:]).apply(vertices) + config.object_pose[:3]
     return SampleRequest(
         config.count, config.seed, 'both', anchor, vertices, faces, config.guidance, config.anti_penetration
     )
@@ -133,30 +147,31 @@ def _request(stage: TwoHandPriorStage, config: SampleConfig) -> SampleRequest:
 
 def _sampled(
     stage: TwoHandPriorStage, request: SampleRequest, count: int
-) -> tuple[list[list[HandEstimate]], np.ndarray, np.ndarray]:
-    """Pairs, their scores, and the volumes that they share, mm³."""
-    pairs: list[list[HandEstimate]] = []
-    scores: list[np.ndarray] = []
-    volumes: list[np.ndarray] = []
+) -> tuple[dict[str, Any], list[list[HandEstimate]]]:
+    """The arrays of the file by name, and the pairs of the sheet."""
+    arrays: dict[str, Any] = {}
+    drawn: list[list[HandEstimate]] = []
     bar = _Bar(count)
     for first in range(0, count, _PORTION):
         wanted = dataclasses.replace(request, count=min(_PORTION, count - first), first=first)
         samples = stage.sample(wanted, progress=functools.partial(bar.show, first))
         assert samples is not None, 'nothing aborts it'
-        pairs += samples.hands
-        scores.append(samples.scores)
-        volumes.append(samples.intersections / _CUBIC_MILLIMETRE)
-    return pairs, np.concatenate(scores), np.concatenate(volumes)
+        drawn += samples.hands[: MOST - len(drawn)]
+        for name, rows in _rows(samples).items():
+            if first == 0:
+                arrays[name] = np.empty((count, *rows.shape[1:]), rows.dtype)
+            arrays[name][first : first + len(rows)] = rows
+    return arrays, drawn
 
 
-def _arrays(stage: TwoHandPriorStage, pairs: Sequence[Sequence[HandEstimate]]) -> dict[str, np.ndarray]:
-    """The arrays of both sides by name."""
-    arrays = {}
-    for row, side in enumerate(('left', 'right')):
+def _rows(samples: HandSamples) -> dict[str, np.ndarray]:
+    """The arrays of some samples by name."""
+    rows = {'score': samples.scores, 'penetration': samples.intersections / _CUBIC_MILLIMETRE}
+    for number, side in enumerate(('left', 'right')):
         for name in ('vertices', 'joints', 'pose', 'shape', 'translation'):
-            arrays[f'{side}_{name}'] = np.stack([getattr(pair[row], name) for pair in pairs]).astype(np.float32)
-        arrays[f'{side}_faces'] = np.asarray(stage.hand_model(side).faces)
-    return arrays
+            values = [getattr(pair[number], name) for pair in samples.hands]
+            rows[f'{side}_{name}'] = np.stack(values).astype(np.float32)
+    return rows
 
 
 class _Bar:

@@ -29,6 +29,7 @@ from hoi_ros.mesh.contact import TOUCHING
 from hoi_ros.mesh.contact import winding
 from hoi_ros.mesh.nearest import nearest_points
 from hoi_ros.mesh.normals import cross
+from hoi_ros.mesh.normals import face_normals
 from hoi_ros.mesh.normals import vertex_normals
 from hoi_ros.mesh.sampling import even_places
 from hoi_ros.resources import model_dir
@@ -52,10 +53,13 @@ _LARGEST_HAND, _LARGEST_OBJECT, _SMALLEST_OBJECT = 0.5, 1.5, 0.005
 kilometres given for metres fall below the last."""
 _MOST_FACES = 100_000
 """Triangles of an object: more take seconds."""
-_INVERTED = -1e-6
-"""Volume below which a closed mesh is inside out, m³: a folded one may be a little below 0."""
-_NEAREST = 3
-"""Points of the object whose contact a vertex of its mesh takes, weighted by their distance."""
+_INVERTED, _INVERTED_SHARE = 1e-6, 1e-4
+"""Volume below 0 from which on a closed mesh is inside out, m³, and as a share of its area to the power of 1.5,
+whichever is less: a folded mesh may be a little below 0, and a card has less than 1 cm³."""
+_NEAREST, _AROUND = 3, 12
+"""Points of the object whose contact a vertex of its mesh takes, weighted by their distance, of those around it."""
+_FACING = 0.005
+"""Metres that a unit of the difference of normals counts there: the far side of a thin plate is near."""
 _MIRROR = np.array([-1, 1, 1])
 
 
@@ -193,7 +197,7 @@ class ContactStage:
                 smooth = held.vertices
                 held = dataclasses.replace(held, vertices=carved(held.vertices, hand.vertices).astype(np.float32))
         settled = time.perf_counter()
-        on_mesh = contact_of_vertices(mesh, surface, on_points)
+        on_mesh = contact_of_vertices(mesh, turned, surface, on_points)
         gap = surface_gap(hand.vertices, held.vertices, faces)
         contact = self._measures[hand.side](hand.vertices, on_hand, held.vertices, faces, on_mesh, gap, smooth)
         held = _claimed(held, gap, closed=not math.isnan(contact.intersection))
@@ -279,9 +283,10 @@ def _check_places(
         raise NoContact(f'its object is {apart:.2f} m away from it, expected at most {_FARTHEST:.2f} m')
     corners = mesh[faces]
     volume = float((cross(corners[:, 0], corners[:, 1]) * corners[:, 2]).sum()) / 6
-    if volume < _INVERTED and is_closed(mesh, faces):
+    area = float(np.linalg.norm(face_normals(mesh, faces), axis=1).sum()) / 2
+    if volume < -min(_INVERTED, _INVERTED_SHARE * area**1.5) and is_closed(mesh, faces):
         raise NoContact(
-            f'the triangles of its object face inwards (volume {1e6 * volume:.0f} cm³), expected counter-clockwise '
+            f'the triangles of its object face inwards (volume {1e6 * volume:.2g} cm³), expected counter-clockwise '
             'from outside'
         )
     within = ((joints > mesh.min(0)) & (joints < mesh.max(0))).all()
@@ -349,8 +354,21 @@ def moved(
     return hand, held
 
 
-def contact_of_vertices(vertices: np.ndarray, surface: ObjectSurfacePoints, contact: np.ndarray) -> np.ndarray:
-    """(M,) contact of the vertices (M, 3) of a mesh, float32, from that of points (N,) on it."""
-    distances, nearest = surface.tree.query(vertices, _NEAREST)
+def contact_of_vertices(
+    vertices: np.ndarray, faces: np.ndarray, surface: ObjectSurfacePoints, contact: np.ndarray
+) -> np.ndarray:
+    """(M,) contact of the vertices of a mesh, float32, from that of points on it that face the vertex's way.
+
+    Args:
+        vertices, faces: (M, 3) and (F, 3) of the mesh.
+        surface: N points on it.
+        contact: (N,) of the points.
+    """
+    around = min(_AROUND, len(surface.points))
+    distances, found = surface.tree.query(vertices, range(1, around + 1))
+    apart = ((surface.normals[found] - vertex_normals(vertices, faces)[:, None]) ** 2).sum(-1)
+    distances = np.sqrt(distances**2 + _FACING**2 * apart)
+    chosen = np.argsort(distances, 1)[:, :_NEAREST]
+    distances, found = (np.take_along_axis(part, chosen, 1) for part in (distances, found))
     weights = 1 / np.maximum(distances, 1e-6)
-    return ((weights * contact[nearest]).sum(1) / weights.sum(1)).astype(np.float32)
+    return ((weights * contact[found]).sum(1) / weights.sum(1)).astype(np.float32)

@@ -33,6 +33,7 @@ from hoi_ros.mesh.closing import close_holes
 from hoi_ros.mesh.volumes import grid_volume
 from hoi_ros.resources import model_dir
 from hoi_ros.stages.parts.hand_separation import HandSurfaces
+from hoi_ros.stages.parts.hand_separation import nearest_of
 from hoi_ros.stages.parts.pair_cleaner import CleanedPair
 from hoi_ros.stages.parts.pair_cleaner import confidences_of
 from hoi_ros.stages.parts.pair_cleaner import PairCleaner
@@ -45,6 +46,8 @@ from hoi_ros.stages.parts.sample_request import SampleRequest
 from hoi_ros.stages.parts.two_hand_gap import hand_gap
 from hoi_ros.stages.parts.two_hand_object import ObjectEmbedding
 from hoi_ros.stages.parts.two_hand_sampler import TwoHandSampler
+from hoi_ros.stages.parts.two_hand_samples import FARTHEST
+from hoi_ros.stages.parts.two_hand_samples import MOST_TURNED
 from hoi_ros.stages.parts.two_hand_samples import SampleMaker
 from hoi_ros.stages.parts.two_hand_samples import STRANGEST
 
@@ -55,9 +58,7 @@ without guidance and with it."""
 _VOXEL = 0.003
 """Edge of a voxel of the volume that two observed hands share, metres."""
 _FARTHEST = 0.1
-"""Distance of the boxes around two hands beyond which their gap is that of the boxes, metres."""
-_AWAY = 20.0
-"""Hands further away are none, metres."""
+"""Distance of the boxes around two hands beyond which their gap is that of their nearest vertices, metres."""
 _OVERLAPPING = 5e-6
 """Shared volume, m³, from which on a hand may be misplaced: observations that lie on one hand share more, and hands
 that touch less."""
@@ -299,7 +300,8 @@ class TwoHandPriorStage:
         )
         between = float(np.linalg.norm(np.maximum(np.maximum(low - other_high, other_low - high), 0)))
         if between > max(_FARTHEST, self.nearness):
-            return between
+            points, others = right.vertices[0], left.vertices[0]
+            return float(np.linalg.norm(points - others[nearest_of(points, others)], axis=1).min())
         return hand_gap(right, left, self._hands['left'].faces, self._sampler.separation)
 
     def _volume(self, right: HandSurfaces, left: HandSurfaces) -> float:
@@ -331,8 +333,10 @@ def fault_of(hand: HandEstimate) -> str:
             return f'its {name} is not all finite'
     if (strangest := float(np.abs(hand.shape).max(initial=0))) > STRANGEST:
         return f'its shape has a coefficient of {strangest:.3g}, expected at most {STRANGEST:g}'
-    if (far := float(np.linalg.norm(hand.translation))) > _AWAY:
-        return f'it is {far:.3g} m away, expected at most {_AWAY:g}'
+    if (turned := float(np.abs(hand.pose).max(initial=0))) > MOST_TURNED:
+        return f'its pose has a rotation of {turned:.3g} rad, expected at most {MOST_TURNED:g}'
+    if (far := float(np.linalg.norm(hand.translation))) > FARTHEST:
+        return f'it is {far:.3g} m away, expected at most {FARTHEST:g}'
     if not (hand.joint_scores > 0).any():
         return 'its joint_scores are all 0'
     return ''

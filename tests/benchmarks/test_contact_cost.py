@@ -5,8 +5,14 @@ import pytest
 
 from benchmarks import report
 from benchmarks.contact_cost import _measured
+from benchmarks.contact_cost import CostError
 from benchmarks.parts import cost_part
 from hoi_ros.systems import System
+
+
+def test_the_failure_of_a_process_is_told() -> None:
+    with pytest.raises(CostError, match="(?s)no such network, inference: ended with 1: .*KeyError: 'no such network'"):
+        _measured('no such network', 'inference')
 
 
 @pytest.mark.slow

@@ -118,10 +118,21 @@ def test_a_part_stays_when_another_is_measured(tmp_path):
     results.save('fast', MACHINE, 'generator', MEASURED, FIGURES['generator'], tmp_path)
     results.save('fast', MACHINE, 'overload', MEASURED | {'commit': 'def'}, OVERLOAD, tmp_path)
     kept = json.loads((tmp_path / 'fast.json').read_text())
-    assert kept['generator'] == {'measured': MEASURED, 'workers': 2, 'crops': 3000, 'crops_a_second': 201.4}
+    measured = kept['generator'].pop('measured')
+    assert measured == MEASURED | {'kernel': MACHINE.kernel, 'versions': MACHINE.versions}
+    assert kept['generator'] == {'workers': 2, 'crops': 3000, 'crops_a_second': 201.4}
     assert kept['overload']['measured']['commit'] == 'def'
     assert kept['overload']['traffic']['latency_p50_ms'] == 11.0
     assert kept['machine']['cpu'] == 'Fast CPU' and kept['machine']['versions']['numpy']
+
+
+def test_results_of_two_machines_do_not_mix(tmp_path):
+    saved(tmp_path, figures={'overload': OVERLOAD})
+    first, second = (dataclasses.replace(MACHINE, model=f'family {number}') for number in (1, 2))
+    results.save('same', first, 'overload', MEASURED, OVERLOAD, tmp_path)
+    with pytest.raises(results.OtherMachineError, match="'model': 'family 1'.*'model': 'family 2'.*--name"):
+        results.save('same', second, 'overload', MEASURED, OVERLOAD, tmp_path)
+    assert json.loads((tmp_path / 'same.json').read_text())['machine']['model'] == 'family 1'
 
 
 def test_a_missing_figure_is_a_dash_and_a_row_without_figures_is_left_out(tmp_path):
@@ -160,7 +171,7 @@ def test_a_machine_describes_itself():
     machine = this_machine()
     assert machine.cpu and machine.cores >= 1 and machine.memory_gb > 0
     assert machine.python.count('.') == 2 and machine.versions['openvino']
-    assert MACHINE.slug == 'fast-cpu-2-cores'
+    assert dataclasses.replace(MACHINE, model='family 1 model 2').slug == 'fast-cpu-family-1-model-2-2-cores'
 
 
 def test_bad_arguments_are_refused(capsys):

@@ -18,5 +18,6 @@ def test_the_peer_has_the_passes_of_the_paper():
 def test_both_are_timed():
     speeds = measure(0, counts=(2,), peer=InterHandGen('small', steps=1))
     (speed,) = speeds.values()
-    assert list(speeds) == ['2 at a time'] and speed.stage.calls == 10 and speed.interhandgen.calls == 1
+    assert list(speeds) == ['2 at a time'] and speed.stage.calls == 30 and speed.interhandgen.calls == 3
+    assert (speed.stage_steps, speed.interhandgen_steps) == (8, 1)
     assert speed.ratio == speed.interhandgen.p50_ms / speed.stage.p50_ms > 0

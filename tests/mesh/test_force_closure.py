@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 from scipy.spatial import ConvexHull
+from scipy.spatial.transform import Rotation
 
 from hoi_ros.mesh.force_closure import closure_radius
 from hoi_ros.mesh.force_closure import contact_wrenches
@@ -68,3 +69,14 @@ def test_contacts_that_cannot_resist_every_wrench_have_no_closure_radius() -> No
     assert closure_radius(0.03 * tripod, -tripod, friction=0.0) == 0
     assert closure_radius(0.03 * opposite, -opposite) == pytest.approx(0, abs=1e-9)
     assert closure_radius(opposite[:1], opposite[:1]) == 0
+
+
+def test_the_closure_radius_turns_with_the_object() -> None:
+    rng = np.random.default_rng(2)
+    normals = rng.standard_normal((6, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    points = -0.04 * normals + rng.normal(0, 0.01, normals.shape)
+    expected = closure_radius(points, normals, rounds=30)
+    assert expected > 0.05
+    for turn in Rotation.random(6, random_state=3).as_matrix():
+        assert closure_radius(points @ turn.T, normals @ turn.T, rounds=30) == pytest.approx(expected, rel=1e-6)

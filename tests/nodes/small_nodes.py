@@ -78,6 +78,7 @@ class SamplingNode(WorkerNode):
             'Sampling': (
                 Setting('rate', 5.0, 'Samples a second.', 0.0, 100.0, live=True),
                 Setting('work', 1.0, 'Seconds that a requested sample takes.', 0.0, 100.0, live=True),
+                Setting('tunable', True, 'Whether the stage takes parameters.', live=True),
             ),
             'Outputs': OUTPUT_QOS_SETTINGS,
         }
@@ -88,6 +89,10 @@ class SamplingNode(WorkerNode):
     def load_stage(self):
         self._output = self.create_output(Float32MultiArray, '~/samples', qos_profile(self.settings, 'output_qos'))
         return Echo()
+
+    def tune(self, stage):
+        if not self.settings['tunable']:
+            raise ValueError('the stage cannot be tuned')
 
     def process(self, stage, tick):
         return np.zeros(3, np.float32)

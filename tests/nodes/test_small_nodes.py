@@ -230,6 +230,15 @@ def test_a_service_replies_when_its_work_is_done(sampling_node):
     assert not refused.success and refused.message == 'the rate is 0: set it'
 
 
+def test_a_request_is_answered_where_the_stage_cannot_be_tuned(sampling_node):
+    _, bench = sampling_node
+    assert bench.set_parameter('work', 0.0).successful
+    assert bench.set_parameter('rate', 1e-3).successful
+    assert bench.set_parameter('tunable', False).successful
+    assert bench.call(Trigger, 'sample', Trigger.Request()).success
+    bench.until_says('failed: ValueError: the stage cannot be tuned')
+
+
 def test_a_stage_that_does_not_answer_is_an_error(sampling_node):
     process, bench = sampling_node
     bench.until_says('running')

@@ -17,10 +17,14 @@ from hoi_ros.hand.estimates import ClaimConfidence
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.estimates import ObjectEstimate
 from hoi_ros.mesh.boxes import oriented_box
+from hoi_ros.mesh.sampling import even_places
 from hoi_ros.resources import model_dir
 from hoi_ros.stages import contact
+from hoi_ros.stages.contact import contact_of_vertices
 from hoi_ros.stages.contact import ContactStage
+from hoi_ros.stages.parts.contact_energy import ObjectSurfacePoints
 from hoi_ros.stages.parts.contact_network import ContactMaps
+from hoi_ros.stages.parts.contact_network import nodes_of
 
 from .parts.held_objects import estimates
 from .parts.held_objects import FLIP
@@ -173,12 +177,18 @@ def around(hand: HandEstimate) -> tuple[np.ndarray, np.ndarray]:
     return box.vertices + (hand.vertices.min(0) + hand.vertices.max(0)) / 2, np.asarray(box.faces)
 
 
+def card(hand: HandEstimate, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    box = trimesh.creation.box((0.085, 0.054, 0.001))
+    return box.vertices + hand.joints[8], np.asarray(box.faces)[:, ::-1]
+
+
 BAD_OBJECTS: dict[str, tuple[Callable, str]] = {
     'empty': (lambda hand, faces: (np.zeros((0, 3)), faces), 'publish the meshes'),
     'no triangles': (lambda hand, faces: (hand.held.vertices, faces[:0]), 'no usable mesh'),
     'degenerate': (lambda hand, faces: (hand.held.vertices, faces[:, [0, 0, 0]]), 'no usable mesh.*no area'),
     'collapsed': (lambda hand, faces: (hand.held.vertices * 0 + hand.joints[9], faces), 'its object measures 0 m'),
     'inverted': (lambda hand, faces: (hand.held.vertices, faces[:, ::-1]), 'triangles of its object face inwards'),
+    'an inverted card': (card, 'triangles of its object face inwards'),
     'huge': (lambda hand, faces: (hand.held.vertices, np.resize(faces, (1_000_000, 3))), '1000000 triangles'),
     'not finite': (lambda hand, faces: (hand.held.vertices * [1, np.nan, 1], faces), 'object are not finite'),
     'other topology': (lambda hand, faces: (hand.held.vertices[:20], faces), 'name vertices 0 to'),
@@ -265,3 +275,18 @@ def test_what_may_move_moves(stage) -> None:
     posed = hand_model().forward(held.pose, held.shape, held.translation)
     np.testing.assert_allclose(posed.vertices, held.vertices, atol=1e-5)
     np.testing.assert_allclose(posed.keypoints, held.joints, atol=1e-5)
+
+
+def test_contact_does_not_pass_through_a_thin_plate() -> None:
+    plate = trimesh.creation.box((0.1, 0.06, 0.001)).subdivide().subdivide().subdivide()
+    vertices, faces = np.asarray(plate.vertices), np.asarray(plate.faces)
+    places = even_places(vertices, faces, 2048)
+    surface = ObjectSurfacePoints(places.points(vertices, faces), places.normals(vertices, faces))
+    pressed = (surface.normals[:, 2] > 0.9).astype(np.float32)
+    nodes = nodes_of(surface.points, 300, surface.normals, ordered=True)
+    found = nodes.interpolated(pressed[nodes.rows])
+    below = surface.normals[:, 2] < -0.9
+    assert found[below].max() < 0.4 < found[pressed > 0].min()
+    on_mesh, inner = contact_of_vertices(vertices, faces, surface, pressed), np.abs(vertices[:, :2]) < [0.049, 0.029]
+    inner = inner.all(1)
+    assert on_mesh[inner & (vertices[:, 2] > 0)].min() > 0.6 and on_mesh[inner & (vertices[:, 2] < 0)].max() < 0.4

@@ -151,6 +151,15 @@ def test_hands_apart_or_of_one_place_pass_through_untouched(build) -> None:
     assert stage.interaction.intersection_before == stage.interaction.intersection_after > 0
 
 
+@pytest.mark.parametrize('apart', [0.13, 0.3, 0.6])
+def test_the_gap_is_the_distance_of_the_surfaces(build, apart: float) -> None:
+    stage = build(unmoved, regularise=False)
+    right, left = hands = two_hands(stage, apart)
+    stage(hands, np.zeros((0, 3)), 0.0)
+    nearest = cKDTree(left.vertices).query(right.vertices)[0].min()
+    assert stage.interaction.gap == pytest.approx(nearest, abs=0.004)
+
+
 def test_a_misplaced_hand_is_placed_and_is_less_sure(build) -> None:
     stage = build(unmoved, right_misplaced)
     right, left = two_hands(stage, 0.03)
@@ -231,13 +240,22 @@ def test_sampling_ends_when_nobody_waits(build) -> None:
         ({'pose': np.full(48, np.nan)}, 'pose of the anchor'),
         ({'shape': np.full(10, 40.0)}, 'the anchor is no hand: a coefficient'),
         ({'pose': np.full(48, 2.5)}, 'the anchor is no hand: a joint'),
+        ({'pose': np.eye(48)[0] * 1e20}, 'the anchor is no hand: its pose has a rotation'),
+        ({'translation': np.array([0, 0, 600.0])}, 'the anchor is 600 m away .* in millimetres'),
+        (
+            {
+                'object_vertices': np.eye(4, 3) * 0.1,
+                'object_faces': np.array([[0, 1, 2], [0, 3, 1], [1, 3, 2], [0, 2, 3]]),
+            },
+            r'the anchor is 0\.50 m away from the object, expected at most 0\.3 m',
+        ),
         ({'object_vertices': np.zeros((0, 3)), 'object_faces': np.zeros((0, 3), int)}, 'object'),
     ],
 )
 def test_requests_that_cannot_be_carried_out_are_refused(build, change: dict[str, object], reason: str) -> None:
     stage = build(random_denoiser())
     anchor = two_hands(stage, 0)[0]
-    of_hand = {name: value for name, value in change.items() if name in ('pose', 'shape')}
+    of_hand = {name: value for name, value in change.items() if name in ('pose', 'shape', 'translation')}
     of_request = {name: value for name, value in change.items() if name not in of_hand}
     request = SampleRequest(1, 0, 'both', dataclasses.replace(anchor, **of_hand))
     with pytest.raises(FrameRefused, match=reason):

@@ -56,7 +56,7 @@ NOISE = 'small', 'large'
 _NOISE_SEED = 41
 _BATCH = 4
 """Grasps of a batch at inference."""
-_DISTANCES = np.arange(0.001, 0.0305, 0.0005)
+_DISTANCES = np.arange(0.001, 0.1005, 0.0005)
 """Candidates of the rule's threshold, metres."""
 
 
@@ -151,7 +151,10 @@ def evaluate(config: ContactEvaluation) -> dict[str, dict[str, dict[str, float]]
         within = -best_threshold(-known.both, reference.truth.both >= TOUCHED, -_DISTANCES)
         maps = {name: finder(noisy) for name, finder in finders.items()}
         rows = {name: contact_figures(found, noisy.truth) for name, found in maps.items()}
-        for name, threshold in (('within 4 mm', TOUCHING), (f'within {1e3 * within:g} mm (tuned)', within)):
+        for name, threshold in (
+            ('nearest point within 4 mm', TOUCHING),
+            (f'within {1e3 * within:g} mm (tuned)', within),
+        ):
             touching = ContactMaps(*((part <= threshold).astype(np.float32) for part in (gap.hand, gap.object)))
             rows[name] = contact_figures(touching, noisy.truth)
         figures[level] = rows
@@ -164,7 +167,7 @@ def evaluate(config: ContactEvaluation) -> dict[str, dict[str, dict[str, float]]
                 rows |= {'true grasps': states['truth'], 'before': states['before'], name: states['after']}
             figures[f'{level}, refined'] = rows
             _print_rows(f'{level} noise, {len(refined)} grasps refined: error, intersection, fingers that touch', rows)
-    write_figures(figures, config.out)
+        write_figures(figures, config.out)
     return figures
 
 
@@ -265,7 +268,10 @@ def predicted_by_nodes(
         return predicted(network, grasps, decoding)
     template, points = HandModel.load().template, grasps.records['object_points']
     hand = nodes_of(template, counts[0] or len(template))
-    things = [nodes_of(cloud, counts[1] or len(cloud), ordered=True) for cloud in points]
+    things = [
+        nodes_of(cloud.astype(np.float32), counts[1] or len(cloud), normals.astype(np.float32), ordered=True)
+        for cloud, normals in zip(points, grasps.records['object_normals'])
+    ]
     rows = np.stack([np.concatenate([hand.rows, len(template) + thing.rows]) for thing in things])
     found = predicted(network, grasps, decoding, rows)
     return ContactMaps(

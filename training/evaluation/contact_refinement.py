@@ -86,7 +86,9 @@ class GraspFigures:
         """
         solid = Surface(mesh.vertices, mesh.faces)
         distances = solid.distances(hand.vertices)
-        volume = grid_volume(hand.vertices, self._faces, mesh.vertices, mesh.faces, VOXEL)
+        volume = math.nan
+        if solid.closed:
+            volume = grid_volume(hand.vertices, self._faces, mesh.vertices, mesh.faces, VOXEL)
         self._rows.append(
             {
                 'joint_error_mm': 1e3 * float(np.linalg.norm(hand.keypoints - truth.keypoints, axis=1).mean()),
@@ -108,9 +110,19 @@ class GraspFigures:
 
     def means(self) -> dict[str, float]:
         """Means over the hands, and F1 of the fingers of all hands: of those within TOUCHING of the object or inside it
-        and, where contact was given, of those that the node tells."""
+        and, where contact was given, of those that the node tells.
+
+        The intersection is the mean of those objects whose mesh is closed; there is `open_meshes` where some are not,
+        and inside those no finger touches.
+        """
         near, true = (np.stack(part) for part in zip(*self._near))
         figures = {name: float(np.mean([row[name] for row in self._rows])) for name in self._rows[0]}
+        volumes = np.array([row['intersection_cm3'] for row in self._rows])
+        if opened := int(np.isnan(volumes).sum()):
+            figures['open_meshes'] = float(opened)
+            figures['intersection_cm3'] = (
+                float(volumes[~np.isnan(volumes)].mean()) if opened < len(volumes) else math.nan
+            )
         figures['fingers_near_f1'] = f1(near, true)
         if self._told:
             figures['fingers_f1'] = f1(np.stack(self._told), true)
@@ -119,7 +131,8 @@ class GraspFigures:
     def _touching(self, solid: Surface, vertices: np.ndarray, distances: np.ndarray) -> np.ndarray:
         """(5,) whether a finger touches with vertices within TOUCHING of the object or inside it."""
         touching = distances <= TOUCHING
-        touching[~touching] = solid.contains(vertices[~touching])
+        if solid.closed:
+            touching[~touching] = solid.contains(vertices[~touching])
         return touching_fingers(touching, self._parts)
 
 
@@ -166,7 +179,7 @@ def refinement_figures(
             restarts=options.restarts,
         )
         seconds.append(refined.seconds)
-        contact = on_hand, contact_of_vertices(mesh.vertices, surface, on_object)
+        contact = on_hand, contact_of_vertices(mesh.vertices, mesh.faces, surface, on_object)
         figures['after'].add(from_object(refined), truth, mesh, contact)
     means = {state: of_state.means() for state, of_state in figures.items()}
     change = figures['after'].joint_errors - figures['before'].joint_errors

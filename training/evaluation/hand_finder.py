@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,26 @@ def counted_hands(record: np.ndarray) -> np.ndarray:
     return record['visible'][:count] >= np.where(record['holds'][:count], _HOLDING_COUNTED, _COUNTED)
 
 
+def _matched(detected: Sequence[np.ndarray], centres: np.ndarray, must: np.ndarray) -> dict[int, tuple[int, float]]:
+    """For each hand that is found, the detection that finds it, which finds no other one, and its distance.
+
+    Args:
+        detected: centres (3,).
+        centres: (N, 3) of the hands.
+        must: (N,) which of them have to be found; they come first.
+    """
+    gaps = [
+        (not must[number], float(np.linalg.norm(centre - given)), number, place)
+        for number, given in enumerate(centres)
+        for place, centre in enumerate(detected)
+    ]
+    found: dict[int, tuple[int, float]] = {}
+    for _, gap, number, place in sorted(gaps):
+        if gap < _FOUND_WITHIN and number not in found and all(place != other for other, _ in found.values()):
+            found[number] = place, gap
+    return found
+
+
 def finder_figures(network: nn.Module, records: np.ndarray, threshold: float = 0.3) -> dict[str, float]:
     """Share of the hands found, mean error of their centres (mm), and false detections a frame.
 
@@ -110,19 +131,12 @@ def finder_figures(network: nn.Module, records: np.ndarray, threshold: float = 0
             heat, place = (output.cpu() for output in network(frame.to(device)))
         camera = Pinhole(FRAME_WIDTH, FRAME_HEIGHT, *record['camera'])
         hands = decode(heat[0].numpy(), place[0].numpy(), camera, 2, threshold)
-        taken: set[int] = set()
         must = counted_hands(record)
-        for number in range(int(record['count'])):
-            gaps = [np.linalg.norm(hand.centre - record['centre'][number]) for hand in hands]
-            match = int(np.argmin(gaps)) if gaps else -1
-            hit = match >= 0 and gaps[match] < _FOUND_WITHIN
-            if hit:
-                taken.add(match)
-            if must[number]:
-                counted += 1
-                found += hit
-                if hit:
-                    errors.append(gaps[match])
+        matches = _matched([hand.centre for hand in hands], record['centre'][: len(must)], must)
+        taken = {match for match, _ in matches.values()}
+        counted += int(must.sum())
+        found += sum(must[number] for number in matches)
+        errors += [gap for number, (_, gap) in matches.items() if must[number]]
         excused = [record['centre'][k] for k in range(int(record['count'])) if not must[k]]
         false += sum(
             1

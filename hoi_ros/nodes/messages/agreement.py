@@ -16,6 +16,7 @@ from hoi_ros.msg import HandArray
 from hoi_ros.msg import HeldObject
 from hoi_ros.msg import HeldObjectArray
 from hoi_ros.msg import MeshTopology
+from hoi_ros.stages.parts.two_hand_samples import MOST_TURNED
 
 
 def faces_of_objects(topology: MeshTopology, models: Mapping[str, HandModel], node: str) -> np.ndarray:
@@ -86,6 +87,10 @@ def refuse_unfit_hands(hands: HandArray, topology: MeshTopology, node: str) -> N
         for name in ('joints', 'pose', 'shape', 'translation', 'vertices'):
             if not np.isfinite(np.asarray(getattr(hand, name), np.float32)).all():
                 raise FrameRefused(f'the {name} of hand {hand.id} are not all finite')
+        if (turned := float(np.abs(np.asarray(hand.pose, np.float32)).max(initial=0))) > MOST_TURNED:
+            raise FrameRefused(
+                f'the pose of hand {hand.id} has a rotation of {turned:.3g} rad, expected at most {MOST_TURNED:g}'
+            )
         if hand.vertices:
             _refuse_mesh(f'hand {hand.id}', hand.vertices, topology.vertex_count, node)
 

@@ -29,6 +29,7 @@ from hoi_ros.stages.parts.object_points import ObjectError
 from hoi_ros.stages.parts.sample_request import HandInteraction
 from hoi_ros.stages.parts.sample_request import HandSamples
 from hoi_ros.stages.parts.sample_request import SampleRequest
+from hoi_ros.stages.parts.two_hand_samples import refuse_far
 from hoi_ros.stages.parts.two_hand_samples import refuse_unfit
 
 _SIDES: dict[int, Literal['left', 'right', 'both']] = {
@@ -36,8 +37,6 @@ _SIDES: dict[int, Literal['left', 'right', 'both']] = {
     SampleTwoHands.Request.RIGHT: 'right',
     SampleTwoHands.Request.BOTH: 'both',
 }
-_FARTHEST = 20.0
-"""Largest distance of an anchor or an object from the origin, metres."""
 _MOST_TRIANGLES = 50_000
 
 
@@ -72,7 +71,6 @@ def sample_request(
     refuse_unfit(wanted, models)
     if (anchor := wanted.anchor) is None:
         return wanted
-    _refuse_far('the anchor', anchor.translation)
     posed = models[anchor.side].forward(anchor.pose, anchor.shape, anchor.translation)
     vertices = np.asarray(posed.vertices, np.float32)
     return dataclasses.replace(wanted, anchor=dataclasses.replace(anchor, joints=posed.keypoints, vertices=vertices))
@@ -173,12 +171,4 @@ def _refuse_object(vertices: np.ndarray, faces: np.ndarray) -> None:
         centre = checked_centre(vertices, faces)
     except ObjectError as error:
         raise FrameRefused(str(error)) from error
-    _refuse_far('the object', centre)
-
-
-def _refuse_far(what: str, place: np.ndarray) -> None:
-    if (distance := float(np.linalg.norm(place.astype(float)))) > _FARTHEST:
-        raise FrameRefused(
-            f'{what} is {distance:.4g} m away from the origin of its frame, expected at most {_FARTHEST:g} m: it seems '
-            'to be in millimetres'
-        )
+    refuse_far('the object', centre)

@@ -135,7 +135,8 @@ class HandOutputs(Part[AnyWorkerNode]):
         self._object_faces: np.ndarray | None = None
         self._worker: NewestFirstWorker[Callable[[], None]] | None = None
         self._further: collections.deque[tuple[Callable[[], MarkerArray], int]] = collections.deque(maxlen=1)
-        self._due = 0.0
+        self._due = self._further_due = 0.0
+        self._further_asked = False
         self._count, self._frames_without = 0, 0
 
     def create(self, hand_models: Mapping[str, HandModel], object_faces: np.ndarray | None = None) -> None:
@@ -159,6 +160,7 @@ class HandOutputs(Part[AnyWorkerNode]):
         if object_faces is not None:
             self._objects = node.create_output(HeldObjectArray, '~/objects', every_frame)
             self._boxes = node.create_output(Detection3DArray, '~/object_boxes', every_frame)
+        self._further_asked = False
         self._worker = NewestFirstWorker(self._draw, name='markers')
 
     def unload(self) -> None:
@@ -216,21 +218,25 @@ class HandOutputs(Part[AnyWorkerNode]):
             worker.offer(functools.partial(self._show, shown))
 
     def mark(self, create: Callable[[], MarkerArray], session: int) -> None:
-        """Publishes further markers while somebody subscribes; they are created on the thread of the markers, unless
-        newer ones come before that.
+        """Publishes further markers at `marker_rate` while somebody subscribes; they are created on the thread of the
+        markers, unless newer ones come before that.
 
         Args:
             create: the markers.
             session: the activation.
         """
-        worker = self._worker
-        if worker and self.node.settings['marker_rate'] > 0 and self.wants_markers():
-            self._further.append((create, session))
+        worker, now = self._worker, time.monotonic()
+        if not worker or now < self._further_due or not self.wants_markers():
+            return
+        self._further_due = now + 1 / self.node.settings['marker_rate']
+        self._further.append((create, session))
+        if not self._further_asked:
+            self._further_asked = True
             worker.request(self._show_further)
 
     def wants_markers(self) -> bool:
-        """Whether somebody subscribes to the markers."""
-        return self._markers.get_subscription_count() > 0
+        """Whether markers are drawn and somebody subscribes to them."""
+        return self.node.settings['marker_rate'] > 0 and self._markers.get_subscription_count() > 0
 
     def _publish_topology(self) -> None:
         header = Header(stamp=self.node.get_clock().now().to_msg())
@@ -265,6 +271,7 @@ class HandOutputs(Part[AnyWorkerNode]):
 
     def _show_further(self) -> None:
         """Publishes the newest of the further markers, then what waits for its turn; on their own thread."""
+        self._further_asked = False  # first: what comes from now on asks again
         if self._further:
             create, session = self._further.pop()
             if self.node.publish_within(session, lambda: None):

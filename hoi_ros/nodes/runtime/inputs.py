@@ -321,7 +321,7 @@ class FrameInputs(Part[AnyWorkerNode]):
         each = self._inputs[name]
         qos = each.qos if each.qos and each.role is not Role.LATEST else qos_profile(self.node.settings, 'input_qos')
         others = [self.topic(other) for other in self._inputs if other != name]
-        cause = reason_of_silence(self.node, name, each.message_type, topic, qos, others)
+        cause = reason_of_silence(self.node, name, each.message_type, topic, qos, others, each.topic)
         if each.role is Role.LATEST and cause.startswith('nothing arrives'):
             cause += ', or it was sent before this node listened: latch or repeat it'
         return f'no {name} on {topic} for {self._watch.silence(name):.1f} s: {cause}'

@@ -36,22 +36,30 @@ def other_types(node: Node, topic: str, message_type: Any) -> str:
 
 
 def reason_of_silence(
-    node: Node, name: str, message_type: Any, topic: str, qos: QoSProfile, others: Sequence[str] = ()
+    node: Node,
+    name: str,
+    message_type: Any,
+    topic: str,
+    qos: QoSProfile,
+    others: Sequence[str] = (),
+    given: str = '',
 ) -> str:
     """Why nothing arrives, and the mend, as the end of a sentence.
 
     Args:
         node: the subscriber.
-        name: of the input: the topic's name before remapping.
+        name: of the input.
         message_type: expected type.
         topic: resolved topic.
         qos: of the subscription.
         others: topics of the node's other inputs.
+        given: the topic's name before remapping; that of the input by default.
     """
+    given = given or name
     expected = type_name(message_type)
     publishers = node.get_publishers_info_by_topic(topic)
     if not publishers:
-        return f'nobody publishes there; {_mend(node, name, expected, topic, others)}'
+        return f'nobody publishes there; {_mend(node, name, given, expected, topic, others)}'
     if found := other_types(node, topic, message_type):
         transport = _TRANSPORTS.get(name, 'compressed')
         readable = found == _COMPRESSED and node.has_parameter(f'{name}_transport')
@@ -61,7 +69,7 @@ def reason_of_silence(
         elif readable and expected == _IMAGE:
             mend = f'publish it on {topic}/{transport} and use --ros-args -p {name}_transport:={transport}'
         else:
-            mend = _mend(node, name, expected, topic, others)
+            mend = _mend(node, name, given, expected, topic, others)
         return f'its type is {found}, expected {expected}; {mend}'
     fitting = [each for each in publishers if each.topic_type == expected]
     for each in fitting:
@@ -84,7 +92,7 @@ def mend_of_losses(node: Node, topic: str, qos: QoSProfile) -> str:
     return ('set input_qos.reliability to reliable, or ' if asks else '') + 'give DDS room for them (docs/cameras.md)'
 
 
-def _mend(node: Node, name: str, expected: str, topic: str, others: Sequence[str]) -> str:
+def _mend(node: Node, name: str, given: str, expected: str, topic: str, others: Sequence[str]) -> str:
     """The published topics that may be meant, and how to remap the input to the likeliest."""
     found = _published(node, name, expected, topic, others)
     if not found:
@@ -95,7 +103,7 @@ def _mend(node: Node, name: str, expected: str, topic: str, others: Sequence[str
     listed = f'topics of type {expected} are {", ".join(found[:_LISTED])}{more}'
     if not _fits(name, found[0]):
         return f'{listed}, none of them named like {name}: start the publisher or remap the topic'
-    return f'{listed}: start the publisher, or use --ros-args -r {_remapping(name, topic, found[0])}'
+    return f'{listed}: start the publisher, or use --ros-args -r {_remapping(given, topic, found[0])}'
 
 
 def _transported(node: Node, name: str, expected: str, topic: str, others: Sequence[str]) -> str:
@@ -148,9 +156,9 @@ def _count(text: str, words: Sequence[str]) -> int:
     return sum(word in text for word in words)
 
 
-def _remapping(name: str, topic: str, target: str) -> str:
+def _remapping(given: str, topic: str, target: str) -> str:
     """The rule that maps an input to a topic. Image inputs add their transport to the name that is remapped."""
     for transport in ('/compressedDepth', '/compressed'):
         if topic.endswith(transport):
-            return f'{name}:={target.removesuffix(transport)}'
-    return f'{name}:={target}'
+            return f'{given.removesuffix(transport)}:={target.removesuffix(transport)}'
+    return f'{given}:={target}'

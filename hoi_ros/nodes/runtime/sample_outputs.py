@@ -70,7 +70,7 @@ class SampleOutputs(Part[AnyWorkerNode]):
     def publish_interaction(self, header: Header, interaction: HandInteraction) -> None:
         """Publishes what became of the hands of one image under its header; on the worker's thread."""
         self._regularised += interaction.regularised
-        self._reason = interaction.reason
+        self._reason = '' if interaction.regularised else interaction.reason
         if self._interaction.get_subscription_count():
             self._interaction.publish(interaction_message(header, interaction))
 
@@ -85,5 +85,10 @@ class SampleOutputs(Part[AnyWorkerNode]):
         self._sampled += 1
         if self._samples.get_subscription_count():
             self._samples.publish(hand_array(header, hands, self.node.settings['publish_mesh']))
-        drawn, lifetime = list(hands[:_DRAWN]), self._lifetime.next(self.node.settings['sample_rate'])
-        self._hand_outputs.mark(lambda: sample_markers(header, drawn, self._faces, lifetime), session)
+        drawn = list(hands[:_DRAWN])
+        self._hand_outputs.mark(lambda: sample_markers(header, drawn, self._faces, self._lasting()), session)
+
+    def _lasting(self) -> float:
+        """Seconds that the markers last which are drawn now; on their own thread."""
+        settings = self.node.settings
+        return self._lifetime.next(min(settings['sample_rate'], settings['marker_rate']))

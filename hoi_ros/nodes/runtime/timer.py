@@ -14,6 +14,9 @@ from rclpy.timer import Timer
 from hoi_ros.nodes.runtime.part import Part
 from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
 
+_LONGEST = 1e6
+"""Seconds between two turns: rclpy counts them in nanoseconds of 64 bits."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Tick:
@@ -43,7 +46,7 @@ class TimerTrigger(Part[AnyWorkerNode]):
         if self._running > 0:
             # Steady: a simulated clock that stands still must not stop the node.
             clock = Clock(clock_type=ClockType.STEADY_TIME)
-            self._timer = self.node.create_timer(1 / self._running, self._tick, clock=clock)
+            self._timer = self.node.create_timer(min(1 / self._running, _LONGEST), self._tick, clock=clock)
 
     def stop(self) -> None:
         timer, self._timer = self._timer, None
@@ -60,7 +63,10 @@ class TimerTrigger(Part[AnyWorkerNode]):
             self.node.statistics.received()
             self.node.offer(Tick(self.node.get_clock().now().nanoseconds))
         elif not self._waiting:
-            self._waiting = self.node.request(self._run)
+            # Before the request: the worker may be through with it at once.
+            self._waiting = True
+            if not self.node.request(self._run):
+                self._waiting = False
 
     def _run(self, stage: Any) -> None:
         self._waiting = False

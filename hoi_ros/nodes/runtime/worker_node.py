@@ -71,6 +71,8 @@ class _Work(Generic[AnyStage]):
 
     session: int
     run: Callable[[AnyStage, int], None]
+    awaited: bool = False
+    """Of a request: whoever asked waits for an answer, whatever fails before."""
 
 
 class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
@@ -137,7 +139,7 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
         worker = self._worker
         if worker is None or self.idle_reason:
             return False
-        worker.request(_Work(self._session, functools.partial(self._answer, run)))
+        worker.request(_Work(self._session, functools.partial(self._answer, run), awaited=True))
         return True
 
     def give_way(self) -> bool:
@@ -178,8 +180,8 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
         """
         subject = kind_of(text) if subject is None else subject
         now = time.monotonic()
-        self._cautions = {other: said for other, said in self._cautions.items() if now - said[1] < _RECENT}
-        self._cautions[subject] = text, now
+        recent = {other: said for other, said in self._cautions.items() if now - said[1] < _RECENT}
+        self._cautions = {**recent, subject: (text, now)}
         self.report('warning', text, subject)
 
     def publish_within(self, session: int, publish: Callable[[], None]) -> bool:
@@ -255,7 +257,7 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
             self.statistics.forget_results()
         values = {**self.statistics.values(), **super().values()}
         if stage := self._stage:
-            timings = stage.timings.items()
+            timings = dict(stage.timings).items()  # a copy: the worker changes them meanwhile
             values.update({f'stage_{part}_ms': math.nan if idle else seconds * 1e3 for part, seconds in timings})
         return values
 
@@ -283,8 +285,9 @@ class WorkerNode(ManagedNode, abc.ABC, Generic[AnyStage, AnyItem, Result]):
                 stage.reset()
         except Exception as error:  # a failing device must not end the worker
             self._failed(error)
-        else:
-            work.run(stage, work.session)
+            if not work.awaited:
+                return
+        work.run(stage, work.session)
 
     def _process(self, item: AnyItem, stage: AnyStage, session: int) -> None:
         if session != self._session:

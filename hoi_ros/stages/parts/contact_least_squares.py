@@ -77,7 +77,8 @@ class RefinementConfig:
     rematch: int = 2
     """Steps between two searches for pairs of points."""
     reach: float = 0.02
-    """Distance of a pair at which its pull fades at first; it ends at a quarter."""
+    """Distance of a pair at which its pull fades at first; after all steps it would be a quarter, and most fits end
+    after six."""
     depth: float = 0.0005
     """Depth to which vertices that touch may enter the object."""
     clearance: float = 0.002
@@ -309,7 +310,7 @@ class GraspLeastSquares:
             away[PLACE] = state.hand.place - place
             away[ANGLES] = (state.hand.angles - start.hand.angles).ravel()
         if unknown.stop > MOTION:
-            arms = self.points[rows.points] @ state.turn.T
+            arms = vertices[rows.vertices] @ state.turn.T
             jacobian[_OBJECT_TURN] = -cross(arms, directions).T
             jacobian[_OBJECT_PLACE] = -directions.T
             away[_OBJECT_TURN] = cv2.Rodrigues(state.turn)[0][:, 0]

@@ -27,6 +27,8 @@ _AT_ONCE = 50
 """Points whose distances are sorted at a time: larger arrays would be new memory from the system each time."""
 _SHARING = 3
 """Nodes that a point between them is interpolated from."""
+_FACING = 0.008
+"""Metres that a unit of the difference of normals counts: nodes on the far side of a thin plate are near."""
 
 
 class ContactMaps(NamedTuple):
@@ -96,7 +98,7 @@ class ContactNetwork:
             object_normals: (M, 3) unit normals, outwards.
             keypoints: (21, 3) of the hand, metres.
         """
-        nodes = nodes_of(object_points, self._counts[1], ordered=True)
+        nodes = nodes_of(object_points, self._counts[1], object_normals, ordered=True)
         cloud = contact_cloud(
             hand_points, hand_normals, object_points, object_normals, keypoints, self._hand.rows, nodes.rows
         )
@@ -141,12 +143,13 @@ def network_inputs(
     }
 
 
-def nodes_of(points: np.ndarray, count: int, ordered: bool = False) -> Nodes:
+def nodes_of(points: np.ndarray, count: int, normals: np.ndarray | None = None, ordered: bool = False) -> Nodes:
     """At most `count` of points (P, 3), spread evenly over them.
 
     Args:
         points: of a surface.
         count: of the nodes.
+        normals: (P, 3) of the points; with them, a point is interpolated from nodes that face its way.
         ordered: whether points near each other follow one another, on equal areas as many: then every so-manyth is a
             node, which is quicker by milliseconds.
     """
@@ -155,7 +158,8 @@ def nodes_of(points: np.ndarray, count: int, ordered: bool = False) -> Nodes:
     else:
         rows = np.sort(farthest_points(points.astype(np.float32), count))
     sharing = min(_SHARING, len(rows))
-    distances, sources = cKDTree(points[rows]).query(points, range(1, sharing + 1))
+    described = points if normals is None else np.concatenate([points, _FACING * normals], 1)
+    distances, sources = cKDTree(described[rows]).query(described, range(1, sharing + 1))
     weights = 1 / np.maximum(distances, 1e-6) ** 2
     return Nodes(rows, sources, (weights / weights.sum(1, keepdims=True)).astype(np.float32))
 

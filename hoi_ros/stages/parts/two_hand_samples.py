@@ -40,6 +40,13 @@ MOST = 256
 _VOXEL = 0.001
 """Edge of a voxel of the shared volume, metres, as in the paper."""
 _SIDES = ('left', 'right')
+FARTHEST = 20.0
+"""Largest distance of a hand or an object from the origin of its frame, metres."""
+MOST_TURNED = 100.0
+"""Largest number of an axis-angle rotation: beyond, single precision is lost."""
+_APART = 0.3
+"""Largest distance of an anchor's wrist from the box around the object, metres: further away both are in different
+frames."""
 STRANGEST = 8.0
 """Largest coefficient of the shape of a hand."""
 _BEYOND = np.radians(60)
@@ -201,7 +208,7 @@ def refuse_unfit(request: SampleRequest, models: Mapping[str, HandModel]) -> Non
     """Refuses a request that cannot be carried out.
 
     Raises:
-        FrameRefused: its count, a strength, or its anchor cannot be used.
+        FrameRefused: its count, a strength, or its anchor cannot be used, or anchor and object are far from each other.
     """
     if not 1 <= request.count <= MOST:
         raise FrameRefused(f'count is {request.count}, expected 1 to {MOST}')
@@ -229,12 +236,46 @@ def refuse_unfit(request: SampleRequest, models: Mapping[str, HandModel]) -> Non
         raise FrameRefused(
             f'the anchor is no hand: a coefficient of its shape is {strange:.3g}, expected at most {STRANGEST:g}'
         )
+    if (turned := float(np.abs(anchor.pose).max())) > MOST_TURNED:
+        raise FrameRefused(
+            f'the anchor is no hand: its pose has a rotation of {turned:.3g} rad, expected at most {MOST_TURNED:g}'
+        )
+    refuse_far('the anchor', anchor.translation)
     model = models[anchor.side]
     angles, limits = model.anatomical(np.asarray(anchor.pose))[1:], model.limits[1:]
     if (beyond := float(np.maximum(angles - limits[..., 1], limits[..., 0] - angles).max())) > _BEYOND:
         raise FrameRefused(
             f'the anchor is no hand: a joint is bent {np.degrees(beyond):.0f} degrees beyond its limit, expected at '
             f'most {np.degrees(_BEYOND):.0f}'
+        )
+    if request.object_vertices is not None and len(request.object_vertices):
+        _refuse_apart(anchor.translation, np.asarray(request.object_vertices, float))
+
+
+def refuse_far(what: str, place: np.ndarray) -> None:
+    """Refuses what is far away.
+
+    Args:
+        what: a hand or an object.
+        place: (3,) metres.
+
+    Raises:
+        FrameRefused: it is further than 20 m from the origin of its frame.
+    """
+    if (distance := float(np.linalg.norm(np.asarray(place, float)))) > FARTHEST:
+        raise FrameRefused(
+            f'{what} is {distance:.4g} m away from the origin of its frame, expected at most {FARTHEST:g} m: it seems '
+            'to be in millimetres'
+        )
+
+
+def _refuse_apart(wrist: np.ndarray, vertices: np.ndarray) -> None:
+    """Refuses a wrist (3,) that is far from the box around the vertices (M, 3) of an object."""
+    outside = np.maximum(np.maximum(vertices.min(0) - wrist, wrist - vertices.max(0)), 0)
+    if (distance := float(np.linalg.norm(outside))) > _APART:
+        raise FrameRefused(
+            f'the anchor is {distance:.2f} m away from the object, expected at most {_APART:g} m: both must be in one '
+            'frame'
         )
 
 

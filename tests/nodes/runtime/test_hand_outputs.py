@@ -150,6 +150,7 @@ def test_further_markers_never_pile_up_and_do_not_keep_those_of_the_hands_waitin
     node, drawn, free = outputs.node, [], threading.Event()
     markers = node.outputs['~/markers']
     markers.subscribers = 1
+    node.settings['marker_rate'] = 1e6
 
     def create(number):
         drawn.append(number)
@@ -165,6 +166,21 @@ def test_further_markers_never_pile_up_and_do_not_keep_those_of_the_hands_waitin
     settle(lambda: len(markers.messages) == 3)
     assert drawn == [0, 49], 'of those that wait, the newest alone is drawn'
     assert [bool(message.markers) for message in markers.messages] == [False, True, False], 'the hands in between'
+
+
+def test_further_markers_come_at_the_rate_of_the_markers(outputs):
+    markers = outputs.node.outputs['~/markers']
+    markers.subscribers = 1
+    outputs.node.settings['marker_rate'] = 0.0
+    assert not outputs.wants_markers()
+    outputs.mark(MarkerArray, 0)
+    outputs.node.settings['marker_rate'] = 1e-3
+    assert outputs.wants_markers()
+    for _ in range(20):
+        outputs.mark(MarkerArray, 0)
+        settle(lambda: markers.messages)
+    outputs.unload()
+    assert len(markers.messages) == 1
 
 
 def test_a_hand_without_vertices_is_drawn_as_joints_and_bones(outputs):

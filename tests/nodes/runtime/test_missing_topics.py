@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
 
+from hoi_ros.msg import HandArray
 from hoi_ros.nodes.runtime.missing_topics import reason_of_silence
 
 pytestmark = pytest.mark.ros
@@ -45,8 +46,8 @@ def publish(ros, node):
     camera.destroy_node()
 
 
-def reason(node, name='depth', kind=Image, topic=None, qos=qos_profile_sensor_data, others=()):
-    return reason_of_silence(node, name, kind, topic or f'/{name}', qos, others)
+def reason(node, name='depth', kind=Image, topic=None, qos=qos_profile_sensor_data, others=(), given=''):
+    return reason_of_silence(node, name, kind, topic or f'/{name}', qos, others, given)
 
 
 COLOUR, DEPTH = '/cam/color/image_raw', '/cam/aligned_depth_to_color/image_raw'
@@ -68,6 +69,12 @@ def test_the_calibration_beside_the_image_is_the_likeliest(node, publish):
     assert reason(node, 'camera_info', CameraInfo, others=['/b/color/image_raw']).endswith(
         '-r camera_info:=/b/color/camera_info'
     )
+
+
+def test_the_rule_names_the_topic_before_remapping(node, publish):
+    publish((HandArray, '/other/hands'))
+    told = reason(node, 'hands', HandArray, '/depth_pose/hands', given='depth_pose/hands')
+    assert told.endswith('--ros-args -r depth_pose/hands:=/other/hands')
 
 
 def test_without_any_fitting_topic_the_publisher_is_missing(node, publish):

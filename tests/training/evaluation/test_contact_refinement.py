@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,20 @@ def test_a_hand_that_leaves_its_object_or_enters_it(records: np.ndarray, meshes:
     assert figures['inside']['intersection_cm3'] > figures['true']['intersection_cm3'] + 2
 
 
+def test_an_open_object_has_no_intersection(records: np.ndarray, meshes: list[ObjectMesh]) -> None:
+    model = HandModel.load()
+    truth = placed(model, *(records[0][name] for name in ('pose', 'shape', 'translation')))
+    opened = meshes[0]._replace(faces=meshes[0].faces[1:])
+    figures = GraspFigures(model)
+    figures.add(truth, truth, meshes[0])
+    volume = figures.means()['intersection_cm3']
+    figures.add(truth, truth, opened)
+    assert figures.means()['intersection_cm3'] == volume and figures.means()['open_meshes'] == 1
+    only = GraspFigures(model)
+    only.add(truth, truth, opened)
+    assert math.isnan(only.means()['intersection_cm3']) and only.means()['fingers_near_f1'] == 1
+
+
 def test_true_contact_brings_hands_nearer(records: np.ndarray, meshes: list[ObjectMesh]) -> None:
     noisy = NoisyGrasps.of(records, 'small')
     for options in (RefinementOptions(), RefinementOptions(hold_object=False)):
@@ -114,5 +129,12 @@ def test_the_evaluation_prints_maps_and_refined_grasps(
     assert set(figures) == {'small', 'large', 'small, refined', 'large, refined'}
     assert set(figures['large, refined']) == {'true grasps', 'before', 'small', 'true contact'}
     printed = capsys.readouterr().out
-    for name in ('contact_f1', 'joint_error_mm', 'intersection_cm3', 'coverage', 'fingers_f1', 'within 4 mm'):
+    for name in (
+        'contact_f1',
+        'joint_error_mm',
+        'intersection_cm3',
+        'coverage',
+        'fingers_f1',
+        'nearest point within 4 mm',
+    ):
         assert name in printed

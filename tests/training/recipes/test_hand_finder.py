@@ -165,3 +165,9 @@ def test_figures_count_found_missed_and_false_detections() -> None:
     assert figures['found'] == pytest.approx(3 / 4)
     assert figures['false_per_frame'] == pytest.approx(2 / 5)
     assert 10 <= figures['centre_error_mm'] < 11
+
+
+def test_one_detection_finds_one_hand() -> None:
+    records = np.stack([frame((60, 50, 0.5, True, 0.9), (76, 50, 0.5, True, 0.9))])
+    figures = finder_figures(Scripted([maps((68, 50, 0.5))]), records)
+    assert figures['found'] == 0.5 and figures['false_per_frame'] == 0

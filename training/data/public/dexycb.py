@@ -123,7 +123,8 @@ class DexYcb:
         pose_space: of the same file (`PoseSpace.load`); without it samples have no vertices and no pose.
 
     Raises:
-        DatasetError: a folder or file that the whole split needs is missing or damaged.
+        DatasetError: a folder or file that the whole split needs is missing or damaged, or the hand model comes without
+            its pose space.
     """
 
     def __init__(
@@ -138,6 +139,11 @@ class DexYcb:
         dataset_files.require_choice('split of DexYCB', split, SPLITS)
         self._root = Path(root)
         dataset_files.require_folder(self._root, _MEND)
+        if hand is not None and pose_space is None:
+            raise dataset_files.DatasetError(
+                'the hand model holds no MANO pose space, in which DexYCB writes its poses: convert your '
+                'MANO_RIGHT.pkl with `python -m training.hand.mano` again'
+            )
         self._hands = {} if hand is None else {'right': hand, 'left': _mano_left(hand)}
         self._spaces = {} if pose_space is None else {'right': pose_space, 'left': pose_space.mirrored()}
         subjects, cameras, sequences = split_of(setup, split)

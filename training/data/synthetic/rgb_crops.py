@@ -24,6 +24,8 @@ from training.data.synthetic.rgb_scenes import RgbScenes
 
 SURFACE_POINTS = 600
 """Points drawn on an object's surface, as in ObMan (Hasson et al., CVPR 2019)."""
+_SHOWN = 0.5
+"""Least share of the keypoints in the image of a recorded sample."""
 
 
 @functools.cache
@@ -81,6 +83,8 @@ class RgbCrops:
 class RecordedSamples:
     """Streams the records of a data set endlessly, in one random order.
 
+    Samples that the image does not show are left out: DexYCB labels hands outside a camera's view, too.
+
     Args:
         samples: any data set.
         numbers: indices of the samples.
@@ -97,21 +101,31 @@ class RecordedSamples:
         self._order = np.random.default_rng([seed, 6]).permutation(numbers)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """The record of the next sample, from the index on, that has all keypoints.
+        """The record of the next sample, from the index on, that has all keypoints, half of them in the image.
 
         Raises:
-            ValueError: no sample has all keypoints.
+            ValueError: there is no such sample.
         """
         for place in range(index, index + len(self._order)):
             number = int(self._order[place % len(self._order)])
             sample = self._samples[number]
-            if sample.keypoints is not None and np.isfinite(sample.keypoints).all():
+            if sample.keypoints is not None and np.isfinite(sample.keypoints).all() and _shown(sample) >= _SHOWN:
                 record = record_of(windowed(sample, self._window), self.dtype, np.random.default_rng([5, number]))
                 if sample.held is None:
                     # Data sets do not say that a hand is empty.
                     record['family'] = -2
                 return record
-        raise ValueError(f'none of {len(self._order)} samples has all 21 keypoints: use another split')
+        raise ValueError(
+            f'none of {len(self._order)} samples has all 21 keypoints, half of them in the image: use another split'
+        )
+
+
+def _shown(sample: HandObjectSample) -> float:
+    """Share of the keypoints of a sample that lie in its image."""
+    height, width = sample.image.shape[:2]
+    in_front = sample.keypoints[:, 2] > 0
+    pixels = sample.camera.project(sample.keypoints[in_front])
+    return float(((pixels > -0.5) & (pixels < [width - 0.5, height - 0.5])).all(1).sum() / len(sample.keypoints))
 
 
 def windowed(sample: HandObjectSample, size: int) -> HandObjectSample:

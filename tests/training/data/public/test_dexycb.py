@@ -14,6 +14,7 @@ from tests.training.data.public.labelled_view import View
 from tests.training.data.public.labelled_view import view_of
 from tests.training.data.public.miniatures import write_dexycb
 from training.data.public import dexycb
+from training.data.public.dataset_files import DatasetError
 from training.data.public.dexycb import DexYcb
 from training.hand.mano import PoseSpace
 
@@ -98,3 +99,8 @@ def test_an_object_that_the_hand_has_not_reached_is_not_held(
         for models in ((hand, space), ()):
             sample = DexYcb(tmp_path / f'{held}', 's1', 'val', *models)[15]
             assert (sample.held is not None) == held and sample.keypoints is not None
+
+
+def test_a_hand_model_without_a_pose_space_is_refused(hand: HandModel, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match='holds no MANO pose space.*training.hand.mano'):
+        DexYcb(tmp_path, 's1', 'val', hand)

@@ -174,5 +174,14 @@ def test_samples_without_keypoints_are_skipped() -> None:
         RecordedSamples(samples, np.array([0, 2]), 96, 778)[0]
 
 
+def test_samples_outside_their_image_are_skipped() -> None:
+    good = picture()
+    beside = dataclasses.replace(good, keypoints=good.keypoints + np.float32([1, 0, 0]))
+    records = RecordedSamples(Listed(beside, good), np.arange(2), 96, len(good.hand_vertices))
+    assert all((records[index]['keypoints'] == records[0]['keypoints']).all() for index in range(4))
+    with pytest.raises(ValueError, match='half of them in the image'):
+        RecordedSamples(Listed(beside), np.arange(1), 96, 778)[0]
+
+
 def test_vertices_of_another_hand_count_as_missing() -> None:
     assert not RecordedSamples(Listed(picture()), np.arange(1), 96, 778)[0]['has_vertices']
