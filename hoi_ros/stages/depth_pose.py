@@ -28,6 +28,7 @@ from hoi_ros.stages.parts.depth_pose_network import GOOD_JOINT
 from hoi_ros.stages.parts.depth_pose_network import HandNetwork
 from hoi_ros.stages.parts.depth_pose_network import VARIANTS
 from hoi_ros.stages.parts.depth_track import DepthTrack
+from hoi_ros.stages.parts.depth_track import SURE
 from hoi_ros.stages.parts.following import HandFollowing
 from hoi_ros.stages.parts.hand_finder import FoundHand
 from hoi_ros.stages.parts.hand_finder import HandFinder
@@ -50,8 +51,8 @@ _DOUBTFUL = 0.002
 """Proposals that score below this after the first crop are discarded."""
 _UNLIKELY = 0.2
 """The side of a hand is not estimated below this share of a new hand's least score."""
-_FOLLOWED = 0.5
-"""Share of a new hand's least score below which a track ends."""
+_FOLLOWED, _LEAST = 0.5, 0.05
+"""Share of a new hand's least score below which a tracked hand is not seen, and the least such score."""
 _RECENTRE = 0.012
 """A followed hand further than this from its crop's centre is cropped again, metres."""
 _CROPS, _FAR_OFF = 2, 0.02
@@ -66,8 +67,6 @@ _FEW_STEPS = 1
 """Least-squares steps of a fit that is refined on the surface: more would follow the noise of the joints."""
 _SEARCH_EVERY = 5
 """Frames between two searches for another hand while one is followed."""
-_MISSES = 2
-"""Frames in which a followed hand may not be seen, one after the other."""
 _OTHER_SIDE = 0.05
 """Of two followed hands at one place, one that looks of the other side is put off by this, metres."""
 
@@ -153,12 +152,23 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
         followed, missed = self._follow(depth, camera, stamp, regions)
         tracked = time.perf_counter()
         free = None if regions is None else without_hand(regions, [track.region for track, _ in followed])
-        for hand, region in self._discover(depth, camera, [hand for _, hand in followed], free, bool(missed)):
-            lost = (track for track in missed if track.right == hand.right and hand.near_place(track.centre))
-            again = next(lost, None)
-            if again:
+        fresh = self._discover(depth, camera, [hand for _, hand in followed], free, bool(missed))
+        new: list[tuple[InferredHand, Region | None]] = []
+        for hand, region in fresh:
+            lost = [
+                track
+                for track in missed
+                if (region is not None and region is track.region) or track.may_be(hand.right, hand.centre, stamp)
+            ]
+            if lost:
+                again = min(lost, key=lambda track: track.off(hand.centre, stamp))
                 missed.remove(again)
-            followed.append((again or self._start(hand, stamp, region), hand))
+                followed.append((again, hand))
+            else:
+                new.append((hand, region))
+        # A hand that is waited for keeps its place.
+        room = max(self.max_hands - len(followed) - len(missed), 0)
+        followed += [(self._start(hand, stamp, region), hand) for hand, region in new[:room]]
         found = time.perf_counter()
         self._tracks = []
         estimates = []
@@ -180,32 +190,35 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
         """The followed hands that are seen, and the tracks of those that are not; where several follow one hand, that
         which is most like it does."""
         seen: list[tuple[float, DepthTrack, InferredHand]] = []
-        missed: list[DepthTrack] = []
+        unseen: list[DepthTrack] = []
+        least = max(_FOLLOWED * self.min_score, _LEAST)
         for track in self._tracks[: self.max_hands]:
             expected = track.expected(stamp)
             hand = self._follow_hand(depth, camera, expected, track.joints, track.right)
-            if hand.score >= _FOLLOWED * self.min_score:
+            if hand.score >= least:
                 gap = float(np.linalg.norm(hand.centre - expected))
                 seen.append((gap + _OTHER_SIDE * (hand.right != track.right), track, hand))
-            elif regions is None and track.missed < _MISSES:
-                track.missed += 1
-                missed.append(track)
+            else:
+                unseen.append(track)
         chosen: list[tuple[DepthTrack, InferredHand]] = []
         for _, track, hand in sorted(seen, key=lambda each: each[0]):
             if not hand.near(other for _, other in chosen):
                 chosen.append((track, hand))
+            else:
+                unseen.append(track)
         followed: list[tuple[DepthTrack, InferredHand]] = []
         for track, hand in sorted(chosen, key=lambda each: each[0].identity):
             track.region = region_of_tracked(hand.square(camera), track.region, regions) if regions else None
             if regions is not None and track.region is None:
                 continue
-            evidence = log_odds(hand.side_fits) * (1 if hand.right else -1)
-            track.side_evidence = float(np.clip(0.9 * track.side_evidence + evidence, -12, 12))
+            if self.network.tells_sides and track.add_side(log_odds(hand.side_fits) * (1 if hand.right else -1)):
+                track.identity, track.smoothing, track.fit = self._new_identity(), self._new_filter(), None
+            track.give_side(track.region.side if track.region else None)
             if track.right != hand.right:
                 # The track's side is reported, not this frame's.
                 hand = self._infer(depth, camera, hand.centre, track.right, hand.joints, self.following_views)
             followed.append((track, hand))
-        return followed, missed
+        return followed, [track for track in unseen if track.waits(stamp, regions)]
 
     def _discover(
         self,
@@ -217,8 +230,7 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
     ) -> list[tuple[InferredHand, Region | None]]:
         """New hands and the regions that they come from; `known` are the followed hands, `regions` hold none of them,
         and `missing` says whether one that was followed is not seen."""
-        wanted = self.max_hands - len(known)
-        if wanted <= 0 or (known and regions is None and not missing and self._frame % _SEARCH_EVERY):
+        if len(known) >= self.max_hands or (known and regions is None and not missing and self._frame % _SEARCH_EVERY):
             return []
         candidates: list[tuple[InferredHand, Region | None]] = []
         if regions is None:
@@ -230,7 +242,7 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
         for hand, region in candidates:
             if hand.score >= self.min_score and not hand.near(known + [other for other, _ in fresh]):
                 fresh.append((hand, region))
-        return fresh[:wanted]
+        return fresh
 
     def candidates(self, depth: np.ndarray, camera: Pinhole, known: Sequence[InferredHand] = ()) -> list[InferredHand]:
         """The hands at the finder's proposals away from the known hands, confirmed or not, as both networks score them;
@@ -249,7 +261,7 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
         # While a hand is followed, another one may be found in a later frame.
         most, least = (self.max_hands, 2 * self._proposed) if known else (self.max_hands + 4, self._proposed)
         found = self._finder(depth, camera, most, least, [hand.centre for hand in known])
-        return [(each, self._new_hand(depth, camera, each.centre, True, 0.5)) for each in found]
+        return [(each, self._new_hand(depth, camera, each.centre, True)) for each in found]
 
     def _hand_in(self, depth: np.ndarray, camera: Pinhole, region: Region) -> InferredHand | None:
         """The best hand at the depths that a region holds: its nearest surface need not be the hand."""
@@ -261,8 +273,8 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
             return None
         pixel = centre_of(region)
         depths = np.unique(np.percentile(valid, [15, 50, 80]).round(2))
-        right, prior = region.side != 'left', {'right': 0.99, 'left': 0.01, None: 0.5}.get(region.side, 0.5)
-        hands = [self._new_hand(depth, camera, camera.unproject(pixel, z), right, prior) for z in depths]
+        right, sure = region.side != 'left', SURE if region.side else 0.0
+        hands = [self._new_hand(depth, camera, camera.unproject(pixel, z), right, sure) for z in depths]
         return max(hands, key=lambda hand: hand.score)
 
     def _follow_hand(
@@ -281,12 +293,13 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
         return other if other.side_fits > hand.side_fits else hand
 
     def _new_hand(
-        self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool, prior_right: float
+        self, depth: np.ndarray, camera: Pinhole, centre: np.ndarray, right: bool, sure: float = 0.0
     ) -> InferredHand:
         """Infers what may be a hand near a centre, cropped again where it lies off it, then upright as both sides.
 
         The side is that of which the network is surer and whose hand model fits the joints better. A network that
-        tells the sides has learned the joints of both: the mean of the two inferences is nearer to the truth.
+        tells the sides has learned the joints of both: the mean of the two inferences is nearer to the truth. `sure`
+        are log-odds of the given side that are known before.
         """
         hand = self._first_crops(depth, camera, centre, right)
         for _ in range(_CROPS):
@@ -296,10 +309,8 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
             hand = self._infer(depth, camera, centre, right, hand.joints)
         if hand.score < _UNLIKELY * self.min_score:
             return hand
-        hand, other = self.both_sides(depth, camera, hand)
-        evidence = self.network.side_calibration(*side_evidence(hand, other)) + log_odds(
-            prior_right if right else 1 - prior_right
-        )
+        hand, other = self.both_sides(depth, camera, hand, self.network.side_by_fits)
+        evidence = self.network.side_calibration(*side_evidence(hand, other)) + sure
         chosen = hand if evidence >= 0 else other
         if self.network.tells_sides:
             both = mean_of([hand, other])
@@ -315,12 +326,14 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
             hands += self.network.infer(depth, [[dataclasses.replace(crop, turn=turn)] for turn in _QUARTERS])
         return min(hands, key=lambda hand: hand.spread.mean())
 
-    def both_sides(self, depth: np.ndarray, camera: Pinhole, hand: InferredHand) -> tuple[InferredHand, InferredHand]:
+    def both_sides(
+        self, depth: np.ndarray, camera: Pinhole, hand: InferredHand, with_fits: bool = True
+    ) -> tuple[InferredHand, InferredHand]:
         """A hand inferred as its side and as the other one, with their fits; a first inference aligns the crops."""
         aligned = self._sides(depth, camera, hand, _ALIGNING_VIEWS)
         hand = mean_of(aligned) if self.network.tells_sides else aligned[0]
         sides = self._sides(depth, camera, hand, self.views)
-        own, other = (self._fitted(side) for side in sides)
+        own, other = (self._fitted(side) if with_fits else side for side in sides)
         return own, other
 
     def _sides(self, depth: np.ndarray, camera: Pinhole, hand: InferredHand, views: int) -> list[InferredHand]:
@@ -344,7 +357,9 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
 
     def _start(self, hand: InferredHand, stamp: float, region: Region | None = None) -> DepthTrack:
         evidence = log_odds(hand.side_fits) * (1 if hand.right else -1)
-        return DepthTrack(self._new_identity(), evidence, hand.joints, np.zeros(3), stamp, self._new_filter(), region)
+        track = DepthTrack(self._new_identity(), evidence, hand.joints, np.zeros(3), stamp, self._new_filter(), region)
+        track.give_side(region.side if region else None)
+        return track
 
     def _fit(self, hand: InferredHand, before: HandFit | None) -> HandFit:
         fitter = self._fitters[hand.side]

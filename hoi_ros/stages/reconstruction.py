@@ -34,6 +34,7 @@ from hoi_ros.stages.parts.hand_placement import HandPlacement
 from hoi_ros.stages.parts.hand_proposals import HandProposals
 from hoi_ros.stages.parts.hand_proposals import square_of
 from hoi_ros.stages.parts.hand_proposals import WINDOWS
+from hoi_ros.stages.parts.hand_regions import continued
 from hoi_ros.stages.parts.hand_regions import is_in
 from hoi_ros.stages.parts.hand_regions import region_of_tracked
 from hoi_ros.stages.parts.hand_regions import without_hand
@@ -272,14 +273,18 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
         for index in np.argsort([seen.square.off(at) if seen else np.inf for seen, at in zip(observed, expected)]):
             track, seen = tracks[index], observed[index]
             sure = seen if self._observer.score(track, seen) >= least else None
-            track.region = region_of_tracked(sure.shown, track.region, regions) if sure and regions else None
+            if regions is None:
+                track.region = None
+            else:
+                before = track.region
+                track.region = region_of_tracked(sure.shown, before, regions) if sure else continued(before, regions)
             if regions is not None and track.region is None:
                 continue
             if sure and not sure.square.is_one_of(other.square for other in confirmed):
                 track.update(sure, stamp, self.calibration)
                 track.give_side(track.region.side if track.region else None)
                 confirmed.append(track)
-            elif not sure and regions is None and track.missed < _MISSES:
+            elif not sure and track.missed < _MISSES:
                 track.missed += 1
                 missed.append(track)
         return [track for track in tracks if track in confirmed], missed

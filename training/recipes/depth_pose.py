@@ -171,7 +171,9 @@ def train(recipe: DepthPoseRecipe) -> None:
                 shares.beside,
             )
             mistakes.wait(min(loop.batch, recipe.mistakes_capacity), 1, loop.after(0.5, started))
-        batches = Batches(pool, augmentation, loop.batch, loop.seed, recipe.left_share, mistakes, recipe.mistakes_share)
+        # The paper's network learns from right hands alone.
+        lefts = recipe.left_share * votes
+        batches = Batches(pool, augmentation, loop.batch, loop.seed, lefts, mistakes, recipe.mistakes_share)
         if votes:
             network: nn.Module = VotingPoseNet()
             if recipe.start:

@@ -44,6 +44,7 @@ class HandNetwork:
     Attributes:
         cube: side of the cube, metres.
         calibration, proposal_calibration, side_calibration: of the scores, from the model's card.
+        side_by_fits: whether the fits of both sides tell the side of a new hand, too.
         detects, tells_sides: whether the network estimates the probability of a hand and that of its side.
 
     Raises:
@@ -70,6 +71,7 @@ class HandNetwork:
         self.side_calibration = SideCalibration(**parameters.get('side_calibration', {}))
         outputs = {output.name for output in self._engine.outputs}
         self.detects, self.tells_sides = 'hand' in outputs, 'right' in outputs
+        self.side_by_fits = not self.tells_sides or self.side_calibration.fitted != 0
 
     def crop(self, camera: Pinhole, centre: np.ndarray, right: bool) -> CubeCrop:
         """The cube about a centre (3,), metres, mirrored for a left hand."""

@@ -4,16 +4,25 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.fitting import HandFit
 from hoi_ros.stages.parts.following import BRIEFEST
+from hoi_ros.stages.parts.hand_regions import continued
+from hoi_ros.stages.parts.inferred_hand import SAME_HAND
 from hoi_ros.stages.parts.one_euro import OneEuroFilter
 
-_LONGEST_STEP = 0.06
-"""A hand is expected at most this far from where it was, along each axis, metres."""
+_LONGEST_STEP, _FASTEST = 0.06, 2.0
+"""A hand is expected at most this far from where it was, along each axis, metres, or as far as this speed takes it."""
+_REACH = 1.5
+"""Speed by which a hand that was not seen may have left its place, m/s."""
+_MISSES, _PATIENCE = 2, 0.09
+"""Frames in which a followed hand may not be seen, one after the other, and seconds in which it may not."""
+SURE, _SETTLED = 12.0, 8.0
+"""Largest log-odds of a side, and those from which on a hand does not turn into one of the other side."""
 
 
 @dataclasses.dataclass
@@ -34,6 +43,8 @@ class DepthTrack:
     fit: HandFit | None = None
     missed: int = 0
     """Frames since it was seen."""
+    settled: bool = False
+    """Whether its side has been beyond doubt."""
 
     @property
     def centre(self) -> np.ndarray:
@@ -47,9 +58,38 @@ class DepthTrack:
 
     def expected(self, stamp: float) -> np.ndarray:
         """(3,) the centre at a time, seconds, by the hand's velocity."""
-        step = np.clip(self.velocity * (stamp - self.stamp), -_LONGEST_STEP, _LONGEST_STEP)
-        centre: np.ndarray = self.centre + step
+        elapsed = stamp - self.stamp
+        longest = max(_LONGEST_STEP, _FASTEST * elapsed)
+        centre: np.ndarray = self.centre + np.clip(self.velocity * elapsed, -longest, longest)
         return centre
+
+    def off(self, centre: np.ndarray, stamp: float) -> float:
+        """Metres from a centre (3,) to where the hand was or is expected at a time, whichever is nearer."""
+        return float(min(np.linalg.norm(centre - place) for place in (self.centre, self.expected(stamp))))
+
+    def may_be(self, right: bool, centre: np.ndarray, stamp: float) -> bool:
+        """Whether a hand that is seen at a time may be this one, which was not."""
+        return right == self.right and self.off(centre, stamp) <= SAME_HAND + _REACH * (stamp - self.stamp)
+
+    def waits(self, stamp: float, regions: Sequence[Region] | None) -> bool:
+        """Counts a frame in which the hand is not seen; whether it is waited for, in its region if some are given."""
+        self.missed += 1
+        self.region = None if regions is None else continued(self.region, regions)
+        lasting = self.missed <= _MISSES or stamp - self.stamp < _PATIENCE
+        return lasting and (regions is None or self.region is not None)
+
+    def add_side(self, evidence: float) -> bool:
+        """Adds a frame's log-odds of a right hand; whether the track has gone over to a hand of the other side."""
+        right = self.right
+        self.side_evidence = float(np.clip(0.9 * self.side_evidence + evidence, -SURE, SURE))
+        other = self.settled and self.right != right
+        self.settled = (self.settled and not other) or abs(self.side_evidence) >= _SETTLED
+        return other
+
+    def give_side(self, side: str | None) -> None:
+        """Takes over the side that a region says; None where it says none."""
+        if side is not None:
+            self.side_evidence = SURE if side == 'right' else -SURE
 
     def update(self, joints: np.ndarray, stamp: float) -> None:
         """Takes over joints (21, 3) that are seen at a time, seconds."""

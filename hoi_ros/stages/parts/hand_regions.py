@@ -9,7 +9,8 @@ A region is the rectangle of one hand in the image. While regions are given:
 - A tracked hand belongs to the region that continues its region of the frame before, which is the one of largest
   overlap: boxes of a detector move with their hands. A hand without a region, or whose region overlaps none of the
   given ones, belongs to the region that it is in, the one of the nearest centre first.
-- A tracked hand that is not in its region ends.
+- A tracked hand that is not in its region ends. One that is not seen is waited for as without regions, while a region
+  continues its own; a hand that is found there is that one.
 
 Where no regions are given, hands are tracked and detected in the whole image; an empty list says that there are none.
 """
@@ -43,12 +44,16 @@ def region_of_tracked(square: HandSquare, before: Region | None, given: Sequence
     Returns:
         One of the given regions; None where the hand is not in its region, and ends.
     """
-    shares = [overlap(before, region) for region in given] if before else []
-    if any(shares):
-        region = given[int(np.argmax(shares))]
+    if region := continued(before, given):
         return region if is_in(square, region) else None
     holding = [region for region in given if is_in(square, region)]
     return min(holding, key=lambda region: np.linalg.norm(square.centre - centre_of(region)), default=None)
+
+
+def continued(before: Region | None, given: Sequence[Region]) -> Region | None:
+    """The one of the given regions that continues a region of the frame before; None where none overlaps it."""
+    shares = [overlap(before, region) for region in given] if before else []
+    return given[int(np.argmax(shares))] if any(shares) else None
 
 
 def without_hand(given: Sequence[Region], held: Sequence[Region | None]) -> list[Region]:

@@ -198,7 +198,10 @@ class RgbTrack:
         self.detector_odds = odds if hand else 0.5 * (self.detector_odds + odds)
 
     def may_be(self, lost: RgbTrack, stamp: float) -> bool:
-        """Whether this new hand is where a lost track is expected at a time in seconds, and of its side."""
+        """Whether this new hand is in the region of a lost track, or of its side and where that is expected at a time,
+        seconds."""
+        if self.region is not None and self.region is lost.region:
+            return True
         return self.right == lost.right and self.square.is_one_of([lost.expected(stamp)])
 
     def go_on_from(self, lost: RgbTrack) -> None:

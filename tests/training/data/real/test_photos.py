@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -42,6 +43,13 @@ def test_a_background_that_shows_a_hand_is_no_photo_without_hands(photo_root: Pa
     assert shown.kind == 'held' and shown.boxes.tolist() == [[0.1, 0.2, 0.3, 0.4]]
 
 
+def test_photos_that_were_stretched_to_squares_are_portraits(photo_root: Path) -> None:
+    for photo in photos.photos(photo_root, 'validation'):
+        stored = cv2.imread(str(photo.path)).shape
+        width = round(0.75 * stored[1]) if photo.path.stem.startswith(('leb_', 'rbh_')) else stored[1]
+        assert photo.image().shape == (stored[0], width, 3)
+
+
 def test_the_name_of_a_product_is_read_behind_its_categories() -> None:
     assert photos.product_of(f'{LIME}-004') == 'Lime'
     milk = 'Arla-Medium-Fat-Milk'
@@ -56,9 +64,10 @@ def test_a_view_marks_the_hand_and_leaves_its_side_open(photo_root: Path, monkey
         if photo.kind == 'none':
             assert not heat.any() and not near.any()
             continue
+        width = photo.image().shape[1]
         row, column = np.unravel_index(heat[0].argmax(), heat[0].shape)
         assert view.image[4 * row + 2, 4 * column + 2].min() > 150
-        assert view.square[0, 2] == pytest.approx(0.92 * 30 * 192 / 90)
+        assert view.square[0, 2] == pytest.approx(0.92 * 30 * width / 90 * min(192 / width, 144 / 60))
         assert not told[0].any() and np.array_equal(told[1], near[0])
         assert (kind[1][near[0] > 0] == (photo.kind == 'held')).all()
         assert not holding.any()
