@@ -104,16 +104,28 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         EngineError: it cannot be written.
     """
+    part: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            part = Path(file.name)
             file.write(content)
             os.fchmod(file.fileno(), 0o644)
-        os.replace(file.name, path)
+        os.replace(part, path)
     except OSError as error:
+        if part is not None:
+            part.unlink(missing_ok=True)
         raise EngineError(
             f'{path} cannot be written ({error.strerror}): make room or choose another cache_dir'
         ) from error
+
+
+def read_if_there(path: Path) -> bytes:
+    """The content of a file; empty where it is not there or cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b''
 
 
 def _file_stem(*parts: str) -> str:

@@ -124,13 +124,16 @@ def _load(
 def _preferred(model: Path, say: Callable[[str], None]) -> tuple[str, ...]:
     """The backends that are installed, the first one first; TensorRT only where there is a GPU."""
     order = ('onnxruntime', 'openvino') if _starts_quickly.get() else ('tensorrt', 'openvino', 'onnxruntime')
+    lacking = missing_packages('tensorrt') if 'tensorrt' in order and tensorrt_package.installed() else []
+    if lacking and cuda_driver.first_gpu():
+        say(f'TensorRT is installed and is not used: it needs {" and ".join(lacking)}: install that with pip')
     found = tuple(
         backend for backend in order if not missing_packages(backend) and (backend != 'tensorrt' or _gpu_starts(say))
     )
     if not found:
         raise MissingBackendError(
-            f'{model}: no backend is installed: pip install openvino (CPU), onnxruntime, or tensorrt and onnx '
-            '(NVIDIA GPU)'
+            f'{model}: no backend is installed for the Python that runs this, {sys.executable}: pip install openvino '
+            '(CPU), onnxruntime, or tensorrt and onnx (NVIDIA GPU)'
         )
     return found
 

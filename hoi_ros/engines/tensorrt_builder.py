@@ -20,6 +20,7 @@ from hoi_ros.engines.cuda_driver import Gpu
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.engine_cache import cached_engine
 from hoi_ros.engines.engine_cache import EngineKey
+from hoi_ros.engines.engine_cache import read_if_there
 from hoi_ros.engines.engine_cache import StaleEngineError
 from hoi_ros.engines.engine_cache import store_engine
 from hoi_ros.engines.engine_cache import write_whole
@@ -209,7 +210,7 @@ def _profile(builder: Any, card: Card) -> Any:
 
 def _use_timings(config: Any, timing_file: Path) -> None:
     """Kernel timings of earlier builds; those of another TensorRT or GPU are refused, and new ones are begun."""
-    known = timing_file.read_bytes() if timing_file.is_file() else b''
+    known = read_if_there(timing_file)
     for content in (known, b'') if known else (b'',):
         timings = config.create_timing_cache(content)
         if timings is not None and config.set_timing_cache(timings, ignore_mismatch=False):

@@ -17,6 +17,7 @@ from hoi_ros.engines.cuda_driver import why_no_gpu
 from hoi_ros.engines.engine import Engine
 from hoi_ros.engines.engine import Precision
 from hoi_ros.engines.engine_cache import default_cache_dir
+from hoi_ros.engines.engine_cache import read_if_there
 from hoi_ros.engines.engine_cache import write_whole
 from hoi_ros.engines.errors import EngineBuildError
 from hoi_ros.engines.errors import EngineError
@@ -105,7 +106,7 @@ class TensorRTEngine(Engine):
             # Otherwise a thread compiles the kernels of a batch while slower ones run.
             config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
             self._kernels = config.create_runtime_cache()
-            if self._kernels_file.is_file() and not self._kernels.deserialize(self._kernels_file.read_bytes()):
+            if (known := read_if_there(self._kernels_file)) and not self._kernels.deserialize(known):
                 self._say(f'{self._kernels_file}: kernels of another driver or damaged; they are compiled again')
             self._require(config.set_runtime_cache(self._kernels), 'take a run-time cache')
             context = self._engine.create_execution_context(config)
@@ -137,7 +138,7 @@ class TensorRTEngine(Engine):
     def _store_kernels(self) -> None:
         if self._kernels is not None and (kernels := self._kernels.serialize()) is not None:
             content = bytes(kernels)
-            if not self._kernels_file.is_file() or self._kernels_file.read_bytes() != content:
+            if read_if_there(self._kernels_file) != content:
                 try:
                     write_whole(self._kernels_file, content)
                 except EngineError as error:

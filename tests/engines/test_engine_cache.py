@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from hoi_ros.engines.engine_cache import default_cache_dir
 from hoi_ros.engines.engine_cache import EngineKey
 from hoi_ros.engines.engine_cache import StaleEngineError
 from hoi_ros.engines.engine_cache import store_engine
+from hoi_ros.engines.engine_cache import write_whole
 
 KEY = EngineKey('hand_finder', 'ab' * 32, 'tensorrt', '10.13.3.9', 'NVIDIA Orin (nvgpu)/8', '8.7', 'fp16', 1)
 PLAN = bytes(range(256)) * 10
@@ -96,3 +98,13 @@ def test_the_cache_lies_in_the_cache_folder_of_the_user(monkeypatch: pytest.Monk
     monkeypatch.delenv('XDG_CACHE_HOME')
     monkeypatch.setenv('HOME', '/home/robot')
     assert default_cache_dir() == Path('/home/robot/.cache/hoi_ros/engines')
+
+
+def test_a_write_that_fails_leaves_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr('hoi_ros.engines.engine_cache.os.fchmod', full)
+    with pytest.raises(EngineError, match='No space left on device'):
+        write_whole(tmp_path / 'engine', b'content')
+    assert list(tmp_path.iterdir()) == []

@@ -99,6 +99,15 @@ def test_a_driver_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, model_dir
     assert said == [f'TensorRT is installed and is not used: {reason}']
 
 
+def test_what_tensorrt_lacks_is_named_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, 'tensorrt', 'openvino')
+    said: list[str] = []
+    for gpu in (None, Gpu(0, 'Orin', '8.7', 28)):
+        monkeypatch.setattr(loading.cuda_driver, 'first_gpu', lambda gpu=gpu: gpu)
+        assert loading._preferred(Path('model.onnx'), said.append) == ('openvino',)
+    assert said == ['TensorRT is installed and is not used: it needs onnx: install that with pip']
+
+
 def test_auto_loads_an_installed_backend(model_dir: Path) -> None:
     with load_engine(model_dir) as engine:
         assert engine.backend in ('tensorrt', 'openvino', 'onnxruntime')
@@ -111,7 +120,7 @@ def test_auto_loads_an_installed_backend(model_dir: Path) -> None:
         ('tensorrt', 'tensorrt needs tensorrt or tensorrt-rtx-cu13 and onnx: install what is missing with pip'),
         ('openvino', 'openvino needs openvino: install'),
         ('onnxruntime', 'onnxruntime needs onnxruntime: install'),
-        ('auto', 'no backend is installed: pip install openvino'),
+        ('auto', 'no backend is installed for the Python that runs this, /.*: pip install openvino'),
     ],
 )
 def test_a_missing_backend(monkeypatch: pytest.MonkeyPatch, model_dir: Path, backend: str, message: str) -> None:
