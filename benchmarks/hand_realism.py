@@ -42,7 +42,7 @@ def render(folder: Path, count: int, seed: int) -> None:
     """Writes `count` frames as PNG and the truth of their hands as frames.json."""
     from hoi_ros.hand.model import HandModel
     from training.data.synthetic.grasps import GraspGenerator
-    from training.data.synthetic.rgb_scenes import RgbConfig
+    from training.data.synthetic.rgb_config import RgbConfig
     from training.data.synthetic.rgb_scenes import RgbScenes
 
     model = HandModel.load()

@@ -11,8 +11,8 @@ import pytest
 from hoi_ros.stages.parts.pair_whitening import PairWhitening
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.hand_object import HandObjectSample
+from training.data.synthetic.rgb_config import scenes_of
 from training.data.synthetic.rgb_crops import RgbCrops
-from training.data.synthetic.rgb_scenes import scenes_of
 
 from .perfect_network import Answer
 from .perfect_network import detection

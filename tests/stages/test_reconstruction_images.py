@@ -20,9 +20,9 @@ from hoi_ros.stages.parts.reconstruction_network import CropInference
 from hoi_ros.stages.parts.reconstruction_network import CropRequest
 from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.synthetic.grasps import GraspGenerator
+from training.data.synthetic.rgb_config import scenes_of
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.data.synthetic.rgb_scenes import RgbScenes
-from training.data.synthetic.rgb_scenes import scenes_of
 
 pytestmark = [pytest.mark.slow]
 

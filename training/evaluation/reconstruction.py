@@ -26,10 +26,10 @@ from hoi_ros.stages.reconstruction import VIEWS
 from training.data.hand_object import HandObjectSample
 from training.data.hand_object import HandObjectSamples
 from training.data.public.choice import DataChoice
+from training.data.synthetic.rgb_config import Kind
+from training.data.synthetic.rgb_config import scenes_of
 from training.data.synthetic.rgb_crop_views import plain_crop
 from training.data.synthetic.rgb_crops import RgbCrops
-from training.data.synthetic.rgb_scenes import Kind
-from training.data.synthetic.rgb_scenes import scenes_of
 from training.evaluation.figures import print_figures
 from training.evaluation.figures import write_figures
 from training.evaluation.meshes import evaluate_meshes

@@ -20,11 +20,11 @@ from hoi_ros.stages.reconstruction import ReconstructionStage
 from training.data.hand_object import HandObjectSample
 from training.data.real.scans import ScannedObjects
 from training.data.synthetic.grasps import GraspGenerator
+from training.data.synthetic.rgb_config import Kind
+from training.data.synthetic.rgb_config import scenes_of
 from training.data.synthetic.rgb_frame_views import COUNTED
-from training.data.synthetic.rgb_scenes import Kind
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.data.synthetic.rgb_scenes import RgbScenes
-from training.data.synthetic.rgb_scenes import scenes_of
 from training.evaluation.figures import write_figures
 from training.evaluation.metrics import evaluate_joints
 from training.evaluation.reconstruction import TEST_SEED

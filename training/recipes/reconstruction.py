@@ -26,6 +26,7 @@ from training.data.public.choice import DataChoice
 from training.data.real.colour_material import ColourMaterialOptions
 from training.data.real.colour_material import GENERATED
 from training.data.real.photo_crops import PhotoCrops
+from training.data.real.scans import scanned_objects
 from training.data.synthetic.objects import FAMILIES
 from training.data.synthetic.recolouring import OWN_COLOURS
 from training.data.synthetic.rgb_crop_views import crop_of
@@ -172,7 +173,8 @@ def train(recipe: ReconstructionRecipe) -> dict[str, float]:
         network.freeze_hand()
     photographed: list[tuple[PhotoCrops | NonHandCrops, float]] = []
     if recipe.photos:
-        photographed.append((PhotoCrops(recipe.photos, pasted=recipe.pasted), recipe.photo_share))
+        things = scanned_objects(recipe.scans, 'train')
+        photographed.append((PhotoCrops(recipe.photos, pasted=recipe.pasted, objects=things), recipe.photo_share))
     if recipe.photos and recipe.non_hand_share:
         photographed.append((NonHandCrops(recipe.photos, recipe.models), recipe.non_hand_share))
     unseen = located_crops(recipe.photos, augmentation, stream.dtype) if recipe.photos else None

@@ -55,6 +55,9 @@ class ReconstructionLosses:
     """Vote weights, which should be large near their keypoint: positions alone train them slowly."""
     reprojection: float = 15.0
     """Keypoints of the mesh in the crop, half crops, of hands that are located but not measured: those of photos."""
+    shape: float = 0.02
+    """Mean square of the shape's coefficients, as ObMan has it. The paper leaves it out; then they grow to several
+    standard deviations whose effects cancel, and a robot that reads the shape reads nothing."""
     side: float = 8.0
     """Right hand or left hand."""
     holds: float = 4.0
@@ -126,6 +129,11 @@ def reconstruction_loss(
         ),
         'place': _mean_where(F.smooth_l1_loss(last.place, targets.place, beta=0.1, reduction='none').mean(1), right),
     }
+    if losses.shape:
+        hands = targets.right * targets.shows
+        terms['shape'] = _over_iterations(
+            [_mean_where(hand.shape.square().mean(1), hands) for hand in result.hands], losses.earlier
+        )
     if result.objects:
         terms['chamfer'] = _over_iterations(
             [_object_loss(thing, faces, targets) for thing in result.objects], losses.earlier

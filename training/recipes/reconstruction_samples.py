@@ -14,15 +14,19 @@ from training.data.public.choice import DataChoice
 from training.data.public.dataset_files import DatasetError
 from training.data.real.colour_material import ColourMaterial
 from training.data.real.colour_material import GENERATED
+from training.data.synthetic.rgb_config import LOOSE
+from training.data.synthetic.rgb_config import RELEASED
+from training.data.synthetic.rgb_config import RgbConfig
 from training.data.synthetic.rgb_crops import RecordedSamples
 from training.data.synthetic.rgb_crops import RgbCrops
-from training.data.synthetic.rgb_scenes import RgbConfig
 
 _VISIBLE = 0.25
 """Least visible share of a hand in training: before a palm, a can hides all but the thumb and the fingertips.
 Validation and test keep that of `RgbConfig`."""
 _REPEATS = 4
 """Successive training samples of the same grasp."""
+_WIDENED = 0.6
+"""Share of training windows about empty hands as wide as those about a held thing, see `RgbAugmentation.widened`."""
 
 
 def data_of(recipe: DataChoice) -> DataChoice:
@@ -57,7 +61,8 @@ def samples(
     model = HandModel.load(data.hand)
     if data.data == 'synthetic':
         if split == 'train':
-            return RgbCrops(seed, split, window, model, material, RgbConfig(repeats=_REPEATS, visible=_VISIBLE))
+            scenes = RgbConfig(repeats=_REPEATS, visible=_VISIBLE, released=RELEASED, loose=LOOSE, widened=_WIDENED)
+            return RgbCrops(seed, split, window, model, material, scenes)
         return RgbCrops(0, split, window, model, material)
     recorded = data.public('train')
     first = np.sort(recorded.recordings)[int(0.95 * len(recorded))]

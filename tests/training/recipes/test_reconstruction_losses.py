@@ -132,7 +132,7 @@ def test_the_network_overfits_four_images(hand: HandModel) -> None:
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
-    assert set(terms) == {'vertices', 'joints', 'distance', 'chamfer', 'laplacian', 'place', 'association'}
+    assert set(terms) == {'vertices', 'joints', 'distance', 'chamfer', 'laplacian', 'place', 'shape', 'association'}
     for name in ('vertices', 'joints', 'chamfer'):
         assert terms[name].item() < 0.3 * first[name], name
 
@@ -151,7 +151,8 @@ def test_the_voting_readout_learns_the_keypoints(hand: HandModel) -> None:
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
-    assert set(terms) == {'vertices', 'joints', 'distance', 'place', 'votes', 'voters', 'side'} and not result.objects
+    assert set(terms) == {'vertices', 'joints', 'distance', 'place', 'shape', 'votes', 'voters', 'side'}
+    assert not result.objects
     for name in ('joints', 'votes'):
         assert terms[name].item() < 0.3 * first[name], name
     error = (result.votes.places[..., :2] - wanted.pixels).abs().sum(-1) + (
@@ -276,7 +277,7 @@ def test_unlabelled_samples_do_not_count(hand: HandModel) -> None:
     )
     given = blind, spoilt, wanted
     partial, spoilt_terms, whole = (reconstruction_loss(result, labels, losses, SPHERE) for labels in given)
-    assert set(partial) == {'vertices', 'joints', 'distance', 'chamfer', 'laplacian', 'place'}
+    assert set(partial) == {'vertices', 'joints', 'distance', 'chamfer', 'laplacian', 'place', 'shape'}
     for name, term in partial.items():
         assert term == spoilt_terms[name]
     assert partial['chamfer'] != whole['chamfer'] and partial['vertices'] != whole['vertices']

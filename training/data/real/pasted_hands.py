@@ -130,7 +130,7 @@ class PastedHands:
             flip = bool(rng.random() < 0.5)
             side = float(size.min()) * math.exp(rng.uniform(*np.log(_SIDES)))
             centre = rng.uniform(_MARGIN, 1 - _MARGIN, 2) * size
-            colour = _other_colour(rng) if rng.random() < _RECOLOURED else None
+            colour = _other_colour(rng) if rng.random() < _RECOLOURED and not (cut and cut.holds) else None
             if cut is not None and rng.random() < _ENTERING:
                 border = int(rng.integers(4))
                 turn = _toward(border, cut, flip) + rng.normal(0, _ALONG)
@@ -222,18 +222,18 @@ def paste_holding(
     if rng.random() >= _BEFORE:
         _lay(image, picture, cover)
         paste(image, cut, how)
-        shown = 1.0
-    else:
-        paste(image, cut, how)
-        before = image.copy()
-        _lay(image, picture, cover)
-        own = warped(cut.cover, matrix, size) > 128
-        if rng.random() < _GRIPS:
-            chains = CHAINS[:1] if rng.random() < 0.3 else CHAINS[1:] if rng.random() < 0.6 else CHAINS
-            fingers = warped(cut.part([chain[int(rng.integers(2, 4)) :] for chain in chains]), matrix, size)
-            _lay(image, before, fingers)
-            hidden &= fingers <= 128
-        shown = 1 - float((own & hidden).sum()) / max(int(own.sum()), 1)
+        # A hand before a thing may hold it or not.
+        return PastedHand(places, cut.right ^ how.flip, None)
+    paste(image, cut, how)
+    before = image.copy()
+    _lay(image, picture, cover)
+    own = warped(cut.cover, matrix, size) > 128
+    if rng.random() < _GRIPS:
+        chains = CHAINS[:1] if rng.random() < 0.3 else CHAINS[1:] if rng.random() < 0.6 else CHAINS
+        fingers = warped(cut.part([chain[int(rng.integers(2, 4)) :] for chain in chains]), matrix, size)
+        _lay(image, before, fingers)
+        hidden &= fingers <= 128
+    shown = 1 - float((own & hidden).sum()) / max(int(own.sum()), 1)
     if not (cover > 128).any():
         return PastedHand(places, cut.right ^ how.flip, None)
     rows, columns = (np.flatnonzero((cover > 128).any(axis)) for axis in (1, 0))

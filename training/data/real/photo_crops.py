@@ -19,12 +19,15 @@ from training.data.real.photos import one_of
 from training.data.real.photos import Photo
 from training.data.real.photos import photos
 from training.data.real.photos import Split
+from training.data.real.scans import ScannedObjects
 from training.data.synthetic.recolouring import recoloured
 from training.data.synthetic.rgb_crop_views import random_crop
 from training.data.synthetic.rgb_crop_views import RgbAugmentation
 
 _FOCAL = 0.785
 """Focal length assumed for photos, multiples of the longer side: 65° across it."""
+_SHOWN = 0.25
+"""Least share of a pasted hand that its thing leaves visible."""
 _HELD = 0.6
 """Share of crops of hands that hold something."""
 
@@ -52,6 +55,7 @@ class PhotoCrops:
         root: folder of the real material.
         split: of the photos.
         pasted: share of the crops of hands that are cut out and pasted before photos without hands.
+        objects: scanned objects that pasted hands may hold; without them all are empty.
 
     Attributes:
         files: the root and the photos that crops show, for `material.origins`.
@@ -60,9 +64,11 @@ class PhotoCrops:
         FileNotFoundError: the split has no such photo.
     """
 
-    def __init__(self, root: Path, split: Split = 'train', pasted: float = 0.0) -> None:
+    def __init__(
+        self, root: Path, split: Split = 'train', pasted: float = 0.0, objects: ScannedObjects | None = None
+    ) -> None:
         self._pasted = pasted
-        self._cut_outs = PastedHands(root, split) if pasted else None
+        self._cut_outs = PastedHands(root, split, objects) if pasted else None
         hands: dict[bool, dict[str, list[tuple[Photo, int]]]] = {True: defaultdict(list), False: defaultdict(list)}
         labelled = photos(root, split)
         shown = [photo for photo in labelled if photo.kind != 'none']
@@ -84,9 +90,9 @@ class PhotoCrops:
         if self._cut_outs and rng.random() < self._pasted:
             image, pasted = self._cut_outs.draw(rng)
             # What is left of a held thing may be nothing.
-            if empty := [hand for hand in pasted if hand.holds is False]:
-                places = (empty[-1].keypoints + 0.5) / image.shape[1::-1]
-                return located_crop(image, places, empty[-1].right, False, config, rng)
+            if told := [hand for hand in pasted if hand.holds is not None and hand.shown >= _SHOWN]:
+                places = (told[-1].keypoints + 0.5) / image.shape[1::-1]
+                return located_crop(image, places, told[-1].right, bool(told[-1].holds), config, rng)
         drawn = bool(rng.random() < _HELD)
         groups = self._hands.get(drawn) or self._hands[not drawn]
         return photo_crop(*one_of(groups, rng), config, rng)
@@ -112,7 +118,7 @@ def located_crop(
     """An augmented crop of a hand whose keypoints (21, 2) are known, shares of width and height of an image (H, W, 3)
     RGB."""
     plain, points = _whole(image, keypoints, not right)
-    crop = random_crop(plain, points, None, config, rng)
+    crop = random_crop(plain, points, None, config, rng, whole=True)
     pixels = crop.project(crop.from_camera(points)).astype(np.float32)
     picture = recoloured(crop.warp(image, config.size), config.colours, rng)
     return PhotoCrop(picture, pixels, True, True, holds, crop.focal)
@@ -128,7 +134,7 @@ def square_crop(image: np.ndarray, box: np.ndarray, config: RgbAugmentation, rng
         rng: of the augmentation.
     """
     plain, corners = _whole(image, box[[[0, 1], [2, 1], [0, 3], [2, 3]]], bool(rng.random() < 0.5))
-    crop = random_crop(plain, corners, None, dataclasses.replace(config, upright=0.0), rng)
+    crop = random_crop(plain, corners, None, dataclasses.replace(config, upright=0.0), rng, whole=True)
     picture = recoloured(crop.warp(image, config.size), config.colours, rng)
     return PhotoCrop(picture, np.zeros((21, 2), np.float32), False, False, False, crop.focal)
 

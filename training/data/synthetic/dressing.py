@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -61,8 +63,16 @@ class Dresser:
             self._add_hand(surfaces, one.hand, number, glove)
             held = one.held
             if held is not None and not (number and held is placed[0].held):
-                surfaces.put(held.placed, held.faces, HELD - number, self._material(held), held.vertices)
+                self._add_thing(surfaces, held, HELD - number)
             self._add_arm(surfaces, one.hand, glove)
+
+    def add_things(self, surfaces: Surfaces, things: Sequence[ObjectLabel]) -> None:
+        """Adds things that no hand holds."""
+        for thing in things:
+            self._add_thing(surfaces, thing, THING)
+
+    def _add_thing(self, surfaces: Surfaces, thing: ObjectLabel, owner: int) -> None:
+        surfaces.put(thing.placed, thing.faces, owner, self._material(surfaces, thing), thing.vertices)
 
     def _add_hand(self, surfaces: Surfaces, hand: SceneHand, number: int, glove: Glove | None) -> None:
         model, marks = self._models[hand.side], self._marks[hand.side]
@@ -98,10 +108,10 @@ class Dresser:
             vertices, faces = cover_arm(rings, start, end, loose, rng)
             surfaces.put(vertices, faces, THING, material, vertices)
 
-    def _material(self, held: ObjectLabel) -> Material:
-        """The own colours of a scanned object; paint for others."""
+    def _material(self, surfaces: Surfaces, held: ObjectLabel) -> Material:
+        """The own colours of a scanned object; for others those of any thing."""
         if held.texture is not None:
             return ScannedSurface.sample(held.texture, held.vertices, self._rng)
         extent = np.ptp(held.vertices, axis=0)
         longest_last = np.roll(np.eye(3), 2 - int(extent.argmax()), 0)
-        return sample_paint('thing', self._rng, longest_last, float(extent.max()))
+        return surfaces.draw('thing', longest_last, float(extent.max()))

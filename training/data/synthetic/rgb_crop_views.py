@@ -17,6 +17,8 @@ from training.data.synthetic.recolouring import Recolouring
 
 ROOM = 1.3
 """Side of a crop, a multiple of the square around the hand and its object."""
+_KEPT, _TRIES = 1.55, 30
+"""The same of what a crop of a window shows, and attempts to find a box that is inside."""
 
 
 def plain_crop(camera: Pinhole, keypoints: np.ndarray, held: np.ndarray | None, right: bool) -> ViewCrop:
@@ -121,7 +123,12 @@ def cut(
 
 
 def random_crop(
-    plain: ViewCrop, keypoints: np.ndarray, held: np.ndarray | None, config: RgbAugmentation, rng: np.random.Generator
+    plain: ViewCrop,
+    keypoints: np.ndarray,
+    held: np.ndarray | None,
+    config: RgbAugmentation,
+    rng: np.random.Generator,
+    whole: bool = False,
 ) -> ViewCrop:
     """An augmented crop about a hand.
 
@@ -131,11 +138,13 @@ def random_crop(
         held: points (M, 3) of what the hand holds, in the same frame, or None.
         config: the distribution of crops.
         rng: of the augmentation.
+        whole: whether the image is a whole one; otherwise it is a window about the hand, in which a crop stays.
     """
     project = plain.camera.project
     hand = project(keypoints)
-    beside = _beside(hand, rng) if held is None else project(held)
-    middle, side = outline(hand, beside if rng.random() < config.widened else None)
+    extent = np.array([plain.camera.width, plain.camera.height])
+    wide = _beside_within(hand, extent, whole, rng) if held is None else project(held)
+    middle, side = outline(hand, wide if rng.random() < config.widened else None)
     upright = rng.random() < config.upright
     offset, scale = (
         (config.centre, (-config.scale, config.scale)) if upright else (config.first_centre, config.first_scale)
@@ -149,7 +158,21 @@ def random_crop(
     return crop.upright(keypoints, float(rng.normal(0, config.roll))) if upright else crop
 
 
-def _beside(hand: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _beside_within(hand: np.ndarray, extent: np.ndarray, whole: bool, rng: np.random.Generator) -> np.ndarray | None:
+    """A box as of `beside` in an image of width and height (2,), such as a held thing would be: beyond the image all is
+    black, which would tell that a hand is empty. None where there is no room."""
+    for _ in range(_TRIES):
+        box = beside(hand, rng)
+        low, high = box.min(0), box.max(0)
+        if not whole:
+            middle, side = outline(hand, box)
+            low, high = middle - _KEPT * side / 2, middle + _KEPT * side / 2
+        if (low > -0.5).all() and (high < extent - 0.5).all():
+            return box
+    return None
+
+
+def beside(hand: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Two corners (2, 2) of a box near a hand (21, 2) and of about its size, pixels."""
     low, high = hand.min(0), hand.max(0)
     side = (high - low).max()

@@ -19,7 +19,7 @@ from training.data.real.colour_material import GENERATED
 from training.data.real.scans import scanned_objects
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.objects import FAMILIES
-from training.data.synthetic.rgb_scenes import RgbConfig
+from training.data.synthetic.rgb_config import RgbConfig
 from training.data.synthetic.rgb_scenes import RgbScenes
 
 SURFACE_POINTS = 600

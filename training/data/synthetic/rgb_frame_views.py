@@ -109,9 +109,10 @@ def frame_view(
     # cuts off is not visible in it already.
     inside = _share_inside(centres, sides, extent)
     whole = np.minimum(_share_inside(square[:, :2], square[:, 2], np.array(record['image'].shape[1::-1])), 0.9)
-    corners = record['held'][:count].astype(float)
-    corners = np.stack([corners[:, [0, 1]], corners[:, [2, 1]], corners[:, [0, 3]], corners[:, [2, 3]]], 1)
-    corners = corners @ matrix.T + shift
+    held = record['held'][:count].astype(float)
+    # Of a box that is turned, the ellipse in it is nearer to the thing than its corners.
+    about = (held[:, :2] + held[:, 2:]) / 2 @ matrix.T + shift
+    half = np.sqrt(((held[:, 2:] - held[:, :2]) / 2) ** 2 @ (matrix**2).T)
     if rng is not None:
         image = recoloured(image, config.colours, rng)
     image[extent[1] :], image[:, extent[0] :] = 0, 0
@@ -121,7 +122,7 @@ def frame_view(
         record['right'][:count] ^ flip,
         record['visible'][:count] * np.minimum(1, inside / np.maximum(whole, 0.05)),
         record['holds'][:count],
-        np.concatenate([corners.min(1), corners.max(1)], 1),
+        np.concatenate([about - half, about + half], 1),
         record['known'] if isinstance(record, Mapping) and 'known' in record else np.ones((count, 3), bool),
     )
 

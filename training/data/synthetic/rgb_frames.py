@@ -13,7 +13,9 @@ from training.data.real.colour_material import ColourMaterial
 from training.data.real.colour_material import GENERATED
 from training.data.real.scans import scanned_objects
 from training.data.synthetic.grasps import GraspGenerator
-from training.data.synthetic.rgb_scenes import RgbConfig
+from training.data.synthetic.rgb_config import LOOSE
+from training.data.synthetic.rgb_config import RELEASED
+from training.data.synthetic.rgb_config import RgbConfig
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.data.synthetic.rgb_scenes import RgbScenes
 
@@ -62,7 +64,9 @@ class RgbFrames:
         model = model or HandModel.load()
         seed += _APART
         grasps = GraspGenerator(model, seed, split, scanned_objects(material.scans, split))
-        scenes = dataclasses.replace(RGB_FRAME_SCENES, visible=_VISIBLE) if split == 'train' else RGB_FRAME_SCENES
+        scenes = RGB_FRAME_SCENES
+        if split == 'train':
+            scenes = dataclasses.replace(scenes, visible=_VISIBLE, released=RELEASED, loose=LOOSE)
         self._scenes = RgbScenes(grasps, seed, split, scenes, model, material=material)
 
     def __getitem__(self, index: int) -> np.ndarray:

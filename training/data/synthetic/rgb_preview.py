@@ -21,10 +21,10 @@ from training.data.sheet import coloured_depth
 from training.data.sheet import rows_of
 from training.data.sheet import save_sheet
 from training.data.synthetic.grasps import GraspGenerator
-from training.data.synthetic.rgb_scenes import Kind
+from training.data.synthetic.rgb_config import Kind
+from training.data.synthetic.rgb_config import scenes_of
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.data.synthetic.rgb_scenes import RgbScenes
-from training.data.synthetic.rgb_scenes import scenes_of
 
 _WINDOW = 224
 _COLUMNS = 8

@@ -8,8 +8,6 @@ are those of the depth scenes.
 from __future__ import annotations
 
 import dataclasses
-from typing import get_args
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -35,11 +33,15 @@ from training.data.synthetic.handling import placed_before
 from training.data.synthetic.handling import WORN_FARTHEST
 from training.data.synthetic.handling import worn_up
 from training.data.synthetic.lighting import Lighting
+from training.data.synthetic.loose_things import let_go
+from training.data.synthetic.loose_things import loose_thing
 from training.data.synthetic.placed_hands import free_hand
 from training.data.synthetic.placed_hands import Grasps
 from training.data.synthetic.placed_hands import PlacedHand
 from training.data.synthetic.placed_hands import posed_hand
 from training.data.synthetic.placed_hands import PosedHand
+from training.data.synthetic.rgb_config import RgbConfig
+from training.data.synthetic.rgb_crop_views import beside
 from training.data.synthetic.rgb_render import RgbScene
 from training.data.synthetic.rgb_sensor import RgbSensor
 from training.data.synthetic.room import add_room
@@ -54,62 +56,6 @@ from training.data.synthetic.surfaces import Surfaces
 from training.data.synthetic.two_hands.postures import postures_of
 from training.data.synthetic.typing_hands import place_typing
 from training.data.synthetic.vectors import unit
-
-
-@dataclasses.dataclass(frozen=True)
-class RgbConfig:
-    """The distribution of images."""
-
-    window: int | None = None
-    """Side of a square window around the hand, pixels; None for the whole frame."""
-    width: int = 640
-    height: int = 480
-    """Size of the whole frame, pixels."""
-    hands: tuple[float, float, float] = (0.05, 0.75, 0.2)
-    """Probability of 0, 1 and 2 hands in a whole frame; a window is around one hand."""
-    free: float = 0.25
-    """Share of hands without an object."""
-    worn: float = 0.3
-    """Share of images of a camera that the person wears, whose hands are 0.2 to 0.75 m away."""
-    shared: float = 0.12
-    """Share of windows and of frames with two hands in which they hold one thing, if hands hold things at all."""
-    typing: float = 0.08
-    """Share of windows and of frames with two hands in which both lie on a desk, most often on its keyboard."""
-    desk: float = 0.3
-    """Share of images with a desk below a hand that faces down."""
-    gloved: float = 0.08
-    """Share of people who wear gloves."""
-    nearest: float = 0.3
-    farthest: float = 0.9
-    """Depth of the hands' centres, metres."""
-    field_of_view: tuple[float, float] = (45.0, 80.0)
-    """Horizontal, degrees."""
-    visible: float = 0.5
-    """Least visible share of a hand's silhouette."""
-    margin: tuple[float, float] = (1.25, 1.7)
-    """Side of a window, a multiple of the square around the hand and its object."""
-    samples: int = 4
-    """Rays through each pixel at an edge."""
-    photographed: float = 0.5
-    """Share of photographed surfaces, where there are any."""
-    scenery: float = 0.4
-    """Share of images with a photo instead of table and wall, where there are any. A photo has no depth: 0 there."""
-    measured: float = 0.35
-    """Share of images in the light of a real room, where there are any."""
-    repeats: int = 1
-    """Successive images that show the same grasp, each from another side: to find one takes longer than an image."""
-
-
-Kind = Literal['plain', 'worn', 'shared', 'typing', 'desk', 'gloved']
-"""A kind of scene: the field of `RgbConfig` by which the mixture shows it; 'plain' is none of them."""
-
-
-def scenes_of(kind: Kind | None) -> RgbConfig:
-    """Scenes of one kind alone; None for the mixture."""
-    if kind is None:
-        return RgbConfig()
-    shares = {name: float(name == kind) for name in get_args(Kind) if name != 'plain'}
-    return RgbConfig(**shares, hands=(0.0, 0.0, 1.0) if kind in ('shared', 'typing') else RgbConfig.hands)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,8 +106,8 @@ class RgbScenes:
         near, far, desk = self._config.nearest, self._config.farthest, self._config.desk
         self._room = SceneConfig(nearest=near, farthest=far, held=0, wall=0.8, clutter=1.5, desk=desk)
         shared = grasps is not None and self._config.shared
-        scans = scanned_objects(material.scans, split)
-        self._shared = SharedHolds(self._right, seed, split, scans, _SHARED_LARGEST) if shared else None
+        self._scans = scanned_objects(material.scans, split)
+        self._shared = SharedHolds(self._right, seed, split, self._scans, _SHARED_LARGEST) if shared else None
         self._postures = postures_of(self._right, split, material.poses)
         self._photos = SurfacePhotos(material.surfaces, split) if material.surfaces else None
         probes = LightProbes(material.surfaces, split) if material.surfaces else None
@@ -234,11 +180,14 @@ class RgbScenes:
             if hand is None:
                 return None
             placed.append(hand)
+        placed, loose = self._loosened(placed, stream)
         surfaces = Surfaces(up, rng, self._photos, config.photographed)
         people = [(Skin.sample(rng), surfaces.draw('cloth'), Glove.sample(kind) if glove else None) for glove in gloved]
         same = rng.random() < 0.7 or desk is not None
         dressed = [people[0 if same else number] for number in range(len(placed))]
-        Dresser(self._right, up, worn, rng).add(surfaces, placed, dressed)
+        dresser = Dresser(self._right, up, worn, rng)
+        dresser.add(surfaces, placed, dressed)
+        dresser.add_things(surfaces, loose)
         scenery = self._scenery if self._scenery and rng.random() < config.scenery and desk is None else None
         # Clutter keeps clear of held objects too.
         hands = [dataclasses.replace(one.hand, vertices=one.points) for one in placed]
@@ -252,6 +201,20 @@ class RgbScenes:
         backdrop = scenery.draw(lighting, rng) if scenery else None
         scene = RgbScene(camera, tuple(one.hand for one in placed), surfaces, lighting, backdrop)
         return None if min(scene.visible, default=1) < config.visible else (scene, placed)
+
+    def _loosened(self, placed: list[PlacedHand], stream: int) -> tuple[list[PlacedHand], list[ObjectLabel]]:
+        """The hands, some of which have let go of their thing, and the things that no hand holds."""
+        config, things = self._config, []
+        # Draws of their own, so that these shares change no other image.
+        rng = np.random.default_rng([*self._seed, stream, 3])
+        shared = len(placed) == 2 and placed[0].held is not None and placed[0].held is placed[1].held
+        for number, one in enumerate(placed):
+            if one.held is not None and not shared and rng.random() < config.released:
+                placed[number], thing = let_go(one, rng)
+                things.append(thing)
+        if placed:
+            things += [loose_thing(placed, self._scans, rng) for _ in range(rng.poisson(config.loose))]
+        return placed, [thing for thing in things if thing is not None]
 
     def _place(
         self,
@@ -333,8 +296,11 @@ class RgbScenes:
         self, camera: Pinhole, placed: PlacedHand, rng: np.random.Generator
     ) -> tuple[float, float, float]:
         """Left, top and side of a window around the hand and its object, pixels."""
+        hand = camera.project(placed.hand.keypoints)
         held = None if placed.held is None else camera.project(placed.held.placed)
-        middle, side = outline(camera.project(placed.hand.keypoints), held)
+        if held is None and self._config.widened and rng.random() < self._config.widened:
+            held = beside(hand, rng)
+        middle, side = outline(hand, held)
         side *= rng.uniform(*self._config.margin)
         left, top = middle - side / 2 + rng.normal(0, 0.04, 2) * side
         return left, top, side

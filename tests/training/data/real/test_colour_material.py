@@ -24,8 +24,8 @@ from training.data.synthetic.material import SurfacePoints
 from training.data.synthetic.picture import Picture
 from training.data.synthetic.pictured import ScannedSurface
 from training.data.synthetic.placed_hands import free_hand
+from training.data.synthetic.rgb_config import RgbConfig
 from training.data.synthetic.rgb_render import RgbScene
-from training.data.synthetic.rgb_scenes import RgbConfig
 from training.data.synthetic.rgb_scenes import RgbScenes
 from training.data.synthetic.scene_parts import NOTHING
 from training.data.synthetic.surfaces import Surfaces

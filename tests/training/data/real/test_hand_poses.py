@@ -15,7 +15,7 @@ from training.data.real.depth_material import DepthMaterial
 from training.data.real.material import origins
 from training.data.synthetic.depth_crops import DepthPatches
 from training.data.synthetic.placed_hands import free_angles
-from training.data.synthetic.rgb_scenes import RgbConfig
+from training.data.synthetic.rgb_config import RgbConfig
 from training.data.synthetic.rgb_scenes import RgbScenes
 from training.data.synthetic.two_hands.postures import postures_of
 

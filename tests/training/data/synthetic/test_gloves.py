@@ -10,7 +10,7 @@ from hoi_ros.mesh.normals import vertex_normals
 from training.data.synthetic.gloves import Glove
 from training.data.synthetic.material import SurfacePoints
 from training.data.synthetic.paint import Paint
-from training.data.synthetic.rgb_scenes import RgbConfig
+from training.data.synthetic.rgb_config import RgbConfig
 from training.data.synthetic.rgb_scenes import RgbScenes
 from training.data.synthetic.scene_parts import THING
 from training.data.synthetic.skin import HandMarks

@@ -23,10 +23,10 @@ from training.data.hand_object import HandObjectSample
 from training.data.synthetic.lighting import Lamp
 from training.data.synthetic.lighting import Lighting
 from training.data.synthetic.paint import Paint
+from training.data.synthetic.rgb_config import scenes_of
 from training.data.synthetic.rgb_render import RgbScene
 from training.data.synthetic.rgb_scenes import RgbFrame
 from training.data.synthetic.rgb_scenes import RgbScenes
-from training.data.synthetic.rgb_scenes import scenes_of
 from training.data.synthetic.rgb_sensor import RgbSensor
 from training.data.synthetic.scene_parts import HELD
 from training.data.synthetic.skin import HandMarks

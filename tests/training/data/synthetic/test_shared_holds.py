@@ -12,8 +12,8 @@ from hoi_ros.mesh.raycast import TriangleScene
 from training.data.synthetic.grasps import GraspGenerator
 from training.data.synthetic.handling import wearer_elbow
 from training.data.synthetic.handling import worn_up
+from training.data.synthetic.rgb_config import scenes_of
 from training.data.synthetic.rgb_scenes import RgbScenes
-from training.data.synthetic.rgb_scenes import scenes_of
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_parts import HELD
 from training.data.synthetic.scenes import SceneGenerator

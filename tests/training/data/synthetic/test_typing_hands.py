@@ -12,8 +12,8 @@ from hoi_ros.hand.skeleton import FINGERTIPS
 from training.data.synthetic.desk import add_desk_below
 from training.data.synthetic.dressing import Dresser
 from training.data.synthetic.handling import worn_up
+from training.data.synthetic.rgb_config import scenes_of
 from training.data.synthetic.rgb_scenes import RgbScenes
-from training.data.synthetic.rgb_scenes import scenes_of
 from training.data.synthetic.scene_config import SceneConfig
 from training.data.synthetic.scene_parts import Parts
 from training.data.synthetic.scenes import SceneGenerator
