@@ -40,7 +40,6 @@ from hoi_ros.stages.parts.inferred_hand import InferredHand
 from hoi_ros.stages.parts.inferred_hand import mean_of
 from hoi_ros.stages.parts.inferred_hand import side_evidence
 from hoi_ros.stages.parts.one_euro import OneEuroConfig
-from hoi_ros.stages.parts.scores import log_odds
 from hoi_ros.stages.parts.scores import probability
 
 __all__ = ['VARIANTS', 'DepthPoseStage', 'side_evidence']
@@ -155,20 +154,22 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
         fresh = self._discover(depth, camera, [hand for _, hand in followed], free, bool(missed))
         new: list[tuple[InferredHand, Region | None]] = []
         for hand, region in fresh:
-            lost = [
-                track
-                for track in missed
-                if (region is not None and region is track.region) or track.may_be(hand.right, hand.centre, stamp)
-            ]
+            own = [track for track in missed if region and region is track.region and track.may_turn(hand.right)]
+            lost = own or [track for track in missed if track.may_be(hand.right, hand.centre, stamp)]
             if lost:
                 again = min(lost, key=lambda track: track.off(hand.centre, stamp))
                 missed.remove(again)
+                again.region = region
+                again.give_side(region.side if region else None)
+                if again.right != hand.right:
+                    again.side_evidence, again.smoothing, again.fit = hand.evidence, self._new_filter(), None
                 followed.append((again, hand))
             else:
                 new.append((hand, region))
         # A hand that is waited for keeps its place.
         room = max(self.max_hands - len(followed) - len(missed), 0)
         followed += [(self._start(hand, stamp, region), hand) for hand, region in new[:room]]
+        followed.sort(key=lambda each: each[0].identity)
         found = time.perf_counter()
         self._tracks = []
         estimates = []
@@ -211,7 +212,7 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
             track.region = region_of_tracked(hand.square(camera), track.region, regions) if regions else None
             if regions is not None and track.region is None:
                 continue
-            if self.network.tells_sides and track.add_side(log_odds(hand.side_fits) * (1 if hand.right else -1)):
+            if self.network.tells_sides and track.add_side(hand.evidence):
                 track.identity, track.smoothing, track.fit = self._new_identity(), self._new_filter(), None
             track.give_side(track.region.side if track.region else None)
             if track.right != hand.right:
@@ -356,8 +357,8 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
         return self.network.infer(depth, [self.network.upright(crop, joints, views)])[0]
 
     def _start(self, hand: InferredHand, stamp: float, region: Region | None = None) -> DepthTrack:
-        evidence = log_odds(hand.side_fits) * (1 if hand.right else -1)
-        track = DepthTrack(self._new_identity(), evidence, hand.joints, np.zeros(3), stamp, self._new_filter(), region)
+        identity, smoothing = self._new_identity(), self._new_filter()
+        track = DepthTrack(identity, hand.evidence, hand.joints, np.zeros(3), stamp, smoothing, region)
         track.give_side(region.side if region else None)
         return track
 

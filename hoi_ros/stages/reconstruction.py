@@ -328,7 +328,9 @@ class ReconstructionStage(HandFollowing[RgbTrack]):
                 if seen and not (track.square.is_one_of(others) or seen.square.is_one_of(others)):
                     track.update(seen, stamp, self.calibration)
                     if self._place.is_there(track, depth, camera):
-                        lost = next((other for other in missed if track.may_be(other, stamp)), None)
+                        own = (other for other in missed if track.region and other.region is track.region)
+                        there = (other for other in missed if track.may_be(other, stamp))
+                        lost = next(own, None) or next(there, None)
                         if lost:
                             missed.remove(lost)
                             track.go_on_from(lost)

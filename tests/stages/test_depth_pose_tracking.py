@@ -51,7 +51,7 @@ def run(loaded: DepthPoseStage, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         return [each for each in shown if each.score > 0.05 and not each.near(known)]
 
     def in_region(depth: np.ndarray, camera: Pinhole, region: Region) -> InferredHand | None:
-        inside = (each for each in shown if abs(camera.project(each.centre)[0] - region.x - region.width / 2) < 30)
+        inside = (each for each in shown if 0 < camera.project(each.centre)[0] - region.x < region.width)
         found = next(inside, None)
         return found and (dataclasses.replace(found, right=region.side == 'right') if region.side else found)
 
@@ -145,3 +145,51 @@ def test_a_hand_in_a_region_survives_a_frame_that_does_not_show_it(run) -> None:
     assert ids(run(2 / 30, hand(0), regions=[here])) == [first]
     assert run(3 / 30, regions=[elsewhere]) == []
     assert ids(run(4 / 30, hand(0), regions=[here])) != [first]
+
+
+def region_about(x: float, side: str | None = None) -> Region:
+    return Region(CAMERA.project(np.array([x, 0, 0.5]))[0] - 60, 180, 120, 120, side)
+
+
+def test_a_hand_that_is_found_in_a_region_is_the_one_that_waits_there(run) -> None:
+    """Another track is nearer."""
+    first, second = hand(-0.06), hand(0.06)
+    regions = [region_about(-0.06), region_about(0.06)]
+    (a, b) = ids(run(0.0, first, second, regions=regions))
+    assert run(1 / 30, regions=regions) == []
+    jumped = hand(-0.06 - 0.07)
+    wide = [dataclasses.replace(regions[0], x=regions[0].x - 60, width=240), regions[1]]
+    assert ids(run(2 / 30, jumped, regions=wide)) in ([a], [a, b])
+    assert ids(run(3 / 30, jumped, second, regions=wide)) == [a, b]
+
+
+def test_a_hand_that_is_seen_again_elsewhere_belongs_to_its_new_region(run) -> None:
+    here, there = region_about(0.0), region_about(0.14)
+    (first,) = ids(run(0.0, hand(0), regions=[here]))
+    assert run(1 / 5, regions=[here, there]) == []
+    assert ids(run(2 / 5, hand(0.14), regions=[here, there])) == [first]
+    assert ids(run(3 / 5, hand(0.14), regions=[here, there])) == [first]
+
+
+def test_a_sure_hand_does_not_come_back_as_the_other_side(run) -> None:
+    here = dataclasses.replace(region_about(0.0), x=200.0, width=240)
+    for number in range(6):
+        (first,) = ids(run(number / 30, hand(0), regions=[here]))
+    assert run(6 / 30, regions=[here]) == []
+    other = hand(0.08, right=False)
+    found = [run((7 + number) / 30, other, regions=[here]) for number in range(4)]
+    assert all(each.side == 'left' and each.track_id != first for hands in found for each in hands)
+    assert found[-1]
+
+
+def test_a_hand_of_an_unsure_side_comes_back_as_the_other_one(run) -> None:
+    run.stage.max_hands = 1
+    (first,) = ids(run(0.0, hand(0, side_fits=0.6)))
+    (again,) = run(1 / 5, hand(0.2, right=False, side_fits=0.6))
+    assert again.track_id == first and again.side == 'left'
+
+
+def test_hands_are_in_the_order_of_their_tracks(run) -> None:
+    (first, second) = ids(run(0.0, hand(-0.1), hand(0.1)))
+    assert ids(run(1 / 30, hand(0.1))) == [second]
+    assert ids(run(2 / 30, hand(0.1), hand(-0.17))) == [first, second]

@@ -48,6 +48,22 @@ def test_the_colour_stage_ends_a_hand_that_the_regions_do_not_hold(samples, buil
     assert len(identities(7, None)) == 1
 
 
+def test_a_colour_hand_in_a_region_survives_a_frame_that_does_not_show_it(samples, build) -> None:
+    sample, said = samples['right'], {'hand': [0.99], 'right': [0.9]}
+    here, elsewhere = about(detection(sample)), Region(0, 0, 15, 15)
+    stage, _ = build(lambda image, crop: answer_of(sample, crop) | said, sample)
+
+    def seen(frame: int, score: float, region: Region) -> list[int]:
+        said['hand'] = [score]
+        return [hand.track_id for hand in stage(sample.image, sample.camera, frame / 30, None, [region])]
+
+    (first,) = seen(0, 0.99, here)
+    assert seen(1, 0.01, here) == seen(2, 0.01, here) == []
+    assert seen(3, 0.99, here) == [first]
+    assert seen(4, 0.01, elsewhere) == []
+    assert seen(5, 0.99, here) != [first]
+
+
 def test_the_colour_stage_reports_nothing_outside_the_region_that_a_hand_comes_from(samples, build) -> None:
     """Detector and network find the hand beside the region in the crops of it."""
     sample = samples['right']

@@ -49,6 +49,8 @@ from hoi_ros.nodes.runtime.worker import NewestFirstWorker
 from hoi_ros.nodes.runtime.worker_node import AnyWorkerNode
 
 AUTO_PREFIX = 'auto'
+_EARLY = 0.8
+"""Share of the time between two drawings after which the next one is due."""
 
 Markers = Callable[
     [Header, Sequence[HandEstimate], Mapping[str, np.ndarray], np.ndarray | None, float],
@@ -170,6 +172,7 @@ class HandOutputs(Part[AnyWorkerNode]):
 
     def start(self) -> None:
         self._count, self._frames_without = 0, 0
+        self._due = self._further_due = 0.0
         if self._object_faces is None or len(self._object_faces):
             self._publish_topology()
 
@@ -225,10 +228,10 @@ class HandOutputs(Part[AnyWorkerNode]):
             create: the markers.
             session: the activation.
         """
-        worker, now = self._worker, time.monotonic()
-        if not worker or now < self._further_due or not self.wants_markers():
+        worker, now, rate = self._worker, time.monotonic(), self.node.settings['marker_rate']
+        if not worker or rate <= 0 or now < self._further_due or not self.wants_markers():
             return
-        self._further_due = now + 1 / self.node.settings['marker_rate']
+        self._further_due = now + _EARLY / rate  # a timer of the same rate comes early at times
         self._further.append((create, session))
         if not self._further_asked:
             self._further_asked = True

@@ -28,7 +28,8 @@ _AT_ONCE = 50
 _SHARING = 3
 """Nodes that a point between them is interpolated from."""
 _FACING = 0.008
-"""Metres that a unit of the difference of normals counts: nodes on the far side of a thin plate are near."""
+"""Least metres that a unit of the difference of normals counts: nodes on the far side of a thin plate are near. It is
+half the way from one node to the next where these are far apart."""
 
 
 class ContactMaps(NamedTuple):
@@ -158,7 +159,10 @@ def nodes_of(points: np.ndarray, count: int, normals: np.ndarray | None = None, 
     else:
         rows = np.sort(farthest_points(points.astype(np.float32), count))
     sharing = min(_SHARING, len(rows))
-    described = points if normals is None else np.concatenate([points, _FACING * normals], 1)
+    described = points
+    if normals is not None and len(rows) > 1:
+        apart = float(np.median(np.linalg.norm(np.diff(points[rows], axis=0), axis=1)))
+        described = np.concatenate([points, max(_FACING, apart / 2) * normals], 1)
     distances, sources = cKDTree(described[rows]).query(described, range(1, sharing + 1))
     weights = 1 / np.maximum(distances, 1e-6) ** 2
     return Nodes(rows, sources, (weights / weights.sum(1, keepdims=True)).astype(np.float32))

@@ -69,7 +69,11 @@ class DepthTrack:
 
     def may_be(self, right: bool, centre: np.ndarray, stamp: float) -> bool:
         """Whether a hand that is seen at a time may be this one, which was not."""
-        return right == self.right and self.off(centre, stamp) <= SAME_HAND + _REACH * (stamp - self.stamp)
+        return self.may_turn(right) and self.off(centre, stamp) <= SAME_HAND + _REACH * (stamp - self.stamp)
+
+    def may_turn(self, right: bool) -> bool:
+        """Whether it may be a hand of that side."""
+        return right == self.right or not self.settled
 
     def waits(self, stamp: float, regions: Sequence[Region] | None) -> bool:
         """Counts a frame in which the hand is not seen; whether it is waited for, in its region if some are given."""

@@ -46,6 +46,11 @@ class InferredHand:
         return 'right' if self.right else 'left'
 
     @property
+    def evidence(self) -> float:
+        """Log-odds of a right hand."""
+        return log_odds(self.side_fits) * (1 if self.right else -1)
+
+    @property
     def centre(self) -> np.ndarray:
         """(3,) mean of the joints, metres."""
         return self.joints.mean(0)

@@ -198,17 +198,15 @@ class RgbTrack:
         self.detector_odds = odds if hand else 0.5 * (self.detector_odds + odds)
 
     def may_be(self, lost: RgbTrack, stamp: float) -> bool:
-        """Whether this new hand is in the region of a lost track, or of its side and where that is expected at a time,
-        seconds."""
-        if self.region is not None and self.region is lost.region:
-            return True
+        """Whether this new hand is where a lost track is expected at a time in seconds, and of its side."""
         return self.right == lost.right and self.square.is_one_of([lost.expected(stamp)])
 
     def go_on_from(self, lost: RgbTrack) -> None:
         """Takes over what is known of a hand that is seen again."""
         for name in ('identity', 'smoothing', 'velocity', 'was_holding', 'reach', 'box', 'denied'):
             setattr(self, name, getattr(lost, name))
-        self.side_evidence += _SIDE_MEMORY * lost.side_evidence
+        if self.right == lost.right and not self.side_given:
+            self.side_evidence += _SIDE_MEMORY * lost.side_evidence
 
     def give_side(self, side: str | None) -> None:
         """Takes over the side that a region says, or that it says none any more."""

@@ -120,7 +120,7 @@ class DexYcb:
         setup: one of SETUPS.
         split: one of SPLITS.
         hand: the user's converted MANO model; without it samples have no vertices.
-        pose_space: of the same file (`PoseSpace.load`); without it samples have no vertices and no pose.
+        pose_space: of the same file (`PoseSpace.load`), which the hand needs; without both samples have no pose.
 
     Raises:
         DatasetError: a folder or file that the whole split needs is missing or damaged, or the hand model comes without

@@ -29,18 +29,21 @@ _SCANNED, _STRETCH = 0.5, 0.3
 _TRIES = 8
 
 
-def let_go(placed: PlacedHand, rng: np.random.Generator) -> tuple[PlacedHand, ObjectLabel | None]:
-    """A hand without what it holds, and that some way off; None where it is out of sight or there is no room."""
+def let_go(
+    placed: PlacedHand, others: list[PlacedHand], rng: np.random.Generator
+) -> tuple[PlacedHand, ObjectLabel | None]:
+    """A hand without what it holds, and that some way off; None where it is out of sight or there is no room beside the
+    hand and the others."""
     held, empty = placed.held, placed._replace(held=None, contact=None)
     if held is None or rng.random() < _GONE:
         return empty, None
-    hand = cKDTree(placed.hand.vertices)
+    trees = [cKDTree(placed.hand.vertices), *(cKDTree(other.points) for other in others)]
     away = units(held.placed.mean(0) - placed.hand.centre)
     for _ in range(_TRIES):
         pose = held.pose.copy()
         pose[:3, 3] += rng.uniform(*_WAY) * units(away + rng.normal(0, 0.5, 3))
         moved = dataclasses.replace(held, pose=pose)
-        if _is_clear(moved, [hand], [placed]):
+        if _is_clear(moved, trees, [placed, *others]):
             return empty, moved
     return empty, None
 

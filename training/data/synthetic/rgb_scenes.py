@@ -210,7 +210,7 @@ class RgbScenes:
         shared = len(placed) == 2 and placed[0].held is not None and placed[0].held is placed[1].held
         for number, one in enumerate(placed):
             if one.held is not None and not shared and rng.random() < config.released:
-                placed[number], thing = let_go(one, rng)
+                placed[number], thing = let_go(one, placed[:number] + placed[number + 1 :], rng)
                 things.append(thing)
         if placed:
             things += [loose_thing(placed, self._scans, rng) for _ in range(rng.poisson(config.loose))]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -26,7 +28,7 @@ def placed() -> PlacedHand:
 
 
 def test_a_hand_that_lets_go_is_the_same_hand(placed: PlacedHand) -> None:
-    seen = [let_go(placed, np.random.default_rng(seed)) for seed in range(20)]
+    seen = [let_go(placed, [], np.random.default_rng(seed)) for seed in range(20)]
     assert all(empty.held is None and empty.hand is placed.hand for empty, _ in seen)
     things = [thing for _, thing in seen if thing is not None]
     assert 4 < len(things) < 18
@@ -35,6 +37,24 @@ def test_a_hand_that_lets_go_is_the_same_hand(placed: PlacedHand) -> None:
         gap = hand.query(thing.placed)[0].min()
         assert 0.003 < gap < 0.2
         assert np.array_equal(thing.vertices, placed.held.vertices)
+
+
+def test_a_thing_that_is_let_go_is_clear_of_the_other_hand(placed: PlacedHand) -> None:
+    beside = placed.held.placed.mean(0) - placed.hand.centre
+    shift = (0.09 * beside / np.linalg.norm(beside)).astype(np.float32)
+    other = placed._replace(
+        hand=dataclasses.replace(
+            placed.hand, vertices=placed.hand.vertices + shift, keypoints=placed.hand.keypoints + shift
+        ),
+        held=None,
+    )
+    points, met = cKDTree(other.points), 0
+    for seed in range(40):
+        alone = let_go(placed, [], np.random.default_rng(seed))[1]
+        met += alone is not None and points.query(alone.placed)[0].min() < 0.003
+        thing = let_go(placed, [other], np.random.default_rng(seed))[1]
+        assert thing is None or points.query(thing.placed)[0].min() > 0.003
+    assert met
 
 
 def test_loose_things_are_clear_of_hands(placed: PlacedHand) -> None:
