@@ -14,8 +14,6 @@ from pathlib import Path
 
 import psutil
 
-from training.cores import available_cores
-
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = (
     'numpy',
@@ -59,7 +57,7 @@ def this_machine() -> Machine:
     return Machine(
         cpu=_cpu(),
         model=' '.join(f'{name} {value}' for name in ('family', 'model', 'stepping') if (value := _said(name))),
-        cores=available_cores(),
+        cores=_cores(),
         memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
         gpu=_gpu(),
         system=release.get('PRETTY_NAME', platform.system()),
@@ -79,6 +77,14 @@ def commit() -> str:
 def load() -> float:
     """Busy cores, mean of the last minute: other work slows a measurement."""
     return round(os.getloadavg()[0], 2)
+
+
+def _cores() -> int:
+    try:
+        from training.cores import available_cores
+    except ModuleNotFoundError:  # a robot need not have it
+        return len(os.sched_getaffinity(0))
+    return available_cores()
 
 
 def _cpu() -> str:

@@ -53,10 +53,11 @@ def reason_of_silence(
         topic: resolved topic.
         qos: of the subscription.
         others: topics of the node's other inputs.
-        given: the topic's name before remapping; that of the input by default.
+        given: the topic's name before remapping; that of the input by default, and of images, which
+            are resolved before.
     """
-    given = given or name
     expected = type_name(message_type)
+    given = name if expected in (_IMAGE, _COMPRESSED) else given or name
     publishers = node.get_publishers_info_by_topic(topic)
     if not publishers:
         return f'nobody publishes there; {_mend(node, name, given, expected, topic, others)}'

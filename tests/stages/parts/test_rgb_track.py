@@ -56,5 +56,9 @@ def test_a_new_hand_may_be_a_lost_one_of_its_side() -> None:
     lost, found, other = (RgbTrack.start(HAND, stamp, Region(70, 70, 60, 60, side)) for stamp, side in LOST_AND_FOUND)
     lost.velocity, lost.identity, lost.reach = np.array([300.0, 0.0]), 7, 1.1
     assert found.may_be(lost, 0.05) and not other.may_be(lost, 0.05) and not found.may_be(lost, 0.5)
-    found.go_on_from(lost)
-    assert (found.identity, found.reach) == (7, 1.1) and found.side_evidence > lost.side_evidence
+    for given in (True, False):
+        # A side that a region gives is not doubted, nor strengthened, by that of frames before.
+        found.side_given, before = given, found.side_evidence
+        found.go_on_from(lost)
+        assert (found.identity, found.reach) == (7, 1.1)
+        assert (found.side_evidence > before) == (not given)
