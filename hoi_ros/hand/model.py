@@ -35,6 +35,8 @@ _ARRAYS = (
     'limits',
 )
 
+MOST_TURNED = 100.0
+"""Largest number of an axis-angle rotation that is posed, radians: beyond, single precision is lost."""
 CROSS = np.zeros((3, 9), np.float32)
 CROSS[[0, 0, 1, 1, 2, 2], [7, 5, 2, 6, 3, 1]] = [1, -1, 1, -1, 1, -1]
 """vector @ CROSS is the matrix of its cross product, row by row."""

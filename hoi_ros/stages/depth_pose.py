@@ -29,6 +29,7 @@ from hoi_ros.stages.parts.depth_pose_network import HandNetwork
 from hoi_ros.stages.parts.depth_pose_network import VARIANTS
 from hoi_ros.stages.parts.depth_track import DepthTrack
 from hoi_ros.stages.parts.depth_track import SURE
+from hoi_ros.stages.parts.depth_track import waiting_for
 from hoi_ros.stages.parts.following import HandFollowing
 from hoi_ros.stages.parts.hand_finder import FoundHand
 from hoi_ros.stages.parts.hand_finder import HandFinder
@@ -154,18 +155,16 @@ class DepthPoseStage(HandFollowing[DepthTrack]):
         fresh = self._discover(depth, camera, [hand for _, hand in followed], free, bool(missed))
         new: list[tuple[InferredHand, Region | None]] = []
         for hand, region in fresh:
-            own = [track for track in missed if region and region is track.region and track.may_turn(hand.right)]
-            lost = own or [track for track in missed if track.may_be(hand.right, hand.centre, stamp)]
-            if lost:
-                again = min(lost, key=lambda track: track.off(hand.centre, stamp))
-                missed.remove(again)
-                again.region = region
-                again.give_side(region.side if region else None)
-                if again.right != hand.right:
-                    again.side_evidence, again.smoothing, again.fit = hand.evidence, self._new_filter(), None
-                followed.append((again, hand))
-            else:
+            again = waiting_for(missed, hand, region, stamp)
+            if again is None:
                 new.append((hand, region))
+                continue
+            missed.remove(again)
+            again.region = region
+            again.give_side(region.side if region else None)
+            if again.right != hand.right:
+                again.side_evidence, again.smoothing, again.fit = hand.evidence, self._new_filter(), None
+            followed.append((again, hand))
         # A hand that is waited for keeps its place.
         room = max(self.max_hands - len(followed) - len(missed), 0)
         followed += [(self._start(hand, stamp, region), hand) for hand, region in new[:room]]

@@ -21,6 +21,7 @@ from hoi_ros.engines import load_engine
 from hoi_ros.engines.errors import ModelFileError
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.model import MOST_TURNED
 from hoi_ros.hand.pair import about_anchor
 from hoi_ros.hand.pair import anchored
 from hoi_ros.hand.pair import HandParameters
@@ -47,7 +48,6 @@ from hoi_ros.stages.parts.two_hand_gap import hand_gap
 from hoi_ros.stages.parts.two_hand_object import ObjectEmbedding
 from hoi_ros.stages.parts.two_hand_sampler import TwoHandSampler
 from hoi_ros.stages.parts.two_hand_samples import FARTHEST
-from hoi_ros.stages.parts.two_hand_samples import MOST_TURNED
 from hoi_ros.stages.parts.two_hand_samples import SampleMaker
 from hoi_ros.stages.parts.two_hand_samples import STRANGEST
 
@@ -57,7 +57,7 @@ _BATCHES = 2, 16, 32
 without guidance and with it."""
 _VOXEL = 0.003
 """Edge of a voxel of the volume that two observed hands share, metres."""
-_FARTHEST = 0.1
+_APART = 0.1
 """Distance of the boxes around two hands beyond which their gap is that of their nearest vertices, metres."""
 _OVERLAPPING = 5e-6
 """Shared volume, m³, from which on a hand may be misplaced: observations that lie on one hand share more, and hands
@@ -299,7 +299,7 @@ class TwoHandPriorStage:
             (surface.vertices[0].min(0), surface.vertices[0].max(0)) for surface in (right, left)
         )
         between = float(np.linalg.norm(np.maximum(np.maximum(low - other_high, other_low - high), 0)))
-        if between > max(_FARTHEST, self.nearness):
+        if between > max(_APART, self.nearness):
             points, others = right.vertices[0], left.vertices[0]
             return float(np.linalg.norm(points - others[nearest_of(points, others)], axis=1).min())
         return hand_gap(right, left, self._hands['left'].faces, self._sampler.separation)

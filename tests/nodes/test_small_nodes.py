@@ -154,6 +154,12 @@ def test_a_node_reads_the_messages_of_another(message_node):
     assert bench.value('missing_inputs') == 'objects'
 
 
+def test_a_node_names_the_rule_that_maps_its_topic(message_node):
+    _, bench = message_node
+    bench.create_publisher(HandArray, '/elsewhere/hands')
+    bench.until_says('--ros-args -r /other/hands:=/elsewhere/hands')
+
+
 def test_a_topology_is_kept_from_one_activation_to_the_next(message_node):
     _, bench = message_node
     right = HandModel.load()

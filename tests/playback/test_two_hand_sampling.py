@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import trimesh
 
 from hoi_ros.hand.model import HandModel
 from hoi_ros.playback import two_hand_sampling
@@ -121,3 +122,29 @@ def test_command_lines_that_cannot_be_carried_out_are_refused(
         sys.exit(main([*arguments, '--out', str(tmp_path / 'samples.npz')]))
     assert reason in capsys.readouterr().err
     assert not (tmp_path / 'samples.npz').exists()
+
+
+def test_the_pose_of_an_object_is_that_beside_the_anchor(
+    hands: dict[str, HandModel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    posed = hands['left'].forward(np.zeros(48, np.float32), np.zeros(10, np.float32), np.float32([0, 0, 0.6]))
+    record = {'side': 'left', 'score': 0.8, 'joints': np.asarray(posed.keypoints).tolist()}
+    lines, mesh = tmp_path / 'results.jsonl', tmp_path / 'box.ply'
+    lines.write_text(json.dumps({'hands': [record]}))
+    trimesh.creation.box((0.06, 0.06, 0.1)).export(mesh)
+    given = ['--count', '1', '--out', str(tmp_path / 'samples.npz')]
+    beside = [*given, '--anchor', str(lines), '--object', str(mesh)]
+    for arguments, reason in (
+        (beside, 'm away from the object, expected at most 0.3 m'),
+        # Of what is refused, the place comes before the network, which takes no objects here.
+        ([*beside, '--object-pose', *['0', '0', '0.6', '0', '0', '0', '1']], 'the network takes no objects'),
+    ):
+        assert main(arguments) == 2
+        assert reason in capsys.readouterr().err
+    for arguments, reason in (
+        ([*beside, '--object-pose', *['0', '0', '0.6', '0', '0', '0', '2']], 'the quaternion of --object-pose'),
+        ([*given, '--object-pose', *['0', '0', '0.6', '0', '0', '0', '1']], 'give its mesh with --object'),
+    ):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert reason in ' '.join(capsys.readouterr().err.split())

@@ -11,12 +11,12 @@ import numpy as np
 
 from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.hand import HandModel
+from hoi_ros.hand.model import MOST_TURNED
 from hoi_ros.msg import Hand
 from hoi_ros.msg import HandArray
 from hoi_ros.msg import HeldObject
 from hoi_ros.msg import HeldObjectArray
 from hoi_ros.msg import MeshTopology
-from hoi_ros.stages.parts.two_hand_samples import MOST_TURNED
 
 
 def faces_of_objects(topology: MeshTopology, models: Mapping[str, HandModel], node: str) -> np.ndarray:

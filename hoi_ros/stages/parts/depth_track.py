@@ -12,6 +12,7 @@ from hoi_ros.hand.estimates import Region
 from hoi_ros.hand.fitting import HandFit
 from hoi_ros.stages.parts.following import BRIEFEST
 from hoi_ros.stages.parts.hand_regions import continued
+from hoi_ros.stages.parts.inferred_hand import InferredHand
 from hoi_ros.stages.parts.inferred_hand import SAME_HAND
 from hoi_ros.stages.parts.one_euro import OneEuroFilter
 
@@ -20,7 +21,7 @@ _LONGEST_STEP, _FASTEST = 0.06, 2.0
 _REACH = 1.5
 """Speed by which a hand that was not seen may have left its place, m/s."""
 _MISSES, _PATIENCE = 2, 0.09
-"""Frames in which a followed hand may not be seen, one after the other, and seconds in which it may not."""
+"""Frames, and seconds, that a followed hand which is not seen is waited for, whichever is longer."""
 SURE, _SETTLED = 12.0, 8.0
 """Largest log-odds of a side, and those from which on a hand does not turn into one of the other side."""
 
@@ -67,9 +68,9 @@ class DepthTrack:
         """Metres from a centre (3,) to where the hand was or is expected at a time, whichever is nearer."""
         return float(min(np.linalg.norm(centre - place) for place in (self.centre, self.expected(stamp))))
 
-    def may_be(self, right: bool, centre: np.ndarray, stamp: float) -> bool:
+    def may_be(self, hand: InferredHand, stamp: float) -> bool:
         """Whether a hand that is seen at a time may be this one, which was not."""
-        return self.may_turn(right) and self.off(centre, stamp) <= SAME_HAND + _REACH * (stamp - self.stamp)
+        return self.may_turn(hand.right) and self.off(hand.centre, stamp) <= SAME_HAND + _REACH * (stamp - self.stamp)
 
     def may_turn(self, right: bool) -> bool:
         """Whether it may be a hand of that side."""
@@ -100,3 +101,13 @@ class DepthTrack:
         if stamp > self.stamp:
             self.velocity = (joints.mean(0) - self.centre) / max(stamp - self.stamp, BRIEFEST)
         self.joints, self.stamp, self.missed = joints, stamp, 0
+
+
+def waiting_for(
+    tracks: Sequence[DepthTrack], hand: InferredHand, region: Region | None, stamp: float
+) -> DepthTrack | None:
+    """Which of some tracks that wait a hand belongs to: one that waits in the region where the hand is found, else one
+    that may be at its place, and of several the nearest; None where it is a new hand."""
+    own = [track for track in tracks if region and track.region is region and track.may_turn(hand.right)]
+    near = own or [track for track in tracks if track.may_be(hand, stamp)]
+    return min(near, key=lambda track: track.off(hand.centre, stamp), default=None)

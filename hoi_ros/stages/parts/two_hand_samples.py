@@ -14,6 +14,7 @@ from hoi_ros.camera.refusal import FrameRefused
 from hoi_ros.engines.errors import EngineError
 from hoi_ros.hand.estimates import HandEstimate
 from hoi_ros.hand.model import HandModel
+from hoi_ros.hand.model import MOST_TURNED
 from hoi_ros.hand.pair import about_anchor
 from hoi_ros.hand.pair import anchored
 from hoi_ros.hand.pair import HandParameters
@@ -42,8 +43,6 @@ _VOXEL = 0.001
 _SIDES = ('left', 'right')
 FARTHEST = 20.0
 """Largest distance of a hand or an object from the origin of its frame, metres."""
-MOST_TURNED = 100.0
-"""Largest number of an axis-angle rotation: beyond, single precision is lost."""
 _APART = 0.3
 """Largest distance of an anchor's wrist from the box around the object, metres: further away both are in different
 frames."""
