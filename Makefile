@@ -19,9 +19,10 @@ demo:
 	@. ./env.sh && exec python -m hoi_ros.demo --stage $(STAGE) --seconds $(SECONDS) \
 	    $(if $(DATA),--data '$(DATA)') $(ARGS)
 
+# A test process a core: OpenMP threads of several processes on the same cores would wait for each other.
 test:
 	@scripts/setup.sh runtime demo training test docs
-	@. ./env.sh && exec python -m pytest -n auto --dist loadfile $(TESTS) $(ARGS)
+	@. ./env.sh && exec env OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile $(TESTS) $(ARGS)
 
 build:
 	@scripts/setup.sh runtime

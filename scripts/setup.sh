@@ -125,8 +125,9 @@ install_requirements() {
   done
   [ ${#pending[@]} -gt 0 ] || return 0
   say "Python packages: ${pending[*]} (a few minutes the first time)"
-  "$venv/bin/python" -m pip install --disable-pip-version-check -c requirements/constraints.txt \
-    "${arguments[@]}" | sed -unE \
+  # Most modules are never imported: Python compiles the others when they are.
+  "$venv/bin/python" -m pip install --disable-pip-version-check --no-compile \
+    -c requirements/constraints.txt "${arguments[@]}" | sed -unE \
     -e 's/^ *((Downloading|Using cached) .* MB\)|(Processing|Building) .*)$/   \1/p' \
     -e 's/^Installing collected packages.*/   installing them/p'
   mend_exported_targets
