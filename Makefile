@@ -19,10 +19,11 @@ demo:
 	@. ./env.sh && exec python -m hoi_ros.demo --stage $(STAGE) --seconds $(SECONDS) \
 	    $(if $(DATA),--data '$(DATA)') $(ARGS)
 
-# A test process a core: OpenMP threads of several processes on the same cores would wait for each other.
+# Three test processes on two cores: half of the time of those that run nodes is spent waiting for messages. Each
+# computes on one core, as OpenMP threads of several processes on the same cores would wait for each other.
 test:
 	@scripts/setup.sh runtime demo training test docs
-	@. ./env.sh && exec env OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile $(TESTS) $(ARGS)
+	@. ./env.sh && exec env OMP_NUM_THREADS=1 python -m pytest -n $$(($$(nproc) * 3 / 2)) --dist loadfile $(TESTS) $(ARGS)
 
 build:
 	@scripts/setup.sh runtime
