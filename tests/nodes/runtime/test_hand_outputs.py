@@ -3,6 +3,7 @@
 
 import dataclasses
 import functools
+import math
 import threading
 import time
 from types import SimpleNamespace
@@ -150,7 +151,7 @@ def test_further_markers_never_pile_up_and_do_not_keep_those_of_the_hands_waitin
     node, drawn, free = outputs.node, [], threading.Event()
     markers = node.outputs['~/markers']
     markers.subscribers = 1
-    node.settings['marker_rate'] = 1e6
+    node.settings['marker_rate'] = math.inf
 
     def create(number):
         drawn.append(number)
