@@ -20,10 +20,12 @@ demo:
 	    $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 # Three test processes on two cores: half of the time of those that run nodes is spent waiting for messages. Each
-# computes on one core, as OpenMP threads of several processes on the same cores would wait for each other.
+# computes on one core, as OpenMP threads of several processes on the same cores would wait for each other. There
+# are at most 16, as two of many more would meet in one of the 50 ROS domains (tests/conftest.py).
 test:
 	@scripts/setup.sh runtime demo training test docs
-	@. ./env.sh && exec env OMP_NUM_THREADS=1 python -m pytest -n $$(($$(nproc) * 3 / 2)) --dist loadfile $(TESTS) $(ARGS)
+	@. ./env.sh && exec env OMP_NUM_THREADS=1 python -m pytest -n $$(($$(nproc) * 3 / 2)) --maxprocesses 16 \
+	    --dist loadfile $(TESTS) $(ARGS)
 
 build:
 	@scripts/setup.sh runtime

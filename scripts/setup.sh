@@ -125,7 +125,7 @@ install_requirements() {
   done
   [ ${#pending[@]} -gt 0 ] || return 0
   say "Python packages: ${pending[*]} (a few minutes the first time)"
-  # Most modules are never imported: Python compiles the others when they are.
+  # Few of the modules are ever imported: Python compiles those at their first import.
   "$venv/bin/python" -m pip install --disable-pip-version-check --no-compile \
     -c requirements/constraints.txt "${arguments[@]}" | sed -unE \
     -e 's/^ *((Downloading|Using cached) .* MB\)|(Processing|Building) .*)$/   \1/p' \
